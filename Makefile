@@ -1,0 +1,41 @@
+# Two commands for people: `make` (or `make run`) and `make test`. Both install what is missing.
+
+.DEFAULT_GOAL := run
+.PHONY: run test fast lint bench-run clean distclean help
+
+# PYTHON=/path/to/python makes .venv with that Python and with no other.
+export PYTHON
+
+venv := .venv/bin
+installed := .venv/.installed
+
+run: $(installed) ## run every case of the suite and write reports/index.html
+	@$(venv)/keras-bridge run
+
+# A file stays in one process, for its fixtures are dear; four processes hold what a laptop has.
+test: lint ## check the style and the types, then run all tests
+	@$(venv)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+
+fast: $(installed) ## run the tests that need neither R nor TensorFlow
+	@$(venv)/python -m pytest -m "not r and not tf"
+
+lint: $(installed) ## check the style and the types
+	@$(venv)/ruff check .
+	@$(venv)/ruff format --check .
+	@$(venv)/mypy
+
+bench-run: $(installed) ## measure a run against plain R and plain Python: benchmarks/RUN.md
+	@$(venv)/python benchmarks/run.py
+
+clean: ## remove what the commands made
+	rm -rf build dist reports .hypothesis .mypy_cache .pytest_cache .ruff_cache
+
+distclean: clean ## remove the installation as well
+	rm -rf .venv
+
+help: ## say what there is to make
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+$(installed): pyproject.toml $(wildcard constraints/*.txt) scripts/install.sh bridge/r/stack.py
+	@sh scripts/install.sh
+	@touch $@

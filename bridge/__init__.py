@@ -1,0 +1,1 @@
+"""keras-bridge: a differential debugger for Keras-for-R."""

@@ -1,0 +1,293 @@
+"""What a capsule holds: the manifest, schema version 1.
+
+The manifest is JSON; every array it speaks of is named by a key and lies beside it in the same
+file. ``array_keys`` of :class:`Manifest` lists all of them, so that a reader can refuse a file
+whose manifest points at nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+from pydantic import Field, JsonValue
+
+from bridge.capsule.values import Frozen, Value
+
+SCHEMA_VERSION: Final = 1
+
+Runner = Literal["r", "replay", "twin", "intent", "reference"]
+
+Status = Literal[
+    "ok",
+    "error",
+    "syntax-error",
+    "not-utf8",
+    "empty",
+    "quit",
+    "time-limit",
+    "memory-limit",
+    "output-limit",
+    "killed",
+    "not-run",
+]
+
+ArrayKey = Annotated[str, Field(pattern=r"^[0-9a-z][0-9a-z._-]{0,79}$")]
+Text = Annotated[str, Field(max_length=20_000_000)]
+
+
+class Array(Frozen):
+    """A named array: ``key`` finds its elements, dtype and shape say what to expect there."""
+
+    name: str
+    key: ArrayKey | None
+    dtype: str
+    shape: tuple[int, ...]
+
+
+class FrontEnd(Frozen):
+    """The R package that the script calls, and whether it is CRAN's or the stand-in."""
+
+    kind: Literal["cran", "standin", "none"]
+    package: str
+    version: str
+
+
+class Environment(Frozen):
+    """The machine and the versions; no user name, no path, no environment variable."""
+
+    system: str = ""
+    machine: str = ""
+    cpu_flags: tuple[str, ...] = ()
+    cores: int = 0
+    r: str = ""
+    r_packages: dict[str, str] = Field(default_factory=dict)
+    python: str = ""
+    packages: dict[str, str] = Field(default_factory=dict)
+    keras: str = ""
+    devices: tuple[str, ...] = ()
+    optimizer: dict[str, JsonValue] = Field(default_factory=dict)
+    onednn: bool | None = None
+    threads: tuple[int, int] | None = None
+
+
+class Script(Frozen):
+    """The source that was run, unmodified."""
+
+    name: str
+    language: Literal["r", "python"]
+    text: Text
+    sha256: str
+
+
+class ErrorRecord(Frozen):
+    """An error: its class in the language that raised it, the message, and where.
+
+    ``origin`` is the R package whose function signalled it (``script`` for the script's own);
+    ``label`` is the name of the probe inside which a twin met it.
+    """
+
+    language: Literal["r", "python", "process"]
+    cls: str
+    message: Text
+    line: int | None = None
+    column: int | None = None
+    call: str = ""
+    origin: str = ""
+    label: str = ""
+
+
+class Warned(Frozen):
+    """A warning or a message that R signalled."""
+
+    kind: Literal["warning", "message"]
+    text: Text
+    line: int | None = None
+    call: str = ""
+
+
+class RValue(Frozen):
+    """An argument as R had it, before reticulate converted it."""
+
+    name: str = ""
+    type: str
+    cls: tuple[str, ...] = ()
+    length: int = 0
+    dim: tuple[int, ...] | None = None
+    names: tuple[str, ...] | None = None
+    text: str = ""
+    missing: int = 0
+
+
+class Call(Frozen):
+    """One crossing of the boundary from R into Python.
+
+    ``internal`` marks questions of reticulate's own, asked while it converts or prints.
+    """
+
+    id: int
+    parent: int | None = None
+    kind: Literal["call", "getattr", "setattr", "getitem", "setitem", "import", "run"]
+    target: Value
+    name: str = ""
+    line: int | None = None
+    r_call: str = ""
+    internal: bool = False
+    r_args: tuple[RValue, ...] = ()
+    args: tuple[Value, ...] = ()
+    kwargs: dict[str, Value] = Field(default_factory=dict)
+    result: Value | None = None
+    error: ErrorRecord | None = None
+
+
+class WeightRecord(Frozen):
+    """One weight of a layer, by its name within the layer (``kernel``, ``bias``)."""
+
+    name: str
+    array: Array
+    trainable: bool = True
+
+
+class LayerState(Frozen):
+    """A layer of a model at one moment; ``inbound`` names the layers that feed it."""
+
+    name: str
+    cls: str
+    config: dict[str, JsonValue] = Field(default_factory=dict)
+    weights: tuple[WeightRecord, ...] = ()
+    inbound: tuple[str, ...] = ()
+
+
+class ModelState(Frozen):
+    """A model at one moment: its class, configuration and weights.
+
+    ``config`` is what ``get_config()`` returned, or None with ``why_no_config`` saying why.
+    """
+
+    id: int
+    cls: str
+    keras: str
+    name: str
+    layers: tuple[LayerState, ...] = ()
+    config: JsonValue = None
+    why_no_config: str = ""
+    compiled: JsonValue = None
+
+
+class ExecutedOp(Frozen):
+    """A node of a graph as it was executed; ``fused`` lists what was fused into it, in order."""
+
+    op: str
+    name: str
+    fused: tuple[str, ...] = ()
+    device: str = ""
+
+    @property
+    def label(self) -> str:
+        """The op as reports print it: ``_FusedMatMul[BiasAdd,Relu]``."""
+        return f"{self.op}[{','.join(self.fused)}]" if self.fused else self.op
+
+
+class ExecutedGraph(Frozen):
+    """What the graph optimiser left to execute; ``ops`` are in execution order."""
+
+    ops: tuple[ExecutedOp, ...] = ()
+    functions: int = 0
+    jit_compiled: bool = False
+
+    def fingerprint(self) -> dict[str, int]:
+        """Return how often each op, with what is fused into it, stands in the graph."""
+        counts: dict[str, int] = {}
+        for op in self.ops:
+            counts[op.label] = counts.get(op.label, 0) + 1
+        return dict(sorted(counts.items()))
+
+
+class LayerOutput(Frozen):
+    """What one layer received and made in a probe, and whether looking changed the graph.
+
+    ``graph_unchanged`` is None where no graph was executed (eager) or none could be read.
+    """
+
+    layer: str
+    inputs: tuple[Array, ...]
+    outputs: tuple[Array, ...]
+    graph_unchanged: bool | None = None
+
+
+class Probe(Frozen):
+    """One point at which a run can be compared: a prediction, an evaluation, a training."""
+
+    index: int
+    label: str = ""
+    kind: Literal["predict", "call", "evaluate", "fit", "train", "value"]
+    state: int | None = None
+    call: int | None = None
+    line: int | None = None
+    inputs: tuple[Array, ...] = ()
+    outputs: tuple[Array, ...] = ()
+    layers: tuple[LayerOutput, ...] = ()
+    executed: ExecutedGraph | None = None
+    curves: dict[str, tuple[float, ...]] = Field(default_factory=dict)
+    eager: bool = False
+    notes: tuple[str, ...] = ()
+
+
+class Plot(Frozen):
+    """A page that R's graphics device drew; the bytes are stored as an array of uint8."""
+
+    media_type: Literal["image/svg+xml", "image/png"]
+    key: ArrayKey
+    line: int | None = None
+
+
+class Output(Frozen):
+    """A piece of text that the run printed, and the line of the script that printed it."""
+
+    stream: Literal["stdout", "stderr", "native"]
+    text: Text
+    line: int | None = None
+
+
+class Manifest(Frozen):
+    """Everything in a capsule but the elements of its arrays.
+
+    ``error`` is the one that ended the run; ``caught`` lists those that Python raised and the
+    script (or the twin) survived, in order.
+    """
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    runner: Runner
+    lever: str | None = None
+    case: str
+    status: Status
+    error: ErrorRecord | None = None
+    script: Script | None = None
+    frontend: FrontEnd | None = None
+    environment: Environment = Environment()
+    calls: tuple[Call, ...] = ()
+    states: tuple[ModelState, ...] = ()
+    probes: tuple[Probe, ...] = ()
+    caught: tuple[ErrorRecord, ...] = ()
+    conditions: tuple[Warned, ...] = ()
+    output: tuple[Output, ...] = ()
+    plots: tuple[Plot, ...] = ()
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+    peak_bytes: int = 0
+
+    def array_keys(self) -> set[str]:
+        """Return the key of every array that the manifest speaks of."""
+        found: set[str] = set()
+        stack: list[object] = [self]
+        while stack:
+            item = stack.pop()
+            if isinstance(item, Frozen):
+                key = getattr(item, "key", None)
+                if isinstance(key, str):
+                    found.add(key)
+                stack.extend(getattr(item, field) for field in type(item).model_fields)
+            elif isinstance(item, tuple):
+                stack.extend(item)
+            elif isinstance(item, dict):
+                stack.extend(item.values())
+        return found

@@ -1,0 +1,116 @@
+"""Values that crossed the boundary, as data.
+
+A value is described, never pickled: scalars by their text (so that NaN, infinities, signed zeros
+and big integers survive JSON), containers by their items, arrays by a key into the capsule's
+arrays, and everything else by a number that stands for one Python object within the run.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Frozen(BaseModel):
+    """Base of every record in a capsule: immutable, and nothing that the schema does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Scalar(Frozen):
+    """None, a number, a string or bytes; ``v`` is Python's ``repr`` of it (bytes as hex digits)."""
+
+    t: Literal["none", "bool", "int", "float", "complex", "str", "bytes", "ellipsis"]
+    v: str = ""
+
+
+class Items(Frozen):
+    """A list, tuple or set and its items in order."""
+
+    t: Literal["list", "tuple", "set"]
+    items: tuple[Value, ...] = ()
+
+
+class Pairs(Frozen):
+    """A dict, as pairs of key and value in order."""
+
+    t: Literal["dict"] = "dict"
+    items: tuple[tuple[Value, Value], ...] = ()
+
+
+class ArrayValue(Frozen):
+    """An array or an eager tensor.
+
+    ``key`` names the stored elements (None when they were not stored: too large, or of a type
+    that has no bytes, such as strings); ``order`` is NumPy's memory layout as it was received.
+    """
+
+    t: Literal["array", "tensor", "variable"]
+    dtype: str
+    shape: tuple[int, ...]
+    order: Literal["C", "F", "CF", ""] = ""
+    key: str | None = None
+    id: int | None = None
+    digest: str | None = None
+
+
+class ObjectValue(Frozen):
+    """A live Python object, known within the run by a number; ``cls`` is ``module:qualname``."""
+
+    t: Literal["object"] = "object"
+    id: int
+    cls: str
+
+
+class Symbol(Frozen):
+    """A module, class or function that another process can import: ``module:qualname``.
+
+    ``public`` is the documented spelling, for people (``keras.layers.Dense``).
+    """
+
+    t: Literal["symbol"] = "symbol"
+    path: str
+    public: str = ""
+
+
+class Method(Frozen):
+    """A method bound to an object: ``owner.name``."""
+
+    t: Literal["method"] = "method"
+    owner: Value
+    name: str
+
+
+class Closure(Frozen):
+    """A function written in R; Python holds only a wrapper of it, so it cannot be replayed."""
+
+    t: Literal["closure"] = "closure"
+    id: int
+    name: str = ""
+
+
+class Slice(Frozen):
+    """A Python slice."""
+
+    t: Literal["slice"] = "slice"
+    start: Value
+    stop: Value
+    step: Value
+
+
+class Opaque(Frozen):
+    """Anything else; ``text`` describes it for people."""
+
+    t: Literal["opaque"] = "opaque"
+    text: str
+    id: int | None = None
+
+
+Value = Annotated[
+    Scalar | Items | Pairs | ArrayValue | ObjectValue | Symbol | Method | Closure | Slice | Opaque,
+    Field(discriminator="t"),
+]
+
+for _model in (Items, Pairs, Method, Slice):
+    _model.model_rebuild()

@@ -1,0 +1,128 @@
+"""A case: an R script, what its header expects, and its Python twin where there is one.
+
+The header is the run of ``#| key: value`` lines at the top of the script (Quarto's habit); it
+names expectations and never changes what is run.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+_HEADER: Final = re.compile(r"^#\|\s*([a-z-]+)\s*:\s*(.*?)\s*$")
+_KEYS: Final = frozenset({"title", "expect-verdict", "expect-cause", "seconds"})
+
+
+class CaseError(ValueError):
+    """A case cannot be found, or its header cannot be read; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One case; ``verdicts`` and ``causes`` are those that the header accepts."""
+
+    name: str
+    script: Path
+    twin: Path | None = None
+    title: str = ""
+    verdicts: tuple[str, ...] = ()
+    causes: tuple[str, ...] = ()
+    seconds: float | None = None
+    problems: tuple[str, ...] = field(default=())
+
+
+def read_case(script: Path, twin: Path | None = None) -> Case:
+    """Read the header of ``script``.
+
+    Raises:
+        CaseError: the script cannot be read.
+    """
+    try:
+        text = script.read_text("utf-8", errors="replace")
+    except OSError as error:
+        raise CaseError(f"cannot read {script}: {error.strerror}.") from None
+    header, problems = _header(text)
+    seconds = header.get("seconds")
+    if seconds is not None and not re.fullmatch(r"\d+(\.\d+)?", seconds):
+        problems.append(f"seconds should be a number, is {seconds!r}")
+        seconds = None
+    return Case(
+        name=script.stem,
+        script=script,
+        twin=twin,
+        title=header.get("title", ""),
+        verdicts=_choices(header.get("expect-verdict", "")),
+        causes=_choices(header.get("expect-cause", "")),
+        seconds=float(seconds) if seconds else None,
+        problems=tuple(problems),
+    )
+
+
+def find_cases(folders: Iterable[tuple[Path, Path]]) -> list[Case]:
+    """Return the cases of the suite: ``(r_scripts, comparisons)`` folders, earlier ones first.
+
+    A script in an earlier folder hides one of the same name in a later folder.
+    """
+    found: dict[str, Case] = {}
+    for scripts, comparisons in folders:
+        for script in sorted(scripts.glob("*.R")):
+            twin = comparisons / f"{script.stem}.py"
+            found.setdefault(script.stem, read_case(script, twin if twin.is_file() else None))
+    return sorted(found.values(), key=lambda case: case.name)
+
+
+def choose(cases: Sequence[Case], names: Sequence[str]) -> list[Case]:
+    """Return the cases of these names, in this order; no name means all.
+
+    Raises:
+        CaseError: a name is not known; the message lists the near ones.
+    """
+    by_name = {case.name: case for case in cases}
+    chosen = []
+    for name in names:
+        stem = name.removesuffix(".R")
+        if stem not in by_name:
+            near = difflib.get_close_matches(stem, by_name, n=3, cutoff=0.4)
+            listed = ", ".join(near or sorted(by_name)[:5]) or "none"
+            hint = "near it are" if near else "there are"
+            raise CaseError(
+                f"There is no case {name!r}; {hint}: {listed}. "
+                "Type 'keras-bridge run' without a name to run all."
+            )
+        chosen.append(by_name[stem])
+    return chosen or list(cases)
+
+
+def suite_folders() -> list[tuple[Path, Path]]:
+    """Return where cases are looked for: the current folder, then the suite that we ship."""
+    package = Path(__file__).parent
+    shipped = [package.parent, package / "_suite"]
+    roots = [Path.cwd(), *(root for root in shipped if (root / "r_scripts").is_dir())]
+    unique = dict.fromkeys(root.resolve() for root in roots)
+    return [(root / "r_scripts", root / "comparisons") for root in unique]
+
+
+def _header(text: str) -> tuple[dict[str, str], list[str]]:
+    found: dict[str, str] = {}
+    problems: list[str] = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.startswith("#|"):
+            break
+        match = _HEADER.match(line)
+        if match is None:
+            problems.append(f"line {number} of the header is not 'key: value'")
+        elif match[1] not in _KEYS:
+            near = difflib.get_close_matches(match[1], _KEYS, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            problems.append(f"line {number}: unknown header key {match[1]!r}{hint}")
+        else:
+            found[match[1]] = match[2]
+    return found, problems
+
+
+def _choices(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())

@@ -1,0 +1,275 @@
+"""The command line: thin, and quick to say what it can do."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn, cast
+
+import typer
+
+if TYPE_CHECKING:
+    from bridge.case import Case
+    from bridge.report import CaseReport
+    from bridge.suite import Suite
+
+app = typer.Typer(
+    name="keras-bridge",
+    help="A differential debugger for Keras-for-R: says whether a surprising number comes from R, "
+    "the R package, Keras, the graph optimiser, a kernel - or from the mathematics.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+OK, UNEXPECTED, BROKEN = 0, 1, 2
+
+Frontend = Annotated[
+    str,
+    typer.Option(
+        "--frontend",
+        help="Who answers library(keras): CRAN's package, our stand-in, or auto (CRAN's where "
+        "it is installed).",
+        metavar="auto|cran|standin",
+    ),
+]
+Out = Annotated[Path, typer.Option("--out", help="The folder that the reports are written to.")]
+Seconds = Annotated[float, typer.Option("--seconds", help="Time limit of one run, in seconds.")]
+Memory = Annotated[int, typer.Option("--memory", help="Memory limit of one run, in MiB.")]
+
+
+class Options(NamedTuple):
+    """What the commands that run scripts have in common."""
+
+    frontend: str
+    jobs: int
+    seconds: float
+    memory: int
+    quick: bool = False
+
+
+@app.command()
+def run(
+    cases: Annotated[
+        list[str] | None,
+        typer.Argument(help="Names of cases; none means all.", metavar="[CASE]..."),
+    ] = None,
+    out: Out = Path("reports"),
+    frontend: Frontend = "auto",
+    jobs: Annotated[int, typer.Option("--jobs", help="Cases at once.", min=1)] = 1,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Do not look at every layer; compare predictions only.")
+    ] = False,
+    seconds: Seconds = 120.0,
+    memory: Memory = 4096,
+) -> None:
+    """Run the comparison suite and write the reports."""
+    from bridge.case import CaseError, choose, find_cases, suite_folders
+
+    _check_frontend(frontend)
+    _check_out(out)
+    try:
+        chosen = choose(find_cases(suite_folders()), cases or [])
+    except CaseError as error:
+        _stop(str(error))
+    if not chosen:
+        _stop("There are no cases: no r_scripts folder here. Use 'keras-bridge check SCRIPT.R'.")
+    raise typer.Exit(_examine(chosen, out, Options(frontend, jobs, seconds, memory, quick)))
+
+
+@app.command()
+def check(
+    script: Annotated[Path, typer.Argument(help="Any R script.", metavar="SCRIPT.R")],
+    twin: Annotated[
+        Path | None, typer.Option("--twin", help="A Python file that should do the same.")
+    ] = None,
+    out: Out = Path("reports"),
+    frontend: Frontend = "auto",
+    seconds: Seconds = 120.0,
+    memory: Memory = 4096,
+) -> None:
+    """Run one R script of yours, replay it in Python without R, and compare."""
+    from bridge.case import CaseError, read_case
+
+    _check_frontend(frontend)
+    for path in (script, *([twin] if twin else [])):
+        if not path.is_file():
+            _stop(f"There is no file {path}.")
+    _check_out(out)
+    try:
+        case = read_case(script, twin)
+    except CaseError as error:
+        _stop(str(error))
+    raise typer.Exit(_examine([case], out, Options(frontend, 1, seconds, memory)))
+
+
+@app.command()
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say what is installed, what is missing, and how to mend it."""
+    from rich.console import Console
+
+    from bridge import doctor as examination
+
+    findings = examination.diagnose(examination.gather_situation())
+    if as_json:
+        print(examination.as_json(findings))
+    else:
+        Console(highlight=False).print(examination.render(findings))
+    broken = any(finding.level == "problem" for finding in findings)
+    raise typer.Exit(BROKEN if broken else OK)
+
+
+@app.command()
+def record(
+    script: Annotated[Path, typer.Argument(help="Any R script.", metavar="SCRIPT.R")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The capsule to write.")],
+    frontend: Frontend = "auto",
+    seconds: Seconds = 120.0,
+    memory: Memory = 4096,
+) -> None:
+    """Run one R script and keep the run as a capsule, to compare it elsewhere."""
+    from bridge.capsule import write_capsule
+    from bridge.case import read_case
+
+    _check_frontend(frontend)
+    if not script.is_file():
+        _stop(f"There is no file {script}.")
+    _check_out(output.parent)
+    with _suite(Options(frontend, 1, seconds, memory)) as suite, _environment_errors():
+        examined = next(iter(suite.examine([read_case(script)])))
+    write_capsule(examined.runs["r"], output)
+    print(f"{examined.report.sentence}\n{output}")
+    raise typer.Exit(UNEXPECTED if examined.report.verdict == "failed" else OK)
+
+
+@app.command()
+def diff(
+    a: Annotated[Path, typer.Argument(help="A capsule.")],
+    b: Annotated[Path, typer.Argument(help="Another capsule.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Compare two recorded runs, from here or from another machine."""
+    from bridge.capsule import CapsuleError, read_capsule
+    from bridge.compare.stages import compare_runs
+
+    try:
+        pair = compare_runs(read_capsule(a), read_capsule(b))
+    except CapsuleError as error:
+        _stop(f"{error}")
+    if as_json:
+        print(json.dumps(pair.model_dump(mode="json"), indent=1))
+    else:
+        print(f"{a.name} and {b.name}: {pair.verdict}")
+        if pair.first_divergence is not None:
+            first = pair.first_divergence
+            print(f"They part at the stage '{first.stage}': {first.where} {first.detail}".rstrip())
+        elif pair.detail:
+            print(pair.detail)
+    raise typer.Exit(UNEXPECTED if pair.verdict in ("different", "failed") else OK)
+
+
+def main() -> None:
+    """Run the command line; bad usage and a broken environment end with exit code 2."""
+    app()
+
+
+def _examine(cases: list[Case], out: Path, options: Options) -> int:
+    from bridge.report import print_summary
+    from bridge.suite import write
+
+    with _suite(options) as suite, _environment_errors():
+        examined = list(suite.examine(cases))
+    index = write(examined, out)
+    reports = [each.report for each in examined]
+    print_summary(reports)
+    print(index)
+    return UNEXPECTED if any(_is_unexpected(report) for report in reports) else OK
+
+
+def _is_unexpected(report: CaseReport) -> bool:
+    """Say whether a case is not as its header expects; without one, agreement is expected."""
+    if report.expected is not None:
+        return not report.expected.met
+    return report.verdict in ("different", "failed")
+
+
+@contextmanager
+def _suite(options: Options) -> Iterator[Suite]:
+    from bridge.runners.pool import MIB, Limits
+    from bridge.suite import Settings, Suite
+
+    limits = Limits(options.seconds, options.memory * MIB)
+    settings = Settings(cast("Any", options.frontend), options.jobs, limits, options.quick)
+    with _Progress() as progress, Suite(settings, progress.step) as suite:
+        yield suite
+
+
+@contextmanager
+def _environment_errors() -> Iterator[None]:
+    """Turn what is wrong with the machine into one sentence and exit code 2."""
+    from bridge.r.frontend import NoFrontEndError
+    from bridge.r.inspect import NoRError
+    from bridge.r.standin.build import StandinError
+    from bridge.runners.pool import PoolError
+
+    try:
+        yield
+    except (NoFrontEndError, NoRError, StandinError, PoolError) as error:
+        _stop(str(error))
+
+
+class _Progress:
+    """Says on a terminal's stderr what is being done; silent when it is piped."""
+
+    def __init__(self) -> None:
+        self._shown = sys.stderr.isatty()
+        self._started = time.monotonic()
+
+    def __enter__(self) -> _Progress:
+        self.step("", "starting R and TensorFlow")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._shown:
+            sys.stderr.write("\r\x1b[2K")
+            sys.stderr.flush()
+
+    def step(self, case: str, what: str) -> None:
+        if self._shown:
+            passed = time.monotonic() - self._started
+            text = f"[{passed:5.1f} s] {case} {what}".replace("]  ", "] ")
+            sys.stderr.write(f"\r\x1b[2K{text[:100]}")
+            sys.stderr.flush()
+
+
+def _check_frontend(frontend: str) -> None:
+    if frontend not in ("auto", "cran", "standin"):
+        _stop(f"--frontend is auto, cran or standin, not {frontend!r}.")
+
+
+def _check_out(out: Path) -> None:
+    """Find out before anything runs whether the folder can be written."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        probe = out / f".writable-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        _stop(f"The folder {out} cannot be written ({error.strerror}): choose another with --out.")
+
+
+def _stop(sentence: str) -> NoReturn:
+    print(f"keras-bridge: {sentence}", file=sys.stderr)
+    raise typer.Exit(BROKEN)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Comparing runs: pure functions of capsules and arrays, without R and without TensorFlow."""

@@ -1,0 +1,172 @@
+"""A layer as the rules see it, and what a rule says of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Final, Literal
+
+import numpy as np
+from pydantic import JsonValue
+
+from bridge.capsule import Capsule, LayerState, ModelState
+from bridge.compare.rules.erfc import F64
+
+AnyArray = np.ndarray[Any, np.dtype[Any]]
+
+#: 2: tf_keras; 3: Keras 3; 0: not known.
+Generation = Literal[0, 2, 3]
+
+_OURS: Final = frozenset({"keras", "tf_keras", "tensorflow", "keras_core"})
+
+
+class UnsupportedError(Exception):
+    """No rule covers this layer; the message is a sentence that says why."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer with its configuration and the elements of its weights.
+
+    ``training`` says whether it ran in training mode; None where nobody knows.
+    """
+
+    name: str
+    cls: str
+    config: Mapping[str, JsonValue] = field(default_factory=dict)
+    weights: Mapping[str, AnyArray] = field(default_factory=dict)
+    generation: Generation = 0
+    training: bool | None = False
+
+    def number(self, key: str, default: float) -> float:
+        """Return a number of the configuration.
+
+        Raises:
+            UnsupportedError: it is not a number.
+        """
+        found = as_number(self.config.get(key, default))
+        if found is None:
+            raise UnsupportedError(f"its {key} is not a number")
+        return found
+
+    def integers(self, key: str) -> tuple[int, ...]:
+        """Return a sequence of integers of the configuration.
+
+        Raises:
+            UnsupportedError: it is not one.
+        """
+        found = self.config.get(key)
+        if not isinstance(found, list) or not all(type(item) is int for item in found):
+            raise UnsupportedError(f"its {key} is not a sequence of integers")
+        return tuple(item for item in found if isinstance(item, int))
+
+    @property
+    def compute_dtype(self) -> str:
+        """The type in which the layer computes, by its dtype policy."""
+        policy = policy_name(self.config.get("dtype"))
+        return policy.removeprefix("mixed_") if policy else "float32"
+
+    def in_float32(self) -> None:
+        """Raise unless the layer computes in float32.
+
+        Raises:
+            UnsupportedError: it computes in another type.
+        """
+        if self.compute_dtype != "float32":
+            raise UnsupportedError(f"it computes in {self.compute_dtype}; only float32 has a rule")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an output of a layer should be: float64 values, and how far float32 may be from them.
+
+    ``value`` has the output's shape; it is of another type than float64 where the layer only moves
+    elements about. ``derive`` computes the bound when somebody asks: |y - value| <= bound for
+    every correct float32 implementation in any order of summation; infinite where rounding can
+    decide between a number and none, so that nothing is claimed. ``sampled`` names the error
+    models in the bound that rest on a sample of the inputs.
+    """
+
+    value: AnyArray
+    derive: Callable[[], F64] | None = None
+    sampled: tuple[str, ...] = ()
+
+    @cached_property
+    def bound(self) -> F64:
+        """The componentwise bound."""
+        return np.zeros(self.value.shape) if self.derive is None else self.derive()
+
+
+def single(inputs: Sequence[AnyArray]) -> AnyArray:
+    """Return the one input of a layer that takes one.
+
+    Raises:
+        UnsupportedError: it was given more (it was called more than once, or with a mask).
+    """
+    if len(inputs) != 1:
+        raise UnsupportedError(f"it has {len(inputs)} inputs; its rule takes one")
+    return inputs[0]
+
+
+def as_number(item: object) -> float | None:
+    """Read a number as Keras writes it: plain, or as text or an array of one element."""
+    if isinstance(item, dict):
+        inner = item.get("config", item)
+        item = inner.get("value") if isinstance(inner, dict) else None
+    if isinstance(item, list) and len(item) == 1:
+        item = item[0]
+    if isinstance(item, bool) or not isinstance(item, (int, float, str)):
+        return None
+    try:
+        return float(item)
+    except (ValueError, OverflowError):
+        return None
+
+
+def policy_name(dtype: JsonValue) -> str:
+    """Return the name of a dtype policy in either notation, "" if there is none."""
+    while isinstance(dtype, dict):
+        config = dtype.get("config")
+        dtype = config.get("name") if isinstance(config, dict) else dtype.get("name")
+    return dtype if isinstance(dtype, str) else ""
+
+
+def class_name(cls: str) -> str | None:
+    """Return the bare name of a class of Keras, or None if it comes from somewhere else."""
+    parts = re.split(r"[.:>]", cls)
+    if len(parts) > 1 and parts[0] not in _OURS:
+        return None
+    return parts[-1]
+
+
+def generation_of(keras: str, config: Mapping[str, JsonValue]) -> Generation:
+    """Return the generation of Keras: by its package or version, else by how it writes configs."""
+    if keras in ("tf_keras", "keras"):
+        return 2 if keras == "tf_keras" else 3
+    version = re.search(r"(?<![\d.])([23])\.\d", keras)
+    if version:
+        return 2 if version.group(1) == "2" else 3
+    dtype = config.get("dtype")
+    if isinstance(dtype, str):
+        return 2
+    return 3 if isinstance(dtype, dict) and dtype.get("class_name") == "DTypePolicy" else 0
+
+
+def layer_of(
+    capsule: Capsule, state: ModelState, layer: LayerState, training: bool | None = False
+) -> Layer:
+    """Return a recorded layer with the elements of its weights.
+
+    Raises:
+        CapsuleError: a weight was not recorded.
+    """
+    return Layer(
+        name=layer.name,
+        cls=layer.cls,
+        config=layer.config,
+        weights={weight.name: capsule.array(weight.array) for weight in layer.weights},
+        generation=generation_of(state.keras, layer.config),
+        training=training,
+    )

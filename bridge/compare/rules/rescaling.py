@@ -1,0 +1,57 @@
+"""Rescaling: y = x s + t, one product and one sum for each element."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import numpy as np
+
+from bridge.compare.rules.erfc import F64
+from bridge.compare.rules.layer import (
+    AnyArray,
+    Evaluation,
+    Layer,
+    UnsupportedError,
+    as_number,
+    single,
+)
+from bridge.compare.rules.registry import Rule
+from bridge.compare.rules.rounding import OVERFLOW, TINY, gamma, subnormal, to_float32
+
+
+def rescaling(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:
+    """Evaluate the layer; scale and offset are numbers, or one for each channel."""
+    layer.in_float32()
+    x = single(inputs)
+    scale, offset = _constants(layer, "scale", 1.0), _constants(layer, "offset", 0.0)
+    try:
+        with np.errstate(all="ignore"):
+            value = x * scale + offset
+    except ValueError:
+        raise UnsupportedError("its scale or offset does not fit its input") from None
+    if value.shape != x.shape:
+        raise UnsupportedError("its scale or offset has more axes than its input")
+
+    def derive() -> F64:
+        with np.errstate(all="ignore"):
+            total = np.abs(x) * np.abs(scale) + np.abs(offset)
+            small = subnormal(x)
+            lost = 2.0 * TINY + (0.0 if small is None else small * np.abs(scale))
+            bound = gamma(3) * total + (1.0 + gamma(3)) * lost
+            return np.where(total + bound < OVERFLOW, bound, np.inf)
+
+    return (Evaluation(value, derive),)
+
+
+def _constants(layer: Layer, key: str, default: float) -> F64:
+    found = layer.config.get(key, default)
+    items = found if isinstance(found, list) else [found]
+    numbers = [as_number(item) for item in items]
+    if any(number is None for number in numbers):
+        raise UnsupportedError(f"its {key} is not made of numbers")
+    values = to_float32(np.array(numbers, np.float64)).astype(np.float64)
+    return values if isinstance(found, list) else values[0]
+
+
+RULES: Final[Mapping[str, Rule]] = {"Rescaling": rescaling}

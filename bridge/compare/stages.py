@@ -1,0 +1,147 @@
+"""Comparing two runs: where they first part, and whether it matters.
+
+Every probe is walked through the stages in which a difference can first appear: configuration,
+weights, input, each layer, prediction, training curve. Models that are not the same are
+``different`` even where their predictions agree: then the two runs did not ask for the same thing.
+Where they are the same, equal bits are ``same-bits``; other bits are judged by the ladder, each
+run's layers on the inputs that they received.
+
+How runs end: both with the same errors is ``same-error``; an error that only one of them met is
+``different``, because one did what the other could not; a run that was stopped from outside (time,
+memory, a signal) or never started is ``failed``, whatever the other did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from bridge.capsule import Capsule, Manifest, Probe
+from bridge.compare.align import align, label_of
+from bridge.compare.errors import compare_errors, errors_of
+from bridge.compare.judge import Judge
+from bridge.compare.pairs import compare_probes
+from bridge.compare.result import SEVERITY, Divergence, ProbePair, RunPair, StageResult, Verdict
+
+#: How a run can end without having been stopped from outside.
+_ENDED: Final = frozenset({"ok", "error", "quit"})
+_STAGES: Final = ("arguments", "config", "weights", "input", "layer", "prediction",
+                  "training curve")  # fmt: skip
+
+
+def compare_runs(
+    a: Capsule,
+    b: Capsule,
+    *,
+    judge: Judge | None = None,
+    labels: Mapping[int, str] | None = None,
+) -> RunPair:
+    """Compare two runs, probe by probe.
+
+    Pass the same ``judge`` to several comparisons to have every run judged only once. ``labels``
+    names probes by their index in the first run; without it a probe has the name that either run
+    gave it, or its kind, number and line.
+    """
+    judge = judge or Judge()
+    names = labels or {}
+    pairs: list[ProbePair] = []
+    for one, other in align(a, b):
+        label = names.get(one.index, "") if one is not None else ""
+        label = label or label_of(one, other)
+        if one is not None and other is not None:
+            pairs.append(compare_probes(a, b, one, other, label, judge))
+        else:
+            pairs.append(_missing(a, b, one, other, label))
+    return _conclude(a.manifest, b.manifest, tuple(pairs))
+
+
+def _missing(
+    a: Capsule, b: Capsule, one: Probe | None, other: Probe | None, label: str
+) -> ProbePair:
+    """Describe a probe that only one of the runs made."""
+    has, lacks = (a, b) if one is not None else (b, a)
+    stopped = lacks.manifest.status not in _ENDED
+    detail = f"only {has.manifest.runner} has it"
+    if stopped:
+        detail = f"{detail}: {lacks.manifest.runner} was stopped ({lacks.manifest.status})"
+    place = StageResult(stage="arguments", same=False, where=_line(one or other), detail=detail)
+    return ProbePair(
+        a=a.manifest.runner,
+        b=b.manifest.runner,
+        probe=label,
+        verdict="failed" if stopped else "different",
+        rung="bit-equal",
+        points=0,
+        difference=None,
+        stages=(place,),
+        detail=detail,
+    )
+
+
+def _conclude(a: Manifest, b: Manifest, pairs: tuple[ProbePair, ...]) -> RunPair:
+    same_end, about_errors = compare_errors(a, b)
+    first = next(_divergences(pairs), None)
+    verdicts: list[Verdict] = [pair.verdict for pair in pairs]
+    detail = next(
+        (
+            f"{pair.probe}: {pair.detail}"
+            for verdict in SEVERITY
+            for pair in pairs
+            if pair.verdict == verdict and pair.detail
+        ),
+        "",
+    )
+    reference = "reference" in (a.runner, b.runner)
+    stopped = [run for run in (a, b) if run.status not in _ENDED]
+    if stopped:
+        verdicts.append("failed")
+        detail = f"{stopped[0].runner} was stopped or never ran ({stopped[0].status})"
+    elif reference:
+        # The reference evaluates what was recorded; it cannot meet an error of the run's own.
+        pass
+    elif not same_end:
+        verdicts.append("different")
+        detail = about_errors
+        first = first or Divergence(
+            stage="arguments", where=_error_place(a, b), detail=about_errors
+        )
+    elif errors_of(a):
+        verdicts = [each for each in verdicts if each not in ("same-bits", "within-rounding")]
+        verdicts.append("same-error")
+        detail = detail or about_errors
+    if not verdicts:
+        verdicts, detail = ["abstained"], "there is no probe to compare"
+    worst = min(verdicts, key=SEVERITY.index)
+    parted = worst in ("different", "failed")
+    return RunPair(
+        a=a.runner,
+        b=b.runner,
+        verdict=worst,
+        first_divergence=first if parted else None,
+        probes=pairs,
+        detail=detail,
+    )
+
+
+def _divergences(pairs: tuple[ProbePair, ...]) -> Iterator[Divergence]:
+    """Yield the places at which probes part, the earliest stage of the earliest probe first."""
+    for pair in pairs:
+        if pair.verdict not in ("different", "failed"):
+            continue
+        parted = [stage for stage in pair.stages if stage.same is False]
+        for stage in sorted(parted, key=lambda each: _STAGES.index(each.stage)):
+            detail = f"{pair.probe}: {stage.detail}" if stage.detail else pair.probe
+            yield Divergence(stage=stage.stage, where=stage.where, detail=detail)
+
+
+def _error_place(a: Manifest, b: Manifest) -> str:
+    errors_a, errors_b = errors_of(a), errors_of(b)
+    shared = min(len(errors_a), len(errors_b))
+    errors = (*errors_a[shared:], *errors_b[shared:]) or (*errors_a, *errors_b)
+    error = errors[0]
+    place = f"line {error.line}" if error.line else ""
+    return f"{place}: {error.call}".strip(": ") if error.call else place
+
+
+def _line(probe: Probe | None) -> str:
+    return f"line {probe.line}" if probe is not None and probe.line else ""

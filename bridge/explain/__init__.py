@@ -1,0 +1,1 @@
+"""From comparisons to causes: pure functions of capsules."""

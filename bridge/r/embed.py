@@ -1,0 +1,125 @@
+"""R inside this process, through rpy2.
+
+R is started once, in a parent that is then forked for each script, and is never ended: leaving
+R through rpy2 aborts or hangs, so the children end with ``os._exit`` after they have flushed.
+
+Once reticulate holds Python objects, R must be entered with Python's global lock held: R's garbage
+collector runs reticulate's finalisers, they drop references to Python objects, and cffi, through
+which rpy2 calls R, lets go of the lock first (measured: the process aborts with "the GIL is
+released"). So rpy2 starts R and parses everything that we shall ever evaluate; after that R is
+entered through ``ctypes.PyDLL``, which keeps the lock, and R speaks to us through reticulate.
+"""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import os
+import platform
+import resource
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from bridge.r import recorder
+
+_HOOKS: Final = Path(__file__).with_name("hooks.R")
+_LIBRARY: Final = {"Darwin": "libR.dylib", "Windows": "R.dll"}
+
+
+class RError(RuntimeError):
+    """R raised an error outside the script: while it was started or prepared."""
+
+
+class EmbeddedR:
+    """The one R of this process, prepared to run one script."""
+
+    def __init__(self, libraries: tuple[str, ...], preload: tuple[str, ...]) -> None:
+        # reticulate must use this very Python, and decides when it is loaded.
+        os.environ["RETICULATE_PYTHON"] = sys.executable
+        import rpy2.rinterface as ri
+
+        # rpy2 switches R's own guard against too deep recursion off; then it ends in a crash.
+        ri.initr(interactive=False, _c_stack_limit=_stack_bytes())
+        # From here on R's own clean-up would abort or hang the process.
+        atexit.unregister(ri.endr)
+        from rpy2.rinterface_lib import callbacks, openrlib
+
+        self._callbacks = callbacks
+        self._ffi = openrlib.ffi
+        self._environment = ri.globalenv
+        name = _LIBRARY.get(platform.system(), "libR.so")
+        library = ctypes.PyDLL(str(Path(openrlib.R_HOME) / "lib" / name))
+        self._try_eval = library.R_tryEval
+        self._try_eval.restype = ctypes.c_void_p
+        self._try_eval.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.POINTER(ctypes.c_int)]
+        paths = "".join(f"{_quote(each)}, " for each in libraries)
+        packages = "".join(f"loadNamespace({_quote(each)}); " for each in preload)
+        texts = {
+            "libraries": f".libPaths(c({paths}.libPaths()))",
+            "reticulate": "loadNamespace('reticulate'); reticulate::py_config()",
+            "preload": f"suppressMessages(suppressWarnings({{ {packages} NULL }}))",
+            "hooks": f"local({{ sys.source({_quote(str(_HOOKS))}, environment()); "
+            f"bridge$install({_quote(recorder.__name__)}) }}, envir = new.env(parent = baseenv()))",
+            # The hooks hide in an option only until the script starts.
+            "run": "options(keras_bridge = NULL)$keras_bridge$run()",
+        }
+        texts = {key: f"{{ {text} }}" for key, text in texts.items()}
+        self._calls = {key: ri.parse(text)[0] for key, text in texts.items()}
+
+    def prepare(self, before_preload: Callable[[], None]) -> None:
+        """Load reticulate and the front end, and install the trace; it stays silent.
+
+        Raises:
+            RError: R could not do it.
+        """
+        self._do("libraries")
+        self._do("reticulate")
+        before_preload()
+        # Before the front end, which copies what it imports from reticulate when it is loaded.
+        self._do("hooks")
+        self._do("preload")
+
+    def run(self) -> None:
+        """Run the script that :data:`bridge.r.recorder.session` names."""
+        self._do("run")
+
+    def listen(
+        self,
+        out: Callable[[str], None],
+        err: Callable[[str], None],
+        ask: Callable[[str], str],
+    ) -> None:
+        """Send what R prints to ``out`` and ``err``; ``ask`` answers what R reads."""
+        self._callbacks.consolewrite_print = out
+        self._callbacks.consolewrite_warnerror = err
+        self._callbacks.showmessage = err
+        self._callbacks.consoleread = ask
+
+    def _do(self, name: str) -> None:
+        heard: list[str] = []
+        if name != "run":
+            self.listen(heard.append, heard.append, lambda _prompt: "")
+        failed = ctypes.c_int(0)
+        self._try_eval(
+            self._pointer(self._calls[name]),
+            self._pointer(self._environment),
+            ctypes.byref(failed),
+        )
+        if failed.value:
+            raise RError(" ".join("".join(heard).split()) or f"R failed to {name}")
+
+    def _pointer(self, item: Any) -> int:
+        return int(self._ffi.cast("uintptr_t", item.__sexp__._cdata))
+
+
+def _stack_bytes() -> int:
+    """Return how much of the C stack R may use: three quarters of what there is."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_STACK)
+    there = 64 * 2**20 if soft == resource.RLIM_INFINITY else soft
+    return there // 4 * 3
+
+
+def _quote(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

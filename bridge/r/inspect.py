@@ -1,0 +1,139 @@
+"""What can be known of R scripts without running them, and of the R that is installed."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from bridge.capsule import ErrorRecord
+
+_SCRIPT: Final = Path(__file__).with_name("inspect.R")
+_PLACE: Final = re.compile(r"^(\d+):(\d+): (.*?)(?:\n|$)", re.DOTALL)
+
+#: Packages that reach Keras, and the generation of Keras that each of them means.
+GENERATIONS: Final = {"keras": 2, "keras3": 3, "tensorflow": 3, "reticulate": 3}
+
+
+class NoRError(RuntimeError):
+    """R is not installed, or cannot be run; the message says what to type."""
+
+
+@dataclass(frozen=True)
+class Installed:
+    """The R on the PATH, and the packages among those that matter: version and stand-in marker."""
+
+    r: str
+    packages: dict[str, tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """One script, read but not run."""
+
+    text: str
+    problem: str = ""
+    error: ErrorRecord | None = None
+    loads: tuple[tuple[str, int], ...] = ()
+    functions: tuple[str, ...] = ()
+
+    @property
+    def package(self) -> str:
+        """The front end that the script loads: the most specific of those it names."""
+        named = [name for name, _ in self.loads if name in GENERATIONS]
+        keras = [name for name in named if name.startswith("keras")]
+        return (keras or sorted(named, key=list(GENERATIONS).index) or [""])[0]
+
+    @property
+    def generation(self) -> int:
+        """The generation of Keras that the script means, 2 or 3."""
+        return GENERATIONS.get(self.package, 3)
+
+
+def inspect(paths: Sequence[Path]) -> tuple[Installed, list[Inspection]]:
+    """Parse the scripts with R's own parser, all in one R process.
+
+    Raises:
+        NoRError: R cannot be run.
+        OSError: a script cannot be read.
+    """
+    texts = [_read(path) for path in paths]
+    readable = [path for path, text in zip(paths, texts, strict=True) if isinstance(text, str)]
+    answers = _ask_r([str(path.resolve()) for path in readable])
+    first = next(answers)
+    installed = Installed(
+        first["r"], {name: (version, marker) for name, version, marker in first["installed"]}
+    )
+    found = []
+    for text in texts:
+        if isinstance(text, ErrorRecord):
+            found.append(Inspection("", "not-utf8", text))
+        else:
+            found.append(_inspection(text, next(answers)))
+    return installed, found
+
+
+def _read(path: Path) -> str | ErrorRecord:
+    data = path.read_bytes()
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        before = data[: error.start]
+        line = before.count(b"\n") + 1
+        column = error.start - (before.rfind(b"\n") + 1) + 1
+        byte = data[error.start]
+        message = f"byte 0x{byte:02x} at line {line}, column {column} is not UTF-8"
+        return ErrorRecord(
+            language="process", cls="encoding", message=message, line=line, column=column
+        )
+
+
+def _inspection(text: str, answer: dict[str, Any]) -> Inspection:
+    if answer["error"] is not None:
+        place = _PLACE.match(answer["error"])
+        line, column, said = place.groups() if place else (None, None, answer["error"])
+        error = ErrorRecord(
+            language="r",
+            cls="parse error",
+            message=said,
+            line=int(line) if line else None,
+            column=int(column) if column else None,
+        )
+        return Inspection(text, "syntax-error", error)
+    return Inspection(
+        text,
+        "" if answer["expressions"] else "empty",
+        None,
+        tuple((name, line) for name, line in answer["loads"]),
+        tuple(answer["functions"]),
+    )
+
+
+def _ask_r(paths: list[str]) -> Iterator[Any]:
+    rscript = shutil.which("Rscript")
+    if rscript is None:
+        raise NoRError(
+            "R is not installed (no Rscript on the PATH): type 'make run' or install r-base."
+        )
+    try:
+        done = subprocess.run(
+            [rscript, "--no-save", "--no-restore", "--no-init-file", str(_SCRIPT), *paths],
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=60 + len(paths),
+            check=True,
+            stdin=subprocess.DEVNULL,
+        )
+    except subprocess.TimeoutExpired:
+        raise NoRError("Rscript does not answer: run 'keras-bridge doctor'.") from None
+    except subprocess.CalledProcessError as error:
+        said = " ".join(error.stderr.split())[-300:]
+        raise NoRError(f"Rscript fails ({said}): run 'keras-bridge doctor'.") from None
+    return iter([json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")])

@@ -1,0 +1,1 @@
+"""R packages that stand in for CRAN's keras, keras3 and tensorflow where CRAN is out of reach."""

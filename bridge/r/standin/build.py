@@ -1,0 +1,226 @@
+"""Builds the stand-in R packages into a private R library, once for each set of sources.
+
+The library lies in a folder named by a hash of everything that goes into it: the generator, the
+tables, the runtime, R and reticulate. It is made under another name and renamed when it is whole,
+so that nobody ever sees half a library and two processes may build at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import platformdirs
+
+from bridge.r.standin import generate, tables
+
+HERE = Path(__file__).parent
+RUNTIME = HERE / "runtime"
+
+#: Longest time that one ``R CMD INSTALL`` may take, in seconds.
+INSTALL_SECONDS = 300
+
+#: Parts of a build that was interrupted are removed after this many seconds.
+ABANDONED_SECONDS = 24 * 3600
+
+_MISSING = "type: apt-get install r-base-core r-cran-reticulate"
+
+
+class StandinError(RuntimeError):
+    """The packages could not be built; the message is a sentence that says what to do."""
+
+
+def runtime_files(package: generate.Package, folder: Path = RUNTIME) -> dict[str, str]:
+    """Read the hand-written files of ``package``; path inside the R package -> text.
+
+    R files go to ``R/``, with their folder's name in front; a folder ``python`` goes to
+    ``inst/python``.
+    """
+    files: dict[str, str] = {}
+    for part in package.folders:
+        for path in sorted((folder / part).glob("*.R")):
+            files[f"R/{part}-{path.name}"] = path.read_text(encoding="utf-8")
+        for path in sorted((folder / part / "python").rglob("*.py")):
+            inside = path.relative_to(folder / part).as_posix()
+            files[f"inst/{inside}"] = path.read_text(encoding="utf-8")
+    return files
+
+
+def sources(table_folder: Path = tables.TABLES) -> dict[str, dict[str, str]]:
+    """Generate all packages in the order of installation; package -> path -> text."""
+    found = tables.read_tables(table_folder)
+    return {
+        package.name: generate.generate(package, found.get(package.name), runtime_files(package))
+        for package in generate.PACKAGES
+    }
+
+
+@functools.cache
+def r_home() -> Path:
+    """Return the folder of the R that is on the PATH.
+
+    Raises:
+        StandinError: There is none.
+    """
+    try:
+        answer = subprocess.run(
+            ["R", "RHOME"], capture_output=True, check=True, text=True, timeout=60
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise StandinError(f"R is not on the PATH; {_MISSING}") from error
+    return Path(answer.stdout.strip().splitlines()[-1])
+
+
+def library_paths(home: Path, environment: Mapping[str, str]) -> list[Path]:
+    """Return the folders in which R looks for packages, the likely ones first."""
+    named = [environment.get(name, "") for name in ("R_LIBS", "R_LIBS_USER", "R_LIBS_SITE")]
+    paths = [Path(part) for text in named for part in text.split(os.pathsep) if part]
+    site = [Path("/usr/local/lib/R/site-library"), home / "site-library"]
+    return [*paths, *site, home / "library"]
+
+
+def r_identity() -> str:
+    """Return the versions of R and of reticulate, which the built packages depend on.
+
+    Both are read from the packages' DESCRIPTION, since starting R takes a third of a second.
+
+    Raises:
+        StandinError: R or reticulate is missing.
+    """
+    home = r_home()
+    for folder in library_paths(home, os.environ):
+        with contextlib.suppress(OSError):
+            reticulate = (folder / "reticulate" / "DESCRIPTION").read_text(encoding="utf-8")
+            base = (home / "library" / "base" / "DESCRIPTION").read_text(encoding="utf-8")
+            fields = (_field(base, "Version"), _field(base, "Built"), _field(reticulate, "Version"))
+            return " ".join(fields)
+    raise StandinError(f"R has no package reticulate; {_MISSING}")
+
+
+def _field(text: str, name: str) -> str:
+    lines = (line.partition(":") for line in text.splitlines())
+    return next((value.strip() for key, _, value in lines if key == name), "")
+
+
+def key(table_folder: Path = tables.TABLES) -> str:
+    """Return the name of the library's folder: a hash of all that goes into it."""
+    digest = hashlib.sha256(r_identity().encode())
+    inputs = [
+        *HERE.glob("*.py"),
+        *RUNTIME.rglob("*.R"),
+        *RUNTIME.rglob("*.py"),
+        *table_folder.glob("*.json"),
+    ]
+    for path in sorted(inputs, key=str):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:20]
+
+
+def ensure_standin(library: Path | None = None, table_folder: Path = tables.TABLES) -> Path:
+    """Return an R library that holds the stand-in packages, building it when it is not there.
+
+    Args:
+        library: The folder to keep libraries in; by default one in the user's cache.
+        table_folder: The coercion tables to build from.
+
+    Returns:
+        The library, to be put in front of R's library paths (``R_LIBS``).
+
+    Raises:
+        StandinError: R or reticulate is missing, the folder cannot be written, or R could not
+            install a package; the last names a log.
+    """
+    parent = library or platformdirs.user_cache_path("keras-bridge") / "standin"
+    target = parent / key(table_folder)
+    if target.is_dir():
+        return target
+    with _workplace(parent) as work:
+        finished = work / "library"
+        finished.mkdir()
+        _install_all(sources(table_folder), work, finished)
+        try:
+            finished.rename(target)
+        except OSError as error:
+            # Another process was quicker; its library was made from the same sources.
+            if not target.is_dir():
+                raise _unwritable(parent, error) from error
+    return target
+
+
+@contextlib.contextmanager
+def _workplace(parent: Path) -> Iterator[Path]:
+    """Make a folder beside the target to build in; it is removed unless a build failed in it."""
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        for old in parent.glob(".building-*"):
+            if time.time() - old.stat().st_mtime > ABANDONED_SECONDS:
+                shutil.rmtree(old, ignore_errors=True)
+        work = Path(tempfile.mkdtemp(prefix=".building-", dir=parent))
+    except OSError as error:
+        raise _unwritable(parent, error) from error
+    try:
+        yield work
+    except StandinError:
+        raise
+    except OSError as error:
+        shutil.rmtree(work, ignore_errors=True)
+        raise _unwritable(parent, error) from error
+    except BaseException:
+        shutil.rmtree(work, ignore_errors=True)
+        raise
+    shutil.rmtree(work, ignore_errors=True)
+
+
+def _unwritable(parent: Path, error: OSError) -> StandinError:
+    return StandinError(
+        f"the stand-in packages cannot be built in {parent} ({error.strerror or error}); "
+        "set XDG_CACHE_HOME to a folder that can be written"
+    )
+
+
+def _install_all(packages: Mapping[str, Mapping[str, str]], work: Path, library: Path) -> None:
+    """Install the first package, which the others import, and then those side by side."""
+    first, *others = packages
+    _install(first, packages[first], work, library)
+    with ThreadPoolExecutor() as pool:
+        jobs = [pool.submit(_install, name, packages[name], work, library) for name in others]
+        for job in jobs:
+            job.result()
+
+
+def _install(name: str, files: Mapping[str, str], work: Path, library: Path) -> None:
+    source = work / name
+    for path, text in files.items():
+        (source / path).parent.mkdir(parents=True, exist_ok=True)
+        (source / path).write_text(text, encoding="utf-8")
+    log = work / f"{name}.log"
+    paths = os.pathsep.join(filter(None, (str(library), os.environ.get("R_LIBS"))))
+    command = [
+        str(r_home() / "bin" / "R"), "CMD", "INSTALL", "--no-docs", "--no-multiarch",
+        "--no-test-load", "--no-staged-install", "--no-lock", "--no-byte-compile",
+        f"--library={library}", str(source),
+    ]  # fmt: skip
+    try:
+        with log.open("wb") as out:
+            subprocess.run(
+                command,
+                env=os.environ | {"R_LIBS": paths, "TMPDIR": str(work)},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                check=True,
+                timeout=INSTALL_SECONDS,
+            )
+    except subprocess.SubprocessError as error:
+        raise StandinError(
+            f"R could not install the stand-in package {name}; its log says why: {log}"
+        ) from error

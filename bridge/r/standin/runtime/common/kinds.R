@@ -1,0 +1,183 @@
+# Coercion kinds: what an R value becomes before it crosses into Python.
+#
+# A coercion table names a kind for each argument of each function; kind_NAME() here is the one
+# place where that kind is carried out. The generator makes an argument whose kind has no such
+# function refuse, with a sentence.
+
+# The value crosses as reticulate converts it.
+kind_as_is <- function(x) x
+
+# Accepted and never sent.
+kind_ignored <- function(x) structure(list(), class = "not_sent")
+
+# NULL stays NULL (None in Python).
+kind_as_nullable_integer <- function(x) if (is.null(x)) x else as.integer(x)
+
+# Plain numbers become integer; strings, logicals, lists and objects pass.
+kind_integer_if_numeric <- function(x) if (is.numeric(x)) as.integer(x) else x
+
+# Text passes, all else becomes integer.
+kind_integer_unless_text <- function(x) {
+  if (is.character(x)) x else kind_as_nullable_integer(x)
+}
+
+# As above, but a list of one is a single integer.
+kind_as_integer_list_tuple <- function(x) {
+  if (is.list(x) && length(x) > 1L) integer_tuple(x) else kind_as_nullable_integer(x)
+}
+
+kind_as_forced_integer_tuple <- function(x) if (is.null(x)) x else integer_tuple(x)
+
+integer_tuple <- function(x) do.call(reticulate::tuple, as.list(as.integer(x)))
+
+# One integer; anything longer or shorter falls apart, see splice().
+kind_integer_scalar_spliced <- function(x) structure(as.integer(x), class = "spliced")
+
+# One axis, counted from 1 in R and from 0 in Python; negative ones count from the end in both.
+kind_as_axis <- function(x) {
+  if (is.null(x)) return(NULL)
+  if (length(x) > 1L) return(lapply(as.list(x), kind_as_axis))
+  x <- as.integer(x)
+  if (is.na(x)) stop("missing value where an axis is needed", call. = FALSE)
+  if (x == 0L) stop("axes are counted from 1 in R; there is no axis 0", call. = FALSE)
+  if (x > 0L) x - 1L else x
+}
+
+# A shape: NULL stays NULL, an unknown dimension (NA, NULL) is None, the result is a tuple.
+kind_normalize_shape <- function(x) {
+  if (is.null(x)) return(NULL)
+  if (inherits(x, "tensorflow.python.framework.tensor_shape.TensorShape")) {
+    x <- as.list(x$as_list())
+  }
+  if (is.list(x) || is.numeric(x) || (is.logical(x) && all(is.na(x)))) {
+    return(do.call(reticulate::tuple, lapply(unname(as.list(x)), shape_dimension)))
+  }
+  reticulate::tuple(x)
+}
+
+shape_dimension <- function(x) {
+  if (is_python(x) || is.null(x)) return(x)
+  if (length(x) == 1L && is.na(x)) NULL else as.integer(x)
+}
+
+# As above, but Python objects cross as they are.
+kind_shape_tuple <- function(x) if (is_python(x)) x else kind_normalize_shape(x)
+
+# A shape for TensorFlow: a list of integers; NA, NULL and negative numbers are unknown.
+kind_tensor_shape <- function(x) {
+  if (is.null(x)) return(x)
+  if (is_python(x)) x <- x$as_list()
+  if (is.factor(x)) x <- as.integer(x)
+  dims <- unlist(lapply(as.list(x), function(d) if (is.null(d)) NA else d))
+  unknown <- is.na(dims) | dims < 0
+  dims <- as.integer(dims)
+  if (!any(unknown)) return(dims)
+  dims <- as.list(dims)
+  dims[unknown] <- list(NULL)
+  dims
+}
+
+# One of a few strings, by a unique beginning; the untouched default and NULL give the first.
+kind_choice <- function(x, choices) {
+  if (is.null(x) || identical(x, choices)) return(choices[1L])
+  if (!is.character(x) || length(x) != 1L) {
+    stop("expected one of ", paste(dQuote(choices, FALSE), collapse = ", "), call. = FALSE)
+  }
+  found <- pmatch(x, choices)
+  if (is.na(found)) {
+    stop("expected one of ", paste(dQuote(choices, FALSE), collapse = ", "), call. = FALSE)
+  }
+  choices[found]
+}
+
+# Tested by R before it crosses: text, lists, NULL and functions are errors there.
+kind_flag_checked <- function(x) {
+  !x
+  x
+}
+
+# Inputs of a merging layer are a list; `more` are those that were given one by one.
+kind_inputs_list <- function(x, more = list()) {
+  c(if (is.list(x) && !is_python(x)) x else list(x), more)
+}
+
+kind_as_list <- function(x) as.list(x)
+
+kind_unnamed_list <- function(x) if (is.list(x)) unname(x) else x
+
+# A path, made absolute; NULL stays NULL.
+kind_path <- function(x) if (is.null(x)) x else normalizePath(path.expand(x), mustWork = FALSE)
+
+kind_path_or_logs <- function(x) if (is.null(x)) "logs" else kind_path(x)
+
+# Padding or cropping of two or three axes: integers, or a pair of integers for each axis.
+kind_padding_2d <- function(x) padding(x, 2L)
+kind_padding_3d <- function(x) padding(x, 3L)
+
+padding <- function(x, axes) {
+  if (all(vapply(x, function(part) is.numeric(part) && length(part) == 1L, NA))) {
+    return(as.integer(x))
+  }
+  if (is.list(x) && all(lengths(x) == 2L)) return(lapply(x, function(pair) as.list(as.integer(pair))))
+  stop(sprintf("must be a list of %d integers or a list of %d lists of 2 integers", axes, axes),
+       call. = FALSE)
+}
+
+kind_as_integer_pair <- function(x) {
+  if (is.null(x)) return(NULL)
+  if (length(x) != 2L) stop("expected two integers", call. = FALSE)
+  integer_tuple(x)
+}
+
+# Nodes are counted from 1 in R.
+kind_as_node_index <- function(x) as.integer(x - 1)
+
+# Layers are counted from 1 in R and from 0 in Python; negative ones count from the end.
+kind_as_layer_index <- function(x) {
+  if (is.null(x)) return(NULL)
+  x <- as.integer(x)
+  if (x == 0L) stop("layers are counted from 1 in R; there is no layer 0", call. = FALSE)
+  if (x > 0L) x - 1L else x
+}
+
+# The first and the last of a span, counted from 1; the last may be -1 for the end.
+kind_start_index <- function(x) {
+  if (is.null(x)) return(NULL)
+  x <- as.integer(x)
+  if (x > 0L) x - 1L else x
+}
+kind_end_index <- function(x) {
+  if (is.null(x)) return(NULL)
+  x <- as.integer(x)
+  if (x == -1L) NULL else x
+}
+
+# Used as a condition in R first.
+kind_flag_condition <- function(x) {
+  if (x) x else x
+}
+
+kind_labels <- function(x) if (is.character(x)) x else as.integer(x)
+
+# All inputs in one flat list.
+kind_inputs_flattened <- function(x, more = list()) as.list(c(x, more))
+
+# One string arrives as an array of one string.
+kind_text_vector <- function(x) if (is.character(x) && length(x) == 1L) as.array(x) else x
+
+kind_callbacks_list <- function(x) {
+  if (is.null(x)) list() else if (is.list(x) && !is_python(x)) x else list(x)
+}
+
+# Objects by name; a class or function of Python has its own name.
+kind_custom_objects <- function(x) {
+  if (is.null(x)) return(x)
+  if (is_python(x)) x <- structure(list(x), names = x$`__name__`)
+  if (!is.list(x) || !length(x)) stop("custom objects must be a named list", call. = FALSE)
+  if (is.null(names(x))) names(x) <- rep("", length(x))
+  for (i in which(names(x) == "")) {
+    if (!is_python(x[[i]])) stop("custom objects must be a named list", call. = FALSE)
+    names(x)[i] <- x[[i]]$`__name__`
+  }
+  x
+}

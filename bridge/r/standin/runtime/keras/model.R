@@ -1,0 +1,93 @@
+# Models: how they are made, asked and shown.
+
+#' @export
+keras_model <- function(inputs, outputs = NULL, ...) {
+  keras$models$Model(inputs = inputs, outputs = outputs, ...)
+}
+
+#' @export
+keras_model_sequential <- function(layers = NULL, name = NULL, ...) {
+  args <- list(layers = layers, name = name)
+  given <- list(...)
+  if (length(given)) {
+    input <- do.call(keras$layers$InputLayer, input_layer_arguments(given))
+    args$layers <- c(list(input), layers)
+  }
+  do.call(keras$models$Sequential, args)
+}
+
+# The shape crosses as a list of integers in which only NULL is an unknown dimension.
+input_layer_arguments <- function(args) {
+  if ("input_shape" %in% names(args)) {
+    args$input_shape <- lapply(as.list(args$input_shape), function(d) {
+      if (is.null(d) || is_python(d)) d else as.integer(d)
+    })
+  }
+  if ("batch_size" %in% names(args)) args$batch_size <- kind_as_nullable_integer(args$batch_size)
+  args
+}
+
+#' @export
+get_weights <- function(object, trainable = NA) {
+  if (is.na(trainable)) return(object$get_weights())
+  variables <- if (trainable) object$trainable_weights else object$non_trainable_weights
+  lapply(variables, function(v) v$numpy())
+}
+
+#' @export
+set_weights <- function(object, weights) {
+  object$set_weights(weights)
+  invisible(object)
+}
+
+#' @export
+get_config <- function(object) unconverted(object)$get_config()
+
+#' @method summary keras.engine.training.Model
+summary.keras.engine.training.Model <- function(object, ...) {
+  text <- model_text(object, ...)
+  cat(text, "\n", sep = "")
+  invisible(text)
+}
+
+#' @method print keras.engine.training.Model
+print.keras.engine.training.Model <- function(x, ...) {
+  if (py_is_null_xptr(x)) cat("<pointer: 0x0>\n") else cat(model_text(x, ...), "\n", sep = "")
+  invisible(x)
+}
+
+#' @method format keras.engine.training.Model
+format.keras.engine.training.Model <- function(x, ...) model_text(x, ...)
+
+# The table that Keras prints of a model. Whether layers can be trained is shown where some
+# cannot.
+model_text <- function(model, line_length = getOption("width"), positions = NULL,
+                       show_trainable = NULL, ...) {
+  if (!isTRUE(model$built)) return(py_str(model))
+  if (is.null(show_trainable)) {
+    frozen <- vapply(model$layers, function(layer) !isTRUE(layer$trainable), NA)
+    show_trainable <- any(frozen)
+  }
+  args <- list(line_length = as.integer(line_length), show_trainable = show_trainable, ...)
+  if (!is.null(positions)) args$positions <- positions
+  sub("\n+$", "", py_capture_output(do.call(model$summary, args), type = "stdout"))
+}
+
+#' @export
+freeze_weights <- function(object, from = NULL, to = NULL, which = NULL) {
+  set_trainable(object, from, to, which, FALSE)
+}
+
+#' @export
+unfreeze_weights <- function(object, from = NULL, to = NULL, which = NULL) {
+  set_trainable(object, from, to, which, TRUE)
+}
+
+set_trainable <- function(object, from, to, which, value) {
+  if (!is.null(from) || !is.null(to) || !is.null(which)) {
+    refuse_argument(if (value) "unfreeze_weights" else "freeze_weights",
+                    "from, to or which", "keras")
+  }
+  object$trainable <- value
+  invisible(object)
+}

@@ -1,0 +1,1 @@
+"""Python helpers of the stand-in for R's package keras."""

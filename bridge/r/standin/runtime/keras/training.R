@@ -1,0 +1,176 @@
+# compile, fit, evaluate, predict and their kin.
+
+
+#' @method compile keras.engine.training.Model
+compile.keras.engine.training.Model <- function(object, optimizer = NULL, loss = NULL,
+                                                metrics = NULL, loss_weights = NULL,
+                                                weighted_metrics = NULL, run_eagerly = NULL,
+                                                steps_per_execution = NULL, ...,
+                                                target_tensors = NULL, sample_weight_mode = NULL) {
+  .call <- match.call()
+  args <- typed_arguments(.call, environment(), list(
+    optimizer = kind_as_is, loss = loss_function,
+    metrics = function(x) metrics_list(x, object), loss_weights = kind_loss_weights,
+    weighted_metrics = function(x) metrics_list(x, object), run_eagerly = kind_as_is,
+    steps_per_execution = kind_as_nullable_integer, target_tensors = kind_as_is,
+    sample_weight_mode = kind_as_is))
+  do.call(object$compile, args)
+  invisible(object)
+}
+
+# A bare R function as a loss gets a name that Keras can show.
+loss_function <- function(loss) {
+  if (is.list(loss)) return(lapply(loss, loss_function))
+  if (is.function(loss) && !is_python(loss) && is.null(attr(loss, "py_function_name"))) {
+    attr(loss, "py_function_name") <- "custom_loss"
+  }
+  loss
+}
+
+# Metrics as a list; names are kept only where all of them are outputs of the model.
+metrics_list <- function(metrics, object) {
+  if (is.null(metrics) || is_python(metrics) || is.function(metrics)) return(metrics)
+  metrics <- as.list(metrics)
+  if (!is.null(names(metrics)) && !all(names(metrics) %in% object$output_names)) {
+    for (i in seq_along(metrics)) {
+      metric <- metrics[[i]]
+      if (is.function(metric) && !is_python(metric) && nzchar(names(metrics)[i])) {
+        attr(metric, "py_function_name") <- names(metrics)[i]
+        metrics[[i]] <- metric
+      }
+    }
+    names(metrics) <- NULL
+  }
+  metrics
+}
+
+#' @export
+custom_metric <- function(name, metric_fn) {
+  attr(metric_fn, "py_function_name") <- name
+  metric_fn
+}
+
+#' @method fit keras.engine.training.Model
+fit.keras.engine.training.Model <- function(object, x = NULL, y = NULL, batch_size = NULL,
+                                            epochs = 10,
+                                            verbose = getOption("keras.fit_verbose", "auto"),
+                                            callbacks = NULL,
+                                            view_metrics = getOption("keras.view_metrics", "auto"),
+                                            validation_split = 0, validation_data = NULL,
+                                            shuffle = TRUE, class_weight = NULL,
+                                            sample_weight = NULL, initial_epoch = 0,
+                                            steps_per_epoch = NULL, validation_steps = NULL, ...) {
+  if (is.null(batch_size) && is.null(steps_per_epoch) && !is_data_source(x)) batch_size <- 32L
+  args <- list(
+    batch_size = kind_as_nullable_integer(batch_size),
+    epochs = as.integer(epochs),
+    verbose = as_verbose(verbose),
+    validation_split = validation_split,
+    shuffle = shuffle,
+    class_weight = class_weights(class_weight),
+    sample_weight = keras_array(sample_weight),
+    initial_epoch = as.integer(initial_epoch))
+  args <- append(args, data_arguments(x, y), 0L)
+  args$validation_data <- kind_validation_data(validation_data)
+  if (!is.null(steps_per_epoch)) args$steps_per_epoch <- as.integer(steps_per_epoch)
+  if (!is.null(validation_steps)) args$validation_steps <- as.integer(validation_steps)
+  args$callbacks <- kind_fit_callbacks(callbacks)
+  history <- do.call(object$fit, c(args, list(...)))
+  invisible(training_history(history))
+}
+
+# Datasets, generators and iterators are left for Keras to read.
+is_data_source <- function(x) {
+  is_generator(x) || inherits(x, c(
+    "tensorflow.python.data.ops.dataset_ops.DatasetV2",
+    "tensorflow.python.data.ops.iterator_ops.IteratorBase",
+    "keras.utils.data_utils.Sequence", "keras.src.utils.data_utils.Sequence"))
+}
+
+is_generator <- function(x) {
+  (is.function(x) && !is_python(x)) || inherits(x, "python.builtin.iterator")
+}
+
+# An R function that gives a batch at each call becomes a Python iterator, which is one batch
+# ahead of what was asked for.
+python_source <- function(x) {
+  if (!is.function(x) || is_python(x)) return(x)
+  batch <- function() {
+    values <- keras_array(x())
+    if (is.null(values)) NULL else do.call(tuple, unname(values))
+  }
+  next_one <- function() tryCatch(batch(), error = identity)
+  ahead <- next_one()
+  py_iterator(function() {
+    current <- ahead
+    if (inherits(current, "error")) stop(current)
+    if (!is.null(current)) ahead <<- next_one()
+    current
+  }, completed = NULL)
+}
+
+data_arguments <- function(x, y) {
+  args <- list()
+  if (!is.null(x)) args$x <- if (is_data_source(x)) python_source(x) else keras_array(x)
+  if (!is.null(y)) args$y <- keras_array(y)
+  args
+}
+
+class_weights <- function(weights) {
+  if (is.null(weights)) return(NULL)
+  if (!is.list(weights)) stop("class_weight must be a named list of weights", call. = FALSE)
+  do.call(dict, weights)
+}
+
+#' @method evaluate keras.engine.training.Model
+evaluate.keras.engine.training.Model <- function(object, x = NULL, y = NULL, batch_size = NULL,
+                                                 verbose = "auto", sample_weight = NULL,
+                                                 steps = NULL, callbacks = NULL, ...) {
+  if (is.null(batch_size) && is.null(steps) && !is_data_source(x)) batch_size <- 32L
+  args <- c(data_arguments(x, y), list(
+    batch_size = kind_as_nullable_integer(batch_size),
+    verbose = as_verbose(verbose),
+    sample_weight = sample_weight,
+    callbacks = kind_callbacks_list(callbacks)), list(...))
+  if (!is.null(steps)) args$steps <- as.integer(steps)
+  result <- unlist(do.call(object$evaluate, args))
+  names(result) <- unlist(object$metrics_names)[seq_along(result)]
+  result
+}
+
+#' @method predict keras.engine.training.Model
+predict.keras.engine.training.Model <- function(object, x, batch_size = NULL, verbose = "auto",
+                                                steps = NULL, callbacks = NULL, ...) {
+  if (is.null(batch_size) && is.null(steps) && !is_data_source(x)) batch_size <- 32L
+  args <- list(
+    batch_size = kind_as_nullable_integer(batch_size),
+    verbose = as_verbose(verbose),
+    callbacks = kind_callbacks_list(callbacks), ...)
+  args <- append(args, data_arguments(x, NULL), 0L)
+  if (!is.null(steps)) args$steps <- as.integer(steps)
+  do.call(object$predict, args)
+}
+
+#' @export
+train_on_batch <- function(object, x, y, class_weight = NULL, sample_weight = NULL) {
+  object$train_on_batch(
+    x = keras_array(x), y = keras_array(y), class_weight = class_weights(class_weight),
+    sample_weight = keras_array(sample_weight))
+}
+
+#' @export
+test_on_batch <- function(object, x, y, sample_weight = NULL) {
+  object$test_on_batch(
+    x = keras_array(x), y = keras_array(y), sample_weight = keras_array(sample_weight))
+}
+
+#' @export
+predict_on_batch <- function(object, x) object$predict_on_batch(x = keras_array(x))
+
+# "auto" is for Keras to decide, except in a knitr document, where it is one line an epoch.
+as_verbose <- function(verbose) {
+  if (identical(verbose, "auto")) {
+    return(if (isTRUE(getOption("knitr.in.progress"))) 2L else "auto")
+  }
+  as.integer(verbose)
+}

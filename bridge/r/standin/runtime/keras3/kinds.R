@@ -1,0 +1,142 @@
+# Kinds that only package keras3 has, or carries out in a way of its own.
+
+# Numbers become integer, towards zero, and lose their dimensions; all else passes.
+kind_as_integer <- function(x) if (is.numeric(x)) as.integer(x) else x
+
+kind_as_integer_always <- function(x) as.integer(x)
+
+# Wrappers and functions of R given as an argument: see python_for().
+kind_as_is_resolved <- function(x) python_for(x)
+
+kind_as_integer_resolved <- function(x) if (is.numeric(x)) as.integer(x) else python_for(x)
+
+kind_as_ceiling_integer <- function(x) as.integer(ceiling(x))
+
+# Doubles become an array of integers, also one number.
+kind_as_integer_array <- function(x) {
+  if (is.double(x)) array(as.integer(x), dim = if (is.null(dim(x))) length(x) else dim(x)) else x
+}
+
+kind_as_integer_list <- function(x) as.list(kind_as_integer(x))
+
+# Numbers inside a list as well.
+kind_as_integer_list_any <- function(x) lapply(as.list(x), kind_as_integer)
+
+# A list becomes a tuple of integers, a plain vector becomes integer and no tuple.
+kind_as_integer_tuple <- function(x) {
+  if (is.null(x) || is_python(x)) return(x)
+  if (is.list(x)) integer_tuple(unclass(x)) else as.integer(x)
+}
+
+kind_as_tuple <- function(x) do.call(tuple, unname(as.list(x)))
+
+kind_one_tuple <- function(x) {
+  if (is.list(x) && !is_python(x)) do.call(tuple, unname(as.list(x))) else tuple(x)
+}
+
+kind_as_scalar_or_tuple <- function(x) {
+  if (is_python(x) || (is.atomic(x) && length(x) == 1L)) x else do.call(tuple, unname(as.list(x)))
+}
+
+kind_permute_dims <- function(x) do.call(tuple, unname(lapply(as.list(x), kind_as_integer)))
+
+# An array, also of one number; doubles stay float64.
+kind_as_array <- function(x) {
+  if (is.null(x) || is_python(x) || inherits(x, "keras_shape")) x else as.array(x)
+}
+
+kind_arrays_list <- function(x) {
+  parts <- if (is_python(x) || (is.atomic(x) && !is.null(x))) list(x) else unname(as.list(x))
+  lapply(parts, function(part) {
+    if (is.null(part)) stop("a list of arrays must not hold NULL", call. = FALSE)
+    if (is.function(part)) part else kind_as_array(part)
+  })
+}
+
+# An array in which doubles are of the floating type that is configured.
+kind_as_py_array <- function(x) {
+  if (is.null(x) || is_python(x)) return(x)
+  if (is.function(x)) stop("a function cannot become an array", call. = FALSE)
+  numpy_array(x, if (is.double(x)) keras$config$floatx())
+}
+
+kind_keras_array <- function(x) {
+  if (is.null(x) || is_python(x)) return(x)
+  if (is.list(x)) return(lapply(unclass(x), kind_keras_array))
+  kind_as_py_array(x)
+}
+
+# Counted from 1 in R and from 0 in Python; 0 and negative numbers stay.
+kind_as_index <- function(x) {
+  if (is.null(x) || is_python(x)) return(x)
+  if (is.list(x)) return(lapply(unclass(x), kind_as_index))
+  whole <- x
+  positive <- x > 0
+  if (length(x) > 1L && anyNA(positive)) stop("an index must not be missing", call. = FALSE)
+  shifted <- as.integer(ifelse(positive, x - 1, x - 0))
+  if (!is.null(dim(whole))) array(shifted, dim(whole)) else
+    if (length(shifted) > 1L) as.array(shifted) else shifted
+}
+
+# Everything that shape() takes, with -1 for what is unknown.
+kind_newshape <- function(x) {
+  dims <- unclass(shape(x))
+  do.call(tuple, lapply(dims, function(d) if (is.null(d)) -1L else d))
+}
+
+kind_target_shape <- function(x) {
+  if (is_python(x)) return(tuple(x))
+  if (is.list(x) || is.numeric(x) || (is.logical(x) && all(is.na(x)))) {
+    dims <- lapply(unname(as.list(x)), function(d) {
+      d <- shape_dimension(d)
+      if (is.null(d)) -1L else d
+    })
+    return(do.call(tuple, dims))
+  }
+  tuple(x)
+}
+
+# Below 1 a share, from 1 on a count.
+kind_split_size <- function(x) {
+  if (is.list(x) && !all(lengths(x) == 1L)) stop("expected one number", call. = FALSE)
+  if (is.double(x) && is.null(dim(x)) && all(x >= 1)) as.integer(x) else
+    if (is.null(x)) list() else x
+}
+
+kind_layers_list <- function(x) {
+  if (is.null(x) || (is.list(x) && !is_python(x))) x else list(x)
+}
+
+# A list of one is that one.
+kind_inputs_unlisted <- function(x) {
+  if (is.list(x) && !is_python(x) && length(x) == 1L && is.null(names(x))) x[[1L]] else x
+}
+
+kind_loss_weights <- function(x) as.list(x)
+
+kind_sequences <- function(x) lapply(as.list(x), as.list)
+
+kind_class_weight <- function(x) class_weights(x)
+
+kind_loss_value <- function(x) python_loss(x)
+
+kind_metrics_list <- function(x) metric_list(x)
+
+# A wrapper stands for its Python class; a function of R would need a class made from it.
+kind_constraint <- function(x) {
+  if (is.function(x) && !is_python(x) && !is_wrapper(x)) {
+    stop("the stand-in front end has no measured rule for an R function as a constraint; ",
+         "install CRAN's keras3 and run with --frontend cran", call. = FALSE)
+  }
+  python_for(x)
+}
+
+# Epochs and batches are counted from 1 in R.
+kind_epoch_callback <- function(x) {
+  if (is.null(x)) x else python_tools("kerastools.callback")$wrap_sig_idx_logs(x)
+}
+
+# Vectors of more than one element get a dimension.
+kind_vector_as_array <- function(x) {
+  if (is.atomic(x) && !is.factor(x) && is.null(dim(x)) && length(x) > 1L) as.array(x) else x
+}

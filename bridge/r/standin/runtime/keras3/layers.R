@@ -1,0 +1,48 @@
+# Creating layers: the object is looked at first, so a pipe creates its layers in order.
+
+make_layer <- function(class, object, args) {
+  given <- !missing(object) && !is.null(object)
+  layer <- do.call(class, args)
+  if (!given) return(layer)
+  if (is_sequential(object)) compose(layer, object) else layer(object)
+}
+
+# A merging layer is made and then called on the list of its inputs.
+merge_layers <- function(class, inputs, more, args) {
+  layer <- do.call(class, args)
+  layer(c(if (is.list(inputs) && !is_python(inputs)) inputs else list(inputs), more))
+}
+
+# An exported wrapper given as an argument stands for the Python object behind it, another
+# function becomes a Python function with R's own argument names. R's primitive functions have
+# neither and are refused, as the real package does.
+python_for <- function(x) {
+  if (!is.function(x) || is_python(x)) return(x)
+  if (is.primitive(x)) stop("argument is not an environment", call. = FALSE)
+  path <- attr(x, "python_path", exact = TRUE)
+  if (!is.null(path)) return(python_at(path))
+  named_function(x, attr(x, "py_function_name", exact = TRUE))
+}
+
+# The Python object at a dotted path such as "keras.layers.Dense".
+python_at <- function(path) {
+  object <- keras
+  for (name in strsplit(path, ".", fixed = TRUE)[[1L]][-1L]) object <- object[[name]]
+  object
+}
+
+is_wrapper <- function(x) !is.null(attr(x, "python_path", exact = TRUE))
+
+is_sequential <- function(x) inherits(x, "keras.src.models.sequential.Sequential")
+
+# Results that count from 0 in Python count from 1 in R.
+one_based <- function(value, zero_indexed) if (isTRUE(zero_indexed)) value else value + 1L
+
+# The text of a KerasTensor and its operators are Python's.
+#' @method Ops keras.src.backend.common.keras_tensor.KerasTensor
+Ops.keras.src.backend.common.keras_tensor.KerasTensor <- function(e1, e2) {
+  if (.Generic == "==") return(keras$ops$equal(e1, e2))
+  if (missing(e2)) return(py_eval(paste("lambda x:", .Generic, "x"), convert = FALSE)(e1))
+  operator <- switch(.Generic, "^" = "**", "%%" = "%", "%/%" = "//", .Generic)
+  py_eval(paste("lambda x, y: x", operator, "y"), convert = FALSE)(e1, e2)
+}

@@ -1,0 +1,54 @@
+# The lazy module object `keras` of Keras 3.
+
+#' @import reticulate
+#' @import tensorflow
+#' @reexport reticulate::%as%
+#' @reexport reticulate::array_reshape
+#' @reexport reticulate::as_iterator
+#' @reexport reticulate::import
+#' @reexport reticulate::iter_next
+#' @reexport reticulate::iterate
+#' @reexport reticulate::np_array
+#' @reexport reticulate::py_help
+#' @reexport reticulate::py_to_r
+#' @reexport reticulate::r_to_py
+#' @reexport reticulate::tuple
+#' @reexport reticulate::use_python
+#' @reexport reticulate::use_virtualenv
+#' @reexport tensorflow::all_dims
+#' @reexport tensorflow::as_tensor
+#' @reexport tensorflow::export_savedmodel
+#' @reexport tensorflow::flag_boolean
+#' @reexport tensorflow::flag_integer
+#' @reexport tensorflow::flag_numeric
+#' @reexport tensorflow::flag_string
+#' @reexport tensorflow::flags
+#' @reexport tensorflow::py_require
+#' @reexport tensorflow::run_dir
+#' @reexport tensorflow::tensorboard
+
+#' @export
+keras <- NULL
+
+.onLoad <- function(libname, pkgname) {
+  namespace <- asNamespace(pkgname)
+  assign("keras", import("keras", delay_load = list(
+    priority = 10, environment = "r-keras", on_load = first_tensor)), envir = namespace)
+  register_hook <- get0("py_register_load_hook", asNamespace("reticulate"))
+  if (!is.null(register_hook)) register_hook("tensorflow", function() keras$ops)
+  assign("to_array", function(x) keras$ops$convert_to_numpy(x),
+         envir = get("hooks", asNamespace("tensorflow")))
+  use_magrittr(namespace)
+}
+
+# The real package makes one tensor on the CPU as soon as Python's keras is there, so that a
+# later choice of device cannot fail.
+first_tensor <- function() {
+  with(keras$device("cpu:0"), keras$ops$convert_to_tensor(array(1L)))
+  keras$backend$backend()
+}
+
+# A module of Python helpers that travel with this package.
+python_tools <- function(module) {
+  import_from_path(module, system.file("python", package = "keras3"))
+}

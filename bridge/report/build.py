@@ -1,0 +1,218 @@
+"""From capsules, their comparison and the conclusion to the report of a case."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from bridge.capsule import Call, Capsule, FrontEnd, Probe
+from bridge.case import Case
+from bridge.compare.align import labels_of
+from bridge.compare.result import ProbePair, RunPair, StageResult
+from bridge.explain.verdict import Finding
+from bridge.report.schema import (
+    CaseReport,
+    Execution,
+    Expected,
+    Pair,
+    Run,
+    SourceLine,
+)
+from bridge.translate.spell import spell_call
+
+#: Ops that carry a layer's weights or shape to it, and compute nothing of their own.
+_CARRIERS = frozenset({"ReadVariableOp", "Shape", "ExpandDims", "Pack", "StridedSlice", "Cast"})
+
+_NO_FRONTEND = FrontEnd(kind="none", package="", version="")
+
+STAGES = ("arguments", "config", "weights", "input", "layer", "prediction", "training curve")
+
+
+def build_report(
+    case: Case,
+    runs: Mapping[str, Capsule],
+    pairs: Sequence[RunPair],
+    finding: Finding,
+    notes: Sequence[str] = (),
+) -> CaseReport:
+    """Put together what is known of a case; ``runs`` has ``r`` at least."""
+    r = runs["r"].manifest
+    frontend = r.frontend or _NO_FRONTEND
+    rows = tuple(_row(probe) for pair in pairs for probe in pair.probes)
+    return CaseReport(
+        case=case.name,
+        title=case.title,
+        script=case.script.name,
+        frontend=frontend,
+        environment=r.environment,
+        verdict=finding.verdict,
+        cause=finding.cause,
+        sentence=finding.sentence,
+        explanation=finding.explanation,
+        unexplained=finding.unexplained,
+        first_divergence=finding.first_divergence,
+        expected=_expected(case, finding),
+        stages=(_text(runs["r"]), *_ladder(pairs)),
+        pairs=rows,
+        runs=tuple(_run(name, capsule) for name, capsule in runs.items()),
+        executions=tuple(_executions(runs)),
+        source=tuple(_source(runs["r"])),
+        python=_python(runs),
+        notes=(*notes, *case.problems, *r.notes, *_conditions(runs["r"])),
+    )
+
+
+def _row(probe: ProbePair) -> Pair:
+    numbers = {}
+    if probe.difference is not None:
+        fields = {"max_abs", "max_rel", "max_ulp", "different", "nan", "inf", "worst"}
+        numbers = {name: getattr(probe.difference, name) for name in fields}
+    return Pair(
+        a=probe.a,
+        b=probe.b,
+        probe=probe.probe,
+        verdict=probe.verdict,
+        rung=probe.rung,
+        points=probe.points,
+        beyond_bound=probe.beyond_bound,
+        stages=probe.stages,
+        layers=probe.layers,
+        detail=probe.detail,
+        **numbers,
+    )
+
+
+def _expected(case: Case, finding: Finding) -> Expected | None:
+    if not case.verdicts and not case.causes:
+        return None
+    met = (not case.verdicts or finding.verdict in case.verdicts) and (
+        not case.causes or finding.cause in case.causes
+    )
+    return Expected(verdict=" or ".join(case.verdicts), cause=" or ".join(case.causes), met=met)
+
+
+def _text(capsule: Capsule) -> StageResult:
+    """Say whether there is a text to run: the first stage, before anything is compared."""
+    status = capsule.manifest.status
+    broken = {"syntax-error": "does not parse", "not-utf8": "is not UTF-8", "empty": "is empty"}
+    if status in broken:
+        error = capsule.manifest.error
+        where = f"line {error.line}" if error and error.line else ""
+        return StageResult(stage="text", same=False, where=where, detail=broken[status])
+    return StageResult(stage="text", same=True, detail="R parses the script")
+
+
+def _ladder(pairs: Sequence[RunPair]) -> Iterator[StageResult]:
+    """Say of each stage whether all pairs agree there; the first place that differs speaks."""
+    for stage in STAGES:
+        results = [
+            (pair, result)
+            for pair in pairs
+            for probe in pair.probes
+            for result in probe.stages
+            if result.stage == stage
+        ]
+        differing = [(pair, result) for pair, result in results if result.same is False]
+        if differing:
+            pair, result = differing[0]
+            detail = f"{pair.a} and {pair.b}: {result.detail}".rstrip(": ")
+            yield StageResult(stage=stage, same=False, where=result.where, detail=detail)
+        else:
+            reached = [result for _, result in results if result.same]
+            detail = f"{len(reached)} comparisons agree" if reached else "not compared"
+            yield StageResult(stage=stage, same=True if reached else None, detail=detail)
+
+
+def _run(name: str, capsule: Capsule) -> Run:
+    manifest = capsule.manifest
+    return Run(
+        runner=name,
+        status=manifest.status,
+        keras=manifest.environment.keras,
+        error=manifest.error,
+        sentence="; ".join(manifest.notes),
+        seconds=round(manifest.seconds, 3),
+        peak_mib=round(manifest.peak_bytes / 2**20, 1),
+        capsule=f"{name}.capsule",
+    )
+
+
+def _executions(runs: Mapping[str, Capsule]) -> Iterator[Execution]:
+    labels = labels_of(runs.values())
+    for name, capsule in runs.items():
+        for probe in capsule.manifest.probes:
+            if probe.executed is None:
+                continue
+            yield Execution(
+                probe=labels[probe.index],
+                run=name,
+                ops=tuple(
+                    op.label
+                    for op in probe.executed.ops
+                    if "/" in op.name and op.op not in _CARRIERS
+                ),
+                fingerprint=probe.executed.fingerprint(),
+                unchanged_by_looking=_unchanged(probe),
+            )
+
+
+def _unchanged(probe: Probe) -> bool | None:
+    answers = [layer.graph_unchanged for layer in probe.layers]
+    if not answers or None in answers:
+        return None
+    return all(answers)
+
+
+def _source(capsule: Capsule) -> Iterator[SourceLine]:
+    manifest = capsule.manifest
+    if manifest.script is None:
+        return
+    calls: dict[int, list[str]] = {}
+    for call in manifest.calls:
+        if call.line is not None and _is_telling(call):
+            calls.setdefault(call.line, []).append(spell_call(call))
+    printed: dict[int, str] = {}
+    for output in manifest.output:
+        if output.line is not None:
+            printed[output.line] = printed.get(output.line, "") + output.text
+    warned: dict[int, list[str]] = {}
+    for condition in manifest.conditions:
+        if condition.line is not None and condition.kind == "warning":
+            warned.setdefault(condition.line, []).append(condition.text)
+    for number, text in enumerate(manifest.script.text.splitlines(), start=1):
+        yield SourceLine(
+            number=number,
+            text=text,
+            calls=tuple(_counted(calls.get(number, ()))),
+            output=printed.get(number, ""),
+            warnings=tuple(warned.get(number, ())),
+        )
+
+
+def _is_telling(call: Call) -> bool:
+    """Leave out reads of attributes, which only lead to what is called."""
+    return not call.internal and call.parent is None and call.kind in ("call", "setattr")
+
+
+def _counted(calls: Sequence[str]) -> Iterator[str]:
+    """Say once, with how often, what a loop called many times."""
+    counts: dict[str, int] = {}
+    for call in calls:
+        counts[call] = counts.get(call, 0) + 1
+    for call, count in counts.items():
+        yield call if count == 1 else f"{call}  # {count} times"
+
+
+def _python(runs: Mapping[str, Capsule]) -> str:
+    twin = runs.get("twin")
+    script = twin.manifest.script if twin else None
+    return script.text if script else ""
+
+
+def _conditions(capsule: Capsule) -> tuple[str, ...]:
+    warned = [each for each in capsule.manifest.conditions if each.kind == "warning"]
+    if not warned:
+        return ()
+    first = warned[0]
+    where = f" at line {first.line}" if first.line else ""
+    more = f" (and {len(warned) - 1} more)" if len(warned) > 1 else ""
+    return (f"R warned{where}: {first.text.strip()}{more}",)

@@ -1,0 +1,107 @@
+"""Worst first: the order of cases and pairs, and the number that speaks for a case."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from bridge.compare.result import SEVERITY, Verdict
+from bridge.report import numbers
+from bridge.report.numbers import Number
+from bridge.report.schema import CaseReport, Pair
+
+#: Verdicts that somebody should look at.
+ATTENTION: Final[tuple[Verdict, ...]] = ("failed", "different", "abstained")
+
+PairKey = tuple[int, int, int, float, float]
+
+
+def pair_key(pair: Pair) -> PairKey:
+    """Return the key by which pairs sort worst first: verdict, then NaN and Inf, then the rest."""
+    return (
+        SEVERITY.index(pair.verdict),
+        -(pair.nan + pair.inf),
+        -(pair.beyond_bound or 0),
+        -_comparable(pair.max_ulp),
+        -_comparable(pair.max_abs),
+    )
+
+
+def concern(verdict: Verdict) -> int:
+    """Return how much ``verdict`` asks for attention; the verdicts that ask for none are equal.
+
+    By this, what is fine keeps the order of the script, in which people look for it.
+    """
+    place = SEVERITY.index(verdict)
+    return place if verdict in ATTENTION else len(SEVERITY)
+
+
+def worst_pairs(pairs: Iterable[Pair]) -> list[Pair]:
+    """Return ``pairs``, the worst first; equals keep their order."""
+    return sorted(pairs, key=pair_key)
+
+
+def unmet(report: CaseReport) -> bool:
+    """Say whether the case was expected to end otherwise."""
+    return report.expected is not None and not report.expected.met
+
+
+def worst_cases(reports: Iterable[CaseReport]) -> list[CaseReport]:
+    """Return ``reports``, the worst first; see :func:`case_key`."""
+    return sorted(reports, key=case_key)
+
+
+def case_key(report: CaseReport) -> tuple[bool, int, PairKey, str]:
+    """Return the key by which cases sort worst first.
+
+    A case that ended otherwise than expected comes before all that did not; within both, the
+    order of verdicts decides, then the worst pair, then the name.
+    """
+    worst = min((pair_key(pair) for pair in report.pairs), default=(len(SEVERITY), 0, 0, 0, 0))
+    return (not unmet(report), SEVERITY.index(report.verdict), worst, report.case)
+
+
+def worst_number(report: CaseReport) -> tuple[Number, str, str]:
+    """Return the number that speaks for the case, its unit, and where it was found.
+
+    The number is empty for a case in which nothing was compared.
+    """
+    if not report.pairs:
+        return numbers.count(None), "", ""
+    pair = worst_pairs(report.pairs)[0]
+    where = f"{pair.probe}, {pair.a}/{pair.b}"
+    if pair.nan or pair.inf:
+        kind = "NaN" if pair.nan else "Inf"
+        return numbers.count(pair.nan or pair.inf), f"{kind} on one side", where
+    if pair.max_ulp is None:
+        return numbers.count(None), "", where
+    return numbers.ulp(pair.max_ulp), "ULP", where
+
+
+def overall(reports: Sequence[CaseReport]) -> str:
+    """Return the sentence that stands above all cases."""
+    if not reports:
+        return "No case was run."
+    total = len(reports)
+    cases = "1 case" if total == 1 else f"{total:,} cases"
+    found = [
+        f"{number:,} {verdict}" if total > 1 else verdict
+        for verdict in SEVERITY
+        if (number := sum(report.verdict == verdict for report in reports))
+    ]
+    surprises = [report.case for report in worst_cases(reports) if unmet(report)]
+    ending = ""
+    if surprises:
+        names = ", ".join(surprises[:5]) + (", ..." if len(surprises) > 5 else "")
+        verb = "does not have its" if len(surprises) == 1 else "do not have their"
+        ending = f" {len(surprises):,} {verb} expected verdict: {names}."
+    elif all(report.expected is not None for report in reports):
+        ending = " Every case has its expected verdict." if total > 1 else " That was expected."
+    return f"{cases}: {', '.join(found)}.{ending}"
+
+
+def _comparable(value: float | None) -> float:
+    """Return ``value`` for sorting: none counts as 0, and NaN as worse than any number."""
+    if value is None:
+        return 0.0
+    return float("inf") if value != value else value

@@ -1,0 +1,114 @@
+"""The pictures of a case, made from its capsules.
+
+R's own plots are passed on as they are. ``overlay.svg`` shows what every run made, and
+``difference.svg`` how far each run is from the reference. The files are the same, byte by byte,
+whenever the capsules are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from bridge.capsule import Capsule, CapsuleError
+from bridge.compare.result import SEVERITY
+from bridge.report.gaps import gaps
+from bridge.report.order import concern
+from bridge.report.overlay import overlay
+from bridge.report.schema import Pair, Picture
+from bridge.report.series import Group, Panel, curve_of, gap_in_ulps, panels
+from bridge.report.text import listed, plural
+
+#: More panels than this are not drawn; the worst are, and the picture says how many are left out.
+MAX_PANELS: Final = 12
+
+_FIRST: Final = ("r", "replay", "twin", "intent")
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """Pictures of a case: their entries for the report, and the bytes of each file."""
+
+    pictures: tuple[Picture, ...]
+    files: Mapping[str, bytes]
+
+
+def draw(capsules: Mapping[str, Capsule], pairs: Sequence[Pair] = ()) -> Drawing:
+    """Return R's own plots, the overlay and the difference of ``capsules``, by name of run.
+
+    ``pairs``, where they are known, put the panels that really differ first and mark them. A
+    picture that would be empty is not drawn: the overlay without any recorded output, the
+    difference with fewer than two runs.
+    """
+    files: dict[str, bytes] = {}
+    entries: list[Picture] = []
+    for number, (media_type, content) in enumerate(_r_plots(capsules), start=1):
+        name = f"r-plot-{number}.{'svg' if media_type == 'image/svg+xml' else 'png'}"
+        title = "What R drew" if number == 1 else f"What R drew, page {number}"
+        alt = f"Page {number} of the plots of the script, drawn by R itself"
+        files[name] = content
+        entries.append(Picture(file=name, title=title, kind="r-plot", alt=alt))
+    runs = sorted(capsules, key=_rank)
+    shown, left_out = _chosen(panels({run: capsules[run] for run in runs}), pairs)
+    present = [run for run in runs if any(curve_of(g, run) for p in shown for g in p.groups)]
+    bad = frozenset(pair.probe for pair in pairs if pair.verdict in ("different", "failed"))
+    if present:
+        files["overlay.svg"] = overlay(shown, present, bad=bad, left_out=left_out)
+        title = f"What {listed(present)} computed, drawn over one another"
+        alt = f"{title}, in {plural(len(shown), 'panel')}"
+        entries.append(Picture(file="overlay.svg", title=title, kind="overlay", alt=alt))
+    if len(present) > 1:
+        base = present[-1]
+        files["difference.svg"] = gaps(shown, base, bad=bad, left_out=left_out)
+        title = f"Difference from {base} in units in the last place (ULP)"
+        alt = f"{title} of {listed(present[:-1])}"
+        entries.append(Picture(file="difference.svg", title=title, kind="difference", alt=alt))
+    return Drawing(tuple(entries), files)
+
+
+def _r_plots(capsules: Mapping[str, Capsule]) -> list[tuple[str, bytes]]:
+    found: list[tuple[str, bytes]] = []
+    for capsule in capsules.values():
+        if capsule.manifest.runner != "r":
+            continue
+        for plot in capsule.manifest.plots:
+            try:
+                found.append((plot.media_type, capsule.arrays[plot.key].tobytes()))
+            except (KeyError, CapsuleError):
+                continue
+    return found
+
+
+def _rank(run: str) -> tuple[bool, int, str]:
+    """Return the key that puts R first and the reference last."""
+    return run == "reference", _FIRST.index(run) if run in _FIRST else len(_FIRST), run
+
+
+def _chosen(found: Sequence[Panel], pairs: Sequence[Pair]) -> tuple[list[Panel], int]:
+    """Return the panels to draw, worse verdicts first, and how many are left out."""
+    severity: dict[str, int] = {}
+    for pair in pairs:
+        rank = concern(pair.verdict)
+        severity[pair.probe] = min(rank, severity.get(pair.probe, rank))
+
+    def verdict(panel: Panel) -> int:
+        return min(severity.get(group.probe, len(SEVERITY)) for group in panel.groups)
+
+    if len(found) <= MAX_PANELS:
+        return sorted(found, key=verdict), 0
+    worst = sorted(
+        range(len(found)),
+        key=lambda i: (verdict(found[i]), -max(_largest_gap(g) for g in found[i].groups)),
+    )
+    chosen = sorted(sorted(worst[:MAX_PANELS]), key=lambda i: verdict(found[i]))
+    return [found[i] for i in chosen], len(found) - MAX_PANELS
+
+
+def _largest_gap(group: Group) -> float:
+    """Return the largest distance of any run from the last; infinite if lengths differ."""
+    base = group.curves[-1]
+    if any(len(curve.values) != len(base.values) for curve in group.curves):
+        return math.inf
+    return max(float(gap_in_ulps(curve, base).max()) for curve in group.curves)

@@ -1,0 +1,153 @@
+"""``report.json``, schema 1: the single source of every number in the HTML and the Markdown.
+
+``pairs`` has one entry for each probe of each pair of runs. The keys named in the project's
+contract are stable; further keys may be added.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from bridge.capsule import Environment, ErrorRecord, FrontEnd
+from bridge.compare.result import (
+    Divergence,
+    LayerVerdict,
+    Rung,
+    StageResult,
+    Verdict,
+    Worst,
+)
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class Pair(_Model):
+    """One probe of one pair of runs."""
+
+    a: str
+    b: str
+    probe: str
+    verdict: Verdict
+    rung: Rung
+    points: int
+    max_abs: float | None = None
+    max_rel: float | None = None
+    max_ulp: float | None = None
+    different: int | None = None
+    nan: int = 0
+    inf: int = 0
+    beyond_bound: int | None = None
+    worst: tuple[Worst, ...] = ()
+    stages: tuple[StageResult, ...] = ()
+    layers: tuple[LayerVerdict, ...] = ()
+    detail: str = ""
+
+
+class Claim(_Model):
+    """A sentence that somebody wrote, and what a computation says of it."""
+
+    claim: str
+    holds: bool | None
+    evidence: str
+    source: str = ""
+
+
+class Hypothesis(_Model):
+    """A cause, and which observations it explains, contradicts or leaves unexplained."""
+
+    cause: str
+    explains: tuple[str, ...] = ()
+    contradicts: tuple[str, ...] = ()
+    unexplained: tuple[str, ...] = ()
+
+
+class Lever(_Model):
+    """One switch of the stack, and what it did."""
+
+    lever: str
+    verdict: Verdict
+    executed_ops: tuple[str, ...] = ()
+
+
+class Run(_Model):
+    """One run behind the report."""
+
+    runner: str
+    status: str
+    keras: str = ""
+    error: ErrorRecord | None = None
+    sentence: str = ""
+    seconds: float = 0.0
+    peak_mib: float = 0.0
+    capsule: str = ""
+
+
+class Execution(_Model):
+    """What was executed for one probe, by run: the ops that carry layers, and all ops counted."""
+
+    probe: str
+    run: str
+    ops: tuple[str, ...]
+    fingerprint: dict[str, int] = Field(default_factory=dict)
+    unchanged_by_looking: bool | None = None
+
+
+class SourceLine(_Model):
+    """A line of the R script, the Python calls that it made, and what it printed."""
+
+    number: int
+    text: str
+    calls: tuple[str, ...] = ()
+    output: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+class Picture(_Model):
+    """A picture in the case's folder; ``kind`` says who drew it."""
+
+    file: str
+    title: str
+    kind: Literal["r-plot", "overlay", "difference", "other"]
+    alt: str = ""
+
+
+class Expected(_Model):
+    """What the script's header expects, and whether it was so."""
+
+    verdict: str = ""
+    cause: str = ""
+    met: bool = True
+
+
+class CaseReport(_Model):
+    """All that is known about one case."""
+
+    schema_: Literal[1] = Field(default=1, alias="schema")
+    case: str
+    title: str = ""
+    script: str
+    frontend: FrontEnd
+    environment: Environment
+    verdict: Verdict
+    cause: str
+    sentence: str
+    explanation: tuple[str, ...] = ()
+    unexplained: tuple[str, ...] = ()
+    first_divergence: Divergence | None = None
+    expected: Expected | None = None
+    stages: tuple[StageResult, ...] = ()
+    pairs: tuple[Pair, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    hypotheses: tuple[Hypothesis, ...] = ()
+    levers: tuple[Lever, ...] = ()
+    runs: tuple[Run, ...] = ()
+    executions: tuple[Execution, ...] = ()
+    source: tuple[SourceLine, ...] = ()
+    python: str = ""
+    pictures: tuple[Picture, ...] = ()
+    notes: tuple[str, ...] = ()
+    extra: dict[str, JsonValue] = Field(default_factory=dict)

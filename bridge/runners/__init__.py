@@ -1,0 +1,1 @@
+"""Things that execute and return a capsule: ``r``, ``replay``, ``twin``, ``reference``."""

@@ -1,0 +1,180 @@
+"""Watching Keras: every prediction, evaluation and training becomes a probe of the capsule.
+
+The same watcher stands in every process that runs a model (R's, the replay's, the twin's), so
+that a probe means the same in all of them. It wraps the public methods and executes nothing more.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from bridge.probe import current_label
+from bridge.runners.encode import Data, Encoder, to_numpy
+from bridge.runners.executed import executed_graphs
+from bridge.runners.models import describe_model
+from bridge.runners.spool import SpoolWriter
+
+_METHODS: Final = {
+    "predict": "predict",
+    "predict_on_batch": "predict",
+    "evaluate": "evaluate",
+    "test_on_batch": "evaluate",
+    "fit": "fit",
+    "train_on_batch": "train",
+}
+
+
+class Observer:
+    """Writes probes to a spool."""
+
+    def __init__(
+        self,
+        spool: SpoolWriter,
+        encoder: Encoder,
+        active_call: Callable[[], int | None] = lambda: None,
+    ) -> None:
+        self._spool = spool
+        self._encoder = encoder
+        self._active_call = active_call
+        self._inside = False
+        self._count = 0
+        self._states: dict[str, int] = {}
+        self._graphs: dict[tuple[int, str], Data] = {}
+
+    def install(self, keras: Any) -> None:
+        """Wrap the methods of ``keras.Model`` (``keras`` is ``tf_keras`` or ``keras``)."""
+        for name, kind in _METHODS.items():
+            original = getattr(keras.Model, name)
+            setattr(keras.Model, name, self._watch(original, kind))
+        keras.Model.__call__ = self._watch(keras.Model.__call__, "call")
+        # AutoGraph must step over our wrapper as it steps over Keras' own code, and go on
+        # converting what the wrapper calls.
+        from tensorflow.python.autograph.core import config
+
+        rule = config.DoNotConvert("bridge")
+        if not any(getattr(each, "_prefix", "") == "bridge" for each in config.CONVERSION_RULES):
+            config.CONVERSION_RULES = (rule, *config.CONVERSION_RULES)
+
+    def _watch(self, original: Callable[..., Any], kind: str) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def watched(model: Any, *args: Any, **kwargs: Any) -> Any:
+            if self._inside or (kind == "call" and not _concrete(args)):
+                return original(model, *args, **kwargs)
+            self._inside = True
+            try:
+                return self._probe(original, kind, model, args, kwargs)
+            finally:
+                self._inside = False
+
+        return watched
+
+    def _probe(
+        self,
+        original: Callable[..., Any],
+        kind: str,
+        model: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        x = args[0] if args else kwargs.get("x", kwargs.get("inputs"))
+        inputs, notes = self._arrays("x", x)
+        before = self._state(model) if kind in ("fit", "train") else None
+        failed: BaseException | None = None
+        result: Any = None
+        with executed_graphs() as executed:
+            try:
+                result = original(model, *args, **kwargs)
+            except BaseException as error:
+                failed = error
+        key = (id(model), kind)
+        if executed.found:
+            self._graphs[key] = executed.describe()
+        outputs, curves = ([], {}) if failed else self._results(kind, model, result)
+        self._spool.event(
+            "probe",
+            index=self._count,
+            label=current_label(),
+            kind=kind,
+            state=self._state(model) if before is None else before,
+            call=self._active_call(),
+            inputs=inputs,
+            outputs=outputs,
+            curves=curves,
+            executed=self._graphs.get(key) if kind != "call" else None,
+            eager=bool(getattr(model, "run_eagerly", False)) or kind == "call",
+            notes=notes + ([f"raised {type(failed).__name__}"] if failed else []),
+        )
+        self._count += 1
+        if failed is not None:
+            raise failed
+        return result
+
+    def _results(self, kind: str, model: Any, result: Any) -> tuple[list[Data], dict[str, Any]]:
+        if kind == "fit":
+            history = getattr(result, "history", {})
+            curves = {str(name): [float(v) for v in values] for name, values in history.items()}
+            after = [
+                self._encoder.array(f"{layer.name}/{index}", weight)
+                for layer in model.layers
+                for index, weight in enumerate(layer.weights)
+            ]
+            return after, curves
+        return self._arrays("y", result)[0], {}
+
+    def _state(self, model: Any) -> int | None:
+        try:
+            state = describe_model(model, self._encoder)
+        except Exception as error:
+            self._spool.event("note", text=f"a model could not be described: {error}"[:500])
+            return None
+        text = json.dumps(state, sort_keys=True)
+        if text not in self._states:
+            self._states[text] = len(self._states)
+            self._spool.event("state", state=state)
+        return self._states[text]
+
+    def _arrays(self, name: str, item: Any) -> tuple[list[Data], list[str]]:
+        found: list[Data] = []
+        notes: list[str] = []
+        for path, leaf in _leaves(name, item):
+            try:
+                values = to_numpy(leaf)
+            except Exception:
+                values = None
+            if values is None or values.dtype.hasobject:
+                notes.append(f"{path} is a {type(leaf).__name__}; its elements are not recorded")
+            else:
+                found.append(self._encoder.array(path, values))
+        return found, notes
+
+
+def _leaves(path: str, item: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(item, dict):
+        for key, value in item.items():
+            yield from _leaves(f"{path}[{key!r}]", value)
+    elif isinstance(item, (list, tuple)) and not all(isinstance(v, (int, float)) for v in item):
+        for index, value in enumerate(item):
+            yield from _leaves(f"{path}[{index}]", value)
+    elif item is not None:
+        yield path, item
+
+
+def _concrete(args: tuple[Any, ...]) -> bool:
+    """Say whether a model is called on real elements, not on symbols while a graph is made."""
+    import tensorflow as tf
+
+    if tf.inside_function() or not args:
+        return False
+    leaves = [leaf for _, leaf in _leaves("x", args[0])]
+    return (
+        bool(leaves)
+        and all(
+            hasattr(leaf, "numpy") or (hasattr(leaf, "dtype") and hasattr(leaf, "__array__"))
+            for leaf in leaves
+            if not isinstance(leaf, (int, float))
+        )
+        and not any(type(leaf).__name__ == "KerasTensor" for leaf in leaves)
+    )

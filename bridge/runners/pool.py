@@ -1,0 +1,342 @@
+"""The pool: warm processes, started when they are first needed, and the children they fork.
+
+The pool supervises: time, memory, output. A child that breaks a limit is killed with everything
+that it started, and what it had recorded stays.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import psutil
+
+MIB: Final = 2**20
+_KEPT_OUTPUT: Final = 1 * MIB
+_MAX_NATIVE_OUTPUT: Final = 64 * MIB
+
+
+class PoolError(RuntimeError):
+    """A warm process could not be started; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Warm:
+    """Which warm process a job needs."""
+
+    generation: int
+    r: bool = False
+    libraries: tuple[str, ...] = ()
+    preload: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one job may use."""
+
+    seconds: float = 120.0
+    memory_bytes: int = 4096 * MIB
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a job's process ended: ``status`` is ``exited`` or the limit that it broke."""
+
+    status: str
+    code: int
+    signal: int
+    seconds: float
+    peak_bytes: int
+    stdout: str
+    stderr: str
+    read_stdin: bool = False
+
+
+@dataclass
+class _Pending:
+    pid: int | None = None
+    wait_status: int | None = None
+    peak: int = 0
+    changed: threading.Event = field(default_factory=threading.Event)
+
+
+class _Parent:
+    """One warm process, seen from the pool."""
+
+    def __init__(self, warm: Warm, log: Path) -> None:
+        ours, theirs = socket.socketpair()
+        config = {
+            "generation": warm.generation,
+            "r": warm.r,
+            "libraries": warm.libraries,
+            "preload": warm.preload,
+        }
+        self._log = log
+        with log.open("wb") as file:
+            self.process = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-m",
+                    "bridge.runners.zygote",
+                    str(theirs.fileno()),
+                    json.dumps(config),
+                ],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
+                start_new_session=True,
+            )
+        theirs.close()
+        self._socket = ours
+        self._lock = threading.Lock()
+        self._pending: dict[int, _Pending] = {}
+        self._ready = threading.Event()
+        self._error: str | None = None
+        self._jobs = 0
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def wait_ready(self, seconds: float = 180.0) -> None:
+        if not self._ready.wait(seconds):
+            self._error = f"it was not ready after {seconds:.0f} seconds"
+        if self._error is not None:
+            raise PoolError(
+                f"R, TensorFlow or Keras could not be started: {self._error}. "
+                "Run 'keras-bridge doctor' to see what is missing."
+            )
+
+    def start(self, name: str, params: dict[str, Any], fds: tuple[int, int, int]) -> _Pending:
+        self.wait_ready()
+        with self._lock:
+            self._jobs += 1
+            job = self._jobs
+            pending = self._pending[job] = _Pending()
+            line = json.dumps({"job": job, "name": name, "params": params}).encode() + b"\n"
+            socket.send_fds(self._socket, [line], list(fds))
+        return pending
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        try:
+            self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def _listen(self) -> None:
+        buffer = b""
+        while True:
+            try:
+                data = self._socket.recv(1 << 16)
+            except OSError:
+                data = b""
+            if not data:
+                break
+            buffer += data
+            while b"\n" in buffer:
+                line, _, buffer = buffer.partition(b"\n")
+                self._heard(json.loads(line))
+        if not self._ready.is_set():
+            self._error = self._error or self._last_words()
+            self._ready.set()
+        for pending in self._pending.values():
+            if pending.wait_status is None:
+                pending.wait_status = -1
+            pending.changed.set()
+
+    def _heard(self, message: dict[str, Any]) -> None:
+        if "ready" in message:
+            self._error = message.get("error")
+            self._ready.set()
+            return
+        pending = self._pending[message["job"]]
+        if "pid" in message:
+            pending.pid = message["pid"]
+        else:
+            pending.peak = message["peak"]
+            pending.wait_status = message["status"]
+        pending.changed.set()
+
+    def _last_words(self) -> str:
+        lines = self._log.read_text(errors="replace").strip().splitlines()
+        return lines[-1] if lines else "the process ended without a word"
+
+
+class Pool:
+    """Runs jobs in children of warm processes; use it as a context manager."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="keras-bridge-")
+        self._parents: dict[Warm, _Parent] = {}
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End every warm process and remove the pool's folder."""
+        for parent in self._parents.values():
+            parent.close()
+        self._parents.clear()
+        self._folder.cleanup()
+
+    @property
+    def folder(self) -> Path:
+        """A folder of the pool's own, removed at the end."""
+        return Path(self._folder.name)
+
+    def warm(self, *kinds: Warm) -> None:
+        """Start warm processes without waiting for them."""
+        for kind in kinds:
+            self._parent(kind)
+
+    def run(
+        self, kind: Warm, name: str, params: dict[str, Any], limits: Limits | None = None
+    ) -> Outcome:
+        """Do one job in a fresh child and return how it ended.
+
+        Raises:
+            PoolError: the warm process could not be started.
+        """
+        limits = limits or Limits()
+        parent = self._parent(kind)
+        parent.wait_ready()
+        with tempfile.TemporaryFile(dir=self.folder) as stdin:
+            # One line to read: a script that asks gets an answer, and that it asked shows in
+            # the position of the file.
+            stdin.write(b"\n")
+            stdin.flush()
+            os.lseek(stdin.fileno(), 0, os.SEEK_SET)
+            out, out_end = os.pipe()
+            err, err_end = os.pipe()
+            started = time.monotonic()
+            pending = parent.start(
+                name,
+                params | {"memory_bytes": limits.memory_bytes},
+                (stdin.fileno(), out_end, err_end),
+            )
+            os.close(out_end)
+            os.close(err_end)
+            watch = _Watch(pending, limits, started, out, err)
+            status = watch.until_it_ends()
+            read_stdin = os.lseek(stdin.fileno(), 0, os.SEEK_CUR) > 0
+        code = pending.wait_status or 0
+        return Outcome(
+            status=status,
+            code=os.WEXITSTATUS(code) if code >= 0 and os.WIFEXITED(code) else -1,
+            signal=os.WTERMSIG(code) if code > 0 and os.WIFSIGNALED(code) else 0,
+            seconds=time.monotonic() - started,
+            peak_bytes=max(pending.peak, watch.peak),
+            stdout=watch.text(out),
+            stderr=watch.text(err),
+            read_stdin=read_stdin,
+        )
+
+    def _parent(self, kind: Warm) -> _Parent:
+        with self._lock:
+            if kind not in self._parents:
+                log = self.folder / f"warm-{len(self._parents)}.log"
+                self._parents[kind] = _Parent(kind, log)
+            return self._parents[kind]
+
+
+class _Watch:
+    """Watches one child: reads its pipes, its memory and the clock."""
+
+    def __init__(
+        self, pending: _Pending, limits: Limits, started: float, out: int, err: int
+    ) -> None:
+        self._pending = pending
+        self._limits = limits
+        self._started = started
+        self._kept: dict[int, bytearray] = {out: bytearray(), err: bytearray()}
+        self._total = 0
+        self.peak = 0
+
+    def text(self, descriptor: int) -> str:
+        return self._kept[descriptor].decode("utf-8", "replace")
+
+    def until_it_ends(self) -> str:
+        status = "exited"
+        with selectors.DefaultSelector() as selector:
+            for descriptor in self._kept:
+                selector.register(descriptor, selectors.EVENT_READ)
+            ended_at: float | None = None
+            while selector.get_map() or self._pending.wait_status is None:
+                if selector.get_map():
+                    for key, _ in selector.select(0.05):
+                        self._read(selector, key.fd)
+                else:
+                    self._pending.changed.wait(0.05)
+                    self._pending.changed.clear()
+                if self._pending.wait_status is None:
+                    broken = self._broken_limit()
+                    if broken and status == "exited":
+                        status = broken
+                        self._kill()
+                else:
+                    # Something that the child started may hold the pipes open for ever.
+                    ended_at = ended_at or time.monotonic()
+                    if time.monotonic() - ended_at > 0.5:
+                        self._kill()
+                        break
+        for descriptor in self._kept:
+            os.close(descriptor)
+        self._kill()
+        return status
+
+    def _read(self, selector: selectors.BaseSelector, descriptor: int) -> None:
+        data = os.read(descriptor, 1 << 16)
+        if not data:
+            selector.unregister(descriptor)
+            return
+        self._total += len(data)
+        kept = self._kept[descriptor]
+        kept += data[: max(0, _KEPT_OUTPUT - len(kept))]
+
+    def _broken_limit(self) -> str:
+        if time.monotonic() - self._started > self._limits.seconds:
+            return "time-limit"
+        if self._total > _MAX_NATIVE_OUTPUT:
+            return "output-limit"
+        if self._pending.pid is not None:
+            with contextlib.suppress(psutil.Error):
+                # Pages shared with the warm parent are not the child's doing.
+                used = _own_bytes(self._pending.pid)
+                self.peak = max(self.peak, used)
+                if used > self._limits.memory_bytes:
+                    return "memory-limit"
+        return ""
+
+    def _kill(self) -> None:
+        if self._pending.pid is not None:
+            # The child leads a session of its own: the whole group goes with it.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._pending.pid, signal.SIGKILL)
+
+
+def _own_bytes(pid: int) -> int:
+    return int(psutil.Process(pid).memory_info().rss)

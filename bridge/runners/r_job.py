@@ -1,0 +1,132 @@
+"""Running an R script, unmodified, in a child of a warm process."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Final
+
+from bridge.r import recorder
+from bridge.runners import child
+from bridge.runners.encode import Encoder
+from bridge.runners.jobs import Context
+from bridge.runners.observer import Observer
+from bridge.runners.spool import SpoolWriter
+
+#: What a script may print before it is stopped, in characters.
+MAX_OUTPUT: Final = 64 * 2**20
+
+#: How much of that is kept, in characters.
+KEPT_OUTPUT: Final = 2**20
+
+
+def run(context: Context, params: dict[str, Any]) -> None:
+    """Run ``params["script"]`` and leave everything that it did in ``params["spool"]``."""
+    assert context.r is not None, "this warm process was started without R"
+    folder = Path(params["spool"])
+    plots = folder / "plots"
+    plots.mkdir(parents=True, exist_ok=True)
+    spool = SpoolWriter(folder)
+    encoder = Encoder(spool)
+    session = _Session(spool, Path(params["script"]), plots)
+    recorder.activate(recorder.Recorder(spool, encoder))
+    recorder.listen(session)
+    Observer(spool, encoder, recorder.active_call).install(context.keras)
+    spool.event("environment", environment=child.describe_environment())
+    os.chdir(params["workdir"])
+    child.limit(int(params.get("memory_bytes", 0)))
+    context.r.listen(session.stdout, session.stderr, session.asked)
+    context.r.run()
+    spool.event(
+        "situation",
+        keras=child.keras_version(context.generation),
+        environment=child.describe_environment(),
+        **session.situation,
+    )
+    spool.event("end")
+
+
+class _Session:
+    """One script's life: where it is, what it prints and signals."""
+
+    def __init__(self, spool: SpoolWriter, script: Path, plots: Path) -> None:
+        self._spool = spool
+        self._script = script
+        self._plots = plots
+        self._line: int | None = None
+        self._printed = 0
+        self._left_out = False
+        self.situation: dict[str, Any] = {}
+
+    def hear(self, event: str, line: int | None, about: dict[str, Any]) -> Any:
+        if event == "job":
+            return {"script": str(self._script), "plots": str(self._plots)}
+        if event == "situation":
+            self._situated(about["situation"])
+        elif event == "at":
+            self._line = line
+            self._spool.event("at", line=line, plots=len(list(self._plots.iterdir())))
+        elif event == "signalled":
+            self._signalled(line, **about)
+        else:
+            self._spool.event(event, line=line, **about)
+        return None
+
+    def stdout(self, text: str) -> None:
+        self._print("stdout", text)
+
+    def stderr(self, text: str) -> None:
+        self._print("stderr", text)
+
+    def asked(self, _prompt: str) -> str:
+        self._spool.event("stdin", line=self._line)
+        return ""
+
+    def _print(self, stream: str, text: str) -> None:
+        self._printed += len(text)
+        if self._printed > MAX_OUTPUT:
+            self._spool.event("status", status="output-limit")
+            os._exit(71)
+        if self._printed <= KEPT_OUTPUT:
+            self._spool.event("output", stream=stream, text=text, line=self._line)
+        elif not self._left_out:
+            self._left_out = True
+            kept = f"{KEPT_OUTPUT:,}"
+            self._spool.event("note", text=f"Only the first {kept} characters printed are kept.")
+
+    def _signalled(
+        self,
+        line: int | None,
+        kind: str,
+        text: str,
+        call: str,
+        cls: list[str] | str,
+        origin: str,
+    ) -> None:
+        if kind == "error":
+            first = cls if isinstance(cls, str) else cls[0]
+            self._spool.event(
+                "error",
+                error={
+                    "language": "r",
+                    "cls": first,
+                    "message": text,
+                    "line": line,
+                    "call": call,
+                    "origin": origin,
+                },
+            )
+        else:
+            self._spool.event("condition", kind=kind, text=text, call=call, line=line)
+
+    def _situated(self, situation: dict[str, Any]) -> None:
+        names = situation["names"]
+        self.situation = {
+            "r": situation["r"],
+            "r_packages": dict(zip(names, situation["versions"], strict=True)),
+            "markers": {
+                name: marker
+                for name, marker in zip(names, situation["markers"], strict=True)
+                if marker
+            },
+        }

@@ -1,0 +1,238 @@
+"""Running recorded boundary calls again, in a process that has no R.
+
+What R asked for is in the calls: the same functions, with the arguments as Python received them.
+A function that was written in R is not there, and neither are the calls that it made.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from bridge.capsule import Call, Capsule, read_capsule
+from bridge.capsule.values import (
+    ArrayValue,
+    Closure,
+    Items,
+    Method,
+    ObjectValue,
+    Pairs,
+    Scalar,
+    Slice,
+    Symbol,
+    Value,
+)
+from bridge.r.recorder import describe_error
+from bridge.runners import child
+from bridge.runners.encode import Encoder, resolve
+from bridge.runners.jobs import Context
+from bridge.runners.observer import Observer
+from bridge.runners.spool import SpoolWriter
+
+#: A recording may come from a stranger: only these libraries are called.
+_ALLOWED: Final = frozenset({"tensorflow", "keras", "tf_keras", "numpy"})
+_KERAS: Final = ("keras", "tf_keras")
+_BUILTINS: Final = frozenset(
+    {
+        "int",
+        "float",
+        "bool",
+        "str",
+        "list",
+        "tuple",
+        "dict",
+        "set",
+        "slice",
+        "len",
+        "range",
+        "isinstance",
+        "callable",
+        "repr",
+        "type",
+    }
+)
+
+
+class ReplayError(RuntimeError):
+    """A recorded value cannot be had in this process; the message says which and why."""
+
+
+class Replay:
+    """The objects that the replayed calls made, by the numbers that they had in the recording."""
+
+    def __init__(self, capsule: Capsule, keras: Any) -> None:
+        self._capsule = capsule
+        self._keras = keras
+        self._objects: dict[int, Any] = {}
+
+    def step(self, call: Call) -> None:
+        """Make one recorded call and remember what it gave."""
+        target = self.value(call.target)
+        if call.kind == "call":
+            result = target(
+                *(self.value(item) for item in call.args),
+                **{key: self.value(item) for key, item in call.kwargs.items()},
+            )
+        elif call.kind == "getattr":
+            result = getattr(target, call.name)
+        elif call.kind == "setattr" and call.result is not None:
+            result = self.value(call.result)
+            setattr(target, call.name, result)
+        else:
+            # Items are read by keys that R computed; the objects they give are known otherwise.
+            return
+        self._bind(call.result, result)
+
+    def value(self, value: Value | None) -> Any:
+        """Return the Python object that ``value`` describes.
+
+        Raises:
+            ReplayError: it was made where the recording cannot see, or is a function of R's.
+        """
+        match value:
+            case None:
+                return None
+            case Scalar():
+                return _scalar(value)
+            case Items():
+                kinds = {"list": list, "tuple": tuple, "set": set}
+                return kinds[value.t](self.value(item) for item in value.items)
+            case Pairs():
+                return {self.value(key): self.value(item) for key, item in value.items}
+            case Slice():
+                return slice(*(self.value(p) for p in (value.start, value.stop, value.step)))
+            case ArrayValue():
+                return self._array(value)
+            case ObjectValue():
+                return self._object(value.id, value.cls)
+            case Symbol():
+                return _symbol(value, self._keras)
+            case Method():
+                return getattr(self.value(value.owner), value.name)
+            case Closure():
+                raise ReplayError(f"the function {value.name or ''} is written in R")
+        raise ReplayError(f"a value was not recorded: {value.text}")
+
+    def _object(self, number: int, cls: str) -> Any:
+        if number not in self._objects:
+            raise ReplayError(f"an object of class {cls} was made where the trace cannot see it")
+        return self._objects[number]
+
+    def _array(self, value: ArrayValue) -> Any:
+        if value.id is not None and value.id in self._objects:
+            return self._objects[value.id]
+        if value.key is None:
+            raise ReplayError(f"the elements of an array of shape {value.shape} were not recorded")
+        # A copy: memory order as it was received, and writable, as reticulate's arrays are.
+        order: Any = "F" if value.order == "F" else "C"
+        array = np.array(self._capsule.arrays[value.key], order=order, copy=True)
+        if value.t == "array":
+            return array
+        import tensorflow as tf
+
+        made = tf.constant(array) if value.t == "tensor" else tf.Variable(array)
+        if value.id is not None:
+            self._objects[value.id] = made
+        return made
+
+    def _bind(self, value: Value | None, made: Any) -> None:
+        """Give what was made the numbers that it had in the recording."""
+        number = getattr(value, "id", None)
+        if number is not None:
+            self._objects[number] = made
+        elif isinstance(value, Items) and isinstance(made, (list, tuple)):
+            for item, part in zip(value.items, made, strict=False):
+                self._bind(item, part)
+        elif isinstance(value, Pairs) and isinstance(made, Mapping):
+            for (key, item), part in zip(value.items, made.values(), strict=False):
+                del key
+                self._bind(item, part)
+
+
+def _scalar(value: Scalar) -> Any:
+    if value.t == "none":
+        return None
+    if value.t == "ellipsis":
+        return ...
+    if value.t == "str":
+        return value.v
+    if value.t == "bytes":
+        return bytes.fromhex(value.v)
+    if value.t == "float":
+        return float(value.v)
+    if value.t == "complex":
+        return complex(value.v)
+    return ast.literal_eval(value.v)
+
+
+def _symbol(value: Symbol, keras: Any) -> Any:
+    module, _, name = value.path.partition(":")
+    root = module.partition(".")[0]
+    if module == "builtins" and name in _BUILTINS:
+        return getattr(builtins, name)
+    if root not in _ALLOWED:
+        raise ReplayError(
+            f"{value.path} is not called: only TensorFlow, Keras and NumPy are replayed"
+        )
+    if root in _KERAS and root != keras.__name__:
+        return _counterpart(value, keras)
+    found = resolve(value.path)
+    if found is None:
+        raise ReplayError(f"{value.path} does not exist in the versions that are installed here")
+    return found
+
+
+def _counterpart(value: Symbol, keras: Any) -> Any:
+    """Find the same documented name in the other generation of Keras."""
+    found = keras
+    for part in value.public.split(".")[1:]:
+        if part not in ("api", "_v2", "keras"):
+            found = getattr(found, part, None)
+    if found is None:
+        raise ReplayError(f"{value.public} does not exist in {keras.__name__}")
+    return found
+
+
+def run(context: Context, params: dict[str, Any]) -> None:
+    """Replay ``params["capsule"]`` into ``params["spool"]``."""
+    recorded = read_capsule(Path(params["capsule"]))
+    spool = SpoolWriter(Path(params["spool"]))
+    Observer(spool, Encoder(spool)).install(context.keras)
+    os.chdir(params["workdir"])
+    child.limit(int(params.get("memory_bytes", 0)))
+    status = _replay(recorded, context.keras, spool)
+    spool.event("status", status=status)
+    spool.event(
+        "situation",
+        keras=child.keras_version(context.generation),
+        environment=child.describe_environment(),
+    )
+    spool.event("end")
+
+
+def _replay(recorded: Capsule, keras: Any, spool: SpoolWriter) -> str:
+    replay = Replay(recorded, keras)
+    last: dict[str, Any] | None = None
+    for call in recorded.manifest.calls:
+        # Calls inside a call were made by a function of R's, or by what that call does anyway.
+        if call.internal or call.parent is not None:
+            continue
+        try:
+            replay.step(call)
+        except ReplayError as error:
+            where = f" (line {call.line})" if call.line else ""
+            spool.event("note", text=f"{call.r_call or call.kind}{where}: {error}"[:500])
+        except Exception as error:
+            last = describe_error(error) | {"line": call.line, "call": call.r_call}
+            spool.event("caught", error=last)
+    # R may have caught an error and gone on; only the one that ended the script ends the replay.
+    if last is not None and recorded.manifest.status == "error":
+        spool.event("error", error=last)
+        return "error"
+    return "ok"

@@ -1,0 +1,143 @@
+"""The runners as functions: each runs one thing once and returns its capsule."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bridge.capsule import (
+    Capsule,
+    FrontEnd,
+    LayerOutput,
+    Manifest,
+    Script,
+    write_capsule,
+)
+from bridge.r.frontend import Served
+from bridge.r.inspect import Inspection
+from bridge.runners.assemble import Origin, assemble
+from bridge.runners.pool import Limits, Pool, Warm
+from bridge.runners.spool import AnyArray, SpoolArrays, read_events
+
+
+@contextmanager
+def _folders(pool: Pool) -> Iterator[tuple[Path, Path]]:
+    """Yield a fresh spool folder and a fresh working folder, and remove them afterwards."""
+    base = Path(tempfile.mkdtemp(dir=pool.folder))
+    work = base / "work"
+    work.mkdir()
+    try:
+        yield base / "spool", work
+    finally:
+        shutil.rmtree(base, ignore_errors=True)
+
+
+def warm_for_r(inspection: Inspection, served: Served) -> Warm:
+    """Return the kind of warm process in which a script runs."""
+    return Warm(inspection.generation, True, served.libraries, served.preload)
+
+
+def run_r(
+    pool: Pool, case: str, script: Path, inspection: Inspection, served: Served, limits: Limits
+) -> Capsule:
+    """Run an R script, unmodified."""
+    with _folders(pool) as (spool, work):
+        params = {"script": str(script.resolve()), "spool": str(spool), "workdir": str(work)}
+        outcome = pool.run(warm_for_r(inspection, served), "r", params, limits)
+        private = (str(spool), str(work), str(script.resolve().parent), *served.libraries)
+        origin = Origin("r", case, script, inspection.text, "r", served.frontend, private)
+        return _in_memory(assemble(origin, spool, outcome))
+
+
+def run_twin(pool: Pool, case: str, twin: Path, generation: int, limits: Limits) -> Capsule:
+    """Run the Python equivalent, in a process without R."""
+    with _folders(pool) as (spool, work):
+        params = {"script": str(twin.resolve()), "spool": str(spool), "workdir": str(work)}
+        outcome = pool.run(Warm(generation), "twin", params, limits)
+        private = (str(spool), str(work), str(twin.resolve().parent))
+        origin = Origin("twin", case, twin, twin.read_text("utf-8"), "python", None, private)
+        return _in_memory(assemble(origin, spool, outcome))
+
+
+def run_replay(pool: Pool, recorded: Capsule, generation: int, limits: Limits) -> Capsule:
+    """Make the recorded boundary calls again, in a process without R."""
+    source = recorded.manifest.script or Script(name="", language="r", text="", sha256="")
+    with _folders(pool) as (spool, work):
+        capsule = work.parent / "recorded.capsule"
+        write_capsule(recorded, capsule)
+        params = {"capsule": str(capsule), "spool": str(spool), "workdir": str(work)}
+        outcome = pool.run(Warm(generation), "replay", params, limits)
+        private = (str(spool), str(work))
+        origin = Origin(
+            "replay", recorded.manifest.case, Path(source.name), source.text, "r", None, private
+        )
+        return _in_memory(assemble(origin, spool, outcome))
+
+
+def look(pool: Pool, recorded: Capsule, generation: int, limits: Limits) -> Capsule:
+    """Return the capsule with what every layer received and made; the run is left untouched."""
+    with _folders(pool) as (spool, work):
+        path = work.parent / "recorded.capsule"
+        write_capsule(recorded, path)
+        params = {"capsule": str(path), "spool": str(spool), "workdir": str(work)}
+        pool.run(Warm(generation), "look", params, limits)
+        events = list(read_events(spool))
+        arrays = {f"l{key}": value for key, value in SpoolArrays(spool, iter(events)).items()}
+        seen = {event["probe"]: event["layers"] for event in events if event["e"] == "layers"}
+        unseen = {event["probe"]: event["text"] for event in events if event["e"] == "unseen"}
+        return _in_memory(_with_layers(recorded, seen, unseen, arrays))
+
+
+def not_run(case: str, script: Path, inspection: Inspection, frontend: FrontEnd) -> Capsule:
+    """Return the capsule of a script that cannot be run: it does not parse, or is empty."""
+    origin = Origin("r", case, script, inspection.text, "r", frontend)
+    manifest = Manifest.model_validate(
+        {
+            "runner": "r",
+            "case": case,
+            "status": inspection.problem,
+            "error": inspection.error,
+            "frontend": frontend,
+            "script": {
+                "name": origin.script.name,
+                "language": "r",
+                "text": inspection.text,
+                "sha256": "",
+            },
+        }
+    )
+    return Capsule(manifest, {})
+
+
+def _with_layers(
+    recorded: Capsule,
+    seen: Mapping[int, Any],
+    unseen: Mapping[int, str],
+    arrays: Mapping[str, AnyArray],
+) -> Capsule:
+    def own_key(array: dict[str, Any]) -> dict[str, Any]:
+        return array | {"key": f"l{array['key']}" if array["key"] else None}
+
+    def output(layer: dict[str, Any]) -> LayerOutput:
+        sides = {side: [own_key(array) for array in layer[side]] for side in ("inputs", "outputs")}
+        return LayerOutput.model_validate(layer | sides)
+
+    probes = []
+    for probe in recorded.manifest.probes:
+        layers = tuple(output(layer) for layer in seen.get(probe.index, ()))
+        why = unseen.get(probe.index)
+        notes = (*probe.notes, f"layers not seen: {why}") if why else probe.notes
+        probes.append(probe.model_copy(update={"layers": layers, "notes": notes}))
+    manifest = recorded.manifest.model_copy(update={"probes": tuple(probes)})
+    return Capsule(manifest, {**recorded.arrays, **arrays})
+
+
+def _in_memory(capsule: Capsule) -> Capsule:
+    """Read the mapped arrays before the folder that they lie in is removed."""
+    return Capsule(capsule.manifest, {key: np.array(capsule.arrays[key]) for key in capsule.arrays})

@@ -1,0 +1,172 @@
+"""The warm parent: it loads R, TensorFlow and Keras once, and forks a child for every job.
+
+It runs no operation of TensorFlow itself (threads do not survive a fork) and supervises nothing:
+the pool, in another process, gives it jobs over a socket and watches the children.
+
+Protocol, one JSON object a line. In: ``{"job": n, "name": ..., "params": {...}}`` with three
+descriptors (stdin, stdout, stderr). Out: ``{"ready": true, ...}``, ``{"job": n, "pid": ...}``,
+``{"job": n, "status": wait-status, "peak": bytes}``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from bridge.r.embed import EmbeddedR
+from bridge.runners import jobs
+from bridge.runners.child import keras_of, redirect
+
+Params = dict[str, Any]
+
+
+class Zygote:
+    """A warm process that forks; ``config`` says which generation of Keras, with R or without."""
+
+    def __init__(self, connection: socket.socket, config: Params) -> None:
+        self._connection = connection
+        self._config = config
+        self._children: dict[int, int] = {}
+        self._buffer = b""
+        self._fds: list[int] = []
+
+    def warm_up(self) -> None:
+        """Load everything that the children share."""
+        generation = int(self._config["generation"])
+        # TensorFlow reads this when it is imported, and R cannot set it: Sys.setenv() does not
+        # reach os.environ.
+        os.environ["TF_USE_LEGACY_KERAS"] = "1" if generation == 2 else "0"
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+        os.environ["KERAS_BACKEND"] = "tensorflow"
+        embedded = None
+        if self._config.get("r"):
+            embedded = EmbeddedR(tuple(self._config["libraries"]), tuple(self._config["preload"]))
+            embedded.prepare(lambda: keras_of(generation) and None)
+        keras = keras_of(generation)
+        self._stay_forkable()
+        self._context = jobs.Context(generation=generation, keras=keras, r=embedded)
+        gc.collect()
+        gc.freeze()
+
+    def _stay_forkable(self) -> None:
+        """Begin again without the front end if loading it made TensorFlow start its threads.
+
+        They do not survive a fork, and a child would wait for them for ever: CRAN's keras3 enters
+        a device scope while it is loaded (measured). Each child then loads the front end itself.
+        """
+        from tensorflow.python.eager import context
+
+        if context._context is None or not context.context()._initialized:
+            return
+        if not self._config["preload"]:
+            raise RuntimeError("TensorFlow started its threads while it was loaded")
+        os.set_inheritable(self._connection.fileno(), True)
+        config = json.dumps(self._config | {"preload": []})
+        fd = str(self._connection.fileno())
+        os.execv(sys.executable, [sys.executable, "-m", "bridge.runners.zygote", fd, config])
+
+    def serve(self) -> None:
+        """Fork for every job until the pool closes the connection."""
+        wake, alarm = os.pipe()
+        os.set_blocking(alarm, False)
+        os.set_blocking(wake, False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(alarm, warn_on_full_buffer=False)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        self._own = (wake, alarm)
+        self._say({"ready": True, "pid": os.getpid()})
+        while True:
+            listened: list[Any] = [self._connection, wake]
+            ready, _, _ = select.select(listened, [], [], 1.0)
+            if wake in ready:
+                with contextlib.suppress(BlockingIOError):
+                    os.read(wake, 4096)
+            self._reap()
+            if self._connection in ready and not self._receive():
+                return
+
+    def _receive(self) -> bool:
+        data, fds, _, _ = socket.recv_fds(self._connection, 1 << 20, 3)
+        if not data:
+            return False
+        self._buffer += data
+        self._fds += fds
+        while b"\n" in self._buffer:
+            line, _, self._buffer = self._buffer.partition(b"\n")
+            given, self._fds = self._fds[:3], self._fds[3:]
+            self._fork(json.loads(line), given)
+        return True
+
+    def _fork(self, job: Params, fds: list[int]) -> None:
+        pid = os.fork()
+        if pid == 0:
+            self._child(job, fds)
+        for fd in fds:
+            os.close(fd)
+        self._children[pid] = int(job["job"])
+        self._say({"job": job["job"], "pid": pid})
+
+    def _child(self, job: Params, fds: list[int]) -> None:
+        code = 70
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            os.setsid()
+            self._connection.close()
+            for fd in self._own:
+                os.close(fd)
+            redirect(*fds)
+            run: Callable[[jobs.Context, Params], None] = jobs.find(job["name"])
+            run(self._context, job["params"])
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            with contextlib.suppress(Exception):
+                sys.stdout.flush()
+                sys.stderr.flush()
+            # Not sys.exit: R's clean-up aborts or hangs, and threads may be left behind.
+            os._exit(code)
+
+    def _reap(self) -> None:
+        while self._children:
+            pid, status, usage = os.wait4(-1, os.WNOHANG)
+            if pid == 0:
+                return
+            job = self._children.pop(pid, None)
+            if job is not None:
+                unit = 1 if sys.platform == "darwin" else 1024
+                self._say({"job": job, "status": status, "peak": usage.ru_maxrss * unit})
+
+    def _say(self, message: Params) -> None:
+        self._connection.sendall(json.dumps(message).encode() + b"\n")
+
+
+def main() -> None:
+    """Run as ``python -m bridge.runners.zygote FD CONFIG``; ends when the pool goes away."""
+    connection = socket.socket(fileno=int(sys.argv[1]))
+    zygote = Zygote(connection, json.loads(sys.argv[2]))
+    try:
+        zygote.warm_up()
+        zygote.serve()
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            message = {"ready": False, "error": f"{type(error).__name__}: {error}"}
+            connection.sendall(json.dumps(message).encode() + b"\n")
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,171 @@
+"""Examining cases: run, compare, conclude, report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from bridge.capsule import Capsule, write_capsule
+from bridge.case import Case
+from bridge.compare.align import labels_of
+from bridge.compare.judge import Judge
+from bridge.compare.stages import compare_runs
+from bridge.explain.verdict import OtherGeneration, conclude
+from bridge.r.frontend import Served, Wanted, serve
+from bridge.r.inspect import Inspection, inspect
+from bridge.report import CaseReport, folders, write_report
+from bridge.report.build import build_report
+from bridge.report.pictures import draw
+from bridge.runners.pool import Limits, Pool, Warm
+from bridge.runners.reference import reference
+from bridge.runners.run import look, not_run, run_r, run_replay, run_twin, warm_for_r
+
+_QUICK: Final = "--quick: no layer was looked at on its own; only predictions were compared."
+
+Progress = Callable[[str, str], None]
+
+#: Which pairs are compared, in this order, where both runs are there.
+_PAIRS: Final = (("r", "replay"), ("r", "twin"), ("r", "reference"))
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A case's report with the runs and pictures behind it."""
+
+    report: CaseReport
+    runs: dict[str, Capsule]
+    pictures: dict[str, bytes]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a suite is run."""
+
+    frontend: Wanted = "auto"
+    jobs: int = 2
+    limits: Limits = field(default_factory=Limits)
+    quick: bool = False
+
+
+class Suite:
+    """Examines cases in warm processes; use it as a context manager."""
+
+    def __init__(self, settings: Settings, progress: Progress = lambda _case, _step: None) -> None:
+        self._settings = settings
+        self._progress = progress
+        self._pool = Pool()
+        # A case keeps two processes busy at once: R's and the twin's, the replay's and the look's.
+        self._steps = ThreadPoolExecutor(max_workers=2 * settings.jobs)
+
+    def __enter__(self) -> Suite:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._steps.shutdown(wait=True, cancel_futures=True)
+        self._pool.close()
+
+    def examine(self, cases: Sequence[Case]) -> Iterator[Examined]:
+        """Yield the examined cases in the given order.
+
+        Raises:
+            NoRError: R cannot be run.
+            NoFrontEndError: the wanted front end is not there.
+            StandinError: the stand-in cannot be built.
+            PoolError: R, TensorFlow or Keras cannot be started.
+        """
+        installed, inspections = inspect([case.script for case in cases])
+        served = [
+            serve(inspection.package, self._settings.frontend, installed)
+            for inspection in inspections
+        ]
+        for inspection, by in zip(inspections, served, strict=True):
+            if not inspection.problem:
+                self._pool.warm(warm_for_r(inspection, by), Warm(inspection.generation))
+        with ThreadPoolExecutor(max_workers=self._settings.jobs) as cases_at_once:
+            futures = [
+                cases_at_once.submit(self._examine, case, inspection, by)
+                for case, inspection, by in zip(cases, inspections, served, strict=True)
+            ]
+            try:
+                for future in futures:
+                    yield future.result()
+            finally:
+                for future in futures:
+                    future.cancel()
+
+    def _examine(self, case: Case, inspection: Inspection, served: Served) -> Examined:
+        runs = self._run(case, inspection, served)
+        judge, labels = Judge(), labels_of(runs.values())
+        pairs = [
+            compare_runs(runs[a], runs[b], judge=judge, labels=labels)
+            for a, b in _PAIRS
+            if a in runs and b in runs
+        ]
+        other = self._try_other_generation(runs, inspection)
+        finding = conclude(runs, pairs, other)
+        self._progress(case.name, "draws")
+        notes = (_QUICK,) if self._settings.quick else ()
+        report = build_report(case, runs, pairs, finding, notes)
+        drawing = draw(runs, report.pairs)
+        report = report.model_copy(update={"pictures": drawing.pictures})
+        self._progress(case.name, "done")
+        return Examined(report, runs, dict(drawing.files))
+
+    def _run(self, case: Case, inspection: Inspection, served: Served) -> dict[str, Capsule]:
+        if inspection.problem:
+            return {"r": not_run(case.name, case.script, inspection, served.frontend)}
+        pool, limits = self._pool, self._limits(case)
+        generation = inspection.generation
+        twin: Future[Capsule] | None = None
+        if case.twin is not None:
+            twin = self._steps.submit(run_twin, pool, case.name, case.twin, generation, limits)
+        self._progress(case.name, "runs R")
+        r = run_r(pool, case.name, case.script, inspection, served, limits)
+        runs = {"r": r}
+        if r.manifest.calls:
+            self._progress(case.name, "replays and looks inside")
+            replay = self._steps.submit(run_replay, pool, r, generation, limits)
+            if not self._settings.quick:
+                runs["r"] = look(pool, r, generation, limits)
+            runs["replay"] = replay.result()
+        if twin is not None:
+            runs["twin"] = twin.result()
+        if runs["r"].manifest.probes:
+            self._progress(case.name, "computes the reference")
+            runs["reference"] = reference(runs["r"])
+        return runs
+
+    def _limits(self, case: Case) -> Limits:
+        given = self._settings.limits
+        return given if case.seconds is None else Limits(case.seconds, given.memory_bytes)
+
+    def _try_other_generation(
+        self, runs: dict[str, Capsule], inspection: Inspection
+    ) -> OtherGeneration | None:
+        """Make the calls that raise here on the other Keras, to see whose rule it is."""
+        if inspection.problem or not any(call.error for call in runs["r"].manifest.calls):
+            return None
+        other = 5 - inspection.generation
+        done = run_replay(self._pool, runs["r"], other, self._settings.limits)
+        failed = {(error.line, error.call) for error in done.manifest.caught}
+        calls = [
+            call
+            for call in runs["r"].manifest.calls
+            if call.error and call.parent is None and not call.internal
+        ]
+        accepts = tuple((call.line, call.r_call) not in failed for call in calls)
+        return OtherGeneration(done.manifest.environment.keras, accepts)
+
+
+def write(examined: Sequence[Examined], out: Path) -> Path:
+    """Write the reports, pictures and capsules; return the path of ``index.html``."""
+    reports = [each.report for each in examined]
+    pictures = {each.report.case: each.pictures for each in examined}
+    index = write_report(reports, out, pictures=pictures)
+    for each, folder in zip(examined, folders(reports), strict=True):
+        for name, capsule in each.runs.items():
+            write_capsule(capsule, out / folder / f"{name}.capsule")
+    return index

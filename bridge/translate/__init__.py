@@ -1,0 +1,1 @@
+"""From R's calls to readable Python."""
