@@ -22,7 +22,7 @@ import psutil
 
 from bridge.case import choose, find_cases, suite_folders
 from bridge.r.frontend import serve
-from bridge.r.inspect import inspect
+from bridge.r.script import inspect
 from bridge.suite import Settings, Suite, write
 
 HERE = Path(__file__).parent
@@ -140,8 +140,8 @@ def _page(ways: list[Measured], frontend: str, r: str) -> str:
         [
             "# What one case costs",
             "",
-            f"`make bench-run` wrote this page: the case `{CASE}` (24 predictions of 1,000 points),",
-            f"{ROUNDS} rounds in turn, R {r}, {frontend}, {os.cpu_count()} cores.",
+            f"`make bench-run` wrote this page: the case `{CASE}` (24 predictions of 1,000",
+            f"points), {ROUNDS} rounds in turn, R {r}, {frontend}, {os.cpu_count()} cores.",
             "",
             "| what | median seconds | range | share of both cold processes | peak MiB |",
             "| --- | ---: | ---: | ---: | ---: |",

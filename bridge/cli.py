@@ -216,7 +216,7 @@ def _suite(options: Options) -> Iterator[Suite]:
 def _environment_errors() -> Iterator[None]:
     """Turn what is wrong with the machine into one sentence and exit code 2."""
     from bridge.r.frontend import NoFrontEndError
-    from bridge.r.inspect import NoRError
+    from bridge.r.script import NoRError
     from bridge.r.standin.build import StandinError
     from bridge.runners.pool import PoolError
 

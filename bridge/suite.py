@@ -15,7 +15,7 @@ from bridge.compare.judge import Judge
 from bridge.compare.stages import compare_runs
 from bridge.explain.verdict import OtherGeneration, conclude
 from bridge.r.frontend import Served, Wanted, serve
-from bridge.r.inspect import Inspection, inspect
+from bridge.r.script import Inspection, inspect
 from bridge.report import CaseReport, folders, write_report
 from bridge.report.build import build_report
 from bridge.report.pictures import draw

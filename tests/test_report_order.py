@@ -36,6 +36,13 @@ def test_the_number_that_speaks_for_a_case_is_that_of_its_worst_pair() -> None:
     number, unit, where = order.worst_number(different())
     assert (number.text, unit, where) == ("1", "NaN on one side", "A/relu, r/twin")
     number, unit, where = order.worst_number(matching())
+    assert (number.text, unit) == ("0.499", "of the bound")
+
+
+def test_ulps_speak_where_no_bound_decided() -> None:
+    report = matching()
+    pairs = tuple(pair.model_copy(update={"rung": "bit-equal"}) for pair in report.pairs)
+    number, unit, _ = order.worst_number(report.model_copy(update={"pairs": pairs}))
     assert (number.text, unit) == ("1.50", "ULP")
 
 

@@ -135,7 +135,7 @@ def _integer_gap(a: AnyArray, b: AnyArray) -> F64:
 
 def _exact_zero(gap: F64, integers: AnyArray, floats: F64) -> F64:
     """Mend gaps that are 0 only because an integer beyond 2^53 was rounded."""
-    doubtful = np.flatnonzero((gap == 0.0) & (np.abs(floats) > 2.0**53))
+    doubtful = np.flatnonzero((gap == 0.0) & (np.abs(floats) >= 2.0**53))
     for place in doubtful.tolist():
         gap[place] = float(abs(int(integers[place]) - int(floats[place])))
     return gap

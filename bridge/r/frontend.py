@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bridge.capsule import FrontEnd
-from bridge.r.inspect import Installed
+from bridge.r.script import Installed
 from bridge.r.standin.build import ensure_standin
 
 Wanted = Literal["auto", "cran", "standin"]

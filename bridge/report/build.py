@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from bridge.capsule import Call, Capsule, FrontEnd, Probe
@@ -21,6 +22,9 @@ from bridge.translate.spell import spell_call
 
 #: Ops that carry a layer's weights or shape to it, and compute nothing of their own.
 _CARRIERS = frozenset({"ReadVariableOp", "Shape", "ExpandDims", "Pack", "StridedSlice", "Cast"})
+
+#: Objects as :mod:`bridge.translate.spell` names them: the class, and a number within the run.
+_NUMBERED = re.compile(r"\b([a-z][a-z0-9]*)_\d+\b")
 
 _NO_FRONTEND = FrontEnd(kind="none", package="", version="")
 
@@ -194,12 +198,12 @@ def _is_telling(call: Call) -> bool:
 
 
 def _counted(calls: Sequence[str]) -> Iterator[str]:
-    """Say once, with how often, what a loop called many times."""
-    counts: dict[str, int] = {}
+    """Say once, with how often, what a loop called many times with objects of the same kind."""
+    kinds: dict[str, list[str]] = {}
     for call in calls:
-        counts[call] = counts.get(call, 0) + 1
-    for call, count in counts.items():
-        yield call if count == 1 else f"{call}  # {count} times"
+        kinds.setdefault(_NUMBERED.sub(r"\1", call), []).append(call)
+    for alike in kinds.values():
+        yield alike[0] if len(alike) == 1 else f"{alike[0]}  # and {len(alike) - 1} more like it"
 
 
 def _python(runs: Mapping[str, Capsule]) -> str:

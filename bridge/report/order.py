@@ -61,6 +61,16 @@ def case_key(report: CaseReport) -> tuple[bool, int, PairKey, str]:
     return (not unmet(report), SEVERITY.index(report.verdict), worst, report.case)
 
 
+def share_of_bound(pair: Pair) -> float | None:
+    """Return the largest share of its bound that a layer used, where a bound decided.
+
+    ULPs would mislead there: near a zero of the result they are many and mean nothing.
+    """
+    if pair.rung != "certified" or not pair.layers:
+        return None
+    return max(layer.max_ratio for layer in pair.layers)
+
+
 def worst_number(report: CaseReport) -> tuple[Number, str, str]:
     """Return the number that speaks for the case, its unit, and where it was found.
 
@@ -73,6 +83,9 @@ def worst_number(report: CaseReport) -> tuple[Number, str, str]:
     if pair.nan or pair.inf:
         kind = "NaN" if pair.nan else "Inf"
         return numbers.count(pair.nan or pair.inf), f"{kind} on one side", where
+    share = share_of_bound(pair)
+    if share is not None:
+        return numbers.ratio(share), "of the bound", where
     if pair.max_ulp is None:
         return numbers.count(None), "", where
     return numbers.ulp(pair.max_ulp), "ULP", where

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bridge.compare.result import SEVERITY, LayerVerdict, Verdict, Worst
 from bridge.report import numbers
 from bridge.report.numbers import Number
-from bridge.report.order import concern, pair_key, worst_pairs
+from bridge.report.order import concern, pair_key, share_of_bound, worst_pairs
 from bridge.report.schema import Execution, Pair
 from bridge.report.words import SIGNS
 
@@ -37,6 +37,7 @@ class PairView:
     max_abs: Number
     max_rel: Number
     max_ulp: Number
+    share: Number
     different: Number
     nan: Number
     inf: Number
@@ -124,6 +125,7 @@ def pair_view(pair: Pair) -> PairView:
         max_abs=numbers.magnitude(pair.max_abs),
         max_rel=numbers.magnitude(pair.max_rel),
         max_ulp=numbers.ulp(pair.max_ulp),
+        share=numbers.ratio(share_of_bound(pair)),
         different=numbers.count(pair.different),
         nan=numbers.count(pair.nan),
         inf=numbers.count(pair.inf),

@@ -20,7 +20,7 @@ from bridge.capsule import (
     write_capsule,
 )
 from bridge.r.frontend import Served
-from bridge.r.inspect import Inspection
+from bridge.r.script import Inspection
 from bridge.runners.assemble import Origin, assemble
 from bridge.runners.pool import Limits, Pool, Warm
 from bridge.runners.spool import AnyArray, SpoolArrays, read_events

@@ -23,8 +23,9 @@ from bridge.compare.rules.layer import Evaluation, Generation, UnsupportedError,
 from bridge.compare.rules.models import model_of
 from bridge.compare.rules.rounding import OVERFLOW, TINY, float32, gamma, ulp32
 
-#: Twice the relative error of a float64 form, at most; tests hold them to half of it. The worst is
-#: gelu near -13, where f is 2^-126: rounding the argument of erfc there changes f by 2^-44.5.
+#: Twice the relative error of a float64 form, at most (below 2^-126, relative to that); tests hold
+#: them to half of it. The worst is gelu near -13, where f is 2^-126: rounding the argument of erfc
+#: there changes f by 2^-44.5.
 FORM_ERROR: Final = 2.0**-43
 
 #: The names that configurations use.

@@ -41,7 +41,12 @@ set_weights <- function(object, weights) {
 }
 
 #' @export
-get_config <- function(object) unconverted(object)$get_config()
+get_config <- function(object) {
+  config <- unconverted(object)$get_config()
+  # It stays a dict, but what is taken out of it is converted.
+  if (is.environment(config)) assign("convert", TRUE, envir = config)
+  config
+}
 
 #' @method summary keras.engine.training.Model
 summary.keras.engine.training.Model <- function(object, ...) {
@@ -60,34 +65,14 @@ print.keras.engine.training.Model <- function(x, ...) {
 format.keras.engine.training.Model <- function(x, ...) model_text(x, ...)
 
 # The table that Keras prints of a model. Whether layers can be trained is shown where some
-# cannot.
-model_text <- function(model, line_length = getOption("width"), positions = NULL,
-                       show_trainable = NULL, ...) {
+# cannot; that column takes eleven characters of the line.
+model_text <- function(model, line_length = NULL, positions = NULL, show_trainable = NULL, ...) {
   if (!isTRUE(model$built)) return(py_str(model))
   if (is.null(show_trainable)) {
-    frozen <- vapply(model$layers, function(layer) !isTRUE(layer$trainable), NA)
-    show_trainable <- any(frozen)
+    show_trainable <- any(vapply(model$layers, function(layer) !isTRUE(layer$trainable), NA))
   }
+  if (is.null(line_length)) line_length <- getOption("width") - if (show_trainable) 11L else 0L
   args <- list(line_length = as.integer(line_length), show_trainable = show_trainable, ...)
   if (!is.null(positions)) args$positions <- positions
   sub("\n+$", "", py_capture_output(do.call(model$summary, args), type = "stdout"))
-}
-
-#' @export
-freeze_weights <- function(object, from = NULL, to = NULL, which = NULL) {
-  set_trainable(object, from, to, which, FALSE)
-}
-
-#' @export
-unfreeze_weights <- function(object, from = NULL, to = NULL, which = NULL) {
-  set_trainable(object, from, to, which, TRUE)
-}
-
-set_trainable <- function(object, from, to, which, value) {
-  if (!is.null(from) || !is.null(to) || !is.null(which)) {
-    refuse_argument(if (value) "unfreeze_weights" else "freeze_weights",
-                    "from, to or which", "keras")
-  }
-  object$trainable <- value
-  invisible(object)
 }

@@ -46,8 +46,9 @@ metrics_list <- function(metrics, object) {
 
 #' @export
 custom_metric <- function(name, metric_fn) {
-  attr(metric_fn, "py_function_name") <- name
-  metric_fn
+  wrapped <- python_wrapper()$wrap_fn(metric_fn)
+  py_set_attr(wrapped, "__name__", name)
+  wrapped
 }
 
 #' @method fit keras.engine.training.Model

@@ -24,11 +24,3 @@ named_function <- function(fun, name = NULL) {
   py_set_attr(wrapped, "__signature__", signature)
   wrapped
 }
-
-python_wrapper <- function() {
-  py_run_string(paste(
-    "def wrap_fn(f):",
-    "  def fn(*args, **kwargs):",
-    "    return f(*args, **kwargs)",
-    "  return fn", sep = "\n"), local = TRUE, convert = FALSE)
-}

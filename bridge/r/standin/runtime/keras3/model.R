@@ -94,22 +94,3 @@ model_text <- function(model, line_length = getOption("width"), show_trainable =
   args <- list(line_length = as.double(line_length), show_trainable = show_trainable, ...)
   sub("\n+$", "", py_capture_output(do.call(model$summary, args), type = "stdout"))
 }
-
-#' @export
-freeze_weights <- function(object, from = NULL, to = NULL, which = NULL) {
-  set_trainable(object, from, to, which, FALSE)
-}
-
-#' @export
-unfreeze_weights <- function(object, from = NULL, to = NULL, which = NULL) {
-  set_trainable(object, from, to, which, TRUE)
-}
-
-set_trainable <- function(object, from, to, which, value) {
-  if (!is.null(from) || !is.null(to) || !is.null(which)) {
-    refuse_argument(if (value) "unfreeze_weights" else "freeze_weights",
-                    "from, to or which", "keras3")
-  }
-  object$trainable <- value
-  invisible(object)
-}

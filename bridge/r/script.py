@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from bridge.capsule import ErrorRecord
 
-_SCRIPT: Final = Path(__file__).with_name("inspect.R")
+_SCRIPT: Final = Path(__file__).with_name("script.R")
 _PLACE: Final = re.compile(r"^(\d+):(\d+): (.*?)(?:\n|$)", re.DOTALL)
 
 #: Packages that reach Keras, and the generation of Keras that each of them means.

@@ -1,5 +1,5 @@
 # What can be known of R scripts without running them, and of the packages that are installed.
-# Rscript --vanilla inspect.R file ... : one JSON object a line; the first is about the packages.
+# Rscript --vanilla script.R file ... : one JSON object a line; the first is about the packages.
 
 quote_json <- function(text) {
   text <- enc2utf8(as.character(text))

@@ -1,0 +1,77 @@
+"""The command line is quick to say what it can do, and says what is wrong in one sentence."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+COMMANDS = ["run", "check", "doctor", "record", "diff"]
+
+
+def keras_bridge(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "bridge", *words],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        timeout=120,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_needs_nothing_heavy(command: str) -> None:
+    forbid = (
+        "import sys\n"
+        "class Forbid:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        heavy = ('tensorflow', 'keras', 'tf_keras', 'rpy2', 'matplotlib')\n"
+        "        if name.partition('.')[0] in heavy: raise ImportError(name)\n"
+        "sys.meta_path.insert(0, Forbid())\n"
+        f"sys.argv = ['keras-bridge', '{command}', '--help']\n"
+        "from bridge.cli import main\nmain()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", forbid], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Usage" in done.stdout
+
+
+def test_an_unknown_case_lists_the_near_ones(tmp_path: Path) -> None:
+    done = keras_bridge("run", "relu_midle_dense", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "near it are: relu_middle_dense" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_folder_that_cannot_be_written_is_said_before_anything_runs(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("a file")
+    done = keras_bridge("run", "relu_middle_dense", "--out", "taken", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "taken cannot be written" in done.stderr
+    assert (tmp_path / "taken").read_text() == "a file"
+
+
+def test_an_unknown_front_end_lists_those_that_exist(tmp_path: Path) -> None:
+    done = keras_bridge("run", "--frontend", "cram", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "auto, cran or standin" in done.stderr
+
+
+def test_a_script_that_is_not_there_is_said_so(tmp_path: Path) -> None:
+    done = keras_bridge("check", "none.R", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "There is no file none.R" in done.stderr
+
+
+def test_a_damaged_capsule_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "a.capsule").write_bytes(b"nothing")
+    done = keras_bridge("diff", "a.capsule", "a.capsule", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "not a capsule" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,127 @@
+"""The conclusion follows from the runs, and claims no cause that they do not single out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bridge.capsule import Capsule, ErrorRecord, Manifest, Probe
+from bridge.capsule.schema import Call
+from bridge.capsule.values import Symbol
+from bridge.compare.result import Divergence, ProbePair, RunPair, Verdict
+from bridge.explain.causes import CAUSES, is_cause, meaning
+from bridge.explain.verdict import OtherGeneration, conclude
+
+
+def run(runner: str = "r", **fields: Any) -> Capsule:
+    about = {"status": "ok", "probes": (Probe(index=0, kind="predict"),)} | fields
+    return Capsule(Manifest.model_validate({"runner": runner, "case": "case"} | about), {})
+
+
+def pair(b: str, verdict: Verdict, stage: Any = None) -> RunPair:
+    probe = ProbePair(
+        a="r", b=b, probe="predict 1", verdict=verdict, rung="bit-equal", points=5, difference=None
+    )
+    where = Divergence(stage=stage, where="x[0]", detail="1 against 2") if stage else None
+    return RunPair(a="r", b=b, verdict=verdict, first_divergence=where, probes=(probe,))
+
+
+def python_error(line: int = 3) -> ErrorRecord:
+    return ErrorRecord(language="python", cls="ValueError", message="no weights here", line=line)
+
+
+def raising_call() -> Call:
+    return Call(
+        id=1,
+        kind="call",
+        target=Symbol(path="keras:Dense", public="keras.layers.Dense"),
+        error=python_error(),
+    )
+
+
+def test_runs_that_agree_have_the_worst_of_their_good_verdicts() -> None:
+    found = conclude({"r": run()}, [pair("replay", "same-bits"), pair("twin", "within-rounding")])
+    assert (found.verdict, found.cause) == ("within-rounding", "none")
+    assert "R, the replay without R and the Python twin agree" in found.sentence
+    assert "5 points of 1 prediction" in found.sentence
+
+
+def test_a_twin_that_differs_is_not_blamed_on_r() -> None:
+    pairs = [pair("replay", "same-bits"), pair("twin", "different", "weights")]
+    found = conclude({"r": run()}, pairs)
+    assert (found.verdict, found.cause) == ("different", "not-known")
+    assert found.first_divergence is not None
+    assert found.first_divergence.stage == "weights"
+    assert "x[0]" in found.sentence
+    assert found.unexplained
+
+
+def test_runs_that_could_not_be_judged_are_not_called_equal() -> None:
+    found = conclude({"r": run()}, [pair("reference", "abstained")])
+    assert (found.verdict, found.cause) == ("abstained", "not-known")
+
+
+def test_the_same_error_that_the_other_keras_does_not_raise_is_a_matter_of_generations() -> None:
+    runs = {"r": run(caught=(python_error(),), calls=(raising_call(),))}
+    pairs = [pair("replay", "same-error"), pair("twin", "same-error")]
+    found = conclude(runs, pairs, OtherGeneration("tf_keras 2", (True,)))
+    assert (found.verdict, found.cause) == ("same-error", "keras-version")
+
+
+@pytest.mark.parametrize("other", [None, OtherGeneration("tf_keras 2", (False,))])
+def test_the_same_error_alone_singles_out_no_cause(other: OtherGeneration | None) -> None:
+    runs = {"r": run(caught=(python_error(),), calls=(raising_call(),))}
+    found = conclude(runs, [pair("replay", "same-error")], other)
+    assert (found.verdict, found.cause) == ("same-error", "not-known")
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        ("syntax-error", "does not parse: line 2, column 5"),
+        ("not-utf8", "is not UTF-8"),
+        ("empty", "is empty"),
+        ("time-limit", "did not end in time and was stopped at line 2"),
+        ("memory-limit", "more memory than it may"),
+        ("output-limit", "floods its output"),
+        ("killed", "process died at line 2"),
+    ],
+)
+def test_a_script_that_did_not_run_through_has_a_sentence_of_its_own(
+    status: str, words: str
+) -> None:
+    error = ErrorRecord(language="process", cls=status, message="it is so", line=2, column=5)
+    found = conclude({"r": run(status=status, error=error, probes=())}, [])
+    assert (found.verdict, found.cause) == ("failed", "user-script")
+    assert words in found.sentence
+
+
+def test_an_error_of_the_scripts_own_is_the_scripts() -> None:
+    error = ErrorRecord(language="r", cls="simpleError", message="no", line=4, origin="script")
+    found = conclude({"r": run(status="error", error=error)}, [])
+    assert (found.verdict, found.cause) == ("failed", "user-script")
+    assert "line 4" in found.sentence
+
+
+def test_an_error_of_the_r_package_is_not_called_the_scripts() -> None:
+    error = ErrorRecord(language="r", cls="simpleError", message="no", line=4, origin="keras")
+    found = conclude({"r": run(status="error", error=error)}, [])
+    assert found.cause == "not-known"
+    assert "R package keras" in found.sentence
+
+
+def test_a_script_without_keras_leaves_nothing_to_compare() -> None:
+    found = conclude({"r": run(probes=())}, [])
+    assert found.verdict == "abstained"
+    assert "never calls Keras" in found.sentence
+
+
+def test_every_cause_has_a_meaning_and_families_take_names() -> None:
+    assert all(meaning(cause) for cause in CAUSES if "<" not in cause)
+    assert is_cause("grappler:remapping")
+    assert is_cause("kernel:_FusedMatMul")
+    assert meaning("grappler:remapping") == CAUSES["grappler:<pass>"]
+    assert not is_cause("grappler:")
+    assert not is_cause("grappler:<pass>")
+    assert not is_cause("gremlins")
