@@ -31,8 +31,7 @@ ONE = {"kernel": np.ones((2, 1), np.float32), "bias": np.zeros(1, np.float32)}
 
 
 def test_what_float64_rounded_once_gives_is_bit_equal() -> None:
-    found = judge(layer("Dense", weights=ONE, activation="relu"), f32(0.1, 0.2), f32(0.3))
-    expected = np.float32(np.float64(np.float32(0.1)) + np.float64(np.float32(0.2)))
+    expected = float(np.float64(np.float32(0.1)) + np.float64(np.float32(0.2)))
     found = judge(layer("Dense", weights=ONE, activation="relu"), f32(0.1, 0.2), f32(expected))
     assert (found.verdict, found.rung, found.points) == ("same-bits", "bit-equal", 1)
 
@@ -177,7 +176,7 @@ def test_hard_sigmoid_is_another_function_in_each_keras() -> None:
 
 
 @pytest.mark.parametrize("name", ["gelu", "sigmoid", "tanh", "elu", "selu", "softplus", "silu",
-                                  "mish", "softsign", "exponential", "relu6"])  # fmt: skip
+                                  "mish", "softsign", "exponential"])  # fmt: skip
 def test_an_activation_in_place_of_another_is_beyond_the_bound(name: str) -> None:
     x = np.linspace(-5, 5, 1000, dtype=np.float32).reshape(-1, 1)
     found = judge(layer("Activation", activation=name), x, np.maximum(x, 0))
@@ -190,8 +189,8 @@ def test_every_model_of_an_activation_names_its_versions() -> None:
         model = model_of(name)
         assert model is not None
         assert model.versions
-        assert (np.diff(model.positive) >= 0).all()
-        assert (np.diff(model.negative) >= 0).all()
+        assert (model.positive[1:] >= model.positive[:-1]).all()
+        assert (model.negative[1:] >= model.negative[:-1]).all()
     assert model_of("not measured") is None
 
 

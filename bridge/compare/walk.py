@@ -153,12 +153,48 @@ def _received_the_same(walk: Walk) -> bool:
     R's doubles and Python's float32 are the same to Keras, which casts the doubles.
     """
     one, other = walk.one.layers, walk.other.layers
-    if not one or not other or len(one[0].inputs) != len(other[0].inputs):
+    if not one or not other:
+        return _cast_alike(walk)
+    if len(one[0].inputs) != len(other[0].inputs):
         return False
     return all(
         elements_same(walk.a, p, walk.b, q)
         for p, q in zip(one[0].inputs, other[0].inputs, strict=True)
     )
+
+
+def _cast_alike(walk: Walk) -> bool:
+    """Say whether inputs of unlike float types are the same bits once they are float32.
+
+    Keras casts floating-point data to ``floatx()`` before a model sees it (``data_adapter`` in
+    Keras 2, ``data_adapter_utils`` in Keras 3). Only models that compute in float32 throughout are
+    judged so: there ``floatx()`` can be nothing else that matters.
+    """
+    states = (_state(walk.a, walk.one), _state(walk.b, walk.other))
+    if not all(state is not None and _all_float32(state) for state in states):
+        return False
+    try:
+        pairs = [
+            (walk.a.array(p), walk.b.array(q))
+            for p, q in zip(walk.one.inputs, walk.other.inputs, strict=True)
+        ]
+    except CapsuleError:
+        return False
+    # A double beyond float32's range becomes infinite, in Keras as here.
+    with np.errstate(over="ignore"):
+        return all(
+            x.shape == y.shape
+            and {x.dtype.name, y.dtype.name} <= {"float32", "float64"}
+            and same_bits(x.astype(np.float32), y.astype(np.float32))
+            for x, y in pairs
+        )
+
+
+def _all_float32(state: ModelState) -> bool:
+    dtypes = [layer.config.get("dtype") for layer in state.layers]
+    names = [each.get("config") if isinstance(each, dict) else each for each in dtypes]
+    plain = [each.get("name") if isinstance(each, dict) else each for each in names]
+    return bool(plain) and all(each == "float32" for each in plain)
 
 
 def _layers(walk: Walk) -> None:

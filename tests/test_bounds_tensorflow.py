@@ -1,0 +1,109 @@
+"""What TensorFlow itself returns lies within the bounds, however it is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import numpy as np
+import pytest
+
+from bridge.compare.ladder import judge_layer
+from bridge.compare.rules import Layer
+from bridge.compare.rules.layer import Generation
+from tests.compare_samples import F32
+
+pytestmark = pytest.mark.tf
+
+ACTIVATIONS: Final = (
+    "linear", "relu", "gelu", "sigmoid", "tanh", "elu", "selu", "softplus", "leaky_relu", "silu",
+    "mish", "exponential", "softsign", "hard_sigmoid", "softmax",
+)  # fmt: skip
+
+#: Of every generation of Keras: its package, and how its models are asked.
+GENERATIONS: Final[tuple[tuple[Generation, str], ...]] = ((2, "tf_keras"), (3, "keras"))
+
+
+def _ways(layer: Any) -> Iterator[tuple[str, Callable[[F32], Any]]]:
+    import tensorflow as tf
+
+    yield "eager", layer
+    yield "graph", tf.function(layer)
+    yield "xla", tf.function(layer, jit_compile=True)
+
+
+def _described(layer: Any, generation: Generation) -> Layer:
+    weights = {
+        weight.name.rpartition("/")[2].partition(":")[0]: np.asarray(weight)
+        for weight in layer.weights
+    }
+    config = layer.get_config()
+    cls = f"keras.layers.{type(layer).__name__}"
+    return Layer(layer.name, cls, config, weights, generation)
+
+
+def _inputs(rng: np.random.Generator, rows: int, columns: int) -> Iterator[F32]:
+    yield rng.standard_normal((rows, columns)).astype(np.float32)
+    yield (rng.standard_normal((rows, columns)) * 30).astype(np.float32)
+    wide = rng.standard_normal((rows, columns)) * 10.0 ** rng.uniform(-42, 5, (rows, columns))
+    yield wide.astype(np.float32)
+
+
+def _hold(layer: Any, generation: Generation, x: F32) -> None:
+    described = _described(layer, generation)
+    for name, way in _ways(layer):
+        verdict = judge_layer(described, [x], [np.asarray(way(x))])
+        assert verdict.verdict in ("same-bits", "within-rounding"), (name, verdict)
+
+
+@pytest.mark.parametrize(("generation", "package"), GENERATIONS)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_dense_layers(generation: Generation, package: str, activation: str) -> None:
+    keras = pytest.importorskip(package)
+    rng = np.random.default_rng(0)
+    for rows, columns, units in ((1, 1, 1), (33, 7, 5), (64, 200, 16)):
+        layer = keras.layers.Dense(units, activation=activation)
+        layer.build((None, columns))
+        kernel = rng.standard_normal((columns, units)) / np.sqrt(columns)
+        layer.set_weights([kernel.astype(np.float32), rng.standard_normal(units).astype("f4")])
+        for x in _inputs(rng, rows, columns):
+            if activation == "exponential":
+                x = np.clip(x, -5, 5)
+            _hold(layer, generation, x)
+
+
+@pytest.mark.parametrize(("generation", "package"), GENERATIONS)
+def test_layers_without_weights(generation: Generation, package: str) -> None:
+    layers = pytest.importorskip(package).layers
+    rng = np.random.default_rng(1)
+    made = [
+        layers.Activation("gelu"), layers.ReLU(), layers.ReLU(max_value=6.0),
+        layers.ReLU(max_value=2.5, negative_slope=0.3, threshold=0.7), layers.LeakyReLU(),
+        layers.ELU(), layers.ELU(alpha=0.37), layers.Softmax(), layers.Flatten(),
+        layers.Reshape((7, 1)), layers.Dropout(0.5), layers.Rescaling(1 / 255.0),
+        layers.Rescaling(0.1, offset=-1.0),
+    ]  # fmt: skip
+    for layer in made:
+        for x in _inputs(rng, 33, 7):
+            _hold(layer, generation, x)
+
+
+@pytest.mark.parametrize(("generation", "package"), GENERATIONS)
+def test_a_layer_as_an_activation(generation: Generation, package: str) -> None:
+    layers = pytest.importorskip(package).layers
+    rng = np.random.default_rng(2)
+    layer = layers.Dense(4, activation=layers.LeakyReLU(0.25))
+    for x in _inputs(rng, 9, 6):
+        _hold(layer, generation, x)
+
+
+def test_an_activation_that_the_graph_lost_is_beyond_the_bound() -> None:
+    keras = pytest.importorskip("tf_keras")
+    x = np.linspace(-5, 5, 1000, dtype=np.float32).reshape(-1, 1)
+    layer = keras.layers.Dense(1, activation="relu", kernel_initializer="ones")
+    layer.build((None, 1))
+    described = _described(layer, 2)
+    layer.activation = keras.activations.linear
+    verdict = judge_layer(described, [x], [np.asarray(layer(x))])
+    assert verdict.verdict == "different"
+    assert 490 <= verdict.beyond_bound <= 500
