@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bridge.capsule import Capsule, ErrorRecord, Manifest, Probe
+from bridge.capsule import Capsule, ErrorRecord, FrontEnd, Manifest, Probe
 from bridge.capsule.schema import Call
 from bridge.capsule.values import Symbol
 from bridge.compare.result import Divergence, ProbePair, RunPair, Verdict
@@ -115,6 +115,16 @@ def test_a_script_without_keras_leaves_nothing_to_compare() -> None:
     found = conclude({"r": run(probes=())}, [])
     assert found.verdict == "abstained"
     assert "never calls Keras" in found.sentence
+
+
+@pytest.mark.parametrize("kind", ["cran", "standin"])
+def test_a_stand_in_never_clears_the_cran_package(kind: Any) -> None:
+    frontend = FrontEnd(kind=kind, package="keras", version="1")
+    r = run(frontend=frontend, caught=(python_error(),), calls=(raising_call(),))
+    found = conclude({"r": r}, [pair("replay", "same-error")])
+    told = " ".join([found.sentence, *found.explanation])
+    assert ("R is not the cause" in told) == (kind == "cran")
+    assert ("of the CRAN package it says nothing" in told) == (kind == "standin")
 
 
 def test_every_cause_has_a_meaning_and_families_take_names() -> None:

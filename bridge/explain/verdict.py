@@ -7,7 +7,7 @@ the cause is ``not-known`` and the sentence says what was seen.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from bridge.capsule import Capsule, ErrorRecord
@@ -37,6 +37,11 @@ class OtherGeneration:
     accepts: tuple[bool, ...]
 
 
+_STAND_IN: Final = (
+    "A stand-in answered the script's library() call. What is said here of R's language, of "
+    "reticulate and of Keras was measured; of the CRAN package it says nothing."
+)
+
 _STOPPED: Final = {
     "time-limit": "The script did not end in time and was stopped{at}",
     "memory-limit": "The script used more memory than it may and was stopped{at}",
@@ -51,10 +56,19 @@ def conclude(
     other: OtherGeneration | None = None,
 ) -> Finding:
     """Conclude from the runs of one case (``r`` is among them) and their comparison."""
-    r = runs["r"].manifest
     before = _not_comparable(runs["r"])
     if before is not None:
         return before
+    found = _compared(runs, pairs, other)
+    if not _stand_in(runs["r"]) or found.verdict in ("failed", "abstained"):
+        return found
+    return replace(found, explanation=(*found.explanation, _STAND_IN))
+
+
+def _compared(
+    runs: Mapping[str, Capsule], pairs: Sequence[RunPair], other: OtherGeneration | None
+) -> Finding:
+    r = runs["r"].manifest
     errors = [*r.caught, *([r.error] if r.error else [])]
     python = [error for error in errors if error.language == "python"] or (
         [r.error] if r.error and _from_python(runs["r"]) else []
@@ -185,7 +199,9 @@ def _same_error(
         for error in errors
     )
     keras = runs["r"].manifest.environment.keras
-    sentence = f"{listed} meet the same {count} in {keras or 'Keras'}: R is not the cause."
+    sentence = f"{listed} meet the same {count} in {keras or 'Keras'}"
+    # Only the real package can be cleared, and only where it was the one that ran.
+    sentence += "." if _stand_in(runs["r"]) else ": R is not the cause."
     if other is not None and other.accepts and all(other.accepts):
         which = "The call" if len(errors) == 1 else f"All {len(errors)} calls"
         works = "works" if len(errors) == 1 else "work"
@@ -196,6 +212,11 @@ def _same_error(
         good = sum(other.accepts)
         lines = (*lines, f"{good} of the {len(errors)} calls work with {other.keras}.")
     return Finding("same-error", "not-known", sentence, lines, unexplained)
+
+
+def _stand_in(capsule: Capsule) -> bool:
+    frontend = capsule.manifest.frontend
+    return frontend is not None and frontend.kind == "standin"
 
 
 def _agreement(pairs: Sequence[RunPair]) -> Finding:

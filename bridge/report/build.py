@@ -120,10 +120,25 @@ def _ladder(pairs: Sequence[RunPair]) -> Iterator[StageResult]:
             pair, result = differing[0]
             detail = f"{pair.a} and {pair.b}: {result.detail}".rstrip(": ")
             yield StageResult(stage=stage, same=False, where=result.where, detail=detail)
+        elif stage == "layer" and not results:
+            yield _judged(pairs)
         else:
             reached = [result for _, result in results if result.same]
             detail = f"{len(reached)} comparisons agree" if reached else "not compared"
             yield StageResult(stage=stage, same=True if reached else None, detail=detail)
+
+
+def _judged(pairs: Sequence[RunPair]) -> StageResult:
+    """Say whether the layers that were judged on their own inputs are inside their bounds."""
+    layers = [layer for pair in pairs for probe in pair.probes for layer in probe.layers]
+    judged = [layer for layer in layers if layer.verdict != "abstained"]
+    outside = [layer for layer in judged if layer.verdict == "different"]
+    if not judged:
+        return StageResult(stage="layer", same=None, detail="not compared")
+    if outside:
+        detail = f"{len(outside)} of {len(judged)} layers are beyond their bound"
+        return StageResult(stage="layer", same=False, where=outside[0].layer, detail=detail)
+    return StageResult(stage="layer", same=True, detail=f"{len(judged)} layers inside their bounds")
 
 
 def _run(name: str, capsule: Capsule) -> Run:

@@ -112,7 +112,13 @@ def path_of(x: Any) -> str:
 def _class_path(cls: type) -> str:
     for base in cls.__mro__:
         if paths := _PATHS.get(id(base)):
-            key = lambda p: (not p.startswith("keras"), *_preference(p)[:2], p.count("."), len(p), p)  # noqa: E731
+            key = lambda p: (
+                not p.startswith("keras"),
+                *_preference(p)[:2],
+                p.count("."),
+                len(p),
+                p,
+            )  # noqa: E731
             return min(set(paths), key=key)
     return f"{cls.__module__}.{cls.__qualname__}"
 
