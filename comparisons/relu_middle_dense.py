@@ -10,7 +10,7 @@ import numpy.typing as npt
 import tensorflow as tf
 import tf_keras as keras
 
-from bridge.probe import probe
+from bridge import probe
 
 ACTIVATIONS = ("relu", "gelu", "sigmoid", "tanh", "elu", "selu", "softplus", "leaky_relu")
 

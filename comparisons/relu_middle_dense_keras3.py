@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from bridge.probe import probe
+from bridge import probe
 
 
 def twin() -> None:

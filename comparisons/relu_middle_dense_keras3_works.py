@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from bridge.probe import probe
+from bridge import probe
 
 ACTIVATIONS = ("relu", "gelu", "sigmoid")
 

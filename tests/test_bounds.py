@@ -117,7 +117,7 @@ ACTIVATE: Final[dict[str, Callable[[F32], F32]]] = {
 }
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(case=denses(), activation=st.sampled_from(sorted(ACTIVATE)))
 def test_no_order_of_summation_leaves_the_bound(
     case: tuple[F32, F32, F32], activation: str

@@ -116,7 +116,7 @@ model.fit(x, 3 * x, epochs=3, verbose=0, shuffle=False)
 def test_a_labelled_error_is_recorded_and_survived(pool: Pool, tmp_path: Path) -> None:
     text = """
 from contextlib import suppress
-from bridge.probe import probe
+from bridge import probe
 with suppress(ValueError), probe("here"):
     raise ValueError("no")
 """

@@ -27,7 +27,7 @@ _CLASS: Final = re.compile(r"^([A-Za-z_][\w.]*(?:Error|Exception|Warning|Interru
 _CUT: Final = re.compile(r"<\.\.\.truncated\.\.\.>")
 _ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]+")
 _PATH: Final = re.compile(r"(?:[A-Za-z]:)?(?:[\w.~+-]*/){2,}[\w.+-]*|<work>[^\s'\"]*")
-_COUNTED: Final = re.compile(r"\b([A-Za-z][A-Za-z_]*?)_\d+\b")
+_COUNTED: Final = re.compile(r"\b([A-Za-z]\w*?)_\d+\b")
 _NUMBER: Final = re.compile(r"(?<![A-Za-z_])[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?L?")
 
 #: What R calls an error that has no class of its own; the class is then in the message.

@@ -13,6 +13,7 @@ from bridge.compare.difference import difference
 from bridge.compare.numbers import same_bits
 from bridge.compare.places import elements_same, index_code, output_code, parting, result_code
 from bridge.compare.result import Difference, Stage, StageResult
+from bridge.compare.rules.layer import policy_name
 
 
 @dataclass
@@ -191,10 +192,8 @@ def _cast_alike(walk: Walk) -> bool:
 
 
 def _all_float32(state: ModelState) -> bool:
-    dtypes = [layer.config.get("dtype") for layer in state.layers]
-    names = [each.get("config") if isinstance(each, dict) else each for each in dtypes]
-    plain = [each.get("name") if isinstance(each, dict) else each for each in names]
-    return bool(plain) and all(each == "float32" for each in plain)
+    names = [policy_name(layer.config.get("dtype")) for layer in state.layers]
+    return bool(names) and all(name == "float32" for name in names)
 
 
 def _layers(walk: Walk) -> None:

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from bridge.probe import current_label
+from bridge.labelling import current_label
 from bridge.runners.encode import Data, Encoder, to_numpy
 from bridge.runners.executed import executed_graphs
 from bridge.runners.models import describe_model

@@ -10,7 +10,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from bridge.probe import on_error
+from bridge.labelling import on_error
 from bridge.r.recorder import describe_error
 from bridge.runners import child
 from bridge.runners.encode import Encoder

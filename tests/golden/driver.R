@@ -9,7 +9,7 @@ local({
   suppressMessages(library(reticulate))
   suppressMessages(library(package, character.only = TRUE))
   recorder <- import_from_path("record", arguments[4L], convert = FALSE)
-  invisible(get("keras", asNamespace(package))$layers)
+  # Imported on Python's side: R's own hooks, which may make a tensor, run in the children.
   invisible(recorder$setup(package))
   record <- recorder$record
 

@@ -118,7 +118,7 @@ def _class_path(cls: type) -> str:
                 p.count("."),
                 len(p),
                 p,
-            )  # noqa: E731
+            )
             return min(set(paths), key=key)
     return f"{cls.__module__}.{cls.__qualname__}"
 
@@ -130,7 +130,7 @@ def counts(x: Any) -> bool:
     inner = type(owner if owner is not None and not isinstance(owner, types.ModuleType) else x)
     if "KerasTensor" in path or path.startswith("keras.Variable"):
         return False
-    if not isinstance(x, type) and not inspect.isroutine(x) or inspect.ismethod(x):
+    if (not isinstance(x, type) and not inspect.isroutine(x)) or inspect.ismethod(x):
         public = any(_PATHS.get(id(base)) for base in inner.__mro__)
         top = next((_class_path(b) for b in inner.__mro__ if _PATHS.get(id(b))), "")
         if not public or top.startswith("tensorflow"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -36,20 +37,20 @@ def flatten(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:
         raise UnsupportedError("its input has no batch axis")
     if layer.config.get("data_format") == "channels_first" and x.ndim > 2:
         x = np.moveaxis(x, 1, -1)
-    return (Evaluation(x.reshape(x.shape[0], int(np.prod(x.shape[1:], dtype=np.int64)))),)
+    return (Evaluation(x.reshape(x.shape[0], math.prod(x.shape[1:]))),)
 
 
 def reshape(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:
     """Return the input with all axes but the first replaced by ``target_shape``."""
     x = single(inputs)
     target = layer.integers("target_shape")
-    size = int(np.prod(x.shape[1:], dtype=np.int64))
-    known = int(np.prod([part for part in target if part != -1], dtype=np.int64))
+    size = math.prod(x.shape[1:])
+    known = math.prod(part for part in target if part != -1)
     if x.ndim == 0 or target.count(-1) > 1 or any(part < -1 for part in target):
         raise UnsupportedError(f"its target_shape {target} cannot be read")
     if -1 in target and known > 0:
         target = tuple(size // known if part == -1 else part for part in target)
-    if int(np.prod(target, dtype=np.int64)) != size:
+    if math.prod(target) != size:
         raise UnsupportedError(f"its input of shape {x.shape} does not fit target_shape {target}")
     return (Evaluation(x.reshape((x.shape[0], *target))),)
 

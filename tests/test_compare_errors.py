@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import pytest
+
+from bridge.compare.errors import plain, same_error
+from tests.compare_samples import error
+
+
+@pytest.mark.parametrize(
+    ("cls", "message"),
+    [
+        ("ValueError", "Layer dense_12 got 3.7"),
+        ("builtins.ValueError", "Layer dense_3 got 41"),
+        ("python.builtin.ValueError", "ValueError: Layer dense got -1e-5"),
+        ("simpleError", "ValueError: Layer dense got 3L\nRun `reticulate::py_last_error()` "
+                        "for details."),
+        ("simpleError", "Error in py_call_impl(callable, call_args$unnamed) : \n  "
+                        "ValueError: Layer dense got 3"),
+        ("Rcpp::exception", "ValueError: Layer dense got 3\n\nDetailed traceback:\n  File \"x\""),
+        ("simpleError", "\x1b[1m\x1b[31mValueError: Layer   dense\ngot 3\x1b[0m"),
+    ],
+)  # fmt: skip
+def test_one_error_in_many_dresses_is_one_error(cls: str, message: str) -> None:
+    assert same_error(error("Layer dense got 7"), error(message, cls, language="r"))
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ("object at 0x7f01 of /home/me/x/y.py", "object at 0x55aa of /tmp/other/y.py"),
+        ("<work>/script.R failed", "<work>/twin.py failed"),
+        ("shape=(32, 10)", "shape=(1000, 3)"),
+        ("conv2d_7/kernel:0 of conv2d_7", "conv2d/kernel:0 of conv2d"),
+    ],
+)
+def test_what_differs_from_run_to_run_does_not_tell_errors_apart(a: str, b: str) -> None:
+    assert plain(error(a)).message == plain(error(b)).message
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        (error("no"), error("no", "TypeError")),
+        (error("units must be positive"), error("units must be an integer")),
+        (error("a <...truncated...> z"), error("b and so on z")),
+        (error("a <...truncated...> z"), error("a and so on y")),
+    ],
+)
+def test_other_errors_are_told_apart(a: object, b: object) -> None:
+    assert not same_error(a, b)  # type: ignore[arg-type]
+
+
+def test_a_message_that_r_cut_is_compared_as_far_as_it_goes() -> None:
+    assert same_error(error("begins so <...truncated...> ends so"), error("begins so, and ends so"))
+
+
+def test_the_numbers_of_a_message_are_kept_for_telling() -> None:
+    assert plain(error("got 3.7 of 10 in dense_4")).numbers == ("3.7", "10")
+
+
+def test_a_class_within_the_words_is_no_class() -> None:
+    found = plain(error("ValueError: inner", "TypeError"))
+    assert (found.cls, found.message) == ("TypeError", "ValueError: inner")
