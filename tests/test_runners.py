@@ -188,7 +188,7 @@ def test_a_replay_makes_the_recorded_calls_with_the_recorded_values(pool: Pool) 
     replayed = run_replay(pool, recorded(*calls, arrays={"a0": array}), 2, Limits())
     (probe,) = replayed.manifest.probes
     assert replayed.array(probe.outputs[0]).tolist() == [[2.0], [5.0]]
-    assert replayed.manifest.notes == ()
+    assert replayed.manifest.gaps == ()
 
 
 @pytest.mark.parametrize("path", ["os:system", "builtins:exec", "builtins:eval", "subprocess:run"])
@@ -203,7 +203,7 @@ def test_a_replay_calls_nothing_but_the_libraries(pool: Pool, tmp_path: Path, pa
     )
     replayed = run_replay(pool, recorded(call, arrays={}), 2, Limits())
     assert not marker.exists()
-    assert any("is not called" in note for note in replayed.manifest.notes)
+    assert any("is not called" in gap for gap in replayed.manifest.gaps)
 
 
 def test_a_function_of_rs_is_named_and_the_rest_is_replayed(pool: Pool) -> None:
@@ -216,5 +216,5 @@ def test_a_function_of_rs_is_named_and_the_rest_is_replayed(pool: Pool) -> None:
         line=3,
     )
     replayed = run_replay(pool, recorded(call, arrays={}), 2, Limits())
-    assert any("line 3" in n and "written in R" in n for n in replayed.manifest.notes)
+    assert any("line 3" in n and "written in R" in n for n in replayed.manifest.gaps)
     assert replayed.manifest.status == "ok"

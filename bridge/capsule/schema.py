@@ -252,7 +252,8 @@ class Manifest(Frozen):
     """Everything in a capsule but the elements of its arrays.
 
     ``error`` is the one that ended the run; ``caught`` lists those that Python raised and the
-    script (or the twin) survived, in order.
+    script (or the twin) survived, in order. ``gaps`` names what a run could not do of what it was
+    asked: a replay cannot call a function that was written in R.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -272,6 +273,7 @@ class Manifest(Frozen):
     output: tuple[Output, ...] = ()
     plots: tuple[Plot, ...] = ()
     notes: tuple[str, ...] = ()
+    gaps: tuple[str, ...] = ()
     seconds: float = 0.0
     peak_bytes: int = 0
 

@@ -52,7 +52,30 @@ def compare_runs(
             pairs.append(compare_probes(a, b, one, other, label, judge))
         else:
             pairs.append(_missing(a, b, one, other, label))
+    gaps = (*a.manifest.gaps, *b.manifest.gaps)
+    if gaps:
+        pairs = [_undecided(pair, gaps) for pair in pairs]
     return _conclude(a.manifest, b.manifest, tuple(pairs))
+
+
+def _undecided(pair: ProbePair, gaps: tuple[str, ...]) -> ProbePair:
+    """Decide nothing on a probe that parts where a run could not do all that it was asked.
+
+    Where the bits are the same in spite of the gaps, they are the same.
+    """
+    if pair.verdict not in ("different", "failed"):
+        return pair
+    return pair.model_copy(
+        update={
+            "verdict": "abstained",
+            "rung": "abstained",
+            "detail": f"not everything could be replayed: {gaps[0]}",
+            "stages": tuple(
+                each.model_copy(update={"same": None}) if each.same is False else each
+                for each in pair.stages
+            ),
+        }
+    )
 
 
 def _missing(
@@ -99,6 +122,9 @@ def _conclude(a: Manifest, b: Manifest, pairs: tuple[ProbePair, ...]) -> RunPair
     elif reference:
         # The reference evaluates what was recorded; it cannot meet an error of the run's own.
         pass
+    elif not same_end and (a.gaps or b.gaps):
+        verdicts.append("abstained")
+        detail = f"{about_errors}; not everything could be replayed: {(*a.gaps, *b.gaps)[0]}"
     elif not same_end:
         verdicts.append("different")
         detail = about_errors

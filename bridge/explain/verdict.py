@@ -82,7 +82,7 @@ def _compared(
         return _same_error(runs, pairs, python, other)
     if not r.probes:
         return _nothing_to_compare(runs["r"])
-    return _agreement(pairs)
+    return _agreement(runs, pairs)
 
 
 def _not_comparable(capsule: Capsule) -> Finding | None:
@@ -219,7 +219,7 @@ def _stand_in(capsule: Capsule) -> bool:
     return frontend is not None and frontend.kind == "standin"
 
 
-def _agreement(pairs: Sequence[RunPair]) -> Finding:
+def _agreement(runs: Mapping[str, Capsule], pairs: Sequence[RunPair]) -> Finding:
     decided = [pair for pair in pairs if pair.verdict != "abstained"]
     undecided = [pair for pair in pairs if pair.verdict == "abstained"]
     if not decided:
@@ -230,9 +230,11 @@ def _agreement(pairs: Sequence[RunPair]) -> Finding:
     verdict = worst(pair.verdict for pair in decided)
     points = sum(probe.points for probe in decided[0].probes)
     probes = len(decided[0].probes)
+    kinds = {probe.kind for probe in runs["r"].manifest.probes}
+    thing = "prediction" if kinds <= {"predict", "call"} else "result"
     names = _and([_run(decided[0].a), *(_run(pair.b) for pair in decided)])
     how = "bit for bit" if verdict == "same-bits" else "within the proven rounding bound"
-    things = "prediction" if probes == 1 else "predictions"
+    things = thing if probes == 1 else f"{thing}s"
     sentence = f"{names} agree {how} on all {points:,} points of {probes} {things}."
     explanation = tuple(
         f"{_run(pair.a)} and {_run(pair.b)} could not be judged: {pair.detail}"

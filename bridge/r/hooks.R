@@ -303,6 +303,7 @@ local({
     job <- reticulate::py_to_r(job)
     path <- job$script
     plots <- job$plots
+    set.seed(job$seed)
     options(device = function(...) {
       grDevices::svg(file.path(plots, "page-%04d.svg"), width = 7, height = 5)
     })

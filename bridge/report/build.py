@@ -26,6 +26,8 @@ _CARRIERS = frozenset({"ReadVariableOp", "Shape", "ExpandDims", "Pack", "Strided
 #: Objects as :mod:`bridge.translate.spell` names them: the class, and a number within the run.
 _NUMBERED = re.compile(r"\b([a-z][a-z0-9]*)_\d+\b")
 
+_LOG_LENGTH = 10_000
+
 _NO_FRONTEND = FrontEnd(kind="none", package="", version="")
 
 STAGES = ("arguments", "config", "weights", "input", "layer", "prediction", "training curve")
@@ -61,6 +63,7 @@ def build_report(
         executions=tuple(_executions(runs)),
         source=tuple(_source(runs["r"])),
         python=_python(runs),
+        log=_log(runs["r"]),
         notes=(*notes, *case.problems, *r.notes, *_conditions(runs["r"])),
     )
 
@@ -225,6 +228,14 @@ def _python(runs: Mapping[str, Capsule]) -> str:
     twin = runs.get("twin")
     script = twin.manifest.script if twin else None
     return script.text if script else ""
+
+
+def _log(capsule: Capsule) -> str:
+    native = [each.text for each in capsule.manifest.output if each.stream == "native"]
+    text = "\n".join(part.strip("\n") for part in native)
+    if len(text) <= _LOG_LENGTH:
+        return text
+    return f"{text[:_LOG_LENGTH]}\n... {len(text) - _LOG_LENGTH:,} characters more in the capsule"
 
 
 def _conditions(capsule: Capsule) -> tuple[str, ...]:

@@ -124,7 +124,11 @@ class Expected(_Model):
 
 
 class CaseReport(_Model):
-    """All that is known about one case."""
+    """All that is known about one case.
+
+    ``log`` is what came past R's and Python's own output: TensorFlow's C++ messages, and programs
+    that the script started.
+    """
 
     schema_: Literal[1] = Field(default=1, alias="schema")
     case: str
@@ -150,4 +154,5 @@ class CaseReport(_Model):
     python: str = ""
     pictures: tuple[Picture, ...] = ()
     notes: tuple[str, ...] = ()
+    log: str = ""
     extra: dict[str, JsonValue] = Field(default_factory=dict)

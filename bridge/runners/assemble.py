@@ -80,6 +80,7 @@ def assemble(origin: Origin, folder: Path, outcome: Outcome) -> Capsule:
         "output": [*story.output(), *native],
         "plots": plots,
         "notes": _notes(story, outcome),
+        "gaps": list(dict.fromkeys(event["text"] for event in story.named("gap"))),
         "seconds": outcome.seconds,
         "peak_bytes": outcome.peak_bytes,
     }

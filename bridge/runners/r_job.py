@@ -34,6 +34,7 @@ def run(context: Context, params: dict[str, Any]) -> None:
     Observer(spool, encoder, recorder.active_call).install(context.keras)
     spool.event("environment", environment=child.describe_environment())
     os.chdir(params["workdir"])
+    child.seed(context.keras)
     child.limit(int(params.get("memory_bytes", 0)))
     context.r.listen(session.stdout, session.stderr, session.asked)
     context.r.run()
@@ -60,7 +61,11 @@ class _Session:
 
     def hear(self, event: str, line: int | None, about: dict[str, Any]) -> Any:
         if event == "job":
-            return {"script": str(self._script), "plots": str(self._plots)}
+            return {
+                "script": str(self._script),
+                "plots": str(self._plots),
+                "seed": child.SEED,
+            }
         if event == "situation":
             self._situated(about["situation"])
         elif event == "at":

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import builtins
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -66,9 +66,12 @@ class ReplayError(RuntimeError):
 class Replay:
     """The objects that the replayed calls made, by the numbers that they had in the recording."""
 
-    def __init__(self, capsule: Capsule, keras: Any) -> None:
+    def __init__(
+        self, capsule: Capsule, keras: Any, gap: Callable[[Call, ReplayError], None]
+    ) -> None:
         self._capsule = capsule
         self._keras = keras
+        self._gap = gap
         self._objects: dict[int, Any] = {}
 
     def step(self, call: Call) -> None:
@@ -77,7 +80,7 @@ class Replay:
         if call.kind == "call":
             result = target(
                 *(self.value(item) for item in call.args),
-                **{key: self.value(item) for key, item in call.kwargs.items()},
+                **{key: self._argument(call, key, item) for key, item in call.kwargs.items()},
             )
         elif call.kind == "getattr":
             result = getattr(target, call.name)
@@ -88,6 +91,18 @@ class Replay:
             # Items are read by keys that R computed; the objects they give are known otherwise.
             return
         self._bind(call.result, result)
+
+    def _argument(self, call: Call, name: str, value: Value) -> Any:
+        """Return an argument; callbacks that were written in R are left out, and named."""
+        if name != "callbacks" or not isinstance(value, Items):
+            return self.value(value)
+        callbacks = []
+        for item in value.items:
+            try:
+                callbacks.append(self.value(item))
+            except ReplayError as error:
+                self._gap(call, error)
+        return callbacks
 
     def value(self, value: Value | None) -> Any:
         """Return the Python object that ``value`` describes.
@@ -205,6 +220,7 @@ def run(context: Context, params: dict[str, Any]) -> None:
     spool = SpoolWriter(Path(params["spool"]))
     Observer(spool, Encoder(spool)).install(context.keras)
     os.chdir(params["workdir"])
+    child.seed(context.keras)
     child.limit(int(params.get("memory_bytes", 0)))
     status = _replay(recorded, context.keras, spool)
     spool.event("status", status=status)
@@ -216,8 +232,13 @@ def run(context: Context, params: dict[str, Any]) -> None:
     spool.event("end")
 
 
+def _gap(spool: SpoolWriter, call: Call, error: ReplayError) -> None:
+    where = f" (line {call.line})" if call.line else ""
+    spool.event("gap", text=f"{call.r_call or call.kind}{where}: {error}"[:500])
+
+
 def _replay(recorded: Capsule, keras: Any, spool: SpoolWriter) -> str:
-    replay = Replay(recorded, keras)
+    replay = Replay(recorded, keras, lambda call, error: _gap(spool, call, error))
     last: dict[str, Any] | None = None
     for call in recorded.manifest.calls:
         # Calls inside a call were made by a function of R's, or by what that call does anyway.
@@ -226,8 +247,9 @@ def _replay(recorded: Capsule, keras: Any, spool: SpoolWriter) -> str:
         try:
             replay.step(call)
         except ReplayError as error:
-            where = f" (line {call.line})" if call.line else ""
-            spool.event("note", text=f"{call.r_call or call.kind}{where}: {error}"[:500])
+            # An attribute that cannot be read matters only where something is done with it.
+            if call.kind != "getattr":
+                _gap(spool, call, error)
         except Exception as error:
             last = describe_error(error) | {"line": call.line, "call": call.r_call}
             spool.event("caught", error=last)

@@ -28,6 +28,7 @@ def run(context: Context, params: dict[str, Any]) -> None:
         lambda label, error: spool.event("caught", error=describe_error(error) | {"label": label})
     )
     os.chdir(params["workdir"])
+    child.seed(context.keras)
     child.limit(int(params.get("memory_bytes", 0)))
     status = "ok"
     sys.argv = [str(path)]

@@ -1,5 +1,6 @@
-# Runs scripts one after the other, each in a child forked before TensorFlow did anything, and
-# writes the calls that each made. Arguments: package, a folder with NAME.R, a folder for NAME.json.
+# Runs scripts one after the other in one session, each with an empty workspace and the search
+# path of a new session, and writes the calls that each made. Arguments: the package, a folder with
+# NAME.R, a folder for NAME.json and the folder of record.py.
 # The scripts' own variables are global; ours are not.
 local({
   arguments <- commandArgs(TRUE)
@@ -9,7 +10,8 @@ local({
   suppressMessages(library(reticulate))
   suppressMessages(library(package, character.only = TRUE))
   recorder <- import_from_path("record", arguments[4L], convert = FALSE)
-  # Imported on Python's side: R's own hooks, which may make a tensor, run in the children.
+  invisible(tensorflow::tf$float32)
+  invisible(get("keras", asNamespace(package))$layers)
   invisible(recorder$setup(package))
   record <- recorder$record
 
@@ -36,6 +38,7 @@ local({
 
   run <- function(path, out) {
     force(out)
+    state$calls <- character()
     status <- "ok"
     message <- ""
     state$on <- TRUE
@@ -55,9 +58,11 @@ local({
     writeLines(sprintf('{"about": %s, "calls": %s}', about, calls), out)
   }
 
+  attached <- search()
   for (path in scripts) {
-    out <- file.path(arguments[3L], sub("[.]R$", ".json", basename(path)))
-    job <- parallel::mcparallel({ run(path, out); NULL }, silent = FALSE)
-    parallel::mccollect(job)
+    run(path, file.path(arguments[3L], sub("[.]R$", ".json", basename(path))))
+    rm(list = ls(globalenv(), all.names = TRUE), envir = globalenv())
+    for (name in setdiff(search(), attached)) detach(name, character.only = TRUE)
+    get("keras", asNamespace(package))$backend$clear_session()
   }
 })

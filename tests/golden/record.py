@@ -112,14 +112,8 @@ def path_of(x: Any) -> str:
 def _class_path(cls: type) -> str:
     for base in cls.__mro__:
         if paths := _PATHS.get(id(base)):
-            key = lambda p: (
-                not p.startswith("keras"),
-                *_preference(p)[:2],
-                p.count("."),
-                len(p),
-                p,
-            )
-            return min(set(paths), key=key)
+            own = base.__name__
+            return min(set(paths), key=lambda p: (p.rpartition(".")[2] != own, *_preference(p), p))
     return f"{cls.__module__}.{cls.__qualname__}"
 
 
@@ -135,8 +129,10 @@ def counts(x: Any) -> bool:
         top = next((_class_path(b) for b in inner.__mro__ if _PATHS.get(id(b))), "")
         if not public or top.startswith("tensorflow"):
             return False
-    if not path.startswith(("keras.", "tensorflow.")):
+    if not path.startswith(("keras.", "tensorflow.")) or path.startswith("tensorflow.python."):
         return False
+    if path.startswith("tensorflow.experimental.numpy."):
+        return False  # how TensorFlow also names NumPy's own, of which reticulate asks
     base = path.rpartition(".")[2]
     if base in _HELPERS or path in _QUESTIONS or path.startswith("keras.config."):
         return False
