@@ -82,7 +82,7 @@ def test_an_interval_is_covered_by_the_largest_error_up_to_its_ends() -> None:
     positive, negative = np.zeros(BINADES), np.zeros(BINADES)
     positive[-FIRST_BINADE:] = 3.0  # from 1 on
     negative[-FIRST_BINADE - 1 :] = 7.0  # from -1/2 on
-    model = ErrorModel(positive, negative, (0.0, 0.0), "exhaustive", ("0",))
+    model = ErrorModel(positive, negative, (0.0, 0.0), 1.0, ("0",))
     low = np.array([0.1, 0.1, -0.1, -0.5, -4.0, 0.0])
     high = np.array([0.9, 1.0, 0.9, -0.1, 2.0, 0.0])
     assert model.error(low, high).tolist() == [0.0, 3.0, 0.0, 7.0, 7.0, 0.0]

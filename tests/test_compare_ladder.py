@@ -8,7 +8,7 @@ import pytest
 from bridge.capsule import Capsule
 from bridge.compare.ladder import LADDER, judge_layer, judge_probe
 from bridge.compare.result import LayerVerdict
-from bridge.compare.rules import RULES, Layer
+from bridge.compare.rules import RULES, Evaluation, Layer
 from bridge.compare.rules.models import model_of
 from tests.compare_samples import F32, Dense, Sample, grid, two_layers
 
@@ -280,3 +280,21 @@ def test_elements_that_were_not_recorded_are_said_to_be_missing() -> None:
 def test_without_a_look_inside_nothing_is_judged() -> None:
     capsule = Sample().predict(two_layers(), grid(), looked=False).capsule()
     assert judge_probe(capsule, capsule.manifest.probes[0]) == ()
+
+
+@pytest.mark.parametrize(
+    ("off", "verdict"),
+    [(0.5, "within-rounding"), (1.5, "abstained"), (2.5, "different"), (np.nan, "different")],
+)
+def test_a_bound_from_a_sample_proves_what_is_inside_and_not_all_that_is_outside(
+    off: float, verdict: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rule(_layer: Layer, inputs: Any) -> tuple[Evaluation, ...]:
+        wide = inputs[0].astype(np.float64)
+        return (Evaluation(wide, lambda: np.full(wide.shape, 1e-3), missed=2.0, sampled="silu"),)
+
+    monkeypatch.setitem(RULES, "Flatten", rule)
+    found = judge(layer("Flatten"), f32(1.0, 2.0), f32(1.0, 2.0 + off * 1e-3))
+    assert found.verdict == verdict
+    if verdict == "abstained":
+        assert "1 of 2 outputs are just beyond a bound that rests on a sample of silu" in found.why

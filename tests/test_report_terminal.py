@@ -14,7 +14,9 @@ CASES = [matching(), same_error(), failed(), different()]
 
 
 def on_a_terminal(width: int) -> str:
-    console = Console(file=io.StringIO(), force_terminal=True, width=width, color_system=None)
+    console = Console(
+        file=io.StringIO(), force_terminal=True, width=width, height=50, color_system=None
+    )
     console.print(summary_table(CASES))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()

@@ -90,8 +90,27 @@ class Marks:
 
     @cached_property
     def undecided(self) -> Mask:
-        """Where no bound holds and the bits differ."""
-        return ~self.inside & ~np.isfinite(self.evaluation.bound)
+        """Where the bits differ and no bound holds, or one that may be a little too small."""
+        return ~self.inside & (~np.isfinite(self.evaluation.bound) | self._missed)
+
+    @cached_property
+    def _missed(self) -> Mask:
+        """Where the bound would hold if it were as much larger as a sample may have missed."""
+        if self.evaluation.missed == 1.0:
+            return np.zeros(self.y.shape, np.bool_)
+        wide = Evaluation(
+            self.evaluation.value, lambda: self.evaluation.bound * self.evaluation.missed
+        )
+        return Marks(self.y, wide).inside
+
+    def why_undecided(self) -> str:
+        """Say why the elements that are undecided are."""
+        if bool((self.undecided & ~np.isfinite(self.evaluation.bound)).any()):
+            return "are not finite, or may overflow in some order of summation"
+        return (
+            f"are just beyond a bound that rests on a sample of {self.evaluation.sampled}; where "
+            f"all inputs were tried, a sample was up to {self.evaluation.missed:.3g} times too low"
+        )
 
     @cached_property
     def ratio(self) -> F64:
@@ -144,10 +163,7 @@ def certified(case: Case) -> LayerVerdict | None:
     undecided = sum(int(marks.undecided.sum()) for marks in case.marks)
     if undecided and not beyond:
         return None
-    sampled = dict.fromkeys(name for marks in case.marks for name in marks.evaluation.sampled)
-    why = f"{beyond} of {case.points} outputs are beyond what rounding can do" if beyond else (
-        f"the error model of {' and '.join(sampled)} rests in part on a sample" if sampled else ""
-    )  # fmt: skip
+    why = f"{beyond} of {case.points} outputs are beyond what rounding can do" if beyond else ""
     return LayerVerdict(
         layer=case.layer.name,
         cls=case.layer.cls,
@@ -169,10 +185,8 @@ def abstain(case: Case) -> LayerVerdict | None:
         why = case.marks
     else:
         count = sum(int(marks.undecided.sum()) for marks in case.marks)
-        why = (
-            f"{count} of {case.points} outputs are not finite, or may overflow in some order of "
-            "summation"
-        )
+        reason = next((m.why_undecided() for m in case.marks if m.undecided.any()), "")
+        why = f"{count} of {case.points} outputs {reason}"
     return _verdict(case, "abstained", "abstained", why)
 
 

@@ -48,7 +48,7 @@ class Activation:
     form: Form
     kernel_error: KernelError | None
     form_error: float = FORM_ERROR
-    sampled: bool = False
+    missed: float = 1.0
 
     def evaluate(self, z: F64, error: Callable[[], F64] | None = None) -> Evaluation:
         """Evaluate at ``z``, which a float32 computation knows up to ``error()`` (None: exactly).
@@ -60,7 +60,7 @@ class Activation:
         def derive() -> F64:
             return self._bound(z, value, error() if error is not None else None)
 
-        return Evaluation(value, derive, (self.form.name,) if self.sampled else ())
+        return Evaluation(value, derive, self.missed, self.form.name)
 
     def _bound(self, z: F64, value: F64, error: F64 | None) -> F64:
         with np.errstate(all="ignore"):
@@ -147,7 +147,7 @@ def measured(name: str) -> Activation:
         FORMS[name],
         lambda _low_z, _high_z, low, high: model.error(low, high),
         form_error=0.0 if exact else FORM_ERROR,
-        sampled=model.coverage != "exhaustive",
+        missed=model.missed,
     )
 
 
@@ -182,7 +182,7 @@ def elu(alpha: float) -> Activation:
         rounded = 0.5 * ulp32(np.maximum(np.abs(low), np.abs(high)) + abs(alpha) * below)
         return np.maximum(below, abs(alpha) * below + rounded + TINY)
 
-    return Activation(Form("elu", function, turns=(0.0,)), error, sampled=unit.sampled)
+    return Activation(Form("elu", function, turns=(0.0,)), error, missed=unit.missed)
 
 
 def relu(slope: float, threshold: float, most: float | None) -> Activation:

@@ -85,13 +85,14 @@ class Evaluation:
     ``value`` has the output's shape; it is of another type than float64 where the layer only moves
     elements about. ``derive`` computes the bound when somebody asks: |y - value| <= bound for
     every correct float32 implementation in any order of summation; infinite where rounding can
-    decide between a number and none, so that nothing is claimed. ``sampled`` names the error
-    models in the bound that rest on a sample of the inputs.
+    decide between a number and none, so that nothing is claimed. A bound that rests on a sample of
+    a kernel's inputs may be too small by the factor ``missed``; ``sampled`` names the kernel.
     """
 
     value: AnyArray
     derive: Callable[[], F64] | None = None
-    sampled: tuple[str, ...] = ()
+    missed: float = 1.0
+    sampled: str = ""
 
     @cached_property
     def bound(self) -> F64:

@@ -6,6 +6,11 @@ binade [2^k, 2^(k+1)) of the true value f(z), the largest |y - f(z)| over the in
 tried: all finite float32 numbers ("exhaustive"), or 4,096 significands of every exponent
 ("stratified"; all that can be done for kernels that only see a few numbers at a time).
 
+A sample misses the worst input. How far it does is measured as well, where everything was tried:
+``sample_missed`` is the largest factor between the envelope of all inputs and that of the sample.
+Inside a bound that rests on a sample is inside the true bound; outside, the factor says how far
+outside the true bound may still lie.
+
 A layer may have been executed by any of an activation's kernels, so the model used is the largest
 error over all of them. It is looked up as an envelope: the largest error over all binades from
 zero up to that of the given magnitude. Whichever float32 z an interval of arguments contains, the
@@ -18,7 +23,7 @@ import json
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 
@@ -29,22 +34,21 @@ from bridge.compare.rules.erfc import F64
 FIRST_BINADE: Final = -127
 BINADES: Final = 256
 
-Coverage = Literal["exhaustive", "stratified"]
-
 
 @dataclass(frozen=True)
 class ErrorModel:
     """Envelopes of the absolute error for true values above and below zero, by binade.
 
     ``relative`` is (r, t) such that every error above zero is at most r f + t: t covers the
-    binades in which a result can be lost whole, r the others. ``coverage`` is "stratified" if any
-    kernel was measured only so; ``versions`` are those of TensorFlow that were measured.
+    binades in which a result can be lost whole, r the others. ``missed`` is 1 if every kernel was
+    measured exhaustively, else the factor by which a sample may be too small; ``versions`` are
+    those of TensorFlow that were measured.
     """
 
     positive: F64
     negative: F64
     relative: tuple[float, float]
-    coverage: Coverage
+    missed: float
     versions: tuple[str, ...]
 
     def error(self, low: F64, high: F64) -> F64:
@@ -76,10 +80,12 @@ def _models() -> dict[str, ErrorModel]:
     by_name: dict[str, list[dict[str, Any]]] = {}
     for record in data["measurements"]:
         by_name.setdefault(record["activation"], []).append(record)
-    return {name: _combine(records, data["environments"]) for name, records in by_name.items()}
+    missed = max((each.get("sample_missed", 1.0) for each in data["measurements"]), default=1.0)
+    versions = {name: each["tensorflow"] for name, each in data["environments"].items()}
+    return {name: _combine(records, versions, missed) for name, records in by_name.items()}
 
 
-def _combine(records: list[dict[str, Any]], environments: dict[str, Any]) -> ErrorModel:
+def _combine(records: list[dict[str, Any]], versions: dict[str, str], missed: float) -> ErrorModel:
     envelopes = np.zeros((2, BINADES))
     covered: dict[tuple[str, str], bool] = {}
     for record in records:
@@ -89,16 +95,15 @@ def _combine(records: list[dict[str, Any]], environments: dict[str, Any]) -> Err
                 exhaustive = record["coverage"] == "exhaustive"
                 covered[key] = covered.get(key, False) or exhaustive
             for side, name in enumerate(("positive", "negative")):
-                envelopes[side] = np.maximum(envelopes[side], _errors(kernel[name]))
+                envelopes[side] = np.maximum(envelopes[side], errors_by_row(kernel[name]))
     relative = _relative(envelopes[0])
     np.maximum.accumulate(envelopes, axis=1, out=envelopes)
-    versions = {environments[record["environment"]]["tensorflow"] for record in records}
     return ErrorModel(
         envelopes[0],
         envelopes[1],
         relative,
-        "exhaustive" if all(covered.values()) else "stratified",
-        tuple(sorted(versions)),
+        1.0 if all(covered.values()) else missed,
+        tuple(sorted({versions[record["environment"]] for record in records})),
     )
 
 
@@ -110,8 +115,8 @@ def _relative(errors: F64) -> tuple[float, float]:
     )
 
 
-def _errors(runs: list[list[float | None]]) -> F64:
-    """Return the absolute error by row, from runs of [first binade, last binade, ULPs]."""
+def errors_by_row(runs: list[list[float | None]]) -> F64:
+    """Return the absolute error by row, from the file's runs of [first binade, last, ULPs]."""
     errors = np.zeros(BINADES)
     for first, last, ulps in runs:
         assert first is not None

@@ -49,7 +49,7 @@ def softmax(z: F64, axis: int, error: Callable[[], F64] | None = None) -> Evalua
     def derive() -> F64:
         return _bound(below, parts, value, axis, error() if error is not None else None, model)
 
-    return Evaluation(value, derive, ("softmax",) if model.coverage != "exhaustive" else ())
+    return Evaluation(value, derive, model.missed, "softmax")
 
 
 def _bound(

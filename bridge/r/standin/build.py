@@ -32,6 +32,9 @@ INSTALL_SECONDS = 300
 #: Parts of a build that was interrupted are removed after this many seconds.
 ABANDONED_SECONDS = 24 * 3600
 
+#: Where packages are on Debian besides R's own folders.
+SITES = (Path("/usr/local/lib/R/site-library"),)
+
 _MISSING = "type: apt-get install r-base-core r-cran-reticulate"
 
 
@@ -84,8 +87,7 @@ def library_paths(home: Path, environment: Mapping[str, str]) -> list[Path]:
     """Return the folders in which R looks for packages, the likely ones first."""
     named = [environment.get(name, "") for name in ("R_LIBS", "R_LIBS_USER", "R_LIBS_SITE")]
     paths = [Path(part) for text in named for part in text.split(os.pathsep) if part]
-    site = [Path("/usr/local/lib/R/site-library"), home / "site-library"]
-    return [*paths, *site, home / "library"]
+    return [*paths, *SITES, home / "site-library", home / "library"]
 
 
 def r_identity() -> str:

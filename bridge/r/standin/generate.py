@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from bridge.r.standin.amend import amend
 from bridge.r.standin.rsyntax import is_plain, r_string
 from bridge.r.standin.tables import Function, Table
 from bridge.r.standin.wrapper import wrapper
@@ -34,12 +35,6 @@ class Package:
     imports: tuple[str, ...]
     folders: tuple[str, ...]
 
-
-#: Questions that a wrapper asks Python before its own call; the tables list only the call.
-BEFORE = {
-    ("keras", "layer_lambda"): ("keras.backend.backend",),
-    ("keras", "save_model_hdf5"): ("keras.backend.backend",),
-}
 
 #: In the order in which they must be installed.
 PACKAGES = (
@@ -192,12 +187,11 @@ def generate(package: Package, table: Table | None, runtime: Mapping[str, str]) 
     functions = {name: Function() for name in tags.refused}
     if table is not None:
         functions |= dict.fromkeys(table.exports, Function()) | table.functions
-    for name in functions:
-        if before := BEFORE.get((package.name, name)):
-            functions[name] = functions[name].model_copy(update={"before": before})
     # What is a method here, such as summary(), is no function of the package.
     taken = tags.exports | {generic for generic, _ in tags.methods}
-    functions = {n: f for n, f in sorted(functions.items()) if n not in taken}
+    functions = {
+        n: amend(package.name, n, f) for n, f in sorted(functions.items()) if n not in taken
+    }
     if clash := functions.keys() & defined_in(runtime):
         raise ValueError(f"defined by hand but not exported: {', '.join(sorted(clash))}")
     files = dict(runtime)

@@ -72,7 +72,8 @@ class Function(Mode):
     ``composes`` makes a layer and adds it to, or calls it on, its argument ``object``; ``forces``
     says which of the two exists first. ``modes`` are other calls: ``called`` when the first
     argument is given, ``function`` when y_true or y_pred is. A ``method`` is looked up on the
-    argument that goes to ``self``; what is listed in ``before`` is called first, with nothing.
+    argument that goes to ``self``; what is listed in ``before`` is called first, with nothing; R
+    gets what Python ``gives`` back, or, without printing it, the object or TRUE.
     """
 
     formals: tuple[tuple[str, str | None], ...] = ()
@@ -82,6 +83,7 @@ class Function(Mode):
     modes: dict[str, Mode] = Field(default_factory=dict)
     method: bool = False
     before: tuple[str, ...] = ()
+    gives: Literal["result", "self", "true"] = "result"
     py_function_name: str = ""
     returns: str = ""
     returns_zero_indexed: str = ""

@@ -16,8 +16,8 @@ from pydantic import JsonValue
 from bridge.r.standin.rsyntax import r_literal, r_name, r_string, r_vector, r_vector_named
 from bridge.r.standin.tables import Argument, Function, Mode
 
-#: The lazy module objects of the packages, below which a path is looked up.
-MODULES = frozenset({"keras", "tf"})
+#: Python modules and the lazy objects through which R reaches them.
+MODULES = {"keras": "keras", "tensorflow": "tf"}
 
 
 def wrapper(name: str, function: Function, package: str, kinds: frozenset[str]) -> str:
@@ -53,6 +53,8 @@ def _condition(mode: str, function: Function) -> str:
     match mode:
         case "called":
             return f"!missing({r_name(names[0])})"
+        case "joined":
+            return f"!missing({r_name(names[0])}) && length(unnamed_dots(environment()))"
         case "function":
             given = [name for name in ("y_true", "y_pred") if name in names]
             return " || ".join(f"!missing({r_name(name)})" for name in given)
@@ -61,7 +63,8 @@ def _condition(mode: str, function: Function) -> str:
 
 def _dollars(path: str) -> str:
     """Write a dotted path as R reaches it: keras.layers.Dense -> keras$layers$Dense."""
-    return "$".join(map(r_name, path.split(".")))
+    root, *rest = path.split(".")
+    return "$".join(map(r_name, [MODULES[root], *rest]))
 
 
 def _constant(text: str) -> JsonValue:
@@ -111,6 +114,10 @@ class _Writer:
             elif self.function.returns.startswith("not measured"):
                 refusal = self._refusal("zero_indexed = FALSE")
                 before += f"  if (!isTRUE(zero_indexed)) refuse_argument({refusal})\n"
+        if self.function.gives == "self":
+            return f"{before}  {call}\n  invisible({self._first})\n"
+        if self.function.gives == "true":
+            return f"{before}  {call}\n  invisible(TRUE)\n"
         return f"{before}  {f'return({call})' if returns else call}\n"
 
     @property
@@ -143,6 +150,9 @@ class _Writer:
                 return "kind_ignored"
             case "choice":
                 return f"function(x) kind_choice(x, {r_vector(rule.choices)})"
+            case "only":
+                known = f"identical(x, {r_string(rule.choices[0])})"
+                return f"function(x) if ({known}) x else refuse_argument({self._refusal(argument)})"
             case "as_index" if "zero_indexed" in self._formals:
                 return "function(x) if (isTRUE(zero_indexed)) x else kind_as_index(x)"
             case kind if kind in self.kinds:

@@ -101,12 +101,16 @@ kind_inputs_list <- function(x, more = list()) {
   c(if (is.list(x) && !is_python(x)) x else list(x), more)
 }
 
-kind_as_list <- function(x) as.list(x)
+kind_as_list <- function(x) if (is.function(x) || is_python(x)) list(x) else as.list(x)
 
 kind_unnamed_list <- function(x) if (is.list(x)) unname(x) else x
 
 # A path, made absolute; NULL stays NULL.
 kind_path <- function(x) if (is.null(x)) x else normalizePath(path.expand(x), mustWork = FALSE)
+
+kind_known_path <- function(x) {
+  if (is.null(x)) stop("a path is needed", call. = FALSE) else kind_path(x)
+}
 
 kind_path_or_logs <- function(x) if (is.null(x)) "logs" else kind_path(x)
 
@@ -165,19 +169,32 @@ kind_inputs_flattened <- function(x, more = list()) as.list(c(x, more))
 # One string arrives as an array of one string.
 kind_text_vector <- function(x) if (is.character(x) && length(x) == 1L) as.array(x) else x
 
+# The same, and functions give texts only where they need no argument.
+kind_texts <- function(x) {
+  if (is.function(x) && !is_python(x) && length(formals(x))) {
+    stop("a function that gives texts must need no argument", call. = FALSE)
+  }
+  kind_text_vector(x)
+}
+
 kind_callbacks_list <- function(x) {
   if (is.null(x)) list() else if (is.list(x) && !is_python(x)) x else list(x)
 }
 
-# Objects by name; a class or function of Python has its own name.
+# Objects by name; a class or function of Python has its own name, a wrapper that of what it
+# stands for.
 kind_custom_objects <- function(x) {
   if (is.null(x)) return(x)
-  if (is_python(x)) x <- structure(list(x), names = x$`__name__`)
-  if (!is.list(x) || !length(x)) stop("custom objects must be a named list", call. = FALSE)
+  if (is_python(x) || is.function(x)) x <- list(x)
+  if (!is.list(x)) stop("custom objects must be a named list", call. = FALSE)
+  if (!length(x)) return(no_custom_objects())
   if (is.null(names(x))) names(x) <- rep("", length(x))
   for (i in which(names(x) == "")) {
-    if (!is_python(x[[i]])) stop("custom objects must be a named list", call. = FALSE)
-    names(x)[i] <- x[[i]]$`__name__`
+    name <- if (is_python(x[[i]])) x[[i]]$`__name__` else attr(x[[i]], "py_function_name")
+    path <- attr(x[[i]], "python_path")
+    if (is.null(name) && !is.null(path)) name <- sub(".*[.]", "", path)
+    if (is.null(name)) stop("custom objects must be a named list", call. = FALSE)
+    names(x)[i] <- name
   }
-  x
+  lapply(x, custom_object)
 }

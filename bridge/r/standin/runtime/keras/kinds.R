@@ -47,3 +47,6 @@ kind_validation_data <- function(x) {
 }
 
 kind_fit_callbacks <- function(x) c(kind_callbacks_list(x), list(metrics_callback()))
+
+custom_object <- function(x) x
+no_custom_objects <- function() stop("custom objects must be a named list", call. = FALSE)

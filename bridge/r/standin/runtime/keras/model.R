@@ -45,7 +45,15 @@ get_config <- function(object) {
   config <- unconverted(object)$get_config()
   # It stays a dict, but what is taken out of it is converted.
   if (is.environment(config)) assign("convert", TRUE, envir = config)
-  config
+  structure(config, owner = object$`__class__`)
+}
+
+#' @export
+from_config <- function(config, custom_objects = NULL) {
+  if (!is.null(custom_objects)) refuse_argument("from_config", "custom_objects", "keras")
+  owner <- attr(config, "owner", exact = TRUE)
+  if (is.null(owner)) stop("the configuration must come from get_config()", call. = FALSE)
+  owner$from_config(config)
 }
 
 #' @method summary keras.engine.training.Model
@@ -76,3 +84,6 @@ model_text <- function(model, line_length = NULL, positions = NULL, show_trainab
   if (!is.null(positions)) args$positions <- positions
   sub("\n+$", "", py_capture_output(do.call(model$summary, args), type = "stdout"))
 }
+
+#' @method plot keras.engine.training.Model
+plot.keras.engine.training.Model <- function(x, ...) refuse_function("plot", "keras")

@@ -9,28 +9,28 @@ compile.keras.engine.training.Model <- function(object, optimizer = NULL, loss =
                                                 target_tensors = NULL, sample_weight_mode = NULL) {
   .call <- match.call()
   args <- typed_arguments(.call, environment(), list(
-    optimizer = kind_as_is, loss = loss_function,
+    loss = function(x) loss_function(x, .call$loss),
     metrics = function(x) metrics_list(x, object), loss_weights = kind_loss_weights,
     weighted_metrics = function(x) metrics_list(x, object), run_eagerly = kind_as_is,
     steps_per_execution = kind_as_nullable_integer, target_tensors = kind_as_is,
-    sample_weight_mode = kind_as_is))
+    sample_weight_mode = kind_as_is, optimizer = kind_as_is))
   do.call(object$compile, args)
   invisible(object)
 }
 
-# A bare R function as a loss gets a name that Keras can show.
-loss_function <- function(loss) {
-  if (is.list(loss)) return(lapply(loss, loss_function))
+# A bare R function as a loss gets a name that Keras can show, made from its text.
+loss_function <- function(loss, text) {
+  if (is.list(loss)) return(lapply(loss, loss_function, text = "custom_loss"))
   if (is.function(loss) && !is_python(loss) && is.null(attr(loss, "py_function_name"))) {
-    attr(loss, "py_function_name") <- "custom_loss"
+    attr(loss, "py_function_name") <- gsub("[^A-Za-z0-9]", "_", deparse(text)[1L])
   }
   loss
 }
 
 # Metrics as a list; names are kept only where all of them are outputs of the model.
 metrics_list <- function(metrics, object) {
-  if (is.null(metrics) || is_python(metrics) || is.function(metrics)) return(metrics)
-  metrics <- as.list(metrics)
+  if (is.null(metrics)) return(metrics)
+  metrics <- if (is_python(metrics) || is.function(metrics)) list(metrics) else as.list(metrics)
   if (!is.null(names(metrics)) && !all(names(metrics) %in% object$output_names)) {
     for (i in seq_along(metrics)) {
       metric <- metrics[[i]]
@@ -151,22 +151,6 @@ predict.keras.engine.training.Model <- function(object, x, batch_size = NULL, ve
   if (!is.null(steps)) args$steps <- as.integer(steps)
   do.call(object$predict, args)
 }
-
-#' @export
-train_on_batch <- function(object, x, y, class_weight = NULL, sample_weight = NULL) {
-  object$train_on_batch(
-    x = keras_array(x), y = keras_array(y), class_weight = class_weights(class_weight),
-    sample_weight = keras_array(sample_weight))
-}
-
-#' @export
-test_on_batch <- function(object, x, y, sample_weight = NULL) {
-  object$test_on_batch(
-    x = keras_array(x), y = keras_array(y), sample_weight = keras_array(sample_weight))
-}
-
-#' @export
-predict_on_batch <- function(object, x) object$predict_on_batch(x = keras_array(x))
 
 # "auto" is for Keras to decide, except in a knitr document, where it is one line an epoch.
 as_verbose <- function(verbose) {

@@ -50,15 +50,3 @@ to_categorical <- function(x, num_classes = NULL) {
   }
   keras$utils$to_categorical(x, kind_as_nullable_integer(num_classes))
 }
-
-#' @export
-op_convert_to_tensor <- function(x, dtype = NULL, sparse = NULL) {
-  keras$ops$convert_to_tensor(kind_vector_as_array(x), dtype, sparse)
-}
-
-# The array itself, not R's copy of it.
-#' @export
-op_convert_to_numpy <- function(x) unconverted(keras$ops)$convert_to_numpy(x)
-
-#' @export
-op_shape <- function(x) shape(keras$ops$shape(x))

@@ -46,7 +46,8 @@ kind_as_array <- function(x) {
 }
 
 kind_arrays_list <- function(x) {
-  parts <- if (is_python(x) || (is.atomic(x) && !is.null(x))) list(x) else unname(as.list(x))
+  if (is.null(x)) stop("a list of arrays is needed", call. = FALSE)
+  parts <- if (is_python(x) || is.function(x) || is.atomic(x)) list(x) else unname(as.list(x))
   lapply(parts, function(part) {
     if (is.null(part)) stop("a list of arrays must not hold NULL", call. = FALSE)
     if (is.function(part)) part else kind_as_array(part)
@@ -70,10 +71,11 @@ kind_keras_array <- function(x) {
 kind_as_index <- function(x) {
   if (is.null(x) || is_python(x)) return(x)
   if (is.list(x)) return(lapply(unclass(x), kind_as_index))
+  if (is.function(x)) stop("a function is no index", call. = FALSE)
   whole <- x
-  positive <- x > 0
+  positive <- trunc(x - 0) > 0
   if (length(x) > 1L && anyNA(positive)) stop("an index must not be missing", call. = FALSE)
-  shifted <- as.integer(ifelse(positive, x - 1, x - 0))
+  shifted <- as.integer(x - 0) - ifelse(is.na(positive) | !positive, 0L, 1L)
   if (!is.null(dim(whole))) array(shifted, dim(whole)) else
     if (length(shifted) > 1L) as.array(shifted) else shifted
 }
@@ -85,11 +87,12 @@ kind_newshape <- function(x) {
 }
 
 kind_target_shape <- function(x) {
+  if (is.null(x)) return(tuple())
   if (is_python(x)) return(tuple(x))
   if (is.list(x) || is.numeric(x) || (is.logical(x) && all(is.na(x)))) {
     dims <- lapply(unname(as.list(x)), function(d) {
       d <- shape_dimension(d)
-      if (is.null(d)) -1L else d
+      if (is.null(d) || (length(d) == 1L && is.atomic(d) && is.na(d))) -1L else d
     })
     return(do.call(tuple, dims))
   }
@@ -99,8 +102,11 @@ kind_target_shape <- function(x) {
 # Below 1 a share, from 1 on a count.
 kind_split_size <- function(x) {
   if (is.list(x) && !all(lengths(x) == 1L)) stop("expected one number", call. = FALSE)
-  if (is.double(x) && is.null(dim(x)) && all(x >= 1)) as.integer(x) else
-    if (is.null(x)) list() else x
+  if (is.function(x) && !is_python(x)) stop("a function is no size", call. = FALSE)
+  if (is.null(x)) return(list())
+  if (inherits(x, "keras_shape")) return(unclass(x))
+  if (!is.double(x) || any(x < 1, na.rm = TRUE)) return(x)
+  if (is.null(dim(x))) as.integer(x) else array(as.integer(x), dim(x))
 }
 
 kind_layers_list <- function(x) {
@@ -132,11 +138,12 @@ kind_constraint <- function(x) {
 }
 
 # Epochs and batches are counted from 1 in R.
-kind_epoch_callback <- function(x) {
-  if (is.null(x)) x else python_tools("kerastools.callback")$wrap_sig_idx_logs(x)
-}
+kind_epoch_callback <- function(x) python_tools("kerastools.callback")$wrap_sig_idx_logs(x)
 
 # Vectors of more than one element get a dimension.
 kind_vector_as_array <- function(x) {
   if (is.atomic(x) && !is.factor(x) && is.null(dim(x)) && length(x) > 1L) as.array(x) else x
 }
+
+custom_object <- function(x) python_for(x)
+no_custom_objects <- function() NULL

@@ -1,6 +1,8 @@
-# Creating layers: the object is looked at first, so a pipe creates its layers in order.
+# Creating layers: the arguments are looked at first, then the object, and then the layer is made,
+# so a pipe creates its layers in order.
 
 make_layer <- function(class, object, args) {
+  force(args)
   given <- !missing(object) && !is.null(object)
   layer <- do.call(class, args)
   if (!given) return(layer)
@@ -9,6 +11,7 @@ make_layer <- function(class, object, args) {
 
 # A merging layer is made and then called on the list of its inputs.
 merge_layers <- function(class, inputs, more, args) {
+  force(inputs)
   layer <- do.call(class, args)
   layer(c(if (is.list(inputs) && !is_python(inputs)) inputs else list(inputs), more))
 }

@@ -36,8 +36,10 @@ keras <- NULL
     priority = 10, environment = "r-keras", on_load = first_tensor)), envir = namespace)
   register_hook <- get0("py_register_load_hook", asNamespace("reticulate"))
   if (!is.null(register_hook)) register_hook("tensorflow", function() keras$ops)
-  assign("to_array", function(x) keras$ops$convert_to_numpy(x),
-         envir = get("hooks", asNamespace("tensorflow")))
+  hooks <- get("hooks", asNamespace("tensorflow"))
+  hooks$to_array <- function(x) keras$ops$convert_to_numpy(x)
+  hooks$power <- keras_power
+  hooks$transpose <- function(x) keras$ops$transpose(x = x)
   use_magrittr(namespace)
 }
 
@@ -51,4 +53,11 @@ first_tensor <- function() {
 # A module of Python helpers that travel with this package.
 python_tools <- function(module) {
   import_from_path(module, system.file("python", package = "keras3"))
+}
+
+keras_power <- function(base, exponent) {
+  plain <- is_python(base) && is.numeric(exponent)
+  if (plain && identical(as.numeric(exponent), 2)) return(keras$ops$square(base))
+  if (plain && identical(as.numeric(exponent), 0.5)) return(keras$ops$sqrt(base))
+  keras$ops$power(base, exponent)
 }

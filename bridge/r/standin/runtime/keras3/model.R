@@ -10,8 +10,8 @@ keras_input <- function(shape = NULL, batch_size = NULL, dtype = NULL, sparse = 
                         batch_shape = NULL, name = NULL, tensor = NULL, optional = FALSE) {
   .call <- match.call()
   args <- typed_arguments(.call, environment(), list(
-    shape = input_shape_of, batch_size = kind_as_integer, dtype = kind_as_is,
-    sparse = kind_as_is, batch_shape = input_shape_of, name = kind_as_is,
+    shape = kind_shape_or_tuple, batch_size = kind_as_integer, dtype = kind_as_is,
+    sparse = kind_as_is, batch_shape = kind_shape_or_tuple, name = kind_as_is,
     tensor = kind_as_is, optional = kind_as_is))
   do.call(keras$Input, args)
 }
@@ -19,10 +19,8 @@ keras_input <- function(shape = NULL, batch_size = NULL, dtype = NULL, sparse = 
 #' @export
 layer_input <- keras_input
 
-# A shape() crosses as the list that it is, anything else as a tuple.
-input_shape_of <- function(x) {
-  if (inherits(x, "keras_shape")) unclass(x) else kind_normalize_shape(x)
-}
+# A shape() crosses as it is, anything else as a tuple.
+kind_shape_or_tuple <- function(x) if (inherits(x, "keras_shape")) x else kind_normalize_shape(x)
 
 #' @export
 keras_model_sequential <- function(input_shape = NULL, name = NULL, ..., input_dtype = NULL,
@@ -66,7 +64,18 @@ clear_session <- function(free_memory = TRUE) {
 }
 
 #' @export
-get_config <- function(object) object$get_config()
+get_config <- function(object) {
+  structure(object$get_config(), owner = object$`__class__`)
+}
+
+#' @export
+from_config <- function(config, custom_objects = NULL) {
+  if (!is.null(custom_objects)) refuse_argument("from_config", "custom_objects", "keras3")
+  owner <- attr(config, "owner", exact = TRUE)
+  if (is.null(owner)) stop("the configuration must come from get_config()", call. = FALSE)
+  attr(config, "owner") <- NULL
+  owner$from_config(config)
+}
 
 #' @method summary keras.src.models.model.Model
 summary.keras.src.models.model.Model <- function(object, ...) {
@@ -94,3 +103,6 @@ model_text <- function(model, line_length = getOption("width"), show_trainable =
   args <- list(line_length = as.double(line_length), show_trainable = show_trainable, ...)
   sub("\n+$", "", py_capture_output(do.call(model$summary, args), type = "stdout"))
 }
+
+#' @method plot keras.src.models.model.Model
+plot.keras.src.models.model.Model <- function(x, ...) refuse_function("plot", "keras3")

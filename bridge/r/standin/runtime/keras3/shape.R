@@ -2,24 +2,23 @@
 
 #' @export
 shape <- function(...) {
-  parts <- lapply(list(...), function(part) {
-    if (is.null(part)) return(list(NULL))
-    if (inherits(part, "keras_shape")) return(unclass(part))
-    if (is_python(part)) {
-      if (inherits(part, "tensorflow.python.framework.tensor_shape.TensorShape")) {
-        return(as.list(part$as_list()))
-      }
-      part <- if (inherits(part, "keras.src.backend.common.keras_tensor.KerasTensor")) part$shape
-              else keras$ops$shape(part)
-    } else if (!is.null(dim(part))) {
-      part <- dim(part)
+  structure(do.call(c, c(list(list()), lapply(list(...), shape_part))), class = "keras_shape")
+}
+
+# The dimensions in one argument: a number, several, a tensor's or an array's own.
+shape_part <- function(part) {
+  if (is.null(part)) return(list(NULL))
+  if (inherits(part, "keras_shape")) return(unclass(part))
+  if (is_python(part)) {
+    if (inherits(part, "tensorflow.python.framework.tensor_shape.TensorShape")) {
+      return(as.list(part$as_list()))
     }
-    lapply(as.list(part), function(d) {
-      if (is.null(d) || is_python(d)) return(d)
-      if (is.na(d) || d < 0) NULL else as.integer(d)
-    })
-  })
-  structure(do.call(c, c(list(list()), parts)), class = "keras_shape")
+    symbolic <- inherits(part, "keras.src.backend.common.keras_tensor.KerasTensor")
+    return(as.list(if (symbolic) part$shape else keras$ops$shape(part)))
+  }
+  if (is.list(part)) return(do.call(c, c(list(list()), lapply(unname(part), shape_part))))
+  dims <- if (is.null(dim(part))) part else dim(part)
+  lapply(suppressWarnings(as.integer(dims)), function(d) if (is.na(d) || d < 0L) NULL else d)
 }
 
 #' @method format keras_shape
@@ -57,7 +56,7 @@ set_random_seed <- function(seed) {
   set.seed(seed)
   py_set_seed(seed)
   keras$utils$set_random_seed(seed)
-  invisible(seed)
+  invisible(NULL)
 }
 
 #' @method r_to_py keras_shape

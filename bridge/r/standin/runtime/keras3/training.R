@@ -25,10 +25,15 @@ python_loss <- function(loss) {
     named_function(loss, if (is.null(named)) "custom_loss" else named)
 }
 
+# A metric with a name, from an R function.
+#' @export
+custom_metric <- function(name, metric_fn) named_function(metric_fn, name)
+
 metric_list <- function(metrics) {
   if (is.null(metrics)) return(metrics)
   if (is.character(metrics)) metrics <- as.list(metrics)
   if (!is.list(metrics) || is_python(metrics)) metrics <- list(metrics)
+  metrics <- unclass(metrics)
   labels <- names(metrics)
   for (i in seq_along(metrics)) {
     metric <- metrics[[i]]
@@ -151,20 +156,6 @@ predict.keras.src.models.model.Model <- function(object, x, ..., batch_size = NU
   args$verbose <- as_verbose(verbose)
   do.call(object$predict, args)
 }
-
-#' @export
-train_on_batch <- function(object, x, y = NULL, sample_weight = NULL, class_weight = NULL) {
-  object$train_on_batch(x, y, sample_weight, class_weight = class_weights(class_weight),
-                        return_dict = TRUE)
-}
-
-#' @export
-test_on_batch <- function(object, x, y = NULL, sample_weight = NULL, ...) {
-  object$test_on_batch(x, y, sample_weight, ..., return_dict = TRUE)
-}
-
-#' @export
-predict_on_batch <- function(object, x) object$predict_on_batch(x)
 
 # "auto" is for Keras to decide, except in a knitr document, where it is one line an epoch.
 as_verbose <- function(verbose) {

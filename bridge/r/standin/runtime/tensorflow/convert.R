@@ -80,10 +80,6 @@ as.character.tensorflow.tensor <- function(x, ...) {
   as.character(if (is_python(value)) value$decode("utf-8") else value)
 }
 
-# How tensors give their values; package keras3 asks Keras instead.
-hooks <- new.env(parent = emptyenv())
-hooks$to_array <- function(x) x$numpy()
-
 # The elements of an eager tensor; a scalar is one number without dimensions.
 tensor_value <- function(x) {
   value <- hooks$to_array(x)

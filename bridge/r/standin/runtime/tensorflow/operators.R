@@ -15,7 +15,7 @@ Ops.tensorflow.tensor <- function(e1, e2) {
       "+" = e1,
       "!" = tf$logical_not(tf$cast(e1, "bool"))))
   }
-  if (.Generic == "^") return(tensor_power(e1, e2))
+  if (.Generic == "^") return(hooks$power(e1, e2))
   if (.Generic %in% c("&", "|")) {
     e1 <- tf$cast(e1, "bool")
     e2 <- tf$cast(e2, "bool")
@@ -140,7 +140,7 @@ sort.tensorflow.tensor <- function(x, decreasing = FALSE, ..., axis = -1L, name 
 }
 
 #' @method t tensorflow.tensor
-t.tensorflow.tensor <- function(x) tf$transpose(x, name = "R/t")
+t.tensorflow.tensor <- function(x) hooks$transpose(x)
 
 #' @method aperm tensorflow.tensor
 aperm.tensorflow.tensor <- function(a, perm, ...) {

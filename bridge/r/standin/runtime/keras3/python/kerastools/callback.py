@@ -13,4 +13,5 @@ def wrap_sig_idx_logs(function: Callable[..., Any]) -> Callable[..., Any]:
         kwargs |= {k: kwargs[k] + 1 for k in ("epoch", "batch") if k in kwargs}
         return function(*args, **kwargs)
 
+    called.__name__ = getattr(function, "__name__", "called")
     return called

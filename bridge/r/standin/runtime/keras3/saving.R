@@ -1,0 +1,32 @@
+# Writing models to files and reading them back.
+
+#' @export
+save_model_weights <- function(model, filepath, overwrite = FALSE, max_shard_size = NULL) {
+  save <- keras$Model$save_weights
+  save(model, filepath, overwrite = overwrite, max_shard_size = max_shard_size)
+  invisible(model)
+}
+
+#' @export
+save_model <- function(model, filepath = NULL, overwrite = FALSE, zipped = NULL, ...) {
+  if (is.null(filepath) || !is.null(zipped)) {
+    refuse_argument("save_model", "filepath = NULL or zipped", "keras3")
+  }
+  keras$saving$save_model(model, filepath, overwrite = overwrite, ...)
+  invisible(model)
+}
+
+#' @export
+save_model_config <- function(model, filepath = NULL, overwrite = FALSE) {
+  if (!overwrite && file.exists(filepath)) {
+    stop("the file ", filepath, " exists; use overwrite = TRUE", call. = FALSE)
+  }
+  writeLines(model$to_json(), filepath)
+  invisible(model)
+}
+
+#' @export
+load_model_config <- function(filepath, custom_objects = NULL) {
+  if (!is.null(custom_objects)) refuse_argument("load_model_config", "custom_objects", "keras3")
+  keras$models$model_from_json(paste(readLines(filepath, warn = FALSE), collapse = "\n"))
+}
