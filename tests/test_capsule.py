@@ -80,6 +80,14 @@ def test_every_text_comes_back(tmp_path_factory: pytest.TempPathFactory, text: s
     assert read_capsule(path).manifest.notes == (clean,)
 
 
+def test_a_loss_that_became_nan_or_infinite_comes_back(tmp_path: Path) -> None:
+    probe = Probe(index=0, kind="fit", curves={"loss": (1.0, float("inf"), float("nan"))})
+    manifest = Manifest(runner="r", case="case", status="ok", probes=(probe,))
+    write_capsule(Capsule(manifest, {}), tmp_path / "a.capsule")
+    curve = read_capsule(tmp_path / "a.capsule").manifest.probes[0].curves["loss"]
+    assert [repr(value) for value in curve] == ["1.0", "inf", "nan"]
+
+
 def test_a_capsule_that_lacks_an_array_is_not_written(tmp_path: Path) -> None:
     capsule = capsule_of(np.zeros(2))
     with pytest.raises(CapsuleError, match="missing"):

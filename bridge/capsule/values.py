@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field
 class Frozen(BaseModel):
     """Base of every record in a capsule: immutable, and nothing that the schema does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # NaN and infinities are words in JSON, or they would come back as nothing.
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
 
 class Scalar(Frozen):

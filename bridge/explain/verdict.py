@@ -189,9 +189,9 @@ def _same_error(
     errors: Sequence[ErrorRecord],
     other: OtherGeneration | None,
 ) -> Finding:
-    partners = [pair.b for pair in pairs if pair.b in ("replay", "twin")]
+    partners = [pair.b for pair in pairs if pair.verdict == "same-error"]
     if not partners:
-        return _failed(f"Keras raises an error: {_short(errors[0])}", "not-known")
+        return _failed(f"Python raises an error: {_short(errors[0])}", "not-known")
     count = "an error" if len(errors) == 1 else f"{len(errors)} errors"
     listed = _and([_run("r"), *map(_run, partners)])
     lines = tuple(

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import os
 import re
+import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -232,8 +235,13 @@ class _Scrubber:
 
     def __init__(self, private: tuple[str, ...]) -> None:
         home = str(Path.home())
-        names = [(each, "<work>") for each in sorted(private, key=len, reverse=True) if each]
+        libraries = os.environ.get("R_LIBS", "").split(os.pathsep)
+        found = {*libraries, *sys.path, sys.prefix, sys.base_prefix, str(Path.cwd())}
+        # Not "/usr" and its like: such names say nothing of anybody, and stand in many texts.
+        folders = {*filter(None, private), *(each for each in found if each.count("/") > 2)}
+        names = [(each, "<work>") for each in sorted(folders, key=len, reverse=True)]
         names += [(home, "~")] if home not in ("/", "") else []
+        names += [(tempfile.gettempdir(), "<work>")]
         self._names = [(re.compile(re.escape(name)), short) for name, short in names]
 
     def __call__(self, item: Any) -> Any:

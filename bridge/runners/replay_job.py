@@ -37,6 +37,12 @@ from bridge.runners.spool import SpoolWriter
 
 #: A recording may come from a stranger: only these libraries are called.
 _ALLOWED: Final = frozenset({"tensorflow", "keras", "tf_keras", "numpy"})
+#: Arguments that have one name in Keras 3 and another in Keras 2, by the function they belong to
+#: (the guide "Migrating Keras 2 code to Keras 3", and the signatures of both).
+_RENAMED: Final = {
+    "keras.layers.InputLayer": {"shape": "input_shape", "batch_shape": "batch_input_shape"},
+    "keras.layers.LeakyReLU": {"negative_slope": "alpha"},
+}
 _KERAS: Final = ("keras", "tf_keras")
 _BUILTINS: Final = frozenset(
     {
@@ -78,12 +84,17 @@ class Replay:
         """Make one recorded call and remember what it gave."""
         target = self.value(call.target)
         if call.kind == "call":
+            renamed = self._renamed(call.target)
             result = target(
                 *(self.value(item) for item in call.args),
-                **{key: self._argument(call, key, item) for key, item in call.kwargs.items()},
+                **{
+                    renamed.get(key, key): self._argument(call, key, item)
+                    for key, item in call.kwargs.items()
+                },
             )
         elif call.kind == "getattr":
-            result = getattr(target, call.name)
+            # R asks softly: an attribute that is not there is NULL.
+            result = getattr(target, call.name, None)
         elif call.kind == "setattr" and call.result is not None:
             result = self.value(call.result)
             setattr(target, call.name, result)
@@ -91,6 +102,13 @@ class Replay:
             # Items are read by keys that R computed; the objects they give are known otherwise.
             return
         self._bind(call.result, result)
+
+    def _renamed(self, target: Value) -> Mapping[str, str]:
+        """Return how the target's arguments are called in the Keras that the replay runs on."""
+        if not isinstance(target, Symbol) or not _is_foreign(target, self._keras):
+            return {}
+        names = _RENAMED.get(target.public, {})
+        return names if self._keras.__name__ == "tf_keras" else {b: a for a, b in names.items()}
 
     def _argument(self, call: Call, name: str, value: Value) -> Any:
         """Return an argument; callbacks that were written in R are left out, and named."""
@@ -195,12 +213,17 @@ def _symbol(value: Symbol, keras: Any) -> Any:
         raise ReplayError(
             f"{value.path} is not called: only TensorFlow, Keras and NumPy are replayed"
         )
-    if root in _KERAS and root != keras.__name__:
+    if _is_foreign(value, keras):
         return _counterpart(value, keras)
     found = resolve(value.path)
     if found is None:
         raise ReplayError(f"{value.path} does not exist in the versions that are installed here")
     return found
+
+
+def _is_foreign(value: Symbol, keras: Any) -> bool:
+    root = value.path.partition(":")[0].partition(".")[0]
+    return root in _KERAS and root != keras.__name__
 
 
 def _counterpart(value: Symbol, keras: Any) -> Any:
@@ -232,6 +255,11 @@ def run(context: Context, params: dict[str, Any]) -> None:
     spool.event("end")
 
 
+def _told(spool: SpoolWriter, call: Call) -> None:
+    kept = {"id", "kind", "target", "name", "line", "r_call"}
+    spool.event("call", parent=None, internal=False, **call.model_dump(mode="json", include=kept))
+
+
 def _gap(spool: SpoolWriter, call: Call, error: ReplayError) -> None:
     where = f" (line {call.line})" if call.line else ""
     spool.event("gap", text=f"{call.r_call or call.kind}{where}: {error}"[:500])
@@ -252,7 +280,12 @@ def _replay(recorded: Capsule, keras: Any, spool: SpoolWriter) -> str:
                 _gap(spool, call, error)
         except Exception as error:
             last = describe_error(error) | {"line": call.line, "call": call.r_call}
-            spool.event("caught", error=last)
+            _told(spool, call)
+            spool.event("raised", id=call.id, error=last)
+        else:
+            if call.error is not None:
+                # What raised when it was recorded, and does not here, is worth telling.
+                _told(spool, call)
     # R may have caught an error and gone on; only the one that ended the script ends the replay.
     if last is not None and recorded.manifest.status == "error":
         spool.event("error", error=last)

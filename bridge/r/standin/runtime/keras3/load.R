@@ -46,8 +46,10 @@ keras <- NULL
 # The real package makes one tensor on the CPU as soon as Python's keras is there, so that a
 # later choice of device cannot fail.
 first_tensor <- function() {
-  with(keras$device("cpu:0"), keras$ops$convert_to_tensor(array(1L)))
-  keras$backend$backend()
+  # Not through the lazy object, which is being replaced just now.
+  module <- import("keras")
+  with(module$device("cpu:0"), module$ops$convert_to_tensor(array(1L)))
+  module$backend$backend()
 }
 
 # A module of Python helpers that travel with this package.

@@ -146,3 +146,18 @@ tf_function <- function(f, input_signature = NULL, autograph = TRUE, ...,
   if (!is.null(reduce_retracing)) args$reduce_retracing <- reduce_retracing
   do.call(tf$`function`, args)
 }
+
+# The lists and dicts in which TensorFlow and Keras keep track of what is put into them.
+#' @method py_to_r tensorflow.python.trackable.data_structures.ListWrapper
+py_to_r.tensorflow.python.trackable.data_structures.ListWrapper <- function(x) plain_list(x)
+#' @method py_to_r keras.src.utils.tracking.TrackedList
+py_to_r.keras.src.utils.tracking.TrackedList <- function(x) plain_list(x)
+#' @method py_to_r keras.src.utils.tracking.TrackedSet
+py_to_r.keras.src.utils.tracking.TrackedSet <- function(x) plain_list(x)
+#' @method py_to_r tensorflow.python.trackable.data_structures._DictWrapper
+py_to_r.tensorflow.python.trackable.data_structures._DictWrapper <- function(x) plain_dict(x)
+#' @method py_to_r keras.src.utils.tracking.TrackedDict
+py_to_r.keras.src.utils.tracking.TrackedDict <- function(x) plain_dict(x)
+
+plain_list <- function(x) import_builtins(convert = TRUE)$list(x)
+plain_dict <- function(x) import_builtins(convert = TRUE)$dict(x)
