@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -40,8 +41,10 @@ Frontend = Annotated[
     ),
 ]
 Out = Annotated[Path, typer.Option("--out", help="The folder that the reports are written to.")]
-Seconds = Annotated[float, typer.Option("--seconds", help="Time limit of one run, in seconds.")]
-Memory = Annotated[int, typer.Option("--memory", help="Memory limit of one run, in MiB.")]
+Seconds = Annotated[
+    float, typer.Option("--seconds", help="Time limit of one run, in seconds.", min=0.1)
+]
+Memory = Annotated[int, typer.Option("--memory", help="Memory limit of one run, in MiB.", min=64)]
 
 
 class Options(NamedTuple):
@@ -142,6 +145,8 @@ def record(
     _check_frontend(frontend)
     if not script.is_file():
         _stop(f"There is no file {script}.")
+    if output.is_dir():
+        _stop(f"{output} is a folder: name a file, such as {output / script.stem}.capsule.")
     _check_out(output.parent)
     with _suite(Options(frontend, 1, seconds, memory)) as suite, _environment_errors():
         examined = next(iter(suite.examine([read_case(script)])))
@@ -178,6 +183,8 @@ def diff(
 
 def main() -> None:
     """Run the command line; bad usage and a broken environment end with exit code 2."""
+    # So that the processes and folders of a run go with it when it is told to end.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(BROKEN))
     app()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -13,17 +14,24 @@ from bridge.case import Case
 from bridge.compare.align import labels_of
 from bridge.compare.judge import Judge
 from bridge.compare.stages import compare_runs
-from bridge.explain.verdict import OtherGeneration, conclude
+from bridge.explain.verdict import Finding, OtherGeneration, conclude
 from bridge.r.frontend import Served, Wanted, serve
 from bridge.r.script import Inspection, inspect
 from bridge.report import CaseReport, folders, write_report
 from bridge.report.build import build_report
 from bridge.report.pictures import draw
-from bridge.runners.pool import Limits, Pool, Warm
+from bridge.runners.pool import Limits, Pool, PoolError, Warm
 from bridge.runners.reference import reference
 from bridge.runners.run import look, not_run, run_r, run_replay, run_twin, warm_for_r
 
 _QUICK: Final = "--quick: no layer was looked at on its own; only predictions were compared."
+
+_SEEDING: Final = {"set_random_seed", "use_session_with_seed", "set_seed"}
+_RANDOM: Final = re.compile(r"Random|Glorot|HeNormal|HeUniform|Lecun|Orthogonal|Dropout")
+_UNSEEDED: Final = (
+    "The script does not seed Keras. Every run here starts from the same seeds, so that they can "
+    "be compared; where weights start at random, plain R gives other numbers each time."
+)
 
 Progress = Callable[[str, str], None]
 
@@ -64,8 +72,9 @@ class Suite:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._steps.shutdown(wait=True, cancel_futures=True)
+        # The pool first: with its processes gone, nothing waits for them any more.
         self._pool.close()
+        self._steps.shutdown(wait=True, cancel_futures=True)
 
     def examine(self, cases: Sequence[Case]) -> Iterator[Examined]:
         """Yield the examined cases in the given order.
@@ -92,12 +101,32 @@ class Suite:
             try:
                 for future in futures:
                     yield future.result()
-            finally:
+            except BaseException:
                 for future in futures:
                     future.cancel()
+                self._pool.close()
+                raise
 
     def _examine(self, case: Case, inspection: Inspection, served: Served) -> Examined:
-        runs = self._run(case, inspection, served)
+        runs: dict[str, Capsule] = {}
+        try:
+            return self._examine_runs(case, inspection, served, runs)
+        except PoolError:
+            raise
+        except Exception as error:
+            # One odd case must not cost the others their reports.
+            runs.setdefault("r", not_run(case.name, case.script, inspection, served.frontend))
+            sentence = (
+                f"The case could not be compared: {type(error).__name__}: {error} (a defect of "
+                "keras-bridge; please report it with the script)."
+            )
+            finding = Finding("abstained", "not-known", sentence)
+            return Examined(build_report(case, runs, [], finding), runs, {})
+
+    def _examine_runs(
+        self, case: Case, inspection: Inspection, served: Served, runs: dict[str, Capsule]
+    ) -> Examined:
+        runs |= self._run(case, inspection, served)
         judge, labels = Judge(), labels_of(runs.values())
         pairs = [
             compare_runs(runs[a], runs[b], judge=judge, labels=labels)
@@ -107,7 +136,7 @@ class Suite:
         other = self._try_other_generation(runs, inspection)
         finding = conclude(runs, pairs, other)
         self._progress(case.name, "draws")
-        notes = (_QUICK,) if self._settings.quick else ()
+        notes = (*((_QUICK,) if self._settings.quick else ()), *_chance(inspection, runs))
         report = build_report(case, runs, pairs, finding, notes)
         drawing = draw(runs, report.pairs)
         report = report.model_copy(update={"pictures": drawing.pictures})
@@ -163,6 +192,16 @@ class Suite:
         ]
         accepts = tuple(call.id in accepted for call in calls)
         return OtherGeneration(done.manifest.environment.keras, accepts)
+
+
+def _chance(inspection: Inspection, runs: dict[str, Capsule]) -> tuple[str, ...]:
+    """Say where the numbers are one draw of many: no seed in the script, and chance in a model."""
+    if _SEEDING & set(inspection.functions):
+        return ()
+    text = "".join(
+        layer.model_dump_json() for state in runs["r"].manifest.states for layer in state.layers
+    )
+    return (_UNSEEDED,) if _RANDOM.search(text) else ()
 
 
 def _other_bits(a: Capsule, b: Capsule) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bridge.r.standin import build, generate, rsyntax
+from bridge.r.standin.amend import amend
 from bridge.r.standin.tables import (
     Argument,
     Function,
@@ -279,3 +280,67 @@ def test_a_damaged_table_is_named_in_the_error(tmp_path: Path) -> None:
     path.write_text('{"package": "keras", "version": 3}', encoding="utf-8")
     with pytest.raises(TableError, match=r"keras-0\.json"):
         read_table(path)
+
+
+def amended(function: Function, name: str = "layer_x", package: str = "keras") -> str:
+    return wrapper(name, amend(package, name, function), package, KINDS | {"as_index"})
+
+
+@pytest.mark.parametrize("constants", [{"1": "/tmp/x.h5"}, {"units": 3}])
+def test_a_call_with_accidents_of_measuring_in_it_is_refused(constants: dict[str, object]) -> None:
+    assert "refuse_function" in amended(DENSE.model_copy(update={"constants": constants}))
+
+
+def test_of_a_choice_without_choices_only_the_default_is_taken() -> None:
+    function = DENSE.model_copy(
+        update={
+            "formals": (("object", None), ("padding", '"valid"')),
+            "arguments": {"padding": Argument(to="padding", kind="choice")},
+        }
+    )
+    assert 'if (identical(x, "valid")) x else refuse_argument' in amended(function)
+
+
+def test_a_question_asked_before_the_call_is_asked() -> None:
+    text = amended(DENSE, "layer_lambda")
+    assert text.index("keras$backend$backend()") < text.index("make_layer(")
+
+
+def test_a_function_that_gives_its_object_back_does_so_without_printing_it() -> None:
+    function = Function(
+        python="keras.Model.reset_states",
+        formals=(("object", None),),
+        sends="all",
+        method=True,
+        arguments={"object": Argument(to="self", kind="as_is")},
+    )
+    text = amended(function, "reset_states")
+    assert text.endswith("  call_python(object$reset_states, list())\n  invisible(object)\n}\n")
+
+
+def test_results_that_count_from_zero_count_from_one_in_r() -> None:
+    function = Function(
+        python="keras.ops.argmax",
+        formals=(("x", None), ("zero_indexed", "FALSE")),
+        sends="typed",
+        arguments={
+            "x": Argument(to="x", kind="as_index"),
+            "zero_indexed": Argument(kind="ignored"),
+        },
+        returns="when Python returns 0, R gets 1",
+        returns_zero_indexed="0",
+    )
+    text = amended(function, "op_argmax", "keras3")
+    assert "one_based(call_python(keras$ops$argmax" in text
+    assert "if (isTRUE(zero_indexed)) x else kind_as_index(x)" in text
+
+
+def test_what_crosses_though_it_was_not_typed_is_written_down() -> None:
+    function = DENSE.model_copy(
+        update={
+            "sends": "typed",
+            "arguments": DENSE.arguments
+            | {"activation": Argument(to="activation", kind="as_is", when_omitted="'relu'")},
+        }
+    )
+    assert 'omitted = list(activation = "relu")' in text_of(function)

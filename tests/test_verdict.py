@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from bridge.capsule import Capsule, ErrorRecord, FrontEnd, Manifest, Probe
+from bridge.capsule import Capsule, Environment, ErrorRecord, FrontEnd, Manifest, Probe
 from bridge.capsule.schema import Call
-from bridge.capsule.values import Symbol
+from bridge.capsule.values import Scalar, Symbol
 from bridge.compare.result import Divergence, ProbePair, RunPair, Verdict
 from bridge.explain.causes import CAUSES, is_cause, meaning
 from bridge.explain.verdict import OtherGeneration, conclude
@@ -121,10 +121,56 @@ def test_a_script_without_keras_leaves_nothing_to_compare() -> None:
 def test_a_stand_in_never_clears_the_cran_package(kind: Any) -> None:
     frontend = FrontEnd(kind=kind, package="keras", version="1")
     r = run(frontend=frontend, caught=(python_error(),), calls=(raising_call(),))
-    found = conclude({"r": r}, [pair("replay", "same-error")])
+    found = conclude({"r": r}, [pair("replay", "same-error"), pair("twin", "same-error")])
     told = " ".join([found.sentence, *found.explanation])
     assert ("R is not the cause" in told) == (kind == "cran")
     assert ("of the CRAN package it says nothing" in told) == (kind == "standin")
+
+
+def test_a_replay_that_meets_the_same_error_does_not_clear_r() -> None:
+    frontend = FrontEnd(kind="cran", package="keras", version="1")
+    r = run(frontend=frontend, caught=(python_error(),), calls=(raising_call(),))
+    found = conclude({"r": r}, [pair("replay", "same-error")])
+    assert "R is not the cause" not in found.sentence
+
+
+def test_a_whole_double_among_the_arguments_forbids_blaming_the_generation() -> None:
+    call = raising_call().model_copy(update={"kwargs": {"units": Scalar(t="float", v="4.0")}})
+    r = run(caught=(python_error(),), calls=(call,))
+    found = conclude(
+        {"r": r}, [pair("replay", "same-error")], OtherGeneration("tf_keras 2", (True,))
+    )
+    assert found.cause == "not-known"
+    assert "R writes it 4L" in " ".join(found.explanation)
+
+
+def test_a_twin_that_differs_and_cannot_be_judged_is_not_left_out() -> None:
+    found = conclude({"r": run()}, [pair("replay", "same-bits"), pair("twin", "abstained")])
+    assert (found.verdict, found.cause) == ("abstained", "not-known")
+    assert "the Python twin do not have the same bits" in found.sentence
+
+
+def test_a_twin_that_did_not_run_is_said_so_and_not_compared() -> None:
+    error = ErrorRecord(language="python", cls="NameError", message="no x", line=7)
+    runs = {"r": run(), "twin": run("twin", status="error", error=error, probes=())}
+    found = conclude(runs, [pair("twin", "different")])
+    assert found.verdict == "failed"
+    assert "twin did not run through; it stops at line 7: NameError: no x" in found.sentence
+
+
+def test_the_scripts_own_stop_is_the_scripts_even_after_an_error_it_caught() -> None:
+    own = ErrorRecord(language="r", cls="simpleError", message="enough", line=9, origin="script")
+    r = run(status="error", error=own, caught=(python_error(),), calls=(raising_call(),))
+    found = conclude({"r": r}, [pair("replay", "different")])
+    assert (found.verdict, found.cause) == ("failed", "user-script")
+    assert "enough" in found.sentence
+
+
+def test_a_package_loaded_in_hiding_is_named() -> None:
+    environment = Environment(keras="keras 3.15.1", r_packages={"keras": "2.16.1"})
+    found = conclude({"r": run(environment=environment)}, [pair("replay", "same-bits")])
+    assert found.verdict == "abstained"
+    assert "Write library(keras)" in found.sentence
 
 
 def test_every_cause_has_a_meaning_and_families_take_names() -> None:

@@ -17,7 +17,7 @@ from bridge.compare.rules import class_name
 Aligned = tuple[Probe | None, Probe | None]
 
 #: Beyond this many cells the table is not built, and probes are taken in order.
-_MOST_CELLS: Final = 4_000_000
+_MOST_CELLS: Final = 100_000
 
 
 def align(a: Capsule, b: Capsule) -> list[Aligned]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from bridge.capsule import Capsule, ErrorRecord
+from bridge.capsule.values import Pairs, Scalar
 from bridge.compare.result import SEVERITY, Divergence, RunPair, Verdict
 
 
@@ -56,7 +57,7 @@ def conclude(
     other: OtherGeneration | None = None,
 ) -> Finding:
     """Conclude from the runs of one case (``r`` is among them) and their comparison."""
-    before = _not_comparable(runs["r"])
+    before = _not_comparable(runs["r"]) or _hidden_package(runs["r"])
     if before is not None:
         return before
     found = _compared(runs, pairs, other)
@@ -73,8 +74,11 @@ def _compared(
     python = [error for error in errors if error.language == "python"] or (
         [r.error] if r.error and _from_python(runs["r"]) else []
     )
-    if r.status == "error" and not python:
+    if r.status == "error" and not _from_python(runs["r"]):
         return _r_error(runs["r"])
+    without = _twin_did_not_run(runs)
+    if without is not None:
+        return without
     divergent = _first_divergent(pairs)
     if divergent is not None:
         return _different(pairs, divergent)
@@ -112,6 +116,24 @@ def _not_comparable(capsule: Capsule) -> Finding | None:
 
 def _failed(sentence: str, cause: str = "user-script") -> Finding:
     return Finding("failed", cause, sentence)
+
+
+def _hidden_package(capsule: Capsule) -> Finding | None:
+    """Return the finding where a package was loaded in a way that could not be seen beforehand."""
+    environment = capsule.manifest.environment
+    frontend = capsule.manifest.frontend
+    expected = frontend.package if frontend else ""
+    ran = {"keras": "tf_keras", "keras3": "keras"}
+    for package, module in ran.items():
+        wrong = environment.keras and environment.keras.split()[0] != module
+        if package in environment.r_packages and package != expected and wrong:
+            return Finding(
+                "abstained",
+                "not-known",
+                f"The script loads {package} in a way that cannot be seen before it runs, so it "
+                f"ran on {environment.keras}. Write library({package}) in the script itself.",
+            )
+    return None
 
 
 def _from_python(capsule: Capsule) -> bool:
@@ -192,7 +214,7 @@ def _same_error(
     partners = [pair.b for pair in pairs if pair.verdict == "same-error"]
     if not partners:
         return _failed(f"Python raises an error: {_short(errors[0])}", "not-known")
-    count = "an error" if len(errors) == 1 else f"{len(errors)} errors"
+    count = "error" if len(errors) == 1 else f"{len(errors)} errors"
     listed = _and([_run("r"), *map(_run, partners)])
     lines = tuple(
         f"{f'Line {error.line}: ' if error.line else ''}{error.cls}: {_short(error)}"
@@ -200,8 +222,13 @@ def _same_error(
     )
     keras = runs["r"].manifest.environment.keras
     sentence = f"{listed} meet the same {count} in {keras or 'Keras'}"
-    # Only the real package can be cleared, and only where it was the one that ran.
-    sentence += "." if _stand_in(runs["r"]) else ": R is not the cause."
+    # The replay repeats what R made of the arguments: only a twin can clear R, and only where the
+    # real package was the one that ran.
+    cleared = "twin" in partners and not _stand_in(runs["r"])
+    sentence += ": R is not the cause." if cleared else "."
+    suspects = () if "twin" in partners else _suspects(runs["r"])
+    if suspects:
+        return Finding("same-error", "not-known", sentence, (*lines, *suspects), suspects)
     if other is not None and other.accepts and all(other.accepts):
         which = "The call" if len(errors) == 1 else f"All {len(errors)} calls"
         works = "works" if len(errors) == 1 else "work"
@@ -214,6 +241,68 @@ def _same_error(
     return Finding("same-error", "not-known", sentence, lines, unexplained)
 
 
+def _suspects(capsule: Capsule) -> tuple[str, ...]:
+    """Name arguments of calls that raise which look converted: 4 is 4.0 when it comes from R."""
+    found = []
+    for call in capsule.manifest.calls:
+        if call.error is None:
+            continue
+        named = {**{str(n): v for n, v in enumerate(call.args, start=1)}, **call.kwargs}
+        for name, value in named.items():
+            if isinstance(value, Scalar) and value.t == "float" and value.v.endswith(".0"):
+                where = f"line {call.line}: " if call.line else ""
+                found.append(
+                    f"{where}argument {name} reached Python as the float {value.v}; if a whole "
+                    f"number is meant, R writes it {value.v.removesuffix('.0')}L"
+                )
+            elif isinstance(value, Pairs):
+                where = f"line {call.line}: " if call.line else ""
+                found.append(f"{where}argument {name} reached Python as a dict")
+    return tuple(found)
+
+
+def _has_other_bits(pair: RunPair) -> bool:
+    """Say whether a pair that was not decided differs somewhere: then it may not be left out."""
+    return any(
+        probe.verdict == "abstained"
+        and (probe.difference is None or not probe.difference.same_bits)
+        for probe in pair.probes
+    )
+
+
+def _not_decided(parted: Sequence[RunPair]) -> Finding:
+    pair = parted[0]
+    probe = next(each for each in pair.probes if each.verdict == "abstained")
+    gap = probe.difference
+    how = f", by up to {gap.max_abs:.3g}" if gap is not None and gap.max_abs else ""
+    why = probe.detail or pair.detail or "no rule applies"
+    return Finding(
+        "abstained",
+        "not-known",
+        f"{_run(pair.a)} and {_run(pair.b)} do not have the same bits{how} ({probe.probe}), and it "
+        f"cannot be decided whether that is rounding: {why}.",
+        unexplained=(f"why {_run(pair.a)} and {_run(pair.b)} differ at {probe.probe}",),
+    )
+
+
+def _twin_did_not_run(runs: Mapping[str, Capsule]) -> Finding | None:
+    """Return the finding where R ran through and the twin did not, or made nothing."""
+    twin = runs.get("twin")
+    if twin is None or runs["r"].manifest.status not in ("ok", "quit"):
+        return None
+    manifest = twin.manifest
+    if manifest.status != "ok":
+        error = manifest.error
+        at = f" at line {error.line}" if error and error.line else ""
+        said = f": {error.cls}: {_short(error)}" if error else f" ({manifest.status})."
+        sentence = f"The Python twin did not run through; it stops{at}{said}"
+        return Finding("failed", "not-known", sentence)
+    if runs["r"].manifest.probes and not manifest.probes and not manifest.caught:
+        sentence = "The Python twin ran, but it never predicts: there is nothing to compare with R."
+        return Finding("abstained", "not-known", sentence)
+    return None
+
+
 def _stand_in(capsule: Capsule) -> bool:
     frontend = capsule.manifest.frontend
     return frontend is not None and frontend.kind == "standin"
@@ -222,6 +311,9 @@ def _stand_in(capsule: Capsule) -> bool:
 def _agreement(runs: Mapping[str, Capsule], pairs: Sequence[RunPair]) -> Finding:
     decided = [pair for pair in pairs if pair.verdict != "abstained"]
     undecided = [pair for pair in pairs if pair.verdict == "abstained"]
+    parted = [pair for pair in undecided if pair.b != "reference" and _has_other_bits(pair)]
+    if parted:
+        return _not_decided(parted)
     if not decided:
         why = next((pair.detail for pair in undecided if pair.detail), "no rule applies")
         return Finding(
@@ -229,6 +321,9 @@ def _agreement(runs: Mapping[str, Capsule], pairs: Sequence[RunPair]) -> Finding
         )
     verdict = worst(pair.verdict for pair in decided)
     points = sum(probe.points for probe in decided[0].probes)
+    if not points:
+        sentence = "The runs ran, but no number was made that could be compared."
+        return Finding("abstained", "not-known", sentence)
     probes = len(decided[0].probes)
     kinds = {probe.kind for probe in runs["r"].manifest.probes}
     thing = "prediction" if kinds <= {"predict", "call"} else "result"

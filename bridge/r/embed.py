@@ -48,7 +48,7 @@ class EmbeddedR:
 
         self._callbacks = callbacks
         self._ffi = openrlib.ffi
-        self._environment = ri.globalenv
+        self._environment = ri.baseenv
         name = _LIBRARY.get(platform.system(), "libR.so")
         library = ctypes.PyDLL(str(Path(openrlib.R_HOME) / "lib" / name))
         self._try_eval = library.R_tryEval
@@ -62,8 +62,9 @@ class EmbeddedR:
             "preload": f"suppressMessages(suppressWarnings({{ {packages} NULL }}))",
             "hooks": f"local({{ sys.source({_quote(str(_HOOKS))}, environment()); "
             f"bridge$install({_quote(recorder.__name__)}) }}, envir = new.env(parent = baseenv()))",
-            # The hooks hide in an option only until the script starts.
-            "run": "options(keras_bridge = NULL)$keras_bridge$run()",
+            "run": "getOption('keras_bridge')$run()",
+            "failed": "getOption('keras_bridge')$failed()",
+            "after": "getOption('keras_bridge')$after()",
         }
         texts = {key: f"{{ {text} }}" for key, text in texts.items()}
         self._calls = {key: ri.parse(text)[0] for key, text in texts.items()}
@@ -83,7 +84,11 @@ class EmbeddedR:
 
     def run(self) -> None:
         """Run the script that :data:`bridge.r.recorder.session` names."""
-        self._do("run")
+        try:
+            self._do("run")
+        except RError:
+            self._do("failed")
+        self._do("after")
 
     def listen(
         self,
@@ -99,7 +104,7 @@ class EmbeddedR:
 
     def _do(self, name: str) -> None:
         heard: list[str] = []
-        if name != "run":
+        if name not in ("run", "failed", "after"):
             self.listen(heard.append, heard.append, lambda _prompt: "")
         failed = ctypes.c_int(0)
         self._try_eval(

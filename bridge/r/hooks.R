@@ -134,12 +134,22 @@ local({
 
   # reticulate asks Python about types while it converts and prints; the script did not.
   housekeeping <- function() {
-    for (call in sys.calls()) {
-      head <- call[[1L]]
-      if (is.symbol(head) && grepl("^(py_to_r|r_to_py|py_str|py_maybe_convert)", head)) return(TRUE)
+    for (k in rev(seq_len(sys.nframe()))) {
+      # What the script wrote inside `py_to_r(...)` is evaluated there, and is the script's.
+      caller <- do.call("parent.frame", list(), envir = sys.frame(k))
+      if (identical(caller, globalenv()) || package_of(caller) == "") {
+        fun <- sys.function(k)
+        if (!is.primitive(fun) && package_of(environment(fun)) %in% front_ends) {
+          head <- sys.call(k)[[1L]]
+          return(is.symbol(head) && grepl(converting, head))
+        }
+      }
+      head <- sys.call(k)[[1L]]
+      if (is.symbol(head) && grepl(converting, head)) return(TRUE)
     }
     FALSE
   }
+  converting <- "^(py_to_r|r_to_py|py_str|py_maybe_convert)"
 
   meta <- function(args, keywords) {
     found <- written_call()
@@ -229,7 +239,10 @@ local({
         })
       })
     }
+    # Where we find it again, however the script treats the global environment.
     options(keras_bridge = bridge)
+    # The children are forks: each makes a temporary folder of its own.
+    unlink(tempdir(), recursive = TRUE)
   }
 
   # Tell Python, through reticulate and past the trace.
@@ -303,6 +316,8 @@ local({
     job <- reticulate::py_to_r(job)
     path <- job$script
     plots <- job$plots
+    Sys.setenv(TMPDIR = job$temporary)
+    tempdir(check = TRUE)
     set.seed(job$seed)
     options(device = function(...) {
       grDevices::svg(file.path(plots, "page-%04d.svg"), width = 7, height = 5)
@@ -320,36 +335,50 @@ local({
       state$line <- NA_integer_
       status
     }
+    state$folder <- folder
+    state$before <- before
+    # No tryCatch() for errors round the script: it would also catch a condition that a handler of
+    # the script only passes on, as message(e) does. An error unwinds to R's own top level, and
+    # Python then calls failed().
     status <- withRestarts(
-      tryCatch(
-        withCallingHandlers({
-          for (i in seq_along(exprs)) {
-            state$line <- refs[[i]][[1L]]
-            state$last_line <- refs[[i]][[3L]]
-            say("at")
-            value <- withVisible(eval(exprs[[i]], globalenv()))
-            if (value$visible) if (isS4(value$value)) methods::show(value$value) else print(value$value)
-          }
-          done("ok")
-        },
-        warning = function(w) signal("warning", w),
-        message = function(m) signal("message", m),
-        error = function(e) {
-          # After endless recursion there is no room left to look around in.
-          deep <- sys.nframe() > 500L
-          state$error_line <- if (!deep) innermost_line()
-          state$origin <- if (deep) "script" else origin()
-        }),
-        error = function(e) {
-          state$line <- state$error_line %||% state$line
-          signal("error", e)
-          done("error")
+      withCallingHandlers({
+        for (i in seq_along(exprs)) {
+          state$line <- refs[[i]][[1L]]
+          state$last_line <- refs[[i]][[3L]]
+          say("at")
+          value <- withVisible(eval(exprs[[i]], globalenv()))
+          if (value$visible) if (isS4(value$value)) methods::show(value$value) else print(value$value)
         }
-      ),
+        done("ok")
+      },
+      warning = function(w) signal("warning", w),
+      message = function(m) signal("message", m),
+      error = function(e) {
+        # After endless recursion there is no room left to look around in.
+        deep <- sys.nframe() > 500L
+        state$error <- e
+        state$error_line <- if (!deep) innermost_line()
+        state$origin <- if (deep) "script" else origin()
+      }),
       keras_bridge_quit = function() done("quit")
     )
-    close_plots()
     say("status", status = status)
+  }
+
+  # What the script left behind when an error ended it.
+  failed <- function() {
+    state$line <- state$error_line %||% state$line
+    said <- sub("^Error[^:]*: *", "", geterrmessage())
+    signal("error", state$error %||% simpleError(trimws(said)))
+    state$line <- NA_integer_
+    say("status", status = "error")
+  }
+
+  after <- function() {
+    state$line <- NA_integer_
+    folder <- state$folder
+    before <- state$before
+    close_plots()
     if (!identical(getwd(), folder)) say("changed", what = "the working directory")
     after <- options()
     names <- union(names(before), names(after))
@@ -384,4 +413,6 @@ local({
 
   bridge$install <- install
   bridge$run <- run
+  bridge$failed <- failed
+  bridge$after <- after
 })

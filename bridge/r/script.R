@@ -48,6 +48,8 @@ for (path in commandArgs(trailingOnly = TRUE)) {
       call <- tryCatch(str2lang(utils::getParseText(data, up)), error = function(e) NULL)
       if (is.call(call) && length(call) > 1L) {
         name <- call[[2L]]
+        # library(x, character.only = TRUE): what x holds is not known before the script runs.
+        if (is.symbol(name) && !is.null(call$character.only)) next
         if (is.symbol(name) || is.character(name)) {
           loads <- c(loads, sprintf("[%s,%d]", quote_json(as.character(name)), data$line1[[i]]))
         }

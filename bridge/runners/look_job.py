@@ -188,8 +188,8 @@ def _inner_layers(keras: Any, model: Any) -> tuple[Any, list[tuple[Any, list[str
 
 
 def _is_input(model: Any, name: str) -> bool:
-    names = {getattr(each, "name", "").partition(":")[0] for each in model.inputs}
-    return name in names or name.endswith("_input") or name.startswith("input")
+    kinds = {layer.name: type(layer).__name__ for layer in model.layers}
+    return kinds.get(name, "InputLayer") == "InputLayer"
 
 
 def _input(probe: Probe, recorded: Capsule) -> Any:

@@ -89,6 +89,8 @@ class _Parent:
             self.process = subprocess.Popen(
                 [
                     sys.executable,
+                    # Not the folder of the user: a keras.py there would be ours.
+                    "-P",
                     "-m",
                     "bridge.runners.zygote",
                     str(theirs.fileno()),

@@ -65,6 +65,7 @@ class _Session:
                 "script": str(self._script),
                 "plots": str(self._plots),
                 "seed": child.SEED,
+                "temporary": str(self._plots.parent),
             }
         if event == "situation":
             self._situated(about["situation"])

@@ -43,6 +43,15 @@ _RENAMED: Final = {
     "keras.layers.InputLayer": {"shape": "input_shape", "batch_shape": "batch_input_shape"},
     "keras.layers.LeakyReLU": {"negative_slope": "alpha"},
 }
+#: Methods that write where the script wrote: the replay must not touch the user's files.
+_WRITES: Final = frozenset(
+    {"save", "save_weights", "export", "save_own_variables", "to_csv", "tofile", "write", "dump"}
+)
+_WRITERS: Final = ("save", "write", "remove", "unlink", "rmtree", "rename", "copy", "mkdir")
+
+#: Calls into these prepare a process and compute nothing.
+_PREPARING: Final = frozenset({"os", "sys", "posix", "kerastools", "warnings", "logging"})
+
 _KERAS: Final = ("keras", "tf_keras")
 _BUILTINS: Final = frozenset(
     {
@@ -147,7 +156,12 @@ class Replay:
             case Symbol():
                 return _symbol(value, self._keras)
             case Method():
-                return getattr(self.value(value.owner), value.name)
+                if value.name in _WRITES:
+                    raise ReplayError(f"{value.name}() writes files, and is not made again")
+                found = getattr(self.value(value.owner), value.name, None)
+                if found is None:
+                    raise ReplayError(f"there is no {value.name}() without R")
+                return found
             case Closure():
                 raise ReplayError(f"the function {value.name or ''} is written in R")
         raise ReplayError(f"a value was not recorded: {value.text}")
@@ -209,6 +223,8 @@ def _symbol(value: Symbol, keras: Any) -> Any:
     root = module.partition(".")[0]
     if module == "builtins" and name in _BUILTINS:
         return getattr(builtins, name)
+    if any(word in name.rpartition(".")[2].lower() for word in _WRITERS):
+        raise ReplayError(f"{value.path} writes files, and is not made again")
     if root not in _ALLOWED:
         raise ReplayError(
             f"{value.path} is not called: only TensorFlow, Keras and NumPy are replayed"
@@ -255,6 +271,12 @@ def run(context: Context, params: dict[str, Any]) -> None:
     spool.event("end")
 
 
+def _prepares(call: Call) -> bool:
+    target = call.target.owner if isinstance(call.target, Method) else call.target
+    path = target.path if isinstance(target, Symbol) else getattr(target, "cls", "")
+    return str(path).partition(":")[0].partition(".")[0] in _PREPARING
+
+
 def _told(spool: SpoolWriter, call: Call) -> None:
     kept = {"id", "kind", "target", "name", "line", "r_call"}
     spool.event("call", parent=None, internal=False, **call.model_dump(mode="json", include=kept))
@@ -276,7 +298,7 @@ def _replay(recorded: Capsule, keras: Any, spool: SpoolWriter) -> str:
             replay.step(call)
         except ReplayError as error:
             # An attribute that cannot be read matters only where something is done with it.
-            if call.kind != "getattr":
+            if call.kind != "getattr" and not _prepares(call):
                 _gap(spool, call, error)
         except Exception as error:
             last = describe_error(error) | {"line": call.line, "call": call.r_call}

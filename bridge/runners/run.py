@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -25,6 +25,9 @@ from bridge.runners.assemble import Origin, assemble
 from bridge.runners.pool import Limits, Pool, Warm
 from bridge.runners.spool import AnyArray, SpoolArrays, read_events
 
+#: Files beside a script are at its hand up to this many bytes together.
+_BESIDE_BYTES: Final = 64 * 2**20
+
 
 @contextmanager
 def _folders(pool: Pool) -> Iterator[tuple[Path, Path]]:
@@ -38,6 +41,15 @@ def _folders(pool: Pool) -> Iterator[tuple[Path, Path]]:
         shutil.rmtree(base, ignore_errors=True)
 
 
+def _lay_beside(script: Path, work: Path) -> None:
+    """Copy the files beside a script into its working folder: it may read, and spoil, copies."""
+    left = _BESIDE_BYTES
+    for path in sorted(script.resolve().parent.iterdir()):
+        if path.is_file() and not path.is_symlink() and path.stat().st_size <= left:
+            left -= path.stat().st_size
+            shutil.copyfile(path, work / path.name)
+
+
 def warm_for_r(inspection: Inspection, served: Served) -> Warm:
     """Return the kind of warm process in which a script runs."""
     return Warm(inspection.generation, True, served.libraries, served.preload)
@@ -48,6 +60,7 @@ def run_r(
 ) -> Capsule:
     """Run an R script, unmodified."""
     with _folders(pool) as (spool, work):
+        _lay_beside(script, work)
         params = {"script": str(script.resolve()), "spool": str(spool), "workdir": str(work)}
         outcome = pool.run(warm_for_r(inspection, served), "r", params, limits)
         private = (str(spool), str(work), str(script.resolve().parent), *served.libraries)
@@ -61,7 +74,9 @@ def run_twin(pool: Pool, case: str, twin: Path, generation: int, limits: Limits)
         params = {"script": str(twin.resolve()), "spool": str(spool), "workdir": str(work)}
         outcome = pool.run(Warm(generation), "twin", params, limits)
         private = (str(spool), str(work), str(twin.resolve().parent))
-        origin = Origin("twin", case, twin, twin.read_text("utf-8"), "python", None, private)
+        origin = Origin(
+            "twin", case, twin, twin.read_text("utf-8", errors="replace"), "python", None, private
+        )
         return _in_memory(assemble(origin, spool, outcome))
 
 

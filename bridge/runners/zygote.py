@@ -72,7 +72,8 @@ class Zygote:
         os.set_inheritable(self._connection.fileno(), True)
         config = json.dumps(self._config | {"preload": []})
         fd = str(self._connection.fileno())
-        os.execv(sys.executable, [sys.executable, "-m", "bridge.runners.zygote", fd, config])
+        words = [sys.executable, "-P", "-m", "bridge.runners.zygote", fd, config]
+        os.execv(sys.executable, words)
 
     def serve(self) -> None:
         """Fork for every job until the pool closes the connection."""
@@ -92,6 +93,7 @@ class Zygote:
                     os.read(wake, 4096)
             self._reap()
             if self._connection in ready and not self._receive():
+                self._end_children()
                 return
 
     def _receive(self) -> bool:
@@ -136,6 +138,12 @@ class Zygote:
                 sys.stderr.flush()
             # Not sys.exit: R's clean-up aborts or hangs, and threads may be left behind.
             os._exit(code)
+
+    def _end_children(self) -> None:
+        """Nobody watches the children any more: their limits are gone, so they go too."""
+        for pid in self._children:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)
 
     def _reap(self) -> None:
         while self._children:

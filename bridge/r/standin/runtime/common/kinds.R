@@ -7,6 +7,12 @@
 # The value crosses as reticulate converts it.
 kind_as_is <- function(x) x
 
+# A missing logical in an array is FALSE in NumPy; older versions of reticulate make it TRUE.
+known_logicals <- function(x) {
+  if (is.logical(x) && anyNA(x)) x[is.na(x)] <- FALSE
+  x
+}
+
 # Accepted and never sent.
 kind_ignored <- function(x) structure(list(), class = "not_sent")
 

@@ -13,13 +13,10 @@ keras_array <- function(x, dtype = NULL) {
   }
   if (is_python(x) && !inherits(x, "numpy.ndarray")) return(x)
   if (is.null(dtype) && is.double(x)) dtype <- keras$backend$floatx()
-  if (is.null(dim(x))) x <- as.array(x)
-  array <- if (is_python(x)) x else np_array_of(x)
+  array <- if (is_python(x)) x else r_to_py(known_logicals(as.array(x)))
   if (is.null(dtype)) dtype <- array$dtype
   array$astype(dtype = dtype, order = "C", copy = FALSE)
 }
-
-np_array_of <- function(x) r_to_py(x)
 
 # Python is asked what a tensor is, for values of R as well.
 is_tensor_value <- function(x) isTRUE(tf$is_tensor(x))

@@ -19,7 +19,7 @@ model_data <- function(x, dtype = NULL) {
 
 # A NumPy array in C order of a type, its own where there is none.
 numpy_array <- function(x, dtype = NULL) {
-  array <- if (is_python(x)) x else unconverted(r_to_py(as.array(x)))
+  array <- if (is_python(x)) x else unconverted(r_to_py(known_logicals(as.array(x))))
   array$astype(dtype = if (is.null(dtype)) array$dtype else dtype, order = "C", copy = FALSE)
 }
 

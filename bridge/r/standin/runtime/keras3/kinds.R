@@ -42,7 +42,7 @@ kind_permute_dims <- function(x) do.call(tuple, unname(lapply(as.list(x), kind_a
 
 # An array, also of one number; doubles stay float64.
 kind_as_array <- function(x) {
-  if (is.null(x) || is_python(x) || inherits(x, "keras_shape")) x else as.array(x)
+  if (is.null(x) || is_python(x) || inherits(x, "keras_shape")) x else known_logicals(as.array(x))
 }
 
 kind_arrays_list <- function(x) {

@@ -35,7 +35,10 @@ keras <- NULL
   assign("keras", import("keras", delay_load = list(
     priority = 10, environment = "r-keras", on_load = first_tensor)), envir = namespace)
   register_hook <- get0("py_register_load_hook", asNamespace("reticulate"))
-  if (!is.null(register_hook)) register_hook("tensorflow", function() keras$ops)
+  # Where Python runs already this process may be about to be forked, and nothing may be computed.
+  if (!is.null(register_hook) && !py_available()) {
+    register_hook("tensorflow", keras_after_tensorflow)
+  }
   hooks <- get("hooks", asNamespace("tensorflow"))
   hooks$to_array <- function(x) keras$ops$convert_to_numpy(x)
   hooks$power <- keras_power
@@ -44,12 +47,23 @@ keras <- NULL
 }
 
 # The real package makes one tensor on the CPU as soon as Python's keras is there, so that a
-# later choice of device cannot fail.
+# later choice of device cannot fail. Nothing here goes through the lazy object, which may be on
+# its way to becoming the module.
 first_tensor <- function() {
-  # Not through the lazy object, which is being replaced just now.
+  if (state$made) return(invisible())
+  state$made <- TRUE
   module <- import("keras")
   with(module$device("cpu:0"), module$ops$convert_to_tensor(array(1L)))
   module$backend$backend()
+}
+
+state <- new.env(parent = emptyenv())
+state$made <- FALSE
+
+# TensorFlow brings Keras with it, unless it is Keras that is bringing TensorFlow.
+keras_after_tensorflow <- function() {
+  modules <- import("sys", convert = FALSE)$modules
+  if (!py_to_r(modules$`__contains__`("keras"))) first_tensor()
 }
 
 # A module of Python helpers that travel with this package.
