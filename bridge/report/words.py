@@ -71,7 +71,7 @@ def front_end(front: FrontEnd) -> str:
         return f"stand-in front end{named}: says nothing about the CRAN package"
     if front.kind == "cran":
         return f"CRAN package {name}".strip()
-    return "no R front end"
+    return f"no front end, {name} alone" if name else "no R front end"
 
 
 def front_end_short(front: FrontEnd) -> str:

@@ -211,7 +211,7 @@ def _frontend(given: FrontEnd | None, situation: Event) -> Data | None:
         return None
     markers = situation.get("markers", {})
     versions = situation.get("r_packages", {})
-    if given.package in versions:
+    if given.kind != "none" and given.package in versions:
         kind = "standin" if given.package in markers else "cran"
         return {"kind": kind, "package": given.package, "version": versions[given.package]}
     return given.model_dump()

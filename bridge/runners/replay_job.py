@@ -50,7 +50,7 @@ _WRITES: Final = frozenset(
 _WRITERS: Final = ("save", "write", "remove", "unlink", "rmtree", "rename", "copy", "mkdir")
 
 #: Calls into these prepare a process and compute nothing.
-_PREPARING: Final = frozenset({"os", "sys", "posix", "kerastools", "warnings", "logging"})
+_PREPARING: Final = frozenset({"sys", "kerastools", "warnings", "logging"})
 
 _KERAS: Final = ("keras", "tf_keras")
 _BUILTINS: Final = frozenset(
@@ -274,7 +274,8 @@ def run(context: Context, params: dict[str, Any]) -> None:
 def _prepares(call: Call) -> bool:
     target = call.target.owner if isinstance(call.target, Method) else call.target
     path = target.path if isinstance(target, Symbol) else getattr(target, "cls", "")
-    return str(path).partition(":")[0].partition(".")[0] in _PREPARING
+    # The environment's variables were set for R's process, and R's Keras has read them by now.
+    return path == "os:_Environ" or str(path).partition(":")[0].partition(".")[0] in _PREPARING
 
 
 def _told(spool: SpoolWriter, call: Call) -> None:

@@ -11,3 +11,7 @@ is_keras_available <- function(version = NULL) {
 k_squeeze <- function(x, axis = NULL) {
   if (is.null(axis)) tf$squeeze(x) else keras$backend$squeeze(x = x, axis = kind_as_axis(axis))
 }
+
+# The legacy generation is what this package is for; there is nothing to choose.
+#' @export
+py_require_legacy_keras <- function(...) invisible(NULL)
