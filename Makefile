@@ -17,7 +17,7 @@ test: lint ## check the style and the types, then run all tests
 	@$(venv)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 fast: $(installed) ## run the tests that need neither R nor TensorFlow
-	@$(venv)/python -m pytest -m "not r and not tf"
+	@$(venv)/python -m pytest -m "not r and not tf" -n auto --maxprocesses 4 --dist loadfile
 
 lint: $(installed) ## check the style and the types
 	@$(venv)/ruff check .
