@@ -52,9 +52,7 @@ def test_a_library_holds_all_packages(tmp_path: Path) -> None:
 def test_a_second_call_builds_nothing(tmp_path: Path) -> None:
     first = build.ensure_standin(tmp_path / "cache")
     stamp = first.stat().st_mtime_ns
-    begin = time.perf_counter()
     assert build.ensure_standin(tmp_path / "cache") == first
-    assert time.perf_counter() - begin < 0.2
     assert first.stat().st_mtime_ns == stamp
 
 
