@@ -126,7 +126,7 @@ class Suite:
     def _examine_runs(
         self, case: Case, inspection: Inspection, served: Served, runs: dict[str, Capsule]
     ) -> Examined:
-        runs |= self._run(case, inspection, served)
+        self._run(case, inspection, served, runs)
         judge, labels = Judge(), labels_of(runs.values())
         pairs = [
             compare_runs(runs[a], runs[b], judge=judge, labels=labels)
@@ -143,9 +143,13 @@ class Suite:
         self._progress(case.name, "done")
         return Examined(report, runs, dict(drawing.files))
 
-    def _run(self, case: Case, inspection: Inspection, served: Served) -> dict[str, Capsule]:
+    def _run(
+        self, case: Case, inspection: Inspection, served: Served, runs: dict[str, Capsule]
+    ) -> None:
+        """Fill ``runs`` one by one: if one of them fails us, those before it are kept."""
         if inspection.problem:
-            return {"r": not_run(case.name, case.script, inspection, served.frontend)}
+            runs["r"] = not_run(case.name, case.script, inspection, served.frontend)
+            return
         pool, limits = self._pool, self._limits(case)
         generation = inspection.generation
         twin: Future[Capsule] | None = None
@@ -153,7 +157,7 @@ class Suite:
             twin = self._steps.submit(run_twin, pool, case.name, case.twin, generation, limits)
         self._progress(case.name, "runs R")
         r = run_r(pool, case.name, case.script, inspection, served, limits)
-        runs = {"r": r}
+        runs["r"] = r
         if r.manifest.calls:
             self._progress(case.name, "replays and looks inside")
             replay = self._steps.submit(run_replay, pool, r, generation, limits)
@@ -169,7 +173,6 @@ class Suite:
         if runs["r"].manifest.probes:
             self._progress(case.name, "computes the reference")
             runs["reference"] = reference(runs["r"])
-        return runs
 
     def _limits(self, case: Case) -> Limits:
         given = self._settings.limits

@@ -69,7 +69,7 @@ class EmbeddedR:
         texts = {key: f"{{ {text} }}" for key, text in texts.items()}
         self._calls = {key: ri.parse(text)[0] for key, text in texts.items()}
 
-    def prepare(self, before_preload: Callable[[], None]) -> None:
+    def prepare(self, before_preload: Callable[[], object]) -> None:
         """Load reticulate and the front end, and install the trace; it stays silent.
 
         Raises:

@@ -110,13 +110,13 @@ def look(pool: Pool, recorded: Capsule, generation: int, limits: Limits) -> Caps
 
 
 def not_run(case: str, script: Path, inspection: Inspection, frontend: FrontEnd) -> Capsule:
-    """Return the capsule of a script that cannot be run: it does not parse, or is empty."""
+    """Return the capsule of a script that was not run: it does not parse, or we failed."""
     origin = Origin("r", case, script, inspection.text, "r", frontend)
     manifest = Manifest.model_validate(
         {
             "runner": "r",
             "case": case,
-            "status": inspection.problem,
+            "status": inspection.problem or "not-run",
             "error": inspection.error,
             "frontend": frontend,
             "script": {

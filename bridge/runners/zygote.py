@@ -50,7 +50,7 @@ class Zygote:
         embedded = None
         if self._config.get("r"):
             embedded = EmbeddedR(tuple(self._config["libraries"]), tuple(self._config["preload"]))
-            embedded.prepare(lambda: keras_of(generation) and None)
+            embedded.prepare(lambda: keras_of(generation))
         keras = keras_of(generation)
         self._stay_forkable()
         self._context = jobs.Context(generation=generation, keras=keras, r=embedded)
