@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Final
 
 import numpy as np
 import pytest
 
 from bridge.compare.ladder import judge_layer
-from bridge.compare.rules import Layer
 from bridge.compare.rules.layer import Generation
-from bridge.runners.models import plain
 from tests.compare_samples import F32
+from tests.tensorflow_ways import GENERATIONS, described, hold
 
 pytestmark = pytest.mark.tf
 
@@ -21,41 +20,12 @@ ACTIVATIONS: Final = (
     "mish", "exponential", "softsign", "hard_sigmoid", "softmax",
 )  # fmt: skip
 
-#: Of every generation of Keras: its package, and how its models are asked.
-GENERATIONS: Final[tuple[tuple[Generation, str], ...]] = ((2, "tf_keras"), (3, "keras"))
-
-
-def _ways(layer: Any) -> Iterator[tuple[str, Callable[[F32], Any]]]:
-    import tensorflow as tf
-
-    yield "eager", layer
-    yield "graph", tf.function(layer)
-    yield "xla", tf.function(layer, jit_compile=True)
-
-
-def _described(layer: Any, generation: Generation) -> Layer:
-    weights = {
-        weight.name.rpartition("/")[2].partition(":")[0]: np.asarray(weight)
-        for weight in layer.weights
-    }
-    cls = f"keras.layers.{type(layer).__name__}"
-    return Layer(layer.name, cls, plain(layer.get_config()), weights, generation)
-
 
 def _inputs(rng: np.random.Generator, rows: int, columns: int) -> Iterator[F32]:
     yield rng.standard_normal((rows, columns)).astype(np.float32)
     yield (rng.standard_normal((rows, columns)) * 30).astype(np.float32)
     wide = rng.standard_normal((rows, columns)) * 10.0 ** rng.uniform(-42, 5, (rows, columns))
     yield wide.astype(np.float32)
-
-
-def _hold(layer: Any, generation: Generation, inputs: Iterator[F32]) -> None:
-    ways = dict(_ways(layer))
-    for x in inputs:
-        for name, way in ways.items():
-            y = np.asarray(way(x))
-            verdict = judge_layer(_described(layer, generation), [x], [y])
-            assert verdict.verdict in ("same-bits", "within-rounding"), (name, verdict)
 
 
 @pytest.mark.parametrize(("generation", "package"), GENERATIONS)
@@ -71,7 +41,7 @@ def test_dense_layers(generation: Generation, package: str, activation: str) -> 
         inputs = _inputs(rng, rows, columns)
         if activation == "exponential":
             inputs = (np.clip(x, -5, 5) for x in inputs)
-        _hold(layer, generation, inputs)
+        hold(layer, generation, list(inputs))
 
 
 @pytest.mark.parametrize(("generation", "package"), GENERATIONS)
@@ -86,7 +56,7 @@ def test_layers_without_weights(generation: Generation, package: str) -> None:
         layers.Rescaling(0.1, offset=-1.0),
     ]  # fmt: skip
     for layer in made:
-        _hold(layer, generation, _inputs(rng, 33, 7))
+        hold(layer, generation, list(_inputs(rng, 33, 7)))
 
 
 @pytest.mark.parametrize(("generation", "package"), GENERATIONS)
@@ -94,7 +64,7 @@ def test_a_layer_as_an_activation(generation: Generation, package: str) -> None:
     layers = pytest.importorskip(package).layers
     rng = np.random.default_rng(2)
     layer = layers.Dense(4, activation=layers.LeakyReLU(0.25))
-    _hold(layer, generation, _inputs(rng, 9, 6))
+    hold(layer, generation, list(_inputs(rng, 9, 6)))
 
 
 def test_an_activation_that_the_graph_lost_is_beyond_the_bound() -> None:
@@ -102,8 +72,8 @@ def test_an_activation_that_the_graph_lost_is_beyond_the_bound() -> None:
     x = np.linspace(-5, 5, 1000, dtype=np.float32).reshape(-1, 1)
     layer = keras.layers.Dense(1, activation="relu", kernel_initializer="ones")
     layer.build((None, 1))
-    described = _described(layer, 2)
+    recorded = described(layer, 2)
     layer.activation = keras.activations.linear
-    verdict = judge_layer(described, [x], [np.asarray(layer(x))])
+    verdict = judge_layer(recorded, [x], [np.asarray(layer(x))])
     assert verdict.verdict == "different"
     assert 490 <= verdict.beyond_bound <= 500

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from bridge.capsule import Capsule
-from bridge.compare.ladder import LADDER, judge_layer, judge_probe
+from bridge.compare.ladder import LADDER, judge_layer
 from bridge.compare.result import LayerVerdict
 from bridge.compare.rules import RULES, Evaluation, Layer
 from bridge.compare.rules.models import model_of
+from bridge.compare.seen import judge_probe
 from tests.compare_samples import F32, Dense, Sample, grid, two_layers
 
 
@@ -123,16 +124,16 @@ def test_moving_elements_about_keeps_their_bits(cls: str, config: Any, x: Any, y
     [
         (layer("Lambda"), "no rule for Lambda"),
         (Layer("it", "mine.Dense", {}, ONE, 2), "mine.Dense is not a layer of Keras"),
-        (layer("Dense", weights=ONE, dtype="mixed_float16"), "computes in float16"),
+        (layer("Dense", weights=ONE, dtype="mixed_float8"), "computes in float8"),
         (layer("Dense", weights=ONE, dtype={"class_name": "DTypePolicy",
                                             "config": {"name": "float64"}}), "in float64"),
         (layer("Dense", weights=ONE, activation={"value": ["4wEAAA", None, None]}),
          "function of the script's own"),
         (layer("Dense", weights=ONE, activation="my_own"), "'my_own' has no rule"),
         (layer("Dense", 0, ONE, activation="hard_sigmoid"), "differs between Keras 2 and 3"),
-        (layer("Dense", weights={**ONE, "lora": ONE["bias"]}), "other weights"),
+        (layer("Dense", weights={**ONE, "lora": ONE["bias"]}), "its rule knows"),
         (layer("Dense", weights={"kernel": np.ones((3, 1), np.float32)}), "does not fit 3 rows"),
-        (layer("Dense", weights={"kernel": np.ones((2, 1), np.float16)}), "float16, not float32"),
+        (layer("Dense", weights={"kernel": np.ones((2, 1), np.int8)}), "of type int8"),
         (layer("Dense", weights={"kernel": np.ones(2, np.float32)}), "have shapes (2,)"),
         (layer("Softmax", axis=[0, 1]), "not one integer"),
         (layer("Softmax", axis=7), "no axis 7"),

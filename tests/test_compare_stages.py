@@ -10,8 +10,9 @@ import pytest
 from bridge.capsule import Capsule, ExecutedGraph, ExecutedOp, LayerState, ModelState, Probe
 from bridge.compare.canonical import compare_configs
 from bridge.compare.judge import Judge
-from bridge.compare.ladder import Step, judge_probe
+from bridge.compare.ladder import Step
 from bridge.compare.result import ProbePair, RunPair
+from bridge.compare.seen import judge_probe
 from bridge.compare.stages import compare_runs
 from bridge.runners.reference import reference
 from tests.compare_samples import Dense, Sample, error, flip_bit, grid, two_layers
@@ -74,11 +75,19 @@ def test_rounding_is_certified_only_if_both_runs_are() -> None:
     assert "within the rounding bound" in stage(found, "prediction").detail
 
 
-def test_without_a_look_into_both_runs_other_bits_are_left_open() -> None:
+def test_without_a_look_into_both_runs_rounding_from_end_to_end_decides() -> None:
     a, b = run(), nudged(run(runner="twin", looked=False), 1 + 1e-7)
     found = compare_runs(a, b)
-    assert found.verdict == "abstained"
+    assert (found.verdict, found.probes[0].rung) == ("within-rounding", "probabilistic")
+    assert "what its layers received was not recorded" in found.probes[0].detail
+
+
+def test_without_a_look_more_than_rounding_is_left_open_and_not_called_different() -> None:
+    a, b = run(), nudged(run(runner="twin", looked=False), 1.001)
+    found = compare_runs(a, b)
+    assert (found.verdict, found.probes[0].rung) == ("abstained", "abstained")
     assert "twin: what its layers received was not recorded" in found.detail
+    assert "further off than independent roundings" in found.detail
     assert stage(found, "prediction").same is None
 
 

@@ -202,16 +202,37 @@ class ExecutedGraph(Frozen):
         return dict(sorted(counts.items()))
 
 
+class Perturbed(Frozen):
+    """What repeated runs of a layer did, every argument moved by at most one ULP.
+
+    ``exact`` is the layer computed in float64, ``scale`` the root mean square over the runs of
+    their distance from it, element by element; ``statistics`` has each run's largest distance over
+    scale. All are of the first ``rows`` rows of the output.
+    """
+
+    exact: Array
+    scale: Array
+    statistics: tuple[float, ...]
+    rows: int
+
+
 class LayerOutput(Frozen):
     """What one layer received and made in a probe, and whether looking changed the graph.
 
     ``graph_unchanged`` is None where no graph was executed (eager) or none could be read.
+    ``through`` names layers that were executed in one with it: the outputs are then the last
+    one's. ``masked`` says that it was given a mask. ``perturbed`` is there for layers without a
+    rule, or ``why`` says why it is not.
     """
 
     layer: str
     inputs: tuple[Array, ...]
     outputs: tuple[Array, ...]
     graph_unchanged: bool | None = None
+    through: tuple[str, ...] = ()
+    masked: bool = False
+    perturbed: Perturbed | None = None
+    why: str = ""
 
 
 class Probe(Frozen):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bridge.capsule import Capsule, Probe
-from bridge.compare.ladder import LADDER, PREDICTION, Step, judge_probe
+from bridge.compare.ladder import LADDER, Step
 from bridge.compare.result import LayerVerdict
+from bridge.compare.seen import PREDICTION, judge_probe
 
 
 class Judge:

@@ -2,7 +2,12 @@
 
 A layer is judged on the input that it really received. Each rung looks at the case and either
 decides or passes it on; the verdict names the rung that decided. No tolerance is set by hand: a
-rung decides by bits, or by a bound that follows from the arithmetic of the layer.
+rung decides by bits, by a bound that follows from the arithmetic of the layer, or by what rounding
+did to the same layer in repeated runs.
+
+Two rungs are not of layers: ``exact-probe`` (:mod:`bridge.compare.exact`) asks a model other
+questions than the script did, and ``probabilistic`` (:mod:`bridge.compare.spread`) speaks of a
+model from end to end.
 """
 
 from __future__ import annotations
@@ -14,127 +19,50 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from bridge.capsule import Capsule, CapsuleError, LayerOutput, ModelState, Probe
-from bridge.compare.numbers import F64, AnyArray, Mask, same_bits, words
-from bridge.compare.result import LayerVerdict, Rung, Verdict, Worst
-from bridge.compare.rules import Evaluation, Layer, UnsupportedError, evaluate, layer_of
-from bridge.compare.rules.rounding import OVERFLOW, ulp32
-from bridge.compare.wiring import conform, input_shapes, output_names
-
-#: The name under which the model's own output is judged.
-PREDICTION: Final = "prediction"
-_WORST: Final = 3
+from bridge.compare.chance import Spread
+from bridge.compare.marks import WORST, Marks
+from bridge.compare.numbers import F64, AnyArray
+from bridge.compare.result import LayerVerdict, Rung, Verdict
+from bridge.compare.rules import Layer, UnsupportedError, evaluate_chain
+from bridge.compare.rules.rounding import FORMATS
 
 
 @dataclass(frozen=True)
 class Case:
-    """A layer with what it received and what it made."""
+    """A layer with what it received and what it made.
+
+    ``then`` are layers that were executed in one with it, whose outputs could not be seen without
+    changing that: what was made is the last one's output. ``spread`` says what rounding did to the
+    layer in repeated runs, for layers without a rule; ``why_no_spread`` why that is not known.
+    """
 
     layer: Layer
     inputs: tuple[AnyArray, ...]
     outputs: tuple[AnyArray, ...]
+    then: tuple[Layer, ...] = ()
+    spread: Spread | None = None
+    why_no_spread: str = ""
 
     @cached_property
     def marks(self) -> tuple[Marks, ...] | str:
         """Each output beside its float64 evaluation, or the sentence that says why not."""
         try:
-            evaluations = evaluate(self.layer, self.inputs)
+            evaluations = evaluate_chain(
+                (self.layer, *self.then), self.inputs, outputs=self.outputs
+            )
         except UnsupportedError as error:
             return str(error)
         if len(evaluations) != len(self.outputs):
             return f"it has {len(self.outputs)} outputs; its rule gives {len(evaluations)}"
         pairs = tuple(zip(self.outputs, evaluations, strict=True))
-        unfit = next((why for y, each in pairs if (why := _unfit(y, each))), None)
-        return unfit or tuple(Marks(y, each) for y, each in pairs)
+        found = tuple(Marks(y, each) for y, each in pairs)
+        unfit = next((why for each in found if (why := each.unfit())), None)
+        return unfit or found
 
     @property
     def points(self) -> int:
         """The number of elements of the outputs."""
         return sum(y.size for y in self.outputs)
-
-
-@dataclass(frozen=True)
-class Marks:
-    """One output beside its evaluation, element by element."""
-
-    y: AnyArray
-    evaluation: Evaluation
-
-    @cached_property
-    def same(self) -> Mask:
-        """Where the evaluation, rounded to the output's type, has the output's bits."""
-        value = self.evaluation.value
-        if self.y.dtype.kind in "biu":
-            return np.asarray(value == self.y)
-        with np.errstate(over="ignore", invalid="ignore"):
-            rounded = np.ascontiguousarray(value.astype(self.y.dtype))
-        equal = words(np.ascontiguousarray(self.y)) == words(rounded)
-        return np.asarray(equal | (np.isnan(self.y) & np.isnan(rounded)))
-
-    @cached_property
-    def error(self) -> F64:
-        """|y - value|; NaN where either is."""
-        with np.errstate(all="ignore"):
-            gap: F64 = np.abs(self.y.astype(np.float64) - self.evaluation.value.astype(np.float64))
-        return gap
-
-    @cached_property
-    def inside(self) -> Mask:
-        """Where rounding explains the output: the same bits, or an error within the bound."""
-        bound = self.evaluation.bound
-        with np.errstate(all="ignore"):
-            value = self.evaluation.value.astype(np.float64)
-            y = self.y.astype(np.float64)
-            overflow = np.isinf(y) & (np.sign(y) * value + bound >= OVERFLOW)
-            return np.asarray(self.same | (np.isfinite(bound) & ((self.error <= bound) | overflow)))
-
-    @cached_property
-    def undecided(self) -> Mask:
-        """Where the bits differ and no bound holds, or one that may be a little too small."""
-        return ~self.inside & (~np.isfinite(self.evaluation.bound) | self._missed)
-
-    @cached_property
-    def _missed(self) -> Mask:
-        """Where the bound would hold if it were as much larger as a sample may have missed."""
-        if self.evaluation.missed == 1.0:
-            return np.zeros(self.y.shape, np.bool_)
-        wide = Evaluation(
-            self.evaluation.value, lambda: self.evaluation.bound * self.evaluation.missed
-        )
-        return Marks(self.y, wide).inside
-
-    def why_undecided(self) -> str:
-        """Say why the elements that are undecided are."""
-        if bool((self.undecided & ~np.isfinite(self.evaluation.bound)).any()):
-            return "are not finite, or may overflow in some order of summation"
-        return (
-            f"are just beyond a bound that rests on a sample of {self.evaluation.sampled}; where "
-            f"all inputs were tried, a sample was up to {self.evaluation.missed:.3g} times too low"
-        )
-
-    @cached_property
-    def ratio(self) -> F64:
-        """Error over bound; 0 for the same bits, infinite where only one side is a number."""
-        with np.errstate(all="ignore"):
-            ratio = np.where(self.error > 0.0, self.error / self.evaluation.bound, 0.0)
-        ratio = np.where(np.isnan(self.error) | np.isnan(ratio), np.inf, ratio)
-        return np.where(self.same | self.undecided, 0.0, ratio)
-
-    def worst(self) -> list[Worst]:
-        """List the elements of the largest ratios."""
-        flat = np.where(self.same | self.undecided, -1.0, self.ratio).ravel()
-        order = np.argsort(-flat, kind="stable")[:_WORST]
-        unit = ulp32(np.asarray(self.evaluation.value, np.float64).ravel()[order])
-        return [
-            Worst(
-                index=tuple(int(part) for part in np.unravel_index(place, self.y.shape)),
-                a=float(self.y.ravel()[place]),
-                b=float(self.evaluation.value.ravel()[place]),
-                ulp=float(np.nan_to_num(self.error.ravel()[place] / step, nan=np.inf)),
-            )
-            for place, step in zip(order.tolist(), unit.tolist(), strict=True)
-            if flat[place] >= 0.0
-        ]
 
 
 class Step(Protocol):
@@ -174,15 +102,40 @@ def certified(case: Case) -> LayerVerdict | None:
         error=max((_largest(marks.error) for marks in case.marks), default=0.0),
         bound=max((_largest(marks.evaluation.bound) for marks in case.marks), default=0.0),
         max_ratio=max((_largest(marks.ratio) for marks in case.marks), default=0.0),
-        worst=tuple(one for marks in case.marks for one in marks.worst())[:_WORST],
+        worst=tuple(one for marks in case.marks for one in marks.worst())[:WORST],
         why=why,
+    )
+
+
+def stochastic(case: Case) -> LayerVerdict | None:
+    """Decide by how far repeated runs with perturbed arguments were from float64.
+
+    Only where there is no rule: a bound that says nothing about an element is not overruled.
+    """
+    if not isinstance(case.marks, str) or case.spread is None or len(case.outputs) != 1:
+        return None
+    y = case.outputs[0]
+    if y.dtype.name not in FORMATS or y.shape[1:] != case.spread.exact.shape[1:]:
+        return None
+    found = case.spread.judge(y)
+    return LayerVerdict(
+        layer=case.layer.name,
+        cls=case.layer.cls,
+        verdict=found.verdict,
+        rung="abstained" if found.verdict == "abstained" else "stochastic",
+        points=case.points,
+        beyond_bound=found.beyond if found.verdict == "different" else 0,
+        error=found.error,
+        max_ratio=found.ratio,
+        worst=found.worst,
+        why=f"{case.marks}; {found.why}",
     )
 
 
 def abstain(case: Case) -> LayerVerdict | None:
     """Say why nothing can be said."""
     if isinstance(case.marks, str):
-        why = case.marks
+        why = "; ".join(part for part in (case.marks, case.why_no_spread) if part)
     else:
         count = sum(int(marks.undecided.sum()) for marks in case.marks)
         reason = next((m.why_undecided() for m in case.marks if m.undecided.any()), "")
@@ -191,7 +144,16 @@ def abstain(case: Case) -> LayerVerdict | None:
 
 
 #: The rungs in the order in which they are asked.
-LADDER: Final[tuple[Step, ...]] = (bit_equal, certified, abstain)
+LADDER: Final[tuple[Step, ...]] = (bit_equal, certified, stochastic, abstain)
+
+
+def judge_case(case: Case, ladder: Sequence[Step] = LADDER) -> LayerVerdict:
+    """Judge a layer; the first rung that decides speaks."""
+    for step in ladder:
+        verdict = step(case)
+        if verdict is not None:
+            return verdict
+    return _verdict(case, "abstained", "abstained", "no rung of the ladder applies")
 
 
 def judge_layer(
@@ -201,105 +163,7 @@ def judge_layer(
     ladder: Sequence[Step] = LADDER,
 ) -> LayerVerdict:
     """Judge a layer on the inputs that it received and the outputs that it made."""
-    case = Case(layer, tuple(inputs), tuple(outputs))
-    for step in ladder:
-        verdict = step(case)
-        if verdict is not None:
-            return verdict
-    return _verdict(case, "abstained", "abstained", "no rung of the ladder applies")
-
-
-def judge_probe(
-    capsule: Capsule, probe: Probe, ladder: Sequence[Step] = LADDER
-) -> tuple[LayerVerdict, ...]:
-    """Judge every layer of a probe, and the model's own output as what its last layer made.
-
-    The last verdict, named "prediction", says whether the probe's output is the last layer's, bit
-    for bit or within that layer's bound. Nothing is returned where no layers were recorded.
-    """
-    if probe.state is None or not 0 <= probe.state < len(capsule.manifest.states):
-        return ()
-    if not probe.layers:
-        return ()
-    state = capsule.manifest.states[probe.state]
-    known = [_Known(capsule, probe, state, output) for output in probe.layers]
-    verdicts = [each.judge(ladder) for each in known]
-    return (*verdicts, *_prediction(capsule, probe, state, known, verdicts, ladder))
-
-
-@dataclass(frozen=True)
-class _Known:
-    """A layer of a probe, as recorded."""
-
-    capsule: Capsule
-    probe: Probe
-    state: ModelState
-    record: LayerOutput
-
-    @cached_property
-    def parts(self) -> tuple[Layer, tuple[AnyArray, ...], tuple[AnyArray, ...]] | str:
-        """The layer with its inputs and outputs, or the sentence that says what is missing."""
-        found = [layer for layer in self.state.layers if layer.name == self.record.layer]
-        if len(found) != 1:
-            return "its configuration was not recorded"
-        try:
-            training = self.probe.kind in ("fit", "train")
-            layer = layer_of(self.capsule, self.state, found[0], training)
-            inputs = [self.capsule.array(ref) for ref in self.record.inputs]
-            outputs = tuple(self.capsule.array(ref) for ref in self.record.outputs)
-        except CapsuleError as error:
-            return str(error)
-        made = {output.layer for output in self.probe.layers}
-        shapes = input_shapes(self.state)
-        if len(shapes) == 1 and not made.intersection(ref.name for ref in self.record.inputs):
-            inputs = [conform(x, shapes[0]) for x in inputs]
-        return layer, tuple(inputs), outputs
-
-    def judge(self, ladder: Sequence[Step]) -> LayerVerdict:
-        if isinstance(self.parts, str):
-            return _missing(self.record.layer, self.parts)
-        layer, inputs, outputs = self.parts
-        return judge_layer(layer, inputs, outputs, ladder)
-
-
-def _prediction(
-    capsule: Capsule,
-    probe: Probe,
-    state: ModelState,
-    known: Sequence[_Known],
-    verdicts: Sequence[LayerVerdict],
-    ladder: Sequence[Step],
-) -> tuple[LayerVerdict, ...]:
-    if not probe.outputs:
-        return ()
-    by_name = {each.record.layer: number for number, each in enumerate(known)}
-    places = [by_name[name] for name in output_names(state) if name in by_name]
-    if len(places) != len(probe.outputs):
-        return (_missing(PREDICTION, "which layers made it was not recorded"),)
-    found: list[LayerVerdict] = []
-    for place, ref in zip(places, probe.outputs, strict=True):
-        parts = known[place].parts
-        try:
-            y = capsule.array(ref)
-        except CapsuleError as error:
-            found.append(_missing(PREDICTION, str(error)))
-            continue
-        if isinstance(parts, str):
-            found.append(_missing(PREDICTION, parts))
-        elif len(parts[2]) == 1 and same_bits(parts[2][0], y):
-            found.append(verdicts[place])
-        else:
-            found.append(judge_layer(parts[0], parts[1], [y], ladder))
-    return tuple(each.model_copy(update={"layer": PREDICTION}) for each in found)
-
-
-def _unfit(y: AnyArray, evaluation: Evaluation) -> str:
-    """Say why an output cannot be set beside its evaluation, or nothing."""
-    if y.shape != evaluation.value.shape:
-        return f"its output has shape {y.shape}; its rule gives {evaluation.value.shape}"
-    if evaluation.derive is not None and y.dtype != np.float32:
-        return f"its output is {y.dtype.name}; only float32 has a rule"
-    return ""
+    return judge_case(Case(layer, tuple(inputs), tuple(outputs)), ladder)
 
 
 def _verdict(case: Case, verdict: Verdict, rung: Rung, why: str = "") -> LayerVerdict:
@@ -311,10 +175,6 @@ def _verdict(case: Case, verdict: Verdict, rung: Rung, why: str = "") -> LayerVe
         points=case.points,
         why=why,
     )
-
-
-def _missing(name: str, why: str) -> LayerVerdict:
-    return LayerVerdict(layer=name, cls="", verdict="abstained", rung="abstained", why=why)
 
 
 def _largest(values: F64) -> float:

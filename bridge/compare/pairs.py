@@ -9,10 +9,11 @@ import numpy as np
 
 from bridge.capsule import Capsule, Probe
 from bridge.compare.judge import Judge, beyond_bound
-from bridge.compare.ladder import PREDICTION
 from bridge.compare.numbers import same_bits
 from bridge.compare.places import index_code, output_code, result_code
-from bridge.compare.result import LayerVerdict, ProbePair, Rung, Verdict
+from bridge.compare.result import RUNGS, LayerVerdict, ProbePair, Rung, Verdict
+from bridge.compare.seen import PREDICTION
+from bridge.compare.spread import explains
 from bridge.compare.walk import Walk, walk_outputs, walk_stages
 
 Decision = tuple[Verdict, Rung, str]
@@ -54,10 +55,8 @@ def _against_reference(walk: Walk, label: str, judge: Judge) -> ProbePair:
     if evaluated.notes and not evaluated.outputs:
         walk.stages.clear()
         decision = ("abstained", "abstained", evaluated.notes[-1])
-    elif walk.difference is not None and not layers:
-        decision = ("abstained", "abstained", "what its layers received was not recorded")
     elif walk.difference is not None:
-        decision = _of_layers(walk, layers)
+        decision = _of_run(walk, run, probe, layers)
         if decision[0] == "same-bits" and not _rounds_to(walk, swapped):
             # Each layer is rounded once and no more; what is left has added up along them.
             decision = ("within-rounding", "bit-equal", "")
@@ -104,22 +103,29 @@ def _decide(walk: Walk, layers: tuple[Sequence[LayerVerdict], Sequence[LayerVerd
 def _both(walk: Walk, layers: tuple[Sequence[LayerVerdict], Sequence[LayerVerdict]]) -> Decision:
     """Decide about predictions of one model with other bits: are both right?"""
     runs = walk.a.manifest.runner, walk.b.manifest.runner
-    found = [_of_layers(walk, each, who) for who, each in zip(runs, layers, strict=True)]
+    found = [
+        _of_run(walk, walk.a, walk.one, layers[0], runs[0]),
+        _of_run(walk, walk.b, walk.other, layers[1], runs[1]),
+    ]
     for wanted in ("different", "abstained"):
         for who, (verdict, rung, why) in zip(runs, found, strict=True):
             if verdict == wanted:
                 return verdict, rung, f"{who}: {why}"
-    return (
-        "within-rounding",
-        "certified",
-        " and ".join(dict.fromkeys(why for _, _, why in found if why)),
-    )
+    rung = max((rung for _, rung, _ in found), key=RUNGS.index)
+    why = " and ".join(dict.fromkeys(why for _, _, why in found if why))
+    # Two runs that each round to float64's bits, layer by layer, and yet differ: the bound decides.
+    return "within-rounding", "certified" if rung == "bit-equal" else rung, why
 
 
-def _of_layers(walk: Walk, layers: Sequence[LayerVerdict], who: str = "") -> Decision:
-    """Return the verdict on a run from those on its layers, and note a faulty one as a stage."""
+def _of_run(
+    walk: Walk, run: Capsule, probe: Probe, layers: Sequence[LayerVerdict], who: str = ""
+) -> Decision:
+    """Return the verdict on a prediction from those on its layers; note a faulty one as a stage.
+
+    The weakest rung that a layer needed speaks for all of them.
+    """
     if not layers:
-        return "abstained", "abstained", "what its layers received was not recorded"
+        return _unseen(run, probe)
     for each in layers:
         if each.verdict == "different":
             name = f"{who}, {each.layer}" if who else each.layer
@@ -129,10 +135,24 @@ def _of_layers(walk: Walk, layers: Sequence[LayerVerdict], who: str = "") -> Dec
         if each.verdict == "abstained":
             named = f" ({each.cls.rpartition('.')[2]})" if each.cls else ""
             return "abstained", "abstained", f"layer {each.layer}{named}: {each.why}"
-    for each in layers:
-        if each.verdict == "within-rounding":
-            return "within-rounding", each.rung, each.why
-    return "same-bits", "bit-equal", ""
+    rounded = [each for each in layers if each.verdict == "within-rounding"]
+    if not rounded:
+        return "same-bits", "bit-equal", ""
+    weakest = max(rounded, key=lambda each: RUNGS.index(each.rung))
+    named = f"layer {weakest.layer}: {weakest.why}" if weakest.why else ""
+    return "within-rounding", weakest.rung, named
+
+
+def _unseen(run: Capsule, probe: Probe) -> Decision:
+    """Return the verdict on a prediction of which no layer was seen."""
+    unseen = "what its layers received was not recorded"
+    if probe.state is None or not 0 <= probe.state < len(run.manifest.states):
+        return "abstained", "abstained", unseen
+    why = explains(run, run.manifest.states[probe.state], probe)
+    if why:
+        return "abstained", "abstained", f"{unseen}, and {why}"
+    found = "independent roundings within the layers' bounds account for it"
+    return "within-rounding", "probabilistic", f"{unseen}; {found}"
 
 
 def _place(walk: Walk, verdict: LayerVerdict) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import ConfigDict
 
@@ -15,6 +15,16 @@ Stage = Literal[
 ]
 
 Rung = Literal["bit-equal", "exact-probe", "certified", "probabilistic", "stochastic", "abstained"]
+
+#: The rungs of the ladder, strongest first.
+RUNGS: Final[tuple[Rung, ...]] = (
+    "bit-equal",
+    "exact-probe",
+    "certified",
+    "probabilistic",
+    "stochastic",
+    "abstained",
+)
 
 #: Worst first: the order in which verdicts are listed, and the one that speaks for many.
 SEVERITY: tuple[Verdict, ...] = (

@@ -19,22 +19,15 @@ from bridge.capsule import (
     Capsule,
     CapsuleError,
     Environment,
-    LayerState,
     Manifest,
-    ModelState,
     Probe,
 )
+from bridge.compare.network import Network
 from bridge.compare.numbers import AnyArray
-from bridge.compare.rules import UnsupportedError, evaluate, layer_of
-from bridge.compare.rules.rounding import to_float32
+from bridge.compare.rules import UnsupportedError
 from bridge.compare.wiring import (
     WiringError,
     fed_inputs,
-    feeds,
-    in_order,
-    input_names,
-    is_sequential,
-    output_names,
 )
 
 #: Kinds of probes that return a model's output.
@@ -119,47 +112,4 @@ def _evaluate(capsule: Capsule, probe: Probe) -> list[AnyArray]:
         raise UnsupportedError("the model was not recorded")
     state = states[probe.state]
     arrays = {ref.name: capsule.array(ref) for ref in probe.inputs}
-    return run_model(capsule, state, fed_inputs(state, probe, arrays))
-
-
-def run_model(capsule: Capsule, state: ModelState, inputs: list[AnyArray]) -> list[AnyArray]:
-    """Evaluate a recorded model on its inputs and return its outputs.
-
-    Raises:
-        UnsupportedError: a layer has no rule, or its input was not recorded.
-        WiringError: how the layers are connected was not recorded.
-        CapsuleError: a weight was not recorded.
-    """
-    fed_by = feeds(state)
-    layers = {layer.name: layer for layer in state.layers}
-    values = _fed(state, [_as_received(x) for x in inputs])
-    for name in in_order(fed_by):
-        if name not in values:
-            fed = fed_by[name]
-            given = [values[each] for each in fed] if fed else [values[""]]
-            values[name] = _layer(capsule, state, layers[name], given)
-    return [values[name] for name in output_names(state)]
-
-
-def _fed(state: ModelState, inputs: list[AnyArray]) -> dict[str, AnyArray]:
-    """Return the inputs by the name of the input layer; "" stands for a Sequential's only one."""
-    names = ("",) if is_sequential(state) else input_names(state)
-    if len(names) != len(inputs):
-        raise UnsupportedError(f"the model has {len(names)} inputs and was given {len(inputs)}")
-    return dict(zip(names, inputs, strict=True))
-
-
-def _layer(
-    capsule: Capsule, state: ModelState, layer: LayerState, given: list[AnyArray]
-) -> AnyArray:
-    try:
-        evaluations = evaluate(layer_of(capsule, state, layer), given, received=False)
-    except UnsupportedError as error:
-        raise UnsupportedError(f"layer {layer.name!r} cannot be evaluated: {error}") from None
-    if len(evaluations) != 1:
-        raise UnsupportedError(f"layer {layer.name!r} has {len(evaluations)} outputs")
-    return evaluations[0].value
-
-
-def _as_received(x: AnyArray) -> AnyArray:
-    return to_float32(x).astype(np.float64) if x.dtype.kind == "f" else x
+    return Network(capsule, state).run(fed_inputs(state, probe, arrays))

@@ -13,6 +13,8 @@ from typing import Final
 import numpy as np
 
 from bridge.compare.rules import dense, moving, rescaling, softmax, unary
+from bridge.compare.rules.chain import follow
+from bridge.compare.rules.erfc import F64
 from bridge.compare.rules.layer import (
     AnyArray,
     Evaluation,
@@ -22,10 +24,11 @@ from bridge.compare.rules.layer import (
     generation_of,
     layer_of,
 )
-from bridge.compare.rules.registry import Rule
-from bridge.compare.rules.rounding import to_float32
+from bridge.compare.rules.registry import ObservedRule, Rule
+from bridge.compare.rules.rounding import FORMATS
 
 __all__ = [
+    "OBSERVED",
     "RULES",
     "Evaluation",
     "Layer",
@@ -33,6 +36,7 @@ __all__ = [
     "UnsupportedError",
     "class_name",
     "evaluate",
+    "evaluate_chain",
     "generation_of",
     "layer_of",
 ]
@@ -44,15 +48,31 @@ RULES: Final[dict[str, Rule]] = {
     name: rule for family in _FAMILIES for name, rule in family.RULES.items()
 }
 
+#: Rules that need what the layer returned as well: a recurrent layer's own last state.
+OBSERVED: Final[dict[str, ObservedRule]] = {
+    name: rule for family in _FAMILIES for name, rule in getattr(family, "OBSERVED", {}).items()
+}
+
+#: Rules that are given elements of any type as they are, because they only move them about.
+_AS_THEY_ARE: Final = frozenset(moving.RULES)
+
+#: Rules of layers that treat every step alike, masked or not.
+_MASK_FREE: Final = frozenset({*dense.RULES, *moving.RULES, *rescaling.RULES, *unary.RULES})
+
 
 def evaluate(
-    layer: Layer, inputs: Sequence[AnyArray], *, received: bool = True
+    layer: Layer,
+    inputs: Sequence[AnyArray],
+    *,
+    received: bool = True,
+    outputs: Sequence[AnyArray] | None = None,
 ) -> tuple[Evaluation, ...]:
     """Evaluate a layer on its inputs, one evaluation for each output.
 
-    ``received`` says that the inputs are what the layer was really given: they are cast to float32
-    first, as Keras casts them (R has only doubles; the layer computes with the float32 next to
-    each). A chain of float64 evaluations passes False.
+    ``received`` says that the inputs are what the layer was really given: they are cast first to
+    the type in which it computes, as Keras casts them (R has only doubles; the layer computes with
+    the float32 next to each). A chain of float64 evaluations passes False. With ``outputs``, what
+    the layer returned, a recurrent layer is judged step by step, each on the state that it had.
 
     Raises:
         UnsupportedError: no rule covers the layer; the message is a sentence that says why.
@@ -63,11 +83,15 @@ def evaluate(
     rule = RULES.get(name)
     if rule is None:
         raise UnsupportedError(f"there is no rule for {name}")
+    if layer.masked and name not in _MASK_FREE:
+        raise UnsupportedError("it was given a mask, and its rule does not know masks")
     if not inputs:
         raise UnsupportedError("its inputs were not recorded")
-    if name not in moving.RULES:
-        inputs = [_number(x, received) for x in inputs]
+    if name not in _AS_THEY_ARE:
+        inputs = [_number(x, layer, received) for x in inputs]
     try:
+        if outputs is not None and name in OBSERVED:
+            return OBSERVED[name](layer, inputs, outputs)
         return rule(layer, inputs)
     except ValueError as error:
         raise UnsupportedError(
@@ -75,6 +99,27 @@ def evaluate(
         ) from None
 
 
-def _number(x: AnyArray, received: bool) -> AnyArray:
-    cast = received or x.dtype.kind in "biu"
-    return to_float32(x).astype(np.float64) if cast else x.astype(np.float64)
+def evaluate_chain(
+    layers: Sequence[Layer],
+    inputs: Sequence[AnyArray],
+    *,
+    received: bool = True,
+    outputs: Sequence[AnyArray] | None = None,
+) -> tuple[Evaluation, ...]:
+    """Evaluate a layer and those that were executed in one with it.
+
+    Raises:
+        UnsupportedError: no rule covers one of them.
+    """
+    first, *then = layers
+    if not then:
+        return evaluate(first, inputs, received=received, outputs=outputs)
+    found = evaluate(first, inputs, received=received)
+    return tuple(follow(then, each) for each in found)
+
+
+def _number(x: AnyArray, layer: Layer, received: bool) -> F64:
+    fmt = FORMATS.get(layer.compute_dtype)
+    if fmt is None or not (received or x.dtype.kind in "biu"):
+        return x.astype(np.float64)
+    return fmt.cast(x)

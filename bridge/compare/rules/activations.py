@@ -21,7 +21,15 @@ from bridge.compare.rules.erfc import F64
 from bridge.compare.rules.forms import FORMS, Form
 from bridge.compare.rules.layer import Evaluation, Generation, UnsupportedError, as_number
 from bridge.compare.rules.models import model_of
-from bridge.compare.rules.rounding import OVERFLOW, TINY, float32, gamma, ulp32
+from bridge.compare.rules.rounding import (
+    FLOAT32,
+    OVERFLOW,
+    TINY,
+    Format,
+    float32,
+    gamma,
+    ulp32,
+)
 
 #: Twice the relative error of a float64 form, at most (below 2^-126, relative to that); tests hold
 #: them to half of it. The worst is gelu near -13, where f is 2^-126: rounding the argument of erfc
@@ -96,14 +104,16 @@ class Activation:
 LINEAR: Final = Activation(FORMS["linear"], None, form_error=0.0)
 
 
-def activation_of(spec: JsonValue, generation: Generation) -> Activation:
+def activation_of(spec: JsonValue, generation: Generation, fmt: Format = FLOAT32) -> Activation:
     """Return the activation that a configuration names.
 
     Raises:
         UnsupportedError: it has no float64 form or no error model; the message says so.
     """
-    if spec is None:
+    if spec is None or spec == "linear":
         return LINEAR
+    if fmt is not FLOAT32:
+        raise UnsupportedError(f"its activation was not measured in {fmt.name}")
     if isinstance(spec, str):
         return named(spec, generation)
     if isinstance(spec, dict):

@@ -13,6 +13,7 @@ from pydantic import JsonValue
 
 from bridge.capsule import Capsule, LayerState, ModelState
 from bridge.compare.rules.erfc import F64
+from bridge.compare.rules.rounding import FORMATS, Format
 
 AnyArray = np.ndarray[Any, np.dtype[Any]]
 
@@ -30,7 +31,8 @@ class UnsupportedError(Exception):
 class Layer:
     """A layer with its configuration and the elements of its weights.
 
-    ``training`` says whether it ran in training mode; None where nobody knows.
+    ``training`` says whether it ran in training mode; None where nobody knows. ``devices`` are the
+    kinds of device on which it may have run; ``masked`` says that it was given a mask.
     """
 
     name: str
@@ -39,6 +41,8 @@ class Layer:
     weights: Mapping[str, AnyArray] = field(default_factory=dict)
     generation: Generation = 0
     training: bool | None = False
+    devices: tuple[str, ...] = ("CPU",)
+    masked: bool = False
 
     def number(self, key: str, default: float) -> float:
         """Return a number of the configuration.
@@ -68,14 +72,35 @@ class Layer:
         policy = policy_name(self.config.get("dtype"))
         return policy.removeprefix("mixed_") if policy else "float32"
 
-    def in_float32(self) -> None:
-        """Raise unless the layer computes in float32.
+    def arithmetic(self) -> Format:
+        """Return the type in which the layer computes.
 
         Raises:
-            UnsupportedError: it computes in another type.
+            UnsupportedError: no rule covers that type.
         """
-        if self.compute_dtype != "float32":
-            raise UnsupportedError(f"it computes in {self.compute_dtype}; only float32 has a rule")
+        found = FORMATS.get(self.compute_dtype)
+        if found is None:
+            known = ", ".join(FORMATS)
+            raise UnsupportedError(f"it computes in {self.compute_dtype}; rules are for {known}")
+        return found
+
+    def numbers(self, *names: str, optional: tuple[str, ...] = ()) -> dict[str, F64]:
+        """Return the weights as the layer computes with them: cast to its type, then float64.
+
+        Raises:
+            UnsupportedError: a weight is missing, or there is one that no name speaks of, or one
+                that does not hold floating-point numbers.
+        """
+        found = set(self.weights)
+        if not set(names) <= found <= {*names, *optional}:
+            raise UnsupportedError(
+                f"its weights are {sorted(found)}; its rule knows {[*names, *optional]}"
+            )
+        fmt = self.arithmetic()
+        for name, weight in self.weights.items():
+            if weight.dtype.name not in (*FORMATS, "float64"):
+                raise UnsupportedError(f"its weight {name} is of type {weight.dtype.name}")
+        return {name: fmt.cast(weight) for name, weight in self.weights.items()}
 
 
 @dataclass(frozen=True)
@@ -156,7 +181,12 @@ def generation_of(keras: str, config: Mapping[str, JsonValue]) -> Generation:
 
 
 def layer_of(
-    capsule: Capsule, state: ModelState, layer: LayerState, training: bool | None = False
+    capsule: Capsule,
+    state: ModelState,
+    layer: LayerState,
+    training: bool | None = False,
+    devices: tuple[str, ...] = ("CPU",),
+    masked: bool = False,
 ) -> Layer:
     """Return a recorded layer with the elements of its weights.
 
@@ -170,4 +200,6 @@ def layer_of(
         weights={weight.name: capsule.array(weight.array) for weight in layer.weights},
         generation=generation_of(state.keras, layer.config),
         training=training,
+        devices=devices,
+        masked=masked,
     )

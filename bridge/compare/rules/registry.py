@@ -10,3 +10,6 @@ from bridge.compare.rules.layer import AnyArray, Evaluation, Layer
 #: a sentence, for what it does not cover. Rules that compute are given float64, those that move
 #: elements about are given them as they are.
 Rule = Callable[[Layer, Sequence[AnyArray]], tuple[Evaluation, ...]]
+
+#: The same for a layer whose outputs tell how it went: they are the third argument.
+ObservedRule = Callable[[Layer, Sequence[AnyArray], Sequence[AnyArray]], tuple[Evaluation, ...]]

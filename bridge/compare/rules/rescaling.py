@@ -17,14 +17,14 @@ from bridge.compare.rules.layer import (
     single,
 )
 from bridge.compare.rules.registry import Rule
-from bridge.compare.rules.rounding import OVERFLOW, TINY, gamma, subnormal, to_float32
+from bridge.compare.rules.rounding import Format
 
 
 def rescaling(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:
     """Evaluate the layer; scale and offset are numbers, or one for each channel."""
-    layer.in_float32()
+    fmt = layer.arithmetic()
     x = single(inputs)
-    scale, offset = _constants(layer, "scale", 1.0), _constants(layer, "offset", 0.0)
+    scale, offset = _constants(layer, "scale", 1.0, fmt), _constants(layer, "offset", 0.0, fmt)
     try:
         with np.errstate(all="ignore"):
             value = x * scale + offset
@@ -36,21 +36,22 @@ def rescaling(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...
     def derive() -> F64:
         with np.errstate(all="ignore"):
             total = np.abs(x) * np.abs(scale) + np.abs(offset)
-            small = subnormal(x)
-            lost = 2.0 * TINY + (0.0 if small is None else small * np.abs(scale))
-            bound = gamma(3) * total + (1.0 + gamma(3)) * lost
-            return np.where(total + bound < OVERFLOW, bound, np.inf)
+            small = fmt.subnormal(x)
+            lost = 2.0 * fmt.tiny + (0.0 if small is None else small * np.abs(scale))
+            growth = fmt.gamma(3)
+            bound = growth * total + (1.0 + growth) * lost
+            return np.where(total + bound < fmt.overflow, bound, np.inf)
 
     return (Evaluation(value, derive),)
 
 
-def _constants(layer: Layer, key: str, default: float) -> F64:
+def _constants(layer: Layer, key: str, default: float, fmt: Format) -> F64:
     found = layer.config.get(key, default)
     items = found if isinstance(found, list) else [found]
     numbers = [as_number(item) for item in items]
     if any(number is None for number in numbers):
         raise UnsupportedError(f"its {key} is not made of numbers")
-    values = to_float32(np.array(numbers, np.float64)).astype(np.float64)
+    values = fmt.cast(np.array(numbers, np.float64))
     return values if isinstance(found, list) else values[0]
 
 

@@ -1,61 +1,115 @@
-"""Rounding in float32: the constants and bounds that every rule is made of.
+"""Rounding: the types in which layers compute, and the bounds that every rule is made of.
 
 The model of arithmetic is the usual one with underflow (N. J. Higham, Accuracy and Stability of
 Numerical Algorithms, 2nd ed., SIAM 2002, sections 2.2 and 2.8): fl(a op b) = (a op b)(1 + d) + t
-with |d| <= u = 2^-24 and |t| <= TINY. Under gradual underflow t would be at most 2^-150;
-TensorFlow sets its threads to flush subnormal results and arguments to zero, which loses up to
-the smallest normal number, TINY = 2^-126.
+with |d| <= u and |t| <= tiny, where u is half a unit in the last place of 1. Under gradual
+underflow t would be at most half the smallest subnormal number; TensorFlow sets its threads to
+flush subnormal results and arguments to zero, which loses up to the smallest normal number.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final
 
+import ml_dtypes
 import numpy as np
 
 from bridge.compare.rules.erfc import F64
 
-#: Unit roundoff of float32, to nearest.
-UNIT: Final = 2.0**-24
-#: The smallest normal number: what flushing to zero can lose in one operation.
-TINY: Final = 2.0**-126
-#: The smallest magnitude that rounds to infinity in float32: halfway from the largest to 2^128.
-OVERFLOW: Final = 2.0**128 - 2.0**103
-#: Sums of more terms have no bound: gamma_n needs n u < 1.
+#: Sums of more terms have no bound: the float64 evaluation must stay far more exact than float32.
 MOST_TERMS: Final = 2**23
 
 
-def gamma(n: int) -> float:
-    """Return n u / (1 - n u), the bound of n roundings multiplied together (Higham, lemma 3.1).
+@dataclass(frozen=True)
+class Format:
+    """A binary floating-point type, rounded to nearest.
 
-    Raises:
-        ValueError: n u >= 1/2, where the bound says nothing any more.
+    ``digits`` are those after the point, ``lowest`` is the exponent of the smallest normal number,
+    ``highest`` that of the largest.
     """
-    if not 0 <= n <= MOST_TERMS:
-        raise ValueError(f"{n} roundings are too many for a bound in float32")
-    return n * UNIT / (1.0 - n * UNIT)
+
+    name: str
+    digits: int
+    lowest: int
+    highest: int
+
+    @property
+    def unit(self) -> float:
+        """Unit roundoff u: half the distance from 1 to the next number."""
+        return 2.0 ** -(self.digits + 1)
+
+    @property
+    def tiny(self) -> float:
+        """The smallest normal number: what flushing to zero can lose in one operation."""
+        return 2.0**self.lowest
+
+    @property
+    def overflow(self) -> float:
+        """The smallest magnitude that rounds to infinity: half a step beyond the largest."""
+        return float(2.0 ** (self.highest + 1) - 2.0 ** (self.highest - self.digits - 1))
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """NumPy's type of the same name."""
+        return np.dtype(getattr(ml_dtypes, self.name, self.name))
+
+    def ulp(self, values: F64) -> F64:
+        """Return the unit in the last place at each magnitude."""
+        _, exponent = np.frexp(values)
+        exponent = np.where(values == 0.0, self.lowest, exponent - 1)
+        return np.ldexp(1.0, np.maximum(exponent, self.lowest) - self.digits)
+
+    def subnormal(self, values: F64) -> F64 | None:
+        """Return |values| where they are subnormal and 0 elsewhere; None if none is."""
+        size = np.abs(values)
+        there = (size < self.tiny) & (size > 0.0)
+        return np.where(there, size, 0.0) if there.any() else None
+
+    def cast(self, values: np.ndarray[Any, Any]) -> F64:
+        """Round to this type, quietly where the result is infinite, and return it as float64."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.asarray(values.astype(self.dtype).astype(np.float64))
+
+    def held(self, value: float) -> float:
+        """Return the number that a kernel holds for a constant of the configuration."""
+        return float(self.cast(np.asarray(value, np.float64)))
+
+    def gamma(self, n: int) -> float:
+        """Return n u / (1 - n u), the bound of n roundings multiplied (Higham, lemma 3.1).
+
+        Raises:
+            ValueError: n u > 1/2, where the bound says nothing any more.
+        """
+        grown = n * self.unit
+        if not 0.0 <= grown <= 0.5:
+            raise ValueError(f"{n} roundings are too many for a bound in {self.name}")
+        return grown / (1.0 - grown)
+
+
+FLOAT32: Final = Format("float32", 23, -126, 127)
+FLOAT16: Final = Format("float16", 10, -14, 15)
+BFLOAT16: Final = Format("bfloat16", 7, -126, 127)
+
+#: The types that have rules, by name.
+FORMATS: Final[dict[str, Format]] = {each.name: each for each in (FLOAT32, FLOAT16, BFLOAT16)}
+
+#: Of float32, which most modules speak of alone: unit roundoff, smallest normal, overflow.
+UNIT: Final = FLOAT32.unit
+TINY: Final = FLOAT32.tiny
+OVERFLOW: Final = FLOAT32.overflow
+
+
+def gamma(n: int) -> float:
+    """Return gamma_n of float32; see :meth:`Format.gamma`."""
+    return FLOAT32.gamma(n)
 
 
 def ulp32(values: F64) -> F64:
     """Return the unit in the last place of float32 at each magnitude."""
-    _, exponent = np.frexp(values)
-    exponent = np.where(values == 0.0, -126, exponent - 1)
-    return np.ldexp(1.0, np.maximum(exponent, -126) - 23)
-
-
-def subnormal(values: F64) -> F64 | None:
-    """Return |values| where they are subnormal in float32 and 0 elsewhere; None if none is."""
-    size = np.abs(values)
-    there = (size < TINY) & (size > 0.0)
-    return np.where(there, size, 0.0) if there.any() else None
+    return FLOAT32.ulp(values)
 
 
 def float32(value: float) -> float:
     """Return the float32 that a kernel holds for a constant of the configuration."""
-    return float(np.float32(value))
-
-
-def to_float32(values: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Cast to float32 as Keras does, quietly where the result is infinite."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        return values.astype(np.float32)
+    return FLOAT32.held(value)

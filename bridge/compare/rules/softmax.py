@@ -20,7 +20,7 @@ from bridge.compare.rules.erfc import F64
 from bridge.compare.rules.layer import AnyArray, Evaluation, Layer, UnsupportedError, single
 from bridge.compare.rules.models import ErrorModel, model_of
 from bridge.compare.rules.registry import Rule
-from bridge.compare.rules.rounding import MOST_TERMS, TINY, UNIT, gamma
+from bridge.compare.rules.rounding import FLOAT32, MOST_TERMS, TINY, UNIT, Format, gamma
 
 #: Under this name the second part of softmax(0, z) was measured. It is exp(z) / (1 + exp(z)), so
 #: its error is the exponential's, a sum's and a quotient's: the first is at most the whole and
@@ -28,13 +28,15 @@ from bridge.compare.rules.rounding import MOST_TERMS, TINY, UNIT, gamma
 _MEASURED: Final = "softmax_pair"
 
 
-def softmax(z: F64, axis: int, error: Callable[[], F64] | None = None) -> Evaluation:
+def softmax(
+    z: F64, axis: int, error: Callable[[], F64] | None = None, fmt: Format = FLOAT32
+) -> Evaluation:
     """Evaluate softmax along ``axis`` of ``z``, which is known up to ``error()``.
 
     Raises:
         UnsupportedError: there is no measurement, or the row is too long for a bound.
     """
-    model = model_of(_MEASURED)
+    model = model_of(_MEASURED) if fmt is FLOAT32 else None
     if model is None:
         raise UnsupportedError("the kernels of softmax were never measured")
     if z.ndim == 0 or not -z.ndim <= axis < z.ndim:
@@ -71,12 +73,12 @@ def _bound(
 
 def layer(this: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:
     """Evaluate a Softmax layer."""
-    this.in_float32()
+    fmt = this.arithmetic()
     x = single(inputs)
     axis = this.config.get("axis", -1)
     if isinstance(axis, bool) or not isinstance(axis, int):
         raise UnsupportedError("its axis is not one integer")
-    return (softmax(x, axis),)
+    return (softmax(x, axis, fmt=fmt),)
 
 
 RULES: Final[Mapping[str, Rule]] = {"Softmax": layer}

@@ -5,10 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from bridge.compare.rules.activations import LAYERS, activation_of
-from bridge.compare.rules.layer import AnyArray, Evaluation, Layer, class_name, single
+from bridge.compare.rules.activate import apply_activation
+from bridge.compare.rules.activations import LAYERS
+from bridge.compare.rules.layer import (
+    AnyArray,
+    Evaluation,
+    Layer,
+    UnsupportedError,
+    class_name,
+    single,
+)
 from bridge.compare.rules.registry import Rule
-from bridge.compare.rules.softmax import softmax
+from bridge.compare.rules.rounding import FLOAT32
 
 
 def unary(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:
@@ -18,11 +26,11 @@ def unary(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:
     name = class_name(layer.cls)
     if name == "Activation" and (spec is None or spec == "linear"):
         return (Evaluation(x),)
-    layer.in_float32()
-    if name == "Activation" and spec == "softmax":
-        return (softmax(x, axis=-1),)
+    fmt = layer.arithmetic()
     if name == "Activation":
-        return (activation_of(spec, layer.generation).evaluate(x),)
+        return (apply_activation(spec, layer.generation, x, fmt=fmt),)
+    if fmt is not FLOAT32:
+        raise UnsupportedError(f"its kernel was not measured in {fmt.name}")
     return (LAYERS[name or ""](layer.config, layer.generation).evaluate(x),)
 
 

@@ -1,0 +1,34 @@
+"""The activation at the end of a layer, by whatever name its configuration gives it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pydantic import JsonValue
+
+from bridge.compare.rules.activations import activation_of
+from bridge.compare.rules.erfc import F64
+from bridge.compare.rules.layer import Evaluation, Generation
+from bridge.compare.rules.rounding import FLOAT32, Format
+from bridge.compare.rules.softmax import softmax
+
+
+def apply_activation(
+    spec: JsonValue,
+    generation: Generation,
+    z: F64,
+    error: Callable[[], F64] | None = None,
+    fmt: Format = FLOAT32,
+) -> Evaluation:
+    """Evaluate the activation ``spec`` of a layer at ``z``, its sum before the activation.
+
+    ``error()`` bounds how far the argument that was computed in ``fmt`` may be from ``z`` (None:
+    it is known exactly). Softmax runs over the last axis; everything else is unary.
+
+    Raises:
+        UnsupportedError: the activation has no float64 form or no error model in ``fmt``; the
+            message is a sentence that says so.
+    """
+    if spec == "softmax":
+        return softmax(z, -1, error, fmt)
+    return activation_of(spec, generation, fmt).evaluate(z, error)

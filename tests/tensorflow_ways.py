@@ -1,0 +1,48 @@
+"""The ways in which TensorFlow runs a layer, and the check that the ladder accepts all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from bridge.compare.ladder import judge_layer
+from bridge.compare.rules import Layer
+from bridge.compare.rules.layer import Generation
+from bridge.runners.models import plain
+
+#: Of every generation of Keras: its package.
+GENERATIONS: Final[tuple[tuple[Generation, str], ...]] = ((2, "tf_keras"), (3, "keras"))
+
+
+def ways(layer: Any) -> Iterator[tuple[str, Callable[..., Any]]]:
+    import tensorflow as tf
+
+    yield "eager", layer
+    yield "graph", tf.function(layer)
+    yield "xla", tf.function(layer, jit_compile=True)
+
+
+def described(layer: Any, generation: Generation) -> Layer:
+    """Describe a layer as a capsule records it."""
+    weights = {
+        weight.name.rpartition("/")[2].partition(":")[0]: np.asarray(weight)
+        for weight in layer.weights
+    }
+    cls = f"keras.layers.{type(layer).__name__}"
+    return Layer(layer.name, cls, plain(layer.get_config()), weights, generation)
+
+
+def hold(layer: Any, generation: Generation, inputs: Sequence[Any]) -> None:
+    """Check that what a layer returns is within its bound, however it is asked.
+
+    Each input is an array, or a list of arrays for a layer that takes several.
+    """
+    for name, way in ways(layer):
+        for x in inputs:
+            made = way(x)
+            outputs = [np.asarray(y) for y in (made if isinstance(made, (list, tuple)) else [made])]
+            given = x if isinstance(x, list) else [x]
+            verdict = judge_layer(described(layer, generation), given, outputs)
+            assert verdict.verdict in ("same-bits", "within-rounding"), (name, verdict)
