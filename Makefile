@@ -1,7 +1,7 @@
 # Two commands for people: `make` (or `make run`) and `make test`. Both install what is missing.
 
 .DEFAULT_GOAL := run
-.PHONY: run test fast lint bench-run clean distclean help
+.PHONY: run test fast lint bench-run bench-difference bench-activations bench-trust clean distclean help
 
 # PYTHON=/path/to/python makes .venv with that Python and with no other.
 export PYTHON
@@ -26,6 +26,16 @@ lint: $(installed) ## check the style and the types
 
 bench-run: $(installed) ## measure a run against plain R and plain Python: benchmarks/RUN.md
 	@$(venv)/python benchmarks/run.py
+
+bench-difference: $(installed) ## measure the comparison of arrays (QUICK=1: small): benchmarks/DIFFERENCE.md
+	@$(venv)/python benchmarks/difference.py
+
+bench-trust: $(installed) ## measure whether the ladder can be trusted: benchmarks/TRUST.md (QUICK=1)
+	@$(venv)/python -m benchmarks.trust
+
+# Resumes where it stopped, and leaves alone what was measured here before; QUICK=1 samples float32.
+bench-activations: $(installed) ## measure the activations of the installed TensorFlow: hours
+	@nice -n 19 $(venv)/python benchmarks/activations.py $(if $(QUICK),--quick)
 
 clean: ## remove what the commands made
 	rm -rf build dist reports .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -4,23 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
 
-from bridge.compare.rules.forms import FORMS, Form
+from bridge.compare.rules.forms import FORMS, LEAKY_SLOPE, Form
+from bridge.compare.rules.rounding import FLOAT32, Format
 
-F32 = np.ndarray[Any, np.dtype[np.float32]]
+Array = np.ndarray[Any, np.dtype[Any]]
 Kernel = Callable[[Any], Any]
-Mode = Callable[[F32], F32]
+Mode = Callable[[Array], Array]
 
 #: Elements of one call.
 CHUNK: Final = 1 << 18
+#: The activations that were measured first; the others follow in the order of their names.
 FOUNDING: Final = (
     "relu", "gelu", "sigmoid", "tanh", "elu", "selu", "softplus", "leaky_relu",
 )  # fmt: skip
+#: Names of functions of ``keras.activations`` that take one number to one number.
+_NAMES: Final = (
+    "celu", "elu", "exponential", "gelu", "hard_shrink", "hard_silu", "hard_tanh", "leaky_relu",
+    "linear", "log_sigmoid", "mish", "relu", "relu6", "selu", "sigmoid", "silu", "soft_shrink",
+    "softplus", "softsign", "sparse_plus", "sparse_sigmoid", "squareplus", "tanh", "tanh_shrink",
+)  # fmt: skip
 #: Measured through another operation: softmax of (0, z), whose second part is sigmoid(z).
 SOFTMAX: Final = "softmax_pair"
+#: No activation, but a part of log_softmax.
+LOGARITHM: Final = "log"
 
 
 @dataclass(frozen=True)
@@ -33,21 +44,31 @@ class Subject:
     keras3: Kernel | None
 
 
-def modes_of(subject: Subject, scalar: bool, units: int = 16) -> dict[str, Mode]:
-    """Return the ways to run the kernel, as functions of NumPy arrays of CHUNK elements.
+def modes_of(
+    subject: Subject,
+    scalar: bool,
+    units: int = 16,
+    fmt: Format = FLOAT32,
+    size: int = CHUNK,
+    pieces: int = 128,
+) -> dict[str, Mode]:
+    """Return the ways to run the kernel, as functions of NumPy arrays of ``size`` elements.
 
-    ``scalar`` asks for the loop over leftover elements alone, else for all the other ways.
+    ``scalar`` asks for the loop over leftover elements alone, else for all the other ways. Of
+    that, a call runs ``pieces``: more take longer to build and less time each.
     """
     import tensorflow as tf
 
-    eye, zero = tf.Variable(np.eye(units, dtype=np.float32)), tf.Variable(np.zeros(units, "f4"))
-    flat = [tf.TensorSpec([CHUNK], tf.float32)]
-    rows = [tf.TensorSpec([CHUNK // units, units], tf.float32)]
+    dtype = tf.as_dtype(fmt.name)
+    eye = tf.Variable(tf.eye(units, dtype=dtype))
+    zero = tf.Variable(tf.zeros([units], dtype))
+    flat = [tf.TensorSpec([size], dtype)]
+    rows = [tf.TensorSpec([size // units, units], dtype)]
     keras2, keras3 = subject.keras2, subject.keras3
     plain = keras2 or keras3
     assert plain is not None
     if scalar:
-        return {"scalar": scalar_mode(plain)}
+        return {"scalar": scalar_mode(plain, fmt, pieces)}
     found: dict[str, Mode] = {"eager": lambda x: plain(tf.constant(x)).numpy()}
 
     def add(name: str, function: Any) -> None:
@@ -71,17 +92,17 @@ def modes_of(subject: Subject, scalar: bool, units: int = 16) -> dict[str, Mode]
     return found
 
 
-def scalar_mode(kernel: Kernel) -> Mode:
+def scalar_mode(kernel: Kernel, fmt: Format, pieces: int) -> Mode:
     """Return the kernel run on seven elements at a time: with eight it would use vectors."""
     import tensorflow as tf
 
-    pieces, width = 1024, 7
+    width = 7
 
-    @tf.function(input_signature=[tf.TensorSpec([pieces, width], tf.float32)])
+    @tf.function(input_signature=[tf.TensorSpec([pieces, width], tf.as_dtype(fmt.name))])
     def run(x: Any) -> Any:
         return tf.stack([kernel(part) for part in tf.unstack(x)])
 
-    def mode(x: F32) -> F32:
+    def mode(x: Array) -> Array:
         padded = np.resize(x, -(-x.size // (width * pieces)) * width * pieces)
         parts = [run(tf.constant(part)).numpy() for part in padded.reshape(-1, pieces, width)]
         return np.concatenate(parts).ravel()[: x.size]
@@ -89,7 +110,7 @@ def scalar_mode(kernel: Kernel) -> Mode:
     return mode
 
 
-def executed(mode: Mode) -> dict[str, int]:
+def executed(mode: Mode, fmt: Format = FLOAT32, size: int = CHUNK) -> dict[str, int]:
     """Return the operations that a mode executed after the graph optimiser, counted.
 
     To be asked before the mode is used otherwise: a graph is reported when it first runs.
@@ -99,7 +120,7 @@ def executed(mode: Mode) -> dict[str, int]:
     run = context.context()
     run.enable_run_metadata()
     try:
-        mode(np.ones(CHUNK, np.float32))
+        mode(np.ones(size, fmt.dtype))
         metadata = run.export_run_metadata()
     finally:
         run.disable_run_metadata()
@@ -115,7 +136,7 @@ def executed(mode: Mode) -> dict[str, int]:
 
 
 def subjects() -> dict[str, Subject]:
-    """Return every activation that is measured, the founding ones first."""
+    """Return everything that is measured, the founding activations first."""
     import keras
     import tensorflow as tf
     import tf_keras
@@ -127,34 +148,51 @@ def subjects() -> dict[str, Subject]:
             return None
         return found
 
-    named = {
-        name: Subject(name, FORMS[name], kernel(tf_keras, name), kernel(keras, name))
-        for name in (
-            *(name for name in FOUNDING if name in FORMS),
-            "linear", "silu", "mish", "exponential", "softsign", "relu6", "log_sigmoid",
-            "hard_silu",
-        )
-    }  # fmt: skip
+    def layer(module: Any, name: str, **constants: Any) -> Kernel:
+        """Return a layer as a kernel: one for each type that it is called with."""
+        known: dict[str, Any] = {}
 
-    def approximate(x: Any) -> Any:
-        return tf.nn.gelu(x, approximate=True)
+        def call(x: Any) -> Any:
+            dtype = x.dtype.name
+            if dtype not in known:
+                with tf.init_scope():
+                    known[dtype] = getattr(module.layers, name)(dtype=dtype, **constants)
+                    known[dtype].build((None, 1))
+            return known[dtype].call(x)
+
+        return call
+
+    def slopes(module: Any) -> Any:
+        return module.initializers.Constant(LEAKY_SLOPE)
 
     def pair(x: Any) -> Any:
         line = tf.reshape(x, [-1])
         return tf.nn.softmax(tf.stack([tf.zeros_like(line), line], axis=1))[:, 1]
 
-    slope = float(np.float32(0.2))
-    leaky = Form("leaky_relu", lambda z: np.where(z > 0.0, z, slope * z))
-    return named | {
-        "leaky_relu": Subject(
-            "leaky_relu", leaky, kernel(tf_keras, "leaky_relu"), kernel(keras, "leaky_relu")
-        ),
-        "gelu_tanh": Subject("gelu_tanh", FORMS["gelu_tanh"], approximate, approximate),
-        "hard_sigmoid_2": Subject(
-            "hard_sigmoid_2", FORMS["hard_sigmoid_2"], kernel(tf_keras, "hard_sigmoid"), None
-        ),
-        "hard_sigmoid_3": Subject(
-            "hard_sigmoid_3", FORMS["hard_sigmoid_3"], None, kernel(keras, "hard_sigmoid")
-        ),
-        SOFTMAX: Subject(SOFTMAX, FORMS["sigmoid"], pair, pair),
-    }
+    def pinned(name: str, **constants: Any) -> Kernel:
+        return partial(getattr(keras.activations, name), **constants)
+
+    both = tuple(
+        Subject(name, FORMS[name], kernel(tf_keras, name), kernel(keras, name)) for name in _NAMES
+    )
+    tanh_gelu = tuple(
+        partial(module.activations.gelu, approximate=True) for module in (tf_keras, keras)
+    )
+    prelu = tuple(
+        layer(module, "PReLU", alpha_initializer=slopes(module)) for module in (tf_keras, keras)
+    )
+    more = (
+        Subject("gelu_tanh", FORMS["gelu_tanh"], *tanh_gelu),
+        Subject("hard_sigmoid_2", FORMS["hard_sigmoid_2"], kernel(tf_keras, "hard_sigmoid"), None),
+        Subject("hard_sigmoid_3", FORMS["hard_sigmoid_3"], None, kernel(keras, "hard_sigmoid")),
+        Subject("prelu", FORMS["prelu"], *prelu),
+        Subject("threshold", FORMS["threshold"], None,
+                pinned("threshold", threshold=0.5, default_value=-0.25)),
+        Subject("thresholded_relu", FORMS["thresholded_relu"],
+                layer(tf_keras, "ThresholdedReLU", theta=1.0), None),
+        Subject(SOFTMAX, FORMS["sigmoid"], pair, pair),
+        Subject(LOGARITHM, Form("log", np.log), None, tf.math.log),
+    )  # fmt: skip
+    known = {one.name: one for one in (*both, *more)}
+    order = (*FOUNDING, *sorted(set(known) - set(FOUNDING)))
+    return {name: known[name] for name in order}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -157,11 +156,15 @@ def record(
 
 @app.command()
 def diff(
-    a: Annotated[Path, typer.Argument(help="A capsule.")],
-    b: Annotated[Path, typer.Argument(help="Another capsule.")],
+    a: Annotated[Path, typer.Argument(help="A capsule, or an array in a .npy file.")],
+    b: Annotated[Path, typer.Argument(help="Another of the same kind.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Compare two recorded runs, from here or from another machine."""
+    """Compare two recorded runs, from here or from another machine; or two arrays in .npy files."""
+    from bridge.arrays import is_array_file
+
+    if is_array_file(a) or is_array_file(b):
+        _diff_arrays(a, b, as_json)
     from bridge.capsule import CapsuleError, read_capsule
     from bridge.compare.stages import compare_runs
 
@@ -170,7 +173,7 @@ def diff(
     except CapsuleError as error:
         _stop(f"{error}")
     if as_json:
-        print(json.dumps(pair.model_dump(mode="json"), indent=1))
+        print(pair.model_dump_json(indent=1))
     else:
         print(f"{a.name} and {b.name}: {pair.verdict}")
         if pair.first_divergence is not None:
@@ -179,6 +182,65 @@ def diff(
         elif pair.detail:
             print(pair.detail)
     raise typer.Exit(UNEXPECTED if pair.verdict in ("different", "failed") else OK)
+
+
+def _diff_arrays(a: Path, b: Path, as_json: bool) -> NoReturn:
+    from bridge.arrays import ArrayFileError, compare_files
+
+    shown = ""
+    with _Progress(after=2.0) as terminal:
+
+        def progress(done: int, total: int) -> None:
+            nonlocal shown
+            percent = f"{done / total:.0%}"
+            if percent != shown:
+                terminal.step("", f"{percent} of {total:,} elements")
+                shown = percent
+
+        try:
+            compared = compare_files(a, b, progress)
+        except ArrayFileError as error:
+            _stop(str(error))
+    print(compared.as_json() if as_json else compared.text())
+    raise typer.Exit(OK if compared.same else UNEXPECTED)
+
+
+@app.command()
+def verify(
+    reports: Annotated[
+        Path, typer.Argument(help="A folder of reports, or of one case.", metavar="REPORTS_DIR")
+    ] = Path("reports"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    sample: Annotated[
+        int | None,
+        typer.Option(
+            "--sample",
+            help="Check only so many elements of each output, drawn at random.",
+            metavar="N",
+            min=1,
+        ),
+    ] = None,
+) -> None:
+    """Check with exact arithmetic every certificate that a report's verdicts rest on."""
+    from bridge.certify.reports import ReportError
+    from bridge.certify.verify import verify as check_certificates
+    from bridge.report.text import one_line
+
+    with _Progress(after=2.0) as progress:
+
+        def step(case: str, done: int, total: int) -> None:
+            progress.step(one_line(case), f"{done:,} of {total:,} outputs checked")
+
+        try:
+            found = check_certificates(reports, sample, step)
+        except ReportError as error:
+            _stop(str(error))
+    if as_json:
+        print(found.as_text())
+    else:
+        for line in found.lines():
+            print(one_line(line))
+    raise typer.Exit(UNEXPECTED if not found.holds else OK if found.readable else BROKEN)
 
 
 def main() -> None:
@@ -215,7 +277,10 @@ def _suite(options: Options) -> Iterator[Suite]:
 
     limits = Limits(options.seconds, options.memory * MIB)
     settings = Settings(cast("Any", options.frontend), options.jobs, limits, options.quick)
-    with _Progress() as progress, Suite(settings, progress.step) as suite:
+    with (
+        _Progress("starting R and TensorFlow") as progress,
+        Suite(settings, progress.step) as suite,
+    ):
         yield suite
 
 
@@ -234,14 +299,18 @@ def _environment_errors() -> Iterator[None]:
 
 
 class _Progress:
-    """Says on a terminal's stderr what is being done; silent when it is piped."""
+    """Says on a terminal's stderr what is being done; silent when it is piped.
 
-    def __init__(self) -> None:
+    Nothing is shown before ``after`` seconds.
+    """
+
+    def __init__(self, first: str = "", after: float = 0.0) -> None:
         self._shown = sys.stderr.isatty()
         self._started = time.monotonic()
+        self._first, self._after = first, after
 
     def __enter__(self) -> _Progress:
-        self.step("", "starting R and TensorFlow")
+        self.step("", self._first)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -250,8 +319,8 @@ class _Progress:
             sys.stderr.flush()
 
     def step(self, case: str, what: str) -> None:
-        if self._shown:
-            passed = time.monotonic() - self._started
+        passed = time.monotonic() - self._started
+        if self._shown and passed >= self._after:
             text = f"[{passed:5.1f} s] {case} {what}".replace("]  ", "] ")
             sys.stderr.write(f"\r\x1b[2K{text[:100]}")
             sys.stderr.flush()

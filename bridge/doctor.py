@@ -16,6 +16,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from bridge.compare.measured import coverage
 from bridge.r.situation import Situation, gather_situation
 from bridge.r.stack import (
     RETICULATE_FOR_NUMPY_2,
@@ -77,6 +78,7 @@ def diagnose(situation: Situation) -> list[Finding]:
         *_numpy(situation),
         *_tensorflow(situation),
         *_metal(situation),
+        *_models(situation),
         *_variables(situation),
         *_machine(situation),
     ]
@@ -261,6 +263,24 @@ def _metal(situation: Situation) -> Iterator[Finding]:
             "keras 18381, 19009).",
             "python -m pip uninstall tensorflow-metal",
         )
+
+
+def _models(situation: Situation) -> Iterator[Finding]:
+    """Say whether the activations' error models speak of this TensorFlow and this processor."""
+    version = situation.python_packages.get("tensorflow")
+    if version is None:
+        return
+    found = coverage({"tensorflow": version}, situation.cpu_flags)
+    if not found.elsewhere:
+        yield Finding("ok", "activations", found.sentence)
+        return
+    yield Finding(
+        "warning",
+        "activations",
+        f"{found.sentence} The ladder uses those all the same, and verdicts that rest on them say "
+        "so.",
+        "make bench-activations",
+    )
 
 
 def _variables(situation: Situation) -> Iterator[Finding]:

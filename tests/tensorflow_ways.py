@@ -10,7 +10,7 @@ import numpy as np
 from bridge.compare.ladder import judge_layer
 from bridge.compare.rules import Layer
 from bridge.compare.rules.layer import Generation
-from bridge.runners.models import plain
+from bridge.runners.models import named_weights, plain
 
 #: Of every generation of Keras: its package.
 GENERATIONS: Final[tuple[tuple[Generation, str], ...]] = ((2, "tf_keras"), (3, "keras"))
@@ -26,10 +26,7 @@ def ways(layer: Any) -> Iterator[tuple[str, Callable[..., Any]]]:
 
 def described(layer: Any, generation: Generation) -> Layer:
     """Describe a layer as a capsule records it."""
-    weights = {
-        weight.name.rpartition("/")[2].partition(":")[0]: np.asarray(weight)
-        for weight in layer.weights
-    }
+    weights = {name: np.asarray(weight) for name, weight in named_weights(layer)}
     cls = f"keras.layers.{type(layer).__name__}"
     return Layer(layer.name, cls, plain(layer.get_config()), weights, generation)
 

@@ -2,32 +2,69 @@
 
 from __future__ import annotations
 
-import json
-from importlib.resources import files
+from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
 import pytest
 
+from bridge.compare.measured import dtype_of, read
 from bridge.compare.rules.activations import activation_of
+from bridge.compare.rules.erfc import F64
+from bridge.compare.rules.families import leaky_relu, squareplus
 from bridge.compare.rules.forms import FORMS
-from bridge.compare.rules.models import BINADES, FIRST_BINADE, ErrorModel, model_of, row
-from bridge.compare.rules.rounding import TINY
+from bridge.compare.rules.models import (
+    BINADES,
+    FIRST_BINADE,
+    ErrorModel,
+    errors_by_row,
+    model_of,
+    row,
+)
+from bridge.compare.rules.rounding import FLOAT32, FORMATS, TINY, Format
 
 FOUNDING: Final = ("relu", "gelu", "sigmoid", "tanh", "elu", "selu", "softplus", "leaky_relu")
-DATA: Final = json.loads(
-    files("bridge.compare").joinpath("data", "activations.json").read_text("utf-8")
-)
+DATA: Final = read()
+#: The numbers of a type that are finite.
+FINITE: Final = {"float32": 2 * 0x7F800000, "float16": 2 * 0x7C00, "bfloat16": 2 * 0x7F80}
+MODES: Final = {"eager", "graph", "xla", "bias-add", "add", "scalar"}
 
 
-def test_every_finite_float32_was_tried_on_the_founding_activations() -> None:
-    tried = {
-        (each["activation"], each["part"]): each["inputs"]
+def kernels() -> Iterator[tuple[dict[str, Any], dict[str, Any], Format]]:
+    for each in DATA["measurements"]:
+        for kernel in each["kernels"]:
+            yield each, kernel, FORMATS[dtype_of(each)]
+
+
+def value_of(form: str, z: Any) -> F64:
+    return np.log(z) if form == "log" else FORMS[form](z)
+
+
+def number(bits: str, fmt: Format) -> F64:
+    whole = np.array([int(bits, 16)], f"u{fmt.dtype.itemsize}")
+    return np.asarray(whole.view(fmt.dtype).astype(np.float64))
+
+
+# --- the file -----------------------------------------------------------------------------------
+
+
+def test_exhaustive_means_every_finite_number_of_the_type() -> None:
+    seen = set()
+    for each in DATA["measurements"]:
+        if each["coverage"] == "exhaustive":
+            assert each["inputs"] == FINITE[dtype_of(each)]
+            seen.add((each["activation"], dtype_of(each)))
+    for name in FORMS:
+        for dtype in FORMATS:
+            assert (name, dtype) in seen
+
+
+def test_no_measurement_is_stored_twice() -> None:
+    keys = [
+        (each["activation"], each["environment"], each["part"], dtype_of(each))
         for each in DATA["measurements"]
-        if each["coverage"] == "exhaustive"
-    }
-    for name in FOUNDING:
-        assert tried[name, "vector"] == 2 * 0x7F800000
+    ]
+    assert len(keys) == len(set(keys))
 
 
 def test_every_record_says_where_it_was_measured_and_what_was_executed() -> None:
@@ -36,36 +73,70 @@ def test_every_record_says_where_it_was_measured_and_what_was_executed() -> None
         assert each["coverage"] in ("exhaustive", "stratified")
         modes = [mode for kernel in each["kernels"] for mode in kernel["modes"]]
         assert len(modes) == len(set(modes))
-        assert set(modes) <= {"eager", "graph", "xla", "bias-add", "add", "scalar"}
+        assert set(modes) <= MODES
+        if each["part"] == "vector":
+            assert {"eager", "graph", "xla"} <= set(modes)
     fused = {
-        each["activation"]: kernel["modes"]["bias-add"]
-        for each in DATA["measurements"]
-        for kernel in each["kernels"]
-        if "bias-add" in kernel["modes"]
+        (each["activation"], op)
+        for each, kernel, _ in kernels()
+        for op in kernel["modes"].get("bias-add", {})
     }
-    assert "_FusedMatMul[BiasAdd,Relu]" in fused["relu"]
-    assert "_FusedMatMul[BiasAdd,GeluExact]" in fused["gelu"]
+    assert ("relu", "_FusedMatMul[BiasAdd,Relu]") in fused
+    assert ("gelu", "_FusedMatMul[BiasAdd,GeluExact]") in fused
 
 
 def test_the_recorded_worst_input_has_the_recorded_error() -> None:
     """The float64 forms of the measurement and of the rules are the same ones."""
-    for each in DATA["measurements"]:
-        for kernel in each["kernels"]:
-            bits = np.array([int(kernel["max_abs_at"], 16)], np.uint32)
-            true = activation_value(each["form"], bits.view(np.float32))
-            error = kernel["max_abs"]
-            # Whatever float32 came out, its error cannot be that of another function.
-            unit = np.spacing(np.float32(abs(true) + error))
-            nearest = np.float32(true + error), np.float32(true - error)
-            gap = min(abs(abs(float(y) - true) - error) for y in nearest)
-            assert gap <= 1e-9 * float(unit) + 1e-6 * error
+    for each, kernel, fmt in kernels():
+        true = float(value_of(each["form"], number(kernel["max_abs_at"], fmt))[0])
+        error = kernel["max_abs"]
+        # Whatever number of the type came out, its error cannot be that of another function.
+        nearest = fmt.cast(np.array([true + error, true - error]))
+        unit = fmt.ulp(np.array([abs(true) + error]))[0]
+        assert np.abs(np.abs(nearest - true) - error).min() <= 1e-9 * unit + 1e-6 * error
 
 
-def activation_value(form: str, z: Any) -> float:
-    wide = z.astype(np.float64)
-    if form == "leaky_relu":
-        return float(np.where(wide > 0, wide, float(np.float32(0.2)) * wide)[0])
-    return float(FORMS[form](wide)[0])
+def test_special_values_are_what_keras_makes_of_them() -> None:
+    """A fused Relu turns NaN into zero, and a fused GeluExact loses the largest numbers."""
+    found = {
+        (each["activation"], mode): kernel
+        for each, kernel, fmt in kernels()
+        for mode in kernel["modes"]
+        if fmt is FLOAT32
+    }
+    assert found["relu", "eager"]["special"]["nan"] == "nan"
+    fused = [
+        kernel for each, kernel, fmt in kernels()
+        if "_FusedMatMul[BiasAdd,Relu]" in kernel["modes"].get("bias-add", {}) and fmt is FLOAT32
+    ]  # fmt: skip
+    assert any(kernel["special"]["nan"] == "0.0" for kernel in fused)
+    assert found["tanh", "eager"]["special"]["inf"] == "1.0"
+
+
+def test_derived_errors_cover_what_was_measured() -> None:
+    """Families have derived errors; with the constants that were measured they must cover them."""
+    made = {"leaky_relu": (leaky_relu, 0.2), "squareplus": (squareplus, 4.0)}
+    checked = 0
+    for each, kernel, fmt in kernels():
+        if each["activation"] not in made:
+            continue
+        family, constant = made[each["activation"]]
+        activation = family(constant, fmt)
+        errors = {
+            side: errors_by_row(kernel[side], fmt) for side in ("positive", "negative")
+        }  # fmt: skip
+        for part in ("max_abs_at", "max_ulp_at", "a_ulp_at"):
+            if part not in kernel:
+                continue
+            z = number(kernel[part], fmt)
+            found = activation.evaluate(z)
+            side = "negative" if np.signbit(found.value[0]) else "positive"
+            assert errors[side][row(np.abs(found.value))[0]] <= found.bound[0] * 1.001
+            checked += 1
+    assert checked > 20
+
+
+# --- how it is read -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -78,14 +149,44 @@ def test_rows_are_binades(magnitude: float, binade: int) -> None:
     assert row(np.array(magnitude)).shape == ()
 
 
-def test_an_interval_is_covered_by_the_largest_error_up_to_its_ends() -> None:
+def test_an_interval_is_covered_by_the_largest_error_between_its_ends() -> None:
     positive, negative = np.zeros(BINADES), np.zeros(BINADES)
-    positive[-FIRST_BINADE:] = 3.0  # from 1 on
-    negative[-FIRST_BINADE - 1 :] = 7.0  # from -1/2 on
+    positive[-FIRST_BINADE] = 3.0  # from 1 to 2
+    positive[-FIRST_BINADE + 4] = 5.0  # from 16 to 32
+    negative[-FIRST_BINADE - 1] = 7.0  # from -1/2 to -1
     model = ErrorModel(positive, negative, (0.0, 0.0), 1.0, ("0",))
-    low = np.array([0.1, 0.1, -0.1, -0.5, -4.0, 0.0])
-    high = np.array([0.9, 1.0, 0.9, -0.1, 2.0, 0.0])
-    assert model.error(low, high).tolist() == [0.0, 3.0, 0.0, 7.0, 7.0, 0.0]
+    intervals = [
+        (0.1, 0.9, 0.0), (0.1, 1.0, 3.0), (1.5, 1.5, 3.0), (2.5, 15.0, 0.0), (2.5, 17.0, 5.0),
+        (-0.1, 0.9, 0.0), (-0.5, -0.1, 7.0), (-4.0, 2.0, 7.0), (-4.0, -2.0, 0.0), (0.0, 0.0, 0.0),
+        (-100.0, 100.0, 7.0), (0.5, 99.0, 5.0),
+    ]  # fmt: skip
+    low, high, error = (np.array(part) for part in zip(*intervals, strict=True))
+    assert model.error(low, high).tolist() == error.tolist()
+
+
+def test_zero_has_both_signs_and_the_edge_of_a_binade_both_binades() -> None:
+    positive, negative = np.zeros(BINADES), np.zeros(BINADES)
+    positive[0], negative[0] = 1.0, 2.0
+    positive[-FIRST_BINADE] = 3.0
+    model = ErrorModel(positive, negative, (0.0, 0.0), 1.0, ("0",))
+    assert model.error(np.array(0.0), np.array(0.0)) == 2.0
+    below = np.nextafter(1.0, 0.0)
+    assert model.error(np.array(below), np.array(below)) == 3.0
+
+
+def test_any_run_of_rows_is_looked_up_right() -> None:
+    rng = np.random.default_rng(0)
+    positive, negative = rng.random(BINADES), rng.random(BINADES)
+    model = ErrorModel(positive, negative, (0.0, 0.0), 1.0, ("0",))
+    everything = np.concatenate([negative[::-1], positive])
+    # The middle of each row: the edges belong to two.
+    middle = 1.5 * 2.0 ** np.arange(FIRST_BINADE, FIRST_BINADE + BINADES - 1.0)
+    values = np.concatenate([-middle[::-1], middle])
+    places = np.concatenate([np.arange(1, BINADES), np.arange(BINADES, 2 * BINADES - 1)])
+    for first, last in rng.integers(0, values.size, (300, 2)):
+        first, last = min(first, last), max(first, last)
+        got = model.error(values[first], values[last])
+        assert got == everything[places[first] : places[last] + 1].max()
 
 
 def test_a_kernel_that_gives_no_number_for_a_finite_value_leaves_it_open() -> None:
@@ -94,25 +195,53 @@ def test_a_kernel_that_gives_no_number_for_a_finite_value_leaves_it_open() -> No
     huge = np.array([2.0**127])
     assert np.isinf(gelu.error(huge, huge)[0])
     assert np.isinf(activation_of("gelu", 2).evaluate(huge).bound[0])
+    assert np.isfinite(gelu.error(huge / 4, huge / 4)[0])
+
+
+@pytest.mark.parametrize("dtype", FORMATS)
+def test_a_model_is_that_of_its_type(dtype: str) -> None:
+    fmt = FORMATS[dtype]
+    model = model_of("tanh", dtype)
+    assert model is not None
+    half = np.array([0.75])
+    assert fmt.unit / 4 <= model.error(half, half)[0] <= 16 * fmt.unit
+    assert model_of("tanh", "float64") is None
+    assert model_of("not measured", dtype) is None
+
+
+# --- and that it still holds --------------------------------------------------------------------
+
+
+def tried(fmt: Format, size: int) -> Any:
+    """Return finite numbers of a type: all of a short one, else every exponent and near zero."""
+    if fmt is not FLOAT32:
+        half = FINITE[fmt.name] // 2
+        both = np.concatenate([np.arange(half), np.arange(half) + 0x8000])
+        return both.astype(np.uint16).view(fmt.dtype)
+    rng = np.random.default_rng(5)
+    bits = rng.integers(0, 2**32, size, dtype=np.uint32).view(np.float32)
+    near = rng.uniform(-20, 20, size).astype(np.float32)
+    x = np.where(rng.random(size) < 0.5, bits, near)
+    return np.where(np.isfinite(x), x, np.float32(0.5))
 
 
 @pytest.mark.tf
-@pytest.mark.parametrize("name", FOUNDING)
-def test_the_kernels_installed_here_err_no_more_than_the_models(name: str) -> None:
-    from benchmarks.activation_kernels import CHUNK, modes_of, subjects
+@pytest.mark.parametrize("dtype", FORMATS)
+@pytest.mark.parametrize("name", sorted(FORMS))
+def test_the_kernels_installed_here_err_no_more_than_the_models(name: str, dtype: str) -> None:
+    from benchmarks.activation_kernels import modes_of, subjects
 
-    subject = subjects()[name]
-    model = model_of(name)
+    subject, fmt = subjects()[name], FORMATS[dtype]
+    model = model_of(name, dtype)
     assert model is not None
-    rng = np.random.default_rng(5)
-    bits = rng.integers(0, 2**32, CHUNK, dtype=np.uint32)
-    near = rng.uniform(-20, 20, CHUNK).astype(np.float32)
-    x = np.where(rng.random(CHUNK) < 0.5, bits.view(np.float32), near)
-    x = np.where(np.isfinite(x), x, np.float32(0.5))
-    true = subject.form(x.astype(np.float64))
+    x = tried(fmt, 1 << 16)
+    wide = x.astype(np.float64)
+    true = subject.form(wide)
     bound = model.error(true, true)
-    modes = modes_of(subject, scalar=False) | modes_of(subject, scalar=True)
+    modes = modes_of(subject, scalar=False, fmt=fmt, size=x.size)
+    if name in FOUNDING:
+        modes |= modes_of(subject, scalar=True, fmt=fmt)
     for mode, kernel in modes.items():
         error = np.abs(kernel(x).astype(np.float64) - true)
-        decided = np.isfinite(bound) & (np.abs(true) < 2.0**128)
+        decided = np.isfinite(bound) & (np.abs(true) < 2.0**fmt.highest)
         assert (error[decided] <= bound[decided]).all(), mode

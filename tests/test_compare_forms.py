@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bridge.compare.rules.activations import FORM_ERROR
+from bridge.compare.rules import forms
+from bridge.compare.rules.activation import FORM_ERROR
 from bridge.compare.rules.erfc import erfc
 from bridge.compare.rules.forms import FORMS, SELU_ALPHA, SELU_SCALE
 from bridge.compare.rules.rounding import TINY
@@ -36,9 +37,14 @@ def _exact(name: str, z: Decimal) -> Decimal:
     one, two = Decimal(1), Decimal(2)
     if name == "sigmoid":
         return one / (one + (-z).exp())
-    if name == "tanh":
-        return one - two / ((two * z).exp() + one)
-    if name == "elu":
+    if name in ("tanh", "tanh_shrink"):
+        tanh = one - two / ((two * z).exp() + one)
+        return tanh if name == "tanh" else z - tanh
+    if name == "squareplus":
+        return (z + (z * z + 4).sqrt()) / two
+    if name == "sparse_plus":
+        return z if z >= 1 else max(z + one, Decimal(0)) ** 2 / 4
+    if name in ("elu", "celu"):
         return z if z > 0 else z.exp() - one
     if name == "selu":
         scale, alpha = Decimal(SELU_SCALE), Decimal(SELU_ALPHA)
@@ -65,7 +71,8 @@ def _exact(name: str, z: Decimal) -> Decimal:
 
 @pytest.mark.parametrize("name", ["sigmoid", "tanh", "elu", "selu", "softplus", "log_sigmoid",
                                   "softsign", "silu", "gelu", "gelu_tanh", "mish",
-                                  "exponential"])  # fmt: skip
+                                  "exponential", "celu", "tanh_shrink", "squareplus",
+                                  "sparse_plus"])  # fmt: skip
 def test_a_form_is_its_function_to_far_below_a_float32_step(name: str) -> None:
     for z in _ARGUMENTS:
         if name == "gelu" and abs(z) > 13:
@@ -77,6 +84,39 @@ def test_a_form_is_its_function_to_far_below_a_float32_step(name: str) -> None:
             assert abs(got - true) <= size * Decimal(FORM_ERROR) / 2, (name, z)
 
 
+def test_the_series_of_tanh_shrink_meets_the_formula() -> None:
+    """Both sides of the place where one takes over from the other, and far below it."""
+    z = np.concatenate([np.linspace(0.05, 0.2, 301), 2.0 ** -np.arange(4.0, 60.0)])
+    for argument, got in zip(z.tolist(), FORMS["tanh_shrink"](z).tolist(), strict=True):
+        with localcontext(_CONTEXT):
+            true = _exact("tanh_shrink", Decimal(argument))
+            assert abs(Decimal(got) - true) <= abs(true) * Decimal(FORM_ERROR) / 2, argument
+
+
+def test_a_family_is_the_formula_that_keras_gives() -> None:
+    z = np.array([-3.0, -0.75, -0.5, 0.0, 0.25, 0.5, 2.0])
+    assert forms.hard_shrink(0.5)(z).tolist() == [-3.0, -0.75, 0.0, 0.0, 0.0, 0.0, 2.0]
+    assert forms.soft_shrink(0.5)(z).tolist() == [-2.5, -0.25, 0.0, 0.0, 0.0, 0.0, 1.5]
+    assert forms.threshold(0.5, 7.0)(z).tolist() == [7.0, 7.0, 7.0, 7.0, 7.0, 7.0, 2.0]
+    assert forms.relu(0.5, 0.25, 1.0)(z).tolist() == [-1.625, -0.5, -0.375, -0.125, 0.0, 0.5, 1.0]
+    assert forms.prelu(np.full(7, 0.5))(z).tolist() == forms.leaky_relu(0.5)(z).tolist()
+    assert np.allclose(forms.celu(2.0)(z), np.where(z > 0, z, 2.0 * np.expm1(z / 2.0)))
+    assert np.allclose(forms.squareplus(2.0)(z), (z + np.sqrt(z * z + 2.0)) / 2.0)
+
+
+@pytest.mark.parametrize(
+    "form", [forms.threshold(0.5, -1.0), forms.hard_shrink(0.5), forms.relu(0.0, 0.5, None)]
+)
+def test_a_form_that_jumps_has_both_sides_among_its_turns(form: forms.Form) -> None:
+    z = np.linspace(-2.0, 2.0, 4001)
+    jumps = np.flatnonzero(np.abs(np.diff(form(z))) > 0.1)
+    assert jumps.size
+    for place in jumps:
+        ends = z[place : place + 2]
+        inside = np.array([turn for turn in form.turns if ends[0] <= turn <= ends[1]])
+        assert np.abs(form(inside[[0, -1]]) - form(ends)).max() < 2e-3
+
+
 @pytest.mark.parametrize("name", ["silu", "gelu", "gelu_tanh", "mish", "hard_silu"])
 def test_a_form_turns_where_it_says_and_nowhere_else(name: str) -> None:
     form = FORMS[name]
@@ -86,11 +126,9 @@ def test_a_form_turns_where_it_says_and_nowhere_else(name: str) -> None:
     assert (np.diff(form(above)) >= 0).all()
 
 
-@pytest.mark.parametrize("name", sorted(set(FORMS) - {"silu", "gelu", "gelu_tanh", "mish",
-                                                      "hard_silu"}))  # fmt: skip
+@pytest.mark.parametrize("name", sorted(name for name in FORMS if not FORMS[name].turns))
 def test_a_form_without_turns_never_falls(name: str) -> None:
     z = np.linspace(-60, 60, 100_001)
-    assert FORMS[name].turns == ()
     # expm1 itself may be a unit of float64 off.
     assert (np.diff(FORMS[name](z)) >= -4e-16).all()
 
@@ -109,6 +147,8 @@ def test_erfc_is_that_of_the_c_library() -> None:
 
 def test_forms_are_quiet_about_what_is_not_a_number() -> None:
     odd = np.array([np.nan, np.inf, -np.inf, 1e308, -1e308])
-    for form in FORMS.values():
-        assert np.isnan(form(odd)[0])
+    chosen = {"hard_shrink", "soft_shrink", "threshold", "thresholded_relu"}
+    for name, form in FORMS.items():
+        # As in Keras, a comparison that does not hold of NaN chooses a number.
+        assert np.isnan(form(odd)[0]) == (name not in chosen)
         assert form(odd).shape == (5,)

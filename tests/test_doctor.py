@@ -33,6 +33,7 @@ GOOD = Situation(
         "tf_keras": "2.21.0",
         "keras": "3.15.1",
     },
+    cpu_flags=("sse4_1", "avx", "avx2", "fma"),
 )
 
 

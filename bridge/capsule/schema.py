@@ -148,13 +148,18 @@ class WeightRecord(Frozen):
 
 
 class LayerState(Frozen):
-    """A layer of a model at one moment; ``inbound`` names the layers that feed it."""
+    """A layer of a model at one moment; ``inbound`` names the layers that feed it.
+
+    A layer that feeds it twice is named twice; one that is called several times has what feeds
+    every call. ``layers`` are those of a model that is used as a layer.
+    """
 
     name: str
     cls: str
     config: dict[str, JsonValue] = Field(default_factory=dict)
     weights: tuple[WeightRecord, ...] = ()
     inbound: tuple[str, ...] = ()
+    layers: tuple[LayerState, ...] = ()
 
 
 class ModelState(Frozen):
@@ -221,16 +226,24 @@ class LayerOutput(Frozen):
 
     ``graph_unchanged`` is None where no graph was executed (eager) or none could be read.
     ``through`` names layers that were executed in one with it: the outputs are then the last
-    one's. ``masked`` says that it was given a mask. ``perturbed`` is there for layers without a
-    rule, or ``why`` says why it is not.
+    one's, and the inputs all that the layers received from elsewhere. ``node`` says which call of
+    the layer (of the last, if they are several) this is, counted as the model's configuration
+    counts them. A layer of a model that is used as a layer is named with it: ``inner/dense``.
+    An output that could not be seen has no key.
+
+    ``masked`` says that it was given a mask. ``arguments`` are those of its call that are not its
+    input and not left out, by name; ``{"input": 1}`` stands for an array of ``inputs``.
+    ``perturbed`` is there for layers without a rule, or ``why`` says why it is not.
     """
 
     layer: str
     inputs: tuple[Array, ...]
     outputs: tuple[Array, ...]
     graph_unchanged: bool | None = None
+    node: int = 0
     through: tuple[str, ...] = ()
     masked: bool = False
+    arguments: dict[str, JsonValue] = Field(default_factory=dict)
     perturbed: Perturbed | None = None
     why: str = ""
 

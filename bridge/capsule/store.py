@@ -66,15 +66,26 @@ def write_capsule(capsule: Capsule, path: Path) -> None:
     missing = sorted(wanted - set(capsule.arrays))
     if missing:
         raise CapsuleError(f"arrays named in the manifest are missing: {', '.join(missing[:5])}")
-    arrays = {key: np.ascontiguousarray(capsule.arrays[key]) for key in sorted(wanted)}
+    arrays = {key: capsule.arrays[key] for key in sorted(wanted)}
+    write_arrays(path, arrays, _METADATA_KEY, capsule.manifest.model_dump_json())
+
+
+def write_arrays(path: Path, arrays: Mapping[str, AnyArray], key: str, manifest: str) -> None:
+    """Write arrays, and a manifest under ``key``, to ``path`` in one step.
+
+    Raises:
+        CapsuleError: an array has a type that the format cannot hold.
+        OSError: the file cannot be written.
+    """
     # ascontiguousarray turns a scalar into a vector; the shape is part of what was recorded.
-    arrays = {key: value.reshape(capsule.arrays[key].shape) for key, value in arrays.items()}
-    metadata = {_METADATA_KEY: capsule.manifest.model_dump_json()}
+    contiguous = {
+        name: np.ascontiguousarray(value).reshape(value.shape) for name, value in arrays.items()
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
     # Beside the target, so that it can be renamed; not by tempfile, whose files only we may read.
     temporary = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.part")
     try:
-        save_file(arrays, temporary, metadata=metadata)
+        save_file(contiguous, temporary, metadata={key: manifest})
         temporary.replace(path)
     except (SafetensorError, KeyError, ValueError) as error:
         raise CapsuleError(f"cannot write {path.name}: {error}") from error
@@ -91,24 +102,37 @@ def read_capsule(path: Path, *, max_bytes: int = MAX_FILE_BYTES) -> Capsule:
         CapsuleError: the file is missing, too large, damaged, of another schema version, or not
             a capsule at all.
     """
-    _check_header(path, max_bytes)
-    try:
-        with safe_open(str(path), framework="numpy") as file:
-            text = (file.metadata() or {}).get(_METADATA_KEY)
-            shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError, UnicodeDecodeError) as error:
-        raise CapsuleError(f"{path.name} is damaged or not a capsule: {error}") from None
-    if text is None:
-        raise CapsuleError(f"{path.name} is a safetensors file, but not a capsule")
+    text, shapes, arrays = read_arrays(path, _METADATA_KEY, "a capsule", max_bytes=max_bytes)
     manifest = _parse(text, path.name)
     missing = sorted(manifest.array_keys() - set(shapes))
     if missing:
         raise CapsuleError(f"{path.name} speaks of arrays it does not hold: {missing[0]!r}")
     _check_shapes(manifest, shapes, path.name)
-    return Capsule(manifest, _LazyArrays(path, frozenset(shapes)))
+    return Capsule(manifest, arrays)
 
 
-def _check_header(path: Path, max_bytes: int) -> None:
+def read_arrays(
+    path: Path, key: str, what: str, *, max_bytes: int = MAX_FILE_BYTES
+) -> tuple[str, dict[str, tuple[int, ...]], Mapping[str, AnyArray]]:
+    """Return the manifest under ``key``, the arrays' shapes, and the arrays, read when asked for.
+
+    Raises:
+        CapsuleError: the file is missing, too large, damaged, or not ``what`` it should be; an
+            array that is asked for cannot be read.
+    """
+    _check_header(path, what, max_bytes)
+    try:
+        with safe_open(str(path), framework="numpy") as file:
+            text = (file.metadata() or {}).get(key)
+            shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError, UnicodeDecodeError) as error:
+        raise CapsuleError(f"{path.name} is damaged or not {what}: {error}") from None
+    if text is None:
+        raise CapsuleError(f"{path.name} is a safetensors file, but not {what}")
+    return text, shapes, _LazyArrays(path, frozenset(shapes))
+
+
+def _check_header(path: Path, what: str, max_bytes: int) -> None:
     try:
         size = path.stat().st_size
         if not path.is_file():
@@ -121,7 +145,7 @@ def _check_header(path: Path, max_bytes: int) -> None:
         raise CapsuleError(f"{path.name} has {size:,} bytes; at most {max_bytes:,} are read")
     header = int.from_bytes(start, "little")
     if len(start) < 8 or header > size - 8:
-        raise CapsuleError(f"{path.name} is cut short or not a capsule")
+        raise CapsuleError(f"{path.name} is cut short or not {what}")
     if header > MAX_HEADER_BYTES:
         raise CapsuleError(f"{path.name} has a manifest of {header:,} bytes; too large to read")
 

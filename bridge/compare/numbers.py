@@ -73,7 +73,9 @@ def is_nan(values: AnyArray) -> Mask:
     """Return where ``values`` are NaN; integers never are."""
     if values.dtype.kind in "biu":
         return np.zeros(values.shape, np.bool_)
-    return np.isnan(values)
+    # ml_dtypes widens to look, and a signalling NaN says that it was touched.
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.isnan(values))
 
 
 def gaps(a: AnyArray, b: AnyArray) -> tuple[F64, F64, F64]:
@@ -108,10 +110,9 @@ def _steps(a: AnyArray, b: AnyArray) -> F64:
     sign = bits_a.dtype.type(1 << (8 * bits_a.dtype.itemsize - 1))
     unlike = (bits_a ^ bits_b) >= sign
     low_a, low_b = bits_a & ~sign, bits_b & ~sign
-    # Across zero the steps on both sides add up; the sum may be too long for the integers.
-    across = low_a.astype(np.float64) + low_b.astype(np.float64)
-    along = np.where(low_a > low_b, low_a - low_b, low_b - low_a).astype(np.float64)
-    return np.where(unlike, across, along)
+    # Across zero the steps on both sides add up; without the signs there is room for the sum.
+    along = np.where(low_a > low_b, low_a - low_b, low_b - low_a)
+    return np.where(unlike, low_a + low_b, along).astype(np.float64)
 
 
 def _integer_gap(a: AnyArray, b: AnyArray) -> F64:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
+
+from pydantic import JsonValue
 
 from bridge.capsule import Capsule, CapsuleError, LayerOutput, ModelState, Probe
 from bridge.compare.chance import Spread
 from bridge.compare.ladder import LADDER, Case, Step, judge_case
-from bridge.compare.numbers import AnyArray, same_bits
+from bridge.compare.numbers import same_bits
 from bridge.compare.result import LayerVerdict
 from bridge.compare.rules import Layer, layer_of
-from bridge.compare.wiring import conform, input_shapes, output_names
+from bridge.compare.wiring import conform, find_layer, input_shapes, outputs_of
 
 #: The name under which the model's own output is judged.
 PREDICTION: Final = "prediction"
@@ -52,6 +55,9 @@ class Seen:
         shapes = input_shapes(self.state)
         if len(shapes) == 1 and not made.intersection(ref.name for ref in self.record.inputs):
             inputs = [conform(x, shapes[0]) for x in inputs]
+        if told := self._told():
+            # Rules know nothing of arguments; repeated runs were given the same ones.
+            first = replace(first, cls=f"a call with {told}")
         return Case(first, tuple(inputs), outputs, tuple(then), spread, self.record.why)
 
     def judge(self, ladder: Sequence[Step] = LADDER) -> LayerVerdict:
@@ -60,23 +66,25 @@ class Seen:
             return _missing(self.record.layer, self.case)
         return judge_case(self.case, ladder)
 
-    def judge_as(self, y: AnyArray, ladder: Sequence[Step] = LADDER) -> LayerVerdict:
-        """Return the ladder's verdict on another array, taken as what the layer made."""
-        if isinstance(self.case, str):
-            return _missing(self.record.layer, self.case)
-        case = self.case
-        again = Case(case.layer, case.inputs, (y,), case.then, case.spread, case.why_no_spread)
-        return judge_case(again, ladder)
+    def _told(self) -> str:
+        """Name the arguments of its call that are more than further inputs."""
+        given = self.record.arguments.items()
+        names = (name for name, value in given if not _is_input(value))
+        return ", ".join(re.sub(r"[^\w ]", " ", name) for name in names)
 
     def _layer(self, name: str) -> Layer | str:
-        found = [layer for layer in self.state.layers if layer.name == name]
-        if len(found) != 1:
+        found = find_layer(self.state.layers, name)
+        if found is None and self.record.perturbed is not None:
+            # An operation of Keras 3 is called like a layer, and recorded as its call alone.
+            return Layer(name, "an operation")
+        if found is None:
             return "its configuration was not recorded"
         training = self.probe.kind in ("fit", "train")
         devices = _devices(self.capsule, self.probe)
         masked = self.record.masked and name == self.record.layer
         try:
-            return layer_of(self.capsule, self.state, found[0], training, devices, masked)
+            layer = layer_of(self.capsule, self.state, found, training, devices, masked)
+            return replace(layer, name=name)
         except CapsuleError as error:
             return str(error)
 
@@ -113,6 +121,43 @@ def judge_probe(
     return (*verdicts, *_prediction(capsule, probe, seen, verdicts, ladder))
 
 
+@dataclass(frozen=True)
+class Predicted:
+    """An output of the model, and the layer that made it: its place among those that were seen.
+
+    ``case`` is that layer with the model's output in the place of its own, or the sentence that
+    says what is missing; None where both have the same bits.
+    """
+
+    place: int
+    case: Case | str | None = None
+
+
+def predicted(capsule: Capsule, probe: Probe, seen: Sequence[Seen]) -> tuple[Predicted, ...] | None:
+    """Return the model's outputs in order; None if it was not recorded which layers made them."""
+    by_call = {(each.last, each.record.node): number for number, each in enumerate(seen)}
+    feeds = outputs_of(seen[0].state, [ref.name for ref in probe.outputs]) or () if seen else ()
+    made = [feed for feed in feeds if (feed.layer, feed.node) in by_call]
+    if len(made) != len(probe.outputs):
+        return None
+    found: list[Predicted] = []
+    for feed, ref in zip(made, probe.outputs, strict=True):
+        place = by_call[feed.layer, feed.node]
+        case = seen[place].case
+        try:
+            y = capsule.array(ref)
+        except CapsuleError as error:
+            found.append(Predicted(place, str(error)))
+            continue
+        if isinstance(case, str):
+            found.append(Predicted(place, case))
+            continue
+        own = case.outputs[feed.tensor : feed.tensor + 1]
+        same = bool(own) and same_bits(own[0], y)
+        found.append(Predicted(place, None if same else replace(case, outputs=(y,))))
+    return tuple(found)
+
+
 def _prediction(
     capsule: Capsule,
     probe: Probe,
@@ -122,23 +167,24 @@ def _prediction(
 ) -> tuple[LayerVerdict, ...]:
     if not probe.outputs:
         return ()
-    by_name = {each.last: number for number, each in enumerate(seen)}
-    places = [by_name[name] for name in output_names(seen[0].state) if name in by_name]
-    if len(places) != len(probe.outputs):
+    made = predicted(capsule, probe, seen)
+    if made is None:
         return (_missing(PREDICTION, "which layers made it was not recorded"),)
     found: list[LayerVerdict] = []
-    for place, ref in zip(places, probe.outputs, strict=True):
-        case = seen[place].case
-        try:
-            y = capsule.array(ref)
-        except CapsuleError as error:
-            found.append(_missing(PREDICTION, str(error)))
-            continue
-        if not isinstance(case, str) and len(case.outputs) == 1 and same_bits(case.outputs[0], y):
-            found.append(verdicts[place])
+    for each in made:
+        if each.case is None:
+            found.append(verdicts[each.place])
+        elif isinstance(each.case, str):
+            found.append(_missing(PREDICTION, each.case))
         else:
-            found.append(seen[place].judge_as(y, ladder))
+            found.append(judge_case(each.case, ladder))
     return tuple(each.model_copy(update={"layer": PREDICTION}) for each in found)
+
+
+def _is_input(value: JsonValue) -> bool:
+    if isinstance(value, list):
+        return all(_is_input(each) for each in value)
+    return isinstance(value, dict) and set(value) == {"input"}
 
 
 def _devices(capsule: Capsule, probe: Probe) -> tuple[str, ...]:

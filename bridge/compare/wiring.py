@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
 from pydantic import JsonValue
 
 from bridge.capsule import LayerState, ModelState, Probe
+from bridge.compare.calls import Feed, LayerCall, recorded_calls, references
 from bridge.compare.numbers import AnyArray
 from bridge.compare.rules import class_name
 
@@ -37,21 +38,111 @@ def input_shapes(state: ModelState) -> tuple[Shape, ...]:
 
 def input_names(state: ModelState) -> tuple[str, ...]:
     """Return the names of the model's input layers, in the order in which they are fed."""
-    ordered = _references(state.config, "input_layers")
+    ordered = tuple(feed.layer for _, feed in references(state.config, "input_layers"))
     return ordered or tuple(layer.name for layer in state.layers if _is_input(layer))
 
 
 def output_names(state: ModelState) -> tuple[str, ...]:
     """Return the names of the layers whose outputs are the model's."""
+    return tuple(feed.layer for feed in output_feeds(state))
+
+
+def output_feeds(state: ModelState) -> tuple[Feed, ...]:
+    """Return the model's outputs, in the order in which Keras flattens them."""
     if not state.layers:
         return ()
     if is_sequential(state):
-        return (state.layers[-1].name,)
-    ordered = _references(state.config, "output_layers")
+        return (Feed(state.layers[-1].name),)
+    ordered = tuple(feed for _, feed in references(state.config, "output_layers"))
     if ordered:
         return ordered
     used = {name for layer in state.layers for name in layer.inbound}
-    return tuple(layer.name for layer in state.layers if layer.name not in used)
+    return tuple(Feed(layer.name) for layer in state.layers if layer.name not in used)
+
+
+def outputs_of(state: ModelState, names: Sequence[str]) -> tuple[Feed, ...] | None:
+    """Return what makes each of a probe's outputs, given by its name: ``y``, ``y[0]``, ``y['a']``.
+
+    What a model that is used as a layer makes, a layer within it makes, named by its path. None is
+    returned where it was not recorded.
+    """
+    named = {f"y{place}": feed for place, feed in references(state.config, "output_layers")}
+    if all(name in named for name in names):
+        found = tuple(named[name] for name in names)
+    else:
+        found = output_feeds(state)
+        # A dict of outputs is not in the order of its keys; a lone one may stand in a list or not.
+        by_key = any("'" in name or '"' in name for name in (*names, *named))
+        if len(found) != len(names) or (len(names) > 1 and by_key):
+            return None
+    return tuple(_innermost(state.layers, feed) for feed in found)
+
+
+def _innermost(layers: Sequence[LayerState], feed: Feed) -> Feed:
+    """Return what makes a tensor, within models that are used as layers."""
+    outer = next((layer for layer in layers if layer.name == feed.layer), None)
+    if outer is None or not outer.layers:
+        return feed
+    made = [inner for _, inner in references(outer.config, "output_layers")]
+    if class_name(outer.cls) == "Sequential":
+        made = [Feed(outer.layers[-1].name)]
+    if feed.tensor >= len(made):
+        return feed
+    inner = made[feed.tensor]
+    told = recorded_calls(outer.config) or ()
+    times = sum(call.layer == inner.layer for call in told) or 1
+    within = _innermost(
+        outer.layers, Feed(inner.layer, feed.node * times + inner.node, inner.tensor)
+    )
+    return Feed(f"{outer.name}/{within.layer}", within.node, within.tensor)
+
+
+def find_layer(layers: Sequence[LayerState], path: str) -> LayerState | None:
+    """Return the layer of that name, or of a path into models that are used as layers.
+
+    None is returned where there is none, or more than one.
+    """
+    found = [layer for layer in layers if layer.name == path]
+    for layer in layers:
+        if layer.layers and path.startswith(f"{layer.name}/"):
+            inner = find_layer(layer.layers, path[len(layer.name) + 1 :])
+            found += [inner] if inner is not None else []
+    return found[0] if len(found) == 1 else None
+
+
+def calls(state: ModelState) -> tuple[LayerCall, ...]:
+    """Return the calls of the model's layers, those of one layer in order.
+
+    Where the configuration does not tell of them, each layer is taken to be called once, by those
+    that feed it; what feeds the first layer of a Sequential has the name "".
+
+    Raises:
+        WiringError: what feeds a layer was not recorded.
+    """
+    names = {layer.name for layer in state.layers}
+    if len(names) < len(state.layers):
+        raise WiringError("two layers of the model have the same name")
+    if is_sequential(state):
+        if any(_is_input(layer) for layer in state.layers[1:]):
+            raise WiringError("an input stands between the layers of a Sequential")
+        before = ["", *(layer.name for layer in state.layers)]
+        return tuple(
+            LayerCall(layer.name, 0, (Feed(fed),))
+            for layer, fed in zip(state.layers, before, strict=False)
+        )
+    found = recorded_calls(state.config) or tuple(
+        LayerCall(layer.name, 0, tuple(Feed(name) for name in layer.inbound))
+        for layer in state.layers
+        if not _is_input(layer)
+    )
+    called = {call.layer for call in found}
+    for call in found:
+        if call.layer in names and not names.issuperset(feed.layer for feed in call.feeds):
+            raise WiringError(f"what feeds layer {call.layer!r} was not recorded")
+    for layer in state.layers:
+        if not _is_input(layer) and not (layer.name in called and _is_fed(layer.name, found)):
+            raise WiringError(f"what feeds layer {layer.name!r} was not recorded")
+    return found
 
 
 def conform(x: AnyArray, shape: Shape | None) -> AnyArray:
@@ -72,21 +163,22 @@ def feeds(state: ModelState) -> dict[str, tuple[str, ...]]:
     """Return, for each layer, the layers that feed it; nothing for those fed by the model's input.
 
     Raises:
-        WiringError: it was not recorded.
+        WiringError: it was not recorded, or it is more than names can say.
     """
-    names = {layer.name for layer in state.layers}
-    if len(names) < len(state.layers):
-        raise WiringError("two layers of the model have the same name")
-    if is_sequential(state):
-        before = [(), *((layer.name,) for layer in state.layers)]
-        return {layer.name: fed for layer, fed in zip(state.layers, before, strict=False)}
-    found: dict[str, tuple[str, ...]] = {}
-    for layer in state.layers:
-        unknown = [name for name in layer.inbound if name not in names]
-        if unknown or not (layer.inbound or _is_input(layer)):
-            raise WiringError(f"what feeds layer {layer.name!r} was not recorded")
-        found[layer.name] = layer.inbound
-    return found
+    found: dict[str, tuple[str, ...]] = {
+        layer.name: () for layer in state.layers if _is_input(layer) and not is_sequential(state)
+    }
+    for call in calls(state):
+        if call.layer in found:
+            raise WiringError(f"layer {call.layer!r} is called more than once")
+        if call.arguments:
+            named = ", ".join(call.arguments)
+            raise WiringError(f"layer {call.layer!r} is called with arguments: {named}")
+        part = next((feed for feed in call.feeds if feed.node or feed.tensor), None)
+        if part is not None:
+            raise WiringError(f"layer {call.layer!r} is fed one of the outputs of {part.layer!r}")
+        found[call.layer] = tuple(feed.layer for feed in call.feeds if feed.layer)
+    return {layer.name: found[layer.name] for layer in state.layers}
 
 
 def fed_inputs(state: ModelState, probe: Probe, arrays: Mapping[str, AnyArray]) -> list[AnyArray]:
@@ -95,10 +187,14 @@ def fed_inputs(state: ModelState, probe: Probe, arrays: Mapping[str, AnyArray]) 
     ``arrays`` holds the elements by the name of the input.
     """
     names = [ref.name for ref in probe.inputs]
-    keyed = {f"x[{name!r}]": name for name in input_names(state)}
-    if names and all(name in keyed for name in names):
-        position = {name: number for number, name in enumerate(input_names(state))}
-        names.sort(key=lambda name: position[keyed[name]])
+    told = references(state.config, "input_layers")
+    # Keras takes a dict by the keys that the model was made with, or by the names of its inputs.
+    by_place = {f"x{place}": number for number, (place, _) in enumerate(told)}
+    by_name = {f"x[{name!r}]": number for number, name in enumerate(input_names(state))}
+    for known in (by_place, by_name):
+        if names and all(name in known for name in names):
+            names.sort(key=lambda name: known[name])
+            break
     shapes = input_shapes(state)
     padded = (*shapes, *(None,) * max(0, len(names) - len(shapes)))
     return [conform(arrays[name], shape) for name, shape in zip(names, padded, strict=False)]
@@ -118,6 +214,10 @@ def in_order(fed_by: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
         yield from ready
         done.update(ready)
         waiting = [name for name in waiting if name not in done]
+
+
+def _is_fed(name: str, found: Sequence[LayerCall]) -> bool:
+    return all(call.feeds for call in found if call.layer == name)
 
 
 def _is_input(layer: LayerState) -> bool:
@@ -143,16 +243,3 @@ def _in_config(config: JsonValue) -> Iterator[Shape | None]:
     if isinstance(config, dict):
         build = config.get("build_input_shape")
         yield _declared({"batch_shape": build})
-
-
-def _references(config: JsonValue, key: str) -> tuple[str, ...]:
-    """Read ``input_layers`` or ``output_layers``: [name, 0, 0], or a list or dict of such."""
-    found = config.get(key) if isinstance(config, dict) else None
-    if isinstance(found, dict):
-        found = list(found.values())
-    if not isinstance(found, list):
-        return ()
-    if found and isinstance(found[0], str):
-        return (found[0],)
-    names = [each[0] for each in found if isinstance(each, list) and each]
-    return tuple(name for name in names if isinstance(name, str))

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
+from pathlib import Path
 from typing import Final
 
 import psutil
@@ -45,6 +46,7 @@ class Situation:
     r_packages: Mapping[str, str] = field(default_factory=dict)
     python_packages: Mapping[str, str] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
+    cpu_flags: tuple[str, ...] = ()
 
 
 def gather_situation(seconds: float = 20.0) -> Situation:
@@ -71,7 +73,16 @@ def gather_situation(seconds: float = 20.0) -> Situation:
         r_packages={fact[1]: fact[2] for fact in facts if len(fact) == 3},
         python_packages=_installed(PYTHON_PACKAGES),
         variables={name: os.environ[name] for name in VARIABLES if name in os.environ},
+        cpu_flags=_cpu_flags(),
     )
+
+
+def _cpu_flags() -> tuple[str, ...]:
+    """Return what the processor can do, in the words of Linux; nothing elsewhere."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(errors="replace").splitlines() if info.exists() else []
+    found = next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    return tuple(found.partition(":")[2].split())
 
 
 def _installed(names: tuple[str, ...]) -> dict[str, str]:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
+
+from bridge.capsule import ExecutedGraph
 
 #: Nodes that move values and compute nothing.
 _PLUMBING: Final = frozenset(
     {"NoOp", "Identity", "IdentityN", "_Arg", "_Retval", "Const", "Placeholder"}
 )
+
+#: What feeds a model batch by batch, outside its layers or to them.
+_FEEDING: Final = frozenset({"ReadVariableOp", "ExpandDims", "Cast", "Shape"})
 
 #: TensorFlow wraps single eager operations and input pipelines into functions as well.
 _EAGER_OP: Final = "_Device"
@@ -37,7 +43,7 @@ class Executed:
                 jit = jit or node.attr["_XlaMustCompile"].b
                 if node.op in _PLUMBING:
                     continue
-                fused = [part.decode() for part in node.attr["fused_ops"].list.s]
+                fused = _fused(node)
                 about = (node.op, node.name, tuple(fused))
                 if about in told:
                     continue
@@ -46,6 +52,32 @@ class Executed:
                     {"op": node.op, "name": node.name, "fused": fused, "device": _device(node)}
                 )
         return {"ops": ops, "functions": len(self.graphs), "jit_compiled": jit}
+
+    def arithmetic(self) -> list[Counter[str]]:
+        """Count the layers' ops, for each function by itself.
+
+        An op that calls a function counts with the number of what it returns: TensorFlow leaves
+        out of a function what nobody asks for.
+        """
+        found = [
+            Counter(_work(node) for node in graph.node if _is_work(node.op, node.name))
+            for graph in self.graphs
+        ]
+        return sorted((each for each in found if each), key=lambda each: sorted(each.items()))
+
+    def nodes(self) -> dict[str, list[str]]:
+        """Return what is fused into each op, by the op's name."""
+        return {node.name: _fused(node) for graph in self.graphs for node in graph.node}
+
+
+def arithmetic(graph: ExecutedGraph) -> Counter[str]:
+    """Count the ops that belong to layers; what feeds them in batches differs and may."""
+    return Counter(op.label for op in graph.ops if _is_work(op.op, op.name))
+
+
+def calls_functions(graph: ExecutedGraph) -> bool:
+    """Say whether an op calls a function, inside of which nothing is recorded."""
+    return any(op.op.endswith("PartitionedCall") for op in graph.ops)
 
 
 @contextmanager
@@ -71,6 +103,21 @@ def _is_function(graph: Any) -> bool:
     if any(op.startswith(_EAGER_OP) for op in ops):
         return False
     return any(not op.endswith("Dataset") for op in ops - _PLUMBING)
+
+
+def _is_work(op: str, name: str) -> bool:
+    return "/" in name and op not in _FEEDING and op not in _PLUMBING
+
+
+def _work(node: Any) -> str:
+    fused = _fused(node)
+    label = f"{node.op}[{','.join(fused)}]" if fused else str(node.op)
+    returned = len(node.attr["Tout"].list.type) if "f" in node.attr else 0
+    return f"{label}({returned})" if returned else label
+
+
+def _fused(node: Any) -> list[str]:
+    return [part.decode() for part in node.attr["fused_ops"].list.s]
 
 
 def _device(node: Any) -> str:

@@ -26,6 +26,7 @@ _JOBS: Final = {
     "twin": "bridge.runners.twin_job",
     "replay": "bridge.runners.replay_job",
     "look": "bridge.runners.look_job",
+    "exact": "bridge.runners.exact_job",
 }
 
 

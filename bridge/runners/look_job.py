@@ -1,224 +1,230 @@
 """Looking inside: what every layer of a recorded model received and made.
 
 The model is built again from its recorded configuration and weights, in a process of its own, so
-that the run that is looked at is not touched. Asking for layer outputs could change what is
-executed (an activation that is asked for cannot be fused away), so the executed graph is compared
-with and without the question, and the answer is kept with that comparison.
+that the run that is looked at is not touched. It must make the recorded bits again, and what is
+executed must be what was executed when nobody looked; both are checked for every answer.
 """
 
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from bridge.capsule import (
-    Capsule,
-    ExecutedGraph,
-    LayerState,
-    ModelState,
-    Probe,
-    read_capsule,
-)
+from bridge.capsule import Capsule, Probe, read_capsule
 from bridge.runners import child
 from bridge.runners.encode import Data, Encoder
-from bridge.runners.executed import executed_graphs
+from bridge.runners.execution import Named, Sight, Way
+from bridge.runners.execution import run as run_model
+from bridge.runners.feeding import as_fed
 from bridge.runners.jobs import Context
-from bridge.runners.models import wiring
+from bridge.runners.perturb import Perturber, wanting
+from bridge.runners.rebuild import LookError, is_prediction, rebuild
 from bridge.runners.spool import SpoolWriter
+from bridge.runners.units import Unit, units
+from bridge.runners.visible import View, look
 
-_BATCH: Final = 32
-_FEEDING: Final = frozenset({"ReadVariableOp", "ExpandDims", "Cast", "Shape"})
+#: The rows of a batch where a script does not say otherwise, in both generations.
+_ROWS: Final = 32
+#: The part of the time that a job has after which nothing new is begun.
+_SHARE: Final = 0.5
 
 
-class LookError(RuntimeError):
-    """The model cannot be built again; the message says why."""
+@dataclass(frozen=True)
+class _Looked:
+    """A probe that was looked at, with the units that repeated runs may say something of."""
+
+    probe: int
+    view: View
+    wanting: Sequence[tuple[int, Unit]]
 
 
 def run(context: Context, params: dict[str, Any]) -> None:
-    """Write a ``layers`` event for every prediction of ``params["capsule"]``."""
+    """Write a ``layers`` event for every prediction of ``params["capsule"]``.
+
+    After those, ``perturbed`` events say what repeated runs did to layers without a rule.
+    """
+    begun = time.monotonic()
     recorded = read_capsule(Path(params["capsule"]))
     spool = SpoolWriter(Path(params["spool"]))
     os.chdir(params["workdir"])
     child.limit(int(params.get("memory_bytes", 0)))
     encoder = Encoder(spool)
+    looked = []
     for probe in recorded.manifest.probes:
-        if probe.kind not in ("predict", "call") or probe.state is None or not probe.outputs:
+        if not is_prediction(probe):
             continue
         try:
-            layers = list(_look(context, recorded, probe, encoder))
+            view = _look(context, recorded, probe)
+            found = _units(view)
+            layers = [_describe(view, unit, encoder) for unit in found]
             spool.event("layers", probe=probe.index, layers=layers)
         except LookError as error:
             spool.event("unseen", probe=probe.index, text=str(error))
         except Exception as error:
             spool.event("unseen", probe=probe.index, text=f"{type(error).__name__}: {error}"[:500])
+        else:
+            rest = [(n, each) for n, each in enumerate(found) if wanting(view.sight.calls, each)]
+            looked += [_Looked(probe.index, view, rest)] if rest else []
+    until = begun + _SHARE * float(params.get("seconds", np.inf))
+    for each in looked:
+        for place, data in _perturb(each, encoder, until):
+            spool.event("perturbed", probe=each.probe, place=place, found=data)
     spool.event("end")
 
 
-def _look(context: Context, recorded: Capsule, probe: Probe, encoder: Encoder) -> Iterator[Data]:
+def _look(context: Context, recorded: Capsule, probe: Probe) -> View:
+    """Look in the first way in which the model does what was recorded."""
     state = recorded.manifest.states[probe.state or 0]
     model = rebuild(context.keras, state, recorded)
-    inside, seen = _inner_layers(context.keras, model)
-    fed = _as_fed(_input(probe, recorded))
-    with executed_graphs() as executed:
-        outputs = _in_batches(inside, fed, counted=context.generation == 2 and not probe.eager)
-    unchanged = _same_work(probe, executed.describe()) if probe.executed is not None else None
-    made = dict(zip((layer.name for layer, _ in seen), outputs, strict=True))
-    _must_agree(made[seen[-1][0].name], recorded.array(probe.outputs[0]))
-    for layer, inbound in seen:
-        inputs = [made[name] for name in inbound] if inbound else [fed]
-        yield {
-            "layer": layer.name,
-            "inputs": [
-                encoder.array(name, each)
-                for name, each in zip(inbound or ["x"], inputs, strict=True)
-            ],
-            "outputs": [encoder.array(layer.name, made[layer.name])],
-            "graph_unchanged": unchanged,
+    fed = _fed(model, recorded, probe)
+    expected = [(ref.name, np.asarray(recorded.array(ref))) for ref in probe.outputs]
+    changed: View | None = None
+    failed: LookError | None = None
+    for way in _ways(context.generation, recorded, probe, fed):
+
+        def attempt(wanted: frozenset[int] | None, way: Way = way) -> Sight:
+            sight = run_model(context.keras, model, fed, way, wanted)
+            _must_agree(sight.outputs, expected)
+            return sight
+
+        try:
+            view = look(attempt, probe.executed, hidden_work=way.eager or way.jit)
+        except LookError as error:
+            failed = failed or error
+            continue
+        if view.unchanged is not False:
+            return view
+        changed = changed or view
+    if changed is None:
+        raise failed or LookError("there is no way to run the model")
+    return changed
+
+
+def _ways(generation: int, recorded: Capsule, probe: Probe, fed: Named) -> Iterator[Way]:
+    """Yield the ways in which the prediction may have been made; it does not say in which."""
+    count = max(1, len(fed[0][1]) if fed[0][1].ndim else 1)
+    if probe.kind == "call":
+        yield Way(count, eager=True)
+        return
+    jit = probe.executed is not None and probe.executed.jit_compiled
+    second = generation == 2
+    asked = _asked_rows(recorded, probe)
+    for rows in dict.fromkeys([asked or _ROWS, count]):
+        yield Way(rows, probe.eager, jit, generic=second, counted=second)
+    if second and not probe.eager:
+        # predict_on_batch knows how many rows there are.
+        yield Way(count, jit=jit, counted=second)
+
+
+def _asked_rows(recorded: Capsule, probe: Probe) -> int | None:
+    """Return the size of batches that the script asked for, if it is known."""
+    call = next((each for each in recorded.manifest.calls if each.id == probe.call), None)
+    said = call.kwargs.get("batch_size") if call is not None else None
+    try:
+        return int(float(getattr(said, "v", ""))) or None
+    except ValueError:
+        return None
+
+
+def _fed(model: Any, recorded: Capsule, probe: Probe) -> Named:
+    if not probe.inputs:
+        raise LookError("what the model was given was not recorded")
+    doubles = any(str(each.dtype).endswith("float64") for each in model.inputs)
+    dtype = "float64" if doubles else "float32"
+    return [(ref.name, as_fed(np.asarray(recorded.array(ref)), dtype)) for ref in probe.inputs]
+
+
+def _units(view: View) -> list[Unit]:
+    """Return what is told: all units but the operations that make nothing but masks.
+
+    Keras 3 writes down, as calls of the model, how the masks of its layers are made; Keras 2 does
+    not. In both, a layer that heeds a mask is told to have one.
+    """
+    calls = view.sight.calls
+    made = {id(array) for _, array in view.sight.outputs}
+    returned = {number for number, each in view.sight.values.items() if id(each) in made}
+    used: set[int] = set(returned)
+    told: set[int] = set()
+    for place, call in reversed(list(enumerate(calls))):
+        if hasattr(call.layer, "weights") or used.intersection(call.outputs):
+            told.add(place)
+            used |= {
+                each for which, each in enumerate(call.inputs) if which not in call.mask_places
+            }
+    return [unit for unit in units(calls, view.visible) if unit.last in told]
+
+
+def _describe(view: View, unit: Unit, encoder: Encoder) -> Data:
+    """Return :class:`bridge.capsule.LayerOutput` data."""
+    calls = [view.sight.calls[place] for place in unit.calls]
+    first, last = calls[0], view.sight.calls[unit.last]
+    arguments: Data = {}
+    for call in calls:
+        prefix = "" if call is first else f"{call.path}: "
+        arguments |= {
+            f"{prefix}{key}": value for key, value in call.arguments.items() if "mask" not in key
         }
+    return {
+        "layer": first.path,
+        "inputs": [
+            _array(view, view.sight.calls[place].names[which], call_input, encoder)
+            for place, which in unit.inputs
+            if which not in view.sight.calls[place].mask_places
+            for call_input in [view.sight.calls[place].inputs[which]]
+        ],
+        "outputs": [_array(view, last.path, number, encoder) for number in last.outputs],
+        "graph_unchanged": view.unchanged,
+        "node": last.node,
+        "through": [call.path for call in calls[1:]],
+        "masked": any(call.masked for call in calls),
+        "arguments": arguments,
+    }
 
 
-def _in_batches(inside: Any, x: Any, counted: bool) -> list[Any]:
-    """Run the model as ``predict`` does: one traced function, 32 rows at a time.
-
-    Not through ``predict`` itself, which spends most of its time on the input pipeline. Keras 2
-    counts predictions, and ties the count to the model's output (``counted``): TensorFlow fuses
-    nothing into an op to which something is tied, so that the last layer is executed otherwise
-    than the same layer in the middle. Looking has to tie the same knot.
-    """
-    import tensorflow as tf
-
-    count = tf.Variable(0, dtype=tf.int64)
-
-    def made_of(batch: Any) -> Any:
-        made = inside(batch, training=False)
-        last = made[-1] if isinstance(made, (list, tuple)) else made
-        if counted:
-            with tf.control_dependencies([last]):
-                count.assign_add(1)
-        return made
-
-    signature = [tf.TensorSpec((None, *x.shape[1:]), x.dtype)]
-    traced = tf.function(made_of, input_signature=signature)
-    rows = range(0, max(1, len(x)), _BATCH)
-    parts = [traced(tf.constant(x[row : row + _BATCH])) for row in rows]
-    parts = [part if isinstance(part, (list, tuple)) else [part] for part in parts]
-    return [np.concatenate([each.numpy() for each in same]) for same in zip(*parts, strict=True)]
+def _array(view: View, name: str, number: int, encoder: Encoder) -> Data:
+    values = view.sight.values.get(number)
+    if values is not None:
+        return encoder.array(name, values)
+    # It was not seen; its shape is known but for what depends on the number of rows.
+    tensor = view.sight.tensors[number]
+    rows = len(view.sight.outputs[0][1])
+    shape = [rows if part is None else part for part in tensor.shape.as_list()]
+    return {"name": name, "key": None, "dtype": tensor.dtype.name, "shape": shape}
 
 
-def rebuild(keras: Any, state: ModelState, recorded: Capsule) -> Any:
-    """Build a recorded model again, with its recorded weights.
-
-    Raises:
-        LookError: it has no configuration, or one that needs code from elsewhere.
-    """
-    if state.config is None:
-        raise LookError(f"the model cannot be built again: {state.why_no_config}")
-    foreign = _foreign(state.config)
-    if foreign:
-        raise LookError(f"the model has a part that is not Keras' own: {foreign}")
-    if state.cls.rpartition(".")[2] not in ("Sequential", "Functional", "Model"):
-        raise LookError(f"the model is of a class of its own: {state.cls}")
-    kind = keras.Sequential if state.cls.endswith("Sequential") else keras.Model
-    model = kind.from_config(state.config)
-    if not getattr(model, "inputs", None):
-        raise LookError("the model was never given an input shape")
-    for layer, recorded_layer in zip(model.layers, state.layers, strict=True):
-        _set_weights(layer, recorded_layer, recorded)
-    return model
+def _perturb(looked: _Looked, encoder: Encoder, until: float) -> Iterator[tuple[int, Data]]:
+    perturber = Perturber(looked.view.sight, until)
+    for place, unit in looked.wanting:
+        found = perturber.perturb(unit)
+        if isinstance(found, str):
+            yield place, {"why": found}
+        else:
+            data = {
+                "exact": encoder.array("exact", found.exact),
+                "scale": encoder.array("scale", found.scale),
+                "statistics": list(found.statistics),
+                "rows": found.rows,
+            }
+            yield place, {"perturbed": data}
 
 
-def _set_weights(layer: Any, state: LayerState, recorded: Capsule) -> None:
-    layer.set_weights([np.asarray(recorded.array(weight.array)) for weight in state.weights])
-
-
-def _foreign(config: Any) -> str:
-    """Name a part of a configuration that would import or run code that is not Keras' own."""
-    if isinstance(config, dict):
-        module = config.get("module")
-        if isinstance(module, str) and module.partition(".")[0] not in (
-            "keras",
-            "tf_keras",
-            "builtins",
+def _must_agree(seen: Named, recorded: Named) -> None:
+    made = dict(seen)
+    for name, expected in recorded:
+        found = made.get(name)
+        if (
+            found is None
+            or found.shape != expected.shape
+            or found.dtype != expected.dtype
+            or found.tobytes() != expected.tobytes()
         ):
-            return f"{module}.{config.get('class_name', '')}"
-        if config.get("registered_name") and ">" in str(config["registered_name"]):
-            return str(config["registered_name"])
-        if config.get("class_name") in ("Lambda", "TFOpLambda", "__lambda__", "function"):
-            return str(config["class_name"])
-        config = list(config.values())
-    if isinstance(config, list):
-        return next((found for each in config if (found := _foreign(each))), "")
-    return ""
-
-
-def _inner_layers(keras: Any, model: Any) -> tuple[Any, list[tuple[Any, list[str]]]]:
-    """Return a model that gives every layer's output, and the layers with those that feed them."""
-    layers = [
-        (layer, inbound) for layer, inbound in wiring(model) if type(layer).__name__ != "InputLayer"
-    ]
-    if type(model).__name__ == "Sequential":
-        # Not layer.output: a Sequential is wired again with every layer that is added, and in
-        # Keras 3 a layer's first output belongs to a wiring of which nothing else is left.
-        start = x = keras.Input(batch_shape=model.inputs[0].shape, dtype=model.inputs[0].dtype)
-        tensors = []
-        for layer, _ in layers:
-            x = layer(x)
-            tensors.append(x)
-        before = [[], *([layer.name] for layer, _ in layers[:-1])]
-        feeds = list(zip((layer for layer, _ in layers), before, strict=True))
-        return keras.Model(start, tensors), feeds
-    tensors = [layer.output for layer, _ in layers]
-    several = [
-        layer.name
-        for (layer, _), tensor in zip(layers, tensors, strict=True)
-        if isinstance(tensor, (list, tuple, dict))
-    ]
-    if several:
-        raise LookError(f"layer {several[0]} has several outputs")
-    feeds = [
-        (layer, [name for name in inbound if not _is_input(model, name)])
-        for layer, inbound in layers
-    ]
-    return keras.Model(model.inputs, tensors), feeds
-
-
-def _is_input(model: Any, name: str) -> bool:
-    kinds = {layer.name: type(layer).__name__ for layer in model.layers}
-    return kinds.get(name, "InputLayer") == "InputLayer"
-
-
-def _input(probe: Probe, recorded: Capsule) -> Any:
-    if len(probe.inputs) != 1:
-        raise LookError("the model was given several inputs")
-    return np.asarray(recorded.array(probe.inputs[0]))
-
-
-def _as_fed(x: Any) -> Any:
-    """Return the input as ``predict`` hands it on: R's doubles become float32."""
-    return x.astype(np.float32) if x.dtype == np.float64 else x
-
-
-def _same_work(probe: Probe, seen: Data) -> bool:
-    """Say whether looking left the executed arithmetic as it was."""
-    assert probe.executed is not None
-    after = ExecutedGraph.model_validate(seen)
-    return _arithmetic(probe.executed) == _arithmetic(after)
-
-
-def _arithmetic(graph: ExecutedGraph) -> Counter[str]:
-    """Count the ops that belong to layers; what feeds them in batches differs and may."""
-    return Counter(op.label for op in graph.ops if "/" in op.name and op.op not in _FEEDING)
-
-
-def _must_agree(seen: Any, recorded: Any) -> None:
-    same = seen.shape == recorded.shape and seen.dtype == recorded.dtype
-    if not same or seen.tobytes() != np.asarray(recorded).tobytes():
-        raise LookError(
-            "built again from its configuration and weights, the model does not give the recorded "
-            "bits, so its layers were not looked at"
-        )
+            raise LookError(
+                "built again from its configuration and weights, the model does not give the "
+                "recorded bits, so its layers were not looked at"
+            )

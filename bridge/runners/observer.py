@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Final
 
 from bridge.labelling import current_label
 from bridge.runners.encode import Data, Encoder, to_numpy
 from bridge.runners.executed import executed_graphs
+from bridge.runners.feeding import leaves
 from bridge.runners.models import describe_model
 from bridge.runners.spool import SpoolWriter
 
@@ -139,7 +140,7 @@ class Observer:
     def _arrays(self, name: str, item: Any) -> tuple[list[Data], list[str]]:
         found: list[Data] = []
         notes: list[str] = []
-        for path, leaf in _leaves(name, item):
+        for path, leaf in leaves(name, item):
             try:
                 values = to_numpy(leaf)
             except Exception:
@@ -151,30 +152,19 @@ class Observer:
         return found, notes
 
 
-def _leaves(path: str, item: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(item, dict):
-        for key, value in item.items():
-            yield from _leaves(f"{path}[{key!r}]", value)
-    elif isinstance(item, (list, tuple)) and not all(isinstance(v, (int, float)) for v in item):
-        for index, value in enumerate(item):
-            yield from _leaves(f"{path}[{index}]", value)
-    elif item is not None:
-        yield path, item
-
-
 def _concrete(args: tuple[Any, ...]) -> bool:
     """Say whether a model is called on real elements, not on symbols while a graph is made."""
     import tensorflow as tf
 
     if tf.inside_function() or not args:
         return False
-    leaves = [leaf for _, leaf in _leaves("x", args[0])]
+    found = [leaf for _, leaf in leaves("x", args[0])]
     return (
-        bool(leaves)
+        bool(found)
         and all(
             hasattr(leaf, "numpy") or (hasattr(leaf, "dtype") and hasattr(leaf, "__array__"))
-            for leaf in leaves
+            for leaf in found
             if not isinstance(leaf, (int, float))
         )
-        and not any(type(leaf).__name__ == "KerasTensor" for leaf in leaves)
+        and not any(type(leaf).__name__ == "KerasTensor" for leaf in found)
     )

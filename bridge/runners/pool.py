@@ -35,12 +35,13 @@ class PoolError(RuntimeError):
 
 @dataclass(frozen=True)
 class Warm:
-    """Which warm process a job needs."""
+    """Which warm process a job needs; ``env`` is set in its environment before it starts."""
 
     generation: int
     r: bool = False
     libraries: tuple[str, ...] = ()
     preload: tuple[str, ...] = ()
+    env: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,7 @@ class _Parent:
                     json.dumps(config),
                 ],
                 pass_fds=[theirs.fileno()],
+                env=os.environ | dict(warm.env),
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,

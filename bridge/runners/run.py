@@ -23,6 +23,7 @@ from bridge.r.frontend import Served
 from bridge.r.script import Inspection
 from bridge.runners.assemble import Origin, assemble
 from bridge.runners.pool import Limits, Pool, Warm
+from bridge.runners.rebuild import is_prediction
 from bridge.runners.spool import AnyArray, SpoolArrays, read_events
 
 #: Files beside a script are at its hand up to this many bytes together.
@@ -101,11 +102,20 @@ def look(pool: Pool, recorded: Capsule, generation: int, limits: Limits) -> Caps
         path = work.parent / "recorded.capsule"
         write_capsule(recorded, path)
         params = {"capsule": str(path), "spool": str(spool), "workdir": str(work)}
-        pool.run(Warm(generation), "look", params, limits)
+        outcome = pool.run(Warm(generation), "look", params | {"seconds": limits.seconds}, limits)
         events = list(read_events(spool))
         arrays = {f"l{key}": value for key, value in SpoolArrays(spool, iter(events)).items()}
         seen = {event["probe"]: event["layers"] for event in events if event["e"] == "layers"}
         unseen = {event["probe"]: event["text"] for event in events if event["e"] == "unseen"}
+        for event in events:
+            if event["e"] == "perturbed":
+                seen[event["probe"]][event["place"]] |= event["found"]
+        if not any(event["e"] == "end" for event in events):
+            ended = (
+                f"looking came to no end ({outcome.status}, after {outcome.seconds:.0f} seconds)"
+            )
+            missing = {probe.index for probe in recorded.manifest.probes if is_prediction(probe)}
+            unseen |= dict.fromkeys(missing - set(seen) - set(unseen), ended)
         return _in_memory(_with_layers(recorded, seen, unseen, arrays))
 
 
@@ -140,8 +150,11 @@ def _with_layers(
         return array | {"key": f"l{array['key']}" if array["key"] else None}
 
     def output(layer: dict[str, Any]) -> LayerOutput:
-        sides = {side: [own_key(array) for array in layer[side]] for side in ("inputs", "outputs")}
-        return LayerOutput.model_validate(layer | sides)
+        own = {side: [own_key(array) for array in layer[side]] for side in ("inputs", "outputs")}
+        spread = layer.get("perturbed")
+        if spread:
+            own["perturbed"] = spread | {key: own_key(spread[key]) for key in ("exact", "scale")}
+        return LayerOutput.model_validate(layer | own)
 
     probes = []
     for probe in recorded.manifest.probes:

@@ -12,7 +12,22 @@ from typing import Final
 
 import numpy as np
 
-from bridge.compare.rules import dense, moving, rescaling, softmax, unary
+from bridge.compare.rules import (
+    conv,
+    dense,
+    embedding,
+    lengths,
+    merging,
+    moving,
+    normalising,
+    pooling,
+    recurrent,
+    rescaling,
+    shifting,
+    softmax,
+    unary,
+    wrappers,
+)
 from bridge.compare.rules.chain import follow
 from bridge.compare.rules.erfc import F64
 from bridge.compare.rules.layer import (
@@ -25,7 +40,7 @@ from bridge.compare.rules.layer import (
     layer_of,
 )
 from bridge.compare.rules.registry import ObservedRule, Rule
-from bridge.compare.rules.rounding import FORMATS
+from bridge.compare.rules.rounding import FLOAT32, FORMATS
 
 __all__ = [
     "OBSERVED",
@@ -41,7 +56,22 @@ __all__ = [
     "layer_of",
 ]
 
-_FAMILIES: Final = (dense, moving, rescaling, softmax, unary)
+_FAMILIES: Final = (
+    conv,
+    dense,
+    embedding,
+    lengths,
+    merging,
+    moving,
+    normalising,
+    pooling,
+    recurrent,
+    rescaling,
+    shifting,
+    softmax,
+    unary,
+    wrappers,
+)
 
 #: The rules by the name of the layer's class.
 RULES: Final[dict[str, Rule]] = {
@@ -53,11 +83,34 @@ OBSERVED: Final[dict[str, ObservedRule]] = {
     name: rule for family in _FAMILIES for name, rule in getattr(family, "OBSERVED", {}).items()
 }
 
-#: Rules that are given elements of any type as they are, because they only move them about.
-_AS_THEY_ARE: Final = frozenset(moving.RULES)
+#: Rules that are given elements of any type, because they only move them about or select them.
+#: Floating-point numbers are cast first to the type in which the layer computes; indices are not.
+_AS_THEY_ARE: Final = frozenset(
+    {
+        *embedding.RULES,
+        *moving.RULES,
+        *merging.SELECTING,
+        *pooling.SELECTING,
+        *shifting.RULES,
+    }
+)
 
 #: Rules of layers that treat every step alike, masked or not.
-_MASK_FREE: Final = frozenset({*dense.RULES, *moving.RULES, *rescaling.RULES, *unary.RULES})
+_MASK_FREE: Final = frozenset(
+    {
+        *conv.RULES,
+        *dense.RULES,
+        *embedding.RULES,
+        *lengths.RULES,
+        *(merging.RULES.keys() - merging.OVER_STEPS),
+        *moving.RULES,
+        *(normalising.RULES.keys() - normalising.OVER_STEPS),
+        *(pooling.RULES.keys() - pooling.OVER_STEPS),
+        *rescaling.RULES,
+        *shifting.RULES,
+        *unary.RULES,
+    }
+)
 
 
 def evaluate(
@@ -87,12 +140,18 @@ def evaluate(
         raise UnsupportedError("it was given a mask, and its rule does not know masks")
     if not inputs:
         raise UnsupportedError("its inputs were not recorded")
+    given = inputs
     if name not in _AS_THEY_ARE:
-        inputs = [_number(x, layer, received) for x in inputs]
+        wide = layer.generation == 3 and name in normalising.WIDE
+        inputs = [_number(x, layer, received, wide) for x in inputs]
+    elif received and name not in embedding.RULES:
+        inputs = [_element(x, layer) for x in inputs]
     try:
         if outputs is not None and name in OBSERVED:
             return OBSERVED[name](layer, inputs, outputs)
-        return rule(layer, inputs)
+        found = rule(layer, inputs)
+        cast = any(x.dtype != y.dtype for x, y in zip(given, inputs, strict=True))
+        return tuple(map(_flushing, found)) if name in _AS_THEY_ARE and cast else found
     except ValueError as error:
         raise UnsupportedError(
             f"its rule cannot be applied to what was recorded: {error}"
@@ -118,8 +177,26 @@ def evaluate_chain(
     return tuple(follow(then, each) for each in found)
 
 
-def _number(x: AnyArray, layer: Layer, received: bool) -> F64:
+def _number(x: AnyArray, layer: Layer, received: bool, wide: bool) -> F64:
+    """Cast to the type in which the layer computes; ``wide``: which is float32 at least."""
     fmt = FORMATS.get(layer.compute_dtype)
     if fmt is None or not (received or x.dtype.kind in "biu"):
         return x.astype(np.float64)
-    return fmt.cast(x)
+    return (FLOAT32 if wide else fmt).cast(x)
+
+
+def _element(x: AnyArray, layer: Layer) -> AnyArray:
+    """Cast floating-point numbers as Keras casts them before a layer moves them about."""
+    fmt = FORMATS.get(layer.compute_dtype)
+    if fmt is None or x.dtype.name not in (*FORMATS, "float64"):
+        return x
+    with np.errstate(over="ignore"):
+        return x.astype(fmt.dtype)
+
+
+def _flushing(found: Evaluation) -> Evaluation:
+    """Allow for a cast before elements were moved: it may have flushed subnormal ones to zero."""
+    if found.derive is not None or found.value.dtype.kind in "biu":
+        return found
+    small = FLOAT32.subnormal(found.value.astype(np.float64))
+    return found if small is None else Evaluation(found.value, lambda: small)

@@ -10,7 +10,7 @@ from bridge.compare.rules.activations import activation_of
 from bridge.compare.rules.erfc import F64
 from bridge.compare.rules.layer import Evaluation, Generation
 from bridge.compare.rules.rounding import FLOAT32, Format
-from bridge.compare.rules.softmax import softmax
+from bridge.compare.rules.softmax import log_softmax, softmax
 
 
 def apply_activation(
@@ -23,7 +23,8 @@ def apply_activation(
     """Evaluate the activation ``spec`` of a layer at ``z``, its sum before the activation.
 
     ``error()`` bounds how far the argument that was computed in ``fmt`` may be from ``z`` (None:
-    it is known exactly). Softmax runs over the last axis; everything else is unary.
+    it is known exactly). Softmax and its
+    logarithm run over the last axis; everything else is unary.
 
     Raises:
         UnsupportedError: the activation has no float64 form or no error model in ``fmt``; the
@@ -31,4 +32,6 @@ def apply_activation(
     """
     if spec == "softmax":
         return softmax(z, -1, error, fmt)
+    if spec == "log_softmax":
+        return log_softmax(z, -1, error, fmt)
     return activation_of(spec, generation, fmt).evaluate(z, error)

@@ -1,129 +1,66 @@
-"""Activations with their error models: what a kernel may return for an argument in an interval.
+"""Which activation a configuration names, in either Keras and in every notation.
 
-For a float32 argument v somewhere in [z - e, z + e], a kernel returns y with
-|y - f(z)| <= |f(v) - f(z)| + |y - f(v)|. The first part is at most the distance from f(z) to the
-ends of f's range over the interval, which follows from the ends of the interval and from the
-points inside it where f turns. The second is the kernel's own error: measured
-(:mod:`bridge.compare.rules.models`), or derived where a constant of the configuration makes one
-function a family.
+A configuration holds a name ("relu"), a layer that is nothing but an activation, or, in Keras 3,
+an operation such as ``Celu(alpha=2)``. What a script wrote itself has no rule.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
 from pydantic import JsonValue
 
-from bridge.compare.rules.erfc import F64
-from bridge.compare.rules.forms import FORMS, Form
-from bridge.compare.rules.layer import Evaluation, Generation, UnsupportedError, as_number
-from bridge.compare.rules.models import model_of
-from bridge.compare.rules.rounding import (
-    FLOAT32,
-    OVERFLOW,
-    TINY,
-    Format,
-    float32,
-    gamma,
-    ulp32,
-)
+from bridge.compare.rules import families
+from bridge.compare.rules.activation import FORM_ERROR, LINEAR, Activation, measured
+from bridge.compare.rules.layer import Generation, UnsupportedError, as_number, policy_name
+from bridge.compare.rules.rounding import FLOAT32, Format
 
-#: Twice the relative error of a float64 form, at most (below 2^-126, relative to that); tests hold
-#: them to half of it. The worst is gelu near -13, where f is 2^-126: rounding the argument of erfc
-#: there changes f by 2^-44.5.
-FORM_ERROR: Final = 2.0**-43
+__all__ = ["FORM_ERROR", "LAYERS", "LINEAR", "Activation", "activation_of", "measured", "named"]
 
-#: The names that configurations use.
-_PLAIN: Final[dict[str, str]] = {
+Config = Mapping[str, JsonValue]
+
+#: Names that stand for a kernel as it was measured.
+_MEASURED: Final[dict[str, str]] = {
     name: name
     for name in (
-        "relu", "relu6", "sigmoid", "tanh", "elu", "selu", "softplus", "softsign", "silu", "gelu",
-        "mish", "exponential", "log_sigmoid", "hard_silu",
+        "celu", "elu", "exponential", "gelu", "hard_silu", "hard_tanh", "log_sigmoid", "mish",
+        "relu", "relu6", "selu", "sigmoid", "silu", "softplus", "softsign", "sparse_plus",
+        "sparse_sigmoid", "tanh", "tanh_shrink",
     )
 } | {"swish": "silu", "hard_swish": "hard_silu"}  # fmt: skip
 
-#: Error of a kernel, given the ends of the argument's interval and of the function's range there.
-KernelError = Callable[[F64, F64, F64, F64], F64]
-
-
-@dataclass(frozen=True)
-class Activation:
-    """A function of one number and the error of the kernels that compute it."""
-
-    form: Form
-    kernel_error: KernelError | None
-    form_error: float = FORM_ERROR
-    missed: float = 1.0
-
-    def evaluate(self, z: F64, error: Callable[[], F64] | None = None) -> Evaluation:
-        """Evaluate at ``z``, which a float32 computation knows up to ``error()`` (None: exactly).
-
-        Where the argument or the error is not finite, nothing is claimed.
-        """
-        value = self.form(z)
-
-        def derive() -> F64:
-            return self._bound(z, value, error() if error is not None else None)
-
-        return Evaluation(value, derive, self.missed, self.form.name)
-
-    def _bound(self, z: F64, value: F64, error: F64 | None) -> F64:
-        with np.errstate(all="ignore"):
-            if error is None:
-                low_z = high_z = z
-                low = high = value
-                bound = np.zeros_like(value)
-                known = np.isfinite(z)
-            else:
-                low_z, high_z = z - error, z + error
-                low, high = self._range(low_z, high_z, value)
-                bound = np.maximum(high - value, value - low)
-                known = np.maximum(np.abs(low_z), np.abs(high_z)) < OVERFLOW
-            largest = np.maximum(np.abs(low), np.abs(high))
-            bound = bound + self.form_error * largest
-            if self.kernel_error is not None:
-                bound = bound + self.kernel_error(low_z, high_z, low, high)
-            return np.where(known & np.isfinite(value) & ~np.isnan(bound), bound, np.inf)
-
-    def _range(self, low_z: F64, high_z: F64, value: F64) -> tuple[F64, F64]:
-        first, last = self.form(low_z), self.form(high_z)
-        low, high = np.minimum(first, last), np.maximum(first, last)
-        low, high = np.minimum(low, value), np.maximum(high, value)
-        for turn in self.form.turns:
-            there = float(self.form(np.array(turn)))
-            inside = (low_z <= turn) & (turn <= high_z)
-            low = np.where(inside, np.minimum(low, there), low)
-            high = np.where(inside, np.maximum(high, there), high)
-        return low, high
-
-
-#: The identity does not compute, so it does not round.
-LINEAR: Final = Activation(FORMS["linear"], None, form_error=0.0)
+#: Names of functions whose errors are derived, with the constants that Keras gives them.
+_DERIVED: Final[dict[str, Callable[[Format], Activation]]] = {
+    "leaky_relu": lambda fmt: families.leaky_relu(0.2, fmt),
+    "hard_shrink": lambda fmt: families.hard_shrink(0.5, fmt),
+    "soft_shrink": lambda fmt: families.soft_shrink(0.5, fmt),
+    "squareplus": lambda fmt: families.squareplus(4.0, fmt),
+}
 
 
 def activation_of(spec: JsonValue, generation: Generation, fmt: Format = FLOAT32) -> Activation:
-    """Return the activation that a configuration names.
+    """Return the activation that a configuration names, as a layer computes it in ``fmt``.
 
     Raises:
-        UnsupportedError: it has no float64 form or no error model; the message says so.
+        UnsupportedError: it has no float64 form, or no error model in that type; the message is a
+            sentence that says so.
     """
-    if spec is None or spec == "linear":
+    if spec is None:
         return LINEAR
-    if fmt is not FLOAT32:
-        raise UnsupportedError(f"its activation was not measured in {fmt.name}")
     if isinstance(spec, str):
-        return named(spec, generation)
+        return named(spec, generation, fmt)
     if isinstance(spec, dict):
         cls, config = spec.get("class_name"), spec.get("config")
-        if isinstance(cls, str) and isinstance(config, dict) and cls in LAYERS:
-            return LAYERS[cls](config, generation)
+        if isinstance(cls, str) and isinstance(config, dict) and _of_keras(spec):
+            if cls in LAYERS:
+                return _layer(cls, config, generation, fmt)
+            return _operation(cls, config, generation, fmt)
     raise UnsupportedError("its activation is a function of the script's own")
 
 
-def named(name: str, generation: Generation) -> Activation:
+def named(name: str, generation: Generation, fmt: Format = FLOAT32) -> Activation:
     """Return an activation by the name that Keras gives it.
 
     Raises:
@@ -131,130 +68,133 @@ def named(name: str, generation: Generation) -> Activation:
     """
     if name == "linear":
         return LINEAR
-    if name == "leaky_relu":
-        return leaky_relu(0.2)
+    if name in _DERIVED:
+        return _DERIVED[name](fmt)
     if name == "hard_sigmoid":
         if generation == 0:
-            raise UnsupportedError("hard_sigmoid differs between Keras 2 and 3, and which it was "
-                                   "is not recorded")  # fmt: skip
-        return measured(f"hard_sigmoid_{generation}")
-    if name not in _PLAIN:
+            raise UnsupportedError(
+                "hard_sigmoid differs between Keras 2 and 3, and which it was is not recorded"
+            )
+        return measured(f"hard_sigmoid_{generation}", fmt)
+    if name not in _MEASURED:
         raise UnsupportedError(f"its activation {name!r} has no rule")
-    return measured(_PLAIN[name])
+    return measured(_MEASURED[name], fmt)
 
 
-def measured(name: str) -> Activation:
-    """Return an activation whose kernels were measured.
-
-    Raises:
-        UnsupportedError: there is no measurement.
-    """
-    model = model_of(name)
-    if model is None:
-        raise UnsupportedError(f"the kernels of its activation {name!r} were never measured")
-    exact = name in {"relu", "relu6"}
-    return Activation(
-        FORMS[name],
-        lambda _low_z, _high_z, low, high: model.error(low, high),
-        form_error=0.0 if exact else FORM_ERROR,
-        missed=model.missed,
-    )
+def _of_keras(spec: Mapping[str, JsonValue]) -> bool:
+    """Say whether an object comes from Keras and not from a class of the same name elsewhere."""
+    module, registered = spec.get("module"), spec.get("registered_name")
+    if isinstance(registered, str) and ">" in registered:
+        return False
+    return not isinstance(module, str) or module.partition(".")[0] in ("keras", "tf_keras")
 
 
-def leaky_relu(slope: float) -> Activation:
-    """Return max(z, 0) + slope min(z, 0): one product, rounded once, below zero."""
-    slope = float32(slope)
-
-    def function(z: F64) -> F64:
-        return np.where(z > 0.0, z, slope * z)
-
-    def error(low_z: F64, _high_z: F64, low: F64, high: F64) -> F64:
-        largest = np.maximum(np.abs(low), np.abs(high))
-        return np.where(low_z < 0.0, 0.5 * ulp32(largest), 0.0) + TINY
-
-    return Activation(Form("leaky_relu", function, turns=(0.0,)), error)
+def _layer(cls: str, config: Config, generation: Generation, fmt: Format) -> Activation:
+    """Return the activation that a layer inside another layer's configuration is."""
+    policy = policy_name(config.get("dtype")).removeprefix("mixed_")
+    if policy and policy != fmt.name:
+        raise UnsupportedError(
+            f"its activation {cls} computes in {policy} and the layer itself in {fmt.name}"
+        )
+    return LAYERS[cls](config, generation, fmt)
 
 
-def elu(alpha: float) -> Activation:
-    """Return the exponential linear unit: the kernel's, and one product if alpha is not 1."""
-    alpha = float32(alpha)
-    unit = measured("elu")
-    if alpha == 1.0:
-        return unit
-    kernel = unit.kernel_error
-    assert kernel is not None
-
-    def function(z: F64) -> F64:
-        return np.where(z > 0.0, z, alpha * np.expm1(np.minimum(z, 0.0)))
-
-    def error(low_z: F64, high_z: F64, low: F64, high: F64) -> F64:
-        below = kernel(low_z, high_z, unit.form(low_z), unit.form(high_z))
-        rounded = 0.5 * ulp32(np.maximum(np.abs(low), np.abs(high)) + abs(alpha) * below)
-        return np.maximum(below, abs(alpha) * below + rounded + TINY)
-
-    return Activation(Form("elu", function, turns=(0.0,)), error, missed=unit.missed)
+def _operation(cls: str, config: Config, generation: Generation, fmt: Format) -> Activation:
+    """Return the activation that an operation of Keras 3 is."""
+    if cls in _OPERATIONS:
+        return _OPERATIONS[cls](config, generation, fmt)
+    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls).lower()
+    if set(config) <= {"name"} and (name in _MEASURED or name == "hard_sigmoid"):
+        return named(name, generation, fmt)
+    raise UnsupportedError(f"its activation {cls!r} has no rule")
 
 
-def relu(slope: float, threshold: float, most: float | None) -> Activation:
-    """Return the rectifier with a slope below ``threshold`` and a largest value.
-
-    Below the threshold it is slope (z - threshold): a difference and a product, both rounded.
-    """
-    slope, threshold = float32(slope), float32(threshold)
-    most = None if most is None else float32(most)
-    if slope == 0.0 and threshold == 0.0 and most is None:
-        return measured("relu")
-    if most is not None and most < 0.0:
-        raise UnsupportedError("its max_value is negative")
-
-    def function(z: F64) -> F64:
-        above = z if most is None else np.clip(z, 0.0, most)
-        return np.where(z > threshold, above, slope * (z - threshold))
-
-    def error(low_z: F64, _high_z: F64, low: F64, high: F64) -> F64:
-        largest = np.maximum(np.abs(low), np.abs(high))
-        return np.where(low_z <= threshold, gamma(2) * largest, 0.0) + 2.0 * TINY
-
-    # At the threshold the function may jump.
-    turns = (threshold, float(np.nextafter(threshold, np.inf)))
-    return Activation(Form("relu", function, turns), error)
+def _activation_layer(config: Config, generation: Generation, fmt: Format) -> Activation:
+    return activation_of(config.get("activation"), generation, fmt)
 
 
-def _relu_layer(config: Mapping[str, JsonValue], _generation: Generation) -> Activation:
+def _relu_layer(config: Config, _generation: Generation, fmt: Format) -> Activation:
     most = config.get("max_value")
-    return relu(
+    return families.relu(
         _number(config, ("negative_slope",), 0.0),
         _number(config, ("threshold",), 0.0),
         None if most is None else _number(config, ("max_value",), 0.0),
+        fmt,
     )
 
 
-def _leaky_layer(config: Mapping[str, JsonValue], _generation: Generation) -> Activation:
-    return leaky_relu(_number(config, ("negative_slope", "alpha"), 0.3))
+def _leaky_layer(config: Config, _generation: Generation, fmt: Format) -> Activation:
+    return families.leaky_relu(_number(config, ("negative_slope", "alpha"), 0.3), fmt)
 
 
-def _elu_layer(config: Mapping[str, JsonValue], _generation: Generation) -> Activation:
-    return elu(_number(config, ("alpha",), 1.0))
+def _elu(config: Config, _generation: Generation, fmt: Format) -> Activation:
+    return families.elu(_number(config, ("alpha",), 1.0), fmt)
 
 
-def _activation_layer(config: Mapping[str, JsonValue], generation: Generation) -> Activation:
-    return activation_of(config.get("activation"), generation)
+def _thresholded_layer(config: Config, _generation: Generation, fmt: Format) -> Activation:
+    return families.threshold(_number(config, ("theta",), 1.0), 0.0, fmt)
 
+
+def _leaky(config: Config, _generation: Generation, fmt: Format) -> Activation:
+    return families.leaky_relu(_number(config, ("negative_slope",), 0.2), fmt)
+
+
+def _celu(config: Config, _generation: Generation, fmt: Format) -> Activation:
+    return families.celu(_number(config, ("alpha",), 1.0), fmt)
+
+
+def _gelu(config: Config, _generation: Generation, fmt: Format) -> Activation:
+    return measured("gelu" if config.get("approximate") is False else "gelu_tanh", fmt)
+
+
+def _squareplus(config: Config, _generation: Generation, fmt: Format) -> Activation:
+    return families.squareplus(_number(config, ("b",), 4.0), fmt)
+
+
+def _hard_shrink(config: Config, _generation: Generation, fmt: Format) -> Activation:
+    return families.hard_shrink(_number(config, ("threshold",), 0.5), fmt)
+
+
+def _soft_shrink(config: Config, _generation: Generation, fmt: Format) -> Activation:
+    return families.soft_shrink(_number(config, ("threshold",), 0.5), fmt)
+
+
+def _threshold(config: Config, _generation: Generation, fmt: Format) -> Activation:
+    least, default = (_number(config, (key,), None) for key in ("threshold", "default_value"))
+    return families.threshold(least, default, fmt)
+
+
+Build = Callable[[Config, Generation, Format], Activation]
 
 #: Layers that are nothing but an activation; a configuration may also name one as an activation.
-LAYERS: Final[dict[str, Callable[[Mapping[str, JsonValue], Generation], Activation]]] = {
+LAYERS: Final[dict[str, Build]] = {
     "Activation": _activation_layer,
     "ReLU": _relu_layer,
     "LeakyReLU": _leaky_layer,
-    "ELU": _elu_layer,
+    "ELU": _elu,
+    "ThresholdedReLU": _thresholded_layer,
+}
+
+#: Operations of Keras 3 that have constants.
+_OPERATIONS: Final[dict[str, Build]] = {
+    "Celu": _celu,
+    "Elu": _elu,
+    "Gelu": _gelu,
+    "HardShrink": _hard_shrink,
+    "LeakyRelu": _leaky,
+    "SoftShrink": _soft_shrink,
+    "Squareplus": _squareplus,
+    "Threshold": _threshold,
 }
 
 
-def _number(config: Mapping[str, JsonValue], keys: tuple[str, ...], default: float) -> float:
+def _number(config: Config, keys: tuple[str, ...], default: float | None) -> float:
     for key in keys:
         if config.get(key) is not None:
             found = as_number(config[key])
             if found is None:
                 raise UnsupportedError(f"its {key} is not a number")
             return found
+    if default is None:
+        raise UnsupportedError(f"its {keys[0]} was not recorded")
     return default

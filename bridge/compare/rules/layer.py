@@ -22,6 +22,14 @@ Generation = Literal[0, 2, 3]
 
 _OURS: Final = frozenset({"keras", "tf_keras", "tensorflow", "keras_core"})
 
+#: Classes that Keras exports under two names; a record may have either.
+_ALIASES: Final = {
+    f"{part}{short}Pool{rank}D": f"{part}{whole}Pooling{rank}D"
+    for part in ("", "Global")
+    for short, whole in (("Max", "Max"), ("Avg", "Average"))
+    for rank in (1, 2, 3)
+}
+
 
 class UnsupportedError(Exception):
     """No rule covers this layer; the message is a sentence that says why."""
@@ -164,7 +172,7 @@ def class_name(cls: str) -> str | None:
     parts = re.split(r"[.:>]", cls)
     if len(parts) > 1 and parts[0] not in _OURS:
         return None
-    return parts[-1]
+    return _ALIASES.get(parts[-1], parts[-1])
 
 
 def generation_of(keras: str, config: Mapping[str, JsonValue]) -> Generation:

@@ -1,43 +1,58 @@
 """Error models of activation kernels, as they were measured.
 
 ``data/activations.json`` is written by ``benchmarks/activations.py``. It holds, for every kernel
-(an activation, the ways that reach it, a version of TensorFlow, a class of processors), sign and
-binade [2^k, 2^(k+1)) of the true value f(z), the largest |y - f(z)| over the inputs z that were
-tried: all finite float32 numbers ("exhaustive"), or 4,096 significands of every exponent
-("stratified"; all that can be done for kernels that only see a few numbers at a time).
+(an activation, a type, the ways that reach it, a version of TensorFlow, a class of processors),
+sign and binade [2^k, 2^(k+1)) of the true value f(z), the largest |y - f(z)| over the inputs z
+that were tried: all finite numbers of the type ("exhaustive"), or 4,096 significands of every
+exponent of float32 ("stratified"; all that can be done for kernels that only see a few numbers at
+a time).
 
-A sample misses the worst input. How far it does is measured as well, where everything was tried:
-``sample_missed`` is the largest factor between the envelope of all inputs and that of the sample.
-Inside a bound that rests on a sample is inside the true bound; outside, the factor says how far
-outside the true bound may still lie.
+A layer may have been executed by any of an activation's kernels, so the model is the largest error
+over all of them, of every environment. Whichever z an interval of arguments contains, f(z) lies
+between the ends of the interval's image, so the largest error of the binades between those ends
+covers it.
 
-A layer may have been executed by any of an activation's kernels, so the model used is the largest
-error over all of them. It is looked up as an envelope: the largest error over all binades from
-zero up to that of the given magnitude. Whichever float32 z an interval of arguments contains, the
-error at z is then covered, because f(z) lies between the ends of the interval's image.
+A sample misses the worst input. It is therefore read as an envelope, the largest error of all
+binades from zero up to that of the value, and how far that is below the truth is measured as well
+where everything was tried: ``sample_missed`` is the largest factor between the envelope of all
+inputs and that of the sample. Inside a bound that rests on a sample is inside the true bound;
+outside, the factor says how far outside the true bound may still lie.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from functools import lru_cache
-from importlib.resources import files
+from functools import cached_property, lru_cache
 from typing import Any, Final
 
 import numpy as np
 
+from bridge.compare.measured import coverage, dtype_of, read
 from bridge.compare.rules.erfc import F64
+from bridge.compare.rules.rounding import FLOAT32, FORMATS, Format
+
+__all__ = [
+    "BINADES",
+    "FIRST_BINADE",
+    "ErrorModel",
+    "coverage",
+    "errors_by_row",
+    "model_of",
+    "row",
+]
 
 #: Binades from k = -127, which stands for everything below 2^-126, to k = 128, which stands for
 #: everything that float32 cannot hold.
 FIRST_BINADE: Final = -127
 BINADES: Final = 256
+#: More than a float64 form errs: the ends of an image are moved out by it before they are looked
+#: up, so that no value just beyond a power of two is missed.
+_SLACK: Final = 2.0**-40
 
 
 @dataclass(frozen=True)
 class ErrorModel:
-    """Envelopes of the absolute error for true values above and below zero, by binade.
+    """The largest absolute error for true values above and below zero, by binade.
 
     ``relative`` is (r, t) such that every error above zero is at most r f + t: t covers the
     binades in which a result can be lost whole, r the others. ``missed`` is 1 if every kernel was
@@ -56,9 +71,32 @@ class ErrorModel:
 
         It is infinite where a kernel returns NaN or infinity for a finite true value.
         """
-        above = np.where(high >= 0.0, self.positive[row(np.maximum(high, 0.0))], 0.0)
-        below = np.where(low <= 0.0, self.negative[row(np.maximum(-low, 0.0))], 0.0)
-        return np.maximum(above, below)
+        with np.errstate(all="ignore"):
+            first = _place(low - _SLACK * np.abs(low), below=True)
+            last = _place(high + _SLACK * np.abs(high), below=False)
+        last = np.maximum(first, last)
+        # The largest of any run of rows is that of two runs, of a power of two rows each.
+        level = np.frexp((last - first + 1).astype(np.float64))[1] - 1
+        runs = self._runs
+        result: F64 = np.maximum(runs[level, first], runs[level, last - (1 << level) + 1])
+        return result
+
+    @cached_property
+    def _runs(self) -> F64:
+        """The largest error of 2^level rows from each one on, the most negative first."""
+        levels = [np.concatenate((self.negative[::-1], self.positive))]
+        while (half := 1 << (len(levels) - 1)) < levels[0].size:
+            shifted = np.full_like(levels[-1], np.inf)
+            shifted[:-half] = levels[-1][half:]
+            levels.append(np.maximum(levels[-1], shifted))
+        return np.stack(levels)
+
+
+def _place(values: F64, *, below: bool) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Return the place of each value among the rows of both signs; zero is below or above it."""
+    found = row(np.abs(values))
+    negative = (values <= 0.0) if below else (values < 0.0)
+    return np.where(negative, BINADES - 1 - found, BINADES + found)
 
 
 def row(magnitude: F64) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -68,60 +106,73 @@ def row(magnitude: F64) -> np.ndarray[Any, np.dtype[np.int64]]:
     return found.reshape(np.shape(magnitude))
 
 
-def model_of(activation: str) -> ErrorModel | None:
-    """Return the error model of an activation, or None if it was never measured."""
-    return _models().get(activation)
+def model_of(activation: str, dtype: str = "float32") -> ErrorModel | None:
+    """Return the error model of an activation in a type, or None if it was never measured."""
+    return _models().get((activation, dtype))
 
 
 @lru_cache(maxsize=1)
-def _models() -> dict[str, ErrorModel]:
-    text = files("bridge.compare").joinpath("data", "activations.json").read_text("utf-8")
-    data = json.loads(text)
-    by_name: dict[str, list[dict[str, Any]]] = {}
+def _models() -> dict[tuple[str, str], ErrorModel]:
+    data = read()
+    by_name: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for record in data["measurements"]:
-        by_name.setdefault(record["activation"], []).append(record)
+        by_name.setdefault((record["activation"], dtype_of(record)), []).append(record)
     missed = max((each.get("sample_missed", 1.0) for each in data["measurements"]), default=1.0)
     versions = {name: each["tensorflow"] for name, each in data["environments"].items()}
-    return {name: _combine(records, versions, missed) for name, records in by_name.items()}
+    return {
+        (name, dtype): _combine(records, FORMATS[dtype], versions, missed)
+        for (name, dtype), records in by_name.items()
+        if dtype in FORMATS
+    }
 
 
-def _combine(records: list[dict[str, Any]], versions: dict[str, str], missed: float) -> ErrorModel:
-    envelopes = np.zeros((2, BINADES))
+def _combine(
+    records: list[dict[str, Any]], fmt: Format, versions: dict[str, str], missed: float
+) -> ErrorModel:
+    largest = np.zeros((2, BINADES))
     covered: dict[tuple[str, str], bool] = {}
     for record in records:
+        exhaustive = record["coverage"] == "exhaustive"
         for kernel in record["kernels"]:
             for mode in kernel["modes"]:
                 key = (record["environment"], mode)
-                exhaustive = record["coverage"] == "exhaustive"
                 covered[key] = covered.get(key, False) or exhaustive
             for side, name in enumerate(("positive", "negative")):
-                envelopes[side] = np.maximum(envelopes[side], errors_by_row(kernel[name]))
-    relative = _relative(envelopes[0])
-    np.maximum.accumulate(envelopes, axis=1, out=envelopes)
+                errors = errors_by_row(kernel[name], fmt)
+                if not exhaustive:
+                    errors = _envelope(errors)
+                largest[side] = np.maximum(largest[side], errors)
     return ErrorModel(
-        envelopes[0],
-        envelopes[1],
-        relative,
+        largest[0],
+        largest[1],
+        _relative(largest[0], fmt),
         1.0 if all(covered.values()) else missed,
         tuple(sorted({versions[record["environment"]] for record in records})),
     )
 
 
-def _relative(errors: F64) -> tuple[float, float]:
-    value = np.ldexp(1.0, np.arange(BINADES) + FIRST_BINADE)
-    lost = errors >= 0.5 * value
+def _envelope(errors: F64) -> F64:
+    """Return the largest finite error from the first row on; where there is no number, infinity."""
+    finite = np.isfinite(errors)
+    return np.where(finite, np.maximum.accumulate(np.where(finite, errors, 0.0)), np.inf)
+
+
+def _relative(errors: F64, fmt: Format) -> tuple[float, float]:
+    binade = np.arange(BINADES) + FIRST_BINADE
+    value = np.ldexp(1.0, binade)
+    lost = (errors >= 0.5 * value) | (binade < fmt.lowest)
     return float(np.where(lost, 0.0, errors / value).max()), float(
         np.where(lost, errors, 0.0).max()
     )
 
 
-def errors_by_row(runs: list[list[float | None]]) -> F64:
+def errors_by_row(runs: list[list[float | None]], fmt: Format = FLOAT32) -> F64:
     """Return the absolute error by row, from the file's runs of [first binade, last, ULPs]."""
     errors = np.zeros(BINADES)
     for first, last, ulps in runs:
         assert first is not None
         assert last is not None
         binades = np.arange(int(first), int(last) + 1)
-        unit = np.ldexp(1.0, np.maximum(binades, -126) - 23)
+        unit = np.ldexp(1.0, np.maximum(binades, fmt.lowest) - fmt.digits)
         errors[binades - FIRST_BINADE] = np.inf if ulps is None else ulps * unit
     return errors

@@ -7,6 +7,7 @@ from typing import Final
 
 from bridge.compare.rules.activate import apply_activation
 from bridge.compare.rules.activations import LAYERS
+from bridge.compare.rules.families import prelu
 from bridge.compare.rules.layer import (
     AnyArray,
     Evaluation,
@@ -16,22 +17,37 @@ from bridge.compare.rules.layer import (
     single,
 )
 from bridge.compare.rules.registry import Rule
-from bridge.compare.rules.rounding import FLOAT32
 
 
 def unary(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:
     """Evaluate the layer; its input is known exactly."""
     x = single(inputs)
     spec = layer.config.get("activation")
-    name = class_name(layer.cls)
+    name = class_name(layer.cls) or ""
     if name == "Activation" and (spec is None or spec == "linear"):
         return (Evaluation(x),)
     fmt = layer.arithmetic()
     if name == "Activation":
         return (apply_activation(spec, layer.generation, x, fmt=fmt),)
-    if fmt is not FLOAT32:
-        raise UnsupportedError(f"its kernel was not measured in {fmt.name}")
-    return (LAYERS[name or ""](layer.config, layer.generation).evaluate(x),)
+    return (LAYERS[name](layer.config, layer.generation, fmt).evaluate(x),)
 
 
-RULES: Final[Mapping[str, Rule]] = dict.fromkeys(LAYERS, unary)
+def parametric(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:
+    """Evaluate a PReLU layer: its weight ``alpha`` has one slope for each element of a sample.
+
+    Raises:
+        UnsupportedError: the slopes do not fit the input.
+    """
+    x = single(inputs)
+    slopes = layer.numbers("alpha")["alpha"]
+    fits = slopes.ndim == x.ndim - 1 and all(
+        own in (1, size) for own, size in zip(slopes.shape, x.shape[1:], strict=True)
+    )
+    if not fits:
+        raise UnsupportedError(
+            f"its input of shape {x.shape} does not fit slopes of shape {slopes.shape}"
+        )
+    return (prelu(slopes, layer.arithmetic()).evaluate(x),)
+
+
+RULES: Final[Mapping[str, Rule]] = {**dict.fromkeys(LAYERS, unary), "PReLU": parametric}

@@ -1,0 +1,1 @@
+"""Measures whether the ladder can be trusted: ``python -m benchmarks.trust``, see ``__main__``."""

@@ -1,0 +1,123 @@
+"""Can the ladder be trusted? Benign pairs, single faults, and the rules of other tools beside it.
+
+    python -m benchmarks.trust [--models N] [--out FILE]        (or: make bench-trust, QUICK=1)
+
+Seeded models of all layer families are run in every way that must not matter: eagerly, as a graph,
+compiled by XLA, in batches of 1 and 5, without the remapper, without oneDNN, with one thread and
+two, and, for plain dense models, in NumPy in seven orders of summation. Every two of these runs
+are a benign pair. Then one layer at a time is made faulty. Each rule is asked of every pair whether
+the two runs differ; the ladder is asked as `keras-bridge diff` asks it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import IO, Any, Final
+
+ROOT: Final = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.trust.measure import Tally, measure  # noqa: E402
+from benchmarks.trust.table import write_table  # noqa: E402
+from benchmarks.trust.worker import LEVERS  # noqa: E402
+
+
+class Worker:
+    """A process with one setting of TensorFlow."""
+
+    def __init__(self, lever: str, log: IO[bytes]) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.trust.worker", lever],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
+
+    def ask(self, seed: int, generation: int, folder: Path) -> None:
+        """Ask for the runs of a model."""
+        assert self._process.stdin is not None
+        line = json.dumps({"seed": seed, "generation": generation, "folder": str(folder)})
+        self._process.stdin.write(f"{line}\n")
+        self._process.stdin.flush()
+
+    def answer(self) -> dict[str, Any]:
+        """Return what was answered.
+
+        Raises:
+            RuntimeError: the process has died.
+        """
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError("a worker has died; its log has the reason")
+        found: dict[str, Any] = json.loads(line)
+        return found
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.kill()
+        self._process.wait()
+
+
+def main() -> None:
+    """Measure, and write the table."""
+    quick = os.environ.get("QUICK", "") not in ("", "0")
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--models", type=int, default=12 if quick else 200)
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "TRUST.md")
+    options = parser.parse_args()
+    begun = time.monotonic()
+    folder = Path(tempfile.mkdtemp(prefix="keras-bridge-trust-"))
+    total, failed = Tally(), []
+    seeds = range(options.first, options.first + options.models)
+    with (folder / "log").open("wb") as log:
+        workers = {lever: Worker(lever, log) for lever in LEVERS}
+        try:
+            _ask(workers, seeds[0], folder)
+            for number, seed in enumerate(seeds):
+                answers = [worker.answer() for worker in workers.values()]
+                if number + 1 < len(seeds):
+                    _ask(workers, seeds[number + 1], folder)
+                failed += [str(each["error"]) for each in answers if "error" in each]
+                written = [one for each in answers for one in each.get("written", ())]
+                family = next((each["family"] for each in answers if "family" in each), "?")
+                if written:
+                    total.add(measure(written, f"seed {seed}, {family}"))
+                shutil.rmtree(folder / str(seed))
+                _say(f"{number + 1} of {len(seeds)} models, {total.elements:,} elements, "
+                     f"{len(total.alarms)} alarms, {time.monotonic() - begun:.0f} s")  # fmt: skip
+        finally:
+            for worker in workers.values():
+                worker.close()
+    seconds = time.monotonic() - begun
+    write_table(options.out, total, len(seeds), failed, seconds)
+    for each in (*total.alarms, *failed, *total.missed[:40]):
+        print(each)
+    print(options.out)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _ask(workers: dict[str, Worker], seed: int, folder: Path) -> None:
+    (folder / str(seed)).mkdir()
+    for worker in workers.values():
+        worker.ask(seed, 2 + (seed // 6) % 2, folder / str(seed))
+
+
+def _say(text: str) -> None:
+    if sys.stderr.isatty() or os.environ.get("VERBOSE"):
+        print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

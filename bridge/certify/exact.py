@@ -1,0 +1,166 @@
+"""Exact numbers: floats as integers times powers of two, and balls where a function is not exact.
+
+Every finite float is n 2^e with an integer n, so sums of products of floats are integers once the
+powers are taken out: FLINT multiplies matrices of them. Roots, quotients and exponentials are
+computed in balls of Arb, a midpoint and a radius that contain the true value.
+
+Bounds are computed in float64 from numbers that are not negative, by additions, multiplications and
+divisions alone. Each of those is off by a factor within 1 +- 2^-53, so that a result of fewer than
+2^12 operations in a row is raised above the exact one by the factor :data:`UPWARDS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+from flint import arb, ctx, fmpz_mat
+
+AnyArray = np.ndarray[Any, np.dtype[Any]]
+F64 = np.ndarray[Any, np.dtype[np.float64]]
+Ints = np.ndarray[Any, np.dtype[np.int64]]
+Balls = list[arb]
+
+#: Bits of a ball's midpoint.
+PRECISION: Final = 192
+
+#: What a float64 computation of fewer than 2^12 operations is multiplied by to be an upper bound.
+UPWARDS: Final = 1.0 + 2.0**-40
+
+_MOST_BITS: Final = 62
+
+
+@contextmanager
+def precisely() -> Iterator[None]:
+    """Compute balls with :data:`PRECISION` bits."""
+    with ctx.workprec(PRECISION):
+        yield
+
+
+@dataclass(frozen=True)
+class Dyadic:
+    """Numbers n 2^e: ``numbers`` holds the integers n, of one exponent e, row by row."""
+
+    numbers: list[int]
+    exponent: int
+    shape: tuple[int, ...]
+
+    @cached_property
+    def matrix(self) -> fmpz_mat:
+        """The integers as a matrix, for two axes."""
+        rows, columns = self.shape
+        return fmpz_mat(rows, columns, self.numbers)
+
+    @cached_property
+    def magnitudes(self) -> Dyadic:
+        """The absolute values."""
+        return Dyadic([abs(number) for number in self.numbers], self.exponent, self.shape)
+
+    def pick(self, places: Ints) -> Dyadic:
+        """Return the numbers at the given flat places."""
+        numbers = [self.numbers[place] for place in places.ravel().tolist()]
+        return Dyadic(numbers, self.exponent, places.shape)
+
+
+def dyadic(values: AnyArray) -> Dyadic:
+    """Return finite numbers of any real type exactly.
+
+    Raises:
+        ValueError: one of them is not finite.
+    """
+    if values.dtype.kind in "biu":
+        return Dyadic([int(each) for each in values.ravel().tolist()], 0, values.shape)
+    flat = values.ravel().astype(np.float64)
+    if not np.isfinite(flat).all():
+        raise ValueError("there is a number that is not finite")
+    fraction, exponent = np.frexp(flat)
+    whole = (fraction * 2.0**53).astype(np.int64)
+    # Without its trailing zeros a float32 has 24 bits, whatever type holds it.
+    _, zeros = np.frexp((whole & -whole).astype(np.float64))
+    zeros = np.where(whole == 0, 0, zeros - 1)
+    whole >>= zeros
+    exponent = np.where(whole == 0, 0, exponent - 53 + zeros).astype(np.int64)
+    there = whole != 0
+    low = int(exponent[there].min()) if there.any() else 0
+    shift = np.where(whole == 0, 0, exponent - low)
+    _, bits = np.frexp(np.abs(whole).astype(np.float64))
+    if int((bits + shift).max(initial=0)) <= _MOST_BITS:
+        numbers = (whole << shift).tolist()
+    else:
+        numbers = [n << s for n, s in zip(whole.tolist(), shift.tolist(), strict=True)]
+    return Dyadic(numbers, low, values.shape)
+
+
+def product(a: Dyadic, b: Dyadic) -> Dyadic:
+    """Return the matrix product of (n, k) and (k, m) numbers."""
+    made = a.matrix * b.matrix
+    numbers = [int(each) for each in made.entries()]
+    return Dyadic(numbers, a.exponent + b.exponent, (a.shape[0], b.shape[1]))
+
+
+def dots(a: Dyadic, b: Dyadic) -> Dyadic:
+    """Return the sums along the second axis of the products of (n, k) and (n, k) numbers."""
+    rows, length = a.shape
+    numbers = [
+        sum(map(int.__mul__, a.numbers[i : i + length], b.numbers[i : i + length]))
+        for i in range(0, rows * length, max(length, 1))
+    ] or [0] * rows
+    return Dyadic(numbers, a.exponent + b.exponent, (rows,))
+
+
+def row_sums(values: Dyadic) -> Dyadic:
+    """Return the sums along the second axis of (n, k) numbers."""
+    rows, length = values.shape
+    numbers = [
+        sum(values.numbers[i : i + length]) for i in range(0, rows * length, max(length, 1))
+    ] or [0] * rows
+    return Dyadic(numbers, values.exponent, (rows,))
+
+
+def balls(values: Dyadic) -> Balls:
+    """Return the numbers as balls of no radius."""
+    return [arb(mid=(number, values.exponent)) for number in values.numbers]
+
+
+def exactly(values: Sequence[arb], shape: tuple[int, ...]) -> Dyadic:
+    """Return balls of no radius as numbers; what is not a number counts as 0.
+
+    Raises:
+        ValueError: a ball has a radius.
+    """
+    parts = [each.man_exp() if each.is_finite() else (0, 0) for each in values]
+    low = min((int(e) for n, e in parts if n != 0), default=0)
+    return Dyadic([int(n) << (int(e) - low) if n != 0 else 0 for n, e in parts], low, shape)
+
+
+def points(values: AnyArray) -> Balls:
+    """Return the elements of an array of floats as balls of no radius; NaN and Inf stay so."""
+    return [arb(each) for each in values.ravel().tolist()]
+
+
+def upper(values: Sequence[arb]) -> F64:
+    """Return a float64 above every ball; NaN for a ball that is not a number."""
+    return np.nextafter(_floats([each.upper() for each in values]), np.inf)
+
+
+def lower(values: Sequence[arb]) -> F64:
+    """Return a float64 below every ball; NaN for a ball that is not a number."""
+    return np.nextafter(_floats([each.lower() for each in values]), -np.inf)
+
+
+def largest(values: Sequence[arb]) -> F64:
+    """Return a float64 above the magnitude of every ball."""
+    return np.nextafter(_floats([each.abs_upper() for each in values]), np.inf)
+
+
+def middle(values: Sequence[arb]) -> F64:
+    """Return the float64 nearest to every ball's midpoint."""
+    return _floats([each.mid() for each in values])
+
+
+def _floats(values: Sequence[arb]) -> F64:
+    return np.array([float(each) for each in values], np.float64)

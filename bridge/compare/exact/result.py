@@ -1,0 +1,78 @@
+"""What exact probes found, as data."""
+
+from __future__ import annotations
+
+from pydantic import ConfigDict
+
+from bridge.capsule.values import Frozen
+from bridge.compare.result import Rung, Verdict, Worst
+
+
+class _Result(Frozen):
+    model_config = ConfigDict(ser_json_inf_nan="strings")
+
+
+class ExactDeviation(_Result):
+    """A setting in which a stretch does not make the exact result.
+
+    ``output`` is the layer whose output differs; in ``worst``, ``a`` is what was made and ``b``
+    what is exact.
+    """
+
+    setting: str
+    lever: str
+    style: str
+    output: str
+    points: int
+    different: int
+    worst: tuple[Worst, ...]
+
+
+class ExactStretch(_Result):
+    """A part of a model that was probed with whole numbers, in several styles and settings.
+
+    ``bare`` layers were probed without their activation; ``whole`` says that it is the model
+    itself. Of the ``pairs`` of numbers and setting, ``agreed`` gave the exact result; ``points``
+    counts the elements that were compared. Where some did not, ``layer`` is the first that is
+    wrong and ``evidence`` says how that is known.
+    """
+
+    model: str
+    stretch: int
+    layers: tuple[str, ...]
+    bare: tuple[str, ...]
+    whole: bool
+    verdict: Verdict
+    rung: Rung
+    settings: tuple[str, ...]
+    pairs: int
+    agreed: int
+    points: int
+    largest: float
+    layer: str = ""
+    evidence: str = ""
+    deviations: tuple[ExactDeviation, ...] = ()
+    raised: tuple[str, ...] = ()
+    why: str = ""
+
+
+class ExactRefusal(_Result):
+    """A layer that no exact probe covers, and the reason."""
+
+    model: str
+    layer: str
+    why: str
+
+
+class ExactResult(_Result):
+    """All exact probes of a run; ``deviating`` names the settings that differ somewhere."""
+
+    verdict: Verdict
+    rung: Rung
+    pairs: int
+    agreed: int
+    points: int
+    deviating: tuple[str, ...]
+    stretches: tuple[ExactStretch, ...]
+    refused: tuple[ExactRefusal, ...]
+    sentence: str

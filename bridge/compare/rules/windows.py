@@ -1,0 +1,149 @@
+"""Windows: how a kernel lies over the axes of an input, and the sums of products under it.
+
+Both directions of a convolution are one geometry. Of every spatial axis there is a wide side and a
+narrow one: the kernel is laid at every place of the narrow side, and its tap k at place p meets the
+element p stride + k dilation - before of the wide side. A convolution reads the wide side and sums
+over the taps; a transposed one reads the narrow side and adds what each place spreads.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from bridge.compare.rules.erfc import F64
+
+#: Elements of an intermediate that are made at a time: 8 MiB of float64 stay in a cache, and their
+#: memory is used again (that of far larger arrays goes back to the system and is cleared anew).
+AT_ONCE: Final = 2**20
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One spatial axis: ``size`` taps, ``dilation`` apart, at ``narrow`` places, ``stride`` apart.
+
+    ``before`` zeros stand in front of the ``wide`` elements.
+    """
+
+    wide: int
+    narrow: int
+    size: int
+    stride: int = 1
+    dilation: int = 1
+    before: int = 0
+
+    @property
+    def reach(self) -> int:
+        """How many elements the kernel spans."""
+        return (self.size - 1) * self.dilation + 1
+
+    @property
+    def after(self) -> int:
+        """The zeros behind the elements that the last place needs."""
+        return max((self.narrow - 1) * self.stride + self.reach - self.before - self.wide, 0)
+
+    @property
+    def padded(self) -> int:
+        """The elements of the wide side with the zeros around them."""
+        return self.before + self.wide + self.after
+
+    @property
+    def overlap(self) -> int:
+        """How many places can meet the same element, at most."""
+        apart = self.stride // math.gcd(self.stride, self.dilation)
+        return min(-(-self.size // apart), self.narrow)
+
+    def met(self, tap: int) -> tuple[slice, slice]:
+        """Return the places whose ``tap`` meets an element, and those elements."""
+        shift = self.before - tap * self.dilation
+        first = max(-(-shift // self.stride), 0)
+        last = min((self.wide - 1 + shift) // self.stride, self.narrow - 1)
+        count = max(last - first + 1, 0)
+        start = first * self.stride - shift
+        stop = start + (count - 1) * self.stride + 1 if count else start
+        return slice(first, first + count), slice(start, stop, self.stride)
+
+
+def convolve(x: F64, kernel: F64, axes: Sequence[Axis], groups: int = 1) -> F64:
+    """Sum the products under every window.
+
+    ``x`` is (n, wide..., channels), ``kernel`` (size..., channels / groups, filters); filters are
+    sorted by group. Returns (n, narrow..., filters). Zeros around ``x`` are multiplied like
+    everything else, so an infinite weight makes NaN there, as it may in TensorFlow.
+    """
+    depth, filters = kernel.shape[-2:]
+    taps = math.prod(axis.size for axis in axes)
+    if any(axis.padded > axis.wide for axis in axes):
+        x = np.pad(x, [(0, 0), *((axis.before, axis.after) for axis in axes), (0, 0)])
+    first, *steps, last = x.strides
+    windows = as_strided(
+        x,
+        (groups, len(x), *(a.narrow for a in axes), *(a.size for a in axes), depth),
+        (
+            depth * last,
+            first,
+            *(
+                _step(step, axis.stride, axis.narrow)
+                for step, axis in zip(steps, axes, strict=True)
+            ),
+            *(
+                _step(step, axis.dilation, axis.size)
+                for step, axis in zip(steps, axes, strict=True)
+            ),
+            last,
+        ),
+        writeable=False,
+    )
+    weights = np.moveaxis(kernel.reshape(taps * depth, groups, filters // groups), 1, 0)
+    places = (len(x), *(axis.narrow for axis in axes))
+    result = np.empty((*places, filters))
+    for block in _blocks(places, max(taps * depth * groups, filters)):
+        part = windows[:, *block]
+        shape = part.shape[1 : len(places) + 1]
+        made = np.matmul(part.reshape(groups, math.prod(shape), taps * depth), weights)
+        result[block] = np.moveaxis(made, 0, 1).reshape(*shape, filters)
+    return result
+
+
+def spread(x: F64, kernel: F64, axes: Sequence[Axis]) -> F64:
+    """Add what every place spreads over the elements under its window.
+
+    ``x`` is (n, narrow..., channels), ``kernel`` (size..., filters, channels). Returns
+    (n, wide..., filters).
+    """
+    filters, channels = kernel.shape[-2:]
+    result = np.zeros((len(x), *(axis.wide for axis in axes), filters))
+    each = max(math.prod(axis.narrow for axis in axes) * max(filters, channels), 1)
+    step = max(AT_ONCE // each, 1)
+    for start in range(0, len(x), step):
+        part, into = x[start : start + step], result[start : start + step]
+        for tap in itertools.product(*(range(axis.size) for axis in axes)):
+            met = [axis.met(number) for axis, number in zip(axes, tap, strict=True)]
+            rows = part[:, *(places for places, _ in met)]
+            made = rows.reshape(-1, channels) @ kernel[tap].T
+            into[:, *(elements for _, elements in met)] += made.reshape(*rows.shape[:-1], filters)
+    return result
+
+
+def _step(step: int, times: int, count: int) -> int:
+    """Return how far apart elements are; a single one may have been given any stride."""
+    return step * times if count > 1 else 0
+
+
+def _blocks(shape: Sequence[int], each: int) -> Iterator[tuple[slice, ...]]:
+    """Cut an array, each element of which needs ``each`` of an intermediate, into blocks."""
+    steps: list[int] = []
+    for length in reversed(shape):
+        steps.append(max(min(AT_ONCE // each, length), 1))
+        each *= steps[-1]
+    ranges = (range(0, length, step) for length, step in zip(shape, reversed(steps), strict=True))
+    for starts in itertools.product(*ranges):
+        yield tuple(
+            slice(start, start + step) for start, step in zip(starts, reversed(steps), strict=True)
+        )

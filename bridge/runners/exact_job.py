@@ -1,0 +1,337 @@
+"""Exact probes, run: the stretches of recorded models with whole numbers, in every setting.
+
+The first process plans the probes and runs them. A process under a lever is given the capsule that
+the first one made, and runs the same models with the same numbers again.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from bridge.capsule import Capsule, ModelState, read_capsule
+from bridge.compare.exact import Draw, Setting, Source, Stretch, Tensor, plan, subjects
+from bridge.compare.exact.calls import inputs_of, nodes_of
+from bridge.compare.exact.expected import Numbers, agree, as_exact
+from bridge.compare.exact.labels import WAYS, Part
+from bridge.compare.rules import Layer, UnsupportedError, generation_of
+from bridge.compare.wiring import output_names
+from bridge.runners import child
+from bridge.runners.encode import Data, Encoder
+from bridge.runners.faults import Fault
+from bridge.runners.jobs import Context
+from bridge.runners.levers import pull
+from bridge.runners.models import describe_model
+from bridge.runners.rebuild import LookError, rebuild
+from bridge.runners.spool import SpoolWriter
+from bridge.runners.stretches import Built, tensors_of
+
+AnyArray = np.ndarray[Any, np.dtype[Any]]
+
+#: How many rows are run at a time; None is all of them.
+_ROWS: Final = (None, 32, 7, 1)
+#: Styles after the first are run in all ways, but not with all numbers of rows.
+_FEWER_ROWS: Final = (None, 7)
+#: Every layer's output is asked for in these ways, up to so many bytes of outputs.
+_EVERY: Final = tuple(Setting(way, every_layer=True) for way in ("eager", "graph", "xla"))
+_MOST_BYTES: Final = 64 * 2**20
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A stretch to be run: of which model, built from which, with which numbers."""
+
+    label: str
+    number: int
+    model: Any
+    tensors: Mapping[str, Tensor]
+    stretch: Stretch
+    bare: tuple[str, ...]
+    whole: bool
+
+
+def run(context: Context, params: dict[str, Any]) -> None:
+    """Probe the models of ``params["capsule"]``, or run those of ``params["again"]`` again."""
+    pull(params.get("lever") or {})
+    again = params.get("again")
+    recorded = read_capsule(Path(again or params["capsule"]))
+    spool = SpoolWriter(Path(params["spool"]))
+    os.chdir(params["workdir"])
+    child.seed(context.keras)
+    child.limit(int(params.get("memory_bytes", 0)))
+    fault = Fault.of(params["fault"]) if params.get("fault") else None
+    probing = _Probing(context.keras, spool, params.get("ways") or WAYS, fault)
+    tasks = _repeated(context.keras, recorded) if again else probing.planned(recorded)
+    for task in tasks:
+        probing.probe(task)
+    spool.event("status", status="ok")
+    spool.event(
+        "situation",
+        keras=child.keras_version(context.generation),
+        environment=child.describe_environment(),
+    )
+    spool.event("end")
+
+
+def _repeated(keras: Any, made: Capsule) -> Iterator[_Task]:
+    """Yield the stretches of an exact capsule, each with all its numbers."""
+    states = made.manifest.states
+    inputs = {
+        probe.state: tuple(np.asarray(made.array(ref)) for ref in probe.inputs)
+        for probe in made.manifest.probes
+        if probe.kind != "value" and probe.inputs
+    }
+    parts = [(part, number) for number, state in enumerate(states)
+             if (part := Part.of(state)) and not part.until and number in inputs]  # fmt: skip
+    for key, group in itertools.groupby(parts, key=lambda item: (item[0].model, item[0].stretch)):
+        numbers = list(group)
+        state = states[numbers[0][1]]
+        model = rebuild(keras, state, made)
+        draws = tuple(
+            Draw(part.style, _weights(made, states[number]), inputs[number])
+            for part, number in numbers
+        )
+        stretch = replace(_all_of(state), draws=draws)
+        notes = next(probe.notes for probe in made.manifest.probes if probe.state == numbers[0][1])
+        bare = tuple(note[6:] for note in notes if note.startswith("bare: "))
+        whole = any(note.startswith("whole: ") for note in notes)
+        yield _Task(*key, model, tensors_of(model), stretch, bare, whole)
+
+
+def _weights(made: Capsule, state: ModelState) -> dict[str, dict[str, AnyArray]]:
+    return {
+        layer.name: {w.name: np.asarray(made.array(w.array)) for w in layer.weights}
+        for layer in state.layers
+    }
+
+
+def _all_of(state: ModelState) -> Stretch:
+    """Return a recorded model as one stretch."""
+    nodes = nodes_of(state)
+    layers = {layer.name: layer for layer in state.layers}
+    feeds = {name: tuple(Source(feed, feed not in nodes) for feed in node.feeds)
+             for name, node in nodes.items()}  # fmt: skip
+    return Stretch(
+        tuple(layers[name] for name in nodes), feeds, inputs_of(state), output_names(state),
+        whole=True,
+    )  # fmt: skip
+
+
+class _Probing:
+    """Writes the probes of one process to its spool."""
+
+    def __init__(
+        self, keras: Any, spool: SpoolWriter, ways: Sequence[str], fault: Fault | None
+    ) -> None:
+        self._keras = keras
+        self._spool = spool
+        self._encoder = Encoder(spool)
+        self._ways = tuple(ways)
+        self._fault = fault
+        self._states = 0
+        self._probes = 0
+
+    def planned(self, recorded: Capsule) -> Iterator[_Task]:
+        """Yield the stretches of the recorded models; tell which layers none covers."""
+        for subject in subjects(recorded):
+            known = self._state(_without_weights(subject.state), subject.label)
+            try:
+                model = rebuild(self._keras, subject.state, recorded)
+            except Exception as error:
+                told = str(error) if isinstance(error, LookError) else _told(error)
+                for layer in subject.state.layers:
+                    self._refuse(known, f"{subject.label}/{layer.name}", told)
+                continue
+            tensors = tensors_of(model)
+            found = plan(subject.state, tensors)
+            for name, why in found.refused.items():
+                self._refuse(known, f"{subject.label}/{name}", why)
+            for number, stretch in enumerate(found.stretches, 1):
+                yield _Task(subject.label, number, model, tensors, stretch, stretch.bare,
+                            stretch.whole)  # fmt: skip
+
+    def probe(self, task: _Task) -> None:
+        """Run a stretch with all its numbers in all settings; if one is wrong, find the layer."""
+        models = _Models(self._keras, task, self._fault)
+        wrong: dict[str, tuple[Draw, Setting]] = {}
+        done: set[tuple[str, Setting]] = set()
+        for place, draw in enumerate(task.stretch.draws):
+            for setting in self._settings(place, task):
+                if setting.way in wrong and place:
+                    continue
+                done.add((draw.style, setting))
+                if self._one(task, models, draw, setting):
+                    wrong.setdefault(setting.way, (draw, setting))
+        for way, (draw, setting) in wrong.items():
+            looking = replace(setting, every_layer=True)
+            if (draw.style, looking) not in done:
+                self._one(task, models, draw, looking)
+            for layer in task.stretch.layers:
+                if self._one(task, models, draw, setting, until=layer.name):
+                    break
+
+    def _settings(self, place: int, task: _Task) -> Iterator[Setting]:
+        draw = task.stretch.draws[place]
+        rows = len(draw.inputs[0])
+        for many in _ROWS if place == 0 else _FEWER_ROWS:
+            if many is None or many < rows:
+                yield from (Setting(way, many) for way in self._ways)
+        sizes = (_size(task.tensors[layer.name]) for layer in task.stretch.layers)
+        if 4 * rows * sum(sizes) <= _MOST_BYTES:
+            # A compiler takes its time: its layers are asked for with the first numbers only.
+            yield from (
+                setting
+                for setting in _EVERY
+                if setting.way in self._ways and (place == 0 or setting.way != "xla")
+            )
+
+    def _one(
+        self, task: _Task, models: _Models, draw: Draw, setting: Setting, until: str = ""
+    ) -> bool:
+        """Run once, tell what was made, and return whether it is wrong."""
+        part = Part(task.label, task.number, draw.style, until)
+        bare = [f"bare: {name}" for name in task.bare]
+        notes = [*bare, "whole: the stretch is the model itself"] if task.whole else bare
+        made: list[AnyArray] = []
+        state = -1
+        built: Built | None = None
+        inputs: list[AnyArray] = []
+        try:
+            built = models.get(setting, until)
+            state = self._given(models, setting, part, draw, built)
+            inputs = [draw.inputs[task.stretch.inputs.index(name)] for name in built.inputs]
+            made = built.run(setting, inputs)
+        except Exception as error:
+            notes.append(f"raised: {_told(error)}")
+        if built is None or state < 0:
+            return False
+        layers: list[Data] = []
+        if setting.every_layer and made:
+            layers = [
+                {"layer": name, "inputs": [], "outputs": [self._encoder.array(name, y)]}
+                for name, y in zip(built.outputs, made, strict=True)
+            ]
+        self._tell(
+            label=f"{part.name}/{setting.label}",
+            kind="predict" if setting.way == "predict" else "call",
+            state=state,
+            inputs=[self._encoder.array(name or "x", x)
+                    for name, x in zip(built.inputs, inputs, strict=False)],
+            outputs=[] if layers else [self._encoder.array(name, y)
+                                       for name, y in zip(built.outputs, made, strict=False)],
+            layers=layers,
+            eager=setting.way == "eager",
+            notes=notes,
+        )  # fmt: skip
+        exact = models.exact(draw)
+        return any(
+            name in exact and (y.shape != exact[name].shape or not agree(y, exact[name]).all())
+            for name, y in zip(built.outputs, made, strict=False)
+        )
+
+    def _given(
+        self, models: _Models, setting: Setting, part: Part, draw: Draw, built: Built
+    ) -> int:
+        """Give the model its weights if it has others; return the number of its state."""
+        if models.holds.get(id(built)) != part:
+            built.give(draw.weights)
+            models.holds[id(built)] = part
+        if part.name not in models.states:
+            plain = models.get(Setting(setting.way), part.until, faulty=False)
+            plain.give(draw.weights)
+            models.holds[id(plain)] = part
+            models.states[part.name] = self._state(
+                describe_model(plain.model, self._encoder), part.name
+            )
+        return models.states[part.name]
+
+    def _state(self, state: Data | ModelState, name: str) -> int:
+        data = state.model_dump(mode="json") if isinstance(state, ModelState) else state
+        self._spool.event("state", state=data | {"name": name})
+        self._states += 1
+        return self._states - 1
+
+    def _refuse(self, state: int, label: str, why: str) -> None:
+        self._tell(label=label, kind="value", state=state, notes=[why])
+
+    def _tell(self, **probe: Any) -> None:
+        empty: Data = {"inputs": [], "outputs": [], "curves": {}, "executed": None, "call": None}
+        self._spool.event("probe", index=self._probes, **(empty | probe))
+        self._probes += 1
+
+
+@dataclass
+class _Models:
+    """The Keras models of one stretch: one for all ways, and others with a fault, if there is one.
+
+    ``holds`` says whose numbers a model has, ``states`` which states were told.
+    """
+
+    keras: Any
+    task: _Task
+    fault: Fault | None
+    holds: dict[int, Part] = field(default_factory=dict)
+    states: dict[str, int] = field(default_factory=dict)
+    _built: dict[tuple[str, bool, bool], Built] = field(default_factory=dict)
+    _exact: dict[str, Mapping[str, AnyArray]] = field(default_factory=dict)
+
+    def exact(self, draw: Draw) -> Mapping[str, AnyArray]:
+        """Return what every layer must make of a draw's numbers."""
+        if draw.style not in self._exact:
+            self._exact = {draw.style: _exact(self.task, draw)}
+        return self._exact[draw.style]
+
+    def get(self, setting: Setting, until: str = "", *, faulty: bool = True) -> Built:
+        """Return the model for a setting, built when it is first needed."""
+        shows = faulty and self.fault is not None and self.fault.shows(setting.way)
+        key = (until, setting.every_layer, shows)
+        if key not in self._built:
+            task = self.task
+            self._built[key] = Built(
+                self.keras, task.model, task.tensors, task.stretch,
+                until=until, every=setting.every_layer, fault=self.fault if shows else None,
+            )  # fmt: skip
+        return self._built[key]
+
+
+def _exact(task: _Task, draw: Draw) -> Mapping[str, AnyArray]:
+    """Return what every layer of a stretch must make; nothing if that is not known."""
+    stretch = task.stretch
+    generation = generation_of(task.model.__class__.__module__.partition(".")[0], {})
+    layers = {
+        layer.name: Layer(layer.name, layer.cls, layer.config, draw.weights[layer.name], generation)
+        for layer in stretch.layers
+    }
+    inputs = {
+        stretch.start(name): as_exact(x)
+        for name, x in zip(stretch.inputs, draw.inputs, strict=True)
+    }
+    try:
+        exact = Numbers(layers, stretch.nodes(), inputs, stretch.outputs).exact
+    except UnsupportedError:
+        return {}
+    return {name: each.value for name, each in exact.items()}
+
+
+def _without_weights(state: ModelState) -> ModelState:
+    """Return what is told of a model of which only parts are run: the names of its layers."""
+    layers = tuple(
+        layer.model_copy(update={"weights": (), "config": {}, "layers": ()})
+        for layer in state.layers
+    )
+    return state.model_copy(update={"layers": layers, "config": None, "compiled": None})
+
+
+def _size(tensor: Tensor) -> int:
+    return math.prod(part or 1 for part in tensor.shape[1:])
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:500]

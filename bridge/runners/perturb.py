@@ -1,0 +1,367 @@
+"""What rounding does to a layer, measured: repeated runs with every argument moved a little.
+
+For layers without a rule. The layer runs many times on what it received, every element of its
+inputs and weights moved by at most one unit in the last place (ULP), half of the runs op by op and
+half as a graph; and once in float64, on the same numbers unmoved. How far the runs are from that is
+what rounding does, whatever the layer computes.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from bridge.compare.rules import RULES
+from bridge.compare.rules.chain import carries
+from bridge.compare.rules.layer import policy_name
+from bridge.compare.rules.rounding import FORMATS
+from bridge.runners.encode import to_numpy
+from bridge.runners.execution import Sight
+from bridge.runners.rebuild import settle
+from bridge.runners.spool import AnyArray
+from bridge.runners.ulp import moved
+from bridge.runners.units import Unit
+from bridge.runners.watch import Call, Tensor, arrays
+
+#: How often a layer is run.
+RUNS: Final = 32
+#: The first rows that are used, at most, and the elements of inputs and outputs together.
+MOST_ROWS: Final = 256
+MOST_ELEMENTS: Final = 2**20
+#: Weights beyond this number of elements are not moved so often.
+MOST_WEIGHTS: Final = 2**23
+
+#: The binary digits after the point of float64.
+_DIGITS: Final = np.finfo(np.float64).nmant
+
+Values = dict[int, Any]
+
+
+@dataclass(frozen=True)
+class Found:
+    """As :class:`bridge.capsule.Perturbed`."""
+
+    exact: AnyArray
+    scale: AnyArray
+    statistics: tuple[float, ...]
+    rows: int
+
+
+class CannotError(Exception):
+    """Repeated runs would say nothing; the message is a sentence that says why."""
+
+
+def wanting(calls: Sequence[Call], unit: Unit) -> bool:
+    """Say whether no rule speaks for a unit, so that repeated runs should."""
+    layers = [calls[place].layer for place in unit.calls]
+    # An operation of keras.ops may have the name of a layer; it has no rule.
+    names = [type(layer).__name__ if hasattr(layer, "weights") else "" for layer in layers]
+    carried = all(carries(name) for name in names[1:])
+    special = any(calls[place].masked or calls[place].arguments for place in unit.calls)
+    return names[0] not in RULES or special or not (carried and unit.is_chain)
+
+
+class Perturber:
+    """Perturbs the units of one run; nothing new is begun after the moment ``until``."""
+
+    def __init__(self, sight: Sight, until: float = math.inf) -> None:
+        self._sight = sight
+        self._until = until
+
+    def perturb(self, unit: Unit) -> Found | str:
+        """Return what repeated runs did, or a sentence that says why there are none."""
+        if time.monotonic() > self._until:
+            return "no time was left for repeated runs"
+        try:
+            return self._perturb(unit)
+        except CannotError as error:
+            return f"repeated runs say nothing: {error}"
+        except Exception as error:
+            return f"the layer cannot be run by itself: {type(error).__name__}: {error}"[:500]
+
+    def _perturb(self, unit: Unit) -> Found:
+        calls = [self._sight.calls[place] for place in unit.calls]
+        given = self._given(unit)
+        result = self._result(calls[-1])
+        rows = _rows([*given.values(), result])
+        whole = {number: np.asarray(x) for number, x in given.items()}
+        first = {number: _first(x, rows, len(result)) for number, x in whole.items()}
+        weights = _weights(calls)
+        if sum(weight.size for _, weight in weights) > MOST_WEIGHTS:
+            raise CannotError(f"its weights have more than {MOST_WEIGHTS:,} elements")
+        doubled = _Doubled(calls)
+        exact = doubled(first)
+        dtype = result.dtype
+        if exact.shape[1:] != result.shape[1:]:
+            raise CannotError(f"in float64 its output has shape {exact.shape}")
+        begun = time.monotonic()
+        made = _Runs(calls, first, weights, dtype)
+        runs = [made.eagerly()]
+        if time.monotonic() + RUNS * (time.monotonic() - begun) > self._until:
+            raise CannotError("they would take too long")
+        runs += [made.eagerly() for _ in range(1, RUNS // 2)]
+        runs += [made.as_graph() for _ in range(RUNS // 2)]
+        made.restore()
+        found = _measure(exact, runs, dtype, rows)
+        self._check(doubled, whole, first, found, dtype)
+        return found
+
+    def _given(self, unit: Unit) -> Values:
+        """Return what the unit received, and the masks that came with it, by number."""
+        found: Values = {}
+        for place, which in unit.inputs:
+            call = self._sight.calls[place]
+            wanted = [call.inputs[which]]
+            mask = call.masks[which]
+            wanted += [mask] if call.masked and mask is not None else []
+            for number in wanted:
+                if number not in self._sight.values:
+                    raise CannotError("not everything that it was given could be seen")
+                found[number] = self._sight.values[number]
+        return found
+
+    def _result(self, call: Call) -> AnyArray:
+        if len(call.outputs) != 1:
+            raise CannotError(f"it has {len(call.outputs)} outputs")
+        result = self._sight.values[call.outputs[0]]
+        if result.dtype.name not in FORMATS or result.ndim == 0:
+            raise CannotError(f"its output is {result.dtype.name} of shape {result.shape}")
+        return result
+
+    def _check(
+        self, doubled: _Doubled, whole: Values, first: Values, found: Found, dtype: np.dtype[Any]
+    ) -> None:
+        """Make sure that the float64 result is one: the same again, and the same for all rows.
+
+        Where it is, float64 deviates less than the layer's own type by as many binary digits as
+        it has more. Half of them is far from both that and no difference at all.
+        """
+        again = doubled(first)
+        near = np.ldexp(found.scale, -(_DIGITS - FORMATS[dtype.name].digits) // 2)
+        if not _alike(again, found.exact, near):
+            raise CannotError("it is random, or remembers what it was given before")
+        if any(len(x) != len(whole[number]) for number, x in first.items() if x.ndim):
+            every = doubled(whole)[: found.rows]
+            if not _alike(every, found.exact, near):
+                raise CannotError("what it makes of some rows depends on the others")
+
+
+def _alike(a: AnyArray, b: AnyArray, near: AnyArray) -> bool:
+    with np.errstate(invalid="ignore"):
+        same = (np.abs(a - b) <= near) | (a == b) | (np.isnan(a) & np.isnan(b))
+    return bool(same.all())
+
+
+def _rows(values: Sequence[AnyArray]) -> int:
+    """Return how many rows are used."""
+    count = max(len(x) for x in values if x.ndim)
+    each = sum(x.size for x in values) // max(count, 1)
+    return max(1, min(count, MOST_ROWS, MOST_ELEMENTS // max(each, 1)))
+
+
+def _first(x: AnyArray, rows: int, count: int) -> AnyArray:
+    return x[:rows] if x.ndim and len(x) == count else x
+
+
+def _weights(calls: Sequence[Call]) -> list[tuple[Any, AnyArray]]:
+    """Return the weights of the layers, each once, with their elements."""
+    found = {
+        id(weight): (weight, to_numpy(weight))
+        for call in calls
+        for weight in getattr(call.layer, "weights", ())
+    }
+    return list(found.values())
+
+
+class _Runs:
+    """Runs of the layers as they are, each with everything moved anew."""
+
+    def __init__(
+        self,
+        calls: Sequence[Call],
+        given: Values,
+        weights: Sequence[tuple[Any, AnyArray]],
+        dtype: np.dtype[Any],
+    ) -> None:
+        self._calls, self._given, self._weights, self._dtype = calls, given, weights, dtype
+        self._types = _types(calls, given, weights)
+        self._random = np.random.default_rng(0)
+        self._graph: Callable[..., Any] | None = None
+
+    def eagerly(self) -> AnyArray:
+        return self._kept(evaluate(self._calls, self._moved(), _itself))
+
+    def as_graph(self) -> AnyArray:
+        import tensorflow as tf
+
+        given = self._moved()
+        numbers = list(given)
+        if self._graph is None:
+            self._graph = tf.function(
+                lambda values: evaluate(
+                    self._calls, dict(zip(numbers, values, strict=True)), _itself
+                ),
+                autograph=False,
+            )
+        return self._kept(self._graph(list(given.values())))
+
+    def restore(self) -> None:
+        """Give the layers back their own weights."""
+        for variable, values in self._weights:
+            variable.assign(values)
+
+    def _moved(self) -> Values:
+        import tensorflow as tf
+
+        for variable, values in self._weights:
+            variable.assign(self._near(values, self._types[id(variable)]))
+        return {
+            number: tf.constant(self._near(x, self._types[number]))
+            for number, x in self._given.items()
+        }
+
+    def _near(self, x: AnyArray, dtype: np.dtype[Any]) -> AnyArray:
+        """Move numbers; a layer that computes in a narrower type rounds them to that first."""
+        if x.dtype.name not in FORMATS:
+            return x
+        return moved(x.astype(dtype), self._random).astype(x.dtype)
+
+    def _kept(self, made: Any) -> AnyArray:
+        found = to_numpy(made)
+        if found.dtype != self._dtype:
+            raise CannotError(f"by itself it makes {found.dtype.name}")
+        return found
+
+
+def _types(
+    calls: Sequence[Call], given: Values, weights: Sequence[tuple[Any, AnyArray]]
+) -> dict[int, np.dtype[Any]]:
+    """Return the type in which each input, by number, and each weight, by identity, is used."""
+    found = {number: x.dtype for number, x in given.items()}
+    found |= {id(weight): x.dtype for weight, x in weights}
+    for call in reversed(calls):
+        computes = FORMATS.get(str(getattr(call.layer, "compute_dtype", "")))
+        own = [id(weight) for weight in getattr(call.layer, "weights", ())]
+        for key in (*own, *call.inputs):
+            held = FORMATS.get(found[key].name) if key in found else None
+            if computes is not None and held is not None and computes.digits < held.digits:
+                found[key] = computes.dtype
+    return found
+
+
+class _Doubled:
+    """The layers in float64, with the same weights."""
+
+    def __init__(self, calls: Sequence[Call]) -> None:
+        self._calls = calls
+        self._copies: dict[int, Any] = {}
+
+    def __call__(self, given: Values) -> AnyArray:
+        import tensorflow as tf
+
+        values = {
+            number: tf.constant(x.astype(np.float64) if x.dtype.name in FORMATS else x)
+            for number, x in given.items()
+        }
+        if not self._copies:
+            for call in self._calls:
+                self._copies.setdefault(id(call.layer), _copied(call.layer))
+            # The first run makes the weights, which are then given their elements.
+            evaluate(self._calls, values, self._copy)
+            for call in self._calls:
+                _hand_over(call.layer, self._copy(call.layer))
+        made = to_numpy(evaluate(self._calls, values, self._copy))
+        if made.dtype != np.float64:
+            raise CannotError(f"in float64 it makes {made.dtype.name}")
+        return made
+
+    def _copy(self, layer: Any) -> Any:
+        return self._copies[id(layer)]
+
+
+def _copied(layer: Any) -> Any:
+    """Return the layer again in float64; an operation has no type of its own."""
+    if not hasattr(layer, "weights"):
+        return layer
+    return type(layer).from_config(in_float64(copy.deepcopy(layer.get_config())))
+
+
+def in_float64(config: Any) -> Any:
+    """Return a configuration in which every float type in which something computes is float64."""
+    if isinstance(config, dict):
+        return {
+            key: "float64" if key == "dtype" and _is_float(value) else in_float64(value)
+            for key, value in config.items()
+        }
+    if isinstance(config, (list, tuple)):
+        return type(config)(in_float64(each) for each in config)
+    return config
+
+
+def _is_float(dtype: Any) -> bool:
+    return policy_name(dtype).removeprefix("mixed_") in FORMATS
+
+
+def _hand_over(layer: Any, double: Any) -> None:
+    if double is layer:
+        return
+    weights = [to_numpy(weight) for weight in layer.weights]
+    if [tuple(each.shape) for each in double.weights] != [each.shape for each in weights]:
+        raise CannotError("in float64 it has other weights")
+    double.set_weights([
+        each.astype(np.float64) if each.dtype.name in FORMATS else each for each in weights
+    ])  # fmt: skip
+    settle(double)
+
+
+def _itself(layer: Any) -> Any:
+    return layer
+
+
+def evaluate(calls: Sequence[Call], given: Values, layer_of: Callable[[Any], Any]) -> Any:
+    """Make the calls one after another and return what the last one makes; tensors by number."""
+    import tensorflow as tf
+
+    known = dict(given)
+    made: Any = None
+
+    def fill(leaf: Any) -> Any:
+        return known[leaf.number] if isinstance(leaf, Tensor) else leaf
+
+    for call in calls:
+        for number, mask in zip(call.inputs, call.masks, strict=True):
+            if call.masked and mask in given:
+                known[number]._keras_mask = known[mask]
+        args, kwargs = tf.nest.map_structure(fill, (call.args, call.kwargs))
+        made = arrays(layer_of(call.layer)(*args, **kwargs))
+        known.update(zip(call.outputs, made, strict=True))
+    return made[0]
+
+
+def _measure(exact: AnyArray, runs: Sequence[AnyArray], dtype: np.dtype[Any], rows: int) -> Found:
+    """Return the scale at each element, and each run's largest distance in it."""
+    with np.errstate(all="ignore"):
+        squares = np.zeros(exact.shape)
+        for y in runs:
+            squares += _distance(y, exact) ** 2
+        scale = np.maximum(np.sqrt(squares / len(runs)), FORMATS[dtype.name].ulp(exact))
+        scale = np.where(np.isnan(scale), np.inf, scale)
+        statistics = []
+        for y in runs:
+            ratio = _distance(y, exact) / scale
+            statistics.append(float(np.nan_to_num(ratio, nan=0.0).max(initial=0.0)))
+    return Found(exact, scale, tuple(statistics), rows)
+
+
+def _distance(y: AnyArray, exact: AnyArray) -> AnyArray:
+    """Return |y - exact|; 0 where both are the same infinity or none is a number."""
+    wide = y.astype(np.float64)
+    same = (wide == exact) | (np.isnan(wide) & np.isnan(exact))
+    gap = np.abs(wide - exact)
+    return np.where(same, 0.0, np.where(np.isnan(gap), np.inf, gap))

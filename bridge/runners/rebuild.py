@@ -1,0 +1,91 @@
+"""A recorded model built again, from its configuration and its weights; no code but Keras' own."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any, Final
+
+import numpy as np
+
+from bridge.capsule import Capsule, LayerState, ModelState, Probe
+
+_OWN: Final = frozenset({"keras", "tf_keras", "builtins"})
+_CODE: Final = frozenset({"Lambda", "TFOpLambda", "__lambda__", "function"})
+
+
+class LookError(RuntimeError):
+    """The model cannot be built again or looked into; the message says why."""
+
+
+def is_prediction(probe: Probe) -> bool:
+    """Say whether a probe is of a model that returned something, so that it can be looked into."""
+    return probe.kind in ("predict", "call") and probe.state is not None and bool(probe.outputs)
+
+
+def rebuild(keras: Any, state: ModelState, recorded: Capsule) -> Any:
+    """Build a recorded model again, with its recorded weights.
+
+    Raises:
+        LookError: it has no configuration, or one that needs code from elsewhere.
+    """
+    if state.config is None:
+        raise LookError(f"the model cannot be built again: {state.why_no_config}")
+    if found := foreign(state.config):
+        raise LookError(f"the model has a part that is not Keras' own: {found}")
+    if state.cls.rpartition(".")[2] not in ("Sequential", "Functional", "Model"):
+        raise LookError(f"the model is of a class of its own: {state.cls}")
+    kind = keras.Sequential if state.cls.endswith("Sequential") else keras.Model
+    try:
+        model = kind.from_config(copy.deepcopy(state.config))
+    except Exception as error:
+        text = f"{type(error).__name__}: {error}"[:300]
+        raise LookError(f"the model cannot be built again from its configuration: {text}") from None
+    if not getattr(model, "inputs", None):
+        raise LookError("the model was never given an input shape")
+    if len(model.layers) != len(state.layers):
+        raise LookError(
+            f"built again, the model has {len(model.layers)} layers; {len(state.layers)} were "
+            "recorded"
+        )
+    for layer, recorded_layer in zip(model.layers, state.layers, strict=True):
+        _set_weights(layer, recorded_layer, recorded)
+    return model
+
+
+def _set_weights(layer: Any, state: LayerState, recorded: Capsule) -> None:
+    layer.set_weights([np.asarray(recorded.array(weight.array)) for weight in state.weights])
+    settle(layer)
+
+
+def settle(layer: Any) -> None:
+    """Let layers that compute something from their weights, once they are there, do so.
+
+    Normalization keeps the mean and deviation that it applies beside the weights that it was
+    adapted to, and says so when it is restored from a file.
+    """
+    for each in [layer, *_inner(layer)]:
+        if callable(getattr(each, "finalize_state", None)) and getattr(each, "built", False):
+            each.finalize_state()
+
+
+def _inner(layer: Any) -> Iterator[Any]:
+    for each in getattr(layer, "layers", ()):
+        yield each
+        yield from _inner(each)
+
+
+def foreign(config: Any) -> str:
+    """Name a part of a configuration that would import or run code that is not Keras' own."""
+    if isinstance(config, dict):
+        module = config.get("module")
+        if isinstance(module, str) and module.partition(".")[0] not in _OWN:
+            return f"{module}.{config.get('class_name', '')}"
+        if config.get("registered_name") and ">" in str(config["registered_name"]):
+            return str(config["registered_name"])
+        if config.get("class_name") in _CODE:
+            return str(config["class_name"])
+        config = list(config.values())
+    if isinstance(config, (list, tuple)):
+        return next((found for each in config if (found := foreign(each))), "")
+    return ""
