@@ -72,7 +72,8 @@ def row_of(true: F64) -> I64:
     """
     raw = true.view(np.int64)
     binade = np.clip(((raw >> 52) & 0x7FF) - 1023 - FIRST_BINADE, 0, BINADES - 1)
-    return binade + BINADES * (raw < 0)
+    rows: I64 = binade + BINADES * (raw < 0)
+    return rows
 
 
 def group(

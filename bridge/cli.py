@@ -40,6 +40,14 @@ Frontend = Annotated[
     ),
 ]
 Out = Annotated[Path, typer.Option("--out", help="The folder that the reports are written to.")]
+Exact = Annotated[
+    bool,
+    typer.Option(
+        "--exact",
+        help="Probe every model with whole numbers too, for which float32 is exact, in every "
+        "setting; otherwise only where something is left open.",
+    ),
+]
 Seconds = Annotated[
     float, typer.Option("--seconds", help="Time limit of one run, in seconds.", min=0.1)
 ]
@@ -54,6 +62,7 @@ class Options(NamedTuple):
     seconds: float
     memory: int
     quick: bool = False
+    exact: bool = False
 
 
 @app.command()
@@ -68,6 +77,7 @@ def run(
     quick: Annotated[
         bool, typer.Option("--quick", help="Do not look at every layer; compare predictions only.")
     ] = False,
+    exact: Exact = False,
     seconds: Seconds = 120.0,
     memory: Memory = 4096,
 ) -> None:
@@ -82,7 +92,7 @@ def run(
         _stop(str(error))
     if not chosen:
         _stop("There are no cases: no r_scripts folder here. Use 'keras-bridge check SCRIPT.R'.")
-    raise typer.Exit(_examine(chosen, out, Options(frontend, jobs, seconds, memory, quick)))
+    raise typer.Exit(_examine(chosen, out, Options(frontend, jobs, seconds, memory, quick, exact)))
 
 
 @app.command()
@@ -93,6 +103,7 @@ def check(
     ] = None,
     out: Out = Path("reports"),
     frontend: Frontend = "auto",
+    exact: Exact = False,
     seconds: Seconds = 120.0,
     memory: Memory = 4096,
 ) -> None:
@@ -108,7 +119,8 @@ def check(
         case = read_case(script, twin)
     except CaseError as error:
         _stop(str(error))
-    raise typer.Exit(_examine([case], out, Options(frontend, 1, seconds, memory)))
+    options = Options(frontend, 1, seconds, memory, exact=exact)
+    raise typer.Exit(_examine([case], out, options))
 
 
 @app.command()
@@ -276,7 +288,9 @@ def _suite(options: Options) -> Iterator[Suite]:
     from bridge.suite import Settings, Suite
 
     limits = Limits(options.seconds, options.memory * MIB)
-    settings = Settings(cast("Any", options.frontend), options.jobs, limits, options.quick)
+    settings = Settings(
+        cast("Any", options.frontend), options.jobs, limits, options.quick, options.exact
+    )
     with (
         _Progress("starting R and TensorFlow") as progress,
         Suite(settings, progress.step) as suite,

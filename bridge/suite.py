@@ -11,8 +11,11 @@ from typing import Final
 
 from bridge.capsule import Capsule, write_capsule
 from bridge.case import Case
+from bridge.certify.issue import certificates, write_certificates
 from bridge.compare.align import labels_of
+from bridge.compare.exact import judge_exact
 from bridge.compare.judge import Judge
+from bridge.compare.result import RunPair
 from bridge.compare.stages import compare_runs
 from bridge.explain.verdict import Finding, OtherGeneration, conclude
 from bridge.r.frontend import Served, Wanted, serve
@@ -20,6 +23,8 @@ from bridge.r.script import Inspection, inspect
 from bridge.report import CaseReport, folders, write_report
 from bridge.report.build import build_report
 from bridge.report.pictures import draw
+from bridge.runners.exact import run_exact
+from bridge.runners.levers import LEVERS
 from bridge.runners.pool import Limits, Pool, PoolError, Warm
 from bridge.runners.reference import reference
 from bridge.runners.run import look, not_run, run_r, run_replay, run_twin, warm_for_r
@@ -41,21 +46,27 @@ _PAIRS: Final = (("r", "replay"), ("r", "twin"), ("r", "reference"))
 
 @dataclass(frozen=True)
 class Examined:
-    """A case's report with the runs and pictures behind it."""
+    """A case's report with the runs and pictures behind it, and its exact probes."""
 
     report: CaseReport
     runs: dict[str, Capsule]
     pictures: dict[str, bytes]
+    probed: tuple[Capsule, ...] = ()
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How a suite is run."""
+    """How a suite is run.
+
+    ``quick`` looks at no layer; ``exact`` probes every model with whole numbers, under every lever,
+    where otherwise only models are probed of which something is left open or is different.
+    """
 
     frontend: Wanted = "auto"
     jobs: int = 2
     limits: Limits = field(default_factory=Limits)
     quick: bool = False
+    exact: bool = False
 
 
 class Suite:
@@ -134,14 +145,27 @@ class Suite:
             if a in runs and b in runs
         ]
         other = self._try_other_generation(runs, inspection)
-        finding = conclude(runs, pairs, other)
+        probed = self._probe_exactly(case, inspection, runs["r"], pairs)
+        exact = judge_exact(probed) if probed else None
+        finding = conclude(runs, pairs, other, exact)
         self._progress(case.name, "draws")
         notes = (*((_QUICK,) if self._settings.quick else ()), *_chance(inspection, runs))
-        report = build_report(case, runs, pairs, finding, notes)
+        report = build_report(case, runs, pairs, finding, notes, exact)
         drawing = draw(runs, report.pairs)
         report = report.model_copy(update={"pictures": drawing.pictures})
         self._progress(case.name, "done")
-        return Examined(report, runs, dict(drawing.files))
+        return Examined(report, runs, dict(drawing.files), probed)
+
+    def _probe_exactly(
+        self, case: Case, inspection: Inspection, r: Capsule, pairs: Sequence[RunPair]
+    ) -> tuple[Capsule, ...]:
+        """Probe the models of R's run with whole numbers, if that was asked for or may help."""
+        asked = self._settings.exact
+        if not r.manifest.states or self._settings.quick or not (asked or _in_doubt(pairs)):
+            return ()
+        self._progress(case.name, "probes with whole numbers")
+        levers = tuple(LEVERS.values()) if asked else ()
+        return run_exact(self._pool, r, inspection.generation, self._limits(case), levers)
 
     def _run(
         self, case: Case, inspection: Inspection, served: Served, runs: dict[str, Capsule]
@@ -197,6 +221,16 @@ class Suite:
         return OtherGeneration(done.manifest.environment.keras, accepts)
 
 
+def _in_doubt(pairs: Sequence[RunPair]) -> bool:
+    """Say whether a layer was found wrong, or left open, or judged without a rule."""
+    return any(
+        layer.verdict == "different" or layer.rung in ("stochastic", "abstained")
+        for pair in pairs
+        for probe in pair.probes
+        for layer in probe.layers
+    )
+
+
 def _chance(inspection: Inspection, runs: dict[str, Capsule]) -> tuple[str, ...]:
     """Say where the numbers are one draw of many: no seed in the script, and chance in a model."""
     if _SEEDING & set(inspection.functions):
@@ -219,11 +253,19 @@ def _other_bits(a: Capsule, b: Capsule) -> bool:
 
 
 def write(examined: Sequence[Examined], out: Path) -> Path:
-    """Write the reports, pictures and capsules; return the path of ``index.html``."""
+    """Write the reports, pictures, capsules and certificates; return the path of ``index.html``."""
     reports = [each.report for each in examined]
     pictures = {each.report.case: each.pictures for each in examined}
     index = write_report(reports, out, pictures=pictures)
     for each, folder in zip(examined, folders(reports), strict=True):
         for name, capsule in each.runs.items():
             write_capsule(capsule, out / folder / f"{name}.capsule")
+            path = out / folder / f"{name}.certificates"
+            if any(probe.layers for probe in capsule.manifest.probes):
+                write_certificates(path, certificates(capsule))
+            else:
+                # An earlier run into this folder may have looked, where this one did not.
+                path.unlink(missing_ok=True)
+        for number, capsule in enumerate(each.probed):
+            write_capsule(capsule, out / folder / f"exact-{number}.capsule")
     return index

@@ -15,19 +15,24 @@ from tests.orders import Order, flush, flushing, layer
 KINDS: Final = ("SimpleRNN", "LSTM", "GRU")
 GATES: Final = {"SimpleRNN": 1, "LSTM": 4, "GRU": 3}
 
+
+def _share(parts: Any) -> Any:
+    return parts / parts.sum(axis=-1, keepdims=True)
+
+
 FUNCTIONS: Final[dict[str, Any]] = {
     "tanh": np.tanh,
     "sigmoid": lambda z: 1.0 / (1.0 + np.exp(-z)),
     "relu": lambda z: np.maximum(z, 0.0),
     "linear": lambda z: z,
     "hard_sigmoid": lambda z: np.clip(z + 3.0, 0.0, 6.0) / 6.0,
-    "softmax": lambda z: np.exp(z) / np.exp(z).sum(axis=-1, keepdims=True),
+    "softmax": lambda z: _share(np.exp(z - z.max(axis=-1, keepdims=True))),
 }
 
 
 @dataclass
 class Rnn:
-    """A recurrent layer of a sample; ``faults`` name what it does wrong."""
+    """A recurrent layer of a sample."""
 
     kind: str
     kernel: F32
@@ -115,7 +120,8 @@ class Rnn:
     @staticmethod
     def _add(terms: list[F32], order: Order) -> F32:
         done = flush if order is flushing else np.asarray
-        return order(np.stack(np.broadcast_arrays(*map(done, terms)), axis=-1))
+        parts: list[Any] = [done(term) for term in terms]
+        return order(np.stack(np.broadcast_arrays(*parts), axis=-1))
 
     @staticmethod
     def _act(name: str, z: F32) -> F32:

@@ -87,7 +87,7 @@ def test_a_class_of_the_scripts_own_is_not_taken_for_that_of_keras(place: dict[s
 
 
 def test_an_activation_in_another_type_than_its_layer_is_refused() -> None:
-    spec = {"class_name": "LeakyReLU", "config": {"alpha": 0.1, "dtype": "float32"}}
+    spec: Any = {"class_name": "LeakyReLU", "config": {"alpha": 0.1, "dtype": "float32"}}
     assert activation_of(spec, 2).form.name == "leaky_relu"
     with pytest.raises(UnsupportedError, match="computes in float32 and the layer itself in bfl"):
         activation_of(spec, 2, BFLOAT16)
@@ -185,7 +185,8 @@ def near(fmt: Format) -> Any:
     """Return numbers of a type where activations bend, and small ones."""
     rng = np.random.default_rng(1)
     small = rng.standard_normal(200) * 2.0 ** rng.uniform(fmt.lowest - 3, 0, 200)
-    parts = [small, rng.uniform(-8, 8, 1500), rng.uniform(-1.1, 1.1, 690), [0.0, -0.0]]
+    zeros = np.array([0.0, -0.0])
+    parts = (small, rng.uniform(-8, 8, 1500), rng.uniform(-1.1, 1.1, 690), zeros)
     made = fmt.cast(np.concatenate(parts))
     return made[: made.size // 8 * 8].reshape(-1, 8).astype(fmt.dtype)
 
@@ -199,10 +200,13 @@ def wide(fmt: Format) -> Any:
 
 def check(layer: Any, generation: Generation, fmt: Format) -> None:
     """Near zero every output is inside its bound; of the largest numbers none is beyond it."""
-    hold(layer, generation, [near(fmt)])
-    x = wide(fmt)
+    first, second = near(fmt), wide(fmt)
+    recorded = described(layer, generation)
     for name, way in ways(layer):
-        verdict = judge_layer(described(layer, generation), [x], [np.asarray(way(x))])
+        y = np.asarray(way(np.concatenate([first, second])))
+        verdict = judge_layer(recorded, [first], [y[: len(first)]])
+        assert verdict.verdict in ("same-bits", "within-rounding"), (name, verdict)
+        verdict = judge_layer(recorded, [second], [y[len(first) :]])
         assert verdict.verdict != "different", (name, verdict)
 
 
@@ -258,20 +262,19 @@ def test_layers_with_constants_of_any_size(
     layers = pytest.importorskip(package).layers
     rng = np.random.default_rng(5)
     dtype = fmt.name
-    for _ in range(3):
-        slope, alpha, least, most = rng.uniform(0.05, 3.0, 4).round(3).tolist()
-        prelu = layers.PReLU(dtype=dtype)
-        prelu.build((None, 8))
-        prelu.set_weights([rng.uniform(-2, 2, 8).astype(np.float32)])
-        made = [
-            layers.LeakyReLU(slope, dtype=dtype), layers.ELU(alpha, dtype=dtype), prelu,
-            layers.ReLU(max_value=most, negative_slope=slope, threshold=least, dtype=dtype),
-            layers.ReLU(threshold=least, dtype=dtype), layers.ReLU(max_value=most, dtype=dtype),
-        ]  # fmt: skip
-        if generation == 2:
-            made.append(layers.ThresholdedReLU(least, dtype=dtype))
-        for layer in made:
-            check(layer, generation, fmt)
+    slope, alpha, least, most = rng.uniform(0.05, 3.0, 4).round(3).tolist()
+    prelu = layers.PReLU(dtype=dtype)
+    prelu.build((None, 8))
+    prelu.set_weights([rng.uniform(-2, 2, 8).astype(np.float32)])
+    made = [
+        layers.LeakyReLU(slope, dtype=dtype), layers.ELU(alpha, dtype=dtype), prelu,
+        layers.ReLU(max_value=most, negative_slope=slope, threshold=least, dtype=dtype),
+        layers.ReLU(threshold=least, dtype=dtype), layers.ReLU(max_value=most, dtype=dtype),
+    ]  # fmt: skip
+    if generation == 2:
+        made.append(layers.ThresholdedReLU(least, dtype=dtype))
+    for layer in made:
+        check(layer, generation, fmt)
 
 
 @pytest.mark.tf
@@ -281,11 +284,10 @@ def test_operations_of_keras_3_with_constants(fmt: Format) -> None:
     from keras.src.ops import nn
 
     rng = np.random.default_rng(6)
-    for _ in range(2):
-        alpha, least, b = rng.uniform(0.1, 3.0, 3).round(3).tolist()
-        for made in (
-            nn.Celu(alpha), nn.Elu(alpha), nn.LeakyRelu(alpha), nn.HardShrink(least),
-            nn.SoftShrink(least), nn.Squareplus(b), nn.Threshold(least, -alpha),
-            nn.Gelu(approximate=True), nn.Gelu(approximate=False), nn.HardSigmoid(),
-        ):  # fmt: skip
-            check(keras.layers.Activation(made, dtype=fmt.name), 3, fmt)
+    alpha, least, b = rng.uniform(0.1, 3.0, 3).round(3).tolist()
+    for made in (
+        nn.Celu(alpha), nn.Elu(alpha), nn.LeakyRelu(alpha), nn.HardShrink(least),
+        nn.SoftShrink(least), nn.Squareplus(b), nn.Threshold(least, -alpha),
+        nn.Gelu(approximate=True), nn.Gelu(approximate=False), nn.HardSigmoid(),
+    ):  # fmt: skip
+        check(keras.layers.Activation(made, dtype=fmt.name), 3, fmt)

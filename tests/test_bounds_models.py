@@ -20,6 +20,7 @@ from bridge.compare.rules.models import (
     errors_by_row,
     model_of,
     row,
+    sampled_by_row,
 )
 from bridge.compare.rules.rounding import FLOAT32, FORMATS, TINY, Format
 
@@ -55,8 +56,9 @@ def test_exhaustive_means_every_finite_number_of_the_type() -> None:
             assert each["inputs"] == FINITE[dtype_of(each)]
             seen.add((each["activation"], dtype_of(each)))
     for name in FORMS:
-        for dtype in FORMATS:
-            assert (name, dtype) in seen
+        assert {(name, "float16"), (name, "bfloat16")} <= seen
+    for name in FOUNDING:
+        assert (name, "float32") in seen
 
 
 def test_no_measurement_is_stored_twice() -> None:
@@ -189,6 +191,23 @@ def test_any_run_of_rows_is_looked_up_right() -> None:
         assert got == everything[places[first] : places[last] + 1].max()
 
 
+def test_a_sample_has_in_each_binade_the_ulps_of_those_above_and_the_error_of_those_below() -> None:
+    runs: list[list[float | None]] = [[-20, -20, 0.5], [-10, -10, 2.0], [0, 0, 1.0], [3, 3, None]]
+    errors = sampled_by_row(runs)
+    ulps = errors / np.ldexp(1.0, np.arange(BINADES) + FIRST_BINADE - 23)
+    found = {binade: ulps[binade - FIRST_BINADE] for binade in (-20, -15, -10, -9, 0, 3, 4)}
+    assert found == {-20: 2.0, -15: 2.0, -10: 2.0, -9: 1.0, 0: 1.0, 3: np.inf, 4: 1.0 / 16}
+    assert errors_by_row(runs)[-15 - FIRST_BINADE] == 0.0
+
+
+def test_near_a_zero_of_hard_sigmoid_nothing_is_claimed_too_sharply() -> None:
+    """A sample of every exponent has few numbers near -3; the kernels of XLA err there too."""
+    z = np.array([-2.9997277])
+    y = np.array([4.53790053143166e-05])
+    found = activation_of("hard_sigmoid", 3).evaluate(z.astype(np.float32).astype(np.float64))
+    assert np.abs(y - found.value)[0] <= found.bound[0]
+
+
 def test_a_kernel_that_gives_no_number_for_a_finite_value_leaves_it_open() -> None:
     gelu = model_of("gelu")
     assert gelu is not None
@@ -196,6 +215,17 @@ def test_a_kernel_that_gives_no_number_for_a_finite_value_leaves_it_open() -> No
     assert np.isinf(gelu.error(huge, huge)[0])
     assert np.isinf(activation_of("gelu", 2).evaluate(huge).bound[0])
     assert np.isfinite(gelu.error(huge / 4, huge / 4)[0])
+
+
+@pytest.mark.parametrize("dtype", FORMATS)
+def test_the_error_of_softmax_is_a_factor_and_what_underflow_loses(dtype: str) -> None:
+    model, fmt = model_of("softmax_pair", dtype), FORMATS[dtype]
+    assert model is not None
+    factor, lost = model.relative
+    assert fmt.unit / 2 <= factor <= 16 * fmt.unit
+    assert lost <= 4 * fmt.tiny
+    value = 2.0 ** np.arange(fmt.lowest - 5.0, 1.0)
+    assert (model.error(value, value) <= 2.0 * factor * value + lost).all()
 
 
 @pytest.mark.parametrize("dtype", FORMATS)
@@ -237,11 +267,20 @@ def test_the_kernels_installed_here_err_no_more_than_the_models(name: str, dtype
     x = tried(fmt, 1 << 16)
     wide = x.astype(np.float64)
     true = subject.form(wide)
+    everything = {
+        (each["activation"], fmt.name, mode)
+        for each, kernel, fmt in kernels()
+        for mode in kernel["modes"]
+        if each["coverage"] == "exhaustive"
+    }
     bound = model.error(true, true)
     modes = modes_of(subject, scalar=False, fmt=fmt, size=x.size)
     if name in FOUNDING:
         modes |= modes_of(subject, scalar=True, fmt=fmt)
     for mode, kernel in modes.items():
-        error = np.abs(kernel(x).astype(np.float64) - true)
+        with np.errstate(invalid="ignore"):
+            error = np.abs(kernel(x).astype(np.float64) - true)
         decided = np.isfinite(bound) & (np.abs(true) < 2.0**fmt.highest)
-        assert (error[decided] <= bound[decided]).all(), mode
+        # What rests on a sample may be too small, by the factor that was measured.
+        factor = 1.0 if (name, dtype, mode) in everything else model.missed
+        assert (error[decided] <= factor * bound[decided]).all(), mode

@@ -19,8 +19,8 @@ from bridge.capsule import Capsule
 from bridge.certify import layers
 from bridge.certify.exact import balls, dots, dyadic, exactly, points, precisely, product, upper
 from bridge.certify.functions import PLAIN
-from bridge.certify.given import KINDS
 from bridge.certify.issue import certificates
+from bridge.certify.kinds import KINDS
 from bridge.certify.schema import Certificates
 from bridge.certify.table import errors_of, relative
 from bridge.compare.rules.forms import FORMS
@@ -92,6 +92,7 @@ def test_a_certificate_says_what_it_rests_on(issued: Certificates) -> None:
     assert "any order of summation" in words
     assert "measured errors of relu in float32, TensorFlow 2." in words
     assert "linear" not in words
+    assert list(first.tables) == ["relu"]
 
 
 def test_a_prediction_that_is_its_layers_output_shares_its_numbers(issued: Certificates) -> None:
@@ -202,6 +203,15 @@ def test_another_input_in_the_capsule_is_named(run: Capsule, issued: Certificate
     place = tuple(int(n) for n in np.unravel_index(x.argmax(), x.shape))
     changed = with_capsule_array(run, ref, flip_bit(x, place, 8))
     assert f"last({place[0]}, 0): the error is recorded as" in why(changed, issued)
+
+
+def test_that_a_kernel_was_measured_again_is_said(run: Capsule, issued: Certificates) -> None:
+    first = issued.manifest.certificates[0].model_copy(update={"tables": {"relu": "0123"}})
+    manifest = issued.manifest.model_copy(update={"certificates": (first,)})
+    other = Certificates(manifest, issued.arrays)
+    assert all(outcome.holds for outcome in check_all(run, other))
+    padded = with_array(other, lambda b: b * 2.0, "bound")
+    assert why(run, padded).endswith("; since it was issued, relu has been measured again")
 
 
 @pytest.mark.parametrize(

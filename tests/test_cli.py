@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-COMMANDS = ["run", "check", "doctor", "record", "diff"]
+COMMANDS = ["run", "check", "doctor", "record", "diff", "verify"]
 
 
 def keras_bridge(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

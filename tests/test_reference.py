@@ -115,8 +115,8 @@ def test_an_input_gains_the_axes_that_keras_gives_it() -> None:
 @pytest.mark.parametrize(
     ("layers", "words"),
     [
-        ([INPUT, {"name": "b", "cls": "keras.layers.LSTM", "inbound": ("in",)}],
-         "layer 'b' cannot be evaluated: there is no rule for LSTM"),
+        ([INPUT, {"name": "b", "cls": "keras.layers.ConvLSTM1D", "inbound": ("in",)}],
+         "layer 'b' cannot be evaluated: there is no rule for ConvLSTM1D"),
         ([INPUT, {"name": "b", "config": RELU, "inbound": ("gone",)}], "what feeds layer 'b'"),
         ([INPUT, {"name": "b", "config": RELU}], "what feeds layer 'b'"),
         ([INPUT, {"name": "b", "config": RELU, "inbound": ("c",)},
@@ -171,9 +171,9 @@ def test_a_faulty_layer_shows_against_the_reference_though_its_successor_is_righ
 
 
 def test_what_the_reference_cannot_evaluate_is_left_open_with_its_reason() -> None:
-    lstm: dict[str, Any] = {"name": "b", "cls": "keras.layers.LSTM", "inbound": ("in",)}
+    lstm: dict[str, Any] = {"name": "b", "cls": "keras.layers.ConvLSTM1D", "inbound": ("in",)}
     layers = [INPUT, lstm]
     run = functional(layers, [grid(4, 3)])
     found = compare_runs(run, reference(run))
     assert found.verdict == "abstained"
-    assert "no rule for LSTM" in found.detail
+    assert "no rule for ConvLSTM1D" in found.detail

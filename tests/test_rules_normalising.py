@@ -25,7 +25,7 @@ ONE: Final = f(1)
 
 
 def divided(s: F32) -> F32:
-    return ONE / np.sqrt(s)
+    return np.asarray(ONE / np.sqrt(s), np.float32)
 
 
 def estimated(s: F32) -> F32:

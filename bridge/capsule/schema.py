@@ -229,7 +229,8 @@ class LayerOutput(Frozen):
     one's, and the inputs all that the layers received from elsewhere. ``node`` says which call of
     the layer (of the last, if they are several) this is, counted as the model's configuration
     counts them. A layer of a model that is used as a layer is named with it: ``inner/dense``.
-    An output that could not be seen has no key.
+    An output that could not be seen has no key. ``rows`` says how many rows the layer received at
+    a time, None where all at once; ``inputs`` and ``outputs`` have them all.
 
     ``masked`` says that it was given a mask. ``arguments`` are those of its call that are not its
     input and not left out, by name; ``{"input": 1}`` stands for an array of ``inputs``.
@@ -241,6 +242,7 @@ class LayerOutput(Frozen):
     outputs: tuple[Array, ...]
     graph_unchanged: bool | None = None
     node: int = 0
+    rows: int | None = None
     through: tuple[str, ...] = ()
     masked: bool = False
     arguments: dict[str, JsonValue] = Field(default_factory=dict)

@@ -12,7 +12,7 @@ from flint import arb
 from bridge.certify.activations import Activation, KernelError, Reach, slopes
 from bridge.certify.exact import F64, UPWARDS, Balls, Ints, largest, lower, upper
 from bridge.certify.functions import Function, Turn, leaky
-from bridge.certify.given import Kind
+from bridge.certify.kinds import Kind
 from bridge.certify.stages import CHUNK, Known, Stage
 
 #: The largest relative error of the rules' float64 forms, as their tests establish it; for values

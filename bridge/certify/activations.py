@@ -24,7 +24,8 @@ from pydantic import JsonValue
 from bridge.certify import functions
 from bridge.certify.exact import F64, UPWARDS
 from bridge.certify.functions import PLAIN, Function
-from bridge.certify.given import FLOAT32, Kind, MisfitError, UncheckedError, computes_in, number
+from bridge.certify.given import computes_in, number
+from bridge.certify.kinds import FLOAT32, Kind, MisfitError, UncheckedError
 from bridge.certify.table import errors_of
 
 

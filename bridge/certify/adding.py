@@ -1,9 +1,4 @@
-"""Sums and products of elements, without weights: merging layers and average pooling.
-
-Where a sum is divided by how many terms there are, a kernel may divide each term before, or
-multiply by a rounded reciprocal of a rounded count: three roundings of every term, and one to
-spare.
-"""
+"""Sums and products of elements, without weights: merging layers and average pooling."""
 
 from __future__ import annotations
 
@@ -22,14 +17,18 @@ from bridge.certify.exact import (
     balls,
     dots,
     dyadic,
+    every,
     largest,
     points,
     row_sums,
+    sum_of,
+    taken,
 )
-from bridge.certify.given import MOST_TERMS, Given, Kind, MisfitError, UncheckedError, number
+from bridge.certify.given import Given, number
+from bridge.certify.kinds import MOST_TERMS, Kind, MisfitError, UncheckedError
 from bridge.certify.moving import aligned, everywhere, together
 from bridge.certify.stages import CHUNK, Known, Stage
-from bridge.certify.sums import U64, any_order, float64_error
+from bridge.certify.sums import U64, any_order, float64_error, mean_error
 from bridge.certify.windows import image_of
 
 #: More factors than that are not multiplied here.
@@ -74,7 +73,7 @@ class Addition:
     def at(self, places: Ints) -> Known:
         """Return what is known of the elements at flat places."""
         found, rows = self.terms.take(places)
-        defined = np.isfinite(found).all(axis=1)
+        defined = every(np.isfinite(found))
         found = np.where(defined[:, None], found, 0.0)
         if self.second != 1.0:
             found[:, 1:] *= self.second
@@ -85,17 +84,15 @@ class Addition:
         if self.most == 1 and not self.mean:
             nothing = np.zeros(places.size)
             return Known(value, nothing, nothing, defined)
-        small = UPWARDS * np.where(size < kind.tiny, size, 0.0).sum(axis=1)
+        small = sum_of(np.where(size < kind.tiny, size, 0.0))
         additions = self.most - 1
         lost = small + additions * kind.tiny
         error = any_order(total, largest(value), additions, kind, rounded=False, lost=lost)
         evaluated = float64_error(total, additions)
         if self.mean:
             count = (rows >= 0).sum(axis=1).astype(np.float64)
+            error = mean_error(error, total, count, self.most, kind)
             with np.errstate(all="ignore"):
-                divided = error + gamma(4, kind) * (total + error)
-                error = UPWARDS * (divided / count + (self.most + 2) * kind.tiny)
-                error = np.where(count < kind.limit, error, np.inf)
                 evaluated = UPWARDS * (evaluated + 2.0 * U64 * total) / count
             value = [s / int(n) for s, n in zip(value, count.tolist(), strict=True)]
             error = error + evaluated
@@ -127,7 +124,7 @@ class Multiplication:
     def at(self, places: Ints) -> Known:
         """Return what is known of the elements at flat places."""
         found, _ = self.terms.take(places)
-        defined = np.isfinite(found).all(axis=1)
+        defined = every(np.isfinite(found))
         factors = [points(column) for column in found.T]
         value = factors[0]
         for factor in factors[1:]:
@@ -162,7 +159,7 @@ class Contraction:
     def at(self, places: Ints) -> Known:
         """Return what is known of the elements at flat places."""
         (a, _), (b, _) = self.first.take(places), self.other.take(places)
-        defined = (np.isfinite(a) & np.isfinite(b)).all(axis=1)
+        defined = every(np.isfinite(a) & np.isfinite(b))
         a, b = (np.where(defined[:, None], each, 0.0) for each in (a, b))
         x, y = dyadic(a), dyadic(b)
         value, size = balls(dots(x, y)), largest(balls(dots(x.magnitudes, y.magnitudes)))
@@ -218,14 +215,14 @@ def dot(given: Given) -> Stage:
     if given.shape != (shape if len(shape) > 1 else (*shape, 1)):
         raise MisfitError(f"its output has shape {given.shape}")
 
-    def taken(at: Ints, which: int) -> Ints:
+    def gathered(at: Ints, which: int) -> Ints:
         sample, rest = np.divmod(at, left * right)
         found: Ints = rows[which][sample, np.divmod(rest, right)[which]]
         return found
 
     first, other = (x.reshape(-1) for x in inputs)
     return Contraction(
-        Terms(first, lambda at: taken(at, 0)), Terms(other, lambda at: taken(at, 1)),
+        Terms(first, lambda at: gathered(at, 0)), Terms(other, lambda at: gathered(at, 1)),
         given.kind, length,
     )  # fmt: skip
 
@@ -270,9 +267,8 @@ class _Rescaled:
         return CHUNK
 
     def at(self, places: Ints) -> Known:
-        parts = (self.x, np.broadcast_to(self.scale, self.x.shape),
-                 np.broadcast_to(self.offset, self.x.shape))  # fmt: skip
-        x, s, t = (part.reshape(-1)[places] for part in parts)
+        parts = (self.x, self.scale, self.offset)
+        x, s, t = (taken(np.broadcast_to(part, self.x.shape), places) for part in parts)
         value = [a * b + c for a, b, c in zip(*map(points, (x, s, t)), strict=True)]
         kind = self.kind
         with np.errstate(all="ignore"):

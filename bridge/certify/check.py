@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -16,16 +16,11 @@ import numpy as np
 from bridge.capsule import Array, Capsule, CapsuleError
 from bridge.certify.elements import Checked, Claim, check
 from bridge.certify.exact import AnyArray, Ints, precisely
-from bridge.certify.given import (
-    Given,
-    MisfitError,
-    Recorded,
-    UncheckedError,
-    bare_name,
-    computes_in,
-)
+from bridge.certify.given import Given, Recorded, bare_name, computes_in
+from bridge.certify.kinds import MisfitError, UncheckedError
 from bridge.certify.layers import stage_of
 from bridge.certify.schema import Bounds, Certificate, Certificates
+from bridge.certify.table import digest
 
 #: How many elements that do not hold are described.
 _MOST_DESCRIBED: Final = 5
@@ -36,13 +31,17 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True)
 class Failure:
-    """Something that does not hold; ``index`` is the element's, where it is about one."""
+    """Something that does not hold; ``index`` is the element's, where it is about one.
+
+    ``exact`` has the first digits of the exact result.
+    """
 
     why: str
     index: tuple[int, ...] | None = None
     y: float | None = None
     error: float | None = None
     bound: float | None = None
+    exact: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,10 +87,10 @@ class _Tally:
         self.failed += len(checked.failed)
         self.ratio = max(self.ratio, checked.ratio)
         room = max(_MOST_DESCRIBED - len(self.failures), 0)
-        for place, why in checked.failed[:room]:
+        for place, why, exact in checked.failed[:room]:
             index = tuple(int(part) for part in np.unravel_index(places[place], shape))
-            numbers = (float(each[place]) for each in (part.y, part.error, part.bound))
-            self.failures.append(Failure(why, index, *numbers))
+            y, error, bound = (float(each[place]) for each in (part.y, part.error, part.bound))
+            self.failures.append(Failure(why, index, y, error, bound, exact))
 
 
 def check_certificate(
@@ -122,6 +121,13 @@ def check_certificate(
     except Exception as error:
         # A file of a stranger's may hold what nobody thought of; it must not pass for checked.
         unchecked = f"the checker could not follow it ({type(error).__name__}: {error})"
+    again = [
+        name for name, was in certificate.tables.items() if digest(name, certificate.format) != was
+    ]
+    if again and tally.failures:
+        first = tally.failures[0]
+        why = f"{first.why}; since it was issued, {', '.join(again)} has been measured again"
+        tally.failures[0] = replace(first, why=why)
     return Outcome(
         probe=certificate.probe,
         layer=certificate.layer,

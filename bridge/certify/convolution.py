@@ -8,7 +8,8 @@ import numpy as np
 
 from bridge.certify.exact import F64, Ints, exactly, largest
 from bridge.certify.factors import Elements, Factors, Product
-from bridge.certify.given import Given, MisfitError, UncheckedError
+from bridge.certify.given import Given
+from bridge.certify.kinds import MisfitError, UncheckedError
 from bridge.certify.stages import Placed, Stage
 from bridge.certify.sums import Affine
 from bridge.certify.windows import Image, image_of

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from flint import arb
 
-from bridge.certify.exact import F64, UPWARDS, AnyArray, Balls, Ints, largest, lower, points, upper
-from bridge.certify.given import KINDS
+from bridge.certify.exact import F64, UPWARDS, AnyArray, Balls, Mask, largest, lower, points, upper
+from bridge.certify.kinds import KINDS
 from bridge.certify.stages import Known
-
-Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
 _U64: Final = 2.0**-53
 
@@ -32,14 +29,14 @@ class Checked:
     """What became of them.
 
     ``left_out`` counts elements whose exact result is no finite number, where nothing is claimed;
-    ``ratio`` is the largest error over its bound. ``failed`` has a reason for each place that does
-    not hold.
+    ``ratio`` is the largest error over its bound. ``failed`` has a reason, and the exact result, of
+    each place that does not hold.
     """
 
     elements: int
     left_out: int
     ratio: float
-    failed: tuple[tuple[int, str], ...]
+    failed: tuple[tuple[int, str, str], ...]
 
 
 def check(claim: Claim, known: Known) -> Checked:
@@ -51,14 +48,14 @@ def check(claim: Claim, known: Known) -> Checked:
     """
     examined = _Examined(claim, known)
     failed: dict[int, str] = {}
-    for where, why in (
+    for where, say in (
         (examined.not_a_number, _say_not_a_number),
         (examined.dishonest, _say_dishonest),
         (examined.beyond, _say_beyond),
         (examined.padded, _say_padded),
     ):
         for place in np.flatnonzero(where).tolist():
-            failed.setdefault(place, why(examined, place))
+            failed.setdefault(place, say(examined, place))
     inside = examined.usual & (claim.bound > 0.0)
     with np.errstate(all="ignore"):
         ratio = np.where(inside, claim.error / claim.bound, 0.0)
@@ -66,7 +63,9 @@ def check(claim: Claim, known: Known) -> Checked:
         elements=claim.y.size,
         left_out=int((~examined.defined).sum()),
         ratio=float(np.nan_to_num(ratio).max(initial=0.0)),
-        failed=tuple(sorted(failed.items())),
+        failed=tuple(
+            (place, why, _exact(examined, place)) for place, why in sorted(failed.items())
+        ),
     )
 
 
@@ -172,7 +171,3 @@ def _exact(examined: _Examined, place: int) -> str:
 
 def _float(value: float) -> str:
     return repr(float(value))
-
-
-#: Checks the elements of an output at some places.
-Check = Callable[[Ints], Checked]

@@ -23,6 +23,7 @@ from flint import arb, ctx, fmpz_mat
 AnyArray = np.ndarray[Any, np.dtype[Any]]
 F64 = np.ndarray[Any, np.dtype[np.float64]]
 Ints = np.ndarray[Any, np.dtype[np.int64]]
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
 Balls = list[arb]
 
 #: Bits of a ball's midpoint.
@@ -119,6 +120,23 @@ def row_sums(values: Dyadic) -> Dyadic:
         sum(values.numbers[i : i + length]) for i in range(0, rows * length, max(length, 1))
     ] or [0] * rows
     return Dyadic(numbers, values.exponent, (rows,))
+
+
+def every(mask: Mask, axis: int = 1) -> Mask:
+    """Return where a mask is true all along an axis."""
+    return np.asarray(mask.all(axis=axis), np.bool_)
+
+
+def sum_of(values: F64) -> F64:
+    """Return the sums along the second axis of numbers that are not negative, rounded up."""
+    if not values.any():
+        return np.zeros(len(values))
+    return largest(balls(row_sums(dyadic(values))))
+
+
+def taken(values: AnyArray, places: Ints) -> AnyArray:
+    """Return elements at flat places, without making one array of a view that repeats itself."""
+    return np.asarray(values[np.unravel_index(places, values.shape)])
 
 
 def balls(values: Dyadic) -> Balls:

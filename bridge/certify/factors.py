@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Final, Literal, Protocol
+from typing import Final, Literal, Protocol
 
 import numpy as np
 
@@ -18,14 +18,14 @@ from bridge.certify.exact import (
     Balls,
     Dyadic,
     Ints,
+    Mask,
     balls,
     dots,
     dyadic,
+    every,
     largest,
     product,
 )
-
-Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
 #: How many factors are gathered at once, and for how many results.
 _MOST_FACTORS: Final = 2**21
@@ -113,17 +113,17 @@ class Product:
     @property
     def terms(self) -> int:
         """How many products a result adds."""
-        return self.w.shape[0] if self.most is None else self.most
+        return int(self.w.shape[0]) if self.most is None else self.most
 
     @property
     def columns(self) -> int:
         """How many results there are for each row."""
-        return self.w.shape[1]
+        return int(self.w.shape[1])
 
     @property
     def chunk(self) -> int:
         """For how many results in a row to ask at once."""
-        most = _MOST_FACTORS // max(self.w.shape[0], 1)
+        most = _MOST_FACTORS // max(int(self.w.shape[0]), 1)
         if self.groups > 1:
             return max(1, min(_MOST_RESULTS, most))
         return max(1, min(_MOST_RESULTS // max(self.columns, 1), most)) * max(self.columns, 1)
@@ -199,8 +199,8 @@ class _Chosen:
     def defined(self) -> Mask:
         """Return where all factors are finite."""
         finite_w = self._of._finite
-        every = np.ones(self._of.columns, np.bool_) if finite_w is None else finite_w.all(axis=0)
-        columns = every[self._columns]
+        whole = np.ones(self._of.columns, np.bool_) if finite_w is None else every(finite_w, 0)
+        columns = whole[self._columns]
         if self._table:
             columns = columns[self._column.ravel()]
         both: Mask = self.everywhere(self.taken.finite) & columns
@@ -208,7 +208,7 @@ class _Chosen:
 
     def everywhere(self, mask: Mask | None) -> Mask:
         """Return where a mask of first factors is true of all of a result's; None is true."""
-        rows = np.ones(self._rows.size, np.bool_) if mask is None else mask.all(axis=1)
+        rows = np.ones(self._rows.size, np.bool_) if mask is None else every(mask)
         return rows[self._row.ravel()] if self._table else rows
 
     def _second(self, name: str, w: F64 | None) -> Dyadic:

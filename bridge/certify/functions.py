@@ -60,8 +60,11 @@ def clip(z: arb, least: float, most: float) -> arb:
 
 
 def sigmoid(z: arb) -> arb:
-    """Return 1 / (1 + exp(-z))."""
-    return 1 / (1 + (-z).exp())
+    """Return 1 / (1 + exp(-z)), without exponentials that are too large for a ball."""
+    small = (-abs(z)).exp()
+    if z >= 0:
+        return 1 / (1 + small)
+    return small / (1 + small) if z < 0 else 1 / (1 + (-z).exp())
 
 
 def softplus(z: arb) -> arb:

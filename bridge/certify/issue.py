@@ -22,10 +22,12 @@ from bridge.certify.schema import (
     Judged,
 )
 from bridge.certify.store import write_certificates
+from bridge.certify.table import digest
 from bridge.compare.ladder import LADDER, Case, Step, judge_case
 from bridge.compare.result import LayerVerdict
 from bridge.compare.rules import OBSERVED, RULES, Layer, UnsupportedError, class_name, moving, unary
 from bridge.compare.rules.activations import LAYERS, activation_of
+from bridge.compare.rules.forms import FORMS
 from bridge.compare.rules.models import model_of
 from bridge.compare.rules.rounding import FORMATS
 from bridge.compare.seen import Seen, predicted, seen_layers
@@ -103,6 +105,7 @@ class _Issuer:
                     for each in case.marks
                 ),
                 rests_on=tuple(_rests_on(case)),
+                tables={name: digest(name, layer.compute_dtype) for name in _kernels_of(case)},
             )
         )
 
@@ -166,8 +169,11 @@ def _rests_on(case: Case) -> Iterator[str]:
         if name not in unary.RULES:
             yield "any order of summation, with or without fused multiply-add"
             yield "no transform of the operands: not Winograd's, Strassen's or Fourier's"
-    for each in (layer, *case.then):
-        yield from _models(each)
+    for kernel in _kernels_of(case):
+        model = model_of(kernel, layer.compute_dtype)
+        if model is not None:
+            versions = ", ".join(model.versions)
+            yield f"the measured errors of {kernel} in {layer.compute_dtype}, TensorFlow {versions}"
     if case.then:
         named = ", ".join(each.name for each in case.then)
         yield f"executed in one with {named}; errors are carried through"
@@ -178,27 +184,32 @@ def _rests_on(case: Case) -> Iterator[str]:
                 yield f"{kernel}: a sample of its inputs, up to {factor:.3g} times too low"
 
 
+def _kernels_of(case: Case) -> list[str]:
+    """Return the names of the measured kernels that a case rests on, each once."""
+    return list(dict.fromkeys(name for each in (case.layer, *case.then) for name in _models(each)))
+
+
 def _models(layer: Layer) -> Iterator[str]:
-    """Name the measured activation models that a layer's bounds rest on, with their versions."""
+    """Name the measured activation kernels that a layer's bounds rest on."""
     name = class_name(layer.cls) or ""
     specs: list[JsonValue] = [layer.config.get(key) for key in _ACTIVATIONS]
-    if name in LAYERS:
+    if name in LAYERS and name != "Activation":
         specs = [{"class_name": name, "config": dict(layer.config)}]
     elif name == "Softmax":
         specs = ["softmax"]
     for spec in specs:
-        kernel = "" if spec in (None, "linear") else _kernel(spec, layer)
-        model = model_of(kernel, layer.compute_dtype) if kernel else None
-        if model is not None:
-            versions = ", ".join(model.versions)
-            yield f"the measured errors of {kernel} in {layer.compute_dtype}, TensorFlow {versions}"
+        if spec in ("softmax", "log_softmax"):
+            yield "softmax_pair"
+            yield from ("log",) * (spec == "log_softmax")
+        elif spec not in (None, "linear"):
+            yield from _kernels(spec, layer)
 
 
-def _kernel(spec: JsonValue, layer: Layer) -> str:
-    """Return the name under which an activation's kernels were measured, if they were."""
-    if spec in ("softmax", "log_softmax"):
-        return "softmax_pair"
+def _kernels(spec: JsonValue, layer: Layer) -> Iterator[str]:
     try:
-        return activation_of(spec, layer.generation, layer.arithmetic()).form.name
+        form = activation_of(spec, layer.generation, layer.arithmetic()).form
     except UnsupportedError:
-        return ""
+        return
+    # Of those with constants of their own, only these rest on a kernel that was measured.
+    if FORMS.get(form.name) is form or form.name in ("celu", "elu"):
+        yield form.name

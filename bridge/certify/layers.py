@@ -18,7 +18,8 @@ from bridge.certify.activated import Activated, parametric
 from bridge.certify.activations import LAYERS, activation_of, of_class
 from bridge.certify.exact import F64, Ints
 from bridge.certify.factors import Elements, Product
-from bridge.certify.given import Given, MisfitError, UncheckedError
+from bridge.certify.given import Given
+from bridge.certify.kinds import MisfitError, UncheckedError
 from bridge.certify.softmax import Softmax
 from bridge.certify.stages import Exact, Stage
 from bridge.certify.sums import Affine
@@ -62,7 +63,7 @@ def _dense(given: Given) -> Stage:
     length = kernel.shape[0]
 
     def rows(row: Ints, _group: Ints) -> Ints:
-        return row[:, None] * length + np.arange(length)[None, :]
+        return np.asarray(row[:, None] * length + np.arange(length)[None, :])
 
     return Affine([Product(Elements(x), rows, kernel)], bias, given.kind)
 

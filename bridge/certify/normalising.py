@@ -6,71 +6,40 @@ once for each: |x - m| e_g + e_m |g|. Each rounding is of something no larger th
 max(|x| + 2 |m|, 2 |x - m|) |g|, |b| or the result, once each. Only then is the result rounded to a
 shorter type.
 
-m and v are weights, or made of the input: m is a mean in any order, off by no more than d. The mean
-of the squares of x - m' for an m' that is d away from the exact mean is v + d^2, off by n + 6
-roundings of positive terms. Some kernels make v as mean(x^2) - m^2; there the errors of both stay
-while they cancel.
+m and v are weights, or moments of the input (:mod:`bridge.certify.moments`).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from flint import arb
 
-from bridge.certify.activations import gamma
 from bridge.certify.exact import (
     F64,
     UPWARDS,
     Balls,
     Ints,
-    balls,
-    dots,
-    dyadic,
     largest,
     lower,
     points,
-    row_sums,
+    taken,
     upper,
 )
-from bridge.certify.given import (
-    FLOAT32,
-    KINDS,
-    MOST_TERMS,
-    Given,
-    Kind,
-    MisfitError,
-    UncheckedError,
-)
+from bridge.certify.given import Given
+from bridge.certify.kinds import FLOAT32, KINDS, MOST_TERMS, Kind, MisfitError, UncheckedError
+from bridge.certify.moments import Groups, Moments, Statistics, grouped, small
 from bridge.certify.roots import relative_error
-from bridge.certify.stages import CHUNK, Known, Mask, Stage
-from bridge.certify.sums import any_order
+from bridge.certify.stages import CHUNK, Known, Stage
 
 _U: Final = FLOAT32.u
 _TINY: Final = FLOAT32.tiny
 #: Up to some version the fused kernel took no smaller epsilon than this, as cuDNN demands.
 _LEAST_FUSED: Final = 1.001e-5
-
-
-@dataclass(frozen=True)
-class Statistics:
-    """What each element is normalised by, exactly and with what kernels may be off by.
-
-    ``under`` is v + epsilon, ``under_off`` its error, ``more`` how much larger it may be besides;
-    ``terms`` is the number of elements that they are made of.
-    """
-
-    mean: Balls
-    under: Balls
-    mean_off: F64
-    under_off: F64
-    finite: Mask
-    more: float = 0.0
-    terms: int = 1
 
 
 @dataclass(frozen=True)
@@ -86,9 +55,9 @@ class Normalised:
 
     def at(self, places: Ints) -> Known:
         """Return what is known of the elements at flat places."""
-        x, by = self.x.reshape(-1)[places], self.statistics(places)
-        g = np.ones(places.size) if self.gamma is None else self.gamma.reshape(-1)[places]
-        b = np.zeros(places.size) if self.beta is None else self.beta.reshape(-1)[places]
+        x, by = taken(self.x, places), self.statistics(places)
+        g = np.ones(places.size) if self.gamma is None else taken(self.gamma, places)
+        b = np.zeros(places.size) if self.beta is None else taken(self.beta, places)
         defined = np.isfinite(x) & np.isfinite(g) & np.isfinite(b) & by.finite
         root = [1 / under.sqrt() for under in by.under]
         away = [a - m for a, m in zip(points(x), by.mean, strict=True)]
@@ -112,7 +81,7 @@ def _error(
 ) -> tuple[F64, F64]:  # fmt: skip
     """Bound the error in float32, and in float64."""
     most_root, root_off = _root(by, root)
-    scale, step = g * largest(root), g * root_off + _small(g) * largest(root)
+    scale, step = g * largest(root), g * root_off + small(g) * largest(root)
     if weighted:
         step = step + _U * (scale + step) + _TINY
     mean, off = largest(by.mean), by.mean_off
@@ -120,7 +89,7 @@ def _error(
     reach = np.maximum(np.abs(x) + 2.0 * (mean + off), 2.0 * gap) * most + b
     carried = gap * step + most * off
     rounded = _U * (1.0 + 8.0 * _U) * (reach + largest(value) + carried)
-    lost = (_small(np.abs(x)) + _small(mean) + _TINY) * most + _TINY * (g + 5.0) + _small(b)
+    lost = (small(np.abs(x)) + small(mean) + _TINY) * most + _TINY * (g + 5.0) + small(b)
     # In float64 the root is as good as exact, also where none is claimed of float32.
     wide = np.maximum(np.abs(x) + 2.0 * mean, 2.0 * largest(away)) * scale + b
     evaluated = UPWARDS * (by.terms + 32) * 2.0**-51 * wide
@@ -163,10 +132,10 @@ def batch(given: Given) -> Stage:
     more = max((1.0 + 2.0 * _U) * (_LEAST_FUSED - epsilon), 0.0) if fused else 0.0
 
     def statistics(places: Ints) -> Statistics:
-        m, v = mean.reshape(-1)[places], variance.reshape(-1)[places]
+        m, v = taken(mean, places), taken(variance, places)
         finite = np.isfinite(m) & np.isfinite(v)
         under = [each + arb(epsilon) for each in points(v)]
-        off = UPWARDS * (_U * largest(under) + _small(np.abs(v)) + _TINY)
+        off = UPWARDS * (_U * largest(under) + small(np.abs(v)) + _TINY)
         return Statistics(points(m), under, np.zeros(places.size), off, finite, more)
 
     return Normalised(x, statistics, weights.get("gamma"), weights.get("beta"), given.kind)
@@ -174,8 +143,6 @@ def batch(given: Given) -> Stage:
 
 def by_moments(given: Given) -> Stage:
     """LayerNormalization, GroupNormalization and RMSNormalization: by the input's own moments."""
-    if given.generation not in (0, 2, 3) or given.training:
-        raise UncheckedError("it may have run in training")
     x, name = _input(given), given.name
     if name != "RMSNormalization" and given.kind is not FLOAT32 and given.generation != 3:
         raise UncheckedError(f"in {given.kind.name} it has a formula for Keras 3 alone")
@@ -186,10 +153,10 @@ def by_moments(given: Given) -> Stage:
     else:
         if list(axes) != sorted(axes):
             raise UncheckedError("its axes are not in order")
-        groups = _grouped(x.shape, axes)
+        groups = grouped(x.shape, axes)
         weights = {each: _along(_weight(given, each), x, axes) for each in _names(given)}
     last = list(axes) == list(range(x.ndim - len(axes), x.ndim))
-    moments = _Moments(
+    moments = Moments(
         x=x.reshape(-1),
         groups=groups,
         epsilon=epsilon,
@@ -203,103 +170,6 @@ def by_moments(given: Given) -> Stage:
     scale = weights.get("gamma", weights.get("scale"))
     chunk = max(1, min(CHUNK, 2**21 // max(moments.n, 1)))
     return Normalised(x, moments.of, scale, weights.get("beta"), given.kind, chunk)
-
-
-@dataclass(frozen=True)
-class _Groups:
-    """Which group of elements each place belongs to, and the places of each group."""
-
-    of: Ints
-    places: Ints
-
-
-@dataclass(frozen=True)
-class _Moments:
-    """The moments of groups of elements; those that were made are kept for the next chunk."""
-
-    x: F64
-    groups: _Groups
-    epsilon: float
-    root_mean_square: bool
-    centred: bool
-    squares: bool
-    _made: dict[int, tuple[arb, arb, float, float, bool]] = field(default_factory=dict)
-
-    @property
-    def n(self) -> int:
-        """The number of elements of a group."""
-        return self.groups.places.shape[1]
-
-    def of(self, places: Ints) -> Statistics:
-        """Return the statistics of the groups that places belong to."""
-        which = self.groups.of.reshape(-1)[places]
-        new = [each for each in np.unique(which).tolist() if each not in self._made]
-        if len(self._made) > CHUNK:
-            self._made.clear()
-            new = np.unique(which).tolist()
-        if new:
-            self._make(new)
-        found = [self._made[each] for each in which.tolist()]
-        mean, under, off, under_off, finite = zip(*found, strict=True)
-        return Statistics(
-            list(mean),
-            list(under),
-            np.array(off),
-            np.array(under_off),
-            np.array(finite, np.bool_),
-            terms=self.n,
-        )
-
-    def _make(self, groups: list[int]) -> None:
-        n = self.n
-        terms = self.x[self.groups.places[groups]]
-        finite = np.isfinite(terms).all(axis=1)
-        terms = np.where(finite[:, None], terms, 0.0)
-        numbers = dyadic(terms)
-        total = balls(row_sums(numbers))
-        squares = [s / n for s in balls(dots(numbers, numbers))]
-        mean = [s / n for s in total]
-        variance = [s - m * m for s, m in zip(squares, mean, strict=True)]
-        with np.errstate(all="ignore"):
-            off = self._mean_error(terms, total)
-            spread = gamma(n + 4, FLOAT32) * largest(squares) + 4.0 * _TINY
-            if not self.root_mean_square:
-                spread = self._variance_error(terms, mean, variance, off, spread)
-            under = [v + arb(self.epsilon)
-                     for v in (squares if self.root_mean_square else variance)]  # fmt: skip
-            spread = UPWARDS * (spread + _U * (largest(under) + spread) + 2.0 * _TINY)
-        if not self.centred:
-            mean, off = [arb(0)] * len(groups), np.zeros(len(groups))
-        made = zip(mean, under, off.tolist(), spread.tolist(), finite.tolist(), strict=True)
-        self._made.update(zip(groups, made, strict=True))
-
-    def _mean_error(self, terms: F64, total: Balls) -> F64:
-        n, size = self.n, UPWARDS * np.abs(terms).sum(axis=1)
-        small = np.where(np.abs(terms) < _TINY, np.abs(terms), 0.0).sum(axis=1)
-        lost = UPWARDS * small + (n - 1) * _TINY
-        added = any_order(size, largest(total), n - 1, FLOAT32, rounded=False, lost=lost)
-        divided = gamma(4, FLOAT32) * (size + added)
-        return np.asarray(UPWARDS * ((added + divided) / n + (n + 2) * _TINY))
-
-    def _variance_error(
-        self, terms: F64, mean: Balls, variance: Balls, off: F64, squares: F64
-    ) -> F64:
-        middle = np.maximum(np.abs(lower(mean)), np.abs(upper(mean)))
-        deviation = np.abs(terms - lower(mean)[:, None]).max(axis=1, initial=0.0)
-        deviation = UPWARDS * deviation + 2.0**-50 * middle
-        whole = largest(variance) + off * off
-        lost = _TINY * (4.0 + 4.0 * (deviation + off))
-        found = gamma(self.n + 6, FLOAT32) * whole + off * off + lost
-        if self.squares:
-            second = 2.0 * middle * off + off * off
-            size = middle * middle + second
-            rounded = 2.0 * _U * (size + largest(variance) + squares + second)
-            found = np.maximum(found, squares + second + rounded + 4.0 * _TINY)
-        return np.asarray(UPWARDS * found)
-
-
-def _small(size: F64) -> F64:
-    return np.where(size < _TINY, size, 0.0)
 
 
 def _input(given: Given) -> F64:
@@ -357,18 +227,7 @@ def _along(weight: F64, x: F64, axes: tuple[int, ...]) -> F64:
     return np.broadcast_to(weight.reshape(own), x.shape)
 
 
-def _grouped(shape: tuple[int, ...], axes: tuple[int, ...]) -> _Groups:
-    """Group elements that differ only along some axes."""
-    places = np.arange(math.prod(shape), dtype=np.int64).reshape(shape)
-    moved = np.moveaxis(places, axes, range(len(shape) - len(axes), len(shape)))
-    n = math.prod(shape[axis] for axis in axes)
-    members = moved.reshape(-1, max(n, 1))
-    of = np.empty(places.size, np.int64)
-    of[members] = np.arange(len(members))[:, None]
-    return _Groups(of, members)
-
-
-def _groups(given: Given, x: F64, axes: tuple[int, ...]) -> tuple[_Groups, dict[str, F64]]:
+def _groups(given: Given, x: F64, axes: tuple[int, ...]) -> tuple[Groups, dict[str, F64]]:
     """Group the channels of each sample."""
     count = given.config.get("groups", 32)
     if len(axes) != 1 or axes[0] == 0 or type(count) is not int:
@@ -381,4 +240,4 @@ def _groups(given: Given, x: F64, axes: tuple[int, ...]) -> tuple[_Groups, dict[
     shape = (*x.shape[:axis], count, channels // count, *x.shape[axis + 1 :])
     over = tuple(n for n in range(1, len(shape)) if n != axis)
     weights = {each: _along(_weight(given, each), x, axes) for each in _names(given)}
-    return _grouped(shape, over), weights
+    return grouped(shape, over), weights

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from bridge.certify.exact import UPWARDS
-from bridge.certify.given import FLOAT32
+from bridge.certify.kinds import FLOAT32
 
 _FILE: Final = Path(__file__).parent.parent / "compare" / "data" / "roots.json"
 _ESTIMATE: Final = 1.5 * 2.0**-12

@@ -53,7 +53,8 @@ class Certificate(Frozen):
     """Why the outputs of one layer of a probe are rounding.
 
     ``rule`` names what derived the bounds, ``format`` the type in which the layer computes, and
-    ``rests_on`` says in words what has to hold besides.
+    ``rests_on`` says in words what has to hold besides; ``tables`` has a digest of the measured
+    errors of every activation kernel that the bounds rest on.
     """
 
     probe: int
@@ -65,6 +66,7 @@ class Certificate(Frozen):
     format: str
     outputs: tuple[Bounds, ...]
     rests_on: tuple[str, ...] = ()
+    tables: dict[str, str] = Field(default_factory=dict)
 
     @property
     def key(self) -> tuple[int, int, int | None]:

@@ -19,7 +19,7 @@ from flint import arb
 
 from bridge.certify.activations import gamma
 from bridge.certify.exact import F64, UPWARDS, Balls, Ints, largest, upper
-from bridge.certify.given import MOST_TERMS, Kind, MisfitError, UncheckedError
+from bridge.certify.kinds import MOST_TERMS, Kind, MisfitError, UncheckedError
 from bridge.certify.stages import CHUNK, Known, Stage
 from bridge.certify.table import Errors, errors_of, relative
 

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import numpy as np
 
-from bridge.certify.exact import F64, Balls, Ints, points
-
-Mask = np.ndarray[Any, np.dtype[np.bool_]]
+from bridge.certify.exact import F64, Balls, Ints, Mask, points
 
 #: Elements that are asked for at once where a stage does not say.
 CHUNK: Final = 2**14

@@ -26,7 +26,7 @@ import numpy as np
 
 from bridge.certify.exact import F64, UPWARDS, Ints, largest, points
 from bridge.certify.factors import Product
-from bridge.certify.given import MOST_TERMS, Kind, UncheckedError
+from bridge.certify.kinds import MOST_TERMS, Kind, UncheckedError
 from bridge.certify.stages import Known
 
 #: Half a unit in the last place of 1 in float64, in which the rules evaluate.
@@ -57,6 +57,21 @@ def any_order(
         bound = UPWARDS * (rounding + carried + 2.0 * float64_error(size, additions))
         # A rule that is rounded down may still claim something at the very edge.
         return np.where(size + bound < kind.limit * UPWARDS * UPWARDS, bound, np.inf)
+
+
+def mean_error(added: F64, size: F64, count: F64 | float, most: int, kind: Kind) -> F64:
+    """Bound the error of a sum that is ``added`` off and divided by a count, of ``most`` at most.
+
+    A kernel may divide each term before it adds them, or multiply by a rounded reciprocal of a
+    rounded count: that is three roundings of every term, and one to spare. Dividing by a power of
+    two rounds nothing but what becomes too small.
+    """
+    with np.errstate(all="ignore"):
+        fraction, _ = np.frexp(count)
+        grown = UPWARDS * 4.0 * kind.u / (1.0 - 4.0 * kind.u)
+        divided = np.where(fraction == 0.5, 0.0, grown * (size + added))
+        error = UPWARDS * ((added + divided) / count + (most + 2) * kind.tiny)
+        return np.where(np.asarray(count) < kind.limit, error, np.inf)
 
 
 def float64_error(size: F64, additions: int) -> F64:

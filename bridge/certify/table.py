@@ -4,11 +4,12 @@ Every record lists, for each sign and binade [2^k, 2^(k+1)) of the true value, t
 units in the last place that was seen there, as runs [first k, last k, units]; no number of units
 means that a kernel returned NaN or infinity. A layer may have been computed by any of the recorded
 kernels. A record that is not exhaustive has missed inputs, so that the errors that it saw for
-smaller values count for larger ones too.
+smaller values count for larger ones too, and the units that it saw for larger ones for smaller.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import defaultdict
 from dataclasses import dataclass
@@ -19,13 +20,14 @@ from typing import Any, Final
 import numpy as np
 
 from bridge.certify.exact import F64, Ints
-from bridge.certify.given import KINDS, Kind
+from bridge.certify.kinds import KINDS, Kind
 
 #: Read as a file: the package that it lies in is not to be imported.
 _FILE: Final = Path(__file__).parent.parent / "compare" / "data" / "activations.json"
 #: The binades of the file: -127 stands for everything below the normal numbers of float32.
 _LOWEST, _HIGHEST = -127, 128
 _COUNT: Final = _HIGHEST - _LOWEST + 1
+_BINADES: Final = range(_LOWEST, _HIGHEST + 1)
 #: How far an end of an image may be off before a power of two is missed: more than forms err.
 _MARGIN: Final = 2.0**-38
 
@@ -59,18 +61,24 @@ class Errors:
 def relative(errors: Errors, kind: Kind) -> tuple[float, float]:
     """Return r and t such that every error of a positive value f is at most r f + t.
 
-    t covers the binades in which as much as half of a value may be lost, r the others.
+    t covers the binades in which as much as half of a value may be lost, r what is more than that.
     """
     binades = np.arange(_LOWEST, _HIGHEST + 1)
     value, above = np.ldexp(1.0, binades), errors.above_zero
     lost = (above >= value / 2.0) | (binades < kind.lowest)
-    r = float((above[~lost] / value[~lost]).max(initial=0.0))
-    return r, float(above[lost].max(initial=0.0))
+    t = float(above[lost].max(initial=0.0))
+    return float(((above[~lost] - t) / value[~lost]).max(initial=0.0)), t
 
 
 def errors_of(activation: str, kind: Kind) -> Errors | None:
     """Return the errors of an activation's kernels in a type; None if they were not measured."""
     return _read().get((activation, kind.name))
+
+
+def digest(activation: str, dtype: str) -> str:
+    """Return some digits that change with the measured errors of an activation; "" for none."""
+    found = _read().get((activation, dtype))
+    return "" if found is None else hashlib.sha256(found.rows.tobytes()).hexdigest()[:16]
 
 
 def _binade(values: F64) -> Ints:
@@ -92,6 +100,8 @@ def _read() -> dict[tuple[str, str], Errors]:
                 errors = _errors(kernel[name], kind)
                 if record["coverage"] != "exhaustive":
                     seen = np.where(np.isfinite(errors), errors, 0.0)
+                    units = np.array([_unit(binade, kind) for binade in _BINADES])
+                    seen = np.maximum.accumulate((seen / units)[::-1])[::-1] * units
                     errors = np.maximum(errors, np.maximum.accumulate(seen))
                 side = slice(_COUNT, None) if name == "positive" else slice(_COUNT - 1, None, -1)
                 rows[side] = np.maximum(rows[side], errors)
@@ -102,6 +112,9 @@ def _errors(runs: list[list[Any]], kind: Kind) -> F64:
     errors = np.zeros(_COUNT)
     for first, last, units in runs:
         for binade in range(first, last + 1):
-            unit = 2.0 ** (max(binade, kind.lowest) - kind.bits)
-            errors[binade - _LOWEST] = np.inf if units is None else units * unit
+            errors[binade - _LOWEST] = np.inf if units is None else units * _unit(binade, kind)
     return errors
+
+
+def _unit(binade: int, kind: Kind) -> float:
+    return float(2.0 ** (max(binade, kind.lowest) - kind.bits))

@@ -119,8 +119,12 @@ class Verification:
             what += [f"{_count(others, 'certificate')} missing or contradicted"] * bool(others)
             first = next(line for case in self.cases for line in _failures(case))
             return f"{' and '.join(what)}. The first: {first}."
+        if not self.outcomes:
+            return (
+                "Nothing here was called rounding by its bound: there is no certificate to check."
+            )
         if not done:
-            return "No certificate was checked: nothing here was called rounding by its bound."
+            return "No certificate could be re-checked."
         layers = _count(len(done), "layer")
         ends = (
             "each error is what exact arithmetic gives, none is beyond its bound, and no bound is "
@@ -201,7 +205,8 @@ def _check_case(folder: Path, sample: int | None, progress: Progress) -> CaseChe
         for name, found in certificates.items()
     )
     known = Folder(report, capsules, certificates, frozenset(unreadable))
-    problems = tuple(Problem(*each) for each in known.problems())
+    # Every pair with the same run speaks of the same layers.
+    problems = tuple(dict.fromkeys(Problem(*each) for each in known.problems()))
     return CaseCheck(report.case, runs, problems, tuple(unreadable.values()))
 
 

@@ -17,10 +17,11 @@ from typing import Final
 import numpy as np
 
 from bridge.certify.exact import Ints
-from bridge.certify.given import Given, MisfitError, UncheckedError
+from bridge.certify.given import Given
+from bridge.certify.kinds import MOST_TERMS, MisfitError, UncheckedError
 
 #: Taps of all windows along one axis are held in a table of at most so many entries.
-_LARGEST_TABLE: Final = 2**26
+_LARGEST_TABLE: Final = 2**24
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,8 @@ def image_of(
     padding = padding.lower() if isinstance(padding, str) else padding
     stride = given.integers("strides", rank, default=strides)
     dilation = given.integers("dilation_rate", rank)
-    if max(size) * max(given.shape[space], default=1) > _LARGEST_TABLE:
+    table = max(size) * max(given.shape[space], default=1)
+    if table > _LARGEST_TABLE or math.prod(size) > MOST_TERMS:
         raise UncheckedError("its windows are too large")
     axes = tuple(
         _axis(padding, *each, transposed)

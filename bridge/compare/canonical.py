@@ -108,7 +108,7 @@ def _compare(
 
 def _renamed(layer: LayerState) -> Mapping[str, JsonValue]:
     names = _RENAMED.get(class_name(layer.cls) or "", {})
-    return {names.get(key, key): value for key, value in layer.config.items()}
+    return {names.get(key, key): value for key, value in _numbered(layer.config).items()}
 
 
 def _plain(item: JsonValue) -> JsonValue:

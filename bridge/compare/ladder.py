@@ -34,6 +34,8 @@ class Case:
     ``then`` are layers that were executed in one with it, whose outputs could not be seen without
     changing that: what was made is the last one's output. ``spread`` says what rounding did to the
     layer in repeated runs, for layers without a rule; ``why_no_spread`` why that is not known.
+    ``unseen`` are the places of outputs that nobody used, so that they were never made; ``outputs``
+    lacks them.
     """
 
     layer: Layer
@@ -42,22 +44,38 @@ class Case:
     then: tuple[Layer, ...] = ()
     spread: Spread | None = None
     why_no_spread: str = ""
+    unseen: frozenset[int] = frozenset()
 
     @cached_property
     def marks(self) -> tuple[Marks, ...] | str:
         """Each output beside its float64 evaluation, or the sentence that says why not."""
         try:
             evaluations = evaluate_chain(
-                (self.layer, *self.then), self.inputs, outputs=self.outputs
+                (self.layer, *self.then),
+                self.inputs,
+                outputs=None if self.unseen else self.outputs,
             )
         except UnsupportedError as error:
             return str(error)
+        evaluations = tuple(
+            each for place, each in enumerate(evaluations) if place not in self.unseen
+        )
         if len(evaluations) != len(self.outputs):
             return f"it has {len(self.outputs)} outputs; its rule gives {len(evaluations)}"
         pairs = tuple(zip(self.outputs, evaluations, strict=True))
         found = tuple(Marks(y, each) for y, each in pairs)
-        unfit = next((why for each in found if (why := each.unfit())), None)
+        unfit = next((why for each in found if (why := each.unfit() or self._lowered(each))), None)
         return unfit or found
+
+    def _lowered(self, marks: Marks) -> str:
+        """Say that an output is of another type than its layer computes in, or nothing.
+
+        Set beside a value that was rounded to its own type, it would seem right.
+        """
+        made, meant = marks.y.dtype.name, (self.then or (self.layer,))[-1].compute_dtype
+        if made not in FORMATS or meant not in FORMATS or made == meant:
+            return ""
+        return f"its output is {made}, and it computes in {meant}"
 
     @property
     def points(self) -> int:

@@ -13,7 +13,7 @@ from pydantic import JsonValue
 from bridge.capsule import Capsule, CapsuleError, LayerOutput, ModelState, Probe
 from bridge.compare.chance import Spread
 from bridge.compare.ladder import LADDER, Case, Step, judge_case
-from bridge.compare.numbers import same_bits
+from bridge.compare.numbers import AnyArray, same_bits
 from bridge.compare.result import LayerVerdict
 from bridge.compare.rules import Layer, layer_of
 from bridge.compare.wiring import conform, find_layer, input_shapes, outputs_of
@@ -47,7 +47,8 @@ class Seen:
         first, *then = (each for each in layers if isinstance(each, Layer))
         try:
             inputs = [self.capsule.array(ref) for ref in self.record.inputs]
-            outputs = tuple(self.capsule.array(ref) for ref in self.record.outputs)
+            seen = [ref for ref in self.record.outputs if ref.key is not None]
+            outputs = tuple(self.capsule.array(ref) for ref in seen or self.record.outputs)
             spread = self._spread()
         except CapsuleError as error:
             return str(error)
@@ -58,13 +59,30 @@ class Seen:
         if told := self._told():
             # Rules know nothing of arguments; repeated runs were given the same ones.
             first = replace(first, cls=f"a call with {told}")
-        return Case(first, tuple(inputs), outputs, tuple(then), spread, self.record.why)
+        return Case(
+            first, tuple(inputs), outputs, tuple(then), spread, self.record.why, self._unseen
+        )
+
+    def output(self, place: int) -> AnyArray | None:
+        """Return one of the outputs of the last layer, None if it was not seen."""
+        refs = self.record.outputs
+        if not 0 <= place < len(refs) or refs[place].key is None:
+            return None
+        found: AnyArray = self.capsule.array(refs[place])
+        return found
 
     def judge(self, ladder: Sequence[Step] = LADDER) -> LayerVerdict:
         """Return the ladder's verdict."""
         if isinstance(self.case, str):
             return _missing(self.record.layer, self.case)
         return judge_case(self.case, ladder)
+
+    @property
+    def _unseen(self) -> frozenset[int]:
+        """The places of outputs that were not seen, where others were."""
+        keys = [ref.key for ref in self.record.outputs]
+        lost = frozenset(place for place, key in enumerate(keys) if key is None)
+        return lost if len(lost) < len(keys) else frozenset()
 
     def _told(self) -> str:
         """Name the arguments of its call that are more than further inputs."""
@@ -152,9 +170,12 @@ def predicted(capsule: Capsule, probe: Probe, seen: Sequence[Seen]) -> tuple[Pre
         if isinstance(case, str):
             found.append(Predicted(place, case))
             continue
-        own = case.outputs[feed.tensor : feed.tensor + 1]
-        same = bool(own) and same_bits(own[0], y)
-        found.append(Predicted(place, None if same else replace(case, outputs=(y,))))
+        own = seen[place].output(feed.tensor)
+        if own is not None and same_bits(own, y):
+            found.append(Predicted(place))
+            continue
+        others = frozenset(range(len(seen[place].record.outputs))) - {feed.tensor}
+        found.append(Predicted(place, replace(case, outputs=(y,), unseen=others)))
     return tuple(found)
 
 

@@ -12,6 +12,7 @@ from typing import Final
 
 from bridge.capsule import Capsule, ErrorRecord
 from bridge.capsule.values import Pairs, Scalar
+from bridge.compare.exact.result import ExactResult
 from bridge.compare.result import SEVERITY, Divergence, RunPair, Verdict
 
 
@@ -55,12 +56,16 @@ def conclude(
     runs: Mapping[str, Capsule],
     pairs: Sequence[RunPair],
     other: OtherGeneration | None = None,
+    exact: ExactResult | None = None,
 ) -> Finding:
-    """Conclude from the runs of one case (``r`` is among them) and their comparison."""
+    """Conclude from the runs of one case (``r`` is among them) and their comparison.
+
+    ``exact`` is what probes with whole numbers found, where they were made.
+    """
     before = _not_comparable(runs["r"]) or _hidden_package(runs["r"])
     if before is not None:
         return before
-    found = _compared(runs, pairs, other)
+    found = _with_exact(_compared(runs, pairs, other), exact)
     if not _stand_in(runs["r"]) or found.verdict in ("failed", "abstained"):
         return found
     return replace(found, explanation=(*found.explanation, _STAND_IN))
@@ -87,6 +92,26 @@ def _compared(
     if not r.probes:
         return _nothing_to_compare(runs["r"])
     return _agreement(runs, pairs)
+
+
+def _with_exact(found: Finding, exact: ExactResult | None) -> Finding:
+    """Add what exact probes found: one that deviates is a difference, whatever else was found."""
+    if exact is None:
+        return found
+    if exact.verdict != "different" or found.verdict == "different":
+        return replace(found, explanation=(*found.explanation, exact.sentence))
+    wrong = next(each for each in exact.stretches if each.verdict == "different")
+    where = f"model.get_layer({wrong.layer!r})" if wrong.layer else wrong.model
+    divergence = Divergence(stage="layer", where=where, detail=wrong.evidence)
+    unexplained = (f"why {', '.join(exact.deviating)} deviate from the exact result",)
+    return Finding(
+        "different",
+        "not-known",
+        exact.sentence,
+        (found.sentence, *found.explanation),
+        unexplained,
+        divergence,
+    )
 
 
 def _not_comparable(capsule: Capsule) -> Finding | None:

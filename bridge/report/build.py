@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from bridge.capsule import Call, Capsule, FrontEnd, Probe
 from bridge.case import Case
 from bridge.compare.align import labels_of
+from bridge.compare.exact.result import ExactResult
 from bridge.compare.result import ProbePair, RunPair, StageResult
 from bridge.explain.verdict import Finding
 from bridge.report.schema import (
@@ -39,6 +40,7 @@ def build_report(
     pairs: Sequence[RunPair],
     finding: Finding,
     notes: Sequence[str] = (),
+    exact: ExactResult | None = None,
 ) -> CaseReport:
     """Put together what is known of a case; ``runs`` has ``r`` at least."""
     r = runs["r"].manifest
@@ -59,6 +61,7 @@ def build_report(
         expected=_expected(case, finding),
         stages=(_text(runs["r"]), *_ladder(pairs)),
         pairs=rows,
+        exact=exact,
         runs=tuple(_run(name, capsule) for name, capsule in runs.items()),
         executions=tuple(_executions(runs)),
         source=tuple(_source(runs["r"])),

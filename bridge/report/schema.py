@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from bridge.capsule import Environment, ErrorRecord, FrontEnd
+from bridge.compare.exact.result import ExactResult
 from bridge.compare.result import (
     Divergence,
     LayerVerdict,
@@ -126,8 +127,9 @@ class Expected(_Model):
 class CaseReport(_Model):
     """All that is known about one case.
 
-    ``log`` is what came past R's and Python's own output: TensorFlow's C++ messages, and programs
-    that the script started.
+    ``exact`` is what probes with whole numbers found, where they were made. ``log`` is what came
+    past R's and Python's own output: TensorFlow's C++ messages, and programs that the script
+    started.
     """
 
     schema_: Literal[1] = Field(default=1, alias="schema")
@@ -145,6 +147,7 @@ class CaseReport(_Model):
     expected: Expected | None = None
     stages: tuple[StageResult, ...] = ()
     pairs: tuple[Pair, ...] = ()
+    exact: ExactResult | None = None
     claims: tuple[Claim, ...] = ()
     hypotheses: tuple[Hypothesis, ...] = ()
     levers: tuple[Lever, ...] = ()

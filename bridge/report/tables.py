@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from bridge.compare.exact.result import ExactResult, ExactStretch
 from bridge.compare.result import SEVERITY, LayerVerdict, Verdict, Worst
 from bridge.report import numbers
 from bridge.report.numbers import Number
@@ -180,6 +181,46 @@ def layers(pairs: Sequence[Pair]) -> tuple[LayerView, ...]:
         )
     )
     return tuple(_layer_view(pair, layer) for pair, layer in found)
+
+
+@dataclass(frozen=True)
+class ExactView:
+    """A part of a model that was probed with whole numbers."""
+
+    model: str
+    layers: tuple[str, ...]
+    verdict: Verdict
+    sign: str
+    agreed: int
+    pairs: int
+    settings: str
+    why: str
+
+
+def exact(result: ExactResult | None) -> tuple[ExactView, ...]:
+    """Return what exact probes found, the worst first."""
+    found = result.stretches if result is not None else ()
+    return tuple(
+        ExactView(
+            model=each.model,
+            layers=each.layers,
+            verdict=each.verdict,
+            sign=SIGNS[each.verdict],
+            agreed=each.agreed,
+            pairs=each.pairs,
+            settings=f"{len(each.settings)} settings" if len(each.settings) != 1 else "1 setting",
+            why=_why_exact(each),
+        )
+        for each in sorted(found, key=lambda each: SEVERITY.index(each.verdict))
+    )
+
+
+def _why_exact(stretch: ExactStretch) -> str:
+    wrong = [f"{each.lever}: {each.setting}".lstrip(": ") for each in stretch.deviations[:5]]
+    named = f"layer {stretch.layer}: {stretch.evidence}" if stretch.layer else stretch.evidence
+    deviating = f"wrong: {', '.join(wrong)}" if wrong else ""
+    bare = f"without the activation of {', '.join(stretch.bare)}" if stretch.bare else ""
+    return "; ".join(part for part in (stretch.why, named, deviating, bare) if part)
 
 
 def executed(executions: Sequence[Execution]) -> ExecutedTable | None:

@@ -129,6 +129,7 @@ class CaseView:
     layers: tuple[tables.LayerView, ...]
     layers_left_out: int
     executed: tables.ExecutedTable | None
+    exact: tuple[tables.ExactView, ...]
     claims: tuple[ClaimView, ...]
     levers: tuple[tuple[str, Verdict, str, tuple[str, ...]], ...]
     source: tuple[LineView, ...]
@@ -182,6 +183,7 @@ def case(report: CaseReport, folder: str, files: Mapping[str, bytes]) -> CaseVie
         layers=layers[:MAX_LAYERS],
         layers_left_out=max(0, len(layers) - MAX_LAYERS),
         executed=tables.executed(report.executions),
+        exact=tables.exact(report.exact),
         claims=tuple(
             ClaimView(
                 claim=claim.claim,

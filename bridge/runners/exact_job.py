@@ -9,8 +9,8 @@ from __future__ import annotations
 import itertools
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,19 +19,19 @@ import numpy as np
 from bridge.capsule import Capsule, ModelState, read_capsule
 from bridge.compare.exact import Draw, Setting, Source, Stretch, Tensor, plan, subjects
 from bridge.compare.exact.calls import inputs_of, nodes_of
-from bridge.compare.exact.expected import Numbers, agree, as_exact
+from bridge.compare.exact.expected import agree
 from bridge.compare.exact.labels import WAYS, Part
-from bridge.compare.rules import Layer, UnsupportedError, generation_of
 from bridge.compare.wiring import output_names
 from bridge.runners import child
 from bridge.runners.encode import Data, Encoder
+from bridge.runners.executed import executed_graphs
 from bridge.runners.faults import Fault
 from bridge.runners.jobs import Context
 from bridge.runners.levers import pull
 from bridge.runners.models import describe_model
 from bridge.runners.rebuild import LookError, rebuild
 from bridge.runners.spool import SpoolWriter
-from bridge.runners.stretches import Built, tensors_of
+from bridge.runners.stretches import Built, Models, Task, tensors_of
 
 AnyArray = np.ndarray[Any, np.dtype[Any]]
 
@@ -41,20 +41,7 @@ _ROWS: Final = (None, 32, 7, 1)
 _FEWER_ROWS: Final = (None, 7)
 #: Every layer's output is asked for in these ways, up to so many bytes of outputs.
 _EVERY: Final = tuple(Setting(way, every_layer=True) for way in ("eager", "graph", "xla"))
-_MOST_BYTES: Final = 64 * 2**20
-
-
-@dataclass(frozen=True)
-class _Task:
-    """A stretch to be run: of which model, built from which, with which numbers."""
-
-    label: str
-    number: int
-    model: Any
-    tensors: Mapping[str, Tensor]
-    stretch: Stretch
-    bare: tuple[str, ...]
-    whole: bool
+_MOST_BYTES: Final = 32 * 2**20
 
 
 def run(context: Context, params: dict[str, Any]) -> None:
@@ -80,7 +67,7 @@ def run(context: Context, params: dict[str, Any]) -> None:
     spool.event("end")
 
 
-def _repeated(keras: Any, made: Capsule) -> Iterator[_Task]:
+def _repeated(keras: Any, made: Capsule) -> Iterator[Task]:
     """Yield the stretches of an exact capsule, each with all its numbers."""
     states = made.manifest.states
     inputs = {
@@ -102,7 +89,7 @@ def _repeated(keras: Any, made: Capsule) -> Iterator[_Task]:
         notes = next(probe.notes for probe in made.manifest.probes if probe.state == numbers[0][1])
         bare = tuple(note[6:] for note in notes if note.startswith("bare: "))
         whole = any(note.startswith("whole: ") for note in notes)
-        yield _Task(*key, model, tensors_of(model), stretch, bare, whole)
+        yield Task(*key, state, model, tensors_of(model), stretch, bare, whole)
 
 
 def _weights(made: Capsule, state: ModelState) -> dict[str, dict[str, AnyArray]]:
@@ -138,28 +125,47 @@ class _Probing:
         self._states = 0
         self._probes = 0
 
-    def planned(self, recorded: Capsule) -> Iterator[_Task]:
+    def planned(self, recorded: Capsule) -> Iterator[Task]:
         """Yield the stretches of the recorded models; tell which layers none covers."""
         for subject in subjects(recorded):
-            known = self._state(_without_weights(subject.state), subject.label)
             try:
                 model = rebuild(self._keras, subject.state, recorded)
             except Exception as error:
                 told = str(error) if isinstance(error, LookError) else _told(error)
+                known = self._state(_without_weights(subject.state), subject.label)
                 for layer in subject.state.layers:
                     self._refuse(known, f"{subject.label}/{layer.name}", told)
                 continue
-            tensors = tensors_of(model)
-            found = plan(subject.state, tensors)
-            for name, why in found.refused.items():
-                self._refuse(known, f"{subject.label}/{name}", why)
-            for number, stretch in enumerate(found.stretches, 1):
-                yield _Task(subject.label, number, model, tensors, stretch, stretch.bare,
-                            stretch.whole)  # fmt: skip
+            yield from self._within(subject.label, subject.state, model)
 
-    def probe(self, task: _Task) -> None:
+    def _within(self, label: str, state: ModelState, model: Any) -> Iterator[Task]:
+        """Yield the stretches of a model, and of the models that it uses as layers."""
+        known = self._state(_without_weights(state), label)
+        tensors = tensors_of(model)
+        found = plan(state, tensors)
+        inner = {layer.name: layer for layer in state.layers if layer.layers}
+        for name, why in found.refused.items():
+            if name not in inner:
+                self._refuse(known, f"{label}/{name}", why)
+        for number, stretch in enumerate(found.stretches, 1):
+            yield Task(label, number, state, model, tensors, stretch, stretch.bare, stretch.whole)
+        for name, layer in inner.items():
+            used = ModelState(
+                id=state.id, cls=layer.cls, keras=state.keras, name=name, layers=layer.layers,
+                config=layer.config,
+            )  # fmt: skip
+            yield from self._within(f"{label}.{name}", used, model.get_layer(name))
+
+    def probe(self, task: Task) -> None:
         """Run a stretch with all its numbers in all settings; if one is wrong, find the layer."""
-        models = _Models(self._keras, task, self._fault)
+        models = Models(self._keras, task, self._fault)
+        try:
+            models.get(self._ways[0])
+        except Exception as error:
+            known = self._state(_without_weights(task.state), task.label)
+            for layer in task.stretch.layers:
+                self._refuse(known, f"{task.label}/{layer.name}", _told(error))
+            return
         wrong: dict[str, tuple[Draw, Setting]] = {}
         done: set[tuple[str, Setting]] = set()
         for place, draw in enumerate(task.stretch.draws):
@@ -169,7 +175,7 @@ class _Probing:
                 done.add((draw.style, setting))
                 if self._one(task, models, draw, setting):
                     wrong.setdefault(setting.way, (draw, setting))
-        for way, (draw, setting) in wrong.items():
+        for draw, setting in wrong.values():
             looking = replace(setting, every_layer=True)
             if (draw.style, looking) not in done:
                 self._one(task, models, draw, looking)
@@ -177,7 +183,7 @@ class _Probing:
                 if self._one(task, models, draw, setting, until=layer.name):
                     break
 
-    def _settings(self, place: int, task: _Task) -> Iterator[Setting]:
+    def _settings(self, place: int, task: Task) -> Iterator[Setting]:
         draw = task.stretch.draws[place]
         rows = len(draw.inputs[0])
         for many in _ROWS if place == 0 else _FEWER_ROWS:
@@ -193,63 +199,58 @@ class _Probing:
             )
 
     def _one(
-        self, task: _Task, models: _Models, draw: Draw, setting: Setting, until: str = ""
+        self, task: Task, models: Models, draw: Draw, setting: Setting, until: str = ""
     ) -> bool:
         """Run once, tell what was made, and return whether it is wrong."""
         part = Part(task.label, task.number, draw.style, until)
-        bare = [f"bare: {name}" for name in task.bare]
-        notes = [*bare, "whole: the stretch is the model itself"] if task.whole else bare
+        notes = [f"bare: {name}" for name in task.bare]
+        notes += ["whole: the stretch is the model itself"] if task.whole else []
+        plain = models.get(setting.way, until)
+        inputs = [draw.inputs[task.stretch.inputs.index(name)] for name in plain.inputs]
         made: list[AnyArray] = []
-        state = -1
-        built: Built | None = None
-        inputs: list[AnyArray] = []
+        names: Sequence[str] = ()
+        executed = None
+        state = self._described(models, plain, part, draw)
         try:
-            built = models.get(setting, until)
-            state = self._given(models, setting, part, draw, built)
-            inputs = [draw.inputs[task.stretch.inputs.index(name)] for name in built.inputs]
-            made = built.run(setting, inputs)
+            built = models.get(setting.way, until, every=setting.every_layer, faulty=True)
+            models.give(built, part, draw)
+            names = built.outputs
+            with executed_graphs() as graphs:
+                made = built.run(setting, inputs)
+            executed = graphs.describe() if graphs.found else None
         except Exception as error:
             notes.append(f"raised: {_told(error)}")
-        if built is None or state < 0:
-            return False
-        layers: list[Data] = []
-        if setting.every_layer and made:
-            layers = [
-                {"layer": name, "inputs": [], "outputs": [self._encoder.array(name, y)]}
-                for name, y in zip(built.outputs, made, strict=True)
-            ]
+        outputs = [self._encoder.array(name, y) for name, y in zip(names, made, strict=False)]
+        seen = [
+            {"layer": each["name"], "inputs": [], "outputs": [each]}
+            for each in outputs if setting.every_layer
+        ]  # fmt: skip
         self._tell(
             label=f"{part.name}/{setting.label}",
             kind="predict" if setting.way == "predict" else "call",
             state=state,
-            inputs=[self._encoder.array(name or "x", x)
-                    for name, x in zip(built.inputs, inputs, strict=False)],
-            outputs=[] if layers else [self._encoder.array(name, y)
-                                       for name, y in zip(built.outputs, made, strict=False)],
-            layers=layers,
+            inputs=[
+                self._encoder.array(name or "x", x)
+                for name, x in zip(plain.inputs, inputs, strict=True)
+            ],
+            outputs=[] if seen else outputs,
+            layers=seen,
+            executed=executed if setting.way != "eager" else None,
             eager=setting.way == "eager",
             notes=notes,
-        )  # fmt: skip
+        )
         exact = models.exact(draw)
         return any(
             name in exact and (y.shape != exact[name].shape or not agree(y, exact[name]).all())
-            for name, y in zip(built.outputs, made, strict=False)
+            for name, y in zip(names, made, strict=False)
         )
 
-    def _given(
-        self, models: _Models, setting: Setting, part: Part, draw: Draw, built: Built
-    ) -> int:
-        """Give the model its weights if it has others; return the number of its state."""
-        if models.holds.get(id(built)) != part:
-            built.give(draw.weights)
-            models.holds[id(built)] = part
+    def _described(self, models: Models, plain: Built, part: Part, draw: Draw) -> int:
+        """Return the number of the state of a model with its numbers; tell it the first time."""
         if part.name not in models.states:
-            plain = models.get(Setting(setting.way), part.until, faulty=False)
-            plain.give(draw.weights)
-            models.holds[id(plain)] = part
-            models.states[part.name] = self._state(
-                describe_model(plain.model, self._encoder), part.name
-            )
+            models.give(plain, part, draw)
+            described = describe_model(plain.model, self._encoder)
+            models.states[part.name] = self._state(described, part.name)
         return models.states[part.name]
 
     def _state(self, state: Data | ModelState, name: str) -> int:
@@ -265,59 +266,6 @@ class _Probing:
         empty: Data = {"inputs": [], "outputs": [], "curves": {}, "executed": None, "call": None}
         self._spool.event("probe", index=self._probes, **(empty | probe))
         self._probes += 1
-
-
-@dataclass
-class _Models:
-    """The Keras models of one stretch: one for all ways, and others with a fault, if there is one.
-
-    ``holds`` says whose numbers a model has, ``states`` which states were told.
-    """
-
-    keras: Any
-    task: _Task
-    fault: Fault | None
-    holds: dict[int, Part] = field(default_factory=dict)
-    states: dict[str, int] = field(default_factory=dict)
-    _built: dict[tuple[str, bool, bool], Built] = field(default_factory=dict)
-    _exact: dict[str, Mapping[str, AnyArray]] = field(default_factory=dict)
-
-    def exact(self, draw: Draw) -> Mapping[str, AnyArray]:
-        """Return what every layer must make of a draw's numbers."""
-        if draw.style not in self._exact:
-            self._exact = {draw.style: _exact(self.task, draw)}
-        return self._exact[draw.style]
-
-    def get(self, setting: Setting, until: str = "", *, faulty: bool = True) -> Built:
-        """Return the model for a setting, built when it is first needed."""
-        shows = faulty and self.fault is not None and self.fault.shows(setting.way)
-        key = (until, setting.every_layer, shows)
-        if key not in self._built:
-            task = self.task
-            self._built[key] = Built(
-                self.keras, task.model, task.tensors, task.stretch,
-                until=until, every=setting.every_layer, fault=self.fault if shows else None,
-            )  # fmt: skip
-        return self._built[key]
-
-
-def _exact(task: _Task, draw: Draw) -> Mapping[str, AnyArray]:
-    """Return what every layer of a stretch must make; nothing if that is not known."""
-    stretch = task.stretch
-    generation = generation_of(task.model.__class__.__module__.partition(".")[0], {})
-    layers = {
-        layer.name: Layer(layer.name, layer.cls, layer.config, draw.weights[layer.name], generation)
-        for layer in stretch.layers
-    }
-    inputs = {
-        stretch.start(name): as_exact(x)
-        for name, x in zip(stretch.inputs, draw.inputs, strict=True)
-    }
-    try:
-        exact = Numbers(layers, stretch.nodes(), inputs, stretch.outputs).exact
-    except UnsupportedError:
-        return {}
-    return {name: each.value for name, each in exact.items()}
 
 
 def _without_weights(state: ModelState) -> ModelState:

@@ -42,15 +42,18 @@ class Sight:
     """What was seen of one run of a model.
 
     ``values`` has the elements of the tensors that were handed out, by number, and of those that
-    are known anyhow. ``tensors`` are the tensors as they were in the last graph; ``executed`` has
-    the graphs, None where there was none.
+    are known anyhow. ``tensors`` are the tensors as they were in the last graph, ``returned`` the
+    numbers of those that the model returned; ``executed`` has the graphs, None where there was
+    none. ``rows`` is the size of a batch, None if there was but one.
     """
 
     calls: Sequence[Call]
     tensors: Sequence[Any]
     values: Mapping[int, AnyArray]
     outputs: Named
+    returned: frozenset[int]
     executed: Executed | None
+    rows: int | None = None
 
 
 def run(keras: Any, model: Any, fed: Named, way: Way, wanted: frozenset[int] | None) -> Sight:
@@ -75,7 +78,9 @@ def run(keras: Any, model: Any, fed: Named, way: Way, wanted: frozenset[int] | N
         raise LookError("what the model made of several batches cannot be put together")
     outputs = [(name, each) for name, each in zip(runner.names, made, strict=True)
                if each is not None]  # fmt: skip
-    return Sight(runner.watch.calls(), runner.watch.tensors, values, outputs, executed)
+    watch = runner.watch
+    size = way.rows if len(parts) > 1 else None
+    return Sight(watch.calls(), watch.tensors, values, outputs, runner.returned, executed, size)
 
 
 class _Runner:
@@ -84,8 +89,9 @@ class _Runner:
     def __init__(self, keras: Any, model: Any, way: Way, wanted: frozenset[int] | None) -> None:
         self._keras, self._model, self._way, self._wanted = keras, model, way, wanted
         self.watch = Watch(keras, model)
-        #: The names of the outputs.
+        #: The names of the outputs, and their numbers among the tensors that passed.
         self.names: list[str] = []
+        self.returned: frozenset[int] = frozenset()
         self._handed: list[int] = []
         self._fed: dict[int, str] = {}
         self._step: Any = None
@@ -150,6 +156,9 @@ class _Runner:
                 self._count.assign_add(1)
         named = list(leaves("y", made))
         self.names = [name for name, _ in named]
+        made_by = {id(leaf) for _, leaf in named}
+        numbers = enumerate(watch.tensors)
+        self.returned = frozenset(number for number, each in numbers if id(each) in made_by)
         fed = {id(leaf): name for name, leaf in leaves("x", given)}
         tensors = enumerate(watch.tensors)
         self._fed = {number: fed[id(each)] for number, each in tensors if id(each) in fed}

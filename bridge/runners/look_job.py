@@ -23,7 +23,7 @@ from bridge.runners.execution import Named, Sight, Way
 from bridge.runners.execution import run as run_model
 from bridge.runners.feeding import as_fed
 from bridge.runners.jobs import Context
-from bridge.runners.perturb import Perturber, wanting
+from bridge.runners.perturb import Found, Perturber, wanting
 from bridge.runners.rebuild import LookError, is_prediction, rebuild
 from bridge.runners.spool import SpoolWriter
 from bridge.runners.units import Unit, units
@@ -32,7 +32,7 @@ from bridge.runners.visible import View, look
 #: The rows of a batch where a script does not say otherwise, in both generations.
 _ROWS: Final = 32
 #: The part of the time that a job has after which nothing new is begun.
-_SHARE: Final = 0.5
+_SHARE: Final = 0.25
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class _Looked:
     """A probe that was looked at, with the units that repeated runs may say something of."""
 
     probe: int
+    state: int
     view: View
     wanting: Sequence[tuple[int, Unit]]
 
@@ -69,11 +70,15 @@ def run(context: Context, params: dict[str, Any]) -> None:
         except Exception as error:
             spool.event("unseen", probe=probe.index, text=f"{type(error).__name__}: {error}"[:500])
         else:
-            rest = [(n, each) for n, each in enumerate(found) if wanting(view.sight.calls, each)]
-            looked += [_Looked(probe.index, view, rest)] if rest else []
+            number = probe.state or 0
+            state, places = recorded.manifest.states[number], enumerate(found)
+            rest = [(n, u) for n, u in places if wanting(recorded, state, view.sight, u)]
+            looked += [_Looked(probe.index, number, view, rest)] if rest else []
     until = begun + _SHARE * float(params.get("seconds", np.inf))
+    known: dict[int, dict[Any, Found]] = {}
     for each in looked:
-        for place, data in _perturb(each, encoder, until):
+        perturber = Perturber(each.view.sight, until, known.setdefault(each.state, {}))
+        for place, data in _perturb(perturber, each, encoder):
             spool.event("perturbed", probe=each.probe, place=place, found=data)
     spool.event("end")
 
@@ -147,9 +152,7 @@ def _units(view: View) -> list[Unit]:
     not. In both, a layer that heeds a mask is told to have one.
     """
     calls = view.sight.calls
-    made = {id(array) for _, array in view.sight.outputs}
-    returned = {number for number, each in view.sight.values.items() if id(each) in made}
-    used: set[int] = set(returned)
+    used = set(view.sight.returned)
     told: set[int] = set()
     for place, call in reversed(list(enumerate(calls))):
         if hasattr(call.layer, "weights") or used.intersection(call.outputs):
@@ -181,6 +184,7 @@ def _describe(view: View, unit: Unit, encoder: Encoder) -> Data:
         "outputs": [_array(view, last.path, number, encoder) for number in last.outputs],
         "graph_unchanged": view.unchanged,
         "node": last.node,
+        "rows": view.sight.rows,
         "through": [call.path for call in calls[1:]],
         "masked": any(call.masked for call in calls),
         "arguments": arguments,
@@ -198,8 +202,7 @@ def _array(view: View, name: str, number: int, encoder: Encoder) -> Data:
     return {"name": name, "key": None, "dtype": tensor.dtype.name, "shape": shape}
 
 
-def _perturb(looked: _Looked, encoder: Encoder, until: float) -> Iterator[tuple[int, Data]]:
-    perturber = Perturber(looked.view.sight, until)
+def _perturb(perturber: Perturber, looked: _Looked, encoder: Encoder) -> Iterator[tuple[int, Data]]:
     for place, unit in looked.wanting:
         found = perturber.perturb(unit)
         if isinstance(found, str):

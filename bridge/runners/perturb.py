@@ -8,7 +8,7 @@ what rounding does, whatever the layer computes.
 
 from __future__ import annotations
 
-import copy
+import hashlib
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -17,17 +17,17 @@ from typing import Any, Final
 
 import numpy as np
 
-from bridge.compare.rules import RULES
-from bridge.compare.rules.chain import carries
-from bridge.compare.rules.layer import policy_name
+from bridge.capsule import Capsule, ModelState
+from bridge.compare.rules import evaluate_chain, layer_of
 from bridge.compare.rules.rounding import FORMATS
+from bridge.compare.wiring import find_layer
+from bridge.runners.doubled import CannotError, Doubled, Values, evaluate, itself
 from bridge.runners.encode import to_numpy
 from bridge.runners.execution import Sight
-from bridge.runners.rebuild import settle
 from bridge.runners.spool import AnyArray
 from bridge.runners.ulp import moved
 from bridge.runners.units import Unit
-from bridge.runners.watch import Call, Tensor, arrays
+from bridge.runners.watch import Call
 
 #: How often a layer is run.
 RUNS: Final = 32
@@ -40,8 +40,6 @@ MOST_WEIGHTS: Final = 2**23
 #: The binary digits after the point of float64.
 _DIGITS: Final = np.finfo(np.float64).nmant
 
-Values = dict[int, Any]
-
 
 @dataclass(frozen=True)
 class Found:
@@ -53,33 +51,54 @@ class Found:
     rows: int
 
 
-class CannotError(Exception):
-    """Repeated runs would say nothing; the message is a sentence that says why."""
+def wanting(recorded: Capsule, state: ModelState, sight: Sight, unit: Unit) -> bool:
+    """Say whether no rule speaks for a unit, so that repeated runs should.
 
-
-def wanting(calls: Sequence[Call], unit: Unit) -> bool:
-    """Say whether no rule speaks for a unit, so that repeated runs should."""
-    layers = [calls[place].layer for place in unit.calls]
-    # An operation of keras.ops may have the name of a layer; it has no rule.
-    names = [type(layer).__name__ if hasattr(layer, "weights") else "" for layer in layers]
-    carried = all(carries(name) for name in names[1:])
-    special = any(calls[place].masked or calls[place].arguments for place in unit.calls)
-    return names[0] not in RULES or special or not (carried and unit.is_chain)
+    A rule is asked by giving it the first row: there may be one, and not for such a layer.
+    """
+    calls = [sight.calls[place] for place in unit.calls]
+    if not unit.is_chain or any(call.arguments for call in calls):
+        return True
+    found = [(call, find_layer(state.layers, call.path)) for call in calls]
+    try:
+        layers = [
+            layer_of(recorded, state, layer, masked=call.masked)
+            for call, layer in found
+            if layer is not None
+        ]
+        inputs = [sight.values[calls[0].inputs[which]][:1] for _, which in unit.inputs]
+        evaluate_chain(layers, inputs)
+    except Exception:
+        # Mostly an UnsupportedError; whatever else it is, the rule does not speak.
+        return True
+    return len(layers) < len(calls)
 
 
 class Perturber:
-    """Perturbs the units of one run; nothing new is begun after the moment ``until``."""
+    """Perturbs the units of one run.
 
-    def __init__(self, sight: Sight, until: float = math.inf) -> None:
+    Args:
+        sight: the run.
+        until: the moment after which nothing new is begun.
+        memory: what was found before, in runs of the same model as well.
+    """
+
+    def __init__(
+        self, sight: Sight, until: float = math.inf, memory: dict[Any, Found] | None = None
+    ) -> None:
         self._sight = sight
         self._until = until
+        self._memory = {} if memory is None else memory
 
     def perturb(self, unit: Unit) -> Found | str:
         """Return what repeated runs did, or a sentence that says why there are none."""
-        if time.monotonic() > self._until:
-            return "no time was left for repeated runs"
         try:
-            return self._perturb(unit)
+            key = self._key(unit)
+            if key not in self._memory:
+                if time.monotonic() > self._until:
+                    return "no time was left for repeated runs"
+                self._memory[key] = self._perturb(unit)
+            return self._memory[key]
         except CannotError as error:
             return f"repeated runs say nothing: {error}"
         except Exception as error:
@@ -89,28 +108,39 @@ class Perturber:
         calls = [self._sight.calls[place] for place in unit.calls]
         given = self._given(unit)
         result = self._result(calls[-1])
-        rows = _rows([*given.values(), result])
+        rows = _rows([*given.values(), result], len(result))
         whole = {number: np.asarray(x) for number, x in given.items()}
         first = {number: _first(x, rows, len(result)) for number, x in whole.items()}
         weights = _weights(calls)
         if sum(weight.size for _, weight in weights) > MOST_WEIGHTS:
             raise CannotError(f"its weights have more than {MOST_WEIGHTS:,} elements")
-        doubled = _Doubled(calls)
+        doubled = Doubled(calls)
         exact = doubled(first)
         dtype = result.dtype
         if exact.shape[1:] != result.shape[1:]:
             raise CannotError(f"in float64 its output has shape {exact.shape}")
-        begun = time.monotonic()
         made = _Runs(calls, first, weights, dtype)
-        runs = [made.eagerly()]
-        if time.monotonic() + RUNS * (time.monotonic() - begun) > self._until:
-            raise CannotError("they would take too long")
-        runs += [made.eagerly() for _ in range(1, RUNS // 2)]
-        runs += [made.as_graph() for _ in range(RUNS // 2)]
-        made.restore()
+        try:
+            begun = time.monotonic()
+            runs = [made.eagerly()]
+            if time.monotonic() + RUNS * (time.monotonic() - begun) > self._until:
+                raise CannotError("they would take too long")
+            runs += [made.eagerly() for _ in range(1, RUNS // 2)]
+            runs += [made.as_graph() for _ in range(RUNS // 2)]
+        finally:
+            made.restore()
         found = _measure(exact, runs, dtype, rows)
         self._check(doubled, whole, first, found, dtype)
         return found
+
+    def _key(self, unit: Unit) -> Any:
+        """Return what decides about the runs of a unit, the weights of the model aside."""
+        calls = [self._sight.calls[place] for place in unit.calls]
+        given = (
+            (x.dtype.name, x.shape, hashlib.sha256(np.ascontiguousarray(x)).digest())
+            for x in map(np.asarray, self._given(unit).values())
+        )
+        return (*((call.path, call.node) for call in calls), *given)
 
     def _given(self, unit: Unit) -> Values:
         """Return what the unit received, and the masks that came with it, by number."""
@@ -135,7 +165,7 @@ class Perturber:
         return result
 
     def _check(
-        self, doubled: _Doubled, whole: Values, first: Values, found: Found, dtype: np.dtype[Any]
+        self, doubled: Doubled, whole: Values, first: Values, found: Found, dtype: np.dtype[Any]
     ) -> None:
         """Make sure that the float64 result is one: the same again, and the same for all rows.
 
@@ -158,11 +188,14 @@ def _alike(a: AnyArray, b: AnyArray, near: AnyArray) -> bool:
     return bool(same.all())
 
 
-def _rows(values: Sequence[AnyArray]) -> int:
-    """Return how many rows are used."""
-    count = max(len(x) for x in values if x.ndim)
-    each = sum(x.size for x in values) // max(count, 1)
-    return max(1, min(count, MOST_ROWS, MOST_ELEMENTS // max(each, 1)))
+def _rows(values: Sequence[AnyArray], count: int) -> int:
+    """Return how many rows are used; all of them where something has another number of rows."""
+    cut = [x for x in values if x.ndim and len(x) == count]
+    whole = sum(x.size for x in values) - sum(x.size for x in cut)
+    each = sum(x.size for x in cut) // max(count, 1)
+    if whole + each > MOST_ELEMENTS:
+        raise CannotError(f"it was given more than {MOST_ELEMENTS:,} elements at once")
+    return max(1, min(count, MOST_ROWS, (MOST_ELEMENTS - whole) // max(each, 1)))
 
 
 def _first(x: AnyArray, rows: int, count: int) -> AnyArray:
@@ -195,7 +228,7 @@ class _Runs:
         self._graph: Callable[..., Any] | None = None
 
     def eagerly(self) -> AnyArray:
-        return self._kept(evaluate(self._calls, self._moved(), _itself))
+        return self._kept(evaluate(self._calls, self._moved(), itself))
 
     def as_graph(self) -> AnyArray:
         import tensorflow as tf
@@ -205,7 +238,7 @@ class _Runs:
         if self._graph is None:
             self._graph = tf.function(
                 lambda values: evaluate(
-                    self._calls, dict(zip(numbers, values, strict=True)), _itself
+                    self._calls, dict(zip(numbers, values, strict=True)), itself
                 ),
                 autograph=False,
             )
@@ -253,95 +286,6 @@ def _types(
             if computes is not None and held is not None and computes.digits < held.digits:
                 found[key] = computes.dtype
     return found
-
-
-class _Doubled:
-    """The layers in float64, with the same weights."""
-
-    def __init__(self, calls: Sequence[Call]) -> None:
-        self._calls = calls
-        self._copies: dict[int, Any] = {}
-
-    def __call__(self, given: Values) -> AnyArray:
-        import tensorflow as tf
-
-        values = {
-            number: tf.constant(x.astype(np.float64) if x.dtype.name in FORMATS else x)
-            for number, x in given.items()
-        }
-        if not self._copies:
-            for call in self._calls:
-                self._copies.setdefault(id(call.layer), _copied(call.layer))
-            # The first run makes the weights, which are then given their elements.
-            evaluate(self._calls, values, self._copy)
-            for call in self._calls:
-                _hand_over(call.layer, self._copy(call.layer))
-        made = to_numpy(evaluate(self._calls, values, self._copy))
-        if made.dtype != np.float64:
-            raise CannotError(f"in float64 it makes {made.dtype.name}")
-        return made
-
-    def _copy(self, layer: Any) -> Any:
-        return self._copies[id(layer)]
-
-
-def _copied(layer: Any) -> Any:
-    """Return the layer again in float64; an operation has no type of its own."""
-    if not hasattr(layer, "weights"):
-        return layer
-    return type(layer).from_config(in_float64(copy.deepcopy(layer.get_config())))
-
-
-def in_float64(config: Any) -> Any:
-    """Return a configuration in which every float type in which something computes is float64."""
-    if isinstance(config, dict):
-        return {
-            key: "float64" if key == "dtype" and _is_float(value) else in_float64(value)
-            for key, value in config.items()
-        }
-    if isinstance(config, (list, tuple)):
-        return type(config)(in_float64(each) for each in config)
-    return config
-
-
-def _is_float(dtype: Any) -> bool:
-    return policy_name(dtype).removeprefix("mixed_") in FORMATS
-
-
-def _hand_over(layer: Any, double: Any) -> None:
-    if double is layer:
-        return
-    weights = [to_numpy(weight) for weight in layer.weights]
-    if [tuple(each.shape) for each in double.weights] != [each.shape for each in weights]:
-        raise CannotError("in float64 it has other weights")
-    double.set_weights([
-        each.astype(np.float64) if each.dtype.name in FORMATS else each for each in weights
-    ])  # fmt: skip
-    settle(double)
-
-
-def _itself(layer: Any) -> Any:
-    return layer
-
-
-def evaluate(calls: Sequence[Call], given: Values, layer_of: Callable[[Any], Any]) -> Any:
-    """Make the calls one after another and return what the last one makes; tensors by number."""
-    import tensorflow as tf
-
-    known = dict(given)
-    made: Any = None
-
-    def fill(leaf: Any) -> Any:
-        return known[leaf.number] if isinstance(leaf, Tensor) else leaf
-
-    for call in calls:
-        for number, mask in zip(call.inputs, call.masks, strict=True):
-            if call.masked and mask in given:
-                known[number]._keras_mask = known[mask]
-        args, kwargs = tf.nest.map_structure(fill, (call.args, call.kwargs))
-        made = arrays(layer_of(call.layer)(*args, **kwargs))
-        known.update(zip(call.outputs, made, strict=True))
-    return made[0]
 
 
 def _measure(exact: AnyArray, runs: Sequence[AnyArray], dtype: np.dtype[Any], rows: int) -> Found:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
 
-from bridge.compare.exact import Setting, Source, Stretch, Tensor
-from bridge.compare.rules import class_name
+from bridge.capsule import ModelState
+from bridge.compare.exact import Draw, Setting, Source, Stretch, Tensor
+from bridge.compare.exact.expected import Numbers, as_exact
+from bridge.compare.exact.labels import Part
+from bridge.compare.rules import Layer, UnsupportedError, class_name, generation_of
 from bridge.runners.faults import OF_WEIGHTS, Fault, put_in
 
 AnyArray = np.ndarray[Any, np.dtype[Any]]
@@ -22,7 +26,7 @@ _MERGING: Final = frozenset(
 
 def tensors_of(model: Any) -> dict[str, Tensor]:
     """Return what each layer and input of a model makes, by name; "" is a Sequential's input."""
-    found: dict[str, Any] = {layer.name: getattr(layer, "output", None) for layer in model.layers}
+    found = {layer.name: _output(layer) for layer in model.layers}
     if type(model).__name__ == "Sequential":
         found[""] = model.inputs[0]
     return {
@@ -32,8 +36,30 @@ def tensors_of(model: Any) -> dict[str, Tensor]:
     }
 
 
+def _output(layer: Any) -> Any:
+    try:
+        return layer.output
+    except (AttributeError, ValueError):
+        # It has several, or none.
+        return None
+
+
 def _dtype(tensor: Any) -> str:
     return str(getattr(tensor.dtype, "name", tensor.dtype))
+
+
+@dataclass(frozen=True)
+class Task:
+    """A stretch to be run: of which model, built from which, with which numbers."""
+
+    label: str
+    number: int
+    state: ModelState
+    model: Any
+    tensors: Mapping[str, Tensor]
+    stretch: Stretch
+    bare: tuple[str, ...]
+    whole: bool
 
 
 class Built:
@@ -149,6 +175,65 @@ class Built:
         signature = [tf.TensorSpec((None, *x.shape[1:]), x.dtype) for x in inputs]
         traced = tf.function(called, input_signature=signature, jit_compile=way == "xla")
         return lambda *given: traced(*(tf.constant(x) for x in given))
+
+
+@dataclass
+class Models:
+    """The Keras models of one stretch: one for all ways, and others with a fault, if there is one.
+
+    ``states`` has the numbers of the states that were told, by name.
+    """
+
+    keras: Any
+    task: Task
+    fault: Fault | None
+    states: dict[str, int] = field(default_factory=dict)
+    _holds: dict[int, Part] = field(default_factory=dict)
+    _built: dict[tuple[str, bool, bool], Built] = field(default_factory=dict)
+    _exact: dict[str, Mapping[str, AnyArray]] = field(default_factory=dict)
+
+    def exact(self, draw: Draw) -> Mapping[str, AnyArray]:
+        """Return what every layer must make of a draw's numbers."""
+        if draw.style not in self._exact:
+            self._exact = {draw.style: _exact(self.task, draw)}
+        return self._exact[draw.style]
+
+    def get(self, way: str, until: str = "", *, every: bool = False, faulty: bool = False) -> Built:
+        """Return the model for a way, built when it is first needed."""
+        fault = self.fault if faulty and self.fault and self.fault.shows(way) else None
+        key = (until, every, fault is not None)
+        if key not in self._built:
+            task = self.task
+            self._built[key] = Built(
+                self.keras, task.model, task.tensors, task.stretch,
+                until=until, every=every, fault=fault,
+            )  # fmt: skip
+        return self._built[key]
+
+    def give(self, built: Built, part: Part, draw: Draw) -> None:
+        """Give a model the weights of a draw if it has others."""
+        if self._holds.get(id(built)) != part:
+            built.give(draw.weights)
+            self._holds[id(built)] = part
+
+
+def _exact(task: Task, draw: Draw) -> Mapping[str, AnyArray]:
+    """Return what every layer of a stretch must make; nothing if that is not known."""
+    stretch = task.stretch
+    generation = generation_of(task.model.__class__.__module__.partition(".")[0], {})
+    layers = {
+        layer.name: Layer(layer.name, layer.cls, layer.config, draw.weights[layer.name], generation)
+        for layer in stretch.layers
+    }
+    inputs = {
+        stretch.start(name): as_exact(x)
+        for name, x in zip(stretch.inputs, draw.inputs, strict=True)
+    }
+    try:
+        exact = Numbers(layers, stretch.nodes(), inputs, stretch.outputs).exact
+    except UnsupportedError:
+        return {}
+    return {name: each.value for name, each in exact.items()}
 
 
 def _plain(items: Sequence[Any]) -> Any:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bridge.capsule import ExecutedGraph
-from bridge.runners.executed import Executed, arithmetic, calls_functions
+from bridge.runners.executed import arithmetic, calls_functions
 from bridge.runners.execution import Sight, worth_seeing
 from bridge.runners.rebuild import LookError
 
@@ -45,17 +45,29 @@ def look(attempt: Try, recorded: ExecutedGraph | None, hidden_work: bool) -> Vie
     if hidden_work:
         return _view(attempt(None), None)
     everything = _harmless(attempt, None)
-    graph = _described(everything) if everything is not None else None
-    same = recorded is not None and graph is not None and arithmetic(recorded) == arithmetic(graph)
-    if same and everything is not None and graph is not None and not calls_functions(graph):
-        return _view(everything, True)
+    if everything is not None and _is(everything, recorded):
+        unused = _unused(everything)
+        if not (unused and calls_functions(_described(everything))):
+            return _view(everything, True)
+        # A function that is called for more than before is another one inside.
+        used = frozenset(worth_seeing(everything.calls) - unused)
+        some = _harmless(attempt, used)
+        if some is not None and _is(some, recorded):
+            if _functions(some) == _functions(everything):
+                return _view(everything, True)
+            search = _Search(attempt, some, set(used), {used | unused})
+            search.add(sorted(unused))
+            return _view(search.best, True)
     bare = attempt(frozenset())
-    if recorded is not None and arithmetic(recorded) != arithmetic(_described(bare)):
+    if recorded is not None and not _is(bare, recorded):
         return _view(everything or bare, False)
-    unasked = _functions(bare)
-    if everything is not None and _functions(everything) == unasked:
+    if everything is not None and _functions(everything) == _functions(bare):
         return _view(everything, True)
-    return _view(_search(attempt, bare, unasked), True)
+    search = _Search(attempt, bare, set(), {worth_seeing(bare.calls)})
+    executed, _, other = _sorted_out(bare)
+    search.add(executed)
+    search.add(other)
+    return _view(search.best, True)
 
 
 def _view(sight: Sight, unchanged: bool | None) -> View:
@@ -80,40 +92,61 @@ def _functions(sight: Sight) -> list[Counter[str]]:
     return sight.executed.arithmetic()
 
 
-def _search(attempt: Try, bare: Sight, unasked: list[Counter[str]]) -> Sight:
-    """Ask for tensors in groups, and halves of groups, as long as the fingerprint stays."""
-    best = bare
-    kept: list[int] = []
-    tries = 0
+def _is(sight: Sight, recorded: ExecutedGraph | None) -> bool:
+    return recorded is not None and arithmetic(recorded) == arithmetic(_described(sight))
 
-    def add(group: Sequence[int]) -> None:
-        nonlocal best, tries
-        if not group or tries >= _TRIES:
+
+def _unused(sight: Sight) -> frozenset[int]:
+    """Return the outputs of layers that no layer receives and the model does not return."""
+    made = {number for call in sight.calls for number in call.outputs}
+    received = {number for call in sight.calls for number in call.inputs}
+    return frozenset(made - received - sight.returned)
+
+
+class _Search:
+    """Asks for tensors in groups, and halves of groups, as long as the fingerprint stays.
+
+    Args:
+        attempt: runs the model with some tensors handed out.
+        best: a run that left unchanged what is executed.
+        kept: the tensors that were handed out then.
+        failed: tensors that change something when they are asked for together.
+    """
+
+    def __init__(
+        self, attempt: Try, best: Sight, kept: set[int], failed: set[frozenset[int]]
+    ) -> None:
+        self.best = best
+        self._attempt, self._kept, self._failed = attempt, kept, failed
+        self._unasked = _functions(best)
+        self._tries = 0
+
+    def add(self, group: Sequence[int]) -> None:
+        """Ask for what is possible of a group."""
+        wanted = frozenset((*self._kept, *group))
+        if not group or self._tries >= _TRIES:
             return
-        tries += 1
-        sight = _harmless(attempt, frozenset((*kept, *group)))
-        if sight is not None and _functions(sight) == unasked:
-            best = sight
-            kept.extend(group)
-        elif len(group) > 1:
+        if wanted not in self._failed:
+            self._tries += 1
+            sight = _harmless(self._attempt, wanted)
+            if sight is not None and _functions(sight) == self._unasked:
+                self.best = sight
+                self._kept.update(group)
+                return
+        if len(group) > 1:
             half = len(group) // 2
-            add(group[:half])
-            add(group[half:])
-
-    assert bare.executed is not None
-    executed, _, other = _sorted_out(bare, bare.executed)
-    add(executed)
-    add(other)
-    return best
+            self.add(group[:half])
+            self.add(group[half:])
 
 
-def _sorted_out(bare: Sight, executed: Executed) -> tuple[list[int], list[int], list[int]]:
+def _sorted_out(bare: Sight) -> tuple[list[int], list[int], list[int]]:
     """Sort tensors into those whose op is executed, those that are fused into another, and others.
 
     A fused op has the name of the last op in it, and lists all but the first: what is not there by
     name and leads to a fused op in no more steps is a part of that.
     """
-    nodes = executed.nodes()
+    assert bare.executed is not None
+    nodes = bare.executed.nodes()
     found: tuple[list[int], list[int], list[int]] = ([], [], [])
     for number in sorted(worth_seeing(bare.calls) - set(bare.values)):
         op = _maker(bare.tensors[number].op, nodes)

@@ -6,13 +6,14 @@ real. :func:`plan` chooses the numbers, :func:`judge_exact` reads what was made 
 
 from bridge.compare.exact.judge import judge_exact
 from bridge.compare.exact.labels import LEVER, Setting, Subject, subjects
-from bridge.compare.exact.plan import Draw, Plan, Source, Stretch, Tensor, plan
+from bridge.compare.exact.plan import plan
 from bridge.compare.exact.result import (
     ExactDeviation,
     ExactRefusal,
     ExactResult,
     ExactStretch,
 )
+from bridge.compare.exact.stretch import Draw, Plan, Source, Stretch, Tensor
 
 __all__ = [
     "LEVER",

@@ -35,8 +35,10 @@ def nodes_of(state: ModelState) -> dict[str, Node]:
             continue
         feeds = [INPUT if is_sequential(state) and feed.layer in inputs else feed.layer
                  for feed in call.feeds]  # fmt: skip
-        why = "it is called more than once" if call.layer in found else _why_not(call)
-        found[call.layer] = Node(call.layer, tuple(feeds), why)
+        if call.layer in found:
+            found[call.layer] = Node(call.layer, (), "it is called more than once")
+        else:
+            found[call.layer] = Node(call.layer, tuple(feeds), _why_not(call))
     fed_by = {name: tuple(feed for feed in node.feeds if feed in found)
               for name, node in found.items()}  # fmt: skip
     return {name: found[name] for name in in_order(fed_by)}

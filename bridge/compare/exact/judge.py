@@ -6,27 +6,19 @@ exact is checked again. A setting that gives anything else is wrong: there is no
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Sequence
 from typing import Final
 
-import numpy as np
-
-from bridge.capsule import Capsule, CapsuleError, ModelState, Probe
-from bridge.compare.exact.expected import Numbers, agree, numbers_of
-from bridge.compare.exact.labels import LEVER, Part, sees_every_layer, way_of
+from bridge.capsule import Capsule, ModelState
+from bridge.compare.exact.expected import Numbers
+from bridge.compare.exact.labels import sees_every_layer, way_of
 from bridge.compare.exact.result import (
-    ExactDeviation,
     ExactRefusal,
     ExactResult,
     ExactStretch,
 )
-from bridge.compare.numbers import AnyArray, Mask
-from bridge.compare.result import SEVERITY, Worst
-from bridge.compare.rules import UnsupportedError, evaluate
-from bridge.compare.rules.rounding import FLOAT32, FORMATS
-from bridge.compare.wiring import WiringError
+from bridge.compare.exact.runs import Run, explained, noted, refused_of, runs_of
+from bridge.compare.result import SEVERITY
 
 _WORST: Final = 3
 #: So many layers are tried as the one that lost something.
@@ -35,13 +27,13 @@ _TRIED: Final = 32
 
 def judge_exact(capsules: Sequence[Capsule]) -> ExactResult:
     """Judge the exact probes of one run, made here or elsewhere; one capsule for each process."""
-    runs = [run for capsule in capsules for run in _runs(capsule)]
+    runs = [run for capsule in capsules for run in runs_of(capsule)]
     keys = dict.fromkeys((run.part.model, run.part.stretch) for run in runs)
     stretches = tuple(
         _Judged([run for run in runs if (run.part.model, run.part.stretch) == key]).result()
         for key in keys
     )
-    refused = tuple(dict.fromkeys(each for capsule in capsules for each in _refused(capsule)))
+    refused = tuple(dict.fromkeys(each for capsule in capsules for each in refused_of(capsule)))
     verdicts = {each.verdict for each in stretches}
     verdict = next((each for each in SEVERITY if each in verdicts), "abstained")
     deviating = dict.fromkeys(
@@ -63,94 +55,20 @@ def judge_exact(capsules: Sequence[Capsule]) -> ExactResult:
     )
 
 
-@dataclass
-class _Shared:
-    """What the probes of one capsule that have the same numbers share."""
-
-    numbers: dict[tuple[object, ...], Numbers | str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, eq=False)
-class _Run:
-    """One probe: a stretch, or the start of one, run with its numbers in one setting."""
-
-    capsule: Capsule
-    probe: Probe
-    state: ModelState
-    part: Part
-    shared: _Shared
-
-    @property
-    def setting(self) -> str:
-        return self.probe.label.removeprefix(f"{self.state.name}/")
-
-    @property
-    def lever(self) -> str:
-        return (self.capsule.manifest.lever or "").removeprefix(LEVER).strip(": ")
-
-    @cached_property
-    def numbers(self) -> Numbers | str:
-        """The numbers, checked to be exact; or the sentence that says why they are not."""
-        key = (self.probe.state, *(ref.key for ref in self.probe.inputs))
-        if key not in self.shared.numbers:
-            found: Numbers | str
-            try:
-                found = numbers_of(self.capsule, self.state, self.probe)
-                _ = found.exact
-            except (WiringError, CapsuleError, UnsupportedError) as error:
-                found = str(error)
-            self.shared.numbers[key] = found
-        return self.shared.numbers[key]
-
-    @cached_property
-    def made(self) -> dict[str, AnyArray]:
-        """What was made, by the name of the layer."""
-        if sees_every_layer(self.setting):
-            layers = self.probe.layers
-            return {each.layer: self.capsule.array(each.outputs[0]) for each in layers}
-        assert isinstance(self.numbers, Numbers)
-        refs = zip(self.numbers.outputs, self.probe.outputs, strict=True)
-        return {name: self.capsule.array(ref) for name, ref in refs}
-
-    @cached_property
-    def deviations(self) -> tuple[ExactDeviation, ...]:
-        """The outputs that are not exact, in the order of the layers."""
-        assert isinstance(self.numbers, Numbers)
-        exact = self.numbers.exact
-        return tuple(
-            self._deviation(name, made, exact[name].value)
-            for name, made in sorted(self.made.items(), key=lambda item: list(exact).index(item[0]))
-            if made.shape != exact[name].value.shape or not agree(made, exact[name].value).all()
-        )
-
-    def _deviation(self, name: str, made: AnyArray, exact: AnyArray) -> ExactDeviation:
-        same = made.shape == exact.shape
-        wrong = ~agree(made, exact) if same else np.ones(made.shape, np.bool_)
-        return ExactDeviation(
-            setting=self.setting,
-            lever=self.lever,
-            style=self.part.style,
-            output=name,
-            points=int(made.size),
-            different=int(wrong.sum()),
-            worst=tuple(_worst(made, exact, wrong)) if same else (),
-        )
-
-
 class _Judged:
     """The runs of one stretch, in all styles, settings and processes."""
 
-    def __init__(self, runs: Sequence[_Run]) -> None:
+    def __init__(self, runs: Sequence[Run]) -> None:
         whole = [run for run in runs if not run.part.until]
         self._first = whole[0] if whole else runs[0]
         self._raised = [run for run in whole if not run.probe.outputs and not run.probe.layers]
-        self._inexact = [run for run in whole if isinstance(run.numbers, str)]
-        self._done = [run for run in whole
-                      if run not in self._raised and run not in self._inexact]  # fmt: skip
+        judged = [run for run in whole if run not in self._raised]
+        self._unjudged = [run for run in judged if run.problem]
+        self._done = [run for run in judged if not run.problem]
         self._wrong = [run for run in self._done if run.deviations]
         self._starts = [
             run for run in runs
-            if run.part.until and run.probe.outputs and not isinstance(run.numbers, str)
+            if run.part.until and run.probe.outputs and not run.problem
         ]  # fmt: skip
 
     def result(self) -> ExactStretch:
@@ -164,8 +82,8 @@ class _Judged:
                 "model": self._first.part.model,
                 "stretch": self._first.part.stretch,
                 "layers": tuple(numbers[0].nodes) if numbers else _names(state),
-                "bare": _noted(self._first.probe, "bare"),
-                "whole": bool(_noted(self._first.probe, "whole")),
+                "bare": noted(self._first.probe, "bare"),
+                "whole": bool(noted(self._first.probe, "whole")),
                 "verdict": verdict,
                 "rung": "abstained" if why else "exact-probe",
                 "settings": tuple(dict.fromkeys(_name(r.lever, r.setting) for r in self._done)),
@@ -179,7 +97,7 @@ class _Judged:
                 "evidence": evidence,
                 "deviations": tuple(run.deviations[0] for run in self._wrong),
                 "raised": tuple(
-                    f"{_name(run.lever, run.setting)}: {'; '.join(_noted(run.probe, 'raised'))}"
+                    f"{_name(run.lever, run.setting)}: {'; '.join(noted(run.probe, 'raised'))}"
                     for run in self._raised
                 ),
                 "why": why,
@@ -189,8 +107,7 @@ class _Judged:
     def _why(self, layer: str) -> str:
         """Say why nothing is concluded, or return nothing."""
         if not self._done:
-            found = next((run.numbers for run in self._inexact), "no setting could be run")
-            return str(found)
+            return next((run.problem for run in self._unjudged), "no setting could be run")
         return self._rests_on(layer) if self._wrong else ""
 
     def _rests_on(self, layer: str) -> str:
@@ -206,7 +123,7 @@ class _Judged:
         if not layer:
             name, what = next(iter(depending.items()))
             return f"layer {name!r} is exact only given {what}, and no layer could be named"
-        if any(layer in run.made and not _explained(run, layer) for run in self._wrong):
+        if any(layer in run.made and not explained(run, layer) for run in self._wrong):
             return ""
         return f"layer {layer!r} is exact only given {depending[layer]}, which need not hold here"
 
@@ -242,69 +159,12 @@ class _Judged:
         return None
 
 
-def _explained(run: _Run, layer: str) -> bool:
-    """Say whether rounding in a layer, on its exact inputs, explains what it made."""
-    assert isinstance(run.numbers, Numbers)
-    try:
-        (rule,) = evaluate(run.numbers.layers[layer], run.numbers.received(layer), received=False)
-    except (UnsupportedError, ValueError):
-        return True
-    made = run.made[layer]
-    if made.shape != rule.value.shape:
-        return False
-    gap = np.abs(made.astype(np.float64) - rule.value.astype(np.float64))
-    return bool((gap <= rule.bound).all())
-
-
-def _runs(capsule: Capsule) -> Iterator[_Run]:
-    shared = _Shared()
-    for probe in capsule.manifest.probes:
-        if probe.kind == "value" or probe.state is None:
-            continue
-        state = capsule.manifest.states[probe.state]
-        part = Part.of(state)
-        if part is not None:
-            yield _Run(capsule, probe, state, part, shared)
-
-
-def _refused(capsule: Capsule) -> Iterator[ExactRefusal]:
-    for probe in capsule.manifest.probes:
-        if probe.kind != "value" or probe.state is None:
-            continue
-        model = capsule.manifest.states[probe.state].name
-        layer = probe.label.removeprefix(f"{model}/")
-        yield ExactRefusal(model=model, layer=layer, why=" ".join(probe.notes))
-
-
 def _names(state: ModelState) -> tuple[str, ...]:
     return tuple(layer.name for layer in state.layers)
 
 
-def _noted(probe: Probe, word: str) -> tuple[str, ...]:
-    """Read what the probe's notes list after a word."""
-    return tuple(
-        note.removeprefix(f"{word}: ") for note in probe.notes if note.startswith(f"{word}: ")
-    )
-
-
 def _name(lever: str, setting: str) -> str:
     return f"{lever}: {setting}" if lever else setting
-
-
-def _worst(made: AnyArray, exact: AnyArray, wrong: Mask) -> Iterator[Worst]:
-    with np.errstate(all="ignore"):
-        gap = np.abs(made.astype(np.float64) - exact.astype(np.float64))
-    ranked = np.where(wrong, np.nan_to_num(gap, nan=np.inf, posinf=np.inf), -1.0).ravel()
-    for place in np.argsort(-ranked, kind="stable")[:_WORST].tolist():
-        if ranked[place] >= 0.0:
-            a, b = made.ravel()[place], exact.ravel()[place]
-            step = FORMATS.get(made.dtype.name, FLOAT32).ulp(np.array([b], np.float64))
-            yield Worst(
-                index=tuple(int(part) for part in np.unravel_index(place, made.shape)),
-                a=float(a),
-                b=float(b),
-                ulp=float(ranked[place] / step[0]),
-            )
 
 
 def _sentence(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -21,6 +21,7 @@ from bridge.compare.exact.calls import Node, inputs_of, nodes_of
 from bridge.compare.exact.grid import InexactError, grid, most_units, units
 from bridge.compare.exact.integers import Chooser, Style
 from bridge.compare.exact.layers import exact_output, grows, may_be_bare, rounds, why_never
+from bridge.compare.exact.stretch import Draw, Plan, Source, Stretch, Tensor
 from bridge.compare.numbers import F64, AnyArray
 from bridge.compare.rules import Layer, UnsupportedError, class_name, generation_of
 from bridge.compare.rules.rounding import FORMATS
@@ -41,70 +42,6 @@ _DENSE: Final = (Style("dense", 4, 2**24), Style("dense", 2, 256), Style("dense"
 _SHORTER: Final = (8, 10, 12, 14, 16)
 
 
-@dataclass(frozen=True)
-class Tensor:
-    """What a layer makes: its shape, rows first, None where it is open; and its type."""
-
-    shape: tuple[int | None, ...]
-    dtype: str
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where an input of a layer comes from: another layer of the stretch, or fresh numbers.
-
-    ``fresh`` numbers stand for what the layer ``name`` makes in the whole model.
-    """
-
-    name: str
-    fresh: bool
-
-
-@dataclass(frozen=True)
-class Draw:
-    """Whole numbers for a stretch: weights by layer and name, inputs in the stretch's order."""
-
-    style: str
-    weights: Mapping[str, Mapping[str, AnyArray]]
-    inputs: tuple[AnyArray, ...]
-    units: float = 0.0
-
-
-@dataclass(frozen=True)
-class Stretch:
-    """A part of a model that is exact as a whole; ``bare`` layers are without their activation.
-
-    ``whole`` says that it is the model itself.
-    """
-
-    layers: tuple[LayerState, ...]
-    feeds: Mapping[str, tuple[Source, ...]]
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    bare: tuple[str, ...] = ()
-    whole: bool = False
-    draws: tuple[Draw, ...] = ()
-
-    def start(self, name: str) -> str:
-        """Return the name of the fresh input that stands for what layer ``name`` makes."""
-        return f"before_{self.inputs.index(name)}"
-
-    def nodes(self) -> dict[str, Node]:
-        """Return how the layers are called; fresh inputs have the names that ``start`` gives."""
-        return {
-            name: Node(name, tuple(self.start(s.name) if s.fresh else s.name for s in sources))
-            for name, sources in self.feeds.items()
-        }
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The stretches of a model, and the layers that no stretch covers, each with the reason."""
-
-    stretches: tuple[Stretch, ...]
-    refused: Mapping[str, str] = field(default_factory=dict)
-
-
 class _FailedError(Exception):
     """A draw is not exact in ``layer``; ``final`` says that other numbers would not be either."""
 
@@ -122,7 +59,7 @@ def plan(state: ModelState, tensors: Mapping[str, Tensor], seed: int = 0) -> Pla
     try:
         nodes = nodes_of(state)
     except WiringError as error:
-        names = [layer.name for layer in state.layers]
+        names = [each.name for each in state.layers if class_name(each.cls) != "InputLayer"]
         return Plan((), dict.fromkeys(names, str(error)))
     return _Planner(state, nodes, tensors, seed).plan()
 
@@ -173,6 +110,8 @@ class _Planner:
     def _why_not(self, name: str) -> str:
         """Say why a layer is not covered; note if it is covered without its activation."""
         layer = self._layers[name]
+        if layer.layers:
+            return "it is a model that is used as a layer"
         why = why_never(layer.cls, layer.config)
         unknown = [feed for feed in self._nodes[name].feeds if feed not in self._tensors]
         if why or unknown:
@@ -242,13 +181,11 @@ class _Planner:
                  for less in _SHORTER if limit / 2.0**less >= 8.0]  # fmt: skip
         for styles in (_DENSE, longs):
             try:
-                draw = self._first(stretch, styles)
+                draws.append(self._first(stretch, styles))
             except (_FailedError, ValueError):
                 # The small numbers are exact, so the stretch stands; this style shows nothing more.
                 continue
-            if not _same_weights(draw, draws[0]) or draw.style == "long":
-                draws.append(draw)
-        return Stretch(**{**vars(stretch), "draws": tuple(draws)})
+        return replace(stretch, draws=tuple(draws))
 
     def _first(self, stretch: Stretch, styles: Sequence[Style]) -> Draw:
         """Return the first draw that is exact."""
@@ -270,7 +207,7 @@ class _Planner:
         return min((most_units(fmt) for fmt in formats if fmt is not None), default=2.0**24)
 
     def _draw(self, stretch: Stretch, style: Style, number: int) -> Draw:
-        chooser = Chooser(style, (self._seed, len(stretch.layers), number))
+        chooser = Chooser(style, (self._seed, len(stretch.layers), number, *style.name.encode()))
         rows = self._rows(stretch)
         values: dict[Source, AnyArray] = {}
         for name in stretch.inputs:
@@ -310,14 +247,6 @@ def _has_dicts(config: JsonValue) -> bool:
     """Say whether a model takes or returns a dict: then it is not called with a list."""
     keys = ("input_layers", "output_layers")
     return isinstance(config, dict) and any(isinstance(config.get(key), dict) for key in keys)
-
-
-def _same_weights(a: Draw, b: Draw) -> bool:
-    return all(
-        np.array_equal(values, b.weights[layer][name])
-        for layer, weights in a.weights.items()
-        for name, values in weights.items()
-    )
 
 
 def bared(layer: LayerState) -> LayerState:

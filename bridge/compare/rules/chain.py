@@ -29,11 +29,6 @@ def follow(layers: Sequence[Layer], first: Evaluation) -> Evaluation:
     return found
 
 
-def carries(name: str) -> bool:
-    """Say whether errors are carried through layers of a class."""
-    return name in unary.RULES or (name in moving.RULES and name not in ("Flatten", "Reshape"))
-
-
 def _after(layer: Layer, before: Evaluation) -> Evaluation:
     name = class_name(layer.cls) or layer.cls
     fmt = layer.arithmetic()

@@ -267,7 +267,7 @@ _FIXED: Final = (
     Form("silu", _silu, turns=(-1.2784645427610738,)),
     Form("gelu", _gelu, turns=(-0.7517915246935645,)),
     Form("gelu_tanh", _gelu_tanh, turns=(-0.7524614220710162,)),
-    Form("mish", _mish, turns=(-1.1924312145154796,)),
+    Form("mish", _mish, turns=(-1.1924312145154952,)),
     Form("exponential", _exponential),
     Form("hard_sigmoid_2", _hard_sigmoid_2),
     Form("hard_sigmoid_3", _hard_sigmoid_3),

@@ -49,15 +49,18 @@ BINADES: Final = 256
 #: up, so that no value just beyond a power of two is missed.
 _SLACK: Final = 2.0**-40
 
+#: Errors as the file holds them: [first binade, last, ULPs], None where a number was lost.
+Runs = list[list[float | None]]
+
 
 @dataclass(frozen=True)
 class ErrorModel:
     """The largest absolute error for true values above and below zero, by binade.
 
     ``relative`` is (r, t) such that every error above zero is at most r f + t: t covers the
-    binades in which a result can be lost whole, r the others. ``missed`` is 1 if every kernel was
-    measured exhaustively, else the factor by which a sample may be too small; ``versions`` are
-    those of TensorFlow that were measured.
+    binades in which a result can be lost whole, r what is more than that in the others.
+    ``missed`` is 1 if every kernel was measured exhaustively, else the factor by which a sample may
+    be too small; ``versions`` are those of TensorFlow that were measured.
     """
 
     positive: F64
@@ -138,9 +141,7 @@ def _combine(
                 key = (record["environment"], mode)
                 covered[key] = covered.get(key, False) or exhaustive
             for side, name in enumerate(("positive", "negative")):
-                errors = errors_by_row(kernel[name], fmt)
-                if not exhaustive:
-                    errors = _envelope(errors)
+                errors = (errors_by_row if exhaustive else sampled_by_row)(kernel[name], fmt)
                 largest[side] = np.maximum(largest[side], errors)
     return ErrorModel(
         largest[0],
@@ -151,28 +152,47 @@ def _combine(
     )
 
 
-def _envelope(errors: F64) -> F64:
-    """Return the largest finite error from the first row on; where there is no number, infinity."""
-    finite = np.isfinite(errors)
-    return np.where(finite, np.maximum.accumulate(np.where(finite, errors, 0.0)), np.inf)
-
-
 def _relative(errors: F64, fmt: Format) -> tuple[float, float]:
+    """Return r and t: t is the largest error where half of a value may be lost, r what remains."""
     binade = np.arange(BINADES) + FIRST_BINADE
     value = np.ldexp(1.0, binade)
     lost = (errors >= 0.5 * value) | (binade < fmt.lowest)
-    return float(np.where(lost, 0.0, errors / value).max()), float(
-        np.where(lost, errors, 0.0).max()
-    )
+    most = float(np.where(lost, errors, 0.0).max())
+    with np.errstate(invalid="ignore"):
+        beyond = np.where(lost, 0.0, (errors - most) / value)
+    return max(0.0, float(beyond.max())), most
 
 
-def errors_by_row(runs: list[list[float | None]], fmt: Format = FLOAT32) -> F64:
+def errors_by_row(runs: Runs, fmt: Format = FLOAT32) -> F64:
     """Return the absolute error by row, from the file's runs of [first binade, last, ULPs]."""
-    errors = np.zeros(BINADES)
-    for first, last, ulps in runs:
+    return np.nan_to_num(_ulps(runs), nan=0.0, posinf=np.inf) * _unit(fmt)
+
+
+def sampled_by_row(runs: Runs, fmt: Format = FLOAT32) -> F64:
+    """Return what a sample says of the absolute error by row.
+
+    Near a zero of the function a sample of every exponent of z has few numbers of a binade, or
+    none, and none of the worst. So each row has at least the finite ULPs of every row above it,
+    and at least the finite error of every row below it.
+    """
+    ulps = _ulps(runs)
+    finite = np.where(np.isfinite(ulps), ulps, 0.0)
+    errors = np.maximum.accumulate(finite[::-1])[::-1] * _unit(fmt)
+    return np.where(np.isinf(ulps), np.inf, np.maximum.accumulate(errors))
+
+
+def _ulps(runs: Runs) -> F64:
+    """Return the ULPs by row; NaN where no input was tried, infinite where a number was lost."""
+    ulps = np.full(BINADES, np.nan)
+    for first, last, found in runs:
         assert first is not None
         assert last is not None
-        binades = np.arange(int(first), int(last) + 1)
-        unit = np.ldexp(1.0, np.maximum(binades, fmt.lowest) - fmt.digits)
-        errors[binades - FIRST_BINADE] = np.inf if ulps is None else ulps * unit
-    return errors
+        rows = slice(int(first) - FIRST_BINADE, int(last) - FIRST_BINADE + 1)
+        ulps[rows] = np.inf if found is None else found
+    return ulps
+
+
+def _unit(fmt: Format) -> F64:
+    binades = np.maximum(np.arange(BINADES) + FIRST_BINADE, fmt.lowest)
+    unit: F64 = np.ldexp(1.0, binades - fmt.digits)
+    return unit

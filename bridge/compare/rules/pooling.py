@@ -1,7 +1,11 @@
 """Pooling: the largest or the average element under each window, or of all places.
 
 A window that reaches beyond the input, with padding "same", has fewer elements: an average divides
-by how many there really are, in TensorFlow as in XLA and oneDNN.
+by how many there really are, in TensorFlow as in XLA and oneDNN. The first window begins
+max((places - 1) stride + size - length, 0) // 2 before the input (tf.nn, "Notes on padding").
+TensorFlow 2.21 has it otherwise for volumes on CPUs: it leaves out the maximum with zero, so that
+with padding "same" and strides larger than the windows these may be moved, while XLA and the
+kernels for images do as documented. That is a difference, and is called one.
 """
 
 from __future__ import annotations
@@ -62,6 +66,8 @@ class _Windows:
 def largest(layer: Layer, inputs: Sequence[AnyArray], rank: int) -> tuple[Evaluation, ...]:
     """Evaluate MaxPooling1D, 2D or 3D."""
     x = single(inputs)
+    if x.dtype.kind == "b":
+        raise UnsupportedError("its input is made of truth values")
     first = np.iinfo(x.dtype).min if x.dtype.kind in "iu" else x.dtype.type(-np.inf)
     for windows in _windows(layer, x, rank):
         x = windows.reduce(x, np.maximum, first)

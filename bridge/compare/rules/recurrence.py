@@ -21,8 +21,6 @@ from bridge.compare.rules.rounding import FLOAT32
 
 #: Elements of the gates that are worked on at a time.
 _BLOCK: Final = 2**20
-#: The least and the largest number that something can be.
-Span = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -38,25 +36,20 @@ class Recurrence:
     states: tuple[F64, ...]
     seen: F64 | None
     every: bool
-    reach: tuple[Span, ...]
 
+    @cached_property
     def values(self) -> tuple[F64, ...]:
-        """Return the output and the last states in float64."""
+        """The output and the last states in float64."""
         return tuple(near.value for near in self._run(replace(self.do, bounded=False)))
 
     @cached_property
     def bounds(self) -> tuple[F64, ...]:
-        """The bounds of the output and of the last states."""
-        reach = (self.reach[0], *self.reach)
-        found = zip(self._run(self.do), reach, strict=False)
-        return tuple(self._telling(near, *ends) for near, ends in found)
+        """The bounds of the output and of the last states.
 
-    @staticmethod
-    def _telling(near: Near, low: float, high: float) -> F64:
-        """Give up bounds that allow whatever the layer can return."""
-        with np.errstate(all="ignore"):
-            idle = (near.value - near.error <= low) & (near.value + near.error >= high)
-        return np.where(idle, np.inf, near.error)
+        One that allows every number as large as those that were returned says nothing, and is
+        given up.
+        """
+        return tuple(_telling(near) for near in self._run(self.do))
 
     def _run(self, do: Arithmetic) -> tuple[Near, ...]:
         width = self.cell.gates * self.states[0].shape[-1]
@@ -118,10 +111,10 @@ class Recurrence:
         """Take one step after the other, each with the state that the last one made."""
         entry = self.cell.entry(do, Near(self.x[steps, rows]))
         made: list[Near] = []
-        known = do.bounded
+        known, most = do.bounded, 2.0 * _largest(self.values[1]) if do.bounded else 0.0
         for time in range(len(entry.value)):
-            # Once nothing is known of any state, nothing will be of a later one.
-            known = known and bool(np.isfinite(self._telling(h, *self.reach[0])).any())
+            # Once every error is larger than what will be returned, the bound will say nothing.
+            known = known and bool((h.error <= most).any())
             now = do if known else replace(do, bounded=False)
             gates = self.cell.open(now, entry.at(time), h)
             c = self.cell.keep(now, gates, c)
@@ -131,3 +124,15 @@ class Recurrence:
             if self.every:
                 made.append(h)
         return stack(made) if made else h, h, c
+
+
+def _telling(near: Near) -> F64:
+    most = _largest(near.value)
+    with np.errstate(all="ignore"):
+        idle = (near.value - near.error < -most) & (near.value + near.error > most)
+    return np.where(idle, np.inf, near.error)
+
+
+def _largest(values: F64) -> float:
+    """Return the largest magnitude among the finite numbers, 0 if there is none."""
+    return float(np.abs(values[np.isfinite(values)]).max(initial=0.0))

@@ -3,8 +3,8 @@
 Where every state was seen (the layer returned its sequence), each step is judged on the state that
 it really had: the value of a step is then conditional on the step before it as it was observed. An
 LSTM's memory is never seen; its error is carried along, damped by the forget gate. Where only the
-last state was seen, errors are carried through all steps, and the bound grows with their number. A
-bound that excludes nothing which a step could return is given up.
+last state was seen, errors are carried through all steps, and the bound grows with their number; a
+bound that excludes nothing of the size of the layer's results is given up.
 
 The formulas and the order of the gates follow ``keras/src/layers/rnn`` of Keras 3.15 and
 ``tf_keras/src/layers/rnn`` of TensorFlow 2.21. Their fused kernels for graphics processors may
@@ -23,16 +23,15 @@ import numpy as np
 from pydantic import JsonValue
 
 from bridge.compare.rules.activate import apply_activation
-from bridge.compare.rules.activations import activation_of
 from bridge.compare.rules.arithmetic import Arithmetic, constant_of
 from bridge.compare.rules.cells import Cell, Gated, LongShort, Simple
 from bridge.compare.rules.erfc import F64
 from bridge.compare.rules.geometry import check_size
 from bridge.compare.rules.layer import AnyArray, Evaluation, Layer, UnsupportedError
 from bridge.compare.rules.near import Matrix
-from bridge.compare.rules.recurrence import Recurrence, Span
+from bridge.compare.rules.recurrence import Recurrence
 from bridge.compare.rules.registry import ObservedRule, Rule
-from bridge.compare.rules.rounding import FORMATS, MOST_TERMS, OVERFLOW, Format
+from bridge.compare.rules.rounding import FORMATS, MOST_TERMS
 
 
 @dataclass(frozen=True)
@@ -79,14 +78,13 @@ def recurrent(
     if more or options.sequences:
         seen = _seen(outputs[-1 if more else 0 :], options, shape)
     do = Arithmetic(fmt, layer.generation, True, seen is None, movable(layer))
-    reach = _reach(layer, cell, fmt, states, len(x))
     every = options.sequences or seen is not None
-    made = _evaluations(layer, Recurrence(cell, do, x, states, seen, every, reach), options)
+    made = _evaluations(layer, Recurrence(cell, do, x, states, seen, every), options)
     if options.sequences or seen is None:
         return made[:wanted]
     if np.array_equal(seen[-1], outputs[0]):
         return made[1], *made[1:wanted], made[0]
-    alone = Recurrence(cell, replace(do, lengths=True), x, states, None, False, reach)
+    alone = Recurrence(cell, replace(do, lengths=True), x, states, None, False)
     return *_evaluations(layer, alone, options)[:wanted], made[0]
 
 
@@ -111,7 +109,7 @@ def _evaluations(layer: Layer, found: Recurrence, options: Options) -> tuple[Eva
 
     return tuple(
         Evaluation(turned(value), partial(bound, number), missed, sampled)
-        for number, value in enumerate(found.values())
+        for number, value in enumerate(found.values)
     )
 
 
@@ -183,37 +181,6 @@ def _seen(outputs: Sequence[AnyArray], options: Options, shape: tuple[int, ...])
         return None
     seen = outputs[0] if options.time_major else outputs[0].swapaxes(0, 1)
     return seen.astype(np.float64) if seen.shape == shape else None
-
-
-def _reach(
-    layer: Layer, cell: Cell, fmt: Format, states: Sequence[F64], steps: int
-) -> tuple[Span, ...]:
-    """Return the least and the largest number that each of the layer's states can be."""
-    low, high = _span(layer, "activation", fmt)
-    if isinstance(cell, Simple):
-        return ((low, high),)
-    least, most = _span(layer, "recurrent_activation", fmt)
-    closed = least >= 0.0 and most <= 1.0
-    with np.errstate(all="ignore"):
-        corners = np.nan_to_num(np.outer((least, most), (low, high)), nan=np.inf).ravel().tolist()
-    begun = [(float(each.min(initial=0.0)), float(each.max(initial=0.0))) for each in states]
-    if isinstance(cell, LongShort):
-        first, last = begun[1]
-        kept = first + steps * min(0.0, *corners), last + steps * max(0.0, *corners)
-        return (min(corners), max(corners)), kept if closed else (-np.inf, np.inf)
-    first, last = begun[0]
-    return ((min(low, first), max(high, last)) if closed else (-np.inf, np.inf),)
-
-
-def _span(layer: Layer, key: str, fmt: Format) -> Span:
-    """Return the range of an activation over the numbers of float32."""
-    try:
-        form = activation_of(layer.config.get(key), layer.generation, fmt).form
-    except UnsupportedError:
-        # Not a function of one number.
-        return -np.inf, np.inf
-    values = form(np.array([-OVERFLOW, OVERFLOW, *form.turns]))
-    return float(values.min()), float(values.max())
 
 
 def _weights(layer: Layer, gates: int) -> tuple[Matrix, Matrix, F64 | None]:

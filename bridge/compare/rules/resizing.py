@@ -11,6 +11,11 @@ is off by that much times the steepest slope within one element of c, which is a
 is the largest magnitude of the elements within two of c. XLA multiplies with the weights
 1 - |c - i| instead, where i is every element; that has the same error in c. Two products and a sum,
 or a product and two sums, add at most 5 u A for each axis.
+
+Where c is an element, for odd k, the XLA of TensorFlow 2.21 may round it to one side of the element
+when it looks for the neighbours and to the other when it finds t (measured: made of five elements,
+two of fifteen places take the element after the right one). No rounding explains that, and it is
+called a difference.
 """
 
 from __future__ import annotations

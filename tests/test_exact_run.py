@@ -1,0 +1,251 @@
+"""Exact probes in TensorFlow: honest models agree bit for bit, and faults are found and named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from bridge.capsule import Capsule
+from bridge.compare.exact import ExactResult, judge_exact, subjects
+from bridge.runners.exact import run_exact
+from bridge.runners.faults import Fault
+from bridge.runners.levers import LEVERS, Lever
+from bridge.runners.pool import Limits, Pool
+from bridge.runners.run import run_twin
+from tests.exact_models import HEADS, script
+
+pytestmark = pytest.mark.tf
+
+LIMITS = Limits(seconds=280)
+Record = Callable[[str, int], Capsule]
+
+SMALL = """
+m = keras.Sequential([
+    {input},
+    L.Dense(4, activation="relu", name="first"),
+    L.Dense(4, activation="relu", name="middle"),
+    L.Dense(2, name="last"),
+])
+m.predict(np.ones((4, 3)), verbose=0)
+"""
+IMAGE = """
+m = keras.Sequential([
+    {image},
+    L.Conv2D(6, 3, padding="same", activation="relu", name="conv"),
+    L.MaxPooling2D(2, name="pool"),
+    L.BatchNormalization(name="norm"),
+    L.Conv2D(4, 3, strides=2, padding="same", activation="relu", name="strided"),
+    L.Flatten(name="flat"),
+    L.Dense(5, activation="softmax", name="classes"),
+])
+m.predict(np.ones((2, 8, 8, 2)), verbose=0)
+"""
+INPUTS = {
+    2: {"input": "L.InputLayer(input_shape=(3,))", "image": "L.InputLayer(input_shape=(8, 8, 2))"},
+    3: {"input": "keras.Input((3,))", "image": "keras.Input((8, 8, 2))"},
+}
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[Pool]:
+    with Pool() as pool:
+        yield pool
+
+
+@pytest.fixture(scope="module")
+def record(pool: Pool, tmp_path_factory: pytest.TempPathFactory) -> Record:
+    made: dict[tuple[str, int], Capsule] = {}
+
+    def recorded(text: str, generation: int) -> Capsule:
+        if (text, generation) not in made:
+            path = tmp_path_factory.mktemp("twin") / "twin.py"
+            path.write_text(text)
+            made[text, generation] = run_twin(pool, "case", path, generation, LIMITS)
+            assert made[text, generation].manifest.status == "ok"
+        return made[text, generation]
+
+    return recorded
+
+
+def text_of(template: str, generation: int) -> str:
+    return HEADS[generation] + template.format(**INPUTS[generation])
+
+
+def judged(pool: Pool, recorded: Capsule, generation: int, *levers: Lever,
+           ways: tuple[str, ...] = ("eager", "predict", "graph", "xla"),
+           fault: Fault | None = None) -> ExactResult:  # fmt: skip
+    made = run_exact(pool, recorded, generation, LIMITS, levers, ways=ways, fault=fault)
+    assert [each.manifest.status for each in made] == ["ok"] * (1 + len(levers))
+    return judge_exact(made)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("generation", [2, 3])
+def test_honest_models_agree_bit_for_bit_in_every_setting_and_under_every_lever(
+    pool: Pool, record: Record, generation: int
+) -> None:
+    recorded = record(text_of(SMALL + IMAGE, generation), generation)
+    result = judged(pool, recorded, generation, *LEVERS.values())
+    assert (result.verdict, result.rung) == ("same-bits", "exact-probe")
+    assert result.pairs == result.agreed >= 200
+    small, image = result.stretches
+    assert small.whole
+    assert small.layers == ("first", "middle", "last")
+    assert image.layers == ("conv", "pool", "norm", "strided", "flat", "classes")
+    assert image.bare == ("classes",)
+    assert result.refused == ()
+    for setting in ("eager, all rows at once", "predict, 7 rows at a time",
+                    "xla, one row at a time",
+                    "graph, 32 rows at a time", "onednn-off: graph, all rows at once",
+                    "remapping-off: predict, all rows at once", "one-thread: xla, 7 rows at a time",
+                    "graph, all rows at once, every layer seen"):  # fmt: skip
+        assert setting in small.settings
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("generation", [2, 3])
+def test_the_levers_are_in_force_in_their_processes(
+    pool: Pool, record: Record, generation: int
+) -> None:
+    recorded = record(text_of(SMALL, generation), generation)
+    base, onednn, remapping, threads = run_exact(
+        pool, recorded, generation, LIMITS, tuple(LEVERS.values()), ways=("graph",)
+    )
+    assert [each.manifest.lever for each in (base, onednn)] == [
+        "exact-probe", "exact-probe: onednn-off",
+    ]  # fmt: skip
+    assert onednn.manifest.environment.onednn is False
+    assert remapping.manifest.environment.optimizer["remapping"] is False
+    assert threads.manifest.environment.threads == (1, 1)
+    assert "remapping" not in base.manifest.environment.optimizer
+    fused = [
+        any(op.fused for graph in graphs for op in graph.ops)
+        for each in (base, remapping)
+        for graphs in [[probe.executed for probe in each.manifest.probes if probe.executed]]
+    ]
+    assert fused == [True, False]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("generation", [2, 3])
+@pytest.mark.parametrize("seed", [100, 101])
+def test_random_honest_models_agree_bit_for_bit(
+    pool: Pool, record: Record, generation: int, seed: int
+) -> None:
+    recorded = record(script(generation, seed, 6), generation)
+    assert len(subjects(recorded)) == 6
+    result = judged(pool, recorded, generation)
+    assert result.verdict == "same-bits", result.sentence
+    assert result.pairs == result.agreed >= 100
+
+
+FAULTS = [
+    (Fault("activation-lost", "middle", ("graph",)), "lost its activation"),
+    (Fault("activation-lost", "first", ("xla",)), "lost its activation"),
+    (Fault("activation-lost-in-unit", "middle", ("predict",), unit=2), "own output is wrong"),
+    (Fault("bias-lost", "first", ("eager",)), "lost its bias"),
+    (Fault("columns-swapped", "middle", ("graph",), unit=1), "own output is wrong"),
+    (Fault("kernel-transposed", "middle", ("graph",)), "own output is wrong"),
+    (Fault("weight-moved", "first", ("graph",), unit=3, amount=1.0), "own output is wrong"),
+    (Fault("weight-moved", "middle", ("graph",), unit=5, amount=1e-3), "own output is wrong"),
+    (Fault("weight-moved", "first", ("predict",), unit=2, amount=1e-5), "own output is wrong"),
+    (Fault("precision-lost", "middle", ("graph",)), "wrong"),
+]
+
+
+@pytest.mark.parametrize(("fault", "evidence"), FAULTS,
+                         ids=[f"{f.kind}-{f.amount}-{f.layer}" for f, _ in FAULTS])  # fmt: skip
+def test_a_way_that_lies_is_found_and_the_layer_is_named(
+    pool: Pool, record: Record, fault: Fault, evidence: str
+) -> None:
+    recorded = record(text_of(SMALL, 2), 2)
+    (way,) = fault.ways
+    ways = ("eager", way) if way != "eager" else ("eager", "graph")
+    result = judged(pool, recorded, 2, ways=ways, fault=fault)
+    assert (result.verdict, result.rung) == ("different", "exact-probe")
+    assert {setting.partition(",")[0] for setting in result.deviating} == {way}
+    (stretch,) = result.stretches
+    assert stretch.layer == fault.layer
+    assert evidence in stretch.evidence
+    assert stretch.deviations[0].worst
+    assert fault.layer in result.sentence
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("activation-lost", "conv", ("graph",)),
+        Fault("input-shifted", "strided", ("graph",)),
+        Fault("kernel-transposed", "conv", ("graph",)),
+        Fault("weight-moved", "strided", ("graph",), unit=9, amount=1e-5),
+        Fault("bias-lost", "classes", ("graph",)),
+    ],
+    ids=lambda fault: f"{fault.kind}-{fault.layer}",
+)
+def test_a_fault_in_a_convolutional_model_is_found_and_the_layer_is_named(
+    pool: Pool, record: Record, fault: Fault
+) -> None:
+    recorded = record(text_of(IMAGE, 3), 3)
+    result = judged(pool, recorded, 3, ways=("eager", "graph"), fault=fault)
+    assert result.verdict == "different"
+    assert {setting.partition(",")[0] for setting in result.deviating} == {"graph"}
+    assert result.stretches[0].layer == fault.layer
+
+
+def test_a_fault_under_a_lever_is_found_there(pool: Pool, record: Record) -> None:
+    recorded = record(text_of(SMALL, 3), 3)
+    fault = Fault("bias-lost", "last", ("graph",))
+    result = judged(pool, recorded, 3, LEVERS["one-thread"], ways=("eager", "graph"), fault=fault)
+    assert any(setting.startswith("one-thread: graph") for setting in result.deviating)
+    assert not any("eager" in setting for setting in result.deviating)
+
+
+def test_layers_that_are_not_covered_are_told_with_the_reason(pool: Pool, record: Record) -> None:
+    text = """
+i = keras.Input((6, 3))
+x = L.LSTM(4, name="memory")(i)
+x = L.Dense(4, activation="relu", name="after")(x)
+x = L.Softmax(name="shares")(x)
+inner = keras.Sequential([keras.Input((4,)), L.Dense(3, name="within")], name="inner")
+shared = L.Dense(3, name="shared")
+x = shared(shared(inner(x)))
+keras.Model(i, x, name="odd").predict(np.ones((2, 6, 3)), verbose=0)
+"""
+    result = judged(pool, record(HEADS[3] + text, 3), 3, ways=("graph",))
+    assert result.verdict == "same-bits"
+    assert {each.layers for each in result.stretches} == {("after",), ("within",)}
+    why = {each.layer: each.why for each in result.refused}
+    assert set(why) == {"memory", "shares", "shared"}
+    assert "recurrent" in why["memory"]
+    assert "more than once" in why["shared"]
+    assert "3 layers are not covered" in result.sentence
+
+
+def test_code_of_the_scripts_own_is_not_run(pool: Pool, record: Record) -> None:
+    text = """
+m = keras.Sequential([keras.Input((1,)), L.Lambda(lambda x: -x, name="own")])
+m.predict(np.ones((2, 1)), verbose=0)
+"""
+    result = judged(pool, record(HEADS[3] + text, 3), 3)
+    assert (result.verdict, result.stretches) == ("abstained", ())
+    assert "not Keras' own" in result.refused[0].why
+
+
+def test_models_that_differ_in_their_weights_alone_are_one_subject(record: Record) -> None:
+    text = """
+m = keras.Sequential([keras.Input((2,)), L.Dense(3)])
+m.predict(np.ones((2, 2)), verbose=0)
+m.set_weights([2 * w for w in m.get_weights()])
+m.predict(np.ones((2, 2)), verbose=0)
+keras.Sequential([keras.Input((2,)), L.Dense(4)], name=m.name).predict(np.ones((2, 2)), verbose=0)
+"""
+    one, other = subjects(record(HEADS[3] + text, 3))
+    assert (one.states, other.states) == ((0, 1), (2,))
+    assert one.label != other.label
+
+
+def test_a_fault_that_a_layer_cannot_have_is_told(pool: Pool, record: Record) -> None:
+    fault = Fault("kernel-transposed", "last")
+    (made,) = run_exact(pool, record(text_of(SMALL, 2), 2), 2, LIMITS, (), fault=fault)
+    assert any("is not square" in note for probe in made.manifest.probes for note in probe.notes)
