@@ -16,8 +16,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Kernel = Callable[[Any], Any]
 Mode = Callable[[Array], Array]
 
-#: Elements of one call.
-CHUNK: Final = 1 << 18
+#: Elements of one call: more no longer save time, for the arrays outgrow the caches.
+CHUNK: Final = 1 << 19
 #: The activations that were measured first; the others follow in the order of their names.
 FOUNDING: Final = (
     "relu", "gelu", "sigmoid", "tanh", "elu", "selu", "softplus", "leaky_relu",

@@ -169,7 +169,7 @@ def measure(job: Job) -> dict[str, Any]:
     ops = {mode: executed(kernel, fmt, job.chunk) for mode, kernel in kernels.items()}
     ops |= {"eager": {}}
     tables = {mode: Table() for mode in kernels}
-    first, before = (0, 0.0) if job.sampled else restore(job.state, tables)
+    first, before = (0, 0.0) if job.sampled else restore(job, tables)
     saved_at, count = time.monotonic(), 0
     for number, bits in enumerate(job.inputs()):
         count += bits.size
@@ -190,7 +190,7 @@ def measure(job: Job) -> dict[str, Any]:
             tables[mode].take(summary)
         if not job.sampled and time.monotonic() - saved_at > SAVE_SECONDS:
             saved_at = time.monotonic()
-            save(job.state, tables, number + 1, before + saved_at - begun)
+            save(job, tables, number + 1, before + saved_at - begun)
             chunks = job.total // job.chunk
             left = (saved_at - begun) / (number + 1 - first) * (chunks - number - 1)
             say(f"{subject.name}: {number + 1:,} of {chunks:,} chunks, {left / 60:.0f} min left")
@@ -207,26 +207,26 @@ def measure(job: Job) -> dict[str, Any]:
     return record
 
 
-def restore(state: Path, tables: dict[str, Table]) -> tuple[int, float]:
+def restore(job: Job, tables: dict[str, Table]) -> tuple[int, float]:
     """Fill the tables from an interrupted run; return the next chunk and the seconds spent."""
-    if not state.exists():
+    if not job.state.exists():
         return 0, 0.0
-    with np.load(state) as saved:
+    with np.load(job.state) as saved:
         for mode, table in tables.items():
             table.error, table.at = saved[f"{mode}.error"], saved[f"{mode}.at"]
             table.seen = saved[f"{mode}.seen"]
-        return int(saved["next"]), float(saved["seconds"])
+        return int(saved["tried"]) // job.chunk, float(saved["seconds"])
 
 
-def save(state: Path, tables: dict[str, Table], following: int, seconds: float) -> None:
+def save(job: Job, tables: dict[str, Table], following: int, seconds: float) -> None:
     """Write what is needed to go on at the chunk ``following``, in one step."""
-    state.parent.mkdir(parents=True, exist_ok=True)
-    arrays: dict[str, Any] = {"next": following, "seconds": seconds}
+    job.state.parent.mkdir(parents=True, exist_ok=True)
+    arrays: dict[str, Any] = {"tried": following * job.chunk, "seconds": seconds}
     for mode, table in tables.items():
         arrays |= {f"{mode}.error": table.error, f"{mode}.at": table.at, f"{mode}.seen": table.seen}
-    part = state.with_suffix(".part.npz")
+    part = job.state.with_suffix(".part.npz")
     np.savez(part, **arrays)
-    part.replace(state)
+    part.replace(job.state)
 
 
 def special(job: Job) -> dict[str, dict[str, str]]:

@@ -151,7 +151,7 @@ def test_nothing_does_not_differ_from_nothing(shape: tuple[int, ...]) -> None:
 
 
 def test_a_scalar_has_an_empty_index() -> None:
-    found = difference(np.float32(1).reshape(()), np.float32(2).reshape(()))
+    found = difference(np.array(1, np.float32), np.array(2, np.float32))
     assert found.worst[0].index == ()
 
 

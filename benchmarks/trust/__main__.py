@@ -25,8 +25,9 @@ from typing import IO, Any, Final
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.bounds import rows, sweep  # noqa: E402
 from benchmarks.trust.measure import Tally, measure  # noqa: E402
-from benchmarks.trust.table import write_table  # noqa: E402
+from benchmarks.trust.table import add_layers, add_sweep, write_table  # noqa: E402
 from benchmarks.trust.worker import LEVERS  # noqa: E402
 
 
@@ -103,6 +104,13 @@ def main() -> None:
         finally:
             for worker in workers.values():
                 worker.close()
+    _say("generated layers, one by one")
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.trust.layers", "--layers", "300" if quick else "10000"],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True,
+    )  # fmt: skip
+    add_layers(options.out, json.loads(done.stdout.splitlines()[-1]))
+    add_sweep(options.out, rows(list(sweep(layers=8 if quick else 40))))
     for each in (*total.alarms, *failed, *total.missed[:40]):
         print(each)
     print(options.out)

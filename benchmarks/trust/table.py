@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from benchmarks.trust.faults import NUMERIC, OF_WEIGHTS, STRUCTURAL
 from benchmarks.trust.measure import LADDER, Counts, Tally, quantiles, wilson
@@ -14,10 +15,48 @@ from benchmarks.trust.rivals import RIVALS
 
 
 def write_table(out: Path, tally: Tally, models: int, failed: list[str], seconds: float) -> None:
-    """Write the page."""
+    """Write the page, without what :func:`add_layers` and :func:`add_sweep` add to it."""
     parts = [_head(tally, models, seconds), _rules(tally), _faults(tally), _bounds(tally),
              _rest(tally, failed)]  # fmt: skip
     out.write_text("\n".join(parts), "utf-8")
+
+
+def add_layers(out: Path, found: Mapping[str, Any]) -> None:
+    """Add what :mod:`benchmarks.trust.layers` found."""
+    violated, abstained = found["violated"], found["abstained"]
+    lines = [
+        "## Generated layers, one by one",
+        "",
+        f"{found['layers']:,} layers of random class, configuration, type (float32, float16, "
+        f"bfloat16, mixed) and input, {found['elements']:,} elements: {len(violated)} layers were "
+        f"beyond a bound. {sum(abstained.values()):,} more were abstained from, for "
+        f"{len(abstained)} reasons; Keras itself refused {found['refused']:,}.",
+        "",
+        *(f"- beyond: {each}" for each in violated[:20]),
+        *(f"- {count} times: {why}" for why, count in
+          sorted(abstained.items(), key=lambda one: -one[1])[:12]),
+        "",
+    ]  # fmt: skip
+    _append(out, lines)
+
+
+def add_sweep(out: Path, rows: Iterable[str]) -> None:
+    """Add the table of :mod:`benchmarks.bounds`."""
+    lines = [
+        "## The bound of a sum, by its length",
+        "",
+        "The bound holds for any order of summation, so its length is measured against the errors "
+        "of usual orders and against those of the order that is worst for it: all products of one "
+        "sign first. No bound that holds for all orders can be much narrower than the second.",
+        "",
+        *rows,
+        "",
+    ]
+    _append(out, lines)
+
+
+def _append(out: Path, lines: Iterable[str]) -> None:
+    out.write_text(f"{out.read_text('utf-8').rstrip()}\n\n" + "\n".join(lines), "utf-8")
 
 
 def _head(tally: Tally, models: int, seconds: float) -> str:

@@ -35,7 +35,8 @@ class FloatType:
         _, exponent = np.frexp(magnitude)
         # frexp gives [1/2, 1); zero has no exponent of its own.
         exponent = np.where(magnitude > 0.0, exponent - 1, self.lowest)
-        return np.ldexp(1.0, np.maximum(exponent, self.lowest) - self.digits)
+        spacing: F64 = np.ldexp(1.0, np.maximum(exponent, self.lowest) - self.digits)
+        return spacing
 
 
 def float_type(dtype: DType) -> FloatType | None:
@@ -112,7 +113,8 @@ def _steps(a: AnyArray, b: AnyArray) -> F64:
     low_a, low_b = bits_a & ~sign, bits_b & ~sign
     # Across zero the steps on both sides add up; without the signs there is room for the sum.
     along = np.where(low_a > low_b, low_a - low_b, low_b - low_a)
-    return np.where(unlike, low_a + low_b, along).astype(np.float64)
+    steps: F64 = np.where(unlike, low_a + low_b, along).astype(np.float64)
+    return steps
 
 
 def _integer_gap(a: AnyArray, b: AnyArray) -> F64:
@@ -130,8 +132,8 @@ def _integer_gap(a: AnyArray, b: AnyArray) -> F64:
     larger, smaller = np.maximum(x, y), np.minimum(x, y)
     if common.kind == "i":
         larger, smaller = larger.astype(np.int64), smaller.astype(np.int64)
-    difference = larger.astype(np.uint64) - smaller.astype(np.uint64)
-    return difference.astype(np.float64)
+    steps: F64 = (larger.astype(np.uint64) - smaller.astype(np.uint64)).astype(np.float64)
+    return steps
 
 
 def _exact_zero(gap: F64, integers: AnyArray, floats: F64) -> F64:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -52,9 +53,16 @@ def _against_reference(walk: Walk, label: str, judge: Judge) -> ProbePair:
     walk_outputs(walk)
     layers = judge(run, probe)
     decision: Decision = ("abstained", "abstained", walk.why)
+    points = None
     if evaluated.notes and not evaluated.outputs:
         walk.stages.clear()
         decision = ("abstained", "abstained", evaluated.notes[-1])
+        if layers and probe.outputs:
+            # Not from end to end, but layer by layer, each on what it received.
+            verdict, rung, why = _of_run(walk, run, probe, layers)
+            told = f"not evaluated from end to end: {evaluated.notes[-1]}"
+            decision = (verdict, rung, "; ".join(part for part in (why, told) if part))
+            points = sum(math.prod(ref.shape) for ref in probe.outputs)
     elif walk.difference is not None:
         decision = _of_run(walk, run, probe, layers)
         if decision[0] == "same-bits" and not _rounds_to(walk, swapped):
@@ -62,7 +70,8 @@ def _against_reference(walk: Walk, label: str, judge: Judge) -> ProbePair:
             decision = ("within-rounding", "bit-equal", "")
         if decision[0] in ("same-bits", "within-rounding"):
             walk.note("prediction", True)
-    return _pair(walk, label, decision, beyond_bound(layers), layers)
+    found = _pair(walk, label, decision, beyond_bound(layers), layers)
+    return found if points is None else found.model_copy(update={"points": points})
 
 
 def _rounds_to(walk: Walk, swapped: bool) -> bool:

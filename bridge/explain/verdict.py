@@ -13,7 +13,7 @@ from typing import Final
 from bridge.capsule import Capsule, ErrorRecord
 from bridge.capsule.values import Pairs, Scalar
 from bridge.compare.exact.result import ExactResult
-from bridge.compare.result import SEVERITY, Divergence, RunPair, Verdict
+from bridge.compare.result import RUNGS, SEVERITY, Divergence, Rung, RunPair, Verdict
 
 
 @dataclass(frozen=True)
@@ -353,13 +353,15 @@ def _agreement(runs: Mapping[str, Capsule], pairs: Sequence[RunPair]) -> Finding
     kinds = {probe.kind for probe in runs["r"].manifest.probes}
     thing = "prediction" if kinds <= {"predict", "call"} else "result"
     names = _and([_run(decided[0].a), *(_run(pair.b) for pair in decided)])
-    how = "bit for bit" if verdict == "same-bits" else "within the proven rounding bound"
+    how = "bit for bit" if verdict == "same-bits" else _AGREE[weakest_rung(decided)]
     things = thing if probes == 1 else f"{thing}s"
     sentence = f"{names} agree {how} on all {points:,} points of {probes} {things}."
     explanation = tuple(
         f"{_run(pair.a)} and {_run(pair.b)} could not be judged: {pair.detail}"
         for pair in undecided
     )
+    weak = [pair for pair in decided if weakest_rung([pair]) in ("probabilistic", "stochastic")]
+    explanation += tuple(f"{_run(pair.a)} and {_run(pair.b)}: {pair.detail}." for pair in weak)
     return Finding(verdict, "none", sentence, explanation)
 
 
@@ -367,6 +369,24 @@ def worst(verdicts: Iterable[Verdict]) -> Verdict:
     """Return the verdict that speaks for many: the worst of them."""
     return min(verdicts, key=SEVERITY.index)
 
+
+def weakest_rung(pairs: Sequence[RunPair]) -> Rung:
+    """Return the rung that speaks for pairs that agree: the weakest that one of them needed."""
+    rungs = [
+        probe.rung for pair in pairs for probe in pair.probes if probe.verdict == "within-rounding"
+    ]
+    return max(rungs, key=RUNGS.index, default="bit-equal")
+
+
+#: What is meant by "they agree", by the rung that decided; only bounds prove anything.
+_AGREE: Final[dict[Rung, str]] = {
+    "bit-equal": "within the proven rounding bound",
+    "exact-probe": "within the proven rounding bound",
+    "certified": "within the proven rounding bound",
+    "probabilistic": "within what independent roundings would do",
+    "stochastic": "within what rounding did in repeated runs",
+    "abstained": "as far as could be decided",
+}
 
 _RUNS: Final = {
     "r": "R",
