@@ -77,3 +77,14 @@ def test_an_activation_that_the_graph_lost_is_beyond_the_bound() -> None:
     verdict = judge_layer(recorded, [x], [np.asarray(layer(x))])
     assert verdict.verdict == "different"
     assert 490 <= verdict.beyond_bound <= 500
+
+
+@pytest.mark.parametrize(("generation", "package"), GENERATIONS)
+def test_bfloat16_products_that_are_cut_off_instead_of_rounded(
+    generation: Generation, package: str
+) -> None:
+    layers = pytest.importorskip(package).layers
+    rng = np.random.default_rng(5)
+    for rows, columns in ((7, 1), (33, 2), (64, 9)):
+        layer = layers.Dense(8, dtype="mixed_bfloat16")
+        hold(layer, generation, [rng.standard_normal((rows, columns)).astype(np.float32)])

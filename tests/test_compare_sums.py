@@ -82,11 +82,14 @@ def test_a_sum_that_may_overflow_in_some_order_has_no_bound() -> None:
 @pytest.mark.parametrize("fmt", [FLOAT32, FLOAT16, BFLOAT16], ids=lambda fmt: fmt.name)
 def test_the_constants_of_a_type_are_those_of_its_numbers(fmt: Format) -> None:
     one = np.asarray(1.0)
-    assert fmt.cast(one + 2 * fmt.unit) > 1.0
-    assert fmt.cast(one + fmt.unit) == 1.0
+    step = 2.0**-fmt.digits
+    assert fmt.cast(one + step) == 1.0 + step
+    assert fmt.cast(one + step / 2) == 1.0
+    assert fmt.unit == (step if fmt.chopped else step / 2)
     assert np.isinf(fmt.cast(np.asarray(fmt.overflow)))
     assert np.isfinite(fmt.cast(np.asarray(fmt.overflow * (1.0 - 2.0**-20))))
     assert fmt.cast(np.asarray(fmt.tiny)) == fmt.tiny
-    assert fmt.ulp(one) == 2 * fmt.unit
+    assert fmt.ulp(one) == step
+    assert np.isinf(BFLOAT16.growth(10**6))
     with pytest.raises(ValueError, match="too many"):
         fmt.gamma(2**fmt.digits + 1)

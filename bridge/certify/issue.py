@@ -163,8 +163,8 @@ def _rests_on(case: Case) -> Iterator[str]:
         fmt = FORMATS.get(layer.compute_dtype)
         if fmt is not None:
             yield (
-                f"{fmt.name} arithmetic, rounded to nearest with unit roundoff 2^-{fmt.digits + 1};"
-                f" magnitudes below 2^{fmt.lowest} may be taken for zero"
+                f"{fmt.name} arithmetic, {'cut off' if fmt.chopped else 'rounded to nearest'}, with "
+                f"unit roundoff {fmt.unit:g}; magnitudes below 2^{fmt.lowest} may be taken for zero"
             )
         if name not in unary.RULES:
             yield "any order of summation, with or without fused multiply-add"

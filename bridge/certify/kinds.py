@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -30,11 +31,18 @@ class Kind:
     bits: int
     lowest: int
     highest: int
+    cut: bool = False
 
     @property
     def u(self) -> float:
-        """Half of the distance from 1 to the next number: the largest relative rounding error."""
-        return 0.5**self.bits / 2.0
+        """The largest relative error of one rounding; twice as large where results are cut off."""
+        return 2.0**-self.bits if self.cut else 2.0 ** -(self.bits + 1)
+
+    def grown(self, roundings: int) -> float:
+        """The largest relative error of so many roundings of the terms of a sum, in any order."""
+        if not self.cut:
+            return roundings * self.u
+        return (1.0 + self.u) ** roundings - 1.0 if roundings * self.u < 700.0 else math.inf
 
     @property
     def tiny(self) -> float:
@@ -44,7 +52,7 @@ class Kind:
     @property
     def limit(self) -> float:
         """The magnitude from which on numbers round to infinity."""
-        return (2.0 - self.u) * 2.0**self.highest
+        return (2.0 - 2.0 ** -(self.bits + 1)) * 2.0**self.highest
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -71,5 +79,5 @@ class Kind:
 FLOAT32: Final = Kind("float32", 23, -126, 127)
 KINDS: Final[dict[str, Kind]] = {
     kind.name: kind
-    for kind in (FLOAT32, Kind("float16", 10, -14, 15), Kind("bfloat16", 7, -126, 127))
+    for kind in (FLOAT32, Kind("float16", 10, -14, 15), Kind("bfloat16", 7, -126, 127, cut=True))
 }

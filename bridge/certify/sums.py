@@ -50,7 +50,7 @@ def any_order(
     """
     u, r = kind.u, int(rounded)
     with np.errstate(all="ignore"):
-        classic = (additions + r) * u * size
+        classic = UPWARDS * kind.grown(additions + r) * size
         subset = 0.5 * (size + np.minimum(value + carried, size))
         sharp = r * u * size + additions * u * (subset + classic)
         rounding = np.minimum(classic, sharp) + (1.0 + additions * u) * lost

@@ -56,6 +56,10 @@ class Seen:
         shapes = input_shapes(self.state)
         if len(shapes) == 1 and not made.intersection(ref.name for ref in self.record.inputs):
             inputs = [conform(x, shapes[0]) for x in inputs]
+        if self.record.rows is not None and any(
+            _across_rows(each, inputs) for each in (first, *then)
+        ):
+            return "it computes across the rows that it is given at a time, which were not all"
         if told := self._told():
             # Rules know nothing of arguments; repeated runs were given the same ones.
             first = replace(first, cls=f"a call with {told}")
@@ -200,6 +204,14 @@ def _prediction(
         else:
             found.append(judge_case(each.case, ladder))
     return tuple(each.model_copy(update={"layer": PREDICTION}) for each in found)
+
+
+def _across_rows(layer: Layer, inputs: Sequence[AnyArray]) -> bool:
+    """Say whether a layer works along the axis of the rows, by its configuration."""
+    rank = max((x.ndim for x in inputs), default=0)
+    said = [layer.config.get("axis"), layer.config.get("axes")]
+    axes = [axis for each in said for axis in (each if isinstance(each, list) else [each])]
+    return any(type(axis) is int and axis in (0, -rank) for axis in axes)
 
 
 def _is_input(value: JsonValue) -> bool:

@@ -20,7 +20,8 @@ from bridge.capsule import Capsule, ModelState, read_capsule
 from bridge.compare.exact import Draw, Setting, Source, Stretch, Tensor, plan, subjects
 from bridge.compare.exact.calls import inputs_of, nodes_of
 from bridge.compare.exact.expected import agree
-from bridge.compare.exact.labels import WAYS, Part
+from bridge.compare.exact.labels import SAME, WAYS, Part
+from bridge.compare.exact.stretch import form
 from bridge.compare.wiring import output_names
 from bridge.runners import child
 from bridge.runners.encode import Data, Encoder
@@ -37,8 +38,7 @@ AnyArray = np.ndarray[Any, np.dtype[Any]]
 
 #: How many rows are run at a time; None is all of them.
 _ROWS: Final = (None, 32, 7, 1)
-#: Styles after the first are run in all ways, but not with all numbers of rows.
-_FEWER_ROWS: Final = (None, 7)
+_QUICK: Final = ("graph",)
 #: Every layer's output is asked for in these ways, up to so many bytes of outputs.
 _EVERY: Final = tuple(Setting(way, every_layer=True) for way in ("eager", "graph", "xla"))
 _MOST_BYTES: Final = 32 * 2**20
@@ -122,6 +122,7 @@ class _Probing:
         self._encoder = Encoder(spool)
         self._ways = tuple(ways)
         self._fault = fault
+        self._forms: dict[str, str] = {}
         self._states = 0
         self._probes = 0
 
@@ -148,6 +149,12 @@ class _Probing:
             if name not in inner:
                 self._refuse(known, f"{label}/{name}", why)
         for number, stretch in enumerate(found.stretches, 1):
+            same = form(stretch, tensors, state.cls)
+            # A fault stands in a layer of one name, so that names matter then.
+            if same in self._forms and self._fault is None:
+                self._same(known, f"{label}/{number}", stretch, self._forms[same])
+                continue
+            self._forms[same] = f"{label}/{number}"
             yield Task(label, number, state, model, tensors, stretch, stretch.bare, stretch.whole)
         for name, layer in inner.items():
             used = ModelState(
@@ -165,6 +172,8 @@ class _Probing:
             known = self._state(_without_weights(task.state), task.label)
             for layer in task.stretch.layers:
                 self._refuse(known, f"{task.label}/{layer.name}", _told(error))
+            whose = f"{task.label}/{task.number}"
+            self._forms = {form: of for form, of in self._forms.items() if of != whose}
             return
         wrong: dict[str, tuple[Draw, Setting]] = {}
         done: set[tuple[str, Setting]] = set()
@@ -186,9 +195,11 @@ class _Probing:
     def _settings(self, place: int, task: Task) -> Iterator[Setting]:
         draw = task.stretch.draws[place]
         rows = len(draw.inputs[0])
-        for many in _ROWS if place == 0 else _FEWER_ROWS:
+        for many in _ROWS:
             if many is None or many < rows:
-                yield from (Setting(way, many) for way in self._ways)
+                # With other numbers, few rows at a time are only tried where that takes no time.
+                ways = self._ways if place == 0 or many is None else _QUICK
+                yield from (Setting(way, many) for way in ways if way in self._ways)
         sizes = (_size(task.tensors[layer.name]) for layer in task.stretch.layers)
         if 4 * rows * sum(sizes) <= _MOST_BYTES:
             # A compiler takes its time: its layers are asked for with the first numbers only.
@@ -261,6 +272,11 @@ class _Probing:
 
     def _refuse(self, state: int, label: str, why: str) -> None:
         self._tell(label=label, kind="value", state=state, notes=[why])
+
+    def _same(self, state: int, label: str, stretch: Stretch, other: str) -> None:
+        notes = [f"{SAME}: {other}", *(f"layer: {each.name}" for each in stretch.layers)]
+        notes += [f"bare: {name}" for name in stretch.bare]
+        self._tell(label=label, kind="value", state=state, notes=notes)
 
     def _tell(self, **probe: Any) -> None:
         empty: Data = {"inputs": [], "outputs": [], "curves": {}, "executed": None, "call": None}

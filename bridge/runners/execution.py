@@ -12,7 +12,7 @@ import numpy as np
 from bridge.runners.encode import to_numpy
 from bridge.runners.executed import Executed, executed_graphs
 from bridge.runners.feeding import assemble, batches, leaves
-from bridge.runners.rebuild import LookError
+from bridge.runners.rebuild import LookError, forget
 from bridge.runners.spool import AnyArray
 from bridge.runners.watch import Call, Watch
 
@@ -62,6 +62,7 @@ def run(keras: Any, model: Any, fed: Named, way: Way, wanted: frozenset[int] | N
     Raises:
         LookError: the model cannot be run on what was recorded, or watched while it runs.
     """
+    forget(model)
     runner = _Runner(keras, model, way, wanted)
     parts: list[tuple[int, list[AnyArray], dict[int, AnyArray]]] = []
     with contextlib.nullcontext() if way.eager else executed_graphs() as executed:

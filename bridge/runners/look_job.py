@@ -31,7 +31,8 @@ from bridge.runners.visible import View, look
 
 #: The rows of a batch where a script does not say otherwise, in both generations.
 _ROWS: Final = 32
-#: The part of the time that a job has after which nothing new is begun.
+#: The part of the time that a job has after which no layer is run again. It is taken as time of
+#: the processor, so that what is seen does not depend on what else the machine does.
 _SHARE: Final = 0.25
 
 
@@ -50,7 +51,7 @@ def run(context: Context, params: dict[str, Any]) -> None:
 
     After those, ``perturbed`` events say what repeated runs did to layers without a rule.
     """
-    begun = time.monotonic()
+    begun = time.process_time()
     recorded = read_capsule(Path(params["capsule"]))
     spool = SpoolWriter(Path(params["spool"]))
     os.chdir(params["workdir"])

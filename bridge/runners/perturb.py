@@ -79,7 +79,7 @@ class Perturber:
 
     Args:
         sight: the run.
-        until: the moment after which nothing new is begun.
+        until: the time of the process (of the processor, in seconds) when nothing new is begun.
         memory: what was found before, in runs of the same model as well.
     """
 
@@ -95,7 +95,7 @@ class Perturber:
         try:
             key = self._key(unit)
             if key not in self._memory:
-                if time.monotonic() > self._until:
+                if time.process_time() > self._until:
                     return "no time was left for repeated runs"
                 self._memory[key] = self._perturb(unit)
             return self._memory[key]
@@ -121,9 +121,9 @@ class Perturber:
             raise CannotError(f"in float64 its output has shape {exact.shape}")
         made = _Runs(calls, first, weights, dtype)
         try:
-            begun = time.monotonic()
+            begun = time.process_time()
             runs = [made.eagerly()]
-            if time.monotonic() + RUNS * (time.monotonic() - begun) > self._until:
+            if time.process_time() + RUNS * (time.process_time() - begun) > self._until:
                 raise CannotError("they would take too long")
             runs += [made.eagerly() for _ in range(1, RUNS // 2)]
             runs += [made.as_graph() for _ in range(RUNS // 2)]

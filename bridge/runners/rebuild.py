@@ -69,6 +69,15 @@ def settle(layer: Any) -> None:
             each.finalize_state()
 
 
+def forget(model: Any) -> None:
+    """Make layers forget what they were given before; some remember it from batch to batch."""
+    for each in _inner(model):
+        if getattr(each, "stateful", False) and not hasattr(each, "layers"):
+            reset = getattr(each, "reset_states", None) or getattr(each, "reset_state", None)
+            if callable(reset):
+                reset()
+
+
 def _inner(layer: Any) -> Iterator[Any]:
     for each in getattr(layer, "layers", ()):
         yield each

@@ -17,7 +17,7 @@ from bridge.compare.exact.result import (
     ExactResult,
     ExactStretch,
 )
-from bridge.compare.exact.runs import Run, explained, noted, refused_of, runs_of
+from bridge.compare.exact.runs import Run, Same, explained, noted, refused_of, runs_of, same_of
 from bridge.compare.result import SEVERITY
 
 _WORST: Final = 3
@@ -32,6 +32,13 @@ def judge_exact(capsules: Sequence[Capsule]) -> ExactResult:
     stretches = tuple(
         _Judged([run for run in runs if (run.part.model, run.part.stretch) == key]).result()
         for key in keys
+    )
+    run_once = {f"{each.model}/{each.stretch}": each for each in stretches}
+    stretches += tuple(
+        _same(run_once[each.other], each)
+        for capsule in capsules
+        for each in same_of(capsule)
+        if each.other in run_once
     )
     refused = tuple(dict.fromkeys(each for capsule in capsules for each in refused_of(capsule)))
     verdicts = {each.verdict for each in stretches}
@@ -157,6 +164,28 @@ class _Judged:
             found = list(run.numbers.likenesses(made, tried[-_TRIED:]))
             return found[0] if len(found) == 1 else None
         return None
+
+
+def _same(found: ExactStretch, same: Same) -> ExactStretch:
+    """Return the verdict on a stretch that is the same computation as one that was run."""
+    places = dict(zip(found.layers, same.layers, strict=True))
+    return found.model_copy(
+        update={
+            "model": same.model,
+            "stretch": same.stretch,
+            "layers": same.layers,
+            "bare": same.bare,
+            "pairs": 0,
+            "agreed": 0,
+            "points": 0,
+            "layer": places.get(found.layer, ""),
+            "deviations": tuple(
+                each.model_copy(update={"output": places.get(each.output, each.output)})
+                for each in found.deviations
+            ),
+            "same_as": same.other,
+        }
+    )
 
 
 def _names(state: ModelState) -> tuple[str, ...]:

@@ -2,7 +2,8 @@
 
 A state is named ``model/stretch/style``, or ``model/stretch/style/layer`` for the part of a stretch
 that ends with a layer. A probe is labelled with its state's name and its setting. A layer that is
-not covered is a probe without outputs, labelled ``model/layer``, whose note says why.
+not covered is a probe without outputs, labelled ``model/layer``, whose note says why; a stretch
+that is the same as another is one labelled ``model/stretch``.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from typing import Final
 from bridge.capsule import Capsule, ModelState
 
 LEVER: Final = "exact-probe"
+
+#: What a note begins with that says which stretch another is the same as.
+SAME: Final = "same as"
 
 #: The ways in which a model is run, and how they are called in a setting.
 WAYS: Final = ("eager", "predict", "graph", "xla")

@@ -34,7 +34,8 @@ class ExactStretch(_Result):
     ``bare`` layers were probed without their activation; ``whole`` says that it is the model
     itself. Of the ``pairs`` of numbers and setting, ``agreed`` gave the exact result; ``points``
     counts the elements that were compared. Where some did not, ``layer`` is the first that is
-    wrong and ``evidence`` says how that is known.
+    wrong and ``evidence`` says how that is known. A stretch that is the same computation as another
+    was not run again: ``same_as`` names that one, and the pairs are counted there.
     """
 
     model: str
@@ -53,6 +54,7 @@ class ExactStretch(_Result):
     evidence: str = ""
     deviations: tuple[ExactDeviation, ...] = ()
     raised: tuple[str, ...] = ()
+    same_as: str = ""
     why: str = ""
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from bridge.capsule import Capsule, CapsuleError, ModelState, Probe
 from bridge.compare.exact.expected import Numbers, agree, numbers_of
-from bridge.compare.exact.labels import LEVER, Part, sees_every_layer
+from bridge.compare.exact.labels import LEVER, SAME, Part, sees_every_layer
 from bridge.compare.exact.result import ExactDeviation, ExactRefusal
 from bridge.compare.numbers import AnyArray, Mask
 from bridge.compare.result import Worst
@@ -123,12 +123,35 @@ def runs_of(capsule: Capsule) -> Iterator[Run]:
 
 def refused_of(capsule: Capsule) -> Iterator[ExactRefusal]:
     """Yield the layers that no stretch covers."""
+    for model, layer, probe in _told(capsule):
+        if not noted(probe, SAME):
+            yield ExactRefusal(model=model, layer=layer, why=" ".join(probe.notes))
+
+
+@dataclass(frozen=True)
+class Same:
+    """A stretch that was not run, because it is the same computation as another."""
+
+    model: str
+    stretch: int
+    layers: tuple[str, ...]
+    bare: tuple[str, ...]
+    other: str
+
+
+def same_of(capsule: Capsule) -> Iterator[Same]:
+    """Yield the stretches that were not run because they are the same as others."""
+    for model, number, probe in _told(capsule):
+        for other in noted(probe, SAME):
+            yield Same(model, int(number), noted(probe, "layer"), noted(probe, "bare"), other)
+
+
+def _told(capsule: Capsule) -> Iterator[tuple[str, str, Probe]]:
+    """Yield what is told of models without a run: the model, of what in it, and the probe."""
     for probe in capsule.manifest.probes:
-        if probe.kind != "value" or probe.state is None:
-            continue
-        model = capsule.manifest.states[probe.state].name
-        layer = probe.label.removeprefix(f"{model}/")
-        yield ExactRefusal(model=model, layer=layer, why=" ".join(probe.notes))
+        if probe.kind == "value" and probe.state is not None:
+            model = capsule.manifest.states[probe.state].name
+            yield model, probe.label.removeprefix(f"{model}/"), probe
 
 
 def explained(run: Run, layer: str) -> bool:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from bridge.capsule import LayerState
 from bridge.compare.exact.calls import Node
 from bridge.compare.numbers import AnyArray
+
+#: Settings that say how a layer was named, filled or trained, and not what it computes.
+_APART: Final = re.compile(
+    r"name|trainable|seed|batch_(input_)?shape|build_config|.*_(initializer|regularizer|constraint)"
+)
 
 
 @dataclass(frozen=True)
@@ -64,6 +72,30 @@ class Stretch:
             name: Node(name, tuple(self.start(s.name) if s.fresh else s.name for s in sources))
             for name, sources in self.feeds.items()
         }
+
+
+def form(stretch: Stretch, tensors: Mapping[str, Tensor], cls: str) -> str:
+    """Describe all of a stretch that a run depends on; ``cls`` is the class of its model.
+
+    Stretches of one form are the same computation, whatever their layers are called.
+    """
+    places = {layer.name: place for place, layer in enumerate(stretch.layers)}
+    layers = [
+        (
+            layer.cls,
+            {key: item for key, item in layer.config.items() if not _APART.fullmatch(key)},
+            [(weight.name, weight.array.shape, weight.array.dtype) for weight in layer.weights],
+            [
+                ["fresh", stretch.inputs.index(each.name)] if each.fresh else places[each.name]
+                for each in stretch.feeds[layer.name]
+            ],
+        )
+        for layer in stretch.layers
+    ]
+    fresh = [(tensors[name].shape, tensors[name].dtype) for name in stretch.inputs]
+    outputs = [places[name] for name in stretch.outputs]
+    kind = cls if stretch.whole else ""
+    return json.dumps([layers, fresh, outputs, kind], sort_keys=True)
 
 
 @dataclass(frozen=True)

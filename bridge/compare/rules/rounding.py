@@ -9,6 +9,7 @@ flush subnormal results and arguments to zero, which loses up to the smallest no
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,24 +21,42 @@ from bridge.compare.rules.erfc import F64
 #: Sums of more terms have no bound: the float64 evaluation must stay far more exact than float32.
 MOST_TERMS: Final = 2**23
 
+#: Exponents beyond this are beyond float64's exponential, and beyond any use.
+_FAR: Final = 700.0
+
 
 @dataclass(frozen=True)
 class Format:
-    """A binary floating-point type, rounded to nearest.
+    """A binary floating-point type.
 
     ``digits`` are those after the point, ``lowest`` is the exponent of the smallest normal number,
-    ``highest`` that of the largest.
+    ``highest`` that of the largest. ``chopped`` says that kernels may cut a result off where they
+    should round it to nearest: TensorFlow 2.21 does so in eager bfloat16 matrix products on
+    processors without bfloat16 instructions (one product, -0.60425 exactly, came out as -0.60156
+    where -0.60547 is nearest).
     """
 
     name: str
     digits: int
     lowest: int
     highest: int
+    chopped: bool = False
 
     @property
     def unit(self) -> float:
-        """Unit roundoff u: half the distance from 1 to the next number."""
-        return 2.0 ** -(self.digits + 1)
+        """Unit roundoff u: half the distance from 1 to the next number, or all of it if chopped."""
+        return 2.0**-self.digits if self.chopped else 2.0 ** -(self.digits + 1)
+
+    def growth(self, n: int) -> float:
+        """Bound the relative error that n roundings of the terms of a sum can add up to.
+
+        n u for numbers rounded to nearest, whatever n (Jeannerod and Rump, SIAM J. Matrix Anal.
+        Appl. 34, 2013); (1 + u)^n - 1 otherwise.
+        """
+        if not self.chopped:
+            return n * self.unit
+        exponent = n * math.log1p(self.unit)
+        return math.expm1(exponent) if exponent < _FAR else math.inf
 
     @property
     def tiny(self) -> float:
@@ -89,7 +108,7 @@ class Format:
 
 FLOAT32: Final = Format("float32", 23, -126, 127)
 FLOAT16: Final = Format("float16", 10, -14, 15)
-BFLOAT16: Final = Format("bfloat16", 7, -126, 127)
+BFLOAT16: Final = Format("bfloat16", 7, -126, 127, chopped=True)
 
 #: The types that have rules, by name.
 FORMATS: Final[dict[str, Format]] = {each.name: each for each in (FLOAT32, FLOAT16, BFLOAT16)}

@@ -108,7 +108,7 @@ def sum_error(
     """
     u, first = fmt.unit, 1 if rounded else 0
     with np.errstate(all="ignore"):
-        whole = (adds + first) * u * size
+        whole = fmt.growth(adds + first) * size
         most = 0.5 * (size + np.minimum(np.abs(value) + carried, size))
         sharp = first * u * size + adds * u * (most + whole)
         evaluated = (adds + 4) * 2.0**-52 * size
