@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from bridge.compare.rules.erfc import F64
-from bridge.compare.rules.models import BINADES, FIRST_BINADE, errors_by_row
+from bridge.compare.rules.models import BINADES, FIRST_BINADE, errors_by_row, sampled_by_row
 from bridge.compare.rules.rounding import Format
 
 Bits = np.ndarray[Any, np.dtype[Any]]
@@ -158,7 +158,7 @@ def sample_missed(sample: dict[str, Any], full: dict[str, Any], fmt: Format) -> 
     for side in ("positive", "negative"):
         for kernel in full["kernels"]:
             seen = [
-                np.maximum.accumulate(errors_by_row(other[side], fmt))
+                sampled_by_row(other[side], fmt)
                 for other in sample["kernels"]
                 if set(other["modes"]) & set(kernel["modes"])
             ]

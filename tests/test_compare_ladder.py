@@ -196,6 +196,17 @@ def test_every_model_of_an_activation_names_its_versions() -> None:
     assert model_of("not measured") is None
 
 
+def test_on_a_gpu_what_tensor_float_explains_is_left_open_and_a_lost_relu_is_not() -> None:
+    x = np.linspace(-5, 5, 1000, dtype=np.float32).reshape(-1, 2)
+    y = np.maximum(x.sum(axis=1, keepdims=True), np.float32(0))
+    this = Layer("it", "keras.layers.Dense", {"activation": "relu"}, ONE, 2, devices=("GPU",))
+    assert judge(this, x, y).verdict in ("same-bits", "within-rounding")
+    found = judge(this, x, y * np.float32(1 + 2**-12))
+    assert found.verdict == "abstained"
+    assert "TensorFloat-32" in found.why
+    assert judge(this, x, x.sum(axis=1, keepdims=True)).verdict == "different"
+
+
 def test_rungs_are_asked_in_order_and_the_first_that_decides_speaks() -> None:
     asked: list[str] = []
 

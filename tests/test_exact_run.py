@@ -7,7 +7,14 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from bridge.capsule import Capsule
-from bridge.compare.exact import ExactResult, judge_exact, subjects
+from bridge.compare.exact import (
+    ExactRefusal,
+    ExactResult,
+    ExactStretch,
+    found_on,
+    judge_exact,
+    subjects,
+)
 from bridge.runners.exact import run_exact
 from bridge.runners.faults import Fault
 from bridge.runners.levers import LEVERS, Lever
@@ -213,8 +220,15 @@ shared = L.Dense(3, name="shared")
 x = shared(shared(inner(x)))
 keras.Model(i, x, name="odd").predict(np.ones((2, 6, 3)), verbose=0)
 """
-    result = judged(pool, record(HEADS[3] + text, 3), 3, ways=("graph",))
+    recorded = record(HEADS[3] + text, 3)
+    result = judged(pool, recorded, 3, ways=("graph",))
     assert result.verdict == "same-bits"
+    after, within = (found_on(result, recorded, 0, name) for name in ("after", "inner/within"))
+    assert isinstance(after, ExactStretch)
+    assert isinstance(within, ExactStretch)
+    assert (after.model, within.model) == ("odd", "odd.inner")
+    assert isinstance(found_on(result, recorded, 0, "memory"), ExactRefusal)
+    assert found_on(result, recorded, 0, "nowhere") is None
     assert {each.layers for each in result.stretches} == {("after",), ("within",)}
     why = {each.layer: each.why for each in result.refused}
     assert set(why) == {"memory", "shares", "shared"}

@@ -149,7 +149,8 @@ def measured(name: str, kind: Kind) -> Activation:
 
     def unrounded(reach: Reach) -> F64:
         error = single.between(reach.low, reach.high)
-        return error + kind.half_steps(reach.largest + error) + kind.tiny
+        cut = 2.0 if kind.cut else 1.0
+        return error + cut * kind.half_steps(reach.largest + error) + kind.tiny
 
     return Activation(
         PLAIN[name],

@@ -162,9 +162,10 @@ def _rests_on(case: Case) -> Iterator[str]:
     else:
         fmt = FORMATS.get(layer.compute_dtype)
         if fmt is not None:
+            how = "cut off" if fmt.chopped else "rounded to nearest"
             yield (
-                f"{fmt.name} arithmetic, {'cut off' if fmt.chopped else 'rounded to nearest'}, with "
-                f"unit roundoff {fmt.unit:g}; magnitudes below 2^{fmt.lowest} may be taken for zero"
+                f"{fmt.name} arithmetic, {how}, with unit roundoff {fmt.unit:g}; magnitudes below "
+                f"2^{fmt.lowest} may be taken for zero"
             )
         if name not in unary.RULES:
             yield "any order of summation, with or without fused multiply-add"

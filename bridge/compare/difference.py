@@ -38,7 +38,7 @@ MOST_THREADS: Final = 4
 
 #: So many elements that differ are worth the compiled pass, which takes as long to load as NumPy
 #: takes to look at them (``make bench-difference`` measures both).
-COMPILED: Final = 1 << 23
+COMPILED: Final = 1 << 24
 _COMPILED_TYPES: Final = tuple(
     map(np.dtype, (np.float16, ml_dtypes.bfloat16, np.float32, np.float64))
 )

@@ -1,8 +1,8 @@
 """The element pass as machine code, for arrays of one float type of which many elements differ.
 
 It finds what :class:`bridge.compare.tally.Tally` finds, bit for bit. Importing this module loads
-numba, which takes a quarter of a second, and some seconds more the first time on a machine, when
-the pass is compiled: :func:`bridge.compare.difference.difference` does so only where that pays.
+numba: that and the first call take half a second, and some seconds the first time on a machine,
+when the pass is compiled. :func:`bridge.compare.difference.difference` does so only where it pays.
 
 The pass sees a number twice: as a value, float32 or float64, and as the word of its bits, from
 which NaN, the infinities and the steps between two numbers are read. float16 and bfloat16 come as

@@ -86,6 +86,8 @@ class Marks:
         """Say why the elements that are undecided are."""
         if bool((self.undecided & ~np.isfinite(self.evaluation.bound)).any()):
             return "are not finite, or may overflow in some order of summation"
+        if self.evaluation.doubt:
+            return f"are beyond what rounding in float32 can do, but {self.evaluation.doubt}"
         return (
             f"are just beyond a bound that rests on a sample of {self.evaluation.sampled}; where "
             f"all inputs were tried, a sample was up to {self.evaluation.missed:.3g} times too low"

@@ -36,8 +36,9 @@ from bridge.runners.stretches import Built, Models, Task, tensors_of
 
 AnyArray = np.ndarray[Any, np.dtype[Any]]
 
-#: How many rows are run at a time; None is all of them.
+#: How many rows are run at a time; None is all of them. A lever is pulled for fewer of them.
 _ROWS: Final = (None, 32, 7, 1)
+_LEVER_ROWS: Final = (None, 7)
 _QUICK: Final = ("graph",)
 #: Every layer's output is asked for in these ways, up to so many bytes of outputs.
 _EVERY: Final = tuple(Setting(way, every_layer=True) for way in ("eager", "graph", "xla"))
@@ -54,7 +55,8 @@ def run(context: Context, params: dict[str, Any]) -> None:
     child.seed(context.keras)
     child.limit(int(params.get("memory_bytes", 0)))
     fault = Fault.of(params["fault"]) if params.get("fault") else None
-    probing = _Probing(context.keras, spool, params.get("ways") or WAYS, fault)
+    rows = _LEVER_ROWS if again else _ROWS
+    probing = _Probing(context.keras, spool, params.get("ways") or WAYS, rows, fault)
     tasks = _repeated(context.keras, recorded) if again else probing.planned(recorded)
     for task in tasks:
         probing.probe(task)
@@ -80,7 +82,11 @@ def _repeated(keras: Any, made: Capsule) -> Iterator[Task]:
     for key, group in itertools.groupby(parts, key=lambda item: (item[0].model, item[0].stretch)):
         numbers = list(group)
         state = states[numbers[0][1]]
-        model = rebuild(keras, state, made)
+        try:
+            model = rebuild(keras, state, made)
+        except LookError:
+            # It was built when it was first run; what cannot be built again is not run again.
+            continue
         draws = tuple(
             Draw(part.style, _weights(made, states[number]), inputs[number])
             for part, number in numbers
@@ -115,13 +121,19 @@ class _Probing:
     """Writes the probes of one process to its spool."""
 
     def __init__(
-        self, keras: Any, spool: SpoolWriter, ways: Sequence[str], fault: Fault | None
+        self,
+        keras: Any,
+        spool: SpoolWriter,
+        ways: Sequence[str],
+        rows: Sequence[int | None],
+        fault: Fault | None,
     ) -> None:
         self._keras = keras
         self._spool = spool
         self._encoder = Encoder(spool)
         self._ways = tuple(ways)
         self._fault = fault
+        self._rows = rows
         self._forms: dict[str, str] = {}
         self._states = 0
         self._probes = 0
@@ -195,7 +207,7 @@ class _Probing:
     def _settings(self, place: int, task: Task) -> Iterator[Setting]:
         draw = task.stretch.draws[place]
         rows = len(draw.inputs[0])
-        for many in _ROWS:
+        for many in self._rows:
             if many is None or many < rows:
                 # With other numbers, few rows at a time are only tried where that takes no time.
                 ways = self._ways if place == 0 or many is None else _QUICK

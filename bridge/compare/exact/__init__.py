@@ -4,7 +4,7 @@ Every way of running it must then agree bit for bit with the exact result, and a
 real. :func:`plan` chooses the numbers, :func:`judge_exact` reads what was made of them.
 """
 
-from bridge.compare.exact.judge import judge_exact
+from bridge.compare.exact.judge import found_on, judge_exact
 from bridge.compare.exact.labels import LEVER, Setting, Subject, subjects
 from bridge.compare.exact.plan import plan
 from bridge.compare.exact.result import (
@@ -28,6 +28,7 @@ __all__ = [
     "Stretch",
     "Subject",
     "Tensor",
+    "found_on",
     "judge_exact",
     "plan",
     "subjects",

@@ -7,11 +7,12 @@ exact is checked again. A setting that gives anything else is wrong: there is no
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Final
 
 from bridge.capsule import Capsule, ModelState
 from bridge.compare.exact.expected import Numbers
-from bridge.compare.exact.labels import sees_every_layer, way_of
+from bridge.compare.exact.labels import sees_every_layer, subjects, way_of
 from bridge.compare.exact.result import (
     ExactRefusal,
     ExactResult,
@@ -20,7 +21,6 @@ from bridge.compare.exact.result import (
 from bridge.compare.exact.runs import Run, Same, explained, noted, refused_of, runs_of, same_of
 from bridge.compare.result import SEVERITY
 
-_WORST: Final = 3
 #: So many layers are tried as the one that lost something.
 _TRIED: Final = 32
 
@@ -60,6 +60,28 @@ def judge_exact(capsules: Sequence[Capsule]) -> ExactResult:
         refused=refused,
         sentence=_sentence(capsules, stretches, refused),
     )
+
+
+def found_on(
+    result: ExactResult, recorded: Capsule, state: int, layer: str
+) -> ExactStretch | ExactRefusal | None:
+    """Return what exact probes found on a layer of a recorded state; None if they never saw it.
+
+    A layer of a model that is used as a layer is named with it: ``inner/dense``.
+    """
+    label = next((each.label for each in subjects(recorded) if state in each.states), None)
+    if label is None:
+        return None
+    path = layer.split("/")
+    for inner in range(len(path)):
+        model, name = ".".join([label, *path[:inner]]), "/".join(path[inner:])
+        for stretch in result.stretches:
+            if stretch.model == model and name in stretch.layers:
+                return stretch
+        for refusal in result.refused:
+            if refusal.model == model and refusal.layer == name:
+                return refusal
+    return None
 
 
 class _Judged:
@@ -125,31 +147,44 @@ class _Judged:
         """
         numbers = next(run.numbers for run in self._wrong if isinstance(run.numbers, Numbers))
         depending = {name: each.depends for name, each in numbers.exact.items() if each.depends}
-        if not depending or (layer and layer not in depending):
+        names = list(numbers.nodes)
+        if self._seen or self._lost is not None:
+            suspects = [layer]
+        else:
+            # The layers up to the end of the shortest part that is wrong may have been fused.
+            suspects = names[: names.index(layer) + 1] if layer else names
+        found = [name for name in suspects if name in depending]
+        if not found:
             return ""
-        if not layer:
-            name, what = next(iter(depending.items()))
-            return f"layer {name!r} is exact only given {what}, and no layer could be named"
-        if any(layer in run.made and not explained(run, layer) for run in self._wrong):
+        made = (run for run in (*self._wrong, *self._starts) if layer in run.made)
+        if layer in depending and any(not explained(run, layer) for run in made):
             return ""
-        return f"layer {layer!r} is exact only given {depending[layer]}, which need not hold here"
+        return f"layer {found[-1]!r} is exact only given {depending[found[-1]]}, which is not known"
 
     def _named(self) -> tuple[str, str]:
         """Return the first layer that is wrong and how that is known; "" if none can be named."""
-        seen = next(
-            (r.deviations[0].output for r in self._wrong if sees_every_layer(r.setting)), ""
-        )
-        start = next((run.part.until for run in self._starts if run.deviations), "")
-        lost = self._lost(seen, start)
-        if lost is not None:
-            name, what = lost
+        if self._lost is not None:
+            name, what = self._lost
             return name, f"the result is, bit for bit, that of the model in which it lost {what}"
-        if seen:
-            return seen, "it is the first whose own output is wrong"
+        if self._seen:
+            return self._seen, "it is the first whose own output is wrong"
+        start = self._start
         return start, "the shortest part of the model that is wrong ends with it" if start else ""
 
-    def _lost(self, seen: str, start: str) -> tuple[str, str] | None:
-        """Return the layer whose loss alone gives a wrong result bit for bit, and what it lost.
+    @cached_property
+    def _seen(self) -> str:
+        """The first layer whose own output was seen to be wrong."""
+        looked = (run for run in self._wrong if sees_every_layer(run.setting))
+        return next((run.deviations[0].output for run in looked), "")
+
+    @cached_property
+    def _start(self) -> str:
+        """The last layer of the shortest part that is wrong."""
+        return next((run.part.until for run in self._starts if run.deviations), "")
+
+    @cached_property
+    def _lost(self) -> tuple[str, str] | None:
+        """The layer whose loss alone gives a wrong result bit for bit, and what it lost.
 
         If no layer's own output was seen to be wrong, it may be any up to the end of the shortest
         part that is wrong: what is fused with a layer may change it.
@@ -159,7 +194,9 @@ class _Judged:
                 continue
             assert isinstance(run.numbers, Numbers)
             names = list(run.numbers.nodes)
-            tried = [seen] if seen else names[: names.index(start) + 1] if start else names
+            start = self._start
+            before = names[: names.index(start) + 1] if start else names
+            tried = [self._seen] if self._seen else before
             made = [run.made[name] for name in run.numbers.outputs]
             found = list(run.numbers.likenesses(made, tried[-_TRIED:]))
             return found[0] if len(found) == 1 else None

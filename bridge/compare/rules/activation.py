@@ -9,7 +9,8 @@ function a family (:mod:`bridge.compare.rules.families`).
 
 In a type shorter than float32 the argument may never have been rounded to that type: a fused
 kernel applies the function to the float32 sum and rounds once. Such a v was not among the inputs
-that were measured. The error is then that of the float32 kernels and half a unit of the result.
+that were measured. The error is then that of the float32 kernels and half a unit of the result, or
+a whole one where results may be cut off.
 """
 
 from __future__ import annotations
@@ -119,7 +120,7 @@ def measured(name: str, fmt: Format = FLOAT32) -> Activation:
     def unrounded(_low_z: F64, _high_z: F64, low: F64, high: F64) -> F64:
         error = single.error(low, high)
         largest = np.maximum(np.abs(low), np.abs(high)) + error
-        return error + 0.5 * fmt.ulp(largest) + fmt.tiny
+        return error + (1.0 if fmt.chopped else 0.5) * fmt.ulp(largest) + fmt.tiny
 
     return Activation(
         FORMS[name],

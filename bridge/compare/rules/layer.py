@@ -120,12 +120,14 @@ class Evaluation:
     every correct float32 implementation in any order of summation; infinite where rounding can
     decide between a number and none, so that nothing is claimed. A bound that rests on a sample of
     a kernel's inputs may be too small by the factor ``missed``; ``sampled`` names the kernel.
+    ``doubt`` says why else a bound may be too small by that factor.
     """
 
     value: AnyArray
     derive: Callable[[], F64] | None = None
     missed: float = 1.0
     sampled: str = ""
+    doubt: str = ""
 
     @cached_property
     def bound(self) -> F64:

@@ -49,6 +49,7 @@ BINADES: Final = 256
 #: up, so that no value just beyond a power of two is missed.
 _SLACK: Final = 2.0**-40
 
+Rows = np.ndarray[Any, np.dtype[np.int64]]
 #: Errors as the file holds them: [first binade, last, ULPs], None where a number was lost.
 Runs = list[list[float | None]]
 
@@ -95,18 +96,19 @@ class ErrorModel:
         return np.stack(levels)
 
 
-def _place(values: F64, *, below: bool) -> np.ndarray[Any, np.dtype[np.int64]]:
+def _place(values: F64, *, below: bool) -> Rows:
     """Return the place of each value among the rows of both signs; zero is below or above it."""
     found = row(np.abs(values))
     negative = (values <= 0.0) if below else (values < 0.0)
     return np.where(negative, BINADES - 1 - found, BINADES + found)
 
 
-def row(magnitude: F64) -> np.ndarray[Any, np.dtype[np.int64]]:
+def row(magnitude: F64) -> Rows:
     """Return the row of the table for each magnitude (>= 0); NaN goes to the last."""
     raw = np.ascontiguousarray(magnitude, np.float64).view(np.int64)
     found = np.clip(((raw >> 52) & 0x7FF) - 1023 - FIRST_BINADE, 0, BINADES - 1)
-    return found.reshape(np.shape(magnitude))
+    rows: Rows = found.reshape(np.shape(magnitude))
+    return rows
 
 
 def model_of(activation: str, dtype: str = "float32") -> ErrorModel | None:
