@@ -292,3 +292,12 @@ def test_no_sample_missed_without_limit_for_then_nothing_beyond_it_could_be_left
         model = model_of(name)
         assert model is not None
         assert 1.0 <= model.missed < np.inf
+
+
+def test_a_sample_is_given_the_factor_of_its_own_activation_and_else_the_largest() -> None:
+    models = {name: model_of(name) for name in ("relu", "hard_sigmoid_2", "celu")}
+    missed = {name: model.missed for name, model in models.items() if model is not None}
+    assert missed["relu"] < missed["hard_sigmoid_2"]
+    measured = {each["activation"] for each in read()["measurements"] if "sample_missed" in each}
+    if "celu" not in measured:
+        assert missed["celu"] == max(missed.values())

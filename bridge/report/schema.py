@@ -20,6 +20,16 @@ from bridge.compare.result import (
     Verdict,
     Worst,
 )
+from bridge.explain.result import (
+    Collapse,
+    Confidence,
+    LeverOutcome,
+    ResponseShape,
+    SelftestScore,
+    SymptomTable,
+    UnitCensus,
+    Upstream,
+)
 
 
 class _Model(BaseModel):
@@ -64,14 +74,6 @@ class Hypothesis(_Model):
     explains: tuple[str, ...] = ()
     contradicts: tuple[str, ...] = ()
     unexplained: tuple[str, ...] = ()
-
-
-class Lever(_Model):
-    """One switch of the stack, and what it did."""
-
-    lever: str
-    verdict: Verdict
-    executed_ops: tuple[str, ...] = ()
 
 
 class Run(_Model):
@@ -150,7 +152,16 @@ class CaseReport(_Model):
     exact: ExactResult | None = None
     claims: tuple[Claim, ...] = ()
     hypotheses: tuple[Hypothesis, ...] = ()
-    levers: tuple[Lever, ...] = ()
+    levers: tuple[LeverOutcome, ...] = ()
+    confidence: Confidence = ""
+    evidence_for: tuple[str, ...] = ()
+    evidence_against: tuple[str, ...] = ()
+    symptoms: SymptomTable | None = None
+    shapes: tuple[ResponseShape, ...] = ()
+    census: tuple[UnitCensus, ...] = ()
+    collapses: tuple[Collapse, ...] = ()
+    upstream: Upstream | None = None
+    selftest: SelftestScore | None = None
     runs: tuple[Run, ...] = ()
     executions: tuple[Execution, ...] = ()
     source: tuple[SourceLine, ...] = ()

@@ -15,8 +15,10 @@ covers it.
 A sample misses the worst input. It is therefore read as an envelope, the largest error of all
 binades from zero up to that of the value, and how far that is below the truth is measured as well
 where everything was tried: ``sample_missed`` is the largest factor between the envelope of all
-inputs and that of the sample. Inside a bound that rests on a sample is inside the true bound;
-outside, the factor says how far outside the true bound may still lie.
+inputs and that of the sample. A sample is given the factor of its own activation's kernels that
+were tried whole, and the largest of any activation where there is none. Inside a bound that rests
+on a sample is inside the true bound; outside, the factor says how far outside the true bound may
+still lie.
 """
 
 from __future__ import annotations
@@ -122,10 +124,15 @@ def _models() -> dict[tuple[str, str], ErrorModel]:
     by_name: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for record in data["measurements"]:
         by_name.setdefault((record["activation"], dtype_of(record)), []).append(record)
-    missed = max((each.get("sample_missed", 1.0) for each in data["measurements"]), default=1.0)
+    missed: dict[str, float] = {}
+    for each in data["measurements"]:
+        if "sample_missed" in each:
+            name = each["activation"]
+            missed[name] = max(missed.get(name, 1.0), each["sample_missed"])
+    most = max(missed.values(), default=1.0)
     versions = {name: each["tensorflow"] for name, each in data["environments"].items()}
     return {
-        (name, dtype): _combine(records, FORMATS[dtype], versions, missed)
+        (name, dtype): _combine(records, FORMATS[dtype], versions, missed.get(name, most))
         for (name, dtype), records in by_name.items()
         if dtype in FORMATS
     }

@@ -1,0 +1,190 @@
+"""What explaining found, as data: levers pulled, causes weighed, symptoms matched, shapes fitted."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import ConfigDict
+
+from bridge.capsule.values import Frozen
+from bridge.compare.result import Verdict
+
+#: How sure a cause is. "proven": one switch of the stack, and no other, takes the fault away and
+#: brings it back, or the place is shown element by element. "likely": all evidence points one way,
+#: and some of it could have pointed another. "possible": nothing contradicts it. "": no cause.
+Confidence = Literal["proven", "likely", "possible", ""]
+
+#: What a candidate cause says of an observation.
+Says = Literal["explains", "contradicts", "silent"]
+
+#: What a response of one number to one number looks like, by fits within the rounding bound.
+ShapeKind = Literal[
+    "constant", "affine", "hinge", "saturating", "piecewise-linear", "smooth", "not-known"
+]
+
+
+class _Result(Frozen):
+    model_config = ConfigDict(ser_json_inf_nan="strings")
+
+
+class LeverOutcome(_Result):
+    """One switch of the stack, pulled in a process of its own, and what came of it.
+
+    ``verdict`` is that of the run under the lever against its own reference; ``layer`` is the
+    first layer that is wrong there. ``executed_ops`` are the ops that carry layers.
+    """
+
+    lever: str
+    verdict: Verdict
+    executed_ops: tuple[str, ...] = ()
+    layer: str = ""
+    detail: str = ""
+    seconds: float = 0.0
+
+
+class Attribution(_Result):
+    """A cause from the closed list, with what speaks for it and against it.
+
+    ``where`` is runnable code that leads to the place. ``unexplained`` lists the observations that
+    the cause leaves open. ``levers`` are those that were pulled, in order.
+    """
+
+    cause: str
+    confidence: Confidence
+    sentence: str
+    where: str = ""
+    evidence_for: tuple[str, ...] = ()
+    evidence_against: tuple[str, ...] = ()
+    unexplained: tuple[str, ...] = ()
+    levers: tuple[LeverOutcome, ...] = ()
+
+
+class ResponseShape(_Result):
+    """The shape of one output over one input, fitted within the rounding bound.
+
+    ``pieces`` counts linear pieces, ``breakpoints`` are where they meet, ``slopes`` and
+    ``intercepts`` have one number for each piece. ``beyond`` counts points that the shape does not
+    reach within their bound (0 for a shape that holds).
+    """
+
+    probe: str
+    output: str
+    kind: ShapeKind
+    sentence: str
+    points: int = 0
+    pieces: int | None = None
+    breakpoints: tuple[float, ...] = ()
+    slopes: tuple[float, ...] = ()
+    intercepts: tuple[float, ...] = ()
+    beyond: int = 0
+    largest_residual: float = 0.0
+
+
+class UnitCensus(_Result):
+    """How a layer's units spend their input: the share of negative pre-activations, dead units.
+
+    ``dead`` lists units whose output is constant over all recorded rows.
+    """
+
+    probe: str
+    layer: str
+    units: int
+    rows: int
+    negative: float
+    dead: tuple[int, ...] = ()
+
+
+class Collapse(_Result):
+    """Layers that are one affine map together: ``W`` (rows are inputs) and ``b``.
+
+    Empty where the map is too large to print.
+    """
+
+    probe: str
+    layers: tuple[str, ...]
+    W: tuple[tuple[float, ...], ...] = ()
+    b: tuple[float, ...] = ()
+    why: str = ""
+
+
+class Observation(_Result):
+    """One thing that was reported: of which model and activation, and its shape or its points."""
+
+    name: str
+    model: str = ""
+    activation: str = ""
+    shape: str = ""
+    points: tuple[tuple[float, float], ...] = ()
+
+
+class Cell(_Result):
+    """What a candidate says of one observation; ``curve`` is its output over the grid, thinned."""
+
+    observation: str
+    says: Says
+    shape: str = ""
+    why: str = ""
+    curve: tuple[float, ...] = ()
+
+
+class Candidate(_Result):
+    """A fault that may be the cause, set against every observation.
+
+    Candidates with one ``family`` cannot be told apart by these observations.
+    """
+
+    name: str
+    cause: str
+    sentence: str
+    cells: tuple[Cell, ...] = ()
+    family: str = ""
+
+    @property
+    def explains_all(self) -> bool:
+        """Say whether it explains every observation."""
+        return bool(self.cells) and all(cell.says == "explains" for cell in self.cells)
+
+
+class Separating(_Result):
+    """A run on the reporter's machine that tells candidates apart: code to paste, what to expect.
+
+    ``expect`` has what each candidate predicts, by the candidate's name.
+    """
+
+    question: str
+    r: str
+    python: str
+    expect: dict[str, str]
+
+
+class SymptomTable(_Result):
+    """Every candidate against every observation; ``standing`` names those that explain all."""
+
+    observations: tuple[Observation, ...]
+    candidates: tuple[Candidate, ...]
+    standing: tuple[str, ...] = ()
+    separating: tuple[Separating, ...] = ()
+    sentence: str = ""
+    grid: tuple[float, ...] = ()
+
+
+class SelftestScore(_Result):
+    """How well faults that were put into this installation were found."""
+
+    injected: int
+    detected: int
+    localised: int
+    attributed: int
+    abstained: int
+    confidently_wrong: int
+    false_alarms: int
+    seconds: float
+    benign: int = 0
+
+
+class Upstream(_Result):
+    """A known fault of a library: where it is tracked, and whether it still shows here."""
+
+    reference: str
+    shows: bool
+    sentence: str
