@@ -1,4 +1,4 @@
-"""What explaining found, as data: levers pulled, causes weighed, symptoms matched, shapes fitted."""
+"""What explaining found, as data: levers, causes, symptoms and shapes."""
 
 from __future__ import annotations
 
