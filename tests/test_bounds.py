@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from dataclasses import replace
+from typing import Any, Final, Literal
 
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from bridge.compare.ladder import judge_layer
+from bridge.compare.ladder import Case, judge_case, judge_layer
 from bridge.compare.rules import Layer, evaluate
 from bridge.compare.rules.rounding import TINY
 from tests.compare_samples import F32
@@ -205,6 +206,23 @@ def test_rectifiers_of_every_kind_are_followed(cls: str, config: dict[str, Any])
     wrong = y.copy()
     wrong[5, 5] = x[5, 5] + 2
     assert judge_layer(layer, [x], [wrong]).beyond_bound == 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), n=st.integers(1, 40), generation=st.sampled_from([2, 3]))
+def test_a_constant_that_the_optimiser_adds_to_the_bias_first_is_rounding(
+    seed: int, n: int, generation: Literal[2, 3]
+) -> None:
+    x, kernel, bias = _ordinary(seed, n)
+    scale, added = (0.2, 2.5) if generation == 2 else (1 / 6, 3.0)
+    z = blas(x, kernel, bias + np.float32(added))
+    y = np.clip(z * np.float32(scale), 0, 1)
+    layer = replace(dense(kernel, bias, "hard_sigmoid"), generation=generation)
+    assert judge_layer(layer, [x], [y]).verdict in ("same-bits", "within-rounding")
+    alone = Layer("act", "keras.layers.Activation", {"activation": "hard_sigmoid"}, {}, generation)
+    linear = replace(dense(kernel, bias), generation=generation)
+    chain = Case(linear, (x,), (y,), (alone,))
+    assert judge_case(chain).verdict in ("same-bits", "within-rounding")
 
 
 # --- faults -------------------------------------------------------------------------------------

@@ -33,7 +33,8 @@ class Function:
     ``rough`` bounds how far its float64 form may be off besides a relative error, in units of
     2^-53, for arguments of at most the magnitude ``within``: there a sum of opposite signs cancels
     (``times`` says that the argument multiplies it).
-    ``exact`` says that it only compares and chooses.
+    ``exact`` says that it only compares and chooses. ``added`` is a constant that is added to the
+    argument first; TensorFlow may add it to any part of a sum that makes the argument.
     """
 
     real: Real
@@ -42,6 +43,7 @@ class Function:
     within: float = 0.0
     times: bool = False
     exact: bool = False
+    added: float = 0.0
 
 
 def above(z: arb) -> arb:
@@ -194,14 +196,15 @@ PLAIN: Final[dict[str, Function]] = {
     "gelu_tanh": smooth(_gelu_tanh, "-0.752461422071016256487954443289"),
     "mish": smooth(lambda z: z * softplus(z).tanh(), "-1.192431214515495212137588340421"),
     "exponential": Function(lambda z: z.exp()),
-    "hard_sigmoid_2": Function(lambda z: hard_sigmoid(z, 2), rough=4.0, within=2.5),
-    "hard_sigmoid_3": Function(lambda z: hard_sigmoid(z, 3), rough=4.0, within=3.0),
+    "hard_sigmoid_2": Function(lambda z: hard_sigmoid(z, 2), rough=4.0, within=2.5, added=2.5),
+    "hard_sigmoid_3": Function(lambda z: hard_sigmoid(z, 3), rough=4.0, within=3.0, added=3.0),
     "hard_silu": Function(
         lambda z: z * hard_sigmoid(z, 3),
         (Turn(arb(-1.5), arb(-0.375)),),
         rough=4.0,
         within=3.0,
         times=True,
+        added=3.0,
     ),
     "sparse_plus": Function(_sparse_plus, rough=8.0, within=1.0),
     "sparse_sigmoid": Function(lambda z: (clip(z, -1.0, 1.0) + 1) / 2, rough=4.0, within=1.0),

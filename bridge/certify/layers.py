@@ -22,7 +22,7 @@ from bridge.certify.given import Given
 from bridge.certify.kinds import MisfitError, UncheckedError
 from bridge.certify.softmax import Softmax
 from bridge.certify.stages import Exact, Stage
-from bridge.certify.sums import Affine
+from bridge.certify.sums import Affine, with_moved
 
 Formula = Callable[[Given], Stage]
 
@@ -81,7 +81,10 @@ def _activate(stage: Stage, spec: JsonValue, given: Given, computed: bool) -> St
     if spec in ("softmax", "log_softmax"):
         return Softmax(stage, given.shape, -1, given.kind, spec == "log_softmax")
     activation = activation_of(spec, given.generation, given.kind)
-    return stage if activation is None else Activated(stage, activation, given.kind, computed)
+    if activation is None:
+        return stage
+    stage = with_moved(stage, activation.function.added)
+    return Activated(stage, activation, given.kind, computed)
 
 
 def _spec(given: Given) -> JsonValue:

@@ -19,7 +19,7 @@ A rule may add what its own float64 evaluation can be off by.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -27,7 +27,7 @@ import numpy as np
 from bridge.certify.exact import F64, UPWARDS, Ints, largest, points
 from bridge.certify.factors import Product
 from bridge.certify.kinds import MOST_TERMS, Kind, UncheckedError
-from bridge.certify.stages import Known
+from bridge.certify.stages import Known, Placed, Stage
 
 #: Half a unit in the last place of 1 in float64, in which the rules evaluate.
 U64: Final = 2.0**-53
@@ -81,11 +81,15 @@ def float64_error(size: F64, additions: int) -> F64:
 
 @dataclass(frozen=True)
 class Affine:
-    """Sums of products and a bias: results are numbered row by row, one for each column."""
+    """Sums of products and a bias: results are numbered row by row, one for each column.
+
+    ``moved`` is a constant that is added next, and may be added to any part of the sum first.
+    """
 
     products: Sequence[Product]
     bias: F64 | None
     kind: Kind
+    moved: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse what is beyond any bound."""
@@ -130,9 +134,21 @@ class Affine:
             lost = lost + np.where(magnitude < kind.tiny, magnitude, 0.0)
             defined = defined & np.isfinite(bias)
             additions += 1
+        if self.moved:
+            additions += 1
         lost = lost + (self.terms + additions) * kind.tiny
+        more = abs(self.moved)
         error = any_order(
-            size, largest(value), additions, kind, lost=lost, carried=carried
+            size + more, largest(value) + more, additions, kind, lost=lost, carried=carried
         )  # fmt: skip
         evaluated = UPWARDS * (evaluated + float64_error(size, additions))
         return Known(value, error, evaluated, defined)
+
+
+def with_moved(stage: Stage, added: float) -> Stage:
+    """Return a stage whose sums may have a constant added to a part of them first."""
+    if isinstance(stage, Affine):
+        return replace(stage, moved=added)
+    if isinstance(stage, Placed):
+        return replace(stage, stage=with_moved(stage.stage, added))
+    return stage

@@ -8,6 +8,7 @@ add one, write its ``RULES`` and name the module in ``_FAMILIES``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -28,7 +29,7 @@ from bridge.compare.rules import (
     unary,
     wrappers,
 )
-from bridge.compare.rules.chain import follow
+from bridge.compare.rules.chain import follow, moved_by
 from bridge.compare.rules.erfc import F64
 from bridge.compare.rules.layer import (
     AnyArray,
@@ -173,7 +174,7 @@ def evaluate_chain(
     first, *then = layers
     if not then:
         return evaluate(first, inputs, received=received, outputs=outputs)
-    found = evaluate(first, inputs, received=received)
+    found = evaluate(replace(first, moved=moved_by(then)), inputs, received=received)
     return tuple(follow(then, each) for each in found)
 
 

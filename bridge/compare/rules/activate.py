@@ -35,3 +35,14 @@ def apply_activation(
     if spec == "log_softmax":
         return log_softmax(z, -1, error, fmt)
     return activation_of(spec, generation, fmt).evaluate(z, error)
+
+
+def added_by(spec: JsonValue, generation: Generation, fmt: Format = FLOAT32) -> float:
+    """Return the constant that an activation adds to its argument first, 0 if there is none.
+
+    Raises:
+        UnsupportedError: the activation is not known.
+    """
+    if spec in ("softmax", "log_softmax"):
+        return 0.0
+    return activation_of(spec, generation, fmt).form.added

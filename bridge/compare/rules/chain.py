@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import JsonValue
 
 from bridge.compare.rules import moving, unary
-from bridge.compare.rules.activate import apply_activation
+from bridge.compare.rules.activate import added_by, apply_activation
 from bridge.compare.rules.layer import Evaluation, Layer, UnsupportedError, class_name
 
 
@@ -29,6 +29,21 @@ def follow(layers: Sequence[Layer], first: Evaluation) -> Evaluation:
     return found
 
 
+def moved_by(layers: Sequence[Layer]) -> float:
+    """Return the constant that these layers add to what they are given before anything else."""
+    for layer in layers:
+        name = class_name(layer.cls) or layer.cls
+        if name in unary.RULES:
+            return added_by(_spec(layer, name), layer.generation, layer.arithmetic())
+    return 0.0
+
+
+def _spec(layer: Layer, name: str) -> JsonValue:
+    """Return a layer that is nothing but an activation as other layers name it."""
+    whole: JsonValue = {"class_name": name, "config": dict(layer.config)}
+    return layer.config.get("activation") if name == "Activation" else whole
+
+
 def _after(layer: Layer, before: Evaluation) -> Evaluation:
     name = class_name(layer.cls) or layer.cls
     fmt = layer.arithmetic()
@@ -36,9 +51,7 @@ def _after(layer: Layer, before: Evaluation) -> Evaluation:
     if name in moving.RULES and name not in ("Flatten", "Reshape") and layer.training is False:
         return before
     if name in unary.RULES:
-        own = layer.config.get("activation")
-        whole: JsonValue = {"class_name": name, "config": dict(layer.config)}
-        spec = own if name == "Activation" else whole
+        spec = _spec(layer, name)
         after = apply_activation(spec, layer.generation, value, lambda: before.bound, fmt)
         sampled = " and ".join(part for part in (before.sampled, after.sampled) if part)
         return replace(after, missed=before.missed * after.missed, sampled=sampled)

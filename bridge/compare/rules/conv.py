@@ -25,7 +25,7 @@ from typing import Final
 
 import numpy as np
 
-from bridge.compare.rules.activate import apply_activation
+from bridge.compare.rules.activate import added_by, apply_activation
 from bridge.compare.rules.conv_shapes import (
     Image,
     check_terms,
@@ -180,15 +180,18 @@ def _finish(
         with np.errstate(all="ignore"):
             z += bias
 
+    spec = layer.config.get("activation")
+    moved = layer.moved + added_by(spec, layer.generation, fmt)
+
     def activated(block: slice, error: F64 | None) -> Evaluation:
-        spec, sums = layer.config.get("activation"), image.turned(z[block])
+        sums = image.turned(z[block])
         known = None if error is None else lambda: error
         return apply_activation(spec, layer.generation, sums, known, fmt)
 
     def derive() -> F64:
         bound = np.empty(image.turned(z).shape)
         for block in image.blocks(z):
-            error = image.turned(dot_error([part(block)], bias, z[block], fmt))
+            error = image.turned(dot_error([part(block)], bias, z[block], fmt, moved))
             bound[block] = activated(block, error).bound
         return image.restored(bound)
 

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from bridge.compare.rules.activate import apply_activation
+from bridge.compare.rules.activate import added_by, apply_activation
 from bridge.compare.rules.erfc import F64
 from bridge.compare.rules.layer import AnyArray, Evaluation, Layer, UnsupportedError, single
 from bridge.compare.rules.registry import Rule
@@ -39,10 +39,12 @@ def dense(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:
     with np.errstate(all="ignore"):
         z = product.value() if bias is None else product.value() + bias
 
-    def error() -> F64:
-        return dot_error([product], bias, z, fmt)
-
     spec = layer.config.get("activation")
+    moved = layer.moved + added_by(spec, layer.generation, fmt)
+
+    def error() -> F64:
+        return dot_error([product], bias, z, fmt, moved)
+
     found = apply_activation(spec, layer.generation, z, error, fmt)
     if fmt is FLOAT32 and set(layer.devices) != {"CPU"}:
         found = replace(found, missed=found.missed * _TENSOR_FLOAT, doubt=_DOUBT)

@@ -42,11 +42,17 @@ LEAKY_SLOPE: Final = float(np.float32(0.2))
 
 @dataclass(frozen=True)
 class Form:
-    """A function of one float64 argument and the points at which it turns or bends."""
+    """A function of one float64 argument and the points at which it turns or bends.
+
+    ``added`` is a constant that its formula adds to its argument before anything else. TensorFlow's
+    graph optimiser may add it to a part of the sum that makes the argument instead (AddOpsRewrite
+    of its arithmetic optimiser; measured: to the bias of a DepthwiseConv2D of Keras 3).
+    """
 
     name: str
     function: Function
     turns: tuple[float, ...] = ()
+    added: float = 0.0
 
     def __call__(self, z: F64) -> F64:
         """Return the function's values at ``z``; NaN and overflow give NaN and Inf quietly."""
@@ -269,9 +275,9 @@ _FIXED: Final = (
     Form("gelu_tanh", _gelu_tanh, turns=(-0.7524614220710162,)),
     Form("mish", _mish, turns=(-1.1924312145154952,)),
     Form("exponential", _exponential),
-    Form("hard_sigmoid_2", _hard_sigmoid_2),
-    Form("hard_sigmoid_3", _hard_sigmoid_3),
-    Form("hard_silu", _hard_silu, turns=(-1.5,)),
+    Form("hard_sigmoid_2", _hard_sigmoid_2, added=2.5),
+    Form("hard_sigmoid_3", _hard_sigmoid_3, added=3.0),
+    Form("hard_silu", _hard_silu, turns=(-1.5,), added=3.0),
     Form("hard_tanh", _hard_tanh),
     Form("tanh_shrink", _tanh_shrink),
     Form("sparse_plus", _sparse_plus),

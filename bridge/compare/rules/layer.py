@@ -40,7 +40,8 @@ class Layer:
     """A layer with its configuration and the elements of its weights.
 
     ``training`` says whether it ran in training mode; None where nobody knows. ``devices`` are the
-    kinds of device on which it may have run; ``masked`` says that it was given a mask.
+    kinds of device on which it may have run; ``masked`` says that it was given a mask. ``moved`` is
+    a constant that a layer executed in one with it adds to its output before anything else.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Layer:
     training: bool | None = False
     devices: tuple[str, ...] = ("CPU",)
     masked: bool = False
+    moved: float = 0.0
 
     def number(self, key: str, default: float) -> float:
         """Return a number of the configuration.
