@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bridge.capsule import Capsule, CapsuleError, read_capsule, write_capsule
     from bridge.case import Case, find_cases, read_case
+    from bridge.claims import Evidence, claim, picture
     from bridge.compare.difference import difference
     from bridge.compare.stages import compare_runs
     from bridge.labelling import probe
@@ -29,12 +30,15 @@ _HOMES = {
     "CapsuleError": "bridge.capsule",
     "Case": "bridge.case",
     "CaseReport": "bridge.report",
+    "Evidence": "bridge.claims",
     "Examined": "bridge.suite",
     "Settings": "bridge.suite",
     "Suite": "bridge.suite",
+    "claim": "bridge.claims",
     "compare_runs": "bridge.compare.stages",
     "difference": "bridge.compare.difference",
     "find_cases": "bridge.case",
+    "picture": "bridge.claims",
     "probe": "bridge.labelling",
     "read_capsule": "bridge.capsule",
     "read_case": "bridge.case",
@@ -47,12 +51,15 @@ __all__ = [
     "CapsuleError",
     "Case",
     "CaseReport",
+    "Evidence",
     "Examined",
     "Settings",
     "Suite",
+    "claim",
     "compare_runs",
     "difference",
     "find_cases",
+    "picture",
     "probe",
     "read_capsule",
     "read_case",

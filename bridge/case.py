@@ -14,7 +14,11 @@ from pathlib import Path
 from typing import Final
 
 _HEADER: Final = re.compile(r"^#\|\s*([a-z-]+)\s*:\s*(.*?)\s*$")
-_KEYS: Final = frozenset({"title", "expect-verdict", "expect-cause", "seconds"})
+_KEYS: Final = frozenset(
+    {"title", "expect-verdict", "expect-cause", "seconds", "upstream", "seen-with"}
+)
+#: What a file of observations may be; it stands beside the twin, by the script's name.
+_OBSERVED: Final = (".yml", ".yaml", ".csv", ".capsule")
 
 
 class CaseError(ValueError):
@@ -23,7 +27,13 @@ class CaseError(ValueError):
 
 @dataclass(frozen=True)
 class Case:
-    """One case; ``verdicts`` and ``causes`` are those that the header accepts."""
+    """One case; ``verdicts`` and ``causes`` are those that the header accepts.
+
+    ``observed`` is a file that says what was reported of it
+    (:mod:`bridge.explain.observed`). ``upstream`` names the fault of a library that the case shows,
+    ``seen_with`` the package and version that it was seen with; where it no longer shows, the case
+    is "fixed upstream", and expected all the same.
+    """
 
     name: str
     script: Path
@@ -32,10 +42,13 @@ class Case:
     verdicts: tuple[str, ...] = ()
     causes: tuple[str, ...] = ()
     seconds: float | None = None
+    observed: Path | None = None
+    upstream: str = ""
+    seen_with: str = ""
     problems: tuple[str, ...] = field(default=())
 
 
-def read_case(script: Path, twin: Path | None = None) -> Case:
+def read_case(script: Path, twin: Path | None = None, observed: Path | None = None) -> Case:
     """Read the header of ``script``.
 
     Raises:
@@ -50,6 +63,10 @@ def read_case(script: Path, twin: Path | None = None) -> Case:
     if seconds is not None and not re.fullmatch(r"\d+(\.\d+)?", seconds):
         problems.append(f"seconds should be a number, is {seconds!r}")
         seconds = None
+    seen_with = header.get("seen-with", "")
+    if seen_with and not re.fullmatch(r"[a-z_-]+ \d[\w.]*", seen_with):
+        problems.append(f"seen-with should be a package and a version, is {seen_with!r}")
+        seen_with = ""
     return Case(
         name=script.stem,
         script=script,
@@ -58,6 +75,9 @@ def read_case(script: Path, twin: Path | None = None) -> Case:
         verdicts=_choices(header.get("expect-verdict", "")),
         causes=_choices(header.get("expect-cause", "")),
         seconds=float(seconds) if seconds else None,
+        observed=observed,
+        upstream=header.get("upstream", ""),
+        seen_with=seen_with,
         problems=tuple(problems),
     )
 
@@ -71,7 +91,10 @@ def find_cases(folders: Iterable[tuple[Path, Path]]) -> list[Case]:
     for scripts, comparisons in folders:
         for script in sorted(scripts.glob("*.R")):
             twin = comparisons / f"{script.stem}.py"
-            found.setdefault(script.stem, read_case(script, twin if twin.is_file() else None))
+            beside = (comparisons / f"{script.stem}.observed{kind}" for kind in _OBSERVED)
+            observed = next((path for path in beside if path.is_file()), None)
+            case = read_case(script, twin if twin.is_file() else None, observed)
+            found.setdefault(script.stem, case)
     return sorted(found.values(), key=lambda case: case.name)
 
 

@@ -16,7 +16,7 @@ import typer
 if TYPE_CHECKING:
     from bridge.case import Case
     from bridge.report import CaseReport
-    from bridge.suite import Suite
+    from bridge.suite import Examined, Suite
 
 app = typer.Typer(
     name="keras-bridge",
@@ -48,6 +48,14 @@ Exact = Annotated[
         "setting; otherwise only where something is left open.",
     ),
 ]
+Observed = Annotated[
+    Path | None,
+    typer.Option(
+        "--observed",
+        help="What was reported: a small .yml or .csv file, or a .capsule from the reporter's "
+        "machine. It is set against every fault that may be the cause.",
+    ),
+]
 Seconds = Annotated[
     float, typer.Option("--seconds", help="Time limit of one run, in seconds.", min=0.1)
 ]
@@ -63,6 +71,7 @@ class Options(NamedTuple):
     memory: int
     quick: bool = False
     exact: bool = False
+    explain: bool = False
 
 
 @app.command()
@@ -101,6 +110,7 @@ def check(
     twin: Annotated[
         Path | None, typer.Option("--twin", help="A Python file that should do the same.")
     ] = None,
+    observed: Observed = None,
     out: Out = Path("reports"),
     frontend: Frontend = "auto",
     exact: Exact = False,
@@ -111,12 +121,13 @@ def check(
     from bridge.case import CaseError, read_case
 
     _check_frontend(frontend)
-    for path in (script, *([twin] if twin else [])):
+    for path in (script, *([twin] if twin else []), *([observed] if observed else [])):
         if not path.is_file():
             _stop(f"There is no file {path}.")
+    _check_observed(observed)
     _check_out(out)
     try:
-        case = read_case(script, twin)
+        case = read_case(script, twin, observed)
     except CaseError as error:
         _stop(str(error))
     options = Options(frontend, 1, seconds, memory, exact=exact)
@@ -218,6 +229,175 @@ def _diff_arrays(a: Path, b: Path, as_json: bool) -> NoReturn:
 
 
 @app.command()
+def replay(
+    capsule: Annotated[
+        Path, typer.Argument(help="A recorded run, from here or elsewhere.", metavar="FILE")
+    ],
+    levers: Annotated[
+        list[str] | None,
+        typer.Option("--lever", help="A switch of the stack; several are pulled together."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="A capsule to keep the new run in.")
+    ] = None,
+    seconds: Seconds = 120.0,
+    memory: Memory = 4096,
+) -> None:
+    """Make the recorded predictions again on this machine, and judge every layer of them.
+
+    Nothing of the script is run: the models are built from their recorded configuration.
+    """
+    from bridge.again import NothingRecordedError, generation_of, set_beside, summary
+    from bridge.capsule import CapsuleError, read_capsule, write_capsule
+    from bridge.report.text import one_line, visible
+    from bridge.runners.levers import LeverError, find_lever, together
+    from bridge.runners.pool import MIB, Limits, Pool
+    from bridge.runners.rerun import rerun
+
+    if output is not None:
+        if output.is_dir():
+            _stop(f"{output} is a folder: name a file, such as {output / 'again.capsule'}.")
+        _check_out(output.parent)
+    try:
+        lever = together([find_lever(name) for name in levers or []])
+        recorded = read_capsule(capsule)
+        generation = generation_of(recorded)
+        if lever is not None:
+            lever.environment(generation)
+    except NothingRecordedError as error:
+        _stop(f"{capsule} cannot be replayed: {error}.")
+    except (CapsuleError, LeverError) as error:
+        _stop(str(error))
+    with _Progress("starting TensorFlow"), _environment_errors(), Pool() as pool:
+        limits = Limits(seconds, memory * MIB)
+        made = rerun(pool, recorded, generation, limits, lever=lever)
+    found = set_beside(recorded, made)
+    for each in found:
+        for line in each.lines():
+            # One line whatever is in the names of a stranger, with its columns as they are.
+            print(" ".join(visible(line).splitlines()))
+    print(one_line(summary(found)))
+    if output is not None:
+        write_capsule(made, output)
+        print(output)
+    wrong = any(each.verdict in ("different", "failed") for each in found)
+    raise typer.Exit(UNEXPECTED if wrong else OK)
+
+
+@app.command()
+def explain(
+    what: Annotated[
+        str,
+        typer.Argument(
+            help="A case by its name, an R script, or a capsule.", metavar="CASE|CAPSULE"
+        ),
+    ],
+    observed: Observed = None,
+    out: Out = Path("reports"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    frontend: Frontend = "auto",
+    seconds: Seconds = 120.0,
+    memory: Memory = 4096,
+) -> None:
+    """Look for the cause: pull the stack's levers one by one, and weigh every cause against them.
+
+    A capsule from elsewhere is judged and run again here; nothing of its script is run.
+    """
+    from dataclasses import replace
+
+    from bridge.case import CaseError, choose, find_cases, read_case, suite_folders
+
+    _check_frontend(frontend)
+    _check_observed(observed)
+    _check_out(out)
+    options = Options(frontend, 1, seconds, memory, explain=True)
+    path = Path(what)
+    if path.is_file() and path.suffix != ".R":
+        raise typer.Exit(_explain_capsule(path, observed, out, options, as_json))
+    try:
+        case = read_case(path) if path.is_file() else choose(find_cases(suite_folders()), [what])[0]
+    except CaseError as error:
+        _stop(str(error))
+    case = case if observed is None else replace(case, observed=observed)
+    with _suite(options) as suite, _environment_errors():
+        examined = next(iter(suite.examine([case])))
+    raise typer.Exit(_told(examined, out, as_json))
+
+
+def _explain_capsule(
+    path: Path, observed: Path | None, out: Path, options: Options, as_json: bool
+) -> int:
+    from bridge.capsule import CapsuleError
+    from bridge.received import NothingRecordedError, explain_capsule
+    from bridge.runners.pool import MIB, Limits, Pool
+
+    limits = Limits(options.seconds, options.memory * MIB)
+    try:
+        with _Progress("starting TensorFlow") as shown, _environment_errors(), Pool() as pool:
+            found = explain_capsule(
+                pool, path, limits, observed, lambda text: shown.step(path.name, text)
+            )
+    except CapsuleError as error:
+        _stop(str(error))
+    except NothingRecordedError as error:
+        _stop(f"{path} cannot be explained: {error}.")
+    return _told(found, out, as_json)
+
+
+def _told(examined: Examined, out: Path, as_json: bool) -> int:
+    from bridge.report.text import one_line
+    from bridge.suite import write
+
+    report, index = examined.report, write([examined], out)
+    if as_json:
+        print(report.model_dump_json(by_alias=True, indent=1))
+    else:
+        sure = f", {report.confidence}" if report.confidence else ""
+        print(one_line(f"{report.verdict}: {report.cause}{sure}"))
+        for line in (report.sentence, *report.explanation):
+            print(one_line(line))
+        for each in report.levers:
+            ops = f" ({' '.join(dict.fromkeys(each.executed_ops))})" if each.executed_ops else ""
+            print(f"  {one_line(each.lever):20} {one_line(each.verdict + ops)}")
+        for line in report.unexplained:
+            print(one_line(f"Not explained: {line}"))
+        print(index)
+    return UNEXPECTED if _is_unexpected(report) else OK
+
+
+@app.command()
+def selftest(
+    faults: Annotated[
+        int, typer.Option("--faults", help="How many faults are put in.", metavar="N", min=1)
+    ] = 100,
+    seed: Annotated[
+        int, typer.Option("--seed", help="What models and faults are drawn from.", min=0)
+    ] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Put faults into small models of this installation, and see whether they are found.
+
+    R is not needed. The score is kept, and later reports carry it.
+    """
+    from bridge.selftest import SelftestError, keep
+    from bridge.selftest import run as run_selftest
+
+    with _Progress(after=2.0) as progress, _environment_errors():
+        try:
+            found = run_selftest(faults, seed, progress=lambda text: progress.step("", text))
+        except SelftestError as error:
+            _stop(str(error))
+    if found.trials:
+        keep(found.score)
+    if as_json:
+        print(found.as_json())
+    else:
+        for line in found.lines():
+            print(line)
+    raise typer.Exit(BROKEN if not found.trials else OK if found.passed else UNEXPECTED)
+
+
+@app.command()
 def verify(
     reports: Annotated[
         Path, typer.Argument(help="A folder of reports, or of one case.", metavar="REPORTS_DIR")
@@ -289,7 +469,12 @@ def _suite(options: Options) -> Iterator[Suite]:
 
     limits = Limits(options.seconds, options.memory * MIB)
     settings = Settings(
-        cast("Any", options.frontend), options.jobs, limits, options.quick, options.exact
+        cast("Any", options.frontend),
+        options.jobs,
+        limits,
+        options.quick,
+        options.exact,
+        options.explain,
     )
     with (
         _Progress("starting R and TensorFlow") as progress,
@@ -343,6 +528,18 @@ class _Progress:
 def _check_frontend(frontend: str) -> None:
     if frontend not in ("auto", "cran", "standin"):
         _stop(f"--frontend is auto, cran or standin, not {frontend!r}.")
+
+
+def _check_observed(observed: Path | None) -> None:
+    """Find out before anything runs whether the observations can be read."""
+    from bridge.explain.observed import ObservedError, read_observed
+
+    if observed is None:
+        return
+    try:
+        read_observed(observed)
+    except ObservedError as error:
+        _stop(str(error))
 
 
 def _check_out(out: Path) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from bridge.candidates import symptom_table
 from bridge.capsule import Capsule, write_capsule
 from bridge.case import Case
 from bridge.certify.issue import certificates, write_certificates
@@ -17,14 +18,19 @@ from bridge.compare.exact import judge_exact
 from bridge.compare.judge import Judge
 from bridge.compare.result import RunPair
 from bridge.compare.stages import compare_runs
+from bridge.explain.observed import read_observed
+from bridge.explain.result import Attribution, SymptomTable
 from bridge.explain.verdict import Finding, OtherGeneration, conclude
+from bridge.investigate import investigate
 from bridge.r.frontend import Served, Wanted, serve
 from bridge.r.script import Inspection, inspect
 from bridge.report import CaseReport, folders, write_report
 from bridge.report.build import build_report
+from bridge.report.claimed import report_claims, report_pictures
 from bridge.report.pictures import draw
+from bridge.runners.claims import Claimed, run_claims
 from bridge.runners.exact import run_exact
-from bridge.runners.levers import LEVERS
+from bridge.runners.levers import EXACT_LEVERS, Lever
 from bridge.runners.pool import Limits, Pool, PoolError, Warm
 from bridge.runners.reference import reference
 from bridge.runners.run import look, not_run, run_r, run_replay, run_twin, warm_for_r
@@ -60,6 +66,7 @@ class Settings:
 
     ``quick`` looks at no layer; ``exact`` probes every model with whole numbers, under every lever,
     where otherwise only models are probed of which something is left open or is different.
+    ``explain`` pulls a basic set of levers even where nothing is wrong.
     """
 
     frontend: Wanted = "auto"
@@ -67,6 +74,7 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
     quick: bool = False
     exact: bool = False
+    explain: bool = False
 
 
 class Suite:
@@ -137,8 +145,9 @@ class Suite:
     def _examine_runs(
         self, case: Case, inspection: Inspection, served: Served, runs: dict[str, Capsule]
     ) -> Examined:
-        self._run(case, inspection, served, runs)
+        claims = self._run(case, inspection, served, runs)
         judge, labels = Judge(), labels_of(runs.values())
+        symptoms = self._symptoms(case, inspection, runs["r"], labels)
         pairs = [
             compare_runs(runs[a], runs[b], judge=judge, labels=labels)
             for a, b in _PAIRS
@@ -147,14 +156,72 @@ class Suite:
         other = self._try_other_generation(runs, inspection)
         probed = self._probe_exactly(case, inspection, runs["r"], pairs)
         exact = judge_exact(probed) if probed else None
-        finding = conclude(runs, pairs, other, exact)
+        attribution = self._investigate(case, inspection, served, runs, pairs, judge)
+        finding = conclude(runs, pairs, other, exact, attribution)
+        self._progress(case.name, "computes the claims")
+        claimed = claims.result() if claims is not None else Claimed()
+        table = self._table(case, symptoms)
         self._progress(case.name, "draws")
-        notes = (*((_QUICK,) if self._settings.quick else ()), *_chance(inspection, runs))
+        drawn, undrawn = report_pictures(claimed.pictures)
+        notes = (*((_QUICK,) if self._settings.quick else ()), *_chance(inspection, runs), *undrawn)
         report = build_report(case, runs, pairs, finding, notes, exact)
         drawing = draw(runs, report.pairs)
-        report = report.model_copy(update={"pictures": drawing.pictures})
+        pictures = (*drawn.pictures, *drawing.pictures)
+        claims_of = report_claims(claimed.claims)
+        report = report.model_copy(
+            update={"pictures": pictures, "claims": claims_of, "symptoms": table}
+        )
         self._progress(case.name, "done")
-        return Examined(report, runs, dict(drawing.files), probed)
+        return Examined(report, runs, {**drawing.files, **drawn.files}, probed)
+
+    def _investigate(
+        self,
+        case: Case,
+        inspection: Inspection,
+        served: Served,
+        runs: Mapping[str, Capsule],
+        pairs: Sequence[RunPair],
+        judge: Judge,
+    ) -> Attribution | None:
+        """Look for the cause of what is wrong; nothing is run where nothing is."""
+        asked = self._settings.explain
+        if inspection.problem or (self._settings.quick and not asked):
+            return None
+        pool, limits, generation = self._pool, self._limits(case), inspection.generation
+
+        def script(lever: Lever | None) -> Capsule:
+            made = run_r(pool, case.name, case.script, inspection, served, limits, lever=lever)
+            return look(pool, made, generation, limits)
+
+        return investigate(
+            pool,
+            runs,
+            pairs,
+            generation=generation,
+            limits=limits,
+            script=script,
+            judge=judge,
+            basic=asked,
+            progress=lambda text: self._progress(case.name, text),
+        )
+
+    def _symptoms(
+        self, case: Case, inspection: Inspection, r: Capsule, labels: Mapping[int, str]
+    ) -> Future[SymptomTable] | None:
+        """Begin to make what every fault would have made, beside the comparison."""
+        if case.observed is None or self._settings.quick or not r.manifest.probes:
+            return None
+        reports = read_observed(case.observed)
+        limits = self._limits(case)
+        return self._steps.submit(
+            symptom_table, self._pool, r, reports, inspection.generation, limits, labels
+        )
+
+    def _table(self, case: Case, symptoms: Future[SymptomTable] | None) -> SymptomTable | None:
+        if symptoms is None:
+            return None
+        self._progress(case.name, "tries what was reported against every fault")
+        return symptoms.result()
 
     def _probe_exactly(
         self, case: Case, inspection: Inspection, r: Capsule, pairs: Sequence[RunPair]
@@ -164,16 +231,19 @@ class Suite:
         if not r.manifest.states or self._settings.quick or not (asked or _in_doubt(pairs)):
             return ()
         self._progress(case.name, "probes with whole numbers")
-        levers = tuple(LEVERS.values()) if asked else ()
+        levers = tuple(EXACT_LEVERS.values()) if asked else ()
         return run_exact(self._pool, r, inspection.generation, self._limits(case), levers)
 
     def _run(
         self, case: Case, inspection: Inspection, served: Served, runs: dict[str, Capsule]
-    ) -> None:
-        """Fill ``runs`` one by one: if one of them fails us, those before it are kept."""
+    ) -> Future[Claimed] | None:
+        """Fill ``runs`` one by one: if one of them fails us, those before it are kept.
+
+        Return the claims, which are still being computed.
+        """
         if inspection.problem:
             runs["r"] = not_run(case.name, case.script, inspection, served.frontend)
-            return
+            return self._claims(case, inspection, None)
         pool, limits = self._pool, self._limits(case)
         generation = inspection.generation
         twin: Future[Capsule] | None = None
@@ -182,6 +252,7 @@ class Suite:
         self._progress(case.name, "runs R")
         r = run_r(pool, case.name, case.script, inspection, served, limits)
         runs["r"] = r
+        claims = self._claims(case, inspection, r)
         if r.manifest.calls:
             self._progress(case.name, "replays and looks inside")
             replay = self._steps.submit(run_replay, pool, r, generation, limits)
@@ -197,6 +268,25 @@ class Suite:
         if runs["r"].manifest.probes:
             self._progress(case.name, "computes the reference")
             runs["reference"] = reference(runs["r"])
+        return claims
+
+    def _claims(
+        self, case: Case, inspection: Inspection, r: Capsule | None
+    ) -> Future[Claimed] | None:
+        """Begin to compute the claims beside the replay; they may read R's run."""
+        if case.twin is None:
+            return None
+        return self._steps.submit(
+            run_claims,
+            self._pool,
+            case.name,
+            case.twin,
+            inspection.generation,
+            self._limits(case),
+            recorded=r,
+            quick=self._settings.quick,
+            tell=lambda text: self._progress(case.name, f"claims: {text}"),
+        )
 
     def _limits(self, case: Case) -> Limits:
         given = self._settings.limits

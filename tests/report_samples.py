@@ -14,9 +14,9 @@ import numpy as np
 
 from bridge.capsule import Array, Capsule, Environment, ErrorRecord, FrontEnd, Manifest, Plot, Probe
 from bridge.compare.result import Divergence, LayerVerdict, StageResult, Worst
-from bridge.explain.result import LeverOutcome
 from bridge.report import schema
 from bridge.report.schema import CaseReport, Pair
+from tests import explained_samples
 
 GOLDEN: Final = Path(__file__).parent / "data" / "report" / "small" / "report.json"
 
@@ -191,7 +191,7 @@ def different() -> CaseReport:
                     unexplained=("B is right",),
                 ),
             ),
-            "levers": (LeverOutcome(lever="eager", verdict="same-bits", executed_ops=("Relu",)),),
+            **explained_samples.explained(),
             "notes": ("a note",),
             "extra": {"seed": 7},
         }
@@ -281,7 +281,7 @@ def hostile(text: str) -> CaseReport:
             ),
             "claims": (schema.Claim(claim=text, holds=None, evidence=text, source=text),),
             "hypotheses": (schema.Hypothesis(cause=text, explains=(text,), contradicts=(text,)),),
-            "levers": (LeverOutcome(lever=text, verdict="different", executed_ops=(text,)),),
+            **explained_samples.hostile(text),
             "runs": (run,),
             "executions": tuple(
                 schema.Execution(probe=text, run=name, ops=(name, text), fingerprint={text: 2})

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-COMMANDS = ["run", "check", "doctor", "record", "diff", "verify"]
+COMMANDS = ["run", "check", "doctor", "record", "diff", "verify", "explain"]
 
 
 def keras_bridge(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -75,3 +75,14 @@ def test_a_damaged_capsule_is_refused_in_a_sentence(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "not a capsule" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_what_is_neither_case_nor_capsule_is_not_explained(tmp_path: Path) -> None:
+    (tmp_path / "a.capsule").write_bytes(b"nothing")
+    done = keras_bridge("explain", "a.capsule", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "not a capsule" in done.stderr
+    assert "Traceback" not in done.stderr
+    done = keras_bridge("explain", "relu_midle_dense", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "near it are: relu_middle_dense" in done.stderr

@@ -17,7 +17,7 @@ from bridge.compare.exact import (
 )
 from bridge.runners.exact import run_exact
 from bridge.runners.faults import Fault
-from bridge.runners.levers import LEVERS, Lever
+from bridge.runners.levers import EXACT_LEVERS, Lever
 from bridge.runners.pool import Limits, Pool
 from bridge.runners.run import run_twin
 from tests.exact_models import HEADS, script
@@ -93,7 +93,7 @@ def test_honest_models_agree_bit_for_bit_in_every_setting_and_under_every_lever(
     pool: Pool, record: Record, generation: int
 ) -> None:
     recorded = record(text_of(SMALL + IMAGE, generation), generation)
-    result = judged(pool, recorded, generation, *LEVERS.values())
+    result = judged(pool, recorded, generation, *EXACT_LEVERS.values())
     assert (result.verdict, result.rung) == ("same-bits", "exact-probe")
     assert result.pairs == result.agreed >= 200
     small, image = result.stretches
@@ -118,7 +118,7 @@ def test_the_levers_are_in_force_in_their_processes(
 ) -> None:
     recorded = record(text_of(SMALL, generation), generation)
     base, onednn, remapping, threads = run_exact(
-        pool, recorded, generation, LIMITS, tuple(LEVERS.values()), ways=("graph",)
+        pool, recorded, generation, LIMITS, tuple(EXACT_LEVERS.values()), ways=("graph",)
     )
     assert [each.manifest.lever for each in (base, onednn)] == [
         "exact-probe", "exact-probe: onednn-off",
@@ -204,7 +204,7 @@ def test_a_fault_in_a_convolutional_model_is_found_and_the_layer_is_named(
 def test_a_fault_under_a_lever_is_found_there(pool: Pool, record: Record) -> None:
     recorded = record(text_of(SMALL, 3), 3)
     fault = Fault("bias-lost", "last", ("graph",))
-    result = judged(pool, recorded, 3, LEVERS["one-thread"], ways=("eager", "graph"), fault=fault)
+    result = judged(pool, recorded, 3, EXACT_LEVERS["one-thread"], ways=("eager", "graph"), fault=fault)
     assert any(setting.startswith("one-thread: graph") for setting in result.deviating)
     assert not any("eager" in setting for setting in result.deviating)
 

@@ -11,6 +11,7 @@ from bridge.capsule.schema import Call
 from bridge.capsule.values import Scalar, Symbol
 from bridge.compare.result import Divergence, ProbePair, RunPair, Verdict
 from bridge.explain.causes import CAUSES, is_cause, meaning
+from bridge.explain.result import Attribution
 from bridge.explain.verdict import OtherGeneration, conclude
 
 
@@ -171,6 +172,57 @@ def test_a_package_loaded_in_hiding_is_named() -> None:
     found = conclude({"r": run(environment=environment)}, [pair("replay", "same-bits")])
     assert found.verdict == "abstained"
     assert "Write library(keras)" in found.sentence
+
+
+def attribution(cause: str, **fields: Any) -> Attribution:
+    about = {"confidence": "likely", "sentence": "The pass did it.", "unexplained": ("one more",)}
+    return Attribution.model_validate({"cause": cause} | about | fields)
+
+
+def test_a_cause_that_was_found_is_the_cause_of_a_difference() -> None:
+    why = attribution("grappler:remapping")
+    found = conclude({"r": run()}, [pair("reference", "different", "layer")], attribution=why)
+    assert (found.verdict, found.cause) == ("different", "grappler:remapping")
+    assert found.sentence.endswith("The pass did it.")
+    assert found.unexplained == ("one more",)
+    assert found.attribution == why
+
+
+def test_a_search_that_found_nothing_adds_what_it_leaves_open() -> None:
+    why = attribution("not-known", confidence="")
+    found = conclude({"r": run()}, [pair("twin", "different", "weights")], attribution=why)
+    assert found.cause == "not-known"
+    assert "why R and the Python twin differ" in found.unexplained
+    assert "one more" in found.unexplained
+    assert "The pass did it." in found.explanation
+
+
+def test_a_run_under_a_lever_decides_what_comparing_left_open() -> None:
+    why = attribution("xla", verdict="different", where="model.predict(x)")
+    found = conclude({"r": run()}, [pair("reference", "abstained")], attribution=why)
+    assert (found.verdict, found.cause) == ("different", "xla")
+    assert found.sentence == "The pass did it."
+    assert found.first_divergence is not None
+    assert found.first_divergence.where == "model.predict(x)"
+
+
+def test_levers_that_were_only_asked_for_change_no_verdict() -> None:
+    why = attribution("none", confidence="", sentence="", unexplained=())
+    found = conclude({"r": run()}, [pair("replay", "same-bits")], attribution=why)
+    assert (found.verdict, found.cause, found.explanation) == ("same-bits", "none", ())
+
+
+def test_a_search_that_broke_down_does_not_make_agreement_unknown() -> None:
+    why = attribution("not-known", confidence="", unexplained=())
+    found = conclude({"r": run()}, [pair("replay", "same-bits")], attribution=why)
+    assert (found.verdict, found.cause) == ("same-bits", "none")
+    assert found.explanation == ("The pass did it.",)
+
+
+@pytest.mark.parametrize("status", ["empty", "killed"])
+def test_no_cause_is_given_to_a_script_that_did_not_run(status: str) -> None:
+    found = conclude({"r": run(status=status)}, [], attribution=attribution("xla"))
+    assert (found.verdict, found.cause) == ("failed", "user-script")
 
 
 def test_every_cause_has_a_meaning_and_families_take_names() -> None:

@@ -251,7 +251,12 @@ class LayerOutput(Frozen):
 
 
 class Probe(Frozen):
-    """One point at which a run can be compared: a prediction, an evaluation, a training."""
+    """One point at which a run can be compared: a prediction, an evaluation, a training.
+
+    ``targets`` are what an evaluation or a training was given beside its inputs: ``y`` and
+    ``sample_weight``. ``settings`` are those of its arguments on which the numbers depend. The
+    ``outputs`` of a ``fit`` are the model's weights after it.
+    """
 
     index: int
     label: str = ""
@@ -260,6 +265,8 @@ class Probe(Frozen):
     call: int | None = None
     line: int | None = None
     inputs: tuple[Array, ...] = ()
+    targets: tuple[Array, ...] = ()
+    settings: dict[str, JsonValue] = Field(default_factory=dict)
     outputs: tuple[Array, ...] = ()
     layers: tuple[LayerOutput, ...] = ()
     executed: ExecutedGraph | None = None

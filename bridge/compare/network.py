@@ -51,7 +51,12 @@ class Network:
                 fed = self._feeds[name]
                 given = [values[each] for each in fed] if fed else [values[""]]
                 values[name] = hand_on(_evaluate(self._layers[name], given))
-        return [values[name] for name in output_names(self._state)]
+        names = output_names(self._state)
+        lost = next((name for name in names if name not in values), None)
+        if lost is not None:
+            # An operation of Keras 3 is called like a layer, and recorded as its call alone.
+            raise UnsupportedError(f"the model returns what {lost!r} makes, which is not a layer")
+        return [values[name] for name in names]
 
     def _fed(self, inputs: Sequence[AnyArray]) -> dict[str, AnyArray]:
         """Return the inputs by the name of the input layer; "" is a Sequential's only one."""

@@ -87,7 +87,7 @@ def _rounds_to(walk: Walk, swapped: bool) -> bool:
 
 def _decide(walk: Walk, layers: tuple[Sequence[LayerVerdict], Sequence[LayerVerdict]]) -> Decision:
     raised = _raised(walk.one), _raised(walk.other)
-    unlike = walk.parted("config", "weights", "input")
+    unlike = walk.parted("config", "weights", "input", "arguments")
     if unlike is not None:
         return "different", "bit-equal", f"the {unlike.stage} differs; {_affected(walk)}"
     if raised[0] and raised[0] == raised[1]:
@@ -104,7 +104,10 @@ def _decide(walk: Walk, layers: tuple[Sequence[LayerVerdict], Sequence[LayerVerd
     if prediction is None and walk.parted("training curve") is None:
         return "same-bits", "bit-equal", ""
     if walk.one.kind not in ("predict", "call"):
-        why = f"the results of {walk.one.kind} differ, and no rule says how far rounding carries"
+        parted = walk.parted("training curve", "prediction")
+        place = f", first at {parted.where} ({parted.detail})" if parted is not None else ""
+        why = f"the results of {walk.one.kind} differ{place}"
+        why = f"{why}, and no rule says how far rounding carries in training"
         return "abstained", "abstained", why
     return _both(walk, layers)
 

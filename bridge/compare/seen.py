@@ -15,8 +15,15 @@ from bridge.compare.chance import Spread
 from bridge.compare.ladder import LADDER, Case, Step, judge_case
 from bridge.compare.numbers import AnyArray, same_bits
 from bridge.compare.result import LayerVerdict
-from bridge.compare.rules import Layer, layer_of
-from bridge.compare.wiring import conform, find_layer, input_shapes, outputs_of
+from bridge.compare.rules import Layer, class_name, layer_of
+from bridge.compare.rules.operations import RULES as OPERATIONS
+from bridge.compare.wiring import (
+    conform,
+    find_layer,
+    find_operation,
+    input_shapes,
+    outputs_of,
+)
 
 #: The name under which the model's own output is judged.
 PREDICTION: Final = "prediction"
@@ -96,6 +103,10 @@ class Seen:
 
     def _layer(self, name: str) -> Layer | str:
         found = find_layer(self.state.layers, name)
+        if found is None:
+            operation = find_operation(self.state.config, name)
+            if operation is not None and class_name(operation.cls) in OPERATIONS:
+                found = operation
         if found is None and self.record.perturbed is not None:
             # An operation of Keras 3 is called like a layer, and recorded as its call alone.
             return Layer(name, "an operation")

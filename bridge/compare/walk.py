@@ -14,6 +14,7 @@ from bridge.compare.numbers import same_bits
 from bridge.compare.places import elements_same, index_code, output_code, parting, result_code
 from bridge.compare.result import Difference, Stage, StageResult
 from bridge.compare.rules.layer import policy_name
+from bridge.compare.training import WITH_TARGETS, asked, trained
 
 
 @dataclass
@@ -56,9 +57,16 @@ def walk_stages(a: Capsule, b: Capsule, one: Probe, other: Probe) -> Walk:
     _inputs(walk)
     _layers(walk)
     walk_outputs(walk)
-    if walk.difference is not None:
+    if walk.difference is not None and one.kind != "fit":
         _prediction(walk, walk.difference)
-    _curves(walk)
+    found = trained(a, one, b, other)
+    if found is not None:
+        walk.stages.append(found)
+    if one.kind in WITH_TARGETS and walk.parted("prediction", "training curve"):
+        # What was asked need not be spelled the same; only where numbers part does it matter.
+        unlike = asked(a, one, b, other)
+        if unlike is not None:
+            walk.stages.append(unlike)
     return walk
 
 
@@ -221,35 +229,6 @@ def _prediction(walk: Walk, found: Difference) -> None:
         suffix = index_code(worst.index)
         detail = f"{found.different} of {found.points} points differ; {worst.a!r} and {worst.b!r}"
     walk.note("prediction", False, result_code(walk.one.kind, suffix), detail)
-
-
-def _curves(walk: Walk) -> None:
-    one, other = walk.one.curves, walk.other.curves
-    for name in dict.fromkeys((*one, *other)):
-        code = f"history[{name!r}]"
-        p, q = one.get(name), other.get(name)
-        if p is None or q is None:
-            who = walk.a.manifest.runner if q is None else walk.b.manifest.runner
-            walk.note("training curve", False, code, f"only {who} has it")
-            return
-        first = next(
-            (
-                epoch
-                for epoch, (x, y) in enumerate(zip(p, q, strict=False))
-                if not same_bits(np.float64(x).reshape(1), np.float64(y).reshape(1))
-            ),
-            None,
-        )
-        if first is not None:
-            detail = f"epoch {first + 1}: {p[first]!r} and {q[first]!r}"
-            walk.note("training curve", False, f"{code}[{first}]", detail)
-            return
-        if len(p) != len(q):
-            detail = f"{len(p)} against {len(q)} epochs"
-            walk.note("training curve", False, f"len({code})", detail)
-            return
-    if one:
-        walk.note("training curve", True)
 
 
 def _joined(found: Sequence[Difference]) -> Difference:

@@ -110,6 +110,23 @@ def find_layer(layers: Sequence[LayerState], path: str) -> LayerState | None:
     return found[0] if len(found) == 1 else None
 
 
+def find_operation(config: JsonValue, name: str) -> LayerState | None:
+    """Return an operation of Keras 3 by its name.
+
+    It is called like a layer, but is none: the model's configuration alone tells of it.
+    """
+    layers = config.get("layers") if isinstance(config, dict) else None
+    for entry in layers if isinstance(layers, list) else ():
+        if not isinstance(entry, dict) or entry.get("name") != name:
+            continue
+        module, cls, inner = entry.get("module"), entry.get("class_name"), entry.get("config")
+        known = isinstance(module, str) and module.startswith(("keras.src.ops.", "keras.ops"))
+        if known and isinstance(cls, str):
+            told = dict(inner) if isinstance(inner, dict) else {}
+            return LayerState(name=name, cls=f"keras.ops.{cls}", config=told)
+    return None
+
+
 def calls(state: ModelState) -> tuple[LayerCall, ...]:
     """Return the calls of the model's layers, those of one layer in order.
 

@@ -31,12 +31,14 @@ class LeverOutcome(_Result):
     """One switch of the stack, pulled in a process of its own, and what came of it.
 
     ``verdict`` is that of the run under the lever against its own reference; ``layer`` is the
-    first layer that is wrong there. ``executed_ops`` are the ops that carry layers.
+    first layer that is wrong there. ``executed_ops`` are the ops that carry layers, ``layer_ops``
+    those of the layer in question alone.
     """
 
     lever: str
     verdict: Verdict
     executed_ops: tuple[str, ...] = ()
+    layer_ops: tuple[str, ...] = ()
     layer: str = ""
     detail: str = ""
     seconds: float = 0.0
@@ -46,7 +48,8 @@ class Attribution(_Result):
     """A cause from the closed list, with what speaks for it and against it.
 
     ``where`` is runnable code that leads to the place. ``unexplained`` lists the observations that
-    the cause leaves open. ``levers`` are those that were pulled, in order.
+    the cause leaves open. ``levers`` are those that were pulled, in order. ``verdict`` is there
+    where pulling them decided what comparing had left open.
     """
 
     cause: str
@@ -57,6 +60,7 @@ class Attribution(_Result):
     evidence_against: tuple[str, ...] = ()
     unexplained: tuple[str, ...] = ()
     levers: tuple[LeverOutcome, ...] = ()
+    verdict: Verdict | None = None
 
 
 class ResponseShape(_Result):
@@ -64,7 +68,8 @@ class ResponseShape(_Result):
 
     ``pieces`` counts linear pieces, ``breakpoints`` are where they meet, ``slopes`` and
     ``intercepts`` have one number for each piece. ``beyond`` counts points that the shape does not
-    reach within their bound (0 for a shape that holds).
+    reach within their bound (0 for a shape that holds). ``between`` has, for each breakpoint, the
+    ends of the stretch of x in which it lies for certain.
     """
 
     probe: str
@@ -74,6 +79,7 @@ class ResponseShape(_Result):
     points: int = 0
     pieces: int | None = None
     breakpoints: tuple[float, ...] = ()
+    between: tuple[tuple[float, float], ...] = ()
     slopes: tuple[float, ...] = ()
     intercepts: tuple[float, ...] = ()
     beyond: int = 0
@@ -83,7 +89,11 @@ class ResponseShape(_Result):
 class UnitCensus(_Result):
     """How a layer's units spend their input: the share of negative pre-activations, dead units.
 
-    ``dead`` lists units whose output is constant over all recorded rows.
+    ``dead`` lists units whose output is constant over all recorded rows, ``saturated`` those whose
+    output is always one of the activation's two limits; ``dead_units`` and ``saturated_units``
+    count them where the lists are cut. ``below`` counts negative pre-activations (of rows times
+    units), and with ``identity`` the activation changes none of them. ``bends`` has the inputs at
+    which each unit's is zero, for an activation with a bend there and a layer of one input.
     """
 
     probe: str
@@ -92,12 +102,22 @@ class UnitCensus(_Result):
     rows: int
     negative: float
     dead: tuple[int, ...] = ()
+    activation: str = ""
+    identity: bool = False
+    below: int = 0
+    dead_units: int = 0
+    saturated: tuple[int, ...] = ()
+    saturated_units: int = 0
+    bends: tuple[float, ...] = ()
 
 
 class Collapse(_Result):
     """Layers that are one affine map together: ``W`` (rows are inputs) and ``b``.
 
-    Empty where the map is too large to print.
+    Both are empty where the map is too large to print; ``inputs`` and ``outputs`` say how large.
+    ``difference`` is the largest distance of the recorded output from the map, ``bound`` the
+    largest bound of what rounding may do to it; ``beyond`` counts elements beyond their bound, and
+    is None where no bound is known. ``here_only`` names layers whose activation does nothing here.
     """
 
     probe: str
@@ -105,6 +125,12 @@ class Collapse(_Result):
     W: tuple[tuple[float, ...], ...] = ()
     b: tuple[float, ...] = ()
     why: str = ""
+    inputs: int = 0
+    outputs: int = 0
+    difference: float | None = None
+    bound: float | None = None
+    beyond: int | None = None
+    here_only: tuple[str, ...] = ()
 
 
 class Observation(_Result):
@@ -158,7 +184,11 @@ class Separating(_Result):
 
 
 class SymptomTable(_Result):
-    """Every candidate against every observation; ``standing`` names those that explain all."""
+    """Every candidate against every observation; ``standing`` names those that explain all.
+
+    ``unmatched`` has a sentence for each observation of a prediction that is not there,
+    ``conflicts`` for those that cannot both be true.
+    """
 
     observations: tuple[Observation, ...]
     candidates: tuple[Candidate, ...]
@@ -166,6 +196,8 @@ class SymptomTable(_Result):
     separating: tuple[Separating, ...] = ()
     sentence: str = ""
     grid: tuple[float, ...] = ()
+    unmatched: tuple[str, ...] = ()
+    conflicts: tuple[str, ...] = ()
 
 
 class SelftestScore(_Result):

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from bridge.capsule import Call, Capsule, FrontEnd, Probe
 from bridge.case import Case
 from bridge.compare.align import labels_of
 from bridge.compare.exact.result import ExactResult
 from bridge.compare.result import ProbePair, RunPair, StageResult
+from bridge.explain.hypotheses import weigh
+from bridge.explain.mathematics import describe
+from bridge.explain.result import Collapse, ResponseShape, UnitCensus, Upstream
+from bridge.explain.upstream import standing
 from bridge.explain.verdict import Finding
 from bridge.report.schema import (
     CaseReport,
     Execution,
     Expected,
+    Hypothesis,
     Pair,
     Run,
     SourceLine,
@@ -26,6 +32,9 @@ _CARRIERS = frozenset({"ReadVariableOp", "Shape", "ExpandDims", "Pack", "Strided
 
 #: Objects as :mod:`bridge.translate.spell` names them: the class, and a number within the run.
 _NUMBERED = re.compile(r"\b([a-z][a-z0-9]*)_\d+\b")
+
+#: So many probes are described; all of them are compared.
+_MOST_DESCRIBED = 200
 
 _LOG_LENGTH = 10_000
 
@@ -46,6 +55,10 @@ def build_report(
     r = runs["r"].manifest
     frontend = r.frontend or _NO_FRONTEND
     rows = tuple(_row(probe) for pair in pairs for probe in pair.probes)
+    shapes, census, collapses = _mathematics(runs)
+    upstream = standing(
+        case.upstream, case.seen_with, finding.verdict, _decided(pairs), r.environment
+    )
     return CaseReport(
         case=case.name,
         title=case.title,
@@ -58,16 +71,66 @@ def build_report(
         explanation=finding.explanation,
         unexplained=finding.unexplained,
         first_divergence=finding.first_divergence,
-        expected=_expected(case, finding),
+        expected=_expected(case, finding, upstream),
+        upstream=upstream,
         stages=(_text(runs["r"]), *_ladder(pairs)),
         pairs=rows,
         exact=exact,
+        hypotheses=_hypotheses(finding),
+        **_why(finding),
+        shapes=shapes,
+        census=census,
+        collapses=collapses,
         runs=tuple(_run(name, capsule) for name, capsule in runs.items()),
         executions=tuple(_executions(runs)),
         source=tuple(_source(runs["r"])),
         python=_python(runs),
         log=_log(runs["r"]),
         notes=(*notes, *case.problems, *r.notes, *_conditions(runs["r"])),
+    )
+
+
+def _hypotheses(finding: Finding) -> tuple[Hypothesis, ...]:
+    """Set every cause against the levers that were pulled."""
+    return tuple(
+        Hypothesis(
+            cause=each.cause,
+            explains=each.explains,
+            contradicts=each.contradicts,
+            unexplained=each.unexplained,
+        )
+        for each in weigh(finding.attribution)
+    )
+
+
+def _why(finding: Finding) -> dict[str, Any]:
+    """Return what speaks for the cause and against it; levers are told in any case."""
+    found = finding.attribution
+    if found is None:
+        return {}
+    if found.cause != finding.cause:
+        return {"levers": found.levers}
+    return {
+        "levers": found.levers,
+        "confidence": found.confidence,
+        "evidence_for": found.evidence_for,
+        "evidence_against": found.evidence_against,
+    }
+
+
+def _mathematics(
+    runs: Mapping[str, Capsule],
+) -> tuple[tuple[ResponseShape, ...], tuple[UnitCensus, ...], tuple[Collapse, ...]]:
+    """Describe what the models of R's run make of their inputs, probe by probe."""
+    labels = labels_of(runs.values())
+    found = [
+        describe(runs["r"], probe, label=labels[probe.index])
+        for probe in runs["r"].manifest.probes[:_MOST_DESCRIBED]
+    ]
+    return (
+        tuple(each for shapes, _, _ in found for each in shapes),
+        tuple(each for _, census, _ in found for each in census),
+        tuple(each for _, _, collapses in found for each in collapses),
     )
 
 
@@ -91,13 +154,22 @@ def _row(probe: ProbePair) -> Pair:
     )
 
 
-def _expected(case: Case, finding: Finding) -> Expected | None:
+def _expected(case: Case, finding: Finding, upstream: Upstream | None) -> Expected | None:
+    """Say whether the header's expectations are met; a fault that is mended is no reproach."""
     if not case.verdicts and not case.causes:
         return None
-    met = (not case.verdicts or finding.verdict in case.verdicts) and (
-        not case.causes or finding.cause in case.causes
+    mended = upstream is not None and not upstream.shows
+    met = mended or (
+        (not case.verdicts or finding.verdict in case.verdicts)
+        and (not case.causes or finding.cause in case.causes)
     )
     return Expected(verdict=" or ".join(case.verdicts), cause=" or ".join(case.causes), met=met)
+
+
+def _decided(pairs: Sequence[RunPair]) -> bool:
+    """Say whether every layer was judged, so that agreement means that nothing is wrong."""
+    layers = [each for pair in pairs for probe in pair.probes for each in probe.layers]
+    return bool(layers) and all(each.verdict != "abstained" for each in layers)
 
 
 def _text(capsule: Capsule) -> StageResult:

@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from bridge.capsule import Environment, ErrorRecord, FrontEnd
+from bridge.claims import Holds
 from bridge.compare.exact.result import ExactResult
 from bridge.compare.result import (
     Divergence,
@@ -59,12 +60,22 @@ class Pair(_Model):
 
 
 class Claim(_Model):
-    """A sentence that somebody wrote, and what a computation says of it."""
+    """A sentence that somebody wrote, and what a computation says of it.
+
+    ``holds`` is None both for what holds in part and for what is undecided; ``verdict`` tells
+    these apart. ``number`` is the one that decides, ``interval`` its confidence interval where
+    chance is involved. ``said_by`` says who would say it, ``source`` where it stands.
+    """
 
     claim: str
     holds: bool | None
     evidence: str
     source: str = ""
+    said_by: str = ""
+    verdict: Holds | None = None
+    number: float | None = None
+    interval: tuple[float, float] | None = None
+    seconds: float | None = None
 
 
 class Hypothesis(_Model):

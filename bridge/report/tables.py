@@ -10,7 +10,7 @@ from bridge.compare.result import SEVERITY, LayerVerdict, Verdict, Worst
 from bridge.report import numbers
 from bridge.report.numbers import Number
 from bridge.report.order import concern, pair_key, share_of_bound, worst_pairs
-from bridge.report.schema import Execution, Pair
+from bridge.report.schema import Pair
 from bridge.report.words import SIGNS
 
 
@@ -88,31 +88,6 @@ class LayerView:
     why: str
 
 
-@dataclass(frozen=True)
-class Executed:
-    """What was executed at one probe: the ops, and the runs that executed just these."""
-
-    runs: tuple[str, ...]
-    ops: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class ExecutedTable:
-    """Executed ops by variant and model, laid out as :class:`Grid` is.
-
-    ``counted`` lists each set of op counts once, with how many executions had it and the first
-    of them. ``looked`` says what is known of whether looking changed a graph, and ``changed``
-    names where it did.
-    """
-
-    models: tuple[str, ...]
-    rows: tuple[tuple[str, tuple[tuple[Executed, ...], ...]], ...]
-    runs: tuple[str, ...]
-    counted: tuple[tuple[str, int, str], ...]
-    looked: str
-    changed: tuple[str, ...]
-
-
 def pair_view(pair: Pair) -> PairView:
     """Return ``pair`` ready to print."""
     return PairView(
@@ -154,7 +129,7 @@ def grid(pairs: Sequence[Pair]) -> Grid | None:
         return None
     runs = list(dict.fromkeys((pair.a, pair.b) for pair in pairs))
     cells = {(pair.a, pair.b, pair.probe): pair for pair in pairs}
-    models, variants = _layout([pair.probe for pair in pairs])
+    models, variants = layout([pair.probe for pair in pairs])
     rows: list[tuple[int, str, tuple[PairView | None, ...]]] = []
     for variant in variants:
         names = [f"{model}/{variant}" for model in models] if models else [variant]
@@ -223,44 +198,7 @@ def _why_exact(stretch: ExactStretch) -> str:
     return "; ".join(part for part in (stretch.why, named, deviating, bare) if part)
 
 
-def executed(executions: Sequence[Execution]) -> ExecutedTable | None:
-    """Return what was executed, by probe; None if nothing is known of it."""
-    known = [item for item in executions if item.ops or item.fingerprint]
-    if not known:
-        return None
-    models, variants = _layout([item.probe for item in known])
-    cells: dict[str, dict[tuple[str, ...], list[str]]] = {}
-    counted: dict[str, list[str]] = {}
-    for item in known:
-        cells.setdefault(item.probe, {}).setdefault(item.ops, []).append(item.run)
-        ops = ", ".join(
-            op if number == 1 else f"{number:,} \N{MULTIPLICATION SIGN} {op}"
-            for op, number in sorted(item.fingerprint.items())
-        )
-        if ops:
-            counted.setdefault(ops, []).append(f"{item.probe} in {item.run}")
-    rows = []
-    for variant in variants:
-        names = [f"{model}/{variant}" for model in models] if models else [variant]
-        row = tuple(
-            tuple(Executed(tuple(runs), ops) for ops, runs in cells.get(name, {}).items())
-            for name in names
-        )
-        rows.append((variant, row))
-    rows.sort(key=lambda row: -max(len(cell) for cell in row[1]))
-    return ExecutedTable(
-        models=tuple(models),
-        rows=tuple(rows),
-        runs=tuple(dict.fromkeys(item.run for item in known)),
-        counted=tuple((ops, len(where), where[0]) for ops, where in counted.items()),
-        looked=_looked(known),
-        changed=tuple(
-            f"{item.probe} in {item.run}" for item in known if item.unchanged_by_looking is False
-        ),
-    )
-
-
-def _layout(probes: Iterable[str]) -> tuple[list[str], list[str]]:
+def layout(probes: Iterable[str]) -> tuple[list[str], list[str]]:
     """Return the models and variants of names like ``A/relu``, or no models and all names."""
     names = list(dict.fromkeys(probes))
     split = [name.split("/") for name in names]
@@ -301,16 +239,3 @@ def _layer_view(pair: Pair, layer: LayerVerdict) -> LayerView:
         worst=_worst(layer.worst),
         why=layer.why,
     )
-
-
-def _looked(known: Sequence[Execution]) -> str:
-    """Return one sentence on whether looking at layers changed what was executed."""
-    unchanged = sum(item.unchanged_by_looking is True for item in known)
-    changed = sum(item.unchanged_by_looking is False for item in known)
-    unknown = len(known) - unchanged - changed
-    parts = [f"{changed:,} of {len(known):,} graphs were changed by looking at their layers"]
-    if not changed:
-        parts = [f"looking at layers changed none of {unchanged:,} graphs"] if unchanged else []
-    if unknown:
-        parts.append(f"for {unknown:,} it is not known whether looking changed them")
-    return ("; ".join(parts) + ".").capitalize()

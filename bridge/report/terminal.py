@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import IO, Final
 
 from rich import box
@@ -11,11 +12,12 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
+from bridge.claims import Holds
 from bridge.compare.result import Verdict
 from bridge.report.order import unmet, worst_cases, worst_number
 from bridge.report.schema import CaseReport
 from bridge.report.text import one_line
-from bridge.report.words import SIGNS, front_end_short
+from bridge.report.words import SIGNS, claim_word, front_end_short
 
 _COLOURS: Final[dict[Verdict, str]] = {
     "failed": "bold red",
@@ -26,19 +28,36 @@ _COLOURS: Final[dict[Verdict, str]] = {
     "same-bits": "green",
 }
 
+_CLAIMS: Final[dict[Holds, str]] = {
+    "holds": "green",
+    "does not hold": "bold red",
+    "holds in part": "cyan",
+    "undecided": "yellow",
+}
+
 #: On a narrower terminal the sentences stand below the table.
 _WIDE: Final = 140
+#: With the sentences, the table has so many columns.
+_COLUMNS: Final = 6
 #: Wide enough that a row of plain text is one line, for grep and its like.
 _PLAIN_WIDTH: Final = 1_000_000
+#: So many observations that a cause leaves unexplained are named.
+_LEFT: Final = 3
 
 
 class SummaryTable(Table):
     """The table of a suite; on a narrow terminal its sentences stand below it."""
 
-    def __init__(self, reports: Sequence[CaseReport], *, sentences: bool) -> None:
-        """Make the table of ``reports`` in their order, with or without their sentences."""
+    def __init__(
+        self, reports: Sequence[CaseReport], *, sentences: bool, between: str = "\n"
+    ) -> None:
+        """Make the table of ``reports`` in their order, with or without their sentences.
+
+        ``between`` stands between a sentence, its cause and what that leaves unexplained.
+        """
         super().__init__(box=None, pad_edge=False, show_edge=False, padding=(0, 2, 0, 0))
         self._reports = reports
+        self._between = between
         self.add_column("case", overflow="fold")
         self.add_column("verdict", no_wrap=True)
         self.add_column("cause", overflow="fold")
@@ -54,23 +73,29 @@ class SummaryTable(Table):
                 Text(one_line(report.cause)),
                 Text(f"{number} {unit}".strip()),
                 Text(one_line(front_end_short(report.frontend))),
-                Text(_sentence(report)),
+                Text(between.join([_sentence(report), *_below(report)])),
             ]
             self.add_row(*cells[: len(self.columns)])
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Draw the table in the way that fits where it goes."""
         if not options.is_terminal:
-            yield from super().__rich_console__(console, options)
+            if self._between == " ":
+                yield from super().__rich_console__(console, options)
+                return
+            # A row is a line there.
+            sentences = len(self.columns) == _COLUMNS
+            yield SummaryTable(self._reports, sentences=sentences, between=" ")
             return
         self.box = box.SIMPLE_HEAD
-        if options.max_width >= _WIDE or len(self.columns) < 6:
+        if options.max_width >= _WIDE or len(self.columns) < _COLUMNS:
             yield from super().__rich_console__(console, options)
             return
         yield SummaryTable(self._reports, sentences=False)
         for report in self._reports:
             case = (f"{one_line(report.case)}: ", _COLOURS[report.verdict])
             yield Text.assemble(case, _sentence(report))
+            yield from (Text(f"  {line}") for line in _below(report))
 
 
 def summary_table(reports: Sequence[CaseReport]) -> Table:
@@ -84,6 +109,9 @@ def print_summary(reports: Sequence[CaseReport], file: IO[str] | None = None) ->
     console = Console(file=stream, highlight=False)
     if console.is_terminal:
         console.print(summary_table(reports))
+        for report in reports:
+            for line in _claims(report):
+                console.print(line)
         return
     plain = Console(file=stream, width=_PLAIN_WIDTH, highlight=False, color_system=None)
     with plain.capture() as captured:
@@ -91,8 +119,46 @@ def print_summary(reports: Sequence[CaseReport], file: IO[str] | None = None) ->
     print("\n".join(line.rstrip() for line in captured.get().splitlines()), file=stream)
 
 
+def _claims(report: CaseReport) -> Iterator[Text]:
+    """Yield what was claimed about a case and what became of it, two lines for each."""
+    if report.claims:
+        yield Text(f"\n{one_line(report.case)}: what was claimed", "bold")
+    for claim in report.claims:
+        word = claim_word(claim.holds, claim.verdict)
+        yield Text.assemble((f"  {word:<13}", _CLAIMS[word]), f"  {one_line(claim.claim)}")
+        yield Text(f"{' ' * 17}{one_line(claim.evidence)}", "dim")
+
+
+def _counted(report: CaseReport) -> str:
+    """Return how many claims hold, and how many do not."""
+    words = Counter(claim_word(each.holds, each.verdict) for each in report.claims)
+    said = {
+        "holds": "hold" if words["holds"] != 1 else "holds",
+        "does not hold": "do not" if words["does not hold"] != 1 else "does not",
+        "holds in part": "in part",
+        "undecided": "undecided",
+    }
+    return ", ".join(f"{words[word]} {text}" for word, text in said.items() if words[word])
+
+
 def _sentence(report: CaseReport) -> str:
     sentence = one_line(report.sentence)
     if unmet(report) and report.expected is not None and report.expected.verdict:
-        return f"{sentence} Expected: {one_line(report.expected.verdict)}."
+        sentence = f"{sentence} Expected: {one_line(report.expected.verdict)}."
     return sentence
+
+
+def _below(report: CaseReport) -> list[str]:
+    """Return what stands under a sentence: the cause with its confidence, and what it leaves."""
+    lines = []
+    if report.claims:
+        lines.append(f"Claims: {_counted(report)}.")
+    if report.confidence:
+        where = report.first_divergence.where if report.first_divergence is not None else ""
+        place = f", at {one_line(where)}" if where else ""
+        lines.append(f"Cause: {one_line(report.cause)} ({report.confidence}){place}.")
+    if report.unexplained:
+        left = "; ".join(one_line(each).rstrip(".") for each in report.unexplained[:_LEFT])
+        more = len(report.unexplained) - _LEFT
+        lines.append(f"Unexplained: {left}" + (f" and {more:,} more." if more > 0 else "."))
+    return lines

@@ -6,24 +6,25 @@ cut here, and the cut says so: all of it is in ``report.json``.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from bridge.capsule import Environment, ErrorRecord
-from bridge.compare.result import Verdict
-from bridge.report import numbers, tables
+from bridge.report import operations, tables
+from bridge.report.explained import ExplainedView, explained
 from bridge.report.files import MAX_EMBEDDED_BYTES, data_uri
 from bridge.report.numbers import Number
 from bridge.report.order import ATTENTION, case_key, unmet, worst_number, worst_pairs
-from bridge.report.schema import CaseReport, Picture, Run, SourceLine
-from bridge.report.text import clip, one_line
+from bridge.report.ran import RunView, environment, run_view
+from bridge.report.schema import CaseReport, Claim, Picture, SourceLine
+from bridge.report.text import clip
 from bridge.report.words import (
     CLAIMS,
     SIGNS,
+    SPEAKERS,
     STAGES,
     cause_meaning,
+    claim_word,
     front_end,
     front_end_short,
 )
@@ -69,22 +70,8 @@ class LineView:
 
 
 @dataclass(frozen=True)
-class RunView:
-    """A run: what became of it, and what it cost."""
-
-    runner: str
-    status: str
-    keras: str
-    seconds: Number
-    peak: Number
-    said: str
-    capsule: str
-    linked: bool
-
-
-@dataclass(frozen=True)
 class ClaimView:
-    """A claim and what became of it; ``state`` is ``yes``, ``no`` or ``open``."""
+    """A claim and what became of it; ``state`` is ``yes``, ``no``, ``part`` or ``open``."""
 
     claim: str
     word: str
@@ -128,10 +115,10 @@ class CaseView:
     probes_left_out: int
     layers: tuple[tables.LayerView, ...]
     layers_left_out: int
-    executed: tables.ExecutedTable | None
+    executed: operations.ExecutedTable | None
     exact: tuple[tables.ExactView, ...]
     claims: tuple[ClaimView, ...]
-    levers: tuple[tuple[str, Verdict, str, tuple[str, ...]], ...]
+    explained: ExplainedView
     source: tuple[LineView, ...]
     lines_left_out: int
     python: str
@@ -182,54 +169,16 @@ def case(report: CaseReport, folder: str, files: Mapping[str, bytes]) -> CaseVie
         probes_left_out=max(0, len(probes) - MAX_PROBES),
         layers=layers[:MAX_LAYERS],
         layers_left_out=max(0, len(layers) - MAX_LAYERS),
-        executed=tables.executed(report.executions),
+        executed=operations.executed(report.executions),
         exact=tables.exact(report.exact),
-        claims=tuple(
-            ClaimView(
-                claim=claim.claim,
-                word=CLAIMS[claim.holds],
-                state="open" if claim.holds is None else "yes" if claim.holds else "no",
-                evidence=claim.evidence,
-                source=claim.source,
-            )
-            for claim in report.claims
-        ),
-        levers=tuple(
-            (lever.lever, lever.verdict, SIGNS[lever.verdict], lever.executed_ops)
-            for lever in report.levers
-        ),
+        claims=tuple(map(_claim, report.claims)),
+        explained=explained(report),
         source=tuple(_line(line) for line in report.source[:MAX_LINES]),
         lines_left_out=max(0, len(report.source) - MAX_LINES),
         python=clip(report.python, characters=100_000, lines=MAX_LINES),
-        runs=tuple(_run(run) for run in report.runs),
+        runs=tuple(run_view(run) for run in report.runs),
         environment=environment(report.environment),
     )
-
-
-def environment(env: Environment) -> tuple[tuple[str, str], ...]:
-    """Return the environment as names and values, without what is not known."""
-    packages = sorted(env.packages.items())
-    rows = [
-        ("Keras that ran", env.keras),
-        ("R", env.r),
-        ("R packages", ", ".join(f"{name} {version}" for name, version in env.r_packages.items())),
-        ("Python", env.python),
-        ("Python packages", ", ".join(f"{name} {version}" for name, version in packages)),
-        ("System", " ".join(part for part in (env.system, env.machine) if part)),
-        ("Cores", str(env.cores) if env.cores else ""),
-        ("Devices", ", ".join(env.devices)),
-        ("oneDNN", "" if env.onednn is None else "on" if env.onednn else "off"),
-        ("Threads", "" if env.threads is None else _threads(env.threads)),
-        ("Graph optimiser", json.dumps(env.optimizer, sort_keys=True) if env.optimizer else ""),
-        ("CPU", " ".join(env.cpu_flags)),
-    ]
-    return tuple((name, value) for name, value in rows if value)
-
-
-def _threads(threads: tuple[int, int]) -> str:
-    """Return TensorFlow's two pools; it writes 0 where it chooses by itself."""
-    inside, between = (str(number) if number else "automatic" for number in threads)
-    return f"{inside} within an operation, {between} between operations"
 
 
 def _ending(verdict: str, cause: str) -> str:
@@ -255,6 +204,18 @@ def _stages(report: CaseReport) -> tuple[StageView, ...]:
         said = next((detail for _, detail in notes if state == "same"), what)
         views.append(StageView(name, said, state, told))
     return tuple(views)
+
+
+def _claim(claim: Claim) -> ClaimView:
+    word = claim_word(claim.holds, claim.verdict)
+    said = [SPEAKERS.get(claim.said_by, claim.said_by), claim.source]
+    return ClaimView(
+        claim=claim.claim,
+        word=word,
+        state=CLAIMS[word],
+        evidence=claim.evidence,
+        source=", ".join(filter(None, said)),
+    )
 
 
 def _pictures(pictures: Sequence[Picture], files: Mapping[str, bytes]) -> tuple[PictureView, ...]:
@@ -309,27 +270,3 @@ def _line(line: SourceLine) -> LineView:
 def _lines(text: str) -> list[str]:
     text = text.rstrip("\n")
     return clip(text, characters=8_000, lines=60).split("\n") if text else []
-
-
-def _run(run: Run) -> RunView:
-    said = [run.sentence, error_sentence(run.error) if run.error else ""]
-    plain = run.capsule and not run.capsule.startswith((".", "/")) and "/" not in run.capsule
-    return RunView(
-        runner=run.runner,
-        status=run.status,
-        keras=run.keras,
-        seconds=numbers.seconds(run.seconds),
-        peak=numbers.mebibytes(run.peak_mib),
-        said=clip("\n".join(part for part in said if part), characters=4_000, lines=40),
-        capsule=run.capsule,
-        linked=bool(plain),
-    )
-
-
-def error_sentence(error: ErrorRecord) -> str:
-    """Return an error as its class, its message and its place in the script."""
-    place = ""
-    if error.line is not None:
-        column = f", column {error.column}" if error.column is not None else ""
-        place = f" (line {error.line}{column})"
-    return f"{one_line(error.cls)}: {error.message}{place}"

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from bridge.capsule import FrontEnd
+from bridge.claims import Holds
 from bridge.compare.result import Rung, Stage, Verdict
 from bridge.explain.causes import meaning
+from bridge.explain.result import Says, ShapeKind
 
 #: A sign for each verdict, so that nothing is said by colour alone.
 SIGNS: Final[dict[Verdict, str]] = {
@@ -48,10 +50,53 @@ STAGES: Final[dict[Stage, str]] = {
     "training curve": "losses and metrics",
 }
 
-CLAIMS: Final[dict[bool | None, str]] = {
-    True: "holds",
-    False: "does not hold",
-    None: "undecided",
+#: Whether a claim holds, and the kind of word that this is: said by more than its colour.
+CLAIMS: Final[dict[Holds, str]] = {
+    "holds": "yes",
+    "does not hold": "no",
+    "holds in part": "part",
+    "undecided": "open",
+}
+
+SPEAKERS: Final[dict[str, str]] = {
+    "question": "the question",
+    "answer": "an answer",
+    "comment": "a comment",
+    "ours": "ours",
+}
+
+
+def claim_word(holds: bool | None, verdict: Holds | None = None) -> Holds:
+    """Return whether a claim holds, in words, also for a report that has only ``holds``."""
+    if verdict is not None:
+        return verdict
+    return "undecided" if holds is None else "holds" if holds else "does not hold"
+
+
+#: What each degree of confidence in a cause means.
+CONFIDENCES: Final[dict[str, str]] = {
+    "proven": "One switch of the stack takes the fault away and brings it back, or the place is "
+    "shown element by element.",
+    "likely": "All evidence points one way, and some of it could have pointed another.",
+    "possible": "Nothing contradicts it.",
+}
+
+#: A sign for what a candidate says of an observation, and the kind of word that this is.
+SAYS: Final[dict[Says, tuple[str, str]]] = {
+    "explains": ("\N{CHECK MARK}", "yes"),
+    "contradicts": ("\N{BALLOT X}", "no"),
+    "silent": ("?", "open"),
+}
+
+#: A sign for each shape of a response.
+SHAPES: Final[dict[ShapeKind, str]] = {
+    "constant": "\N{EM DASH}",
+    "affine": "/",
+    "hinge": "_/",
+    "saturating": "S",
+    "piecewise-linear": "/\\_",
+    "smooth": "~",
+    "not-known": "?",
 }
 
 

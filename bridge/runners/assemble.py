@@ -46,7 +46,7 @@ def assemble(origin: Origin, folder: Path, outcome: Outcome) -> Capsule:
     arrays: dict[str, AnyArray] = dict(SpoolArrays(folder, iter(events)))
     story = _Story(events)
     plots = _plots(folder, story.pages, arrays)
-    clean = _Scrubber((str(folder), *origin.private))
+    clean = Scrubber((str(folder), *origin.private))
     status, error = _ending(story, outcome)
     environment = story.last("situation", "environment") or story.last("environment", "environment")
     environment = dict(environment or {})
@@ -230,7 +230,7 @@ def _plots(folder: Path, pages: list[tuple[int, int]], arrays: dict[str, AnyArra
     return found
 
 
-class _Scrubber:
+class Scrubber:
     """Takes folders out of every text: they name the user."""
 
     def __init__(self, private: tuple[str, ...]) -> None:

@@ -15,7 +15,7 @@ from bridge.compare.exact import LEVER
 from bridge.compare.exact.labels import WAYS
 from bridge.runners.assemble import Origin, assemble
 from bridge.runners.faults import Fault
-from bridge.runners.levers import LEVERS, Lever
+from bridge.runners.levers import EXACT_LEVERS, Lever
 from bridge.runners.pool import Limits, Pool, Warm
 
 
@@ -24,7 +24,7 @@ def run_exact(
     recorded: Capsule,
     generation: int,
     limits: Limits,
-    levers: Sequence[Lever] = tuple(LEVERS.values()),
+    levers: Sequence[Lever] = tuple(EXACT_LEVERS.values()),
     *,
     ways: Sequence[str] = WAYS,
     fault: Fault | None = None,

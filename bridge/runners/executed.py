@@ -80,22 +80,42 @@ def calls_functions(graph: ExecutedGraph) -> bool:
     return any(op.op.endswith("PartitionedCall") for op in graph.ops)
 
 
+#: What is collected at the moment, the innermost last.
+_open: list[Executed] = []
+
+
 @contextmanager
 def executed_graphs() -> Iterator[Executed]:
-    """Collect the optimised graph of every function that is instantiated inside."""
+    """Collect the optimised graph of every function that is instantiated inside.
+
+    Inside another such block nothing of it is lost: each block gets its own functions only.
+    """
     from tensorflow.python.eager import context
 
-    found = Executed()
     ctx = context.context()
+    if _open:
+        _open[-1].graphs += _collected(ctx)
+    found = Executed()
+    _open.append(found)
     ctx.enable_graph_collection()
     try:
         yield found
     finally:
-        metadata = ctx.export_run_metadata()
-        ctx.disable_graph_collection()
-        if metadata is not None:
-            graphs = [each.post_optimization_graph for each in metadata.function_graphs]
-            found.graphs = [graph for graph in graphs if _is_function(graph)]
+        found.graphs += _collected(ctx)
+        _open.remove(found)
+        if _open:
+            ctx.enable_graph_collection()
+        else:
+            ctx.disable_graph_collection()
+
+
+def _collected(ctx: Any) -> list[Any]:
+    """Return the graphs of the functions that were instantiated since this was last asked."""
+    metadata = ctx.export_run_metadata()
+    if metadata is None:
+        return []
+    graphs = [each.post_optimization_graph for each in metadata.function_graphs]
+    return [graph for graph in graphs if _is_function(graph)]
 
 
 def _is_function(graph: Any) -> bool:

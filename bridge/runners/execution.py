@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,10 @@ from bridge.runners.spool import AnyArray
 from bridge.runners.watch import Call, Watch
 
 Named = Sequence[tuple[str, AnyArray]]
+
+#: Takes the function that makes a prediction, as it was traced, and returns what is called in its
+#: place: this is where the executed graph of a model can be exchanged.
+Remake = Callable[[Any], Callable[..., Any]]
 
 
 @dataclass(frozen=True)
@@ -56,14 +60,23 @@ class Sight:
     rows: int | None = None
 
 
-def run(keras: Any, model: Any, fed: Named, way: Way, wanted: frozenset[int] | None) -> Sight:
+def run(
+    keras: Any,
+    model: Any,
+    fed: Named,
+    way: Way,
+    wanted: frozenset[int] | None,
+    remake: Remake | None = None,
+) -> Sight:
     """Run a model and hand out the tensors of these numbers; None asks for all.
+
+    ``remake`` exchanges the traced function that makes the prediction, where there is one.
 
     Raises:
         LookError: the model cannot be run on what was recorded, or watched while it runs.
     """
     forget(model)
-    runner = _Runner(keras, model, way, wanted)
+    runner = _Runner(keras, model, way, wanted, remake)
     parts: list[tuple[int, list[AnyArray], dict[int, AnyArray]]] = []
     with contextlib.nullcontext() if way.eager else executed_graphs() as executed:
         for batch in _batches(fed, way):
@@ -81,14 +94,23 @@ def run(keras: Any, model: Any, fed: Named, way: Way, wanted: frozenset[int] | N
                if each is not None]  # fmt: skip
     watch = runner.watch
     size = way.rows if len(parts) > 1 else None
-    return Sight(watch.calls(), watch.tensors, values, outputs, runner.returned, executed, size)
+    calls = watch.calls() if wanted is None or wanted else _calls(watch)
+    return Sight(calls, watch.tensors, values, outputs, runner.returned, executed, size)
 
 
 class _Runner:
     """Runs batches, in one traced function or eagerly, and keeps what the last trace noted."""
 
-    def __init__(self, keras: Any, model: Any, way: Way, wanted: frozenset[int] | None) -> None:
+    def __init__(
+        self,
+        keras: Any,
+        model: Any,
+        way: Way,
+        wanted: frozenset[int] | None,
+        remake: Remake | None,
+    ) -> None:
         self._keras, self._model, self._way, self._wanted = keras, model, way, wanted
+        self._remake = remake
         self.watch = Watch(keras, model)
         #: The names of the outputs, and their numbers among the tensors that passed.
         self.names: list[str] = []
@@ -106,7 +128,8 @@ class _Runner:
             outputs, seen = self._call(given)
         else:
             if self._step is None:
-                self._step = self._traced(batch)
+                traced = self._traced(batch)
+                self._step = traced if self._remake is None else self._remake(traced)
             outputs, seen = self._step(given)
         values = [to_numpy(each) for each in seen]
         return [to_numpy(each) for each in outputs], dict(zip(self._handed, values, strict=True))
@@ -171,6 +194,14 @@ class _Runner:
             and (self._way.eager or not hasattr(tensor, "numpy"))
         ]  # fmt: skip
         return [leaf for _, leaf in named], [watch.tensors[number] for number in self._handed]
+
+
+def _calls(watch: Watch) -> Sequence[Call]:
+    """Return the calls of a run of which nothing was asked; none if they cannot be told apart."""
+    try:
+        return watch.calls()
+    except LookError:
+        return ()
 
 
 def worth_seeing(calls: Sequence[Call]) -> frozenset[int]:

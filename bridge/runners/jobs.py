@@ -27,6 +27,8 @@ _JOBS: Final = {
     "replay": "bridge.runners.replay_job",
     "look": "bridge.runners.look_job",
     "exact": "bridge.runners.exact_job",
+    "claims": "bridge.runners.claims_job",
+    "rerun": "bridge.runners.rerun_job",
 }
 
 

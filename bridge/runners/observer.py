@@ -7,6 +7,7 @@ that a probe means the same in all of them. It wraps the public methods and exec
 from __future__ import annotations
 
 import functools
+import inspect
 import json
 from collections.abc import Callable
 from typing import Any, Final
@@ -15,7 +16,7 @@ from bridge.labelling import current_label
 from bridge.runners.encode import Data, Encoder, to_numpy
 from bridge.runners.executed import executed_graphs
 from bridge.runners.feeding import leaves
-from bridge.runners.models import describe_model
+from bridge.runners.models import describe_model, plain
 from bridge.runners.spool import SpoolWriter
 
 _METHODS: Final = {
@@ -26,6 +27,13 @@ _METHODS: Final = {
     "fit": "fit",
     "train_on_batch": "train",
 }
+
+#: What is trained or evaluated is given targets too, and arguments on which the numbers depend.
+_ASKED: Final = ("fit", "train", "evaluate")
+_SETTINGS: Final = (
+    *("epochs", "initial_epoch", "batch_size", "steps_per_epoch", "steps"),
+    *("shuffle", "validation_split", "class_weight"),
+)
 
 
 class Observer:
@@ -82,6 +90,7 @@ class Observer:
     ) -> Any:
         x = args[0] if args else kwargs.get("x", kwargs.get("inputs"))
         inputs, notes = self._arrays("x", x)
+        targets, settings = self._asked(original, kind, model, args, kwargs)
         before = self._state(model) if kind in ("fit", "train") else None
         failed: BaseException | None = None
         result: Any = None
@@ -91,7 +100,8 @@ class Observer:
             except BaseException as error:
                 failed = error
         key = (id(model), kind)
-        if executed.found:
+        eager = _is_eager(model) or kind == "call"
+        if executed.found and not eager:
             self._graphs[key] = executed.describe()
         outputs, curves = ([], {}) if failed else self._results(kind, model, result)
         self._spool.event(
@@ -102,16 +112,42 @@ class Observer:
             state=self._state(model) if before is None else before,
             call=self._active_call(),
             inputs=inputs,
+            targets=targets,
+            settings=settings,
             outputs=outputs,
             curves=curves,
-            executed=self._graphs.get(key) if kind != "call" else None,
-            eager=bool(getattr(model, "run_eagerly", False)) or kind == "call",
+            # Single operations that run eagerly are wrapped into functions too.
+            executed=None if eager else self._graphs.get(key),
+            eager=eager,
             notes=notes + ([f"raised {type(failed).__name__}"] if failed else []),
         )
         self._count += 1
         if failed is not None:
             raise failed
         return result
+
+    def _asked(
+        self,
+        original: Callable[..., Any],
+        kind: str,
+        model: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> tuple[list[Data], dict[str, Any]]:
+        """Return the targets and the telling settings of a training or an evaluation."""
+        if kind not in _ASKED:
+            return [], {}
+        try:
+            bound = inspect.signature(original).bind(model, *args, **kwargs)
+        except (TypeError, ValueError):
+            return [], {}
+        bound.apply_defaults()
+        given = bound.arguments
+        targets: list[Data] = []
+        for name in ("y", "sample_weight"):
+            if given.get(name) is not None:
+                targets += self._arrays(name, given[name])[0]
+        return targets, {name: plain(given[name]) for name in _SETTINGS if name in given}
 
     def _results(self, kind: str, model: Any, result: Any) -> tuple[list[Data], dict[str, Any]]:
         if kind == "fit":
@@ -150,6 +186,16 @@ class Observer:
             else:
                 found.append(self._encoder.array(path, values))
         return found, notes
+
+
+def _is_eager(model: Any) -> bool:
+    """Say whether a model's methods run it eagerly: because of its own setting, or of everyone's.
+
+    Keras 2 heeds the second in the first; Keras 3 knows only its own.
+    """
+    import tensorflow as tf
+
+    return bool(getattr(model, "run_eagerly", False)) or bool(tf.config.functions_run_eagerly())
 
 
 def _concrete(args: tuple[Any, ...]) -> bool:

@@ -98,7 +98,8 @@ class _Parent:
                     json.dumps(config),
                 ],
                 pass_fds=[theirs.fileno()],
-                env=os.environ | dict(warm.env),
+                # Keras 3's back end is ours to choose, and not the one of the user's shell.
+                env=os.environ | {"KERAS_BACKEND": "tensorflow"} | dict(warm.env),
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,

@@ -10,6 +10,7 @@ from bridge.r import recorder
 from bridge.runners import child
 from bridge.runners.encode import Encoder
 from bridge.runners.jobs import Context
+from bridge.runners.levers import pull
 from bridge.runners.observer import Observer
 from bridge.runners.spool import SpoolWriter
 
@@ -29,6 +30,8 @@ def run(context: Context, params: dict[str, Any]) -> None:
     spool = SpoolWriter(folder)
     encoder = Encoder(spool)
     session = _Session(spool, Path(params["script"]), plots)
+    for note in pull(params.get("lever") or {}, context.keras):
+        spool.event("note", text=note)
     recorder.activate(recorder.Recorder(spool, encoder))
     recorder.listen(session)
     Observer(spool, encoder, recorder.active_call).install(context.keras)

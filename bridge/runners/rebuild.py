@@ -48,9 +48,14 @@ def rebuild(keras: Any, state: ModelState, recorded: Capsule) -> Any:
             f"built again, the model has {len(model.layers)} layers; {len(state.layers)} were "
             "recorded"
         )
+    restore(model, state, recorded)
+    return model
+
+
+def restore(model: Any, state: ModelState, recorded: Capsule) -> None:
+    """Give a model that was built from this state's configuration the state's weights."""
     for layer, recorded_layer in zip(model.layers, state.layers, strict=True):
         _set_weights(layer, recorded_layer, recorded)
-    return model
 
 
 def _set_weights(layer: Any, state: LayerState, recorded: Capsule) -> None:

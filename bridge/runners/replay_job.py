@@ -32,6 +32,7 @@ from bridge.r.recorder import describe_error
 from bridge.runners import child
 from bridge.runners.encode import Encoder, resolve
 from bridge.runners.jobs import Context
+from bridge.runners.levers import pull
 from bridge.runners.observer import Observer
 from bridge.runners.spool import SpoolWriter
 
@@ -257,6 +258,8 @@ def run(context: Context, params: dict[str, Any]) -> None:
     """Replay ``params["capsule"]`` into ``params["spool"]``."""
     recorded = read_capsule(Path(params["capsule"]))
     spool = SpoolWriter(Path(params["spool"]))
+    for note in pull(params.get("lever") or {}, context.keras):
+        spool.event("note", text=note)
     Observer(spool, Encoder(spool)).install(context.keras)
     os.chdir(params["workdir"])
     child.seed(context.keras)

@@ -22,6 +22,7 @@ from bridge.capsule import (
 from bridge.r.frontend import Served
 from bridge.r.script import Inspection
 from bridge.runners.assemble import Origin, assemble
+from bridge.runners.levers import Lever, LeverError
 from bridge.runners.pool import Limits, Pool, Warm
 from bridge.runners.rebuild import is_prediction
 from bridge.runners.spool import AnyArray, SpoolArrays, read_events
@@ -51,49 +52,116 @@ def _lay_beside(script: Path, work: Path) -> None:
             shutil.copyfile(path, work / path.name)
 
 
-def warm_for_r(inspection: Inspection, served: Served) -> Warm:
-    """Return the kind of warm process in which a script runs."""
-    return Warm(inspection.generation, True, served.libraries, served.preload)
+def warm_for_r(inspection: Inspection, served: Served, lever: Lever | None = None) -> Warm:
+    """Return the kind of warm process in which a script runs, under a lever.
+
+    Raises:
+        LeverError: the lever cannot be pulled in this generation of Keras.
+    """
+    env = () if lever is None else lever.environment(inspection.generation)
+    return Warm(inspection.generation, True, served.libraries, served.preload, env)
 
 
 def run_r(
-    pool: Pool, case: str, script: Path, inspection: Inspection, served: Served, limits: Limits
+    pool: Pool,
+    case: str,
+    script: Path,
+    inspection: Inspection,
+    served: Served,
+    limits: Limits,
+    lever: Lever | None = None,
 ) -> Capsule:
-    """Run an R script, unmodified."""
+    """Run an R script, unmodified, under a lever.
+
+    Raises:
+        LeverError: the lever cannot be pulled for a script.
+        PoolError: R, TensorFlow or Keras cannot be started.
+    """
+    pulled = _params(lever)
     with _folders(pool) as (spool, work):
         _lay_beside(script, work)
         params = {"script": str(script.resolve()), "spool": str(spool), "workdir": str(work)}
-        outcome = pool.run(warm_for_r(inspection, served), "r", params, limits)
+        warm = warm_for_r(inspection, served, lever)
+        outcome = pool.run(warm, "r", params | pulled, limits)
         private = (str(spool), str(work), str(script.resolve().parent), *served.libraries)
         origin = Origin("r", case, script, inspection.text, "r", served.frontend, private)
-        return _in_memory(assemble(origin, spool, outcome))
+        return _in_memory(_under(lever, assemble(origin, spool, outcome)))
 
 
-def run_twin(pool: Pool, case: str, twin: Path, generation: int, limits: Limits) -> Capsule:
-    """Run the Python equivalent, in a process without R."""
+def run_twin(
+    pool: Pool,
+    case: str,
+    twin: Path,
+    generation: int,
+    limits: Limits,
+    lever: Lever | None = None,
+) -> Capsule:
+    """Run the Python equivalent, in a process without R, under a lever.
+
+    Raises:
+        LeverError: the lever cannot be pulled for a script.
+        PoolError: TensorFlow or Keras cannot be started.
+    """
+    pulled = _params(lever)
     with _folders(pool) as (spool, work):
         params = {"script": str(twin.resolve()), "spool": str(spool), "workdir": str(work)}
-        outcome = pool.run(Warm(generation), "twin", params, limits)
+        outcome = pool.run(_warm(lever, generation), "twin", params | pulled, limits)
         private = (str(spool), str(work), str(twin.resolve().parent))
         origin = Origin(
             "twin", case, twin, twin.read_text("utf-8", errors="replace"), "python", None, private
         )
-        return _in_memory(assemble(origin, spool, outcome))
+        return _in_memory(_under(lever, assemble(origin, spool, outcome)))
 
 
-def run_replay(pool: Pool, recorded: Capsule, generation: int, limits: Limits) -> Capsule:
-    """Make the recorded boundary calls again, in a process without R."""
+def run_replay(
+    pool: Pool,
+    recorded: Capsule,
+    generation: int,
+    limits: Limits,
+    lever: Lever | None = None,
+) -> Capsule:
+    """Make the recorded boundary calls again, in a process without R, under a lever.
+
+    Raises:
+        LeverError: the lever cannot be pulled for a script.
+        PoolError: TensorFlow or Keras cannot be started.
+    """
+    pulled = _params(lever)
     source = recorded.manifest.script or Script(name="", language="r", text="", sha256="")
     with _folders(pool) as (spool, work):
         capsule = work.parent / "recorded.capsule"
         write_capsule(recorded, capsule)
         params = {"capsule": str(capsule), "spool": str(spool), "workdir": str(work)}
-        outcome = pool.run(Warm(generation), "replay", params, limits)
+        outcome = pool.run(_warm(lever, generation), "replay", params | pulled, limits)
         private = (str(spool), str(work))
         origin = Origin(
             "replay", recorded.manifest.case, Path(source.name), source.text, "r", None, private
         )
-        return _in_memory(assemble(origin, spool, outcome))
+        return _in_memory(_under(lever, assemble(origin, spool, outcome)))
+
+
+def _params(lever: Lever | None) -> dict[str, Any]:
+    """Return what a job is told of a lever that is pulled for a script."""
+    if lever is None:
+        return {}
+    if lever.of_models:
+        raise LeverError(
+            f"The lever {lever.name!r} is for recorded models: a script decides by itself how it "
+            "calls them. Record it, and use 'keras-bridge replay FILE --lever "
+            f"{lever.name}'."
+        )
+    return {"lever": lever.params()}
+
+
+def _warm(lever: Lever | None, generation: int) -> Warm:
+    return Warm(generation) if lever is None else lever.warm(generation)
+
+
+def _under(lever: Lever | None, capsule: Capsule) -> Capsule:
+    """Name the lever in the capsule."""
+    if lever is None:
+        return capsule
+    return Capsule(capsule.manifest.model_copy(update={"lever": lever.name}), capsule.arrays)
 
 
 def look(pool: Pool, recorded: Capsule, generation: int, limits: Limits) -> Capsule:

@@ -15,6 +15,7 @@ from bridge.r.recorder import describe_error
 from bridge.runners import child
 from bridge.runners.encode import Encoder
 from bridge.runners.jobs import Context
+from bridge.runners.levers import pull
 from bridge.runners.observer import Observer
 from bridge.runners.spool import SpoolWriter
 
@@ -23,6 +24,8 @@ def run(context: Context, params: dict[str, Any]) -> None:
     """Run the file; if it defines ``twin()``, that is called."""
     path = Path(params["script"])
     spool = SpoolWriter(Path(params["spool"]))
+    for note in pull(params.get("lever") or {}, context.keras):
+        spool.event("note", text=note)
     Observer(spool, Encoder(spool)).install(context.keras)
     on_error(
         lambda label, error: spool.event("caught", error=describe_error(error) | {"label": label})

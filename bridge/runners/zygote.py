@@ -46,7 +46,7 @@ class Zygote:
         # reach os.environ.
         os.environ["TF_USE_LEGACY_KERAS"] = "1" if generation == 2 else "0"
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
-        os.environ["KERAS_BACKEND"] = "tensorflow"
+        os.environ.setdefault("KERAS_BACKEND", "tensorflow")
         embedded = None
         if self._config.get("r"):
             embedded = EmbeddedR(tuple(self._config["libraries"]), tuple(self._config["preload"]))

@@ -21,6 +21,7 @@ from bridge.compare.rules import (
     merging,
     moving,
     normalising,
+    operations,
     pooling,
     recurrent,
     rescaling,
@@ -65,6 +66,7 @@ _FAMILIES: Final = (
     merging,
     moving,
     normalising,
+    operations,
     pooling,
     recurrent,
     rescaling,
@@ -91,6 +93,7 @@ _AS_THEY_ARE: Final = frozenset(
         *embedding.RULES,
         *moving.RULES,
         *merging.SELECTING,
+        *operations.RULES,
         *pooling.SELECTING,
         *shifting.RULES,
     }
@@ -145,7 +148,7 @@ def evaluate(
     if name not in _AS_THEY_ARE:
         wide = layer.generation == 3 and name in normalising.WIDE
         inputs = [_number(x, layer, received, wide) for x in inputs]
-    elif received and name not in embedding.RULES:
+    elif received and name not in embedding.RULES and name not in operations.RULES:
         inputs = [_element(x, layer) for x in inputs]
     try:
         if outputs is not None and name in OBSERVED:

@@ -1,7 +1,8 @@
 """Layers that were executed in one: a graph optimiser may fuse a layer with those after it.
 
 What the first one made was never seen, so its error is carried through the others. That is done
-for layers that apply an activation and for those that do nothing at inference.
+for layers that apply an activation, for those that rescale, and for those that do nothing at
+inference; and for operations that round nothing, after others that round nothing.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from dataclasses import replace
 import numpy as np
 from pydantic import JsonValue
 
-from bridge.compare.rules import moving, unary
+from bridge.compare.rules import moving, operations, unary
 from bridge.compare.rules.activate import added_by, apply_activation
 from bridge.compare.rules.layer import Evaluation, Layer, UnsupportedError, class_name
+from bridge.compare.rules.rescaling import rescaled
 
 
 def follow(layers: Sequence[Layer], first: Evaluation) -> Evaluation:
@@ -46,8 +48,14 @@ def _spec(layer: Layer, name: str) -> JsonValue:
 
 def _after(layer: Layer, before: Evaluation) -> Evaluation:
     name = class_name(layer.cls) or layer.cls
+    if name in operations.RULES and before.derive is None:
+        (after,) = operations.RULES[name](layer, [before.value])
+        return after
     fmt = layer.arithmetic()
     value = before.value.astype(np.float64)
+    if name == "Rescaling":
+        after = rescaled(layer, value, lambda: before.bound)
+        return replace(after, missed=before.missed, sampled=before.sampled, doubt=before.doubt)
     if name in moving.RULES and name not in ("Flatten", "Reshape") and layer.training is False:
         return before
     if name in unary.RULES:

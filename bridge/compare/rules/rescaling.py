@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -22,8 +22,16 @@ from bridge.compare.rules.rounding import Format
 
 def rescaling(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:
     """Evaluate the layer; scale and offset are numbers, or one for each channel."""
+    return (rescaled(layer, single(inputs)),)
+
+
+def rescaled(layer: Layer, x: AnyArray, off: Callable[[], F64] | None = None) -> Evaluation:
+    """Evaluate the layer on an input that is known up to what ``off`` returns.
+
+    Raises:
+        UnsupportedError: its scale or offset cannot be read, or does not fit.
+    """
     fmt = layer.arithmetic()
-    x = single(inputs)
     scale, offset = _constants(layer, "scale", 1.0, fmt), _constants(layer, "offset", 0.0, fmt)
     try:
         with np.errstate(all="ignore"):
@@ -35,14 +43,18 @@ def rescaling(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...
 
     def derive() -> F64:
         with np.errstate(all="ignore"):
-            total = np.abs(x) * np.abs(scale) + np.abs(offset)
+            error = np.zeros(()) if off is None else off()
+            carried = error * np.abs(scale)
+            total = np.abs(x) * np.abs(scale) + carried + np.abs(offset)
             small = fmt.subnormal(x)
             lost = 2.0 * fmt.tiny + (0.0 if small is None else small * np.abs(scale))
             growth = fmt.gamma(3)
-            bound = growth * total + (1.0 + growth) * lost
-            return np.where(total + bound < fmt.overflow, bound, np.inf)
+            bound = carried + growth * total + (1.0 + growth) * lost
+            # One product and one sum: nothing else is there that might overflow.
+            reach = np.maximum(np.abs(x) * np.abs(scale) + carried, np.abs(value)) + bound
+            return np.where(reach < fmt.overflow, bound, np.inf)
 
-    return (Evaluation(value, derive),)
+    return Evaluation(value, derive)
 
 
 def _constants(layer: Layer, key: str, default: float, fmt: Format) -> F64:

@@ -1,0 +1,111 @@
+"""Scripts that leave nothing to compare: they were stopped, or ended before they predicted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from bridge.capsule import Capsule
+from bridge.explain.finding import Finding, failed, short
+
+_STOPPED: Final = {
+    "time-limit": "The script did not end in time and was stopped{at}",
+    "memory-limit": "The script used more memory than it may and was stopped{at}",
+    "output-limit": "The script floods its output and was stopped{at}",
+    "killed": "The script's process died{at}: {message}",
+}
+
+
+def not_comparable(capsule: Capsule) -> Finding | None:
+    """Return the finding of a script that did not run through, for a reason of its own."""
+    manifest = capsule.manifest
+    error = manifest.error
+    at = f" at line {error.line}" if error and error.line else ""
+    if manifest.status == "syntax-error" and error:
+        column = f", column {error.column}" if error.column else ""
+        where = f"line {error.line}{column}: " if error.line else ""
+        return failed(f"The script does not parse: {where}{error.message}.")
+    if manifest.status == "not-utf8" and error:
+        return failed(f"The script is not UTF-8: {error.message}. Save it as UTF-8.")
+    if manifest.status == "empty":
+        return failed("The script is empty: there is nothing to run.")
+    if manifest.status in _STOPPED:
+        message = error.message if error else ""
+        text = _STOPPED[manifest.status].format(at=at, message=message)
+        kept = len(manifest.probes)
+        rest = f" What it had computed until then ({kept} predictions) is kept." if kept else ""
+        return failed(f"{text}.{rest}")
+    if manifest.status == "quit" and not manifest.probes:
+        said = next((note for note in manifest.notes if "quit()" in note), "It called quit().")
+        return failed(f"The script ended itself before it predicted anything. {said}")
+    return None
+
+
+def hidden_package(capsule: Capsule) -> Finding | None:
+    """Return the finding where a package was loaded in a way that could not be seen beforehand."""
+    environment = capsule.manifest.environment
+    frontend = capsule.manifest.frontend
+    expected = frontend.package if frontend else ""
+    ran = {"keras": "tf_keras", "keras3": "keras"}
+    for package, module in ran.items():
+        wrong = environment.keras and environment.keras.split()[0] != module
+        if package in environment.r_packages and package != expected and wrong:
+            return Finding(
+                "abstained",
+                "not-known",
+                f"The script loads {package} in a way that cannot be seen before it runs, so it "
+                f"ran on {environment.keras}. Write library({package}) in the script itself.",
+            )
+    return None
+
+
+def from_python(capsule: Capsule) -> bool:
+    """Say whether the error that ended the script was raised by Python and passed on by R."""
+    error = capsule.manifest.error
+    if error is None:
+        return False
+    raised = [call.error.message for call in capsule.manifest.calls if call.error]
+    return any(message[:60] and message[:60] in error.message for message in raised)
+
+
+def r_error(capsule: Capsule) -> Finding:
+    """Return the finding of a script that an error of R's ended."""
+    error = capsule.manifest.error
+    assert error is not None
+    at = f" at line {error.line}" if error.line else ""
+    if error.origin in ("keras", "keras3", "tensorflow", "reticulate"):
+        sentence = f"The R package {error.origin} refuses{at}: {short(error)}"
+        return failed(sentence, "not-known")
+    return failed(f"The script stops{at} with an error of R's own: {short(error)}")
+
+
+def nothing_to_compare(capsule: Capsule) -> Finding:
+    """Return the finding of a script that made no number."""
+    calls = [c for c in capsule.manifest.calls if c.kind == "call" and not c.internal]
+    if calls:
+        count = "1 call" if len(calls) == 1 else f"{len(calls)} calls"
+        sentence = (
+            f"The script runs and makes {count} into Python, but it never predicts, "
+            "evaluates or trains: there is no number to compare."
+        )
+    else:
+        sentence = "The script runs, but it never calls Keras: there is nothing to compare."
+    return Finding("abstained", "not-known", sentence)
+
+
+def twin_did_not_run(runs: Mapping[str, Capsule]) -> Finding | None:
+    """Return the finding where R ran through and the twin did not, or made nothing."""
+    twin = runs.get("twin")
+    if twin is None or runs["r"].manifest.status not in ("ok", "quit"):
+        return None
+    manifest = twin.manifest
+    if manifest.status != "ok":
+        error = manifest.error
+        at = f" at line {error.line}" if error and error.line else ""
+        said = f": {error.cls}: {short(error)}" if error else f" ({manifest.status})."
+        sentence = f"The Python twin did not run through; it stops{at}{said}"
+        return Finding("failed", "not-known", sentence)
+    if runs["r"].manifest.probes and not manifest.probes and not manifest.caught:
+        sentence = "The Python twin ran, but it never predicts: there is nothing to compare with R."
+        return Finding("abstained", "not-known", sentence)
+    return None

@@ -1,0 +1,74 @@
+"""What is concluded about a case, and the words for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from bridge.capsule import Capsule, ErrorRecord
+from bridge.compare.result import Divergence, Verdict
+from bridge.explain.result import Attribution
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is concluded about a case; ``attribution`` is what looking for the cause found."""
+
+    verdict: Verdict
+    cause: str
+    sentence: str
+    explanation: tuple[str, ...] = ()
+    unexplained: tuple[str, ...] = ()
+    first_divergence: Divergence | None = None
+    attribution: Attribution | None = None
+
+
+@dataclass(frozen=True)
+class OtherGeneration:
+    """What happened when the calls that raise here were made on the other Keras.
+
+    ``accepts`` has one entry for each such call, in order.
+    """
+
+    keras: str
+    accepts: tuple[bool, ...]
+
+
+_RUNS: Final = {
+    "r": "R",
+    "replay": "the replay without R",
+    "twin": "the Python twin",
+    "intent": "the intended Python",
+    "reference": "the float64 reference",
+}
+
+
+def failed(sentence: str, cause: str = "user-script") -> Finding:
+    """Return the finding of a case that cannot be compared."""
+    return Finding("failed", cause, sentence)
+
+
+def stand_in(capsule: Capsule) -> bool:
+    """Say whether a stand-in answered for the R package."""
+    frontend = capsule.manifest.frontend
+    return frontend is not None and frontend.kind == "standin"
+
+
+def run_name(name: str) -> str:
+    """Return what people call a runner."""
+    return _RUNS.get(name, name)
+
+
+def joined(names: Sequence[str]) -> str:
+    """Return names as people list them."""
+    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
+
+
+def short(error: ErrorRecord, width: int = 240) -> str:
+    """Return the message of an error in one line, cut to ``width``."""
+    text = " ".join(error.message.split())
+    text = text.replace("Run `reticulate::py_last_error()` for details.", "").strip()
+    if len(text) > width:
+        return f"{text[: width - 3]}..."
+    return text if text.endswith((".", "!", "?")) else f"{text}."

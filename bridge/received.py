@@ -1,0 +1,126 @@
+"""A run that was recorded elsewhere, explained here.
+
+The reference is computed here from what was recorded; the models are built again from their
+recorded configuration, by no code but Keras' own, and run under levers on this machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from bridge.again import NothingRecordedError, generation_of
+from bridge.candidates import symptom_table
+from bridge.capsule import Capsule, Environment, read_capsule
+from bridge.case import Case
+from bridge.compare.align import labels_of
+from bridge.compare.judge import Judge
+from bridge.compare.stages import compare_runs
+from bridge.explain.doubts import wrong_layers
+from bridge.explain.elsewhere import asked_again, elsewhere
+from bridge.explain.observed import read_observed
+from bridge.explain.result import Attribution
+from bridge.explain.verdict import conclude
+from bridge.investigate import investigate
+from bridge.report.build import build_report
+from bridge.report.pictures import draw
+from bridge.runners.pool import Limits, Pool
+from bridge.runners.reference import reference
+from bridge.runners.rerun import rerun
+from bridge.runners.run import look
+from bridge.suite import Examined
+
+#: Which pairs are compared, in this order.
+_PAIRS = (("r", "replay"), ("r", "reference"))
+
+
+def explain_capsule(
+    pool: Pool,
+    path: Path,
+    limits: Limits,
+    observed: Path | None = None,
+    progress: Callable[[str], None] = lambda _text: None,
+) -> Examined:
+    """Explain the run in a capsule: the verdicts here, levers pulled here, and what differs.
+
+    Raises:
+        CapsuleError: the file is no capsule.
+        NothingRecordedError: it has no prediction of a recorded model.
+        PoolError: TensorFlow or Keras cannot be started.
+    """
+    recorded = _as_first(read_capsule(path))
+    generation = generation_of(recorded)
+    progress("runs the models again")
+    again = rerun(pool, recorded, generation, limits)
+    if not any(probe.layers for probe in recorded.manifest.probes):
+        # Only where this machine makes the recorded bits can it be looked into.
+        recorded = look(pool, recorded, generation, limits)
+    progress("computes the reference")
+    runs = {"r": recorded, "replay": again, "reference": reference(recorded)}
+    judge, labels = Judge(), labels_of([recorded])
+    pairs = [compare_runs(runs[a], runs[b], judge=judge, labels=labels) for a, b in _PAIRS]
+    found = investigate(
+        pool,
+        runs,
+        pairs,
+        generation=generation,
+        limits=limits,
+        judge=judge,
+        basic=True,
+        progress=progress,
+    )
+    doubts = wrong_layers({"r": recorded}, judge)
+    if found is not None and doubts:
+        target = doubts[0].target
+        found = elsewhere(found, recorded, again, target.probe, target.names)
+        lost = doubts[0].situation(recorded, frozenset(), (), False).lost
+        found = in_its_graph(found, recorded.manifest.environment, lost)
+    table = None
+    if observed is not None:
+        progress("tries what was reported against every fault")
+        table = symptom_table(pool, recorded, read_observed(observed), generation, limits, labels)
+    finding = conclude(runs, pairs, attribution=found)
+    script = recorded.manifest.script
+    case = Case(name=path.stem, script=Path(script.name if script else path.name))
+    report = build_report(case, runs, pairs, finding)
+    drawing = draw(runs, report.pairs)
+    report = report.model_copy(update={"pictures": drawing.pictures, "symptoms": table})
+    return Examined(report, runs, dict(drawing.files))
+
+
+def _as_first(recorded: Capsule) -> Capsule:
+    """Return the run as the one that is explained; what is run again here is the replay of it."""
+    manifest = recorded.manifest
+    if manifest.runner != "replay":
+        return recorded
+    is_r = manifest.script is not None and manifest.script.language == "r"
+    return Capsule(manifest.model_copy(update={"runner": "r" if is_r else "twin"}), recorded.arrays)
+
+
+def in_its_graph(
+    found: Attribution, there: Environment, lost: tuple[str, ...] | None
+) -> Attribution:
+    """Say of a fault that this machine does not show what was executed for it there.
+
+    Args:
+        found: what looking for the cause here, and setting the machines side by side, found.
+        there: the machine of the recording.
+        lost: what the wrong layer should do and no op lists that was executed for it there.
+    """
+    on_cpu = all(each.startswith("CPU") for each in there.devices)
+    if not asked_again(found) or not lost or not on_cpu:
+        return found
+    said = ", ".join(lost)
+    return found.model_copy(
+        update={
+            "cause": "grappler:remapping",
+            "confidence": "possible",
+            "sentence": f"The graph that was executed there lacks {said}, which was fused away; "
+            "run again on this machine it is there.",
+            "evidence_for": (f"what was executed there lacks {said}", *found.evidence_for),
+            "evidence_against": ("this machine does not show it",),
+        }
+    )
+
+
+__all__ = ["NothingRecordedError", "explain_capsule", "in_its_graph"]

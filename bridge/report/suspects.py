@@ -1,0 +1,183 @@
+"""The table of symptoms: every candidate cause against every observation, ready to print."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from markupsafe import Markup
+
+from bridge.explain.result import Candidate, Cell, Observation, Says, Separating, SymptomTable
+from bridge.report.sparks import Points, Scale, scale_of, spark
+from bridge.report.text import listed
+from bridge.report.words import SAYS
+
+MAX_CANDIDATES: Final = 60
+MAX_OBSERVATIONS: Final = 24
+
+
+@dataclass(frozen=True)
+class ObservationView:
+    """What was reported, as the head of a column; ``drawn`` shows its points."""
+
+    name: str
+    said: str
+    drawn: Markup
+
+
+@dataclass(frozen=True)
+class CellView:
+    """What a candidate says of an observation; ``state`` is ``yes``, ``no`` or ``open``."""
+
+    sign: str
+    word: Says
+    state: str
+    shape: str
+    why: str
+    drawn: Markup
+
+
+@dataclass(frozen=True)
+class CandidateView:
+    """A row: a candidate, whether it stands, and how many observations it explains."""
+
+    name: str
+    cause: str
+    sentence: str
+    family: str
+    alike: tuple[str, ...]
+    standing: bool
+    explained: int
+    contradicted: int
+    cells: tuple[CellView, ...]
+
+
+@dataclass(frozen=True)
+class ToRunView:
+    """A run on the reporter's machine, and what each candidate predicts of it."""
+
+    question: str
+    r: str
+    python: str
+    expect: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class SuspectsView:
+    """The table, with the candidates that stand first."""
+
+    sentence: str
+    observations: tuple[ObservationView, ...]
+    observations_left_out: int
+    candidates: tuple[CandidateView, ...]
+    candidates_left_out: int
+    standing: tuple[str, ...]
+    families: tuple[tuple[str, str], ...]
+    to_run: tuple[ToRunView, ...]
+
+
+def suspects(table: SymptomTable | None) -> SuspectsView | None:
+    """Return the table of symptoms ready to print; None if nothing was reported."""
+    if table is None:
+        return None
+    seen = table.observations[:MAX_OBSERVATIONS]
+    order = sorted(table.candidates, key=lambda each: _rank(table, each))
+    kept = order[:MAX_CANDIDATES]
+    scales = {one.name: _scale(table, one) for one in seen}
+    return SuspectsView(
+        sentence=table.sentence,
+        observations=tuple(_observation(one, scales[one.name]) for one in seen),
+        observations_left_out=len(table.observations) - len(seen),
+        candidates=tuple(_candidate(table, each, seen, scales) for each in kept),
+        candidates_left_out=len(order) - len(kept),
+        standing=table.standing,
+        families=tuple(_families(kept)),
+        to_run=tuple(map(_to_run, table.separating)),
+    )
+
+
+def _rank(table: SymptomTable, candidate: Candidate) -> tuple[bool, int, int]:
+    says = [cell.says for cell in candidate.cells]
+    stands = candidate.name in table.standing
+    return not stands, says.count("contradicts"), -says.count("explains")
+
+
+def _families(candidates: Sequence[Candidate]) -> list[tuple[str, str]]:
+    """Return each family of several candidates with the list of their names."""
+    members: dict[str, list[str]] = {}
+    for each in candidates:
+        if each.family:
+            members.setdefault(each.family, []).append(each.name)
+    return [(name, listed(names)) for name, names in members.items() if len(names) > 1]
+
+
+def _scale(table: SymptomTable, observation: Observation) -> Scale | None:
+    """Return the scale of a column: of what was reported and what stands, else of everything."""
+    curves = {
+        candidate.name: _points(table, cell)
+        for candidate in table.candidates
+        for cell in candidate.cells
+        if cell.observation == observation.name
+    }
+    first = [observation.points, *(curves[name] for name in table.standing if name in curves)]
+    return scale_of(first) or scale_of(curves.values())
+
+
+def _points(table: SymptomTable, cell: Cell) -> Points:
+    """Return a cell's curve over the grid, or over its own numbers where the grid is another."""
+    if len(table.grid) == len(cell.curve):
+        return tuple(zip(table.grid, cell.curve, strict=True))
+    return tuple((float(number), y) for number, y in enumerate(cell.curve))
+
+
+def _observation(one: Observation, scale: Scale | None) -> ObservationView:
+    model = f"model {one.model}" if one.model else ""
+    parts = [part for part in (model, one.activation) if part.rpartition(" ")[2] not in one.name]
+    said = ", ".join(part for part in (*parts, one.shape) if part)
+    if one.points and not one.shape:
+        said = ", ".join(part for part in (said, f"{len(one.points):,} points") if part)
+    label = f"{len(one.points):,} points as they were reported"
+    return ObservationView(one.name, said, spark((), scale, label, one.points))
+
+
+def _candidate(
+    table: SymptomTable,
+    candidate: Candidate,
+    seen: Sequence[Observation],
+    scales: dict[str, Scale | None],
+) -> CandidateView:
+    cells = {cell.observation: cell for cell in candidate.cells}
+    alike = [
+        other.name
+        for other in table.candidates
+        if candidate.family and other.family == candidate.family and other.name != candidate.name
+    ]
+    says = [cell.says for cell in candidate.cells]
+    return CandidateView(
+        name=candidate.name,
+        cause=candidate.cause,
+        sentence=candidate.sentence,
+        family=candidate.family,
+        alike=tuple(alike),
+        standing=candidate.name in table.standing,
+        explained=says.count("explains"),
+        contradicted=says.count("contradicts"),
+        cells=tuple(_cell(table, one, cells.get(one.name), scales[one.name]) for one in seen),
+    )
+
+
+def _cell(
+    table: SymptomTable, observation: Observation, cell: Cell | None, scale: Scale | None
+) -> CellView:
+    if cell is None:
+        sign, state = SAYS["silent"]
+        return CellView(sign, "silent", state, "", "nothing is known", Markup(""))
+    sign, state = SAYS[cell.says]
+    label = ", ".join(part for part in (cell.says, cell.shape, cell.why) if part)
+    drawn = spark(_points(table, cell), scale, label, observation.points)
+    return CellView(sign, cell.says, state, cell.shape, cell.why, drawn)
+
+
+def _to_run(one: Separating) -> ToRunView:
+    return ToRunView(one.question, one.r, one.python, tuple(one.expect.items()))

@@ -1,0 +1,10 @@
+"""The self-test: faults put into small models of this installation, to see whether they are found.
+
+Neither R nor any script is needed. The models, the faults and the runs without a fault are drawn
+from a seed; a fault that changes no bit of what a model makes is none, and another is drawn.
+"""
+
+from bridge.selftest.running import SelftestError, run
+from bridge.selftest.score import Benign, Selftest, Trial, keep, last_score
+
+__all__ = ["Benign", "Selftest", "SelftestError", "Trial", "keep", "last_score", "run"]

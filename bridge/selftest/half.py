@@ -1,0 +1,264 @@
+"""One half of the self-test: all that is done with one generation of Keras."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from bridge.capsule import Capsule, Probe
+from bridge.compare.judge import Judge
+from bridge.compare.result import RunPair
+from bridge.compare.stages import compare_runs
+from bridge.explain.doubts import Doubt, disagreements, wrong_layers
+from bridge.explain.outcome import bits_same, nothing, outcome, outputs
+from bridge.explain.pulls import Pull, Searching
+from bridge.explain.result import Attribution, LeverOutcome
+from bridge.explain.search import search
+from bridge.explain.stagewise import attribute
+from bridge.investigate import lever_of
+from bridge.runners.levers import LEVERS, available
+from bridge.runners.pool import Limits, Pool
+from bridge.runners.rerun import rerun
+from bridge.runners.run import run_twin
+from bridge.selftest.asking import drive_together
+from bridge.selftest.draw import Drawn, draw
+from bridge.selftest.score import Benign, Trial
+
+#: How often another fault is drawn for a model whose fault changed nothing.
+_ROUNDS: Final = 12
+#: Levers that must change nothing that matters.
+_HARMLESS: Final = ("", "eager", "batch-1", "grappler-off")
+#: Verdicts on two runs that are not the same.
+_APART: Final = ("different", "failed")
+
+_LEFT_OPEN: Final = Attribution(cause="not-known", confidence="", sentence="")
+
+_TWIN: Final = """\
+from bridge.runners.random_models import predict
+
+
+def twin():
+    import {package}
+
+    predict({package}, {seed}, range({count}))
+"""
+
+
+@dataclass(frozen=True)
+class Done:
+    """What one half found."""
+
+    trials: tuple[Trial, ...]
+    benign: tuple[Benign, ...]
+    redrawn: int
+    notes: tuple[str, ...]
+
+
+class Half:
+    """Models of one generation: with faults, and without."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        generation: int,
+        seed: int,
+        limits: Limits,
+        progress: Callable[[str], None],
+    ) -> None:
+        self._pool, self._generation, self._seed = pool, generation, seed
+        self._limits, self._progress = limits, progress
+        self._judge = Judge()
+
+    def run(self, folder: Path, count: int) -> Done:
+        """Put ``count`` faults in, one into each of as many models."""
+        self._progress(f"builds {count} models")
+        sound = self._models(folder, count)
+        probes = {probe.index: probe for probe in sound.manifest.probes if _is_tried(probe)}
+        notes = []
+        if len(probes) < count:
+            why = sound.manifest.error.message if sound.manifest.error else sound.manifest.status
+            notes.append(f"Keras {self._generation}: only {len(probes)} models ran ({why})")
+        faulty, made, redrawn = self._put_in(sound, probes)
+        trials = self._trials(sound, faulty, made)
+        benign = self._benign(sound, probes)
+        return Done(tuple(trials), tuple(benign), redrawn, tuple(notes))
+
+    def _models(self, folder: Path, count: int) -> Capsule:
+        package = "tf_keras" if self._generation == 2 else "keras"
+        twin = folder / f"selftest_{self._generation}.py"
+        twin.write_text(_TWIN.format(package=package, seed=self._seed, count=count))
+        return run_twin(self._pool, "selftest", twin, self._generation, self._limits)
+
+    def _put_in(
+        self, sound: Capsule, probes: Mapping[int, Probe]
+    ) -> tuple[dict[int, Drawn], dict[int, Capsule], int]:
+        """Put a fault into every model; draw another where no bit of the result changes."""
+        found: dict[int, Drawn] = {}
+        made: dict[int, Capsule] = {}
+        redrawn = 0
+        left = set(probes)
+        tried: dict[int, set[str]] = defaultdict(set)
+        for attempt in range(_ROUNDS):
+            self._progress(f"puts {len(left)} faults in")
+            drawn: dict[int, Drawn] = {}
+            damaged = sound
+            for index in sorted(left):
+                rng = np.random.default_rng([self._seed, self._generation, index, attempt])
+                one = draw(damaged, probes[index], rng, tried[index])
+                if one is not None:
+                    tried[index].add(one.kind.kind)
+                    drawn[index] = one
+                    damaged = one.damaged or damaged
+            run = self._again(damaged, drawn, None)
+            for index in drawn:
+                if isinstance(run, str) or not _visible(sound, run, index):
+                    redrawn += 1
+                    continue
+                found[index], made[index] = drawn[index], _alone(run, index, "r")
+                left.discard(index)
+            if not left or not drawn:
+                break
+        return found, made, redrawn
+
+    def _again(
+        self,
+        recorded: Capsule,
+        drawn: Mapping[int, Drawn],
+        pull: Pull | None,
+        probes: Collection[int] = (),
+    ) -> Capsule | str:
+        """Run models again with their faults, under a lever; or say why that cannot be."""
+        faults = {index: each.fault for index, each in drawn.items() if each.fault is not None}
+        lever = lever_of(pull) if pull is not None else None
+        try:
+            return rerun(
+                self._pool, recorded, self._generation, self._limits,
+                lever=lever, fault=faults, probes=sorted(probes or drawn),
+            )  # fmt: skip
+        except Exception as error:
+            return f"{type(error).__name__}: {error}"[:300]
+
+    def _trials(
+        self, sound: Capsule, faulty: Mapping[int, Drawn], made: Mapping[int, Capsule]
+    ) -> list[Trial]:
+        """See what is said of every fault."""
+        trials: list[Trial] = []
+        doubts: dict[int, Doubt] = {}
+        for index, drawn in faulty.items():
+            runs = {"r": made[index], "twin": _alone(sound, index, "twin")}
+            pair = compare_runs(runs["r"], runs["twin"], judge=self._judge)
+            if drawn.fault is None:
+                trials.append(self._asked_for(drawn, runs, pair))
+                continue
+            wrong = wrong_layers(runs, self._judge) or disagreements(runs, [pair])
+            if wrong:
+                doubts[index] = wrong[0]
+            else:
+                trials.append(self._trial(drawn, None, False, pair.verdict))
+        attributions = self._search(sound, faulty, made, doubts)
+        for index, attribution in attributions.items():
+            drawn, doubt = faulty[index], doubts[index]
+            right = drawn.layer in doubt.target.names
+            trials.append(self._trial(drawn, attribution, right, doubt.subject))
+        return trials
+
+    def _search(
+        self,
+        sound: Capsule,
+        faulty: Mapping[int, Drawn],
+        made: Mapping[int, Capsule],
+        doubts: Mapping[int, Doubt],
+    ) -> dict[int, Attribution]:
+        names = available(self._generation)
+        passes = tuple(LEVERS[name].grappler_pass for name in names if LEVERS[name].grappler_pass)
+        searches: dict[int, Searching] = {}
+        for index, doubt in doubts.items():
+            searches[index] = search(
+                doubt.situation(made[index], frozenset(names), passes, repeated=False)
+            )
+
+        def answers(pull: Pull, asking: Collection[int]) -> dict[int, LeverOutcome]:
+            self._progress(f"pulls the lever {pull.name} for {len(asking)} faults")
+            begun = time.perf_counter()
+            run = self._again(sound, {index: faulty[index] for index in asking}, pull)
+            seconds = (time.perf_counter() - begun) / len(asking)
+            if isinstance(run, str):
+                return {index: nothing(pull.name, run, seconds) for index in asking}
+            return {
+                index: outcome(
+                    _alone(run, index, "r"), doubts[index].target, pull.name, seconds, self._judge
+                )
+                for index in asking
+            }
+
+        return drive_together(searches, answers)
+
+    def _asked_for(self, drawn: Drawn, runs: Mapping[str, Capsule], pair: RunPair) -> Trial:
+        """See what is said of a fault of what was asked for, which needs no lever."""
+        first = pair.first_divergence
+        if pair.verdict not in _APART or first is None:
+            return self._trial(drawn, None, False, pair.verdict)
+        right = first.stage == drawn.kind.stage and (not drawn.layer or drawn.layer in first.where)
+        attribution = attribute(runs, [pair]) or _LEFT_OPEN
+        return self._trial(drawn, attribution, right, f"{first.stage}: {first.where}")
+
+    def _trial(self, drawn: Drawn, found: Attribution | None, localised: bool, said: str) -> Trial:
+        return Trial(
+            drawn.kind.kind, self._generation, drawn.model, drawn.layer, drawn.truth,
+            drawn.ways, found, localised, said,
+        )  # fmt: skip
+
+    def _benign(self, sound: Capsule, probes: Mapping[int, Probe]) -> list[Benign]:
+        """Run the models without a fault, each under a lever that changes nothing that matters."""
+        groups: dict[str, list[int]] = defaultdict(list)
+        for place, index in enumerate(sorted(probes)):
+            groups[_HARMLESS[place % len(_HARMLESS)]].append(index)
+        found = []
+        for lever, indices in groups.items():
+            self._progress(f"runs {len(indices)} models without a fault")
+            pull = Pull(lever) if lever else None
+            run = self._again(sound, {}, pull, indices)
+            for index in indices:
+                label = lever or "as it was"
+                if isinstance(run, str):
+                    alarm = run
+                else:
+                    alarm = self._alarm(_alone(run, index, "r"), _alone(sound, index, "twin"))
+                found.append(Benign(self._generation, probes[index].label, label, alarm))
+        return found
+
+    def _alarm(self, one: Capsule, other: Capsule) -> str:
+        runs = {"r": one, "twin": other}
+        pair = compare_runs(one, other, judge=self._judge)
+        wrong = wrong_layers(runs, self._judge)
+        if wrong:
+            return f"{wrong[0].subject} was found wrong"
+        return pair.detail or pair.verdict if pair.verdict in _APART else ""
+
+
+def _is_tried(probe: Probe) -> bool:
+    return bool(probe.outputs) and not probe.label.endswith("before")
+
+
+def _alone(capsule: Capsule, index: int, runner: str) -> Capsule:
+    """Return the capsule with one prediction only, as a run of this runner."""
+    probes = tuple(each for each in capsule.manifest.probes if each.index == index)
+    changed = {"probes": probes, "runner": runner, "error": None, "caught": ()}
+    return Capsule(capsule.manifest.model_copy(update=changed), capsule.arrays)
+
+
+def _visible(sound: Capsule, run: Capsule, index: int) -> bool:
+    """Say whether a fault changed a bit of the result, or kept it from being made."""
+    before, after = (
+        next((each for each in capsule.manifest.probes if each.index == index), None)
+        for capsule in (sound, run)
+    )
+    if before is None or after is None or any("without the fault" in n for n in after.notes):
+        return False
+    return not bits_same(outputs(sound, before), outputs(run, after))
