@@ -59,10 +59,10 @@ def twin() -> None:
                 ]
             )
             model.set_weights(as_keras(start(ends, units)))
-            model.compile(optimizer=keras.optimizers.Adam(learning_rate=0.01), loss="mse")
+            model.compile(optimizer=keras.optimizers.Adam(learning_rate=0.02), loss="mse")
             keras.utils.set_random_seed(5)
             with probe(f"{name}, {units} units"):
-                model.fit(X[:, None], Y[:, None], epochs=30, verbose=0)
+                model.fit(X[:, None], Y[:, None], epochs=10, verbose=0)
                 model.predict(X[:, None], verbose=0)
 
 
@@ -80,9 +80,15 @@ def plan(units: int, leak: float = 0.0) -> Plan:
     return Plan(X, Y, units, EPOCHS, leak=leak, told=(300,))
 
 
+@cache
+def chance(units: int, quick: bool = False) -> Array:
+    """Return first weights as Keras draws them, of 1,000 nets or, ``quick``, of 200."""
+    return glorot(units, np.arange(200 if quick else 1000))
+
+
 def seeds(asked: Plan, quick: bool, initial: Array | None = None, full: bool = False) -> int:
     """Return for how many seeds there is time: 1,000 if ``full``, or if they are trained."""
-    begin = initial if initial is not None else glorot(asked.units, np.arange(1000))
+    begin = chance(asked.units) if initial is None else initial
     if (full and not quick) or complete(asked, len(begin), Store(), initial=begin):
         return 1000
     return 128 if quick else 256
@@ -117,15 +123,14 @@ def gap(trained: Trained) -> str:
 @cache
 def cures(quick: bool, tell: Tell | None = None) -> dict[str, tuple[Plan, Share]]:
     """Return how often two units learn under other starts and another activation."""
-    chance = glorot(2, np.arange(1000))
-    positive = chance.copy()
+    positive = chance(2).copy()
     positive[:, 4:6] = np.abs(positive[:, 4:6])
-    opposite = chance.copy()
+    opposite = chance(2).copy()
     opposite[:, :2] = (-1.0, 1.0)
     both = opposite.copy()
     both[:, 4:6] = positive[:, 4:6]
     asked = {
-        "leaky relu of slope 0.3": (plan(2, leak=0.3), chance),
+        "leaky relu of slope 0.3": (plan(2, leak=0.3), chance(2)),
         "output weights all positive": (plan(2), positive),
         "hidden kernel (-1, 1)": (plan(2), opposite),
         "hidden kernel (-1, 1) and output weights all positive": (plan(2), both),
@@ -242,8 +247,7 @@ def grows_as_claimed(quick: bool, tell: Tell) -> Evidence:
 @claim("The hidden kernel has both signs in a share of 1 - 2^(1-n) of the random starts.")
 def signs_are_mixed(quick: bool) -> Evidence:
     """Count signs; this needs no training."""
-    count = 1000 if quick else 10_000
-    shares = {n: share(units_of(glorot(n, np.arange(count))).mixed) for n in UNITS}
+    shares = {n: share(units_of(chance(n, quick)).mixed) for n in UNITS}
     return _against(shares, lambda n: 1 - 2.0 ** (1 - n))
 
 
@@ -388,11 +392,9 @@ def keras_model(units: int, more: int = 0) -> keras.Sequential:
 
 
 @claim("What the question calls adding a layer is adding a unit.", said_by="ours")
-def layer_means_unit() -> Evidence:
+def layer_means_unit(quick: bool) -> Evidence:
     """See which of the two brings the 75% of starts with both signs."""
-    count = 10_000
-    unit = share(units_of(glorot(3, np.arange(count))).mixed)
-    layer = share(units_of(glorot(2, np.arange(count))).mixed)
+    unit, layer = (share(units_of(chance(n, quick)).mixed) for n in (3, 2))
     weights = [keras_model(2), keras_model(3), keras_model(2, more=1)]
     two, three, deep = (model.count_params() for model in weights)
     return Evidence(

@@ -409,7 +409,9 @@ def picture_of_the_collapse() -> Any:
             ax.plot(t, (rows @ w + b)[:, k], color=colour, alpha=0.25, linewidth=5)
         ax.set(title=f"between the layers: {'nothing' if between == 'linear' else between}")
         ax.set(xlabel="position along a line through the inputs", ylabel="score before softmax")
-    axes[0].legend(frameon=False, title="thin: three layers\nwide: one W x + b")
+    lines = axes[0].get_legend_handles_labels()
+    title = "thin: three layers; wide: one W x + b"
+    figure.legend(*lines, frameon=False, title=title, loc="outside upper center", ncols=3)
     return figure
 
 

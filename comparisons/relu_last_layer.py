@@ -326,6 +326,35 @@ def axes_arrive(recorded: Capsule) -> Evidence:
     )
 
 
+@claim(
+    "A model that is written as a pipe makes its layers in the order in which they are written.",
+    said_by="ours",
+)
+def pipe_in_order(recorded: Capsule) -> Evidence:
+    probe_ = next(each for each in recorded.manifest.probes if each.kind == "fit" and each.curves)
+    layers = recorded.manifest.states[probe_.state or 0].layers
+    names = [layer.name for layer in layers if layer.cls.endswith("Conv2D")]
+    numbers = [int(name.rpartition("_")[2]) if "_" in name else 0 for name in names]
+    in_order = numbers == sorted(numbers)
+    shapes = [(1, 3, 4, 64), (1, 3, 64, 32)]
+    first = []
+    for order in (shapes, shapes[::-1]):
+        keras.utils.set_random_seed(1)
+        drawn = {shape: keras.initializers.GlorotUniform()(shape).numpy() for shape in order}
+        first.append(drawn[shapes[0]])
+    parted = int((first[0] != first[1]).sum())
+    text = f"from the first layer to the last R's are called {', '.join(names)}"
+    if in_order:
+        return Evidence(True, text)
+    return Evidence(
+        False,
+        f"{text}: R's pipe is lazy and makes the last layer first, so that from one seed for all "
+        f"layers R and Python begin with other weights ({parted} of {first[0].size} of the first "
+        "kernel); the script gives every layer a seed of its own",
+        number=parted,
+    )
+
+
 @picture(
     "The losses and the floor of a sigmoid",
     alt="Mean absolute error by epoch: with a sigmoid it lies on the dashed floor; with relu, and "
@@ -347,7 +376,7 @@ def picture_of_the_losses(recorded: Capsule) -> Any:
     ax.axhline(FLOOR, color="#666666", linestyle="--", label="mean |x - clip(x, 0, 1)|")
     ax.set(xlabel="epoch", ylabel="mean absolute error", ylim=(0, None))
     ax.set_xticks(range(0, EPOCHS + 1, 5))
-    ax.legend(frameon=False)
+    figure.legend(frameon=False, loc="outside upper center", ncols=2)
     return figure
 
 
@@ -367,5 +396,5 @@ def picture_of_a_signal(recorded: Capsule) -> Any:
     for name, colour, label in (("sigmoid", "#111111", "sigmoid"), ("relu", "#d7191c", "relu")):
         ax.plot(steps, runs[name].predicted[0, 0, :, 1], color=colour, label=label)
     ax.set(xlabel="step", ylabel="value, channel 2")
-    ax.legend(frameon=False, loc="upper right")
+    figure.legend(frameon=False, loc="outside upper center", ncols=3)
     return figure

@@ -83,7 +83,7 @@ descend_tape <- function(start, relu) {
   target <- as_tensor(y)
   w1 <- tf$Variable(start$w1)
   w2 <- tf$Variable(start$w2)
-  loss <- numeric(20)
+  loss <- numeric(10)
   for (step in seq_along(loss)) {
     with(tf$GradientTape() %as% tape, {
       error <- tf$matmul(relu(tf$matmul(data, w1)), w2) - target

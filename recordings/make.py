@@ -69,8 +69,10 @@ def as_if(run: Capsule, faulty: Capsule, entry: dict[str, Any], machine: dict[st
     """Return the faulty predictions as R's run on another machine, and a note that it is none."""
     here = run.manifest.environment
     packages = {**here.packages, **machine.get("packages", {})}
-    tuples = {key: tuple(machine[key]) for key in ("devices", "cpu_flags") if key in machine}
-    names = {key: machine[key] for key in ("system", "machine") if key in machine}
+    tuples: dict[str, Any] = {
+        key: tuple(machine[key]) for key in ("devices", "cpu_flags") if key in machine
+    }
+    names: dict[str, Any] = {key: machine[key] for key in ("system", "machine") if key in machine}
     environment = here.model_copy(update={**names, **tuples, "packages": packages})
     thread = f" Such a fault was reported in {entry['thread']}." if "thread" in entry else ""
     note = (

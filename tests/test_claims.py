@@ -65,7 +65,7 @@ def test_an_interval_has_its_low_end_first() -> None:
 
 def test_a_claim_without_its_sentence_is_refused_where_it_is_declared() -> None:
     with pytest.raises(ClaimError, match="begins with its sentence"):
-        claim(lambda: None)  # type: ignore[arg-type, return-value]
+        claim(lambda: None)  # type: ignore[arg-type]
     with pytest.raises(ClaimError, match="said_by is 'nobody'"):
         claim("One.", said_by="nobody")  # type: ignore[arg-type]
     with pytest.raises(ClaimError, match="takes 'seeds'"):
@@ -212,13 +212,16 @@ def test_every_claim_is_decided_or_says_what_is_missing(pool: Pool, tmp_path: Pa
     assert "pip install a_package_that_nobody_has" in found["It needs a package."].text
     assert "R was not run" in found["It needs R."].text
     raised = found["It raises."].text
-    assert "ValueError: seven (line " in raised and str(tmp_path) not in raised
+    assert "ValueError: seven (line " in raised
+    assert str(tmp_path) not in raised
     assert "it should be Evidence" in found["It returns nothing."].text
     texts = [found[f"Chance begins anew ({k})."].text for k in (1, 2)]
     assert texts[0] == texts[1]
     drawn, failed = made.pictures
-    assert drawn.content.lstrip().startswith(b"<?xml") and b"<svg" in drawn.content
-    assert not failed.content and "should be a Figure" in failed.why
+    assert drawn.content.lstrip().startswith(b"<?xml")
+    assert b"<svg" in drawn.content
+    assert not failed.content
+    assert "should be a Figure" in failed.why
 
 
 @pytest.mark.tf
@@ -263,8 +266,10 @@ def test_what_ends_the_process_costs_no_claim_before_it(
     before, during, after = (each.evidence for each in made.claims)
     assert before.verdict == "holds"
     assert (during.verdict, after.verdict) == ("undecided", "undecided")
-    assert said in during.text and "while this was computed" in during.text
-    assert said in after.text and "not reached" in after.text
+    assert said in during.text
+    assert "while this was computed" in during.text
+    assert said in after.text
+    assert "not reached" in after.text
     assert said in made.pictures[0].why
 
 
@@ -310,7 +315,8 @@ def test_the_report_opens_with_the_claims(capsys: pytest.CaptureFixture[str]) ->
     (seen,) = view.cases([(report, "matching")], {})
     for text in (render.markdown(seen), render.html([seen])):
         assert text.index("Mixed signs suffice.") < text.index("Every model, every pair")
-        assert "holds in part" in text and "an answer" in text
+        assert "holds in part" in text
+        assert "an answer" in text
     print_summary([report])
     assert "Claims: 1 holds, 1 does not, 1 in part." in capsys.readouterr().out
 
@@ -320,6 +326,8 @@ def test_pictures_have_names_of_their_own_and_missing_ones_are_told() -> None:
     drawn = (Drawn("A line", "a", svg), Drawn("A Line", "b", png), Drawn("None", "c", why="no jax"))
     found, missing = report_pictures(drawn)
     names = [each.file for each in found.pictures]
-    assert len(set(names)) == 2 and names[0].endswith(".svg") and names[1].endswith(".png")
+    assert len(set(names)) == 2
+    assert names[0].endswith(".svg")
+    assert names[1].endswith(".png")
     assert found.files[names[0]] == svg
     assert missing == ("The picture 'None' was not drawn: no jax.",)

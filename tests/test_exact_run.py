@@ -204,7 +204,9 @@ def test_a_fault_in_a_convolutional_model_is_found_and_the_layer_is_named(
 def test_a_fault_under_a_lever_is_found_there(pool: Pool, record: Record) -> None:
     recorded = record(text_of(SMALL, 3), 3)
     fault = Fault("bias-lost", "last", ("graph",))
-    result = judged(pool, recorded, 3, EXACT_LEVERS["one-thread"], ways=("eager", "graph"), fault=fault)
+    result = judged(
+        pool, recorded, 3, EXACT_LEVERS["one-thread"], ways=("eager", "graph"), fault=fault
+    )
     assert any(setting.startswith("one-thread: graph") for setting in result.deviating)
     assert not any("eager" in setting for setting in result.deviating)
 

@@ -13,7 +13,7 @@ from bridge.compare.places import output_code, result_code
 from bridge.compare.result import RunPair
 from bridge.compare.seen import PREDICTION
 from bridge.compare.wiring import find_layer
-from bridge.explain.ops import labels, lost_in, ops_of
+from bridge.explain.ops import labels, lost_in, names_of, ops_of
 from bridge.explain.outcome import Target, apart, bits_same, outputs, target_of
 from bridge.explain.pulls import Situation, Way
 
@@ -42,8 +42,9 @@ class Doubt:
         """Return what is known of it before any lever is pulled."""
         probe = next(p for p in capsule.manifest.probes if p.index == self.target.probe)
         way = way_of(probe)
-        ops = ops_of(probe.executed, self.target.names)
         state = _state(capsule, probe)
+        every = names_of(state.layers) if state else ()
+        ops = ops_of(probe.executed, self.target.names, every)
         layers = [find_layer(state.layers, name) for name in self.target.names] if state else []
         known = [layer for layer in layers if layer is not None]
         devices = {each.partition(":")[0] for each in capsule.manifest.environment.devices}

@@ -13,13 +13,15 @@ from bridge.explain.result import Attribution
 #: fault shows without a graph, "xla" whether it shows in what XLA compiles.
 _EXPECTED: Final[Mapping[str, Mapping[str, Answer]]] = {
     "xla": {"eager": "right", "xla-off": "right", "xla": "wrong"},
-    "grappler:<pass>": {"eager": "right", "grappler-off": "right", "onednn-off": "wrong"},
+    "grappler:<pass>": {"eager": "right", "grappler-off": "right", "onednn-off": "wrong",
+                        "xla-off": "wrong"},
     "onednn": {"onednn-off": "right"},
     "device-plugin": {"cpu-only": "right"},
-    "tracing": {"eager": "right", "call": "right", "grappler-off": "wrong", "xla": "wrong"},
-    "kernel:<op>": {"eager": "wrong", "grappler-off": "wrong", "xla": "right"},
+    "tracing": {"eager": "right", "call": "right", "grappler-off": "wrong", "xla": "wrong",
+                "xla-off": "wrong"},
+    "kernel:<op>": {"eager": "wrong", "grappler-off": "wrong", "xla": "right", "xla-off": "wrong"},
     "keras-layer": {"eager": "wrong", "grappler-off": "wrong", "onednn-off": "wrong",
-                    "xla": "wrong", "float64": "wrong"},
+                    "xla": "wrong", "float64": "wrong", "xla-off": "wrong"},
 }  # fmt: skip
 
 

@@ -31,20 +31,43 @@ def labels(executed: ExecutedGraph | None) -> tuple[str, ...]:
     return tuple(op.label for op in executed.ops if "/" in op.name and op.op not in CARRIERS)
 
 
-def ops_of(executed: ExecutedGraph | None, layers: Collection[str]) -> tuple[ExecutedOp, ...]:
+def ops_of(
+    executed: ExecutedGraph | None, layers: Collection[str], known: Collection[str] = ()
+) -> tuple[ExecutedOp, ...]:
     """Return the ops that were executed for layers, by the names that TensorFlow gave them.
 
-    A fused op has the name of the last op in it, and so belongs to the layer of that.
+    A fused op has the name of the last op in it, and so belongs to the layer of that. ``known`` are
+    the names of all layers: Keras 3 numbers the scopes of its layers once more (``dense_1`` is then
+    the layer ``dense``), Keras 2 does not, and only all names together tell which it was.
     """
     if executed is None:
         return ()
     wanted = {name.rpartition("/")[2] for name in layers}
+    names = {name.rpartition("/")[2] for name in known} | wanted
+    scopes = [op.name.split("/")[:-1] for op in executed.ops if op.op not in CARRIERS]
+    told = {part for scope in scopes for part in scope if part in names or _stem(part) in names}
+    plain = told <= names
+    ours = {part for part in told if (part if plain else _stem(part)) in wanted}
+    if not plain:
+        # What is not numbered once more has a name that was free.
+        ours |= {part for part in told & wanted if _stem(part) not in names}
     return tuple(
         op
         for op in executed.ops
-        if op.op not in CARRIERS
-        and any(_is_named(part, wanted) for part in op.name.split("/")[:-1])
+        if op.op not in CARRIERS and ours.intersection(op.name.split("/")[:-1])
     )
+
+
+def names_of(layers: Iterable[LayerState]) -> set[str]:
+    """Return the names of layers, and of those within them."""
+    found = set()
+    for layer in layers:
+        found |= {layer.name, *names_of(layer.layers)}
+    return found
+
+
+def _stem(part: str) -> str:
+    return re.sub(r"_\d+$", "", part)
 
 
 def lost_in(ops: Iterable[ExecutedOp], layers: Iterable[LayerState]) -> tuple[str, ...] | None:
@@ -67,11 +90,6 @@ def lost_in(ops: Iterable[ExecutedOp], layers: Iterable[LayerState]) -> tuple[st
     if lost:
         return lost
     return () if len(found) == 1 and found[0].fused else None
-
-
-def _is_named(part: str, wanted: Collection[str]) -> bool:
-    """Say whether a part of an op's name is that of a layer; TensorFlow may have numbered it."""
-    return part in wanted or re.sub(r"_\d+$", "", part) in wanted
 
 
 def _wanted(layer: LayerState) -> tuple[str, ...] | None:

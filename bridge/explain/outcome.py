@@ -14,7 +14,7 @@ from bridge.compare.numbers import AnyArray, same_bits
 from bridge.compare.result import LayerVerdict, Verdict
 from bridge.compare.seen import PREDICTION
 from bridge.explain.narrow import narrowed
-from bridge.explain.ops import labels, ops_of
+from bridge.explain.ops import labels, names_of, ops_of
 from bridge.explain.result import LeverOutcome
 
 #: Worst first, as far as one place is concerned: one element beyond its bound decides.
@@ -75,7 +75,9 @@ def outcome(
     verdicts = (judge or Judge())(capsule, probe)
     found, detail = _verdict(capsule, probe, target, verdicts)
     first = next((each for each in verdicts if each.verdict == "different"), None)
-    own = ops_of(probe.executed, target.names)
+    states = capsule.manifest.states
+    layers = states[probe.state].layers if probe.state is not None and states else ()
+    own = ops_of(probe.executed, target.names, names_of(layers))
     return LeverOutcome(
         lever=lever,
         verdict=found,

@@ -132,7 +132,7 @@ def _claims(report: CaseReport) -> Iterator[Text]:
 def _counted(report: CaseReport) -> str:
     """Return how many claims hold, and how many do not."""
     words = Counter(claim_word(each.holds, each.verdict) for each in report.claims)
-    said = {
+    said: dict[Holds, str] = {
         "holds": "hold" if words["holds"] != 1 else "holds",
         "does not hold": "do not" if words["does not hold"] != 1 else "does not",
         "holds in part": "in part",

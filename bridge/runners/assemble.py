@@ -245,6 +245,7 @@ class Scrubber:
         self._names = [(re.compile(re.escape(name)), short) for name, short in names]
 
     def __call__(self, item: Any) -> Any:
+        """`item`, a JSON value, with long names shortened in every text of it."""
         if isinstance(item, str):
             for name, short in self._names:
                 item = name.sub(short, item)

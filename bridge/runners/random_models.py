@@ -95,7 +95,7 @@ def _stack(keras: Any, rng: Rng) -> tuple[Any, Any]:
     width = int(rng.integers(2, 8))
     square = rng.random() < 0.5
     parts: list[Any] = [keras.Input((width,))]
-    for number in range(int(rng.integers(2, 5))):
+    for number in range(int(rng.integers(1, 4))):
         parts.append(_dense(keras, rng, f"dense_{number}", width if square else None))
         parts += _between(keras, rng, f"after_{number}")
     parts.append(_dense(keras, rng, "last"))

@@ -40,8 +40,8 @@ def drive_together(
         asked: dict[Pull, list[Key]] = defaultdict(list)
         for key, pull in waiting.items():
             asked[pull].append(key)
-        # What most of them ask for first: others may come to ask for it too, but later.
-        pull = max(asked, key=lambda each: len(asked[each]))
+        # What most of them ask for comes last: others may come to ask for it meanwhile.
+        pull = min(asked, key=lambda each: len(asked[each]))
         outcomes = answers(pull, asked[pull])
         for key in asked[pull]:
             del waiting[key]
