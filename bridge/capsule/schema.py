@@ -122,6 +122,8 @@ class Call(Frozen):
     """One crossing of the boundary from R into Python.
 
     ``internal`` marks questions of reticulate's own, asked while it converts or prints.
+    ``assigned`` is the variable that the innermost statement of the script assigns to, if it is
+    an assignment; ``defaults`` names the keyword arguments that say what Python does anyway.
     """
 
     id: int
@@ -131,10 +133,12 @@ class Call(Frozen):
     name: str = ""
     line: int | None = None
     r_call: str = ""
+    assigned: str = ""
     internal: bool = False
     r_args: tuple[RValue, ...] = ()
     args: tuple[Value, ...] = ()
     kwargs: dict[str, Value] = Field(default_factory=dict)
+    defaults: tuple[str, ...] = ()
     result: Value | None = None
     error: ErrorRecord | None = None
 

@@ -9,6 +9,8 @@ local({
   state <- new.env(parent = emptyenv())
   state$line <- NA_integer_      # of the top-level expression that is being evaluated
   state$last_line <- NA_integer_
+  state$ref <- NULL              # where that expression stands in the text
+  state$assigned <- NULL         # the assignments in the script's text, by where they begin
   state$calls <- NULL            # the calls in the script's text, with their lines
   state$located <- new.env(parent = emptyenv())
   state$busy <- FALSE
@@ -112,6 +114,33 @@ local({
     data.frame(name = keep$text, line = keep$line1, args = args, stringsAsFactors = FALSE)
   }
 
+  # The names that the script's text assigns to, by where the assignment begins: "line:column".
+  index_assignments <- function(exprs) {
+    data <- utils::getParseData(exprs)
+    at <- data[data$token %in% c("LEFT_ASSIGN", "EQ_ASSIGN", "RIGHT_ASSIGN"), , drop = FALSE]
+    if (!NROW(at)) return(NULL)
+    found <- character()
+    for (i in seq_len(nrow(at))) {
+      whole <- data[data$id == at$parent[[i]], , drop = FALSE]
+      sides <- data$id[data$parent == at$parent[[i]] & data$token == "expr"]
+      if (!nrow(whole) || length(sides) != 2L) next
+      target <- if (at$token[[i]] == "RIGHT_ASSIGN") sides[[2L]] else sides[[1L]]
+      inside <- data[data$parent == target, , drop = FALSE]
+      if (nrow(inside) == 1L && inside$token == "SYMBOL") {
+        found[[paste0(whole$line1, ":", whole$col1)]] <- inside$text
+      }
+    }
+    found
+  }
+
+  # The name that the innermost statement of the script assigns to, "" if it is no assignment.
+  assigned <- function() {
+    ref <- innermost_ref()
+    if (is.null(ref) || is.null(state$assigned)) return("")
+    name <- unname(state$assigned[paste0(ref[[1L]], ":", ref[[5L]])])
+    if (is.na(name)) "" else name
+  }
+
   describe <- function(name, value) {
     kind <- typeof(value)
     simple <- kind %in% c("logical", "integer", "double", "character", "complex", "NULL")
@@ -154,7 +183,7 @@ local({
   meta <- function(args, keywords) {
     found <- written_call()
     list(line = locate(found), call = if (is.null(found)) "" else one_line(found$call),
-         args = describe_all(args, keywords), internal = housekeeping())
+         args = describe_all(args, keywords), internal = housekeeping(), assigned = assigned())
   }
 
   converts <- function(x) {
@@ -282,12 +311,16 @@ local({
   }
 
   # First and last line of the innermost statement of the script that is being evaluated.
-  innermost_lines <- function() {
+  innermost_ref <- function() {
     for (call in rev(sys.calls())) {
       ref <- attr(call, "srcref")
-      if (!is.null(ref) && is_script(ref)) return(c(ref[[1L]], ref[[3L]]))
+      if (!is.null(ref) && is_script(ref)) return(ref)
     }
-    c(state$line, state$last_line)
+    state$ref
+  }
+  innermost_lines <- function() {
+    ref <- innermost_ref()
+    if (is.null(ref)) c(state$line, state$last_line) else c(ref[[1L]], ref[[3L]])
   }
   innermost_line <- function() innermost_lines()[[1L]]
 
@@ -327,6 +360,7 @@ local({
     exprs <- parse(path, keep.source = TRUE, encoding = "UTF-8")
     state$srcfile <- attr(exprs, "srcfile")
     state$calls <- index_calls(exprs)
+    state$assigned <- index_assignments(exprs)
     refs <- attr(exprs, "srcref")
     override("quit", quits)
     override("q", quits)
@@ -345,6 +379,7 @@ local({
         for (i in seq_along(exprs)) {
           state$line <- refs[[i]][[1L]]
           state$last_line <- refs[[i]][[3L]]
+          state$ref <- refs[[i]]
           say("at")
           value <- withVisible(eval(exprs[[i]], globalenv()))
           if (value$visible) if (isS4(value$value)) methods::show(value$value) else print(value$value)

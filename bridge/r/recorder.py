@@ -7,6 +7,7 @@ reticulate converted, so what is recorded is what Python received, and nothing i
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
@@ -25,6 +26,7 @@ class Recorder:
         self._encoder = encoder
         self._stack: list[int] = []
         self._count = 0
+        self._signatures: dict[Any, dict[str, Any]] = {}
 
     @property
     def current(self) -> int | None:
@@ -86,8 +88,25 @@ class Recorder:
             internal=bool(meta.get("internal")),
             r_args=_r_values(meta.get("args")),
             args=[value(item) for item in args],
+            assigned=str(meta.get("assigned") or ""),
             kwargs={str(key): value(item) for key, item in kwargs.items()},
+            defaults=self._defaults(target, kwargs),
         )
+
+    def _defaults(self, target: Any, kwargs: dict[str, Any]) -> list[str]:
+        """Name the arguments that are what the signature says they are if they are not given."""
+        if not kwargs:
+            return []
+        key = getattr(target, "__func__", target)
+        try:
+            known = self._signatures.get(key)
+            if known is None:
+                parameters = inspect.signature(target).parameters
+                known = {name: each.default for name, each in parameters.items()}
+                self._signatures[key] = known
+        except (TypeError, ValueError):
+            return []
+        return [name for name, value in kwargs.items() if _is_same(value, known.get(name, known))]
 
     def _returned(self, number: int, result: Any) -> None:
         if number <= MAX_CALLS:
@@ -152,6 +171,11 @@ def describe_error(error: BaseException, language: str = "python") -> dict[str, 
         "cls": f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins."),
         "message": str(error)[:20_000],
     }
+
+
+def _is_same(given: Any, default: Any) -> bool:
+    plain = (type(None), bool, int, float, str)
+    return type(given) is type(default) and isinstance(given, plain) and given == default
 
 
 def _r_values(args: Any) -> list[dict[str, Any]]:

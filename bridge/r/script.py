@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,6 +41,10 @@ class Inspection:
     error: ErrorRecord | None = None
     loads: tuple[tuple[str, int], ...] = ()
     functions: tuple[str, ...] = ()
+    #: R's own syntax tree, row by row (see :mod:`bridge.translate.syntax`), and the data sets of R
+    #: that the script names.
+    tree: tuple[tuple[Any, ...], ...] = field(default=(), repr=False)
+    datasets: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def package(self) -> str:
@@ -111,6 +115,8 @@ def _inspection(text: str, answer: dict[str, Any]) -> Inspection:
         None,
         tuple((name, line) for name, line in answer["loads"]),
         tuple(answer["functions"]),
+        tuple(tuple(row) for row in answer["tree"]),
+        answer["datasets"],
     )
 
 

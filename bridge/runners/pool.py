@@ -54,7 +54,11 @@ class Limits:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a job's process ended: ``status`` is ``exited`` or the limit that it broke."""
+    """How a job's process ended: ``status`` is ``exited`` or the limit that it broke.
+
+    ``cpu_seconds`` is what it used of the processor, which other work on the machine does not
+    stretch as it does ``seconds``.
+    """
 
     status: str
     code: int
@@ -64,6 +68,7 @@ class Outcome:
     stdout: str
     stderr: str
     read_stdin: bool = False
+    cpu_seconds: float = 0.0
 
 
 @dataclass
@@ -71,6 +76,7 @@ class _Pending:
     pid: int | None = None
     wait_status: int | None = None
     peak: int = 0
+    cpu: float = 0.0
     changed: threading.Event = field(default_factory=threading.Event)
 
 
@@ -173,7 +179,7 @@ class _Parent:
         if "pid" in message:
             pending.pid = message["pid"]
         else:
-            pending.peak = message["peak"]
+            pending.peak, pending.cpu = message["peak"], message["cpu"]
             pending.wait_status = message["status"]
         pending.changed.set()
 
@@ -258,6 +264,7 @@ class Pool:
             stdout=watch.text(out),
             stderr=watch.text(err),
             read_stdin=read_stdin,
+            cpu_seconds=pending.cpu,
         )
 
     def _parent(self, kind: Warm) -> _Parent:

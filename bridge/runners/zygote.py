@@ -5,7 +5,7 @@ the pool, in another process, gives it jobs over a socket and watches the childr
 
 Protocol, one JSON object a line. In: ``{"job": n, "name": ..., "params": {...}}`` with three
 descriptors (stdin, stdout, stderr). Out: ``{"ready": true, ...}``, ``{"job": n, "pid": ...}``,
-``{"job": n, "status": wait-status, "peak": bytes}``.
+``{"job": n, "status": wait-status, "peak": bytes, "cpu": seconds}``.
 """
 
 from __future__ import annotations
@@ -153,7 +153,8 @@ class Zygote:
             job = self._children.pop(pid, None)
             if job is not None:
                 unit = 1 if sys.platform == "darwin" else 1024
-                self._say({"job": job, "status": status, "peak": usage.ru_maxrss * unit})
+                peak, cpu = usage.ru_maxrss * unit, usage.ru_utime + usage.ru_stime
+                self._say({"job": job, "status": status, "peak": peak, "cpu": cpu})
 
     def _say(self, message: Params) -> None:
         self._connection.sendall(json.dumps(message).encode() + b"\n")

@@ -1,0 +1,76 @@
+"""An answer to why a result surprises, and asking every rule for one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from bridge.capsule import Capsule
+from bridge.explain.usage import (
+    alias,
+    arguments,
+    errors,
+    labels,
+    last_layer,
+    loops,
+    modes,
+    repeated,
+    seeds,
+)
+from bridge.explain.usage.said import Said
+from bridge.translate.syntax import Node, Row, SyntaxRowsError, build
+
+Rule = Callable[[Capsule, Sequence[Node]], Iterator[Said]]
+
+#: In this order: what changed a number before what explains one.
+_RULES: Final[tuple[Rule, ...]] = (
+    labels.missing,
+    arguments.forgotten,
+    arguments.emptied,
+    errors.primitives,
+    errors.dropped_null,
+    alias.shared_models,
+    repeated.repeated_pipe,
+    loops.shared_variable,
+    labels.counted_from_one,
+    last_layer.over_one,
+    last_layer.unfit_loss,
+    last_layer.out_of_reach,
+    labels.validated_elsewhere,
+    modes.training_mode,
+    modes.two_slopes,
+    seeds.other_generator,
+    modes.other_order,
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer: its cause from the closed list, a sentence, and whether it names the cause.
+
+    ``line`` is that of the script, where there is one.
+    """
+
+    cause: str
+    sentence: str
+    decides: bool
+    line: int | None = None
+
+
+def answers(capsule: Capsule, tree: Sequence[Row] = ()) -> tuple[Answer, ...]:
+    """Return what a run and the text of its script answer, what decides first.
+
+    ``tree`` has the rows of R's syntax tree (:mod:`bridge.translate.syntax`); without them the
+    rules that read the text stay silent.
+    """
+    try:
+        nodes = build(tree)
+    except SyntaxRowsError:
+        nodes = []
+    found = dict.fromkeys(
+        Answer(said.cause, said.sentence, said.decides, said.line)
+        for rule in _RULES
+        for said in rule(capsule, nodes)
+    )
+    return tuple(sorted(found, key=lambda each: not each.decides))

@@ -1,0 +1,155 @@
+"""The last layer of a model, and what is asked of it: its loss, its targets, its one unit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import numpy as np
+
+from bridge.capsule import Call, Capsule, ModelState
+from bridge.capsule.values import ObjectValue, Scalar, Symbol
+from bridge.compare.rules import class_name
+from bridge.explain.usage.said import (
+    Said,
+    activation_of,
+    array,
+    asked,
+    at,
+    is_true,
+    maker_of,
+    name_of,
+    output_layer,
+    owner_of,
+    state_of,
+)
+from bridge.translate.syntax import Node
+
+#: Losses of probabilities, as their names are without underscores.
+_PROBABILITIES: Final = frozenset(
+    {"binarycrossentropy", "categoricalcrossentropy", "sparsecategoricalcrossentropy"}
+    | {"binaryfocalcrossentropy", "categoricalfocalcrossentropy"}
+)
+_DISTANCES: Final = {
+    "mse": 2, "meansquarederror": 2, "mae": 1, "meanabsoluteerror": 1,
+}  # fmt: skip
+#: What an activation can give: the ends of its range.
+_RANGES: Final[dict[str, tuple[float, float]]] = {
+    "sigmoid": (0.0, 1.0), "softmax": (0.0, 1.0), "hard_sigmoid": (0.0, 1.0),
+    "tanh": (-1.0, 1.0), "softsign": (-1.0, 1.0), "relu": (0.0, np.inf), "relu6": (0.0, 6.0),
+    "softplus": (0.0, np.inf), "exponential": (0.0, np.inf),
+}  # fmt: skip
+_ALWAYS_ONE: Final = "exp(x) / exp(x) is 1 whatever x is"
+
+
+def over_one(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
+    """Find layers that share something out among one: softmax over one unit, a norm over one."""
+    for probe in capsule.manifest.probes:
+        state = state_of(capsule, probe)
+        if state is None:
+            continue
+        widths = {each.layer: each.outputs[0].shape for each in probe.layers if each.outputs}
+        for layer in state.layers:
+            name, config = class_name(layer.cls), layer.config
+            soft = activation_of(config) == "softmax" or name == "Softmax"
+            shape = widths.get(layer.name)
+            one = shape[-1] == 1 if shape else config.get("units") == 1
+            if not one:
+                continue
+            if soft and config.get("axis", -1) == -1:
+                yield Said(
+                    "maths",
+                    f"Layer {layer.name} takes the softmax of a single number, and {_ALWAYS_ONE}: "
+                    "its output is 1 for every input, before and after training. One unit wants "
+                    "a sigmoid; softmax wants a unit for each class.",
+                    line=probe.line,
+                )
+            elif name == "LayerNormalization" and config.get("axis") in (-1, [-1]):
+                yield Said(
+                    "maths",
+                    f"Layer {layer.name} normalises a single number, which is its own mean: its "
+                    "output is its offset (beta) for every input.",
+                    line=probe.line,
+                )
+
+
+def unfit_loss(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
+    """Find losses of probabilities that are given logits, and losses of logits given the others."""
+    for call, state, loss, logits in _compiled(capsule):
+        if loss not in _PROBABILITIES:
+            continue
+        last = output_layer(state)
+        if last is None or "activation" not in last.config:
+            continue
+        activation = activation_of(last.config)
+        if activation == "linear" and not logits:
+            yield Said(
+                "user-script",
+                f"{at(call.line)}the loss takes the numbers of layer {last.name} for "
+                "probabilities (from_logits is FALSE), but its activation is linear: what is below "
+                "0 or above 1 is cut off, and the loss says little. Give the last layer a sigmoid "
+                "or softmax, or the loss from_logits = TRUE.",
+                line=call.line,
+            )
+        elif activation in ("sigmoid", "softmax") and logits:
+            yield Said(
+                "user-script",
+                f"{at(call.line)}the loss is told that it gets logits (from_logits = TRUE), but "
+                f"layer {last.name} ends in a {activation}, which is then applied twice.",
+                line=call.line,
+            )
+
+
+def out_of_reach(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
+    """Find targets that the last activation cannot give, where they are most of the loss."""
+    losses = {owner_of(call): loss for call, _, loss, _ in _compiled(capsule)}
+    for probe in capsule.manifest.probes:
+        state = state_of(capsule, probe)
+        if state is None or len(probe.targets) != 1 or probe.kind not in ("fit", "evaluate"):
+            continue
+        last, power = output_layer(state), _DISTANCES.get(losses.get(state.id, ""))
+        ends = _RANGES.get(activation_of(last.config)) if last is not None else None
+        y = array(capsule, probe.targets[0])
+        curve = probe.curves.get("loss")
+        if ends is None or power is None or y is None or not y.size or not curve or last is None:
+            continue
+        target = np.asarray(y, np.float64)
+        beyond = np.maximum(np.maximum(ends[0] - target, target - ends[1]), 0.0)
+        least = float(np.mean(beyond**power))
+        # Most of what is left of the loss must come from there.
+        if least > 0 and np.isfinite(curve[-1]) and least > curve[-1] / 2:
+            name = activation_of(last.config)
+            count = int(np.sum(beyond > 0))
+            yield Said(
+                "maths",
+                f"{at(probe.line)}{name}, the activation of the last layer ({last.name}), gives "
+                f"numbers from {ends[0]:g} to {ends[1]:g}, and {count:,} of {target.size:,} "
+                f"targets lie beyond: the loss cannot fall below {least:.4g} (it ends at "
+                f"{curve[-1]:.4g}), however long it is trained.",
+                line=probe.line,
+            )
+
+
+def _compiled(capsule: Capsule) -> Iterator[tuple[Call, ModelState, str, bool]]:
+    """Yield compilations that were used: the call, the model, its loss and if it takes logits."""
+    used = {
+        state.id: state
+        for probe in capsule.manifest.probes
+        if probe.kind in ("fit", "evaluate", "train")
+        and (state := state_of(capsule, probe)) is not None
+    }
+    for call in asked(capsule):
+        owner = owner_of(call)
+        if name_of(call) != "compile" or owner not in used:
+            continue
+        loss = call.kwargs.get("loss")
+        if isinstance(loss, Scalar) and loss.t == "str":
+            yield call, used[owner], _plain(loss.v), False
+        elif isinstance(loss, Symbol):
+            yield call, used[owner], _plain(loss.path.rpartition(":")[2].rpartition(".")[2]), False
+        elif isinstance(loss, ObjectValue) and (made := maker_of(capsule, loss.id)) is not None:
+            yield call, used[owner], _plain(name_of(made)), is_true(made.kwargs.get("from_logits"))
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", "").lower()

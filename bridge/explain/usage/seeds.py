@@ -1,0 +1,67 @@
+"""Seeds that do not reach the generator that draws."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from bridge.capsule import Capsule
+from bridge.explain.usage.said import Said, asked, name_of, owner_of, state_of
+from bridge.translate.syntax import Call, Node, walk
+
+_DRAWS_IN_R: Final = re.compile(
+    r"^(r(norm|unif|binom|pois|exp|gamma|beta|t|chisq|f|cauchy|geom|hyper|logis|lnorm|weibull|"
+    r"multinom|wilcox|signrank|nbinom)|sample|sample\.int)$"
+)
+_SEEDS_KERAS: Final = frozenset({"set_seed", "set_random_seed", "use_session_with_seed"})
+_RANDOM: Final = re.compile(
+    r"Random|Glorot|HeNormal|HeUniform|Lecun|Orthogonal|VarianceScaling|Truncated"
+)
+_SETS: Final = frozenset({"set_weights", "load_weights"})
+
+
+def other_generator(capsule: Capsule, tree: Sequence[Node]) -> Iterator[Said]:
+    """Find scripts that seed R's generator and let Keras draw."""
+    calls = [node for item in tree for node in walk(item) if isinstance(node, Call)]
+    seeds = [call for call in calls if call.name == "set.seed"]
+    if not seeds or any(call.name in _SEEDS_KERAS for call in calls):
+        return
+    if any(name_of(call) in _SEEDS_KERAS for call in asked(capsule)):
+        return
+    drawn = _drawn(capsule)
+    if not drawn:
+        return
+    used = any(_DRAWS_IN_R.match(call.name) for call in calls)
+    yield Said(
+        "r-semantics",
+        f"Line {seeds[0].line}: set.seed() seeds R's own generator, and the weights of layer "
+        f"{drawn} are drawn by Keras, which knows nothing of it: they are others in every run. "
+        "set_random_seed() seeds R, Python, NumPy and TensorFlow.",
+        # Where R draws as well, the seed has a purpose of its own.
+        decides=not used,
+        line=seeds[0].line,
+    )
+
+
+def _drawn(capsule: Capsule) -> str:
+    """Return the name of a layer whose weights were drawn and are used, "" if there is none."""
+    given = {owner_of(call) for call in asked(capsule) if name_of(call) in _SETS}
+    written = {
+        call.result.id
+        for call in asked(capsule)
+        if "weights" in call.kwargs and hasattr(call.result, "id")
+    }
+    if written:
+        # Which layer of a model a call made is not recorded: one that is given decides for all.
+        return ""
+    for probe in capsule.manifest.probes:
+        state = state_of(capsule, probe)
+        if state is None or state.id in given:
+            continue
+        for layer in state.layers:
+            told = str([v for k, v in layer.config.items() if k.endswith("initializer")])
+            seeded = "'seed': None" in told or "'seed'" not in told
+            if layer.weights and _RANDOM.search(told) and seeded:
+                return layer.name
+    return ""

@@ -1,0 +1,12 @@
+"""R's base functions on NumPy's arrays, for the Python that R scripts are translated to.
+
+``from bridge.translate import rbase as r``: ``r.matrix(...)`` is R's ``matrix(...)``. Indices count
+from 1 here, as the R text does; nothing is converted that R would not convert among its own values.
+"""
+
+from bridge.translate.rbase.arithmetic import *  # noqa: F403
+from bridge.translate.rbase.doing import *  # noqa: F403
+from bridge.translate.rbase.indexing import *  # noqa: F403
+from bridge.translate.rbase.making import *  # noqa: F403
+from bridge.translate.rbase.mathematics import *  # noqa: F403
+from bridge.translate.rbase.values import *  # noqa: F403

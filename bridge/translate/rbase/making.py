@@ -1,0 +1,520 @@
+"""Making vectors, matrices and arrays, and asking after them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from bridge.translate.rbase.indexing import index
+from bridge.translate.rbase.values import (
+    ALL,
+    Factor,
+    Frame,
+    Named,
+    array,
+    is_foreign,
+    is_number,
+    scalar,
+    show,
+    simple,
+    vector,
+    whole,
+)
+
+
+def c(*items: Any, **names: Any) -> Any:
+    """``c(...)``: one vector, or one list where an element is a list or an object."""
+    parts = [*items, *names.values()]
+    parts = [each for each in parts if each is not None]
+    if not parts:
+        return None
+    if names and not items and all(is_number(each) or isinstance(each, str) for each in parts):
+        return Named(names)
+    if all(isinstance(each, Factor) for each in parts):
+        return factor([text for each in parts for text in each.text])
+    if any(isinstance(each, dict) and not isinstance(each, Named) for each in parts):
+        joined: dict[str, Any] = {}
+        for each in parts:
+            joined |= each if isinstance(each, dict) else {f"V{len(joined) + 1}": each}
+        return joined | names
+    if all(isinstance(each, Named) for each in parts):
+        return Named({name: value for each in parts for name, value in each.items()})
+    if any(isinstance(each, str) for each in parts) or any(
+        isinstance(each, list) and each and isinstance(each[0], str) for each in parts
+    ):
+        found = [str(text) for each in parts for text in vector(each)]
+        return found if len(found) != 1 else found[0]
+    if any(is_foreign(each) or isinstance(each, (list, tuple)) for each in parts):
+        return [x for each in parts for x in (each if isinstance(each, (list, tuple)) else [each])]
+    kinds = [vector(each) for each in parts]
+    made = np.concatenate(kinds)
+    if any(each.dtype.kind == "b" for each in kinds) and any(np.isnan(made.astype(np.float64))):
+        return made.astype(np.float64)
+    return made
+
+
+def matrix(
+    data: Any = None,
+    nrow: Any = None,
+    ncol: Any = None,
+    byrow: Any = False,
+    dimnames: Any = None,
+) -> Any:
+    """``matrix(...)``: filled by columns, or by rows."""
+    if is_foreign(data):
+        data = array(data)
+    values = np.array([np.nan]) if data is None else vector(data)
+    if nrow is None and ncol is None:
+        nrow, ncol = len(values), 1
+    elif nrow is None:
+        nrow = -(-len(values) // int(scalar(ncol)))
+    elif ncol is None:
+        ncol = -(-len(values) // int(scalar(nrow)))
+    shape = int(scalar(nrow)), int(scalar(ncol))
+    filled = np.resize(values, shape[0] * shape[1])
+    return filled.reshape(shape, order="C" if byrow else "F")
+
+
+def make_array(data: Any = None, dim: Any = None, dimnames: Any = None) -> Any:
+    """``array(data, dim)``: filled by columns."""
+    values = np.array([np.nan]) if data is None else vector(data)
+    shape = (len(values),) if dim is None else tuple(int(each) for each in vector(dim))
+    return np.resize(values, int(np.prod(shape))).reshape(shape, order="F")
+
+
+def array_reshape(x: Any, dim: Any, order: str = "C") -> Any:
+    """``array_reshape(x, dim)``: as NumPy reshapes, by rows."""
+    kind = "F" if order.upper().startswith("F") else "C"
+    return np.reshape(array(x), tuple(int(each) for each in vector(dim)), order=kind)
+
+
+def dim(x: Any) -> Any:
+    """``dim(x)``; NULL for a vector, NaN for a size that is not known."""
+    if isinstance(x, Frame):
+        return np.array([nrow(x), len(x)], np.int32)
+    if isinstance(x, np.ndarray):
+        return np.array(x.shape, np.int32) if x.ndim > 1 else None
+    shape = getattr(x, "shape", None)
+    if shape is None or not is_foreign(x):
+        return None
+    sizes = list(shape)
+    if any(each is None for each in sizes):
+        return np.array([np.nan if each is None else float(each) for each in sizes])
+    return np.array([int(each) for each in sizes], np.int32)
+
+
+def nrow(x: Any) -> Any:
+    """``nrow(x)``."""
+    if isinstance(x, Frame):
+        return len(next(iter(x.values()), ()))
+    found = dim(x)
+    return None if found is None else simple(found[0])
+
+
+def ncol(x: Any) -> Any:
+    """``ncol(x)``."""
+    if isinstance(x, Frame):
+        return len(x)
+    found = dim(x)
+    return None if found is None else simple(found[1])
+
+
+def NROW(x: Any) -> Any:  # noqa: N802 - R's own name
+    """``NROW(x)``: a vector is a column."""
+    return length(x) if dim(x) is None else nrow(x)
+
+
+def NCOL(x: Any) -> Any:  # noqa: N802 - R's own name
+    """``NCOL(x)``: a vector is a column."""
+    return 1 if dim(x) is None else ncol(x)
+
+
+def length(x: Any) -> Any:
+    """``length(x)``."""
+    if x is None:
+        return 0
+    if isinstance(x, np.ndarray):
+        return int(x.size)
+    if is_number(x) or isinstance(x, str):
+        return 1
+    return len(x)
+
+
+def t(x: Any) -> Any:
+    """``t(x)``; a vector becomes a row."""
+    found = array(x)
+    return found.T if found.ndim > 1 else found.reshape(1, -1)
+
+
+def diag(x: Any, nrow: Any = None) -> Any:
+    """``diag(x)``: of a matrix its diagonal, of a number a unit matrix."""
+    if is_number(x) and nrow is None:
+        return np.eye(int(x))
+    found = np.asarray(x, np.float64)
+    if found.ndim == 2:
+        return np.diagonal(found).copy()
+    size = int(scalar(nrow)) if nrow is not None else found.size
+    return np.diag(np.resize(found.reshape(-1), size))
+
+
+def rep(x: Any, times: Any = 1, each: Any = 1, length_out: Any = None) -> Any:
+    """``rep(x, times, each)``."""
+    many = np.asarray(vector(times)).astype(int)
+    if isinstance(x, (list, tuple)) or isinstance(x, str):
+        items = [x] if isinstance(x, str) else list(x)
+        items = [item for item in items for _ in range(int(scalar(each)))]
+        if len(many) > 1:
+            return [item for item, n in zip(items, many, strict=True) for _ in range(n)]
+        found = items * int(many[0])
+        if length_out is not None:
+            size = int(scalar(length_out))
+            found = [items[k % len(items)] for k in range(size)]
+        return found
+    values = np.repeat(vector(x), int(scalar(each)))
+    if length_out is not None:
+        return np.resize(values, int(scalar(length_out)))
+    return np.repeat(values, many) if len(many) > 1 else np.tile(values, int(many[0]))
+
+
+def rep_len(x: Any, length_out: Any) -> Any:
+    """``rep_len(x, n)``."""
+    return rep(x, length_out=length_out)
+
+
+def seq(
+    from_: Any = None,
+    to: Any = None,
+    by: Any = None,
+    length_out: Any = None,
+    along_with: Any = None,
+) -> Any:
+    """``seq(...)``; as R, integers where ``from`` and ``by`` are."""
+    if along_with is not None:
+        return seq_len(length(along_with))
+    if to is None and by is None and length_out is None and from_ is not None:
+        single = is_number(from_)
+        return colon(1, from_) if single else seq_len(length(from_))
+    if length_out is not None:
+        n = int(np.ceil(scalar(length_out)))
+        if by is not None:
+            start = float(scalar(from_)) if from_ is not None else 1.0
+            if from_ is None and to is not None:
+                start = float(scalar(to)) - (n - 1) * float(scalar(by))
+            return start + float(scalar(by)) * np.arange(n)
+        if from_ is None:
+            start = 1.0 if to is None else float(scalar(to)) - n + 1
+            return np.asarray(start + np.arange(n)).astype(np.int32)
+        if to is None:
+            return float(scalar(from_)) + np.arange(n)
+        first, last = float(scalar(from_)), float(scalar(to))
+        step = (last - first) / (n - 1) if n > 1 else 0.0
+        # R adds multiples of the step, and takes the last value as it was given.
+        found = first + step * np.arange(n)
+        if n > 1:
+            found[-1] = last
+        return found
+    first = 1 if from_ is None else scalar(from_)
+    last = 1 if to is None else scalar(to)
+    if by is None:
+        return colon(first, last)
+    step = scalar(by)
+    n = int((last - first) / step + 1e-10)
+    found = first + np.arange(n + 1) * step
+    if isinstance(first, (int, np.integer)) and isinstance(step, (int, np.integer)):
+        return found.astype(np.int32)
+    return np.minimum(found, last) if step > 0 else np.maximum(found, last)
+
+
+def colon(a: Any, b: Any) -> Any:
+    """``a:b``."""
+    from bridge.translate.rbase.arithmetic import colon as made
+
+    return made(a, b)
+
+
+def seq_len(n: Any) -> Any:
+    """``seq_len(n)``."""
+    return np.arange(1, int(scalar(n)) + 1, dtype=np.int32)
+
+
+def seq_along(x: Any) -> Any:
+    """``seq_along(x)``."""
+    return seq_len(length(x))
+
+
+def numeric(n: Any = 0) -> Any:
+    """``numeric(n)``: zeros."""
+    return np.zeros(int(scalar(n)))
+
+
+def integer(n: Any = 0) -> Any:
+    """``integer(n)``: zeros."""
+    return np.zeros(int(scalar(n)), np.int32)
+
+
+def logical(n: Any = 0) -> Any:
+    """``logical(n)``: FALSE."""
+    return np.zeros(int(scalar(n)), np.bool_)
+
+
+def character(n: Any = 0) -> Any:
+    """``character(n)``: empty strings."""
+    return [""] * int(scalar(n))
+
+
+def make_vector(mode: Any = "logical", n: Any = 0) -> Any:
+    """``vector(mode, n)``."""
+    size = int(scalar(n))
+    if mode == "list":
+        return [None] * size
+    made = {"numeric": numeric, "double": numeric, "integer": integer, "logical": logical}
+    return made[mode](size) if mode in made else character(size)
+
+
+def _bound(parts: tuple[Any, ...], names: dict[str, Any], axis: int) -> Any:
+    items = [each for each in (*parts, *names.values()) if each is not None]
+    if items and all(isinstance(each, Frame) for each in items):
+        if axis == 0:
+            return Frame((key, c(*(each[key] for each in items))) for key in items[0])
+        return Frame({key: value for each in items for key, value in each.items()})
+    found = [array(each) for each in items]
+    size = max((each.shape[1 - axis] if each.ndim == 2 else each.size) for each in found)
+    if any(each.ndim == 2 for each in found):
+        size = next(each.shape[1 - axis] for each in found if each.ndim == 2)
+    grown = []
+    for each in found:
+        if each.ndim < 2:
+            line = np.resize(each, size)
+            each = line.reshape(1, -1) if axis == 0 else line.reshape(-1, 1)
+        grown.append(each)
+    return np.concatenate(grown, axis=axis)
+
+
+def rbind(*parts: Any, **names: Any) -> Any:
+    """``rbind(...)``."""
+    if names and all(isinstance(each, list) for each in names.values()):
+        return list(names.values())
+    return _bound(parts, names, 0)
+
+
+def cbind(*parts: Any, **names: Any) -> Any:
+    """``cbind(...)``."""
+    return _bound(parts, names, 1)
+
+
+def abind(*parts: Any, along: Any = None) -> Any:
+    """``abind::abind(...)``: arrays joined along an axis, counted from 1."""
+    arrays = [array(each) for each in parts]
+    axis = arrays[0].ndim if along is None else int(scalar(along))
+    return np.concatenate(arrays, axis - 1)
+
+
+def aperm(x: Any, perm: Any = None) -> Any:
+    """``aperm(x, perm)``: axes counted from 1."""
+    return np.transpose(array(x), None if perm is None else [int(p) - 1 for p in vector(perm)])
+
+
+def outer(x: Any, y: Any, function: Any = None) -> Any:
+    """``outer(x, y)``."""
+    one, other = vector(x), vector(y)
+    if function is None or function == "*":
+        return np.multiply.outer(one, other)
+    a = np.repeat(one[:, None], len(other), 1).ravel(order="F")
+    b = np.repeat(other[None, :], len(one), 0).ravel(order="F")
+    return np.asarray(function(a, b)).reshape(len(one), len(other), order="F")
+
+
+def factor(x: Any, levels: Any = None, labels: Any = None) -> Factor:
+    """``factor(x)``: levels in the order of the alphabet, or as given."""
+    if isinstance(x, Factor):
+        x = x.text
+    items = vector(x)
+    if levels is None:
+        found = sorted(set(items.tolist()))
+    else:
+        found = vector(levels).tolist()
+    places = {value: place for place, value in enumerate(found, start=1)}
+    names = [show(each) for each in found] if labels is None else [
+        str(each) for each in vector(labels)]  # fmt: skip
+    return Factor([places.get(item, 0) for item in items.tolist()], names)
+
+
+def levels(x: Any) -> Any:
+    """``levels(x)``."""
+    return list(x.levels) if isinstance(x, Factor) else None
+
+
+def nlevels(x: Any) -> Any:
+    """``nlevels(x)``."""
+    return len(x.levels)
+
+
+def data_frame(**columns: Any) -> Frame:
+    """``data.frame(...)``: columns of one length."""
+    columns = {key: value for key, value in columns.items() if key != "stringsAsFactors"}
+    flat = {}
+    for key, value in columns.items():
+        if isinstance(value, np.ndarray) and value.ndim == 2:
+            flat |= {f"{key}.{n + 1}": value[:, n] for n in range(value.shape[1])}
+        else:
+            flat[key] = value
+    size = max((length(each) for each in flat.values()), default=0)
+    return Frame(
+        (key, value if length(value) == size else rep(value, length_out=size))
+        for key, value in flat.items()
+    )
+
+
+def as_integer(x: Any) -> Any:
+    """``as.integer(x)``: fractions are cut off; a factor gives its codes, from 1."""
+    if isinstance(x, Factor):
+        return np.array(x.codes)
+    if is_foreign(x):
+        x = array(x)
+    found = vector(x)
+    if found.dtype == object:
+        found = np.array([float(each) for each in found])
+    if bool(np.isnan(found.astype(np.float64)).any()):
+        return scalar(np.trunc(found.astype(np.float64)))
+    return scalar(np.trunc(found).astype(np.int32))
+
+
+def as_numeric(x: Any) -> Any:
+    """``as.numeric(x)``."""
+    if isinstance(x, Factor):
+        return x.codes.astype(np.float64)
+    if is_foreign(x):
+        x = array(x)
+    found = vector(x)
+    if found.dtype == object:
+        return scalar(np.array([float(each) for each in found]))
+    return scalar(found.astype(np.float64))
+
+
+def as_logical(x: Any) -> Any:
+    """``as.logical(x)``."""
+    return scalar(vector(x).astype(np.bool_))
+
+
+def as_vector(x: Any, mode: Any = "any") -> Any:
+    """``as.vector(x)``: the elements by columns."""
+    if isinstance(x, list):
+        return x
+    if isinstance(x, Factor):
+        return x.text
+    return vector(array(x) if is_foreign(x) else x)
+
+
+def as_matrix(x: Any) -> Any:
+    """``as.matrix(x)``: a vector becomes a column."""
+    found = array(x)
+    return found if found.ndim > 1 else found.reshape(-1, 1)
+
+
+def as_character(x: Any) -> Any:
+    """``as.character(x)``."""
+    if isinstance(x, Factor):
+        return x.text
+    if is_foreign(x):
+        return str(x)
+    found = [each if isinstance(each, str) else show(each) for each in vector(x)]
+    return found[0] if len(found) == 1 else found
+
+
+def as_list(x: Any) -> Any:
+    """``as.list(x)``."""
+    if isinstance(x, Named):
+        return dict(x)
+    if isinstance(x, (list, dict)):
+        return x
+    return [each.item() if isinstance(each, np.generic) else each for each in vector(x)]
+
+
+def make_list(*items: Any, **names: Any) -> Any:
+    """``list(...)``: a list, or a dict where the elements have names."""
+    if names and items:
+        raise TypeError("a list of which only some elements have names has no form in Python")
+    return dict(names) if names else list(items)
+
+
+def unlist(x: Any) -> Any:
+    """``unlist(x)``: all elements, one after the other."""
+    if isinstance(x, dict) and all(is_number(each) for each in x.values()):
+        return Named(x)
+    items = list(x.values()) if isinstance(x, dict) else x
+    if not isinstance(items, (list, tuple)):
+        return items
+    flat = [unlist(each) for each in items]
+    flat = [list(each.values()) if isinstance(each, Named) else each for each in flat]
+    return scalar(c(*flat)) if flat else None
+
+
+def head(x: Any, n: Any = 6) -> Any:
+    """``head(x, n)``; a negative number leaves out the last ones."""
+    size = NROW(x) if dim(x) is not None else length(x)
+    count = int(scalar(n)) if scalar(n) >= 0 else max(0, size + int(scalar(n)))
+    return _rows(x, np.arange(1, min(count, size) + 1))
+
+
+def tail(x: Any, n: Any = 6) -> Any:
+    """``tail(x, n)``; a negative number leaves out the first ones."""
+    size = NROW(x) if dim(x) is not None else length(x)
+    count = int(scalar(n)) if scalar(n) >= 0 else max(0, size + int(scalar(n)))
+    return _rows(x, np.arange(size - min(count, size) + 1, size + 1))
+
+
+def _rows(x: Any, places: Any) -> Any:
+    if isinstance(x, Frame):
+        return index(x, places, ALL)
+    if isinstance(x, np.ndarray) and x.ndim > 1:
+        return x[places.astype(np.intp) - 1]
+    return index(x, places)
+
+
+def append(x: Any, values: Any) -> Any:
+    """``append(x, values)``."""
+    if isinstance(x, list) or isinstance(values, list):
+        return [*(x or []), *(values if isinstance(values, list) else [values])]
+    return c(x, values)
+
+
+def names(x: Any) -> Any:
+    """``names(x)``."""
+    return list(x) if isinstance(x, dict) else None
+
+
+def set_names(x: Any, names: Any = None) -> Any:
+    """``setNames(x, names)``; without names they are taken off."""
+    if names is None:
+        if isinstance(x, Named):
+            return scalar(vector(x))
+        return list(x.values()) if isinstance(x, dict) else x
+    keys = [str(each) for each in vector(names)]
+    if isinstance(x, Frame):
+        return Frame(zip(keys, x.values(), strict=True))
+    if isinstance(x, (dict, list, tuple)) and not isinstance(x, Named):
+        values = list(x.values()) if isinstance(x, dict) else x
+        return dict(zip(keys, values, strict=True))
+    return Named(zip(keys, vector(x).tolist(), strict=True))
+
+
+def unname(x: Any) -> Any:
+    """``unname(x)``."""
+    return set_names(x)
+
+
+def shape(*sizes: Any) -> Any:
+    """``shape(...)``: a shape; NA, NULL and -1 are not known."""
+    if len(sizes) == 1 and is_foreign(sizes[0]):
+        return tuple(sizes[0].shape)
+    flat: list[Any] = []
+    for each in sizes:
+        found = whole(each)
+        flat += found if isinstance(found, (list, tuple)) else [found]
+    return tuple(None if each in (-1, None) else each for each in flat)
+
+
+def drop(x: Any) -> Any:
+    """``drop(x)``: without axes of length 1."""
+    return scalar(np.squeeze(array(x)))

@@ -1,0 +1,325 @@
+"""A recorded run as a Python script that a person would read, and that makes the same bits.
+
+Pure: a function of the capsule. The script needs neither R nor keras-bridge; arrays that are too
+long to read lie in a ``.npz`` file beside it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from bridge.capsule import Capsule
+from bridge.capsule.values import Method
+from bridge.translate import names
+from bridge.translate.expression import Apply, Attribute, Expression, Text, write
+from bridge.translate.steps import AnyArray, Step, Steps
+
+_LONGEST: Final = 100
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """A script: its text, the arrays that lie beside it by name, and what it could not take over.
+
+    ``source`` loads ``data``, a file name, from its own folder where there are arrays.
+    """
+
+    source: str
+    data: str
+    arrays: dict[str, AnyArray] = field(default_factory=dict)
+    gaps: tuple[str, ...] = ()
+
+    def save(self, path: Path) -> None:
+        """Write the script to ``path`` and its arrays, if it has any, beside it."""
+        path.write_text(self.source, "utf-8")
+        beside = path.parent / self.data
+        if self.arrays:
+            with beside.open("wb") as file:
+                np.savez_compressed(file, allow_pickle=False, **self.arrays)
+        else:
+            beside.unlink(missing_ok=True)
+
+
+def replayed(capsule: Capsule, seed: int, stem: str = "replay") -> Replayed:
+    """Write what R asked of Python as a script.
+
+    Args:
+        capsule: R's run.
+        seed: where the generators of chance were started in it.
+        stem: the name of the script's file, without its ending; its arrays go to ``STEM.npz``.
+    """
+    found = Steps(capsule)
+    kept = _needed(found.steps)
+    _take_names(kept, capsule)
+    script = _Writer(capsule, kept)
+    body = list(script.lines())
+    data = f"{stem}.npz"
+    head = _head(capsule, found, seed, data, "\n".join(body))
+    source = "\n".join([*head, *body]).rstrip() + "\n"
+    used = {name: each for name, each in found.arrays.items() if f'data["{name}"]' in source}
+    return Replayed(source, data, used, tuple(dict.fromkeys(found.gaps)))
+
+
+def _needed(steps: Sequence[Step]) -> list[Step]:
+    """Leave out what was only asked, and of which nobody used the answer."""
+    used: set[int] = set()
+    kept = []
+    for step in reversed(steps):
+        if step.asking and step.number not in used:
+            continue
+        used.update(step.refers_to())
+        kept.append(step)
+    return kept[::-1]
+
+
+def _take_names(steps: Sequence[Step], capsule: Capsule) -> None:
+    """Give what a statement of R made the name that the statement assigns to."""
+    text = capsule.manifest.script.text if capsule.manifest.script else ""
+    group: list[Step] = []
+    last = ""
+    for step in [*steps, None]:
+        name = step.call.assigned if step is not None and step.call is not None else ""
+        if step is not None and step.call is None:
+            continue
+        if name != last or not name:
+            _name(group, last, text)
+            group, last = [], name
+        if step is not None and name:
+            group.append(step)
+
+
+def _name(group: Sequence[Step], name: str, text: str) -> None:
+    consumed = {number for step in group for number in _arguments(step)}
+    found = [step for step in group if step.binds and step.expression is not None]
+    found = [step for step in found if not step.asking and step.number not in consumed]
+    if not found or not names.identifier(name):
+        return
+    step = found[-1]
+    result = step.call.result if step.call is not None else None
+    number = getattr(result, "id", None)
+    if number is None and not _is_the_call(step, name, text):
+        # R went on computing with what Python gave: the name is that of the end.
+        return
+    step.wanted = step.wanted or names.identifier(name)
+
+
+def _is_the_call(step: Step, name: str, text: str) -> bool:
+    """Say whether R's text assigns the very result of a call to the name."""
+    if step.call is None:
+        return False
+    head = re.escape(step.call.r_call.partition("(")[0])
+    assigns = rf"(?<![\w.]){re.escape(name)}\s*(<-|=)\s*{head}\s*\("
+    piped = rf"(?<![\w.]){re.escape(name)}\s*(<-|=)\s*[\w.$]+\s*(%>%|\|>)\s*{head}\s*\([^()]*\)\s*$"
+    if not re.search(rf"{assigns}|{piped}", text, re.MULTILINE):
+        return False
+    # What is taken from it, or computed with it, is something else.
+    return not re.search(rf"{assigns}[^\n]*\)\s*[\[$@+*/^-]", text)
+
+
+def _arguments(step: Step) -> list[int]:
+    if not isinstance(step.expression, Apply):
+        return []
+    given = Apply(Text(""), step.expression.args, step.expression.kwargs)
+    return Step(0, given).refers_to()
+
+
+class _Writer:
+    """Writes steps as statements: what is used once, at once, stands where it is used."""
+
+    def __init__(self, capsule: Capsule, steps: Sequence[Step]) -> None:
+        self._capsule = capsule
+        self._by = {step.number: step for step in steps}
+        self._uses = Counter(number for step in steps for number in step.refers_to())
+        self._inside: set[int] = set()
+        self._carried: dict[int, list[str]] = {}
+        self._statements = self._gather(steps)
+        self._variables: dict[int, str] = {}
+        self._last_use: dict[int, int] = {}
+        for place, step in enumerate(self._statements):
+            for number in self._refers_to(step):
+                self._last_use[number] = place
+        self._choose_names()
+
+    def _gather(self, steps: Sequence[Step]) -> list[Step]:
+        out: list[Step] = []
+        for step in steps:
+            for number in reversed(step.refers_to()):
+                if out and out[-1].number == number and self._can_move(out[-1]):
+                    moved = out.pop()
+                    self._inside.add(number)
+                    step.remarks[:0] = moved.remarks
+            out.append(step)
+        return out
+
+    def _can_move(self, step: Step) -> bool:
+        return (
+            self._uses[step.number] == 1
+            and not (step.wanted or step.fails or step.layered or step.sets or step.shown)
+            and step.expression is not None
+        )
+
+    def _refers_to(self, step: Step) -> Iterator[int]:
+        for number in step.refers_to():
+            yield number
+            if number in self._inside:
+                yield from self._refers_to(self._by[number])
+
+    def _choose_names(self) -> None:
+        taken = {step.wanted for step in self._statements if step.wanted}
+        current: dict[str, int] = {}
+        for place, step in enumerate(self._statements):
+            used = step.number in self._last_use
+            if not step.binds or not (step.wanted or used):
+                continue
+            base = step.wanted or step.default
+            base = f"{base}_1" if not step.wanted and base in taken else base
+            name, count = base, 1
+            while name in current and self._last_use.get(current[name], -1) > place:
+                count += 1
+                name = f"{base}_{count}"
+            current[name] = step.number
+            self._variables[step.number] = name
+
+    def _stands_for(self, number: int) -> Expression:
+        if number in self._inside:
+            expression = self._by[number].expression
+            assert expression is not None
+            return expression
+        return Text(self._variables[number])
+
+    def lines(self) -> Iterator[str]:
+        """Yield the lines of the body."""
+        source = self._capsule.manifest.script.text.splitlines() if (
+            self._capsule.manifest.script
+        ) else []
+        ends = self._ends()
+        indent = 0
+        told = (0, "")
+        last = max((n for n, each in enumerate(self._statements) if each.fails), default=-1)
+        stopped = self._capsule.manifest.status == "error"
+        for place, step in enumerate(self._statements):
+            pad = " " * indent
+            if step.call is not None and step.call.line:
+                here = (step.call.line, step.call.assigned)
+                if here[0] != told[0] and (not here[1] or here[1] != told[1]):
+                    yield ""
+                    text = source[here[0] - 1] if here[0] <= len(source) else step.call.r_call
+                    yield f"{pad}# R, line {here[0]}: {_comment(text)}"
+                told = here
+            for remark in step.remarks:
+                yield f"{pad}# {_comment(remark)}"
+            if place in ends.leaves:
+                indent = max(0, indent - 4)
+                continue
+            if step.expression is None:
+                continue
+            if place in ends.enters:
+                yield f"{pad}with {self._text(_owner(step), indent, 6)}:"
+                indent += 4
+                if place + 1 in ends.leaves:
+                    yield f"{pad}    pass"
+                continue
+            if step.fails and not (stopped and place == last):
+                yield f"{pad}try:"
+                yield from self._statement(step, indent + 4)
+                yield f"{pad}except Exception as error:  # {_comment(step.fails)}"
+                yield f"{pad}    print(error)"
+                continue
+            if step.fails:
+                yield f"{pad}# R stopped here: {_comment(step.fails)}"
+            yield from self._statement(step, indent)
+
+    def _statement(self, step: Step, indent: int) -> Iterator[str]:
+        pad = " " * indent
+        assert step.expression is not None
+        name = self._variables.get(step.number, "")
+        if step.sets and isinstance(step.expression, Apply):
+            left = self._text(step.expression.function, indent, 0)
+            value = self._text(step.expression.args[0], indent, len(left) + 3)
+            yield f"{pad}{left} = {value}"
+        elif name:
+            yield f"{pad}{name} = {self._text(step.expression, indent, len(name) + 3)}"
+            if step.shown and step.number not in self._last_use:
+                yield f"{pad}print({name})"
+        elif step.shown and not step.fails:
+            yield f"{pad}print({self._text(step.expression, indent, 7)})"
+        else:
+            yield f"{pad}{self._text(step.expression, indent, 0)}"
+
+    def _text(self, of: Expression, indent: int, used: int) -> str:
+        return write(of, self._stands_for, indent, used)
+
+    def _ends(self) -> _Blocks:
+        """Find where a context is entered and left, as with a gradient's tape."""
+        open_: list[tuple[int, Expression]] = []
+        blocks = _Blocks()
+        for place, step in enumerate(self._statements):
+            name = _method(step)
+            if name == "__enter__" and step.number not in self._last_use:
+                open_.append((place, _owner(step)))
+            elif name == "__exit__" and open_ and open_[-1][1] == _owner(step):
+                blocks.enters.add(open_.pop()[0])
+                blocks.leaves.add(place)
+        return blocks
+
+
+@dataclass
+class _Blocks:
+    enters: set[int] = field(default_factory=set)
+    leaves: set[int] = field(default_factory=set)
+
+
+def _method(step: Step) -> str:
+    target = step.call.target if step.call is not None else None
+    return target.name if isinstance(target, Method) else ""
+
+
+def _owner(step: Step) -> Expression:
+    function = step.expression.function if isinstance(step.expression, Apply) else None
+    return function.owner if isinstance(function, Attribute) else Text("")
+
+
+def _head(capsule: Capsule, found: Steps, seed: int, data: str, body: str) -> list[str]:
+    manifest = capsule.manifest
+    name = manifest.script.name if manifest.script else manifest.case
+    versions = manifest.environment.packages
+    legacy = manifest.environment.keras.startswith("tf_keras")
+    told = [f"TensorFlow {versions['tensorflow']}"] if "tensorflow" in versions else []
+    told += [manifest.environment.keras] if manifest.environment.keras else []
+    quoted = _comment(name).replace("\\", "\\\\").replace('"', "'")
+    lines = [
+        f'"""What {quoted} asked of Python, made by keras-bridge from a recorded run.',
+        "",
+        f"Recorded with {_comment(', '.join(told)) or 'unknown versions'}. R is not needed.",
+    ]
+    if found.gaps:
+        lines.append("What was written in R is left out; its recorded values stand in its place.")
+    lines += ['"""', "", "import os"]
+    lines += ["import tempfile"] if found.keeps_files else []
+    lines += ["from pathlib import Path"] if 'data["' in body else []
+    setting = '"TF_USE_LEGACY_KERAS"] = "1"' if legacy else '"KERAS_BACKEND"] = "tensorflow"'
+    lines += ["", f"os.environ[{setting}", ""]
+    lines += ["import numpy as np"] if re.search(r"\bnp\.|\bdata\[", body) else []
+    lines += ["import tensorflow as tf"] if re.search(r"\btf\.", body) else []
+    lines += ["import tf_keras as keras" if legacy else "import keras"]
+    lines += list(found.imports)
+    lines += ["", f"keras.utils.set_random_seed({seed})"]
+    if 'data["' in body:
+        lines.append(f'data = np.load(Path(__file__).with_name("{data}"))')
+    lines += ["folder = tempfile.mkdtemp()"] if found.keeps_files else []
+    return lines
+
+
+def _comment(text: str) -> str:
+    """A stranger's text on one line, and nothing in it that could end the comment."""
+    shown = "".join(sign if sign.isprintable() else " " for sign in text)
+    shown = " ".join(shown.split())
+    return shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST - 3]}..."
+

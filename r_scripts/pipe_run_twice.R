@@ -1,0 +1,13 @@
+#| title: A pipe that is run again adds its layers again
+#| expect-verdict: same-bits, within-rounding, different
+#| expect-cause: r-semantics, user-script
+library(keras)
+
+model <- keras_model_sequential(input_shape = 1)
+grow <- function() {
+  model %>% layer_dense(1, kernel_initializer = initializer_constant(4))
+}
+grow()
+grow()
+cat("layers:", length(model$layers), "\n")
+print(predict(model, matrix(1), verbose = 0))
