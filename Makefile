@@ -1,7 +1,7 @@
 # Two commands for people: `make` (or `make run`) and `make test`. Both install what is missing.
 
 .DEFAULT_GOAL := run
-.PHONY: run test fast lint bench-run bench-difference bench-activations bench-trust bench-cases clean distclean help
+.PHONY: run test fast lint bench-run bench-difference bench-activations bench-trust bench-cases bench-scripts clean distclean help
 
 # PYTHON=/path/to/python makes .venv with that Python and with no other.
 export PYTHON
@@ -35,6 +35,9 @@ bench-trust: $(installed) ## measure whether the ladder can be trusted: benchmar
 
 bench-cases: $(installed) ## measure the five founding questions: benchmarks/CASES.md (QUICK=1)
 	@$(venv)/python -m benchmarks.cases
+
+bench-scripts: $(installed) ## measure many small scripts: benchmarks/SCRIPTS.md (QUICK=1)
+	@$(venv)/python -m benchmarks.scripts
 
 # Resumes where it stopped, and leaves alone what was measured here before; QUICK=1 samples float32.
 # With memory that is kept, not given back after each array, it takes a quarter less time.
