@@ -15,7 +15,7 @@ from typing import Final
 
 _HEADER: Final = re.compile(r"^#\|\s*([a-z-]+)\s*:\s*(.*?)\s*$")
 _KEYS: Final = frozenset(
-    {"title", "expect-verdict", "expect-cause", "seconds", "upstream", "seen-with"}
+    {"title", "expect-verdict", "expect-cause", "seconds", "upstream", "seen-with", "markers"}
 )
 #: What a file of observations may be; it stands beside the twin, by the script's name.
 _OBSERVED: Final = (".yml", ".yaml", ".csv", ".capsule")
@@ -32,7 +32,7 @@ class Case:
     ``observed`` is a file that says what was reported of it
     (:mod:`bridge.explain.observed`). ``upstream`` names the fault of a library that the case shows,
     ``seen_with`` the package and version that it was seen with; where it no longer shows, the case
-    is "fixed upstream", and expected all the same.
+    is "fixed upstream", and expected all the same. ``markers`` are those that pytest gives it.
     """
 
     name: str
@@ -45,6 +45,7 @@ class Case:
     observed: Path | None = None
     upstream: str = ""
     seen_with: str = ""
+    markers: tuple[str, ...] = ()
     problems: tuple[str, ...] = field(default=())
 
 
@@ -67,6 +68,10 @@ def read_case(script: Path, twin: Path | None = None, observed: Path | None = No
     if seen_with and not re.fullmatch(r"[a-z_-]+ \d[\w.]*", seen_with):
         problems.append(f"seen-with should be a package and a version, is {seen_with!r}")
         seen_with = ""
+    markers = _choices(header.get("markers", ""))
+    if not all(marker.isidentifier() for marker in markers):
+        problems.append(f"markers should be names, are {header['markers']!r}")
+        markers = tuple(filter(str.isidentifier, markers))
     return Case(
         name=script.stem,
         script=script,
@@ -78,6 +83,7 @@ def read_case(script: Path, twin: Path | None = None, observed: Path | None = No
         observed=observed,
         upstream=header.get("upstream", ""),
         seen_with=seen_with,
+        markers=markers,
         problems=tuple(problems),
     )
 

@@ -59,6 +59,14 @@ Observed = Annotated[
 Seconds = Annotated[
     float, typer.Option("--seconds", help="Time limit of one run, in seconds.", min=0.1)
 ]
+Sandbox = Annotated[
+    bool,
+    typer.Option(
+        "--sandbox",
+        help="Run a stranger's script without network, without a view of other processes, and "
+        "with every file read-only but those of its own folder.",
+    ),
+]
 Memory = Annotated[int, typer.Option("--memory", help="Memory limit of one run, in MiB.", min=64)]
 
 
@@ -72,6 +80,7 @@ class Options(NamedTuple):
     quick: bool = False
     exact: bool = False
     explain: bool = False
+    sandbox: bool = False
 
 
 @app.command()
@@ -89,6 +98,7 @@ def run(
     exact: Exact = False,
     seconds: Seconds = 120.0,
     memory: Memory = 4096,
+    sandbox: Sandbox = False,
 ) -> None:
     """Run the comparison suite and write the reports."""
     from bridge.case import CaseError, choose, find_cases, suite_folders
@@ -101,7 +111,8 @@ def run(
         _stop(str(error))
     if not chosen:
         _stop("There are no cases: no r_scripts folder here. Use 'keras-bridge check SCRIPT.R'.")
-    raise typer.Exit(_examine(chosen, out, Options(frontend, jobs, seconds, memory, quick, exact)))
+    options = Options(frontend, jobs, seconds, memory, quick, exact, sandbox=sandbox)
+    raise typer.Exit(_examine(chosen, out, options))
 
 
 @app.command()
@@ -116,6 +127,7 @@ def check(
     exact: Exact = False,
     seconds: Seconds = 120.0,
     memory: Memory = 4096,
+    sandbox: Sandbox = False,
 ) -> None:
     """Run one R script of yours, replay it in Python without R, and compare."""
     from bridge.case import CaseError, read_case
@@ -130,8 +142,66 @@ def check(
         case = read_case(script, twin, observed)
     except CaseError as error:
         _stop(str(error))
-    options = Options(frontend, 1, seconds, memory, exact=exact)
+    options = Options(frontend, 1, seconds, memory, exact=exact, sandbox=sandbox)
     raise typer.Exit(_examine([case], out, options))
+
+
+@app.command()
+def add(
+    script: Annotated[Path, typer.Argument(help="Any R script.", metavar="SCRIPT.R")],
+    name: Annotated[
+        str | None, typer.Option("--name", help="The name of the case; the script's, if not given.")
+    ] = None,
+    frontend: Frontend = "auto",
+    seconds: Seconds = 120.0,
+    memory: Memory = 4096,
+) -> None:
+    """Put an R script into the suite here, with a header that says what was found of it."""
+    from bridge.adding import AddingError, add_script, place_for
+    from bridge.report.text import one_line
+
+    _check_frontend(frontend)
+    try:
+        place = place_for(script, Path.cwd(), name)
+        with _suite(Options(frontend, 1, seconds, memory)) as suite, _environment_errors():
+            added = add_script(script, place, suite)
+    except AddingError as error:
+        _stop(str(error))
+    print(one_line(added.report.sentence))
+    for line in added.header:
+        print(f"  {one_line(line)}")
+    print(f"{added.path}: the header says what was found, which may not be what is right.")
+    print(f"Type 'keras-bridge run {added.path.stem}' to compare it again.")
+
+
+@app.command()
+def audit(
+    package: Annotated[
+        list[str] | None, typer.Argument(help="keras or keras3; none means both.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+    out: Out = Path("reports"),
+    frontend: Frontend = "auto",
+    seconds: Seconds = 120.0,
+    memory: Memory = 4096,
+) -> None:
+    """Probe every argument of every wrapper, and list what reaches Python changed."""
+    from bridge.auditing import audit as run_audit
+    from bridge.auditing import tell, write
+    from bridge.runners.pool import MIB, Limits
+
+    _check_frontend(frontend)
+    _check_out(out)
+    with _Progress("starting R and TensorFlow") as shown, _environment_errors():
+        limits = Limits(seconds, memory * MIB)
+        reports = run_audit(package or [], cast("Any", frontend), limits, shown.step)
+    if as_json:
+        for report in reports:
+            write(report, out)
+        print(f"[{', '.join(report.model_dump_json(indent=1) for report in reports)}]")
+    else:
+        tell(reports, out)
+    raise typer.Exit(BROKEN if any(report.notes for report in reports) else OK)
 
 
 @app.command()
@@ -159,6 +229,7 @@ def record(
     frontend: Frontend = "auto",
     seconds: Seconds = 120.0,
     memory: Memory = 4096,
+    sandbox: Sandbox = False,
 ) -> None:
     """Run one R script and keep the run as a capsule, to compare it elsewhere."""
     from bridge.capsule import write_capsule
@@ -170,7 +241,8 @@ def record(
     if output.is_dir():
         _stop(f"{output} is a folder: name a file, such as {output / script.stem}.capsule.")
     _check_out(output.parent)
-    with _suite(Options(frontend, 1, seconds, memory)) as suite, _environment_errors():
+    options = Options(frontend, 1, seconds, memory, sandbox=sandbox)
+    with _suite(options) as suite, _environment_errors():
         examined = next(iter(suite.examine([read_case(script)])))
     write_capsule(examined.runs["r"], output)
     print(f"{examined.report.sentence}\n{output}")
@@ -358,11 +430,77 @@ def _told(examined: Examined, out: Path, as_json: bool) -> int:
             print(one_line(line))
         for each in report.levers:
             ops = f" ({' '.join(dict.fromkeys(each.executed_ops))})" if each.executed_ops else ""
-            print(f"  {one_line(each.lever):20} {one_line(each.verdict + ops)}")
+            part = f" on {each.restricted}" if each.restricted else ""
+            print(f"  {one_line(each.lever):20} {one_line(each.verdict + part + ops)}")
         for line in report.unexplained:
             print(one_line(f"Not explained: {line}"))
         print(index)
     return UNEXPECTED if _is_unexpected(report) else OK
+
+
+@app.command()
+def translate(
+    what: Annotated[
+        Path, typer.Argument(help="An R script, or a capsule of one.", metavar="SCRIPT.R")
+    ],
+    source: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            help="What is translated: the script's text, or the trace of what it asked of Python.",
+            metavar="text|trace",
+        ),
+    ] = "trace",
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="The file to write; large arrays go beside it."),
+    ] = None,
+    frontend: Frontend = "auto",
+    seconds: Seconds = 120.0,
+    memory: Memory = 4096,
+) -> None:
+    """Print the Python that does what an R script does."""
+    _check_frontend(frontend)
+    if source not in ("text", "trace"):
+        _stop(f"--from is text or trace, not {source!r}.")
+    if not what.is_file():
+        _stop(f"There is no file {what}.")
+    if output is not None:
+        if output.is_dir():
+            _stop(f"{output} is a folder: name a file, such as {output / what.stem}.py.")
+        _check_out(output.parent)
+    if source == "text":
+        _stop("--from text is not there yet: use --from trace.")
+    raise typer.Exit(_translate_trace(what, output, Options(frontend, 1, seconds, memory)))
+
+
+def _translate_trace(what: Path, output: Path | None, options: Options) -> int:
+    from bridge.capsule import CapsuleError
+    from bridge.case import CaseError
+    from bridge.report.text import one_line
+    from bridge.runners.pool import MIB, Limits
+    from bridge.translating import translate_trace
+
+    limits = Limits(options.seconds, options.memory * MIB)
+    stem = output.stem if output is not None else "replay"
+    try:
+        with _Progress("starting R and TensorFlow"), _environment_errors():
+            found, recorded = translate_trace(what, cast("Any", options.frontend), limits, stem)
+    except (CapsuleError, CaseError) as error:
+        _stop(str(error))
+    if not recorded.manifest.calls:
+        _stop(f"{what} asked nothing of Python: there is nothing to translate.")
+    if output is None:
+        print(found.source, end="")
+    else:
+        found.save(output)
+        print(output)
+    said = [f"Left out: {one_line(gap)}" for gap in found.gaps]
+    if output is None and found.arrays:
+        said.append("Its large arrays are not written: use -o FILE to have them beside it.")
+    for line in said:
+        print(line, file=sys.stderr)
+    return OK
 
 
 @app.command()
@@ -467,6 +605,15 @@ def _suite(options: Options) -> Iterator[Suite]:
     from bridge.runners.pool import MIB, Limits
     from bridge.suite import Settings, Suite
 
+    if options.sandbox:
+        from bridge.runners.contain import why_not
+
+        reason = why_not()
+        if reason:
+            _stop(
+                f"--sandbox cannot be had on this machine: {reason}. Nothing was run; without "
+                "--sandbox the script may do whatever you may."
+            )
     limits = Limits(options.seconds, options.memory * MIB)
     settings = Settings(
         cast("Any", options.frontend),
@@ -475,6 +622,7 @@ def _suite(options: Options) -> Iterator[Suite]:
         options.quick,
         options.exact,
         options.explain,
+        options.sandbox,
     )
     with (
         _Progress("starting R and TensorFlow") as progress,

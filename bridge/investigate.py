@@ -16,6 +16,7 @@ from typing import Final
 from bridge.capsule import Capsule
 from bridge.compare.judge import Judge
 from bridge.compare.result import RunPair
+from bridge.explain.deciding import FEW_ROWS, MOST_ROWS, part_of
 from bridge.explain.doubts import (
     Doubt,
     against,
@@ -272,7 +273,7 @@ def _eager_differs(means: Means) -> list[Doubt]:
 
 
 def _with_basic(means: Means, found: Attribution | None) -> Attribution:
-    """Add the basic set of levers, for all that the run predicted."""
+    """Add the basic set of levers, for what decides of all that the run predicted."""
     probes = frozenset(
         each.index
         for each in means.recorded.manifest.probes
@@ -287,14 +288,22 @@ def _with_basic(means: Means, found: Attribution | None) -> Attribution:
 
 def _basic(means: Means, probes: frozenset[int], told: set[str]) -> Iterable[LeverOutcome]:
     names = [name for name in BASIC if name not in told and name in available(means.generation)]
+    # Levers of the environment need a process that starts with it; that takes seconds.
+    means.pool.warm(*(LEVERS[name].warm(means.generation) for name in names if LEVERS[name].env))
+    parts = {
+        rows: part_of(means.recorded, probes, rows, means.judge) for rows in (FEW_ROWS, MOST_ROWS)
+    }
 
-    def pulled(name: str) -> tuple[Capsule | str, float]:
+    def pulled(name: str) -> LeverOutcome:
+        part = parts[FEW_ROWS if LEVERS[name].rows else MOST_ROWS]
         passes = (LEVERS[name].grappler_pass,) if LEVERS[name].grappler_pass else ()
-        return means.run(Pull(name, passes), probes)
+        fewer = replace(means, recorded=part.capsule, _runs={})
+        made, seconds = fewer.run(Pull(name, passes), part.probes)
+        if isinstance(made, str):
+            return nothing(name, made, seconds)
+        restricted = part.sentence if made.manifest.runner == "replay" else ""
+        found = whole(made, name, seconds, means.judge)
+        return found.model_copy(update={"restricted": restricted})
 
     with ThreadPoolExecutor(_AT_ONCE) as several:
-        for name, (made, seconds) in zip(names, several.map(pulled, names), strict=True):
-            if isinstance(made, str):
-                yield nothing(name, made, seconds)
-            else:
-                yield whole(made, name, seconds, means.judge)
+        yield from several.map(pulled, names)

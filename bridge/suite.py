@@ -18,8 +18,12 @@ from bridge.compare.exact import judge_exact
 from bridge.compare.judge import Judge
 from bridge.compare.result import RunPair
 from bridge.compare.stages import compare_runs
+from bridge.explain.intended import intended, intent_notes
 from bridge.explain.observed import read_observed
+from bridge.explain.repairs import repairs
 from bridge.explain.result import Attribution, SymptomTable
+from bridge.explain.usage import Answer, answers
+from bridge.explain.usage.answer import repaired
 from bridge.explain.verdict import Finding, OtherGeneration, conclude
 from bridge.investigate import investigate
 from bridge.r.frontend import Served, Wanted, serve
@@ -30,10 +34,12 @@ from bridge.report.claimed import report_claims, report_pictures
 from bridge.report.pictures import draw
 from bridge.runners.claims import Claimed, run_claims
 from bridge.runners.exact import run_exact
+from bridge.runners.intent import run_intent
 from bridge.runners.levers import EXACT_LEVERS, Lever
 from bridge.runners.pool import Limits, Pool, PoolError, Warm
 from bridge.runners.reference import reference
 from bridge.runners.run import look, not_run, run_r, run_replay, run_twin, warm_for_r
+from bridge.runners.scripted import script_of
 
 _QUICK: Final = "--quick: no layer was looked at on its own; only predictions were compared."
 
@@ -47,7 +53,7 @@ _UNSEEDED: Final = (
 Progress = Callable[[str, str], None]
 
 #: Which pairs are compared, in this order, where both runs are there.
-_PAIRS: Final = (("r", "replay"), ("r", "twin"), ("r", "reference"))
+_PAIRS: Final = (("r", "replay"), ("r", "twin"), ("r", "intent"), ("r", "reference"))
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,8 @@ class Settings:
 
     ``quick`` looks at no layer; ``exact`` probes every model with whole numbers, under every lever,
     where otherwise only models are probed of which something is left open or is different.
-    ``explain`` pulls a basic set of levers even where nothing is wrong.
+    ``explain`` pulls a basic set of levers even where nothing is wrong. ``sandbox`` contains
+    every process that runs what a script asked for; a machine that cannot is told at the start.
     """
 
     frontend: Wanted = "auto"
@@ -75,6 +82,7 @@ class Settings:
     quick: bool = False
     exact: bool = False
     explain: bool = False
+    sandbox: bool = False
 
 
 class Suite:
@@ -83,9 +91,10 @@ class Suite:
     def __init__(self, settings: Settings, progress: Progress = lambda _case, _step: None) -> None:
         self._settings = settings
         self._progress = progress
-        self._pool = Pool()
-        # A case keeps two processes busy at once: R's and the twin's, the replay's and the look's.
-        self._steps = ThreadPoolExecutor(max_workers=2 * settings.jobs)
+        self._pool = Pool(contained=settings.sandbox)
+        # A case keeps a few processes busy at once: R's and the twin's, then the replay's, the
+        # intent's and the look's.
+        self._steps = ThreadPoolExecutor(max_workers=3 * settings.jobs)
 
     def __enter__(self) -> Suite:
         return self
@@ -157,13 +166,16 @@ class Suite:
         probed = self._probe_exactly(case, inspection, runs["r"], pairs)
         exact = judge_exact(probed) if probed else None
         attribution = self._investigate(case, inspection, served, runs, pairs, judge)
-        finding = conclude(runs, pairs, other, exact, attribution)
+        attribution = intended(runs, pairs, attribution)
+        usage = self._usage(runs, inspection)
+        finding = conclude(runs, pairs, other, exact, attribution, usage)
         self._progress(case.name, "computes the claims")
         claimed = claims.result() if claims is not None else Claimed()
         table = self._table(case, symptoms)
         self._progress(case.name, "draws")
         drawn, undrawn = report_pictures(claimed.pictures)
         notes = (*((_QUICK,) if self._settings.quick else ()), *_chance(inspection, runs), *undrawn)
+        notes += intent_notes(runs)
         report = build_report(case, runs, pairs, finding, notes, exact)
         drawing = draw(runs, report.pairs)
         pictures = (*drawn.pictures, *drawing.pictures)
@@ -204,6 +216,18 @@ class Suite:
             basic=asked,
             progress=lambda text: self._progress(case.name, text),
         )
+
+    def _usage(self, runs: Mapping[str, Capsule], inspection: Inspection) -> tuple[Answer, ...]:
+        """Ask what the script's own use of Keras answers, and try to repair what raises."""
+        found = answers(runs["r"], inspection.tree)
+        for repair in repairs(runs["r"]) if not inspection.problem else ():
+            limits = self._settings.limits
+            made = run_replay(self._pool, repair.capsule, inspection.generation, limits)
+            # Only calls that raise, or that raised when they were recorded, are told.
+            worked = any(call.id == repair.call and not call.error for call in made.manifest.calls)
+            if worked:
+                return (repaired(repair.sentence, repair.line), *found)
+        return found
 
     def _symptoms(
         self, case: Case, inspection: Inspection, r: Capsule, labels: Mapping[int, str]
@@ -253,15 +277,22 @@ class Suite:
         r = run_r(pool, case.name, case.script, inspection, served, limits)
         runs["r"] = r
         claims = self._claims(case, inspection, r)
+        intent: Future[Capsule] | None = None
+        if not self._settings.quick:
+            intent = self._steps.submit(
+                run_intent, pool, case.name, case.script, inspection, r, limits
+            )
         if r.manifest.calls:
             self._progress(case.name, "replays and looks inside")
             replay = self._steps.submit(run_replay, pool, r, generation, limits)
             if not self._settings.quick:
                 runs["r"] = look(pool, r, generation, limits)
             runs["replay"] = replay.result()
+        if intent is not None:
+            runs["intent"] = intent.result()
         if twin is not None:
             runs["twin"] = twin.result()
-        for name in ("replay", "twin"):
+        for name in ("replay", "twin", "intent"):
             if name in runs and not self._settings.quick and _other_bits(runs["r"], runs[name]):
                 # Only then is it worth the time: equal bits need no bound.
                 runs[name] = look(pool, runs[name], generation, limits)
@@ -356,6 +387,18 @@ def write(examined: Sequence[Examined], out: Path) -> Path:
             else:
                 # An earlier run into this folder may have looked, where this one did not.
                 path.unlink(missing_ok=True)
+        _write_script(each.runs.get("r"), out / folder / "replay.py")
         for number, capsule in enumerate(each.probed):
             write_capsule(capsule, out / folder / f"exact-{number}.capsule")
     return index
+
+
+def _write_script(recorded: Capsule | None, path: Path) -> None:
+    """Write what R asked of Python as a script; one that cannot be written costs no report."""
+    path.unlink(missing_ok=True)
+    if recorded is None or not recorded.manifest.calls:
+        return
+    try:
+        script_of(recorded, path.stem).save(path)
+    except Exception as error:
+        path.write_text(f"# It could not be written: {type(error).__name__}.\n", "utf-8")

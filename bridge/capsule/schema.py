@@ -13,6 +13,9 @@ from pydantic import Field, JsonValue
 
 from bridge.capsule.values import Frozen, Value
 
+#: What a manifest's parts are in.
+_HOLDERS: Final = (Frozen, tuple, dict)
+
 SCHEMA_VERSION: Final = 1
 
 Runner = Literal["r", "replay", "twin", "intent", "reference"]
@@ -295,6 +298,15 @@ class Output(Frozen):
     line: int | None = None
 
 
+class Draw(Frozen):
+    """What a function of R's drew at random where the script called it: numbers, or strings."""
+
+    name: str
+    line: int | None = None
+    array: Array | None = None
+    strings: tuple[str, ...] = ()
+
+
 class Manifest(Frozen):
     """Everything in a capsule but the elements of its arrays.
 
@@ -319,6 +331,7 @@ class Manifest(Frozen):
     conditions: tuple[Warned, ...] = ()
     output: tuple[Output, ...] = ()
     plots: tuple[Plot, ...] = ()
+    draws: tuple[Draw, ...] = ()
     notes: tuple[str, ...] = ()
     gaps: tuple[str, ...] = ()
     seconds: float = 0.0
@@ -334,7 +347,8 @@ class Manifest(Frozen):
                 key = getattr(item, "key", None)
                 if isinstance(key, str):
                     found.add(key)
-                stack.extend(getattr(item, field) for field in type(item).model_fields)
+                # Numbers, names and texts hold nothing: most of a large manifest is that.
+                stack.extend(value for value in vars(item).values() if isinstance(value, _HOLDERS))
             elif isinstance(item, tuple):
                 stack.extend(item)
             elif isinstance(item, dict):

@@ -32,7 +32,8 @@ class LeverOutcome(_Result):
 
     ``verdict`` is that of the run under the lever against its own reference; ``layer`` is the
     first layer that is wrong there. ``executed_ops`` are the ops that carry layers, ``layer_ops``
-    those of the layer in question alone.
+    those of the layer in question alone. ``restricted`` says to which part of what was recorded
+    the run was restricted (``8 of 1,000 rows``), "" if to none.
     """
 
     lever: str
@@ -42,6 +43,7 @@ class LeverOutcome(_Result):
     layer: str = ""
     detail: str = ""
     seconds: float = 0.0
+    restricted: str = ""
 
 
 class Attribution(_Result):

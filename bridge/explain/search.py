@@ -32,7 +32,8 @@ Held = Literal["", "graph"]
 #: Ops that look at one element at a time, beside what a layer is about: nothing is summed in them.
 ELEMENTWISE: Final = frozenset({
     "BiasAdd", "Add", "AddV2", "Sub", "Mul", "Relu", "Relu6", "Elu", "Selu", "LeakyRelu", "Sigmoid",
-    "Tanh", "Softplus", "Maximum", "Minimum", "Reshape", "Squeeze", "Transpose",
+    "Tanh", "Softplus", "Maximum", "Minimum", "Reshape", "Squeeze", "Transpose", "Erf", "Erfc",
+    "Exp", "Neg", "Softsign", "Square", "UnaryOpsComposition",
 })  # fmt: skip
 
 #: What TensorFlow puts before the name of an op when it fuses something into it.

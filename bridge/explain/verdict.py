@@ -24,6 +24,7 @@ from bridge.explain.endings import (
 from bridge.explain.finding import Finding, OtherGeneration, joined, run_name, stand_in
 from bridge.explain.result import Attribution
 from bridge.explain.same_error import same_error
+from bridge.explain.usage import Answer
 
 __all__ = ["Finding", "OtherGeneration", "conclude", "weakest_rung", "worst"]
 
@@ -45,16 +46,19 @@ def conclude(
     other: OtherGeneration | None = None,
     exact: ExactResult | None = None,
     attribution: Attribution | None = None,
+    usage: Sequence[Answer] = (),
 ) -> Finding:
     """Conclude from the runs of one case (``r`` is among them) and their comparison.
 
     ``exact`` is what probes with whole numbers found, where they were made; ``attribution`` what
-    looking for a cause found, where there was something to explain.
+    looking for a cause found, where there was something to explain; ``usage`` what the script's
+    own use of Keras answers (:mod:`bridge.explain.usage`).
     """
     before = not_comparable(runs["r"]) or hidden_package(runs["r"])
     if before is not None:
         return before
     found = _with_attribution(_with_exact(_compared(runs, pairs, other), exact), attribution)
+    found = with_usage(found, usage)
     if not stand_in(runs["r"]) or found.verdict in ("failed", "abstained"):
         return found
     return replace(found, explanation=(*found.explanation, _STAND_IN))
@@ -145,6 +149,40 @@ def _with_attribution(found: Finding, attribution: Attribution | None) -> Findin
         explanation=tuple(line for line in found.explanation if line != _OTHER_NUMBERS),
         unexplained=attribution.unexplained,
     )
+
+
+def with_usage(found: Finding, usage: Sequence[Answer]) -> Finding:
+    """Add what the script's own use of Keras answers; it names the cause where none was found.
+
+    What explains an error speaks only where one was met, and what explains numbers only where
+    they agree, or where R's own rules may be why they do not.
+    """
+    agreeing = found.verdict in ("same-bits", "within-rounding", "different")
+    told = [each for each in usage if not (each.refused and agreeing)]
+    first = next((each for each in told if each.decides and _may_name(found, each)), None)
+    if first is None:
+        more = tuple(each.sentence for each in told if found.verdict != "failed")
+        return replace(found, explanation=(*found.explanation, *more))
+    more = tuple(each.sentence for each in told if each is not first)
+    return replace(
+        found,
+        cause=first.cause,
+        sentence=f"{found.sentence} {first.sentence}",
+        explanation=(*found.explanation, *more),
+        unexplained=(),
+    )
+
+
+def _may_name(found: Finding, answer: Answer) -> bool:
+    if found.verdict in ("same-bits", "within-rounding"):
+        return found.cause == "none" and not answer.refused
+    if found.verdict in ("same-error", "failed"):
+        return answer.refused
+    if found.cause != "not-known":
+        return False
+    if found.verdict == "different":
+        return not answer.refused and answer.cause.startswith("r-")
+    return answer.refused or answer.cause == "r-semantics"
 
 
 def _first_divergent(pairs: Sequence[RunPair]) -> RunPair | None:

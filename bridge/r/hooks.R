@@ -343,6 +343,29 @@ local({
     }
   }
 
+  # What the script draws at random, for runs that cannot draw the same. The wrappers stand where
+  # only the script finds them: packages go on to call R's own.
+  record_draws <- function() {
+    wrapped <- new.env(parent = emptyenv())
+    for (name in drawing) local({
+      own <- name
+      old <- tryCatch(get(own, envir = .BaseNamespaceEnv, mode = "function", inherits = FALSE),
+                      error = function(e) get(own, envir = asNamespace("stats"), mode = "function"))
+      assign(own, function(...) {
+        value <- old(...)
+        if (!is.na(state$line) && is.atomic(value) && length(value) <= 1e6) quietly(
+          say("draw", name = own, values = as.list(as.vector(value)),
+              size = as.list(if (is.null(dim(value))) length(value) else dim(value)),
+              text = is.character(value))
+        )
+        value
+      }, envir = wrapped)
+    })
+    attach(wrapped, pos = 2L, name = "draws", warn.conflicts = FALSE)
+  }
+  drawing <- c("runif", "rnorm", "rbinom", "rpois", "rexp", "sample", "sample.int", "rgamma",
+               "rbeta", "rt", "rchisq")
+
   # Evaluate the script as Rscript does: expression by expression, printing what is visible.
   run <- function() {
     job <- state$call(state$hear, list("job"), NULL)
@@ -365,6 +388,7 @@ local({
     override("quit", quits)
     override("q", quits)
     override("readline", ask)
+    record_draws()
     done <- function(status) {
       state$line <- NA_integer_
       status

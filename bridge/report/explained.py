@@ -130,7 +130,7 @@ def _lever(outcome: LeverOutcome) -> LeverView:
         sign=SIGNS[outcome.verdict],
         layer=outcome.layer,
         ops=outcome.layer_ops or outcome.executed_ops,
-        detail=outcome.detail,
+        detail="; ".join(each for each in (outcome.restricted, outcome.detail) if each),
         seconds=numbers.seconds(outcome.seconds) if outcome.seconds else Number("", ""),
     )
 

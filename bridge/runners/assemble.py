@@ -82,6 +82,10 @@ def assemble(origin: Origin, folder: Path, outcome: Outcome) -> Capsule:
         ],
         "output": [*story.output(), *native],
         "plots": plots,
+        "draws": [
+            {key: event[key] for key in ("name", "line", "array", "strings")}
+            for event in story.named("draw")
+        ],
         "notes": _notes(story, outcome),
         "gaps": list(dict.fromkeys(event["text"] for event in story.named("gap"))),
         "seconds": outcome.seconds,

@@ -189,9 +189,15 @@ class _Parent:
 
 
 class Pool:
-    """Runs jobs in children of warm processes; use it as a context manager."""
+    """Runs jobs in children of warm processes; use it as a context manager.
 
-    def __init__(self) -> None:
+    Args:
+        contained: every job gets no network, no process but its own, and may write to no folder
+            but the one that its spool lies in.
+    """
+
+    def __init__(self, contained: bool = False) -> None:
+        self._contained = contained
         self._folder = tempfile.TemporaryDirectory(prefix="keras-bridge-")
         self._parents: dict[Warm, _Parent] = {}
         self._lock = threading.Lock()
@@ -233,6 +239,8 @@ class Pool:
             PoolError: the warm process could not be started.
         """
         limits = limits or Limits()
+        if self._contained:
+            params = params | {"contain": str(Path(params["spool"]).parent)}
         parent = self._parent(kind)
         parent.wait_ready()
         with tempfile.TemporaryFile(dir=self.folder) as stdin:
@@ -251,7 +259,7 @@ class Pool:
             )
             os.close(out_end)
             os.close(err_end)
-            watch = _Watch(pending, limits, started, out, err)
+            watch = _Watch(pending, limits, started, out, err, self._contained)
             status = watch.until_it_ends()
             read_stdin = os.lseek(stdin.fileno(), 0, os.SEEK_CUR) > 0
         code = pending.wait_status or 0
@@ -279,8 +287,15 @@ class _Watch:
     """Watches one child: reads its pipes, its memory and the clock."""
 
     def __init__(
-        self, pending: _Pending, limits: Limits, started: float, out: int, err: int
+        self,
+        pending: _Pending,
+        limits: Limits,
+        started: float,
+        out: int,
+        err: int,
+        contained: bool,
     ) -> None:
+        self._contained = contained
         self._pending = pending
         self._limits = limits
         self._started = started
@@ -337,7 +352,7 @@ class _Watch:
         if self._pending.pid is not None:
             with contextlib.suppress(psutil.Error):
                 # Pages shared with the warm parent are not the child's doing.
-                used = _own_bytes(self._pending.pid)
+                used = _own_bytes(self._pending.pid, self._contained)
                 self.peak = max(self.peak, used)
                 if used > self._limits.memory_bytes:
                     return "memory-limit"
@@ -350,5 +365,11 @@ class _Watch:
                 os.killpg(self._pending.pid, signal.SIGKILL)
 
 
-def _own_bytes(pid: int) -> int:
-    return int(psutil.Process(pid).memory_info().rss)
+def _own_bytes(pid: int, contained: bool) -> int:
+    process = psutil.Process(pid)
+    found = [process.memory_info().rss]
+    # Where it is contained, the job is not the child itself, but a grandchild of it.
+    for each in process.children(recursive=True) if contained else ():
+        with contextlib.suppress(psutil.Error):
+            found.append(each.memory_info().rss)
+    return int(max(found))

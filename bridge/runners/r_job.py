@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
 from bridge.r import recorder
 from bridge.runners import child
 from bridge.runners.encode import Encoder
@@ -29,7 +31,9 @@ def run(context: Context, params: dict[str, Any]) -> None:
     plots.mkdir(parents=True, exist_ok=True)
     spool = SpoolWriter(folder)
     encoder = Encoder(spool)
-    session = _Session(spool, Path(params["script"]), plots)
+    session = _Session(spool, Path(params["script"]), plots, encoder)
+    if params.get("contained"):
+        spool.event("note", text=f"Contained: {', '.join(params['contained'])}.")
     for note in pull(params.get("lever") or {}, context.keras):
         spool.event("note", text=note)
     recorder.activate(recorder.Recorder(spool, encoder))
@@ -53,8 +57,9 @@ def run(context: Context, params: dict[str, Any]) -> None:
 class _Session:
     """One script's life: where it is, what it prints and signals."""
 
-    def __init__(self, spool: SpoolWriter, script: Path, plots: Path) -> None:
+    def __init__(self, spool: SpoolWriter, script: Path, plots: Path, encoder: Encoder) -> None:
         self._spool = spool
+        self._encoder = encoder
         self._script = script
         self._plots = plots
         self._line: int | None = None
@@ -75,6 +80,8 @@ class _Session:
         elif event == "at":
             self._line = line
             self._spool.event("at", line=line, plots=len(list(self._plots.iterdir())))
+        elif event == "draw":
+            self._drew(line, **about)
         elif event == "signalled":
             self._signalled(line, **about)
         else:
@@ -127,6 +134,18 @@ class _Session:
             )
         else:
             self._spool.event("condition", kind=kind, text=text, call=call, line=line)
+
+    def _drew(self, line: int | None, name: str, values: Any, size: Any, text: bool) -> None:
+        """Keep what a function of R's drew: another run can only be given the same."""
+        flat = values if isinstance(values, list) else [values]
+        array, strings = None, []
+        if text:
+            strings = [str(each) for each in flat]
+        else:
+            shape = size if isinstance(size, list) else [size]
+            found = np.asarray(flat).reshape([int(each) for each in shape], order="F")
+            array = self._encoder.array(name, found)
+        self._spool.event("draw", name=name, line=line, array=array, strings=strings)
 
     def _situated(self, situation: dict[str, Any]) -> None:
         names = situation["names"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import builtins
 import os
+import random
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -74,6 +75,12 @@ _BUILTINS: Final = frozenset(
     }
 )
 
+#: The generators of chance that Python and NumPy make when they start: scripts seed them.
+_STANDING: Final[Mapping[str, Callable[[], Any]]] = {
+    "random:Random": lambda: random,
+    "numpy.random.mtrand:RandomState": lambda: np.random,
+}
+
 
 class ReplayError(RuntimeError):
     """A recorded value cannot be had in this process; the message says which and why."""
@@ -89,6 +96,7 @@ class Replay:
         self._keras = keras
         self._gap = gap
         self._objects: dict[int, Any] = {}
+        self._found_as: dict[str, str] = {}
 
     def step(self, call: Call) -> None:
         """Make one recorded call and remember what it gave."""
@@ -105,6 +113,9 @@ class Replay:
         elif call.kind == "getattr":
             # R asks softly: an attribute that is not there is NULL.
             result = getattr(target, call.name, None)
+            if isinstance(call.result, Method):
+                # A method may be found by another name than the one that it gives itself.
+                self._found_as[call.result.name] = call.name
         elif call.kind == "setattr" and call.result is not None:
             result = self.value(call.result)
             setattr(target, call.name, result)
@@ -159,7 +170,8 @@ class Replay:
             case Method():
                 if value.name in _WRITES:
                     raise ReplayError(f"{value.name}() writes files, and is not made again")
-                found = getattr(self.value(value.owner), value.name, None)
+                name = self._found_as.get(value.name, value.name)
+                found = getattr(self.value(value.owner), name, None)
                 if found is None:
                     raise ReplayError(f"there is no {value.name}() without R")
                 return found
@@ -168,6 +180,8 @@ class Replay:
         raise ReplayError(f"a value was not recorded: {value.text}")
 
     def _object(self, number: int, cls: str) -> Any:
+        if number not in self._objects and cls in _STANDING:
+            return _STANDING[cls]()
         if number not in self._objects:
             raise ReplayError(f"an object of class {cls} was made where the trace cannot see it")
         return self._objects[number]

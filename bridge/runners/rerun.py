@@ -98,12 +98,13 @@ def _folder(pool: Pool) -> Iterator[Path]:
 
 
 def _needed(recorded: Capsule) -> Capsule:
-    """Leave out what models and their predictions do not need: layers, plots, output."""
+    """Leave out what models and their predictions do not need: layers, plots, other calls."""
     manifest = recorded.manifest
     probes = tuple(each.model_copy(update={"layers": ()}) for each in manifest.probes)
-    return _with_own_arrays(
-        manifest.model_copy(update={"probes": probes, "plots": (), "output": ()}), recorded.arrays
-    )
+    predicting = {each.call for each in probes}
+    calls = tuple(each for each in manifest.calls if each.id in predicting)
+    changed = {"probes": probes, "calls": calls, "plots": (), "output": ()}
+    return _with_own_arrays(manifest.model_copy(update=changed), recorded.arrays)
 
 
 def _called(lever: Lever | None, fault: Fault | Mapping[int, Fault] | None) -> str | None:

@@ -32,7 +32,7 @@ _BESIDE_BYTES: Final = 64 * 2**20
 
 
 @contextmanager
-def _folders(pool: Pool) -> Iterator[tuple[Path, Path]]:
+def folders(pool: Pool) -> Iterator[tuple[Path, Path]]:
     """Yield a fresh spool folder and a fresh working folder, and remove them afterwards."""
     base = Path(tempfile.mkdtemp(dir=pool.folder))
     work = base / "work"
@@ -43,7 +43,10 @@ def _folders(pool: Pool) -> Iterator[tuple[Path, Path]]:
         shutil.rmtree(base, ignore_errors=True)
 
 
-def _lay_beside(script: Path, work: Path) -> None:
+_folders = folders
+
+
+def lay_beside(script: Path, work: Path) -> None:
     """Copy the files beside a script into its working folder: it may read, and spoil, copies."""
     left = _BESIDE_BYTES
     for path in sorted(script.resolve().parent.iterdir()):
@@ -78,14 +81,14 @@ def run_r(
         PoolError: R, TensorFlow or Keras cannot be started.
     """
     pulled = _params(lever)
-    with _folders(pool) as (spool, work):
-        _lay_beside(script, work)
+    with folders(pool) as (spool, work):
+        lay_beside(script, work)
         params = {"script": str(script.resolve()), "spool": str(spool), "workdir": str(work)}
         warm = warm_for_r(inspection, served, lever)
         outcome = pool.run(warm, "r", params | pulled, limits)
         private = (str(spool), str(work), str(script.resolve().parent), *served.libraries)
         origin = Origin("r", case, script, inspection.text, "r", served.frontend, private)
-        return _in_memory(_under(lever, assemble(origin, spool, outcome)))
+        return in_memory(_under(lever, assemble(origin, spool, outcome)))
 
 
 def run_twin(
@@ -103,14 +106,14 @@ def run_twin(
         PoolError: TensorFlow or Keras cannot be started.
     """
     pulled = _params(lever)
-    with _folders(pool) as (spool, work):
+    with folders(pool) as (spool, work):
         params = {"script": str(twin.resolve()), "spool": str(spool), "workdir": str(work)}
         outcome = pool.run(_warm(lever, generation), "twin", params | pulled, limits)
         private = (str(spool), str(work), str(twin.resolve().parent))
         origin = Origin(
             "twin", case, twin, twin.read_text("utf-8", errors="replace"), "python", None, private
         )
-        return _in_memory(_under(lever, assemble(origin, spool, outcome)))
+        return in_memory(_under(lever, assemble(origin, spool, outcome)))
 
 
 def run_replay(
@@ -128,7 +131,7 @@ def run_replay(
     """
     pulled = _params(lever)
     source = recorded.manifest.script or Script(name="", language="r", text="", sha256="")
-    with _folders(pool) as (spool, work):
+    with folders(pool) as (spool, work):
         capsule = work.parent / "recorded.capsule"
         write_capsule(recorded, capsule)
         params = {"capsule": str(capsule), "spool": str(spool), "workdir": str(work)}
@@ -137,7 +140,7 @@ def run_replay(
         origin = Origin(
             "replay", recorded.manifest.case, Path(source.name), source.text, "r", None, private
         )
-        return _in_memory(_under(lever, assemble(origin, spool, outcome)))
+        return in_memory(_under(lever, assemble(origin, spool, outcome)))
 
 
 def _params(lever: Lever | None) -> dict[str, Any]:
@@ -166,7 +169,7 @@ def _under(lever: Lever | None, capsule: Capsule) -> Capsule:
 
 def look(pool: Pool, recorded: Capsule, generation: int, limits: Limits) -> Capsule:
     """Return the capsule with what every layer received and made; the run is left untouched."""
-    with _folders(pool) as (spool, work):
+    with folders(pool) as (spool, work):
         path = work.parent / "recorded.capsule"
         write_capsule(recorded, path)
         params = {"capsule": str(path), "spool": str(spool), "workdir": str(work)}
@@ -184,7 +187,7 @@ def look(pool: Pool, recorded: Capsule, generation: int, limits: Limits) -> Caps
             )
             missing = {probe.index for probe in recorded.manifest.probes if is_prediction(probe)}
             unseen |= dict.fromkeys(missing - set(seen) - set(unseen), ended)
-        return _in_memory(_with_layers(recorded, seen, unseen, arrays))
+        return in_memory(_with_layers(recorded, seen, unseen, arrays))
 
 
 def not_run(case: str, script: Path, inspection: Inspection, frontend: FrontEnd) -> Capsule:
@@ -234,6 +237,6 @@ def _with_layers(
     return Capsule(manifest, {**recorded.arrays, **arrays})
 
 
-def _in_memory(capsule: Capsule) -> Capsule:
+def in_memory(capsule: Capsule) -> Capsule:
     """Read the mapped arrays before the folder that they lie in is removed."""
     return Capsule(capsule.manifest, {key: np.array(capsule.arrays[key]) for key in capsule.arrays})

@@ -1,4 +1,4 @@
-"""Proving a script that was made from a recorded run: it is run without R, and its bits compared."""
+"""Proving a script that was made from a recorded run: run without R, it has to give R's bits."""
 
 from __future__ import annotations
 

@@ -89,7 +89,10 @@ def _write_all(descriptor: int, data: bytes) -> None:
 
 
 def read_events(folder: Path) -> Iterator[Event]:
-    """Yield the events; a last line that was cut short by a death is left out."""
+    """Yield the events; a last line that was cut short by a death is left out.
+
+    So is what follows a line that is no event: a script may write where its own events go.
+    """
     path = folder / EVENTS
     if not path.exists():
         return
@@ -97,7 +100,13 @@ def read_events(folder: Path) -> Iterator[Event]:
         for line in file:
             if not line.endswith(b"\n"):
                 return
-            yield json.loads(line)
+            try:
+                event = json.loads(line)
+            except ValueError:
+                return
+            if not isinstance(event, dict) or "e" not in event:
+                return
+            yield event
 
 
 class SpoolArrays(dict[str, AnyArray]):

@@ -20,11 +20,13 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from bridge.r.embed import EmbeddedR
 from bridge.runners import jobs
 from bridge.runners.child import keras_of, redirect
+from bridge.runners.contain import contain
 
 Params = dict[str, Any]
 
@@ -54,6 +56,7 @@ class Zygote:
         keras = keras_of(generation)
         self._stay_forkable()
         self._context = jobs.Context(generation=generation, keras=keras, r=embedded)
+        jobs.preload(r=embedded is not None)
         gc.collect()
         gc.freeze()
 
@@ -127,8 +130,11 @@ class Zygote:
             for fd in self._own:
                 os.close(fd)
             redirect(*fds)
+            params = job["params"]
+            if params.get("contain"):
+                params["contained"] = contain(Path(params["contain"]))
             run: Callable[[jobs.Context, Params], None] = jobs.find(job["name"])
-            run(self._context, job["params"])
+            run(self._context, params)
             code = 0
         except BaseException:
             traceback.print_exc()

@@ -222,7 +222,9 @@ class Half:
     def _benign(self, sound: Capsule, probes: Mapping[int, Probe]) -> list[Benign]:
         """Run the models without a fault, each under a lever that changes nothing that matters."""
         groups: dict[str, list[int]] = defaultdict(list)
-        for place, index in enumerate(sorted(probes)):
+        # Every model has two faults, one after another; without one it is run once.
+        alone = {probes[index].label: index for index in sorted(probes, reverse=True)}
+        for place, index in enumerate(sorted(alone.values())):
             groups[_HARMLESS[place % len(_HARMLESS)]].append(index)
         found = []
         for lever, indices in groups.items():

@@ -134,8 +134,8 @@ class Selftest:
         return score.injected > 0 and not score.confidently_wrong and not score.false_alarms
 
     def as_json(self) -> str:
-        """Return the score as JSON."""
-        return json.dumps(self.score.model_dump(), indent=1)
+        """Return the score as JSON: its eight numbers, and nothing else."""
+        return json.dumps(self.score.model_dump(exclude={"benign"}), indent=1)
 
     def lines(self) -> Iterable[str]:
         """Yield the sentence, the table by kind of fault, and what went wrong, the worst first."""

@@ -13,7 +13,7 @@ FUNCTIONS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
         for line in """
 matrix|matrix|data nrow ncol byrow dimnames
 array|make_array|data dim dimnames
-as.array|array|x
+as.array|as_array|x dim
 array_reshape|array_reshape|x dim order
 dim|dim|x
 nrow|nrow|x
@@ -197,18 +197,21 @@ DRAWS: Final = frozenset({
 
 #: Functions that do nothing which Python would have to do.
 SILENT: Final = frozenset({
-    "library", "require", "options", "set.seed", "rm", "gc", "Sys.setenv", "suppressMessages_",
-    "use_condaenv", "use_virtualenv", "use_python", "par", "plot", "lines", "points", "abline",
-    "legend", "hist", "dev.off", "png", "pdf", "flush.console", "setwd", "invisible_", "barplot",
-    "requireNamespace", "loadNamespace", "tf_function_", "str", "summary_", "axis", "title",
-    "text", "grid", "layout", "image", "curve", "matplot", "boxplot", "Sys.sleep", "flush",
+    "library", "require", "options", "set.seed", "rm", "gc", "Sys.setenv",
+    "use_condaenv", "use_virtualenv", "use_python", "dev.off", "png", "pdf", "flush.console",
+    "setwd", "requireNamespace", "loadNamespace", "Sys.sleep", "flush", "RNGkind",
+})
+#: Functions that draw or show: what they are given is made, and nothing is drawn.
+DRAWING: Final = frozenset({
+    "par", "plot", "lines", "points", "abline", "legend", "hist", "barplot", "str", "axis",
+    "title", "text", "grid", "layout", "image", "curve", "matplot", "boxplot", "mtext", "polygon",
+    "segments", "matlines", "pairs", "contour", "persp", "summary", "View", "rug", "arrows",
 })  # fmt: skip
 
 #: Functions that only pass on what they are given.
 PASSING: Final = frozenset({
     "suppressWarnings", "suppressMessages", "suppressPackageStartupMessages", "invisible",
-    "identity", "force", "I", "capture.output_", "withVisible_", "r_to_py", "py_to_r", "unclass",
-    "as_py_array_", "isolate_", "np_array_", "system.time_",
+    "identity", "force", "I", "r_to_py", "py_to_r", "unclass", "suppressForeignCheck",
 })  # fmt: skip
 
 #: Base functions of numbers that may stand for themselves, as an activation for example.

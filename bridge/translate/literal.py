@@ -31,6 +31,12 @@ def number(value: Any) -> str:
     return repr(value)
 
 
+def text(value: str) -> str:
+    """Return a string as Python, in double quotes where that needs no escapes."""
+    said = repr(value)
+    return f'"{said[1:-1]}"' if said[0] == "'" and '"' not in said else said
+
+
 def scalar(value: Scalar) -> str:
     """Return the text of a scalar that crossed the boundary.
 
@@ -43,7 +49,7 @@ def scalar(value: Scalar) -> str:
         case "ellipsis":
             return "..."
         case "str":
-            return repr(value.v)
+            return text(value.v)
         case "bytes":
             return repr(bytes.fromhex(value.v))
         case "bool":
@@ -95,8 +101,8 @@ def array(values: AnyArray, order: str = "") -> Expression | None:
     kind = values.dtype.kind
     if kind not in _NATIVE or values.dtype.byteorder == ">":
         return None
-    dtype = Text(repr(values.dtype.name))
-    fortran = (("order", Text("'F'")),) if order == "F" else ()
+    dtype = Text(text(values.dtype.name))
+    fortran = (("order", Text('"F"')),) if order == "F" else ()
     if values.size > 4 and (same := _constant(values, dtype)) is not None:
         return Apply(same.function, same.args, (*same.kwargs, *fortran))
     if values.ndim == 1 and kind in "iu" and (span := count_up(values.tolist())):

@@ -83,6 +83,11 @@ class Written:
             else:
                 self._placed.append(part)
 
+    @property
+    def is_method(self) -> bool:
+        """Whether R's text calls one of the methods that train, evaluate or predict."""
+        return self._function in _METHODS
+
     def name(self, place: int | None, keyword: str) -> str:
         """Return the R variable that an argument was, "" where it was none."""
         found = self._named.get(keyword, "")

@@ -18,10 +18,12 @@ import numpy as np
 from bridge.capsule import Capsule
 from bridge.capsule.values import Method
 from bridge.translate import names
-from bridge.translate.expression import Apply, Attribute, Expression, Text, write
+from bridge.translate.expression import Apply, Attribute, Expression, Made, Text, write
 from bridge.translate.steps import AnyArray, Step, Steps
 
 _LONGEST: Final = 100
+#: Functions of R's that make many things of one kind: none of them is what the name stands for.
+_MANY: Final = r"(list|c|lapply|sapply|Map|vapply|replicate)"
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,8 @@ def _name(group: Sequence[Step], name: str, text: str) -> None:
     step = found[-1]
     result = step.call.result if step.call is not None else None
     number = getattr(result, "id", None)
+    if re.search(rf"(?<![\w.]){re.escape(name)}\s*(<-|=)\s*{_MANY}\s*\(", text):
+        return
     if number is None and not _is_the_call(step, name, text):
         # R went on computing with what Python gave: the name is that of the end.
         return
@@ -196,9 +200,11 @@ class _Writer:
 
     def lines(self) -> Iterator[str]:
         """Yield the lines of the body."""
-        source = self._capsule.manifest.script.text.splitlines() if (
-            self._capsule.manifest.script
-        ) else []
+        source = (
+            self._capsule.manifest.script.text.splitlines()
+            if (self._capsule.manifest.script)
+            else []
+        )
         ends = self._ends()
         indent = 0
         told = (0, "")
@@ -206,10 +212,11 @@ class _Writer:
         stopped = self._capsule.manifest.status == "error"
         for place, step in enumerate(self._statements):
             pad = " " * indent
-            if step.call is not None and step.call.line:
+            if step.call is not None and step.call.line and place not in ends.leaves:
                 here = (step.call.line, step.call.assigned)
                 if here[0] != told[0] and (not here[1] or here[1] != told[1]):
-                    yield ""
+                    if place == 0 or place - 1 not in ends.enters:
+                        yield ""
                     text = source[here[0] - 1] if here[0] <= len(source) else step.call.r_call
                     yield f"{pad}# R, line {here[0]}: {_comment(text)}"
                 told = here
@@ -220,8 +227,10 @@ class _Writer:
                 continue
             if step.expression is None:
                 continue
+            if place in ends.merged:
+                continue
             if place in ends.enters:
-                yield f"{pad}with {self._text(_owner(step), indent, 6)}:"
+                yield f"{pad}with {self._context(step, place, indent)}:"
                 indent += 4
                 if place + 1 in ends.leaves:
                     yield f"{pad}    pass"
@@ -253,6 +262,14 @@ class _Writer:
         else:
             yield f"{pad}{self._text(step.expression, indent, 0)}"
 
+    def _context(self, step: Step, place: int, indent: int) -> str:
+        owner = _owner(step)
+        made = self._statements[place - 1] if place else None
+        if made is not None and made.expression is not None and owner == Made(made.number):
+            name = self._variables[made.number]
+            return f"{self._text(made.expression, indent, len(name) + 10)} as {name}"
+        return self._text(owner, indent, 6)
+
     def _text(self, of: Expression, indent: int, used: int) -> str:
         return write(of, self._stands_for, indent, used)
 
@@ -267,6 +284,12 @@ class _Writer:
             elif name == "__exit__" and open_ and open_[-1][1] == _owner(step):
                 blocks.enters.add(open_.pop()[0])
                 blocks.leaves.add(place)
+        for place in blocks.enters:
+            # What is made to be entered at once is named there.
+            if place and _owner(self._statements[place]) == Made(
+                self._statements[place - 1].number
+            ):
+                blocks.merged.add(place - 1)
         return blocks
 
 
@@ -274,6 +297,7 @@ class _Writer:
 class _Blocks:
     enters: set[int] = field(default_factory=set)
     leaves: set[int] = field(default_factory=set)
+    merged: set[int] = field(default_factory=set)
 
 
 def _method(step: Step) -> str:
@@ -302,6 +326,7 @@ def _head(capsule: Capsule, found: Steps, seed: int, data: str, body: str) -> li
     if found.gaps:
         lines.append("What was written in R is left out; its recorded values stand in its place.")
     lines += ['"""', "", "import os"]
+    lines += sorted(each for each in found.imports if each.startswith("import "))
     lines += ["import tempfile"] if found.keeps_files else []
     lines += ["from pathlib import Path"] if 'data["' in body else []
     setting = '"TF_USE_LEGACY_KERAS"] = "1"' if legacy else '"KERAS_BACKEND"] = "tensorflow"'
@@ -309,7 +334,7 @@ def _head(capsule: Capsule, found: Steps, seed: int, data: str, body: str) -> li
     lines += ["import numpy as np"] if re.search(r"\bnp\.|\bdata\[", body) else []
     lines += ["import tensorflow as tf"] if re.search(r"\btf\.", body) else []
     lines += ["import tf_keras as keras" if legacy else "import keras"]
-    lines += list(found.imports)
+    lines += [each for each in found.imports if each.startswith("from ")]
     lines += ["", f"keras.utils.set_random_seed({seed})"]
     if 'data["' in body:
         lines.append(f'data = np.load(Path(__file__).with_name("{data}"))')
@@ -322,4 +347,3 @@ def _comment(text: str) -> str:
     shown = "".join(sign if sign.isprintable() else " " for sign in text)
     shown = " ".join(shown.split())
     return shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST - 3]}..."
-

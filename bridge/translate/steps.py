@@ -35,24 +35,34 @@ from bridge.translate.expression import (
 
 AnyArray = np.ndarray[Any, np.dtype[Any]]
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 _KERAS: Final = ("keras", "tf_keras")
 _LIBRARIES: Final = frozenset({"tensorflow", "numpy", *_KERAS})
 #: Calls into these prepare R's process, and mean nothing without R.
-_PREPARING: Final = frozenset({"os", "sys", "kerastools", "rpytools", "warnings", "logging"})
-_BUILTINS: Final = frozenset(
-    "int float bool str list tuple dict set slice len range isinstance callable repr type".split()
+_PREPARING: Final = _words("os sys io _io inspect builtins kerastools rpytools warnings logging")
+#: Objects that Python makes itself when it starts, and where they are found.
+_STANDING: Final = {"random:Random": "random", "numpy.random.mtrand:RandomState": "np.random"}
+_BUILTINS: Final = _words(
+    "int float bool str list tuple dict set slice len range isinstance callable repr type "
 )
 #: What front ends ask while they convert; nobody misses it where the answer is not used.
-_ASKING: Final = frozenset(
-    "as_dtype is_tensor is_tf_type floatx convert_to_tensor convert_to_tensor_v2_with_dispatch saturate_cast issubdtype array asarray numpy tolist item "
-    "astype as_list is_keras_tensor isinstance callable len repr type __str__ __repr__ "
-    "get_config count_params".split()
+_ASKING: Final = _words(
+    "as_dtype is_tensor is_tf_type floatx backend convert_to_tensor "
+    "convert_to_tensor_v2_with_dispatch saturate_cast issubdtype array asarray numpy "
+    "tolist item astype as_list is_keras_tensor isinstance callable len repr type "
+    "__str__ __repr__ get_config count_params "
 )
 _WRITING: Final = frozenset({"save", "save_weights", "export", "save_model"})
+_PATHS: Final = ("filepath", "path", "filename")
 _FORBIDDEN: Final = ("save", "write", "remove", "unlink", "rmtree", "rename", "copy", "mkdir")
-_SHOWN: Final = frozenset(
-    "predict predict_on_batch evaluate test_on_batch train_on_batch".split()
-)
+_SHOWN: Final = _words("predict predict_on_batch evaluate test_on_batch train_on_batch")
+
+
+_CLOSURE: Final = "it was given a function that is written in R"
 
 
 class UnmadeError(ValueError):
@@ -100,6 +110,8 @@ class Steps:
         self._unmade: dict[int, str] = {}
         self._data: dict[tuple[str, str, str], tuple[Expression, str]] = {}
         self._files: dict[str, Expression] = {}
+        self._aliases: dict[str, str] = {}
+        self._own: set[int] = set()
         self._written = names.Written(Call(id=0, kind="run", target=Scalar(t="none")))
         self._call: Call | None = None
         for call in capsule.manifest.calls:
@@ -122,18 +134,21 @@ class Steps:
                 step = self._add(value, call=call, binds=False)
                 step.sets = call.name
                 step.expression = Apply(target, (value,))
-        except UnmadeError as error:
-            self._unmake(call, str(error))
+        except ValueError as error:
+            self._unmake(call, _CLOSURE if _has_closure(call) else str(error))
 
     def _calls(self, call: Call) -> None:
+        if isinstance(call.target, Method) and isinstance(call.target.owner, (Items, Pairs)):
+            # A list of Python's own, of which R has a copy: nothing of the script's hangs on it.
+            return
         function = self._function(call)
-        name = _name_of(call.target)
+        name = self._aliases.get(_name_of(call.target), _name_of(call.target))
         if name.rpartition(".")[2] in _WRITING:
             self._keep_files(call)
         remarks: list[str] = []
         args = tuple(self._value(item, n) for n, item in enumerate(call.args))
-        kwargs = []
-        extra = []
+        kwargs: list[tuple[str, Expression]] = []
+        extra: list[tuple[str, Expression]] = []
         for key, item in call.kwargs.items():
             if key in call.defaults:
                 continue
@@ -141,10 +156,10 @@ class Steps:
             value = value or self._value(item, None, key)
             (kwargs if names.is_plain(key) else extra).append((key, value))
         if extra:
-            pairs = Dictionary(tuple((Text(repr(key)), value) for key, value in extra))
+            pairs = Dictionary(tuple((Text(literal.text(key)), value) for key, value in extra))
             kwargs.append(("**", pairs))
         owner = call.target if isinstance(call.target, (ObjectValue, Method)) else None
-        if name in ("__getitem__",) and len(args) == 1 and isinstance(function, Attribute):
+        if name == "__getitem__" and len(args) == 1 and isinstance(function, Attribute):
             made: Expression = Item(function.owner, args[0])
         else:
             made = Apply(function, args, tuple(kwargs))
@@ -166,21 +181,35 @@ class Steps:
         self._bind(call.result, Made(step.number))
 
     def _reads(self, call: Call, read: Expression) -> None:
+        if isinstance(call.result, Method) and call.result.name != call.name:
+            # A method may be found by another name than the one that it gives itself.
+            self._aliases[call.result.name] = call.name
         fresh = [number for number in _numbers(call.result) if number not in self._known]
         if fresh and not isinstance(call.result, Method):
             step = self._add(read, call=call, default=names.of_result(call.name), asking=True)
             self._bind(call.result, Made(step.number))
 
     def _add(self, expression: Expression | None, **about: Any) -> Step:
-        step = Step(len(self.steps), expression, **about)
+        step = Step(len(self.steps), expression, **({"call": self._call} | about))
         self.steps.append(step)
         return step
 
     def _unmake(self, call: Call, why: str) -> None:
         for number in _numbers(call.result):
             self._unmade.setdefault(number, why)
-        if call.kind != "call" or _prepares(call) or _name_of(call.target) in _ASKING:
+        if call.kind != "call" or _name_of(call.target) in _ASKING:
             return
+        if _prepares(call):
+            if _is_front_ends_own(call):
+                self._own.update(_numbers(call.result))
+                return
+            if why != _CLOSURE or not isinstance(call.result, ObjectValue):
+                return
+        owner = call.target.owner if isinstance(call.target, Method) else None
+        if isinstance(owner, ObjectValue):
+            # It lacks now what R gave it: nothing that it makes is R's any more.
+            self._known.pop(owner.id, None)
+            self._unmade[owner.id] = why
         self.gaps.append(_where(call, why))
         step = self._add(None, call=call, remarks=[f"Not made again: {why}."])
         if isinstance(call.result, ArrayValue) and call.result.t == "array" and call.result.key:
@@ -217,11 +246,11 @@ class Steps:
 
     def _keep_files(self, call: Call) -> None:
         """What the script saves goes into a folder of its own, not where the user's files are."""
-        for value in (*call.args, *call.kwargs.values()):
+        for value in (*call.args, *(call.kwargs.get(key) for key in _PATHS)):
             if isinstance(value, Scalar) and value.t == "str":
                 name = PurePosixPath(value.v.replace("\\", "/")).name or "saved"
                 self._files[value.v] = Apply(
-                    Text("os.path.join"), (Text("folder"), Text(repr(name)))
+                    Text("os.path.join"), (Text("folder"), Text(literal.text(name)))
                 )
                 self.keeps_files = True
 
@@ -234,6 +263,8 @@ class Steps:
             try:
                 kept.append(self._value(item))
             except UnmadeError as error:
+                if isinstance(item, ObjectValue) and item.id in self._own:
+                    continue
                 remarks.append(f"A callback is left out: {error}.")
                 if self._call is not None:
                     self.gaps.append(_where(self._call, str(error)))
@@ -258,15 +289,23 @@ class Steps:
             case ObjectValue():
                 if value.id in self._known:
                     return self._known[value.id]
+                if value.cls in _STANDING:
+                    self._imports_for(_STANDING[value.cls])
+                    return Text(_STANDING[value.cls])
                 made = f"an object of class {value.cls} was made where the trace cannot see it"
                 raise UnmadeError(self._unmade.get(value.id, made))
             case Symbol():
                 return self._symbol(value)
             case Method():
-                return Attribute(self._value(value.owner), _plain(value.name))
+                name = self._aliases.get(value.name, value.name)
+                return Attribute(self._value(value.owner), _plain(name))
             case Closure():
-                raise UnmadeError(f"the function {value.name or ''} is written in R".replace("  ", " "))
+                raise UnmadeError(_CLOSURE)
         raise UnmadeError(f"a value was not recorded: {value.text}")
+
+    def _imports_for(self, name: str) -> None:
+        if "." not in name:
+            self.imports[f"import {name}"] = None
 
     def _symbol(self, value: Symbol) -> Expression:
         module, _, name = value.path.partition(":")
@@ -279,9 +318,13 @@ class Steps:
         if root == "numpy":
             return Text(".".join(["np", *spelled[1:]]))
         public = [part for part in value.public.split(".") if part not in ("api", "_v2")]
-        public = ["keras", *(part for part in public[1:] if part != "keras")] if (
-            public[0] in _KERAS
-        ) else ["keras", *public[2:]] if public[:2] == ["tf", "keras"] else public
+        public = (
+            ["keras", *(part for part in public[1:] if part != "keras")]
+            if (public[0] in _KERAS)
+            else ["keras", *public[2:]]
+            if public[:2] == ["tf", "keras"]
+            else public
+        )
         if public[0] == "tensorflow":
             public[0] = "tf"
         if public[0] in ("keras", "tf") and all(map(names.is_plain, public)):
@@ -346,6 +389,25 @@ class Steps:
         return Apply(Text("np.asfortranarray"), (found,)) if order else found
 
 
+def _has_closure(call: Call) -> bool:
+    """Say whether a call was given a function of R's, at whatever depth."""
+    stack: list[Value | None] = [*call.args, *call.kwargs.values()]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, Closure):
+            return True
+        if isinstance(item, Items):
+            stack += item.items
+        elif isinstance(item, Pairs):
+            stack += [each for pair in item.items for each in pair]
+    return False
+
+
+def _is_front_ends_own(call: Call) -> bool:
+    """Say whether a call makes a callback that the front end adds of itself."""
+    return names.Written(call).is_method and "RCallback" in _name_of(call.target)
+
+
 def _same(a: AnyArray, b: AnyArray) -> bool:
     return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
 
@@ -361,7 +423,7 @@ def _key(call: Call) -> Expression:
     digits = call.name.removesuffix("L").removeprefix("-")
     if digits.isascii() and digits.isdigit():
         return Text(call.name.removesuffix("L"))
-    return Text(repr(call.name))
+    return Text(literal.text(call.name))
 
 
 def _name_of(target: Value) -> str:

@@ -100,8 +100,10 @@ def _wrapper(name: str, entry: Mapping[str, Any], mode: str) -> Wrapper | None:
             return None
         chosen = {**entry, **modes[mode]}
     python = chosen.get("python")
-    if not python:
+    if not python or python.startswith("numpy."):
         return None
+    if python.startswith("tensorflow."):
+        python = f"tf.{python.removeprefix('tensorflow.')}"
     formals = tuple(str(formal[0]) for formal in entry.get("formals", ()))
     parameters = {
         key: Parameter(value.get("to"), value.get("kind", "unknown"))

@@ -16,6 +16,7 @@ from bridge.explain.usage import (
     loops,
     modes,
     repeated,
+    responses,
     seeds,
 )
 from bridge.explain.usage.said import Said
@@ -30,6 +31,7 @@ _RULES: Final[tuple[Rule, ...]] = (
     arguments.emptied,
     errors.primitives,
     errors.dropped_null,
+    errors.factors,
     alias.shared_models,
     repeated.repeated_pipe,
     loops.shared_variable,
@@ -40,6 +42,7 @@ _RULES: Final[tuple[Rule, ...]] = (
     labels.validated_elsewhere,
     modes.training_mode,
     modes.two_slopes,
+    responses.straight,
     seeds.other_generator,
     modes.other_order,
 )
@@ -49,13 +52,14 @@ _RULES: Final[tuple[Rule, ...]] = (
 class Answer:
     """One answer: its cause from the closed list, a sentence, and whether it names the cause.
 
-    ``line`` is that of the script, where there is one.
+    ``line`` is that of the script, where there is one; ``refused`` says that it explains an error.
     """
 
     cause: str
     sentence: str
-    decides: bool
+    decides: bool = True
     line: int | None = None
+    refused: bool = False
 
 
 def answers(capsule: Capsule, tree: Sequence[Row] = ()) -> tuple[Answer, ...]:
@@ -69,8 +73,15 @@ def answers(capsule: Capsule, tree: Sequence[Row] = ()) -> tuple[Answer, ...]:
     except SyntaxRowsError:
         nodes = []
     found = dict.fromkeys(
-        Answer(said.cause, said.sentence, said.decides, said.line)
+        Answer(said.cause, said.sentence, said.decides, said.line, said.refused)
         for rule in _RULES
         for said in rule(capsule, nodes)
     )
     return tuple(sorted(found, key=lambda each: not each.decides))
+
+
+def repaired(sentence: str, line: int | None) -> Answer:
+    """Return the answer for a call that works once one thing of it is put right."""
+    where = f"Line {line}: the" if line else "The"
+    told = f"{where} call that raises works in Python when {sentence}."
+    return Answer("r-conversion", told, line=line, refused=True)

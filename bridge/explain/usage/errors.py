@@ -43,6 +43,7 @@ def primitives(capsule: Capsule, tree: Sequence[Node]) -> Iterator[Said]:
                 f"function cannot be handed to Python; a name in quotes can ({value.name!r} in "
                 f"quotes, where Keras has one), and so can a function that is written in R.",
                 line=node.line,
+                refused=True,
             )
             return
 
@@ -75,5 +76,38 @@ def dropped_null(capsule: Capsule, tree: Sequence[Node]) -> Iterator[Said]:
                     f"{len(inner.arguments) - 1} dimensions where {len(inner.arguments)} are "
                     "written. NA keeps a dimension of unknown size, and so does list().",
                     line=inner.line,
+                    refused=True,
+                )
+                return
+
+
+def factors(capsule: Capsule, tree: Sequence[Node]) -> Iterator[Said]:
+    """Find factors given to Keras 2 as targets, which arrive as lists of words."""
+    frontend = capsule.manifest.frontend
+    if frontend is None or frontend.package != "keras":
+        return
+    nodes = [each for item in tree for each in walk(item)]
+    made = {
+        node.target.name
+        for node in nodes
+        if isinstance(node, Assign)
+        and isinstance(node.target, Symbol)
+        and isinstance(node.value, Call)
+        and node.value.name in ("factor", "as.factor", "cut", "gl")
+    }
+    probed = {probe.line for probe in capsule.manifest.probes}
+    for node in nodes:
+        if not isinstance(node, Call) or node.name not in ("fit", "evaluate", "predict"):
+            continue
+        lines = {each.line for each in walk(node)}
+        for argument in node.arguments:
+            value = argument.value
+            if isinstance(value, Symbol) and value.name in made and not lines & probed:
+                yield Said(
+                    "r-conversion",
+                    f"Line {node.line}: {value.name} is a factor, and reaches Python as a list of "
+                    "words, not as numbers of classes: as.integer(...) - 1 gives these.",
+                    line=node.line,
+                    refused=True,
                 )
                 return

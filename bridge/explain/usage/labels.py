@@ -82,9 +82,9 @@ def counted_from_one(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
         sparse = "sparse" in str(compiled.get("loss", "")).lower()
         if last is None or y is None or not sparse or not y.size or not is_one_dimensional(y):
             continue
-        low, high, units = float(y.min()), float(y.max()), last.config.get("units")
-        if low == 1 and high > 1 and units in (high, high + 1):
-            yield _from_one(probe.line, int(high), f"the last layer has {units} units")
+        first, most, units = float(y.min()), float(y.max()), last.config.get("units")
+        if first == 1 and most > 1 and units in (most, most + 1):
+            yield _from_one(probe.line, int(most), f"the last layer has {units} units")
             return
 
 

@@ -117,11 +117,9 @@ _BY_NAME: Final = 0.2
 
 def _slope_written(capsule: Capsule) -> bool:
     """Say whether the script itself gives a slope: then nothing about it is a surprise."""
-    words = ("alpha", "negative_slope")
     return any(
-        word in call.r_call and "leaky" in call.r_call
+        "leaky" in call.r_call and ("alpha" in call.r_call or "negative_slope" in call.r_call)
         for call in capsule.manifest.calls
-        for word in words
     )
 
 
@@ -159,7 +157,7 @@ def _in_training(capsule: Capsule, probe: Probe) -> bool:
 
 def _two_modes(cls: str) -> bool:
     name = class_name(cls)
-    return any(word in name for word in _TWO_MODES)
+    return name is not None and any(word in name for word in _TWO_MODES)
 
 
 def _batch(capsule: Capsule, probe: Probe) -> str:

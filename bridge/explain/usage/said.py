@@ -15,12 +15,16 @@ from bridge.capsule.values import Items, Method, ObjectValue, Pairs, Scalar, Sym
 
 @dataclass(frozen=True)
 class Said:
-    """One sentence of a rule, the cause it speaks of, and whether its evidence decides."""
+    """One sentence of a rule, the cause it speaks of, and whether its evidence decides.
+
+    ``refused`` says that it explains why something raised an error or could not be run.
+    """
 
     cause: str
     sentence: str
     decides: bool = True
     line: int | None = None
+    refused: bool = False
 
 
 def asked(capsule: Capsule) -> Iterator[Call]:

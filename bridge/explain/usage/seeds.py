@@ -47,12 +47,7 @@ def other_generator(capsule: Capsule, tree: Sequence[Node]) -> Iterator[Said]:
 def _drawn(capsule: Capsule) -> str:
     """Return the name of a layer whose weights were drawn and are used, "" if there is none."""
     given = {owner_of(call) for call in asked(capsule) if name_of(call) in _SETS}
-    written = {
-        call.result.id
-        for call in asked(capsule)
-        if "weights" in call.kwargs and hasattr(call.result, "id")
-    }
-    if written:
+    if any("weights" in call.kwargs for call in asked(capsule)):
         # Which layer of a model a call made is not recorded: one that is given decides for all.
         return ""
     for probe in capsule.manifest.probes:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bridge.translate.rbase import values
 from bridge.translate.rbase.values import Factor, Named, is_foreign, scalar, simple, vector
 
 
@@ -44,8 +45,15 @@ def _recycled(a: Any, b: Any) -> tuple[Any, Any]:
         return a, b
     if b.size == 1:
         return a, b.reshape(())
+    filled = np.resize(b, a.size).reshape(a.shape, order="F")
     if len(b) != a.shape[-1] and b.size <= a.size:
-        return a, np.resize(b, a.size).reshape(a.shape, order="F")
+        return a, filled
+    if values.read_otherwise is not None and not np.array_equal(filled, np.broadcast_to(b, a.shape)):
+        values.read_otherwise(
+            "r-semantics",
+            "a vector is recycled down the columns of a matrix in R, and goes along its rows in "
+            "Python",
+        )
     return a, b
 
 

@@ -245,7 +245,7 @@ def is_numeric(x: Any) -> bool:
     """``is.numeric(x)``."""
     if isinstance(x, bool) or isinstance(x, (str, list, Factor)) or x is None:
         return False
-    return is_number(x) or isinstance(x, np.ndarray) and x.dtype.kind in "if"
+    return is_number(x) or (isinstance(x, np.ndarray) and x.dtype.kind in "if")
 
 
 def is_character(x: Any) -> bool:
@@ -322,7 +322,7 @@ def identical(a: Any, b: Any) -> bool:
         if type(a) is not type(b) or len(a) != len(b):
             return False
         pairs = zip(items(a), items(b), strict=True)
-        return all(identical(x, y) for x, y in pairs) and list(a) == list(b) or (
+        return (all(identical(x, y) for x, y in pairs) and list(a) == list(b)) or (
             isinstance(a, list) and all(identical(x, y) for x, y in zip(a, b, strict=True)))  # fmt: skip
     return bool(np.shape(a) == np.shape(b) and np.array_equal(np.asarray(a), np.asarray(b)))
 
@@ -455,6 +455,7 @@ def substr(x: Any, start: Any, stop: Any) -> Any:
 
 def strsplit(x: Any, split: Any, fixed: Any = False) -> Any:
     """``strsplit(x, split)``: a list."""
+
     def made(text: str) -> list[str]:
         if split == "":
             return list(text)

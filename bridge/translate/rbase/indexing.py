@@ -188,7 +188,7 @@ def put(x: Any, value: Any, *where: Any) -> Any:
         for p in _places(where[1], len(names), names):
             made[names[p]] = put(x[names[p]], value, where[0])
         return made
-    if isinstance(x, (dict, list)) or x is None and not is_number(value):
+    if isinstance(x, (dict, list)) or (x is None and not is_number(value)):
         for place in vector(where[0]).tolist():
             x = put_item(x, value, place)
         return x

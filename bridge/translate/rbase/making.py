@@ -85,8 +85,10 @@ def make_array(data: Any = None, dim: Any = None, dimnames: Any = None) -> Any:
 
 def array_reshape(x: Any, dim: Any, order: str = "C") -> Any:
     """``array_reshape(x, dim)``: as NumPy reshapes, by rows."""
-    kind = "F" if order.upper().startswith("F") else "C"
-    return np.reshape(array(x), tuple(int(each) for each in vector(dim)), order=kind)
+    sizes = tuple(int(each) for each in vector(dim))
+    if order.upper().startswith("F"):
+        return np.reshape(array(x), sizes, order="F")
+    return np.reshape(array(x), sizes)
 
 
 def dim(x: Any) -> Any:
@@ -353,7 +355,7 @@ def nlevels(x: Any) -> Any:
 def data_frame(**columns: Any) -> Frame:
     """``data.frame(...)``: columns of one length."""
     columns = {key: value for key, value in columns.items() if key != "stringsAsFactors"}
-    flat = {}
+    flat: dict[str, Any] = {}
     for key, value in columns.items():
         if isinstance(value, np.ndarray) and value.ndim == 2:
             flat |= {f"{key}.{n + 1}": value[:, n] for n in range(value.shape[1])}
@@ -518,3 +520,86 @@ def shape(*sizes: Any) -> Any:
 def drop(x: Any) -> Any:
     """``drop(x)``: without axes of length 1."""
     return scalar(np.squeeze(array(x)))
+
+
+def array_by_rows(data: Any = None, dim: Any = None, dimnames: Any = None) -> Any:
+    """``array(data, dim)`` as NumPy reads it: filled by rows."""
+    values = vector(data)
+    shape = tuple(int(each) for each in vector(dim))
+    return np.resize(values, int(np.prod(shape))).reshape(shape)
+
+
+def tensor(x: Any, dtype: Any = None, shape: Any = None) -> Any:
+    """``as_tensor(x, dtype)``."""
+    import sys
+
+    tf = sys.modules["tensorflow"]
+    if is_foreign(x):
+        made = x if dtype is None else tf.cast(x, dtype)
+    else:
+        found = x if is_number(x) or isinstance(x, (str, list)) else array(x)
+        made = tf.convert_to_tensor(found)
+        made = made if dtype is None else tf.cast(made, dtype)
+    if shape is not None:
+        made = tf.fill(shape, made) if made.shape.rank == 0 else tf.reshape(made, shape)
+    return made
+
+
+def compose(target: Any, layer: Any) -> Any:
+    """Add a layer to a sequential model, or call it on a tensor."""
+    if hasattr(target, "add") and hasattr(target, "pop"):
+        target.add(layer)
+        return target
+    return layer(target)
+
+
+def then(target: Any, action: Any) -> Any:
+    """Do something with a model, and hand the model on."""
+    action(target)
+    return target
+
+
+def evaluated(found: Any) -> Any:
+    """What ``evaluate()`` made, by name."""
+    return Named((key, float(value)) for key, value in found.items()) if isinstance(
+        found, dict) else found  # fmt: skip
+
+
+def listed(x: Any) -> Any:
+    """A list, also of one thing."""
+    return list(x) if isinstance(x, (list, tuple)) else [x]
+
+
+def nested(x: Any) -> Any:
+    """The elements of a list of lists, to be taken apart."""
+    if isinstance(x, dict):
+        x = list(x.values())
+    return [nested(each) if isinstance(each, (dict, list, tuple)) else each for each in x]
+
+
+def called(function: Any, name: str) -> Any:
+    """A function under another name."""
+    import functools
+
+    @functools.wraps(function)
+    def made(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    made.__name__ = name
+    return made
+
+
+def frozen(target: Any, trainable: bool = False) -> Any:
+    """A model or layer whose weights stay, or move again."""
+    target.trainable = trainable
+    return target
+
+
+def as_array(x: Any, dim: Any = None) -> Any:
+    """``as.array(x)``; other arguments say nothing of a vector."""
+    return array(x)
+
+
+def added(layer: Any, target: Any) -> Any:
+    """As :func:`compose`, where the layer is made before what it is added to."""
+    return compose(target, layer)

@@ -254,8 +254,9 @@ def sweep(x: Any, margin: Any, stats: Any, function: Any = "-") -> Any:
     side = vector(stats)
     side = side.reshape(-1, 1) if int(scalar(margin)) == 1 else side.reshape(1, -1)
     side = np.broadcast_to(side, found.shape)
-    made = {"-": np.subtract, "+": np.add, "*": np.multiply, "/": np.divide}
-    return made[function](found, side) if isinstance(function, str) else function(found, side)
+    made: dict[str, Any] = {"-": np.subtract, "+": np.add, "*": np.multiply, "/": np.divide}
+    chosen: Any = made[function] if isinstance(function, str) else function
+    return chosen(found, side)
 
 
 def pmax(*items: Any) -> Any:
@@ -341,8 +342,8 @@ def unique(x: Any) -> Any:
 
 def duplicated(x: Any) -> Any:
     """``duplicated(x)``."""
-    seen: set[Any] = set()
-    return np.array([each in seen or bool(seen.add(each)) for each in vector(x).tolist()])
+    found = vector(x).tolist()
+    return np.array([each in found[:place] for place, each in enumerate(found)])
 
 
 def match(x: Any, table: Any) -> Any:

@@ -8,7 +8,7 @@ list is a list or, where it has names, a dict. What comes from Keras or TensorFl
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -16,6 +16,10 @@ import numpy as np
 NA: Final = math.nan
 #: An index that was left empty: ``x[, 1]``.
 ALL: Final = slice(None)
+
+
+#: Hears where something is read otherwise than R's rules have it: the cause, and what.
+read_otherwise: Callable[[str, str], None] | None = None
 
 
 class Gap(Exception):  # noqa: N818 - it is no error of the script's

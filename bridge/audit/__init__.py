@@ -1,0 +1,11 @@
+"""Auditing a front end: what its wrappers do to arguments on their way to Python.
+
+Judging (:mod:`bridge.audit.judge`) and writing (:mod:`bridge.audit.texts`) are pure;
+:mod:`bridge.runners.audit` runs R.
+"""
+
+from __future__ import annotations
+
+from bridge.audit.result import AuditReport, Change, Finding
+
+__all__ = ["AuditReport", "Change", "Finding"]

@@ -1,0 +1,154 @@
+"""Calls that raise, with one thing of them as Python would have had it: what to try.
+
+R has no whole numbers unless they are written with an L, no numbers without a length, and only
+doubles. Where a call raises, each of these may be why. A repair is the recording with that one
+thing put right; replaying it shows whether the call then works.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+
+from bridge.capsule import Call, Capsule
+from bridge.capsule.values import ArrayValue, Items, Method, ObjectValue, Pairs, Scalar, Value
+
+
+@dataclass(frozen=True)
+class Repair:
+    """A recording in which one thing is put right.
+
+    ``call`` is the number of the call that raised, ``sentence`` says what is other in the
+    recording; it follows "works in Python when". ``line`` is that of what was put right.
+    """
+
+    call: int
+    sentence: str
+    capsule: Capsule
+    line: int | None = None
+
+
+def repairs(capsule: Capsule) -> Iterator[Repair]:
+    """Yield what may be tried for the first call that raised, the likeliest first."""
+    calls = capsule.manifest.calls
+    raised = (c for c in calls if c.kind == "call" and c.error and not c.parent and not c.internal)
+    failing = next(raised, None)
+    if failing is None:
+        return
+    for what, change in _CHANGES:
+        for call in (failing, *_makers(capsule, failing)):
+            work = _Work(capsule, change)
+            repaired = work.call(call)
+            if repaired is None:
+                continue
+            put_right = tuple(repaired if each.id == call.id else each for each in calls)
+            manifest = capsule.manifest.model_copy(update={"calls": put_right})
+            changed = Capsule(manifest, {**capsule.arrays, **work.arrays})
+            yield Repair(failing.id, what.format(names=work.names), changed, call.line)
+
+
+@dataclass
+class _Work:
+    """One change, made to all values of a call that it applies to."""
+
+    capsule: Capsule
+    change: Callable[[_Work, str, Value], Value | None]
+    arrays: dict[str, Any] = field(default_factory=dict)
+    changed: list[str] = field(default_factory=list)
+
+    @property
+    def names(self) -> str:
+        """Name the arguments that were changed."""
+        return " and ".join(dict.fromkeys(self.changed))
+
+    def call(self, call: Call) -> Call | None:
+        """Return the call with the change made, None where there is nothing to change."""
+        whole = call.target.name if isinstance(call.target, Method) else ""
+        args = tuple(self.value(whole or f"argument {n}", v) for n, v in enumerate(call.args, 1))
+        kwargs = {name: self.value(name, value) for name, value in call.kwargs.items()}
+        return call.model_copy(update={"args": args, "kwargs": kwargs}) if self.changed else None
+
+    def value(self, name: str, value: Value) -> Value:
+        """Return a value with the change made, to it or to what is in it."""
+        made = self.change(self, name, value)
+        if made is not None:
+            self.changed.append(name)
+            return made
+        if isinstance(value, Items):
+            return value.model_copy(
+                update={"items": tuple(self.value(name, item) for item in value.items)}
+            )
+        if isinstance(value, Pairs):
+            pairs = tuple((key, self.value(name, item)) for key, item in value.items)
+            return value.model_copy(update={"items": pairs})
+        return value
+
+    def keep(self, elements: Any) -> str:
+        """Keep the elements of an array that the recording does not have, and name them."""
+        key = f"repaired{len(self.arrays)}"
+        self.arrays[key] = elements
+        return key
+
+
+def _makers(capsule: Capsule, call: Call) -> Iterator[Call]:
+    """Yield the calls that made what a call was given, and what it was called on."""
+    given = [*call.args, *call.kwargs.values(), call.target]
+    numbers = {value.id for value in given if isinstance(value, (ObjectValue, ArrayValue))}
+    for each in capsule.manifest.calls:
+        number = getattr(each.result, "id", None)
+        if number is not None and number in numbers:
+            yield each
+
+
+def _whole(_work: _Work, _name: str, value: Value) -> Value | None:
+    if isinstance(value, Scalar) and value.t == "float" and value.v.endswith(".0"):
+        return Scalar(t="int", v=value.v.removesuffix(".0"))
+    return None
+
+
+def _vector(work: _Work, name: str, value: Value) -> Value | None:
+    """Give single numbers among arrays one dimension."""
+    if not isinstance(value, Items):
+        return None
+    single = [isinstance(v, Scalar) and v.t in ("int", "float") for v in value.items]
+    arrays = any(isinstance(v, ArrayValue) for v in value.items)
+    if not any(single) or not (arrays or name in ("weights", "set_weights")):
+        return None
+    items: list[Value] = []
+    for item in value.items:
+        if isinstance(item, Scalar) and item.t in ("int", "float"):
+            key = work.keep(np.array([float(item.v)]))
+            items.append(ArrayValue(t="array", dtype="float64", shape=(1,), order="CF", key=key))
+        else:
+            items.append(item)
+    return value.model_copy(update={"items": tuple(items)})
+
+
+def _single(work: _Work, _name: str, value: Value) -> Value | None:
+    if not isinstance(value, ArrayValue) or value.dtype != "float64" or value.key is None:
+        return None
+    key = work.keep(np.asarray(work.capsule.arrays[value.key], np.float32))
+    return value.model_copy(update={"dtype": "float32", "key": key, "id": None})
+
+
+#: What is put right, in words that follow "works in Python when", and how.
+_CHANGES: Final[tuple[tuple[str, Callable[[_Work, str, Value], Value | None]], ...]] = (
+    (
+        "{names} has whole numbers: a number of R is a double and reached Python as a float; R "
+        "writes a whole number 1L",
+        _whole,
+    ),
+    (
+        "a single number in {names} is an array of one: a vector of length one reaches Python as "
+        "a plain number, and as.array() keeps its dimension",
+        _vector,
+    ),
+    (
+        "{names} is float32: numbers of R are doubles, and a matrix of them reaches Python as "
+        "float64; name the dtype where it is converted",
+        _single,
+    ),
+)

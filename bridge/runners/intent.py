@@ -1,0 +1,77 @@
+"""The intent runner: the Python that R's own text says, run, as a capsule."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bridge.capsule import Capsule
+from bridge.r.script import Inspection
+from bridge.runners.assemble import Origin, assemble
+from bridge.runners.pool import Limits, Pool, Warm
+from bridge.runners.run import folders, in_memory, lay_beside
+from bridge.translate.text import translate
+from bridge.translate.writing import Translation
+
+
+def intended(script: Path, inspection: Inspection) -> Translation:
+    """Translate a script that was inspected."""
+    return translate(
+        inspection.tree,
+        script=script.name,
+        package=inspection.package,
+        generation=inspection.generation,
+    )
+
+
+def run_intent(
+    pool: Pool,
+    case: str,
+    script: Path,
+    inspection: Inspection,
+    recorded: Capsule,
+    limits: Limits,
+) -> Capsule:
+    """Run what the text means; what R drew at random is taken from its recorded run.
+
+    Raises:
+        PoolError: TensorFlow or Keras cannot be started.
+    """
+    translation = intended(script, inspection)
+    with folders(pool) as (spool, work):
+        lay_beside(script, work)
+        base = work.parent
+        source = base / f"{script.stem}.py"
+        source.write_text(translation.text, "utf-8")
+        arrays: dict[str, Any] = {}
+        names = []
+        for number, draw in enumerate(recorded.manifest.draws):
+            key = ""
+            if draw.array is not None and draw.array.key is not None:
+                key = f"draw{number}"
+                arrays[key] = recorded.array(draw.array)
+            names.append((draw.name, key, list(draw.strings)))
+        np.savez(base / "draws.npz", **arrays)
+        about = {
+            "lines": translation.lines,
+            "tops": translation.tops,
+            "last_first": translation.last_first,
+            "datasets": inspection.datasets,
+            "draws": names,
+            "readings": [(each.cause, each.line, each.what) for each in translation.readings],
+        }
+        (base / "about.json").write_text(json.dumps(about), "utf-8")
+        params = {
+            "script": str(source),
+            "about": str(base / "about.json"),
+            "draws": str(base / "draws.npz"),
+            "spool": str(spool),
+            "workdir": str(work),
+        }
+        outcome = pool.run(Warm(inspection.generation), "intent", params, limits)
+        private = (str(spool), str(work), str(base), str(script.resolve().parent))
+        origin = Origin("intent", case, source, translation.text, "python", None, private)
+        return in_memory(assemble(origin, spool, outcome))

@@ -1,0 +1,295 @@
+"""A recorded run becomes a script that a person would read, and that gives the same bits."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bridge.capsule import Call, Capsule, Environment, ErrorRecord, Manifest, Script
+from bridge.capsule.values import (
+    ArrayValue,
+    Closure,
+    Items,
+    Method,
+    ObjectValue,
+    Scalar,
+    Symbol,
+    Value,
+)
+from bridge.case import read_case
+from bridge.runners.pool import MIB, Limits, Pool
+from bridge.runners.scripted import prove
+from bridge.suite import Settings, Suite
+from bridge.translate import literal
+from bridge.translate.expression import write
+from bridge.translate.replayed import Replayed, replayed
+
+DENSE = Symbol(path="tf_keras.src.layers.core.dense:Dense", public="keras.layers.Dense")
+SEQUENTIAL = Symbol(path="tf_keras.src.engine.sequential:Sequential", public="keras.Sequential")
+MODEL = ObjectValue(id=2, cls="tf_keras.src.engine.sequential:Sequential")
+LAYER = ObjectValue(id=1, cls="tf_keras.src.layers.core.dense:Dense")
+
+
+def number(value: int) -> Scalar:
+    return Scalar(t="int", v=str(value))
+
+
+def make(number: int, target: Value, result: Value | None = None, **about: Any) -> Call:
+    return Call(id=number, kind="call", target=target, result=result, line=1, **about)
+
+
+def script(calls: list[Call], arrays: dict[str, Any] | None = None, text: str = "") -> Replayed:
+    manifest = Manifest(
+        runner="r",
+        case="case",
+        status="ok",
+        script=Script(name="case.R", language="r", text=text, sha256=""),
+        environment=Environment(keras="tf_keras 2.21.0"),
+        calls=tuple(calls),
+    )
+    return replayed(Capsule(manifest, arrays or {}), 1)
+
+
+def body(found: Replayed) -> str:
+    return found.source.partition("set_random_seed(1)\n")[2]
+
+
+def array(shape: tuple[int, ...], key: str = "a0", dtype: str = "float64") -> ArrayValue:
+    return ArrayValue(t="array", dtype=dtype, shape=shape, order="F", key=key)
+
+
+def built(**about: Any) -> list[Call]:
+    return [
+        make(1, DENSE, LAYER, kwargs={"units": number(2)}),
+        make(2, SEQUENTIAL, MODEL, args=(Items(t="list", items=(LAYER,)),), **about),
+    ]
+
+
+def test_what_is_used_once_at_once_stands_where_it_is_used() -> None:
+    calls = [*built(), make(3, Method(owner=MODEL, name="summary"))]
+    assert "keras.Sequential([keras.layers.Dense(units=2)]).summary()" in body(script(calls))
+
+
+def test_a_variable_has_the_name_that_r_gave_it() -> None:
+    calls = built(assigned="my.model")
+    assert "my_model = keras.Sequential(" in body(script(calls))
+
+
+def test_a_name_is_not_given_again_while_it_is_needed() -> None:
+    other = ObjectValue(id=9, cls=MODEL.cls)
+    calls = [
+        *built(assigned="m"),
+        make(3, Method(owner=MODEL, name="summary")),
+        make(4, SEQUENTIAL, other, assigned="m"),
+        make(5, Method(owner=MODEL, name="compile")),
+        make(6, Method(owner=other, name="compile")),
+    ]
+    said = body(script(calls))
+    assert "m_2 = keras.Sequential()" in said
+    assert "m.compile()" in said
+    assert "m_2.compile()" in said
+
+
+def test_keras_2_is_asked_for_before_tensorflow_is_imported() -> None:
+    source = script(built()).source
+    assert source.index('os.environ["TF_USE_LEGACY_KERAS"] = "1"') < source.index("import tf_keras")
+
+
+def test_arguments_that_say_what_python_does_anyway_are_left_out() -> None:
+    given = {"units": number(2), "use_bias": Scalar(t="bool", v="True")}
+    calls = [make(1, DENSE, LAYER, kwargs=given, defaults=("use_bias",))]
+    assert "keras.layers.Dense(units=2)" in body(script(calls))
+
+
+def test_questions_that_nobody_uses_the_answer_of_are_left_out() -> None:
+    asks = Symbol(path="tensorflow.python.framework.tensor_util:is_tf_type", public="tf.is_tensor")
+    assert (
+        "is_tensor"
+        not in script([make(1, asks, Scalar(t="bool", v="True"), args=(number(1),))]).source
+    )
+
+
+def test_a_function_of_r_is_named_with_its_line_and_what_it_touched_is_not_made() -> None:
+    layer = make(1, DENSE, LAYER, args=(Closure(id=7, name="f"),), r_call="layer_dense(f)")
+    result = array((1, 1))
+    calls = [
+        layer,
+        make(2, SEQUENTIAL, MODEL, args=(Items(t="list", items=(LAYER,)),)),
+        make(3, Method(owner=MODEL, name="predict"), result),
+    ]
+    found = script(calls, {"a0": np.array([[2.5]])}, "m <- layer_dense(f)")
+    assert "layer_dense(f) (line 1): it was given a function that is written in R" in found.gaps
+    assert "# R, line 1: m <- layer_dense(f)" in found.source
+    assert "keras.Sequential" not in found.source
+    assert "prediction = np.array([[2.5]]" in found.source
+
+
+def test_a_model_that_lacks_what_r_gave_it_predicts_nothing() -> None:
+    calls = [
+        *built(),
+        make(3, Method(owner=MODEL, name="add"), args=(Closure(id=7),)),
+        make(4, Method(owner=MODEL, name="predict"), array((1, 1))),
+    ]
+    assert ".predict(" not in script(calls, {"a0": np.zeros((1, 1))}).source
+
+
+def test_large_arrays_lie_beside_the_script() -> None:
+    values = np.random.default_rng(1).normal(size=(50, 3))
+    calls = [
+        *built(),
+        make(3, Method(owner=MODEL, name="predict"), None, kwargs={"x": array((50, 3))}),
+    ]
+    found = script(calls, {"a0": values})
+    assert list(found.arrays) == ["x"]
+    assert 'np.asfortranarray(data["x"])' in found.source
+
+
+def test_an_error_that_r_caught_is_caught() -> None:
+    error = ErrorRecord(language="python", cls="ValueError", message="no\nsuch")
+    said = body(script([make(1, DENSE, None, error=error)]))
+    assert (
+        "try:\n    keras.layers.Dense()\nexcept Exception as error:  # ValueError: no such" in said
+    )
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "x\nimport os; os.abort()",
+        '"""\nboom()\n"""',
+        "x\rboom()",
+        "x\u2028boom()",
+        "\x0cboom()",
+        "\\",
+    ],
+)
+def test_a_strangers_text_stays_text(hostile: str) -> None:
+    calls = [
+        make(1, DENSE, LAYER, kwargs={"name": Scalar(t="str", v=hostile)}, r_call=hostile),
+        make(2, Symbol(path=f"tensorflow:{hostile}", public=f"tf.{hostile}")),
+        make(3, Method(owner=LAYER, name=hostile)),
+        make(4, DENSE, None, kwargs={hostile: number(1)}, assigned=hostile),
+        Call(id=5, kind="setattr", target=LAYER, name=hostile, result=number(1), line=1),
+    ]
+    source = script(calls, text=hostile).source
+    compile(source, "replay.py", "exec")
+    assert not [
+        line for line in source.splitlines() if line.strip().startswith(("boom", "import os;"))
+    ]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.array([0.1, np.nan, np.inf, -np.inf, -0.0]),
+        np.array([0.1, 1e-45, 16777217, 3.4e38], np.float32),
+        np.array([[1, 2], [3, 4]], np.int32),
+        np.arange(3, 300, 3),
+        np.zeros((3, 4), np.float32),
+        np.full(7, -2.5),
+        np.array([True, False]),
+        np.array(3.0),
+        np.zeros((0, 2)),
+        np.array([1 + 2j]),
+        np.array([2**63 - 1, -(2**63)]),
+        np.array([65504.0, 6e-8], np.float16),
+    ],
+)
+def test_an_array_that_is_written_out_has_its_bits(values: np.ndarray[Any, Any]) -> None:
+    made = literal.array(values)
+    assert made is not None
+    back = eval(write(made, lambda _: made), {"np": np})
+    assert (back.dtype, back.shape) == (values.dtype, values.shape)
+    assert back.tobytes() == values.tobytes()
+
+
+def test_the_missing_value_of_r_is_not_written_as_a_number() -> None:
+    missing = np.array([0x7FF00000000007A2], np.uint64).view(np.float64)
+    assert literal.array(missing) is None
+
+
+SCRIPT = """
+library(tensorflow)
+library(keras)
+set_random_seed(42L)
+x.train <- matrix(rnorm(60), 20)
+w <- tf$Variable(tf$zeros(shape(3L, 1L)))
+model <- keras_model_sequential(input_shape = 3) %>% layer_dense(4, "relu") %>%
+  layer_dropout(0.2) %>% layer_dense(1)
+model %>% compile(optimizer = optimizer_adam(0.01), loss = "mse", metrics = "mae")
+history <- model %>% fit(x.train, rowSums(x.train), epochs = 3, batch_size = 5, verbose = 0)
+with(tf$GradientTape() %as% tape, {
+  l <- tf$reduce_mean(tf$square(tf$matmul(x.train, tf$cast(w, "float64")) - 1))
+})
+w$assign_sub(0.1 * tape$gradient(l, w))
+first <- as_tensor(1:6, "float32")[2:3]
+save_model_hdf5(model, file.path(tempdir(), "m.h5"))
+again <- load_model_hdf5(file.path(tempdir(), "m.h5"))
+p <- predict(again, x.train, verbose = 0)
+print(evaluate(again, x.train, rowSums(x.train), verbose = 0))
+inp <- layer_input(2)
+a <- inp %>% layer_dense(3, "relu")
+m2 <- keras_model(inp, layer_concatenate(list(a, inp)))
+for (i in 1:2) print(predict(m2, matrix(i, 2, 2), verbose = 0))
+try(predict(m2, matrix(1, 2, 5), verbose = 0))
+"""
+
+
+def _renamed(text: str) -> str:
+    return (
+        text.replace("library(keras)", "library(keras3)")
+        .replace("_hdf5", "")
+        .replace(".h5", ".keras")
+    )
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Capsule]:
+    folder = tmp_path_factory.mktemp("scripts")
+    (folder / "two.R").write_text(SCRIPT)
+    (folder / "three.R").write_text(_renamed(SCRIPT))
+    with Suite(Settings(quick=True)) as suite:
+        cases = [read_case(folder / name) for name in ("two.R", "three.R")]
+        return {each.report.case: each.runs["r"] for each in suite.examine(cases)}
+
+
+@pytest.mark.r
+@pytest.mark.tf
+def test_a_script_of_a_recorded_run_has_its_bits(
+    recorded: dict[str, Capsule], tmp_path: Path
+) -> None:
+    with Pool() as pool:
+        for name, capsule in recorded.items():
+            assert capsule.manifest.status == "ok", capsule.manifest.error
+            proof = prove(pool, capsule, tmp_path / f"{name}.py", Limits(120, 3000 * MIB))
+            assert proof.run.manifest.status == "ok", proof.run.manifest.error
+            assert proof.holds, proof.bits.differences
+            assert proof.bits.probes == 6
+            assert proof.script.gaps == ()
+
+
+@pytest.mark.r
+@pytest.mark.tf
+def test_a_script_of_a_recorded_run_is_idiomatic(recorded: dict[str, Capsule]) -> None:
+    source = replayed(recorded["three"], 1).source
+    assert "model.add(keras.layers.Dropout(rate=0.2))\n" in source
+    assert "with tf.GradientTape() as tape:\n" in source
+    assert "history = model.fit(\n" in source
+    assert "getattr" not in source
+    assert "<work>" not in source
+
+
+@pytest.mark.r
+@pytest.mark.tf
+def test_a_script_runs_by_itself(recorded: dict[str, Capsule], tmp_path: Path) -> None:
+    path = tmp_path / "alone.py"
+    replayed(recorded["two"], 1, "alone").save(path)
+    words = [sys.executable, "-I", str(path)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd="/")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "[" in done.stdout
