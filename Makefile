@@ -1,7 +1,7 @@
 # Two commands for people: `make` (or `make run`) and `make test`. Both install what is missing.
 
 .DEFAULT_GOAL := run
-.PHONY: run test fast lint bench-run bench-difference bench-activations bench-trust bench-cases bench-scripts clean distclean help
+.PHONY: run test fast lint bench-run bench-difference bench-activations bench-trust bench-explain bench-cases bench-scripts clean distclean help
 
 # PYTHON=/path/to/python makes .venv with that Python and with no other.
 export PYTHON
@@ -32,6 +32,9 @@ bench-difference: $(installed) ## measure the comparison of arrays (QUICK=1: sma
 
 bench-trust: $(installed) ## measure whether the ladder can be trusted: benchmarks/TRUST.md (QUICK=1)
 	@$(venv)/python -m benchmarks.trust
+
+bench-explain: $(installed) ## measure whether the right cause is named: benchmarks/EXPLAIN.md (QUICK=1)
+	@$(venv)/python -m benchmarks.explain
 
 bench-cases: $(installed) ## measure the five founding questions: benchmarks/CASES.md (QUICK=1)
 	@$(venv)/python -m benchmarks.cases

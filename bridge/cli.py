@@ -16,6 +16,7 @@ import typer
 if TYPE_CHECKING:
     from bridge.case import Case
     from bridge.report import CaseReport
+    from bridge.repro import Repro
     from bridge.suite import Examined, Suite
 
 app = typer.Typer(
@@ -366,6 +367,15 @@ def explain(
     ],
     observed: Observed = None,
     out: Out = Path("reports"),
+    repro: Annotated[
+        Path | None,
+        typer.Option(
+            "--repro",
+            help="Write the smallest model that still differs into this folder: a Python script, "
+            "an R script and the text of an issue.",
+            metavar="DIR",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     frontend: Frontend = "auto",
     seconds: Seconds = 120.0,
@@ -385,22 +395,30 @@ def explain(
     options = Options(frontend, 1, seconds, memory, explain=True)
     path = Path(what)
     if path.is_file() and path.suffix != ".R":
-        raise typer.Exit(_explain_capsule(path, observed, out, options, as_json))
+        raise typer.Exit(_explain_capsule(path, observed, out, repro, options, as_json))
     try:
         case = read_case(path) if path.is_file() else choose(find_cases(suite_folders()), [what])[0]
     except CaseError as error:
         _stop(str(error))
     case = case if observed is None else replace(case, observed=observed)
     with _suite(options) as suite, _environment_errors():
-        examined = next(iter(suite.examine([case])))
-    raise typer.Exit(_told(examined, out, as_json))
+        (examined,) = suite.examine([case])
+        small = None if repro is None else suite.repro(case, examined, repro)
+    raise typer.Exit(_told(examined, out, as_json, small))
 
 
 def _explain_capsule(
-    path: Path, observed: Path | None, out: Path, options: Options, as_json: bool
+    path: Path,
+    observed: Path | None,
+    out: Path,
+    repro: Path | None,
+    options: Options,
+    as_json: bool,
 ) -> int:
+    from bridge.again import generation_of
     from bridge.capsule import CapsuleError
     from bridge.received import NothingRecordedError, explain_capsule
+    from bridge.repro import write_repro
     from bridge.runners.pool import MIB, Limits, Pool
 
     limits = Limits(options.seconds, options.memory * MIB)
@@ -409,14 +427,18 @@ def _explain_capsule(
             found = explain_capsule(
                 pool, path, limits, observed, lambda text: shown.step(path.name, text)
             )
+            small = None
+            if repro is not None:
+                generation = generation_of(found.runs["r"])
+                small = write_repro(pool, found.runs, generation, limits, repro, path.stem)
     except CapsuleError as error:
         _stop(str(error))
     except NothingRecordedError as error:
         _stop(f"{path} cannot be explained: {error}.")
-    return _told(found, out, as_json)
+    return _told(found, out, as_json, small)
 
 
-def _told(examined: Examined, out: Path, as_json: bool) -> int:
+def _told(examined: Examined, out: Path, as_json: bool, small: Repro | None = None) -> int:
     from bridge.report.text import one_line
     from bridge.suite import write
 
@@ -434,6 +456,10 @@ def _told(examined: Examined, out: Path, as_json: bool) -> int:
             print(f"  {one_line(each.lever):20} {one_line(each.verdict + part + ops)}")
         for line in report.unexplained:
             print(one_line(f"Not explained: {line}"))
+        for line in small.sentences if small is not None else ():
+            print(one_line(line))
+        for made in small.files if small is not None else ():
+            print(made)
         print(index)
     return UNEXPECTED if _is_unexpected(report) else OK
 
@@ -470,8 +496,24 @@ def translate(
             _stop(f"{output} is a folder: name a file, such as {output / what.stem}.py.")
         _check_out(output.parent)
     if source == "text":
-        _stop("--from text is not there yet: use --from trace.")
+        raise typer.Exit(_translate_text(what, output))
     raise typer.Exit(_translate_trace(what, output, Options(frontend, 1, seconds, memory)))
+
+
+def _translate_text(what: Path, output: Path | None) -> int:
+    from bridge.report.text import one_line
+    from bridge.runners.intent import translated
+
+    with _environment_errors():
+        found = translated(what)
+    if output is None:
+        print(found.text, end="")
+    else:
+        output.write_text(found.text, "utf-8")
+        print(output)
+    for gap in found.gaps:
+        print(f"Not translated: {one_line(gap.sentence)}", file=sys.stderr)
+    return OK
 
 
 def _translate_trace(what: Path, output: Path | None, options: Options) -> int:

@@ -22,11 +22,14 @@ from bridge.compare.seen import seen_layers
 from bridge.explain.deciding import MOST_ROWS, part_of
 from bridge.explain.doubts import way_of, wrong_layers
 from bridge.explain.reach import reach
-from bridge.explain.recipe import Recipe, RecipeError
+from bridge.explain.recipe import FAILS, Recipe, RecipeError
 from bridge.explain.shrink import Small, fewer_rows, fewer_units, recording, windows
+from bridge.r.frontend import Wanted, serve
+from bridge.r.script import inspect
 from bridge.runners.pool import Limits, Pool
 from bridge.runners.reference import reference
 from bridge.runners.rerun import rerun
+from bridge.runners.run import run_r
 
 #: Rounds of making rows and units fewer, at most.
 _ROUNDS: Final = 4
@@ -74,7 +77,7 @@ def write_repro(
     limits: Limits,
     folder: Path,
     title: str,
-    run_r: RunR | None = None,
+    in_r: RunR | None = None,
 ) -> Repro:
     """Write ``repro.py``, ``repro.R`` and ``repro.md`` for the first wrong layer of a run.
 
@@ -85,8 +88,24 @@ def write_repro(
         limits: of every run.
         folder: where the files are written.
         title: of the issue, and the first line of the scripts.
-        run_r: runs the R script, to see whether it fails; None where R cannot be run.
+        in_r: runs the R script, to see whether it fails; None where R cannot be run.
     """
+    try:
+        return _shrunk(pool, runs, generation, limits, folder, title, in_r)
+    except Exception as error:
+        # What was explained is worth more than a small script of it.
+        return Repro((f"Shrinking came to no end: {type(error).__name__}: {error}"[:500] + ".",))
+
+
+def _shrunk(
+    pool: Pool,
+    runs: Mapping[str, Capsule],
+    generation: int,
+    limits: Limits,
+    folder: Path,
+    title: str,
+    in_r: RunR | None,
+) -> Repro:
     judge = Judge()
     doubts = wrong_layers(runs, judge)
     if not doubts:
@@ -106,7 +125,7 @@ def write_repro(
             f"{doubt.subject} could not be taken out of its model: by itself, or with its "
             "neighbours, it does not differ, or it is no layer of a chain.",
         ))  # fmt: skip
-    return _written(found, capsule, probe, folder, title, run_r)
+    return _written(found, capsule, probe, folder, title, in_r)
 
 
 class _Shrinker:
@@ -163,7 +182,7 @@ def _written(
     probe: Probe,
     folder: Path,
     title: str,
-    run_r: RunR | None,
+    in_r: RunR | None,
 ) -> Repro:
     small = found.small
     recipe = Recipe(small, found.expected, found.bound, " ".join(title.split()) or "Wrong numbers")
@@ -189,7 +208,7 @@ def _written(
         script = folder / "repro.R"
         script.write_text(r, "utf-8")
         files.append(script)
-        why = None if run_r is None else run_r(script)
+        why = None if in_r is None else in_r(script)
         sentences.append(
             "repro.R was not run: R is not there." if why is None else _verified("repro.R", why)
         )
@@ -206,6 +225,19 @@ def _verified(name: str, failed: str) -> str:
     if failed:
         return f"{name} was run in a fresh process and fails as it should: {failed}"
     return f"{name} was run in a fresh process and does not fail: there the model is right."
+
+
+def r_runner(pool: Pool, limits: Limits, frontend: Wanted) -> RunR:
+    """Return what runs an R script in a fresh process and says how it failed."""
+
+    def run(script: Path) -> str:
+        installed, (inspection,) = inspect([script])
+        served = serve(inspection.package, frontend, installed)
+        made = run_r(pool, script.stem, script, inspection, served, limits).manifest
+        said = made.error.message if made.error is not None else ""
+        return said if FAILS in said else ""
+
+    return run
 
 
 def run_python(path: Path) -> tuple[str, str]:

@@ -32,6 +32,7 @@ from bridge.report import CaseReport, folders, write_report
 from bridge.report.build import build_report
 from bridge.report.claimed import report_claims, report_pictures
 from bridge.report.pictures import draw
+from bridge.repro import Repro, r_runner, write_repro
 from bridge.runners.claims import Claimed, run_claims
 from bridge.runners.exact import run_exact
 from bridge.runners.intent import run_intent
@@ -134,6 +135,15 @@ class Suite:
                     future.cancel()
                 self._pool.close()
                 raise
+
+    def repro(self, case: Case, examined: Examined, folder: Path) -> Repro:
+        """Write the smallest model that still differs, as scripts that were seen to fail."""
+        _, (inspection,) = inspect([case.script])
+        limits = self._limits(case)
+        in_r = r_runner(self._pool, limits, self._settings.frontend)
+        title = case.title or case.name
+        runs, generation = examined.runs, inspection.generation
+        return write_repro(self._pool, runs, generation, limits, folder, title, in_r)
 
     def _examine(self, case: Case, inspection: Inspection, served: Served) -> Examined:
         runs: dict[str, Capsule] = {}

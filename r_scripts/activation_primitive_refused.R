@@ -1,5 +1,5 @@
 #| title: R's own tanh is no activation
-#| expect-verdict: different, same-error
+#| expect-verdict: different, same-error, abstained
 #| expect-cause: r-conversion
 #
 # tanh is built into R's interpreter, so Python gets an opaque capsule and not a function.

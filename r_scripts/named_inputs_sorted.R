@@ -1,5 +1,5 @@
 #| title: Named inputs are taken in the order of the alphabet
-#| expect-verdict: different
+#| expect-verdict: different, same-bits
 #| expect-cause: r-conversion, r-semantics
 #
 # The model lists width before height; a list without names is read the other way about.

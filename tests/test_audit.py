@@ -122,7 +122,8 @@ def test_a_stand_in_is_named_in_every_text_that_may_be_filed() -> None:
         findings=judged(arrival("2.5", {"int": 2}, "keeps")),
     )
     (text,) = issues(report).values()
-    assert "stand-in" in text and "with the CRAN package before this is filed" in text
+    assert "stand-in" in text
+    assert "with the CRAN package before this is filed" in text
     assert any("stand-in" in line for line in summary(report))
 
 

@@ -27,6 +27,7 @@ IN_XLA: Final[tuple[str, ...]] = ("xla",)
 
 #: Layers that have weights which multiply, an activation, an epsilon.
 _DENSE: Final = ("Dense", "Conv1D", "Conv2D", "Conv3D")
+_OTHER_CONVS: Final = ("DepthwiseConv2D", "SeparableConv2D", "Conv2DTranspose")
 _RECURRENT: Final = ("SimpleRNN", "LSTM", "GRU")
 _NORMS: Final = ("BatchNormalization", "LayerNormalization", "GroupNormalization")
 
@@ -133,17 +134,20 @@ _LIST: Final = (
               "The weights are those that the model had at an earlier moment."),
     # What a layer does.
     _layer("activation-lost", "The activation is not applied.",
-           *_DENSE, "ELU", "LeakyReLU", "PReLU", "ReLU", "Softmax"),
-    _layer("activation-lost-in-unit", "The activation is not applied in one unit.", *_DENSE),
-    _layer("bias-lost", "The bias is not added.", *_DENSE),
+           *_DENSE, *_OTHER_CONVS, "ELU", "LeakyReLU", "PReLU", "ReLU", "Softmax"),
+    _layer("activation-lost-in-unit", "The activation is not applied in one unit.",
+           *_DENSE, *_OTHER_CONVS),
+    _layer("bias-lost", "The bias is not added.", *_DENSE, *_OTHER_CONVS),
     _layer("columns-swapped", "Two columns of the kernel are exchanged.", *_DENSE),
     _layer("kernel-transposed", "The kernel is transposed.", *_DENSE),
-    _layer("weight-moved", "One weight has another value.", *_DENSE, *_RECURRENT),
+    _layer("weight-moved", "One weight has another value.",
+           *_DENSE, *_OTHER_CONVS, *_RECURRENT),
     _layer("gelu-approximate", "gelu is approximated by tanh.", *_DENSE),
     _layer("epsilon-changed", "Another epsilon is added to the variance.", *_NORMS),
     _layer("padding-shifted", "The padding is on the wrong side.", *_DENSE[1:]),
     _layer("input-shifted", "The input is read one place to the side.",
-           *_DENSE, "MaxPooling1D", "MaxPooling2D", "AveragePooling1D", "AveragePooling2D"),
+           *_DENSE, *_OTHER_CONVS, "MaxPooling1D", "MaxPooling2D", "AveragePooling1D",
+           "AveragePooling2D", "UnitNormalization"),
     _layer("training-mode", "The layer runs as in training.", "BatchNormalization", "Dropout"),
     # What TensorFlow executes.
     _graph("relu-lost-in-fused", "relu is not applied where it is fused into another op."),

@@ -85,17 +85,27 @@ def intended(
     """
     verdicts = {(pair.a, pair.b): pair for pair in pairs}
     intent = verdicts.get(("r", "intent"))
-    if intent is None or (found is not None and found.cause not in ("none", "not-known")):
-        if found is None or intent is None or not found.cause.startswith("r-"):
-            return found
-    replay = verdicts.get(("r", "replay"))
-    if replay is not None and replay.verdict not in _AGREE:
+    if intent is None:
         return found
-    assert intent is not None
+    # What the text itself asks for is what the intent does: it is not to blame.
+    settled = found is not None and found.cause not in ("none", "not-known", "user-script")
+    if settled and found is not None and not found.cause.startswith("r-"):
+        return found
+    replay = verdicts.get(("r", "replay"))
+    if replay is not None and replay.verdict in ("different", "failed"):
+        return found
     r, meant = runs["r"], runs["intent"]
+    changes = changes_between(r, meant)
+    if intent.verdict in _AGREE:
+        return _printed(r, meant, changes) or found
+    if intent.verdict == "abstained":
+        telling = [each for each in changes if each.kind in _TELLING]
+        if meant.manifest.gaps or not telling:
+            return found
+        made = _concluded(r, meant, intent, telling, [], found)
+        return made and made.model_copy(update={"verdict": "different"})
     if intent.verdict != "different":
-        printed = _printed(r, meant) if intent.verdict in _AGREE else None
-        return printed or found
+        return found
     if any(pair.verdict == "different" for key, pair in verdicts.items()
            if key == ("r", "reference")):  # fmt: skip
         return found
@@ -209,8 +219,13 @@ def _read(
         return None
     if isinstance(has, Opaque) and not isinstance(wanted, Opaque):
         return "converted", "r-conversion"
-    if (isinstance(has, Items) and isinstance(wanted, (Pairs, ArrayValue))) or (
-        isinstance(has, Pairs) and isinstance(wanted, Items)):  # fmt: skip
+    if isinstance(has, Items) and isinstance(wanted, ArrayValue):
+        there = meant.arrays.get(wanted.key) if wanted.key is not None else None
+        same = there is not None and one == [float(each) for each in np.ravel(there)]
+        return None if same else ("converted", "r-conversion")
+    if (isinstance(has, Items) and isinstance(wanted, Pairs)) or (
+        isinstance(has, Pairs) and isinstance(wanted, Items)
+    ):
         return "converted", "r-conversion"
     if isinstance(has, Items) and isinstance(wanted, Items):
         if len(has.items) != len(wanted.items):

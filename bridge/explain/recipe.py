@@ -15,6 +15,8 @@ from bridge.explain.shrink import Part, Small
 
 #: Numbers in a script, at most.
 MOST_NUMBERS: Final = 2000
+#: What both scripts say where they fail.
+FAILS: Final = "further than rounding can take it"
 #: Parts of a configuration that do not matter once the weights are there, or are Keras' usual.
 _NOISE: Final = re.compile(r"name|trainable|dtype|.*_(initializer|regularizer|constraint)")
 #: The functions of R's packages that are not called as their class is.
@@ -130,7 +132,7 @@ def _python(recipe: Recipe) -> Iterator[str]:
     yield f"bound = {_numpy(recipe.bound)}"
     yield 'print("made    ", made.ravel().tolist())'
     yield 'print("expected", expected.ravel().tolist())'
-    yield 'assert np.all(np.abs(made - expected) <= bound), "further than rounding can take it"'
+    yield f'assert np.all(np.abs(made - expected) <= bound), "{FAILS}"'
 
 
 def _numpy(value: AnyArray) -> str:
@@ -171,7 +173,7 @@ def _r(recipe: Recipe) -> Iterator[str]:
     yield "print(made)"
     yield "print(expected)"
     yield "if (!isTRUE(all(abs(made - expected) <= bound)))"
-    yield '  stop("further than rounding can take it")'
+    yield f'  stop("{FAILS}")'
 
 
 def _function(cls: str) -> str:

@@ -157,7 +157,7 @@ def with_usage(found: Finding, usage: Sequence[Answer]) -> Finding:
     What explains an error speaks only where one was met, and what explains numbers only where
     they agree, or where R's own rules may be why they do not.
     """
-    agreeing = found.verdict in ("same-bits", "within-rounding", "different")
+    agreeing = found.verdict in ("same-bits", "within-rounding")
     told = [each for each in usage if not (each.refused and agreeing)]
     first = next((each for each in told if each.decides and _may_name(found, each)), None)
     if first is None:
@@ -181,7 +181,10 @@ def _may_name(found: Finding, answer: Answer) -> bool:
     if found.cause != "not-known":
         return False
     if found.verdict == "different":
-        return not answer.refused and answer.cause.startswith("r-")
+        # Where only one of two runs got as far as a prediction, the other was refused.
+        divergence = found.first_divergence
+        refused = divergence is not None and "only " in divergence.detail
+        return answer.cause.startswith("r-") and (refused or not answer.refused)
     return answer.refused or answer.cause == "r-semantics"
 
 
@@ -243,10 +246,25 @@ def _not_decided(parted: Sequence[RunPair]) -> Finding:
     )
 
 
+def _made_up_for(runs: Mapping[str, Capsule], pair: RunPair, decided: Sequence[RunPair]) -> bool:
+    """Say whether a run that could not do all that it was asked is made up for by another.
+
+    A replay cannot call what was written in R, and an intent cannot do what was not translated;
+    where another run of the same script agrees with R, nothing is left open.
+    """
+    gaps = runs[pair.b].manifest.gaps if pair.b in runs else ()
+    others = {each.b for each in decided if each.verdict in ("same-bits", "within-rounding")}
+    return bool(gaps) and bool(others & {"replay", "twin", "intent"} - {pair.b})
+
+
 def _agreement(runs: Mapping[str, Capsule], pairs: Sequence[RunPair]) -> Finding:
     decided = [pair for pair in pairs if pair.verdict != "abstained"]
     undecided = [pair for pair in pairs if pair.verdict == "abstained"]
-    parted = [pair for pair in undecided if pair.b != "reference" and _has_other_bits(pair)]
+    parted = [
+        pair
+        for pair in undecided
+        if pair.b != "reference" and _has_other_bits(pair) and not _made_up_for(runs, pair, decided)
+    ]
     if parted:
         return _not_decided(parted)
     if not decided:

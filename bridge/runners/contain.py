@@ -162,13 +162,13 @@ def _give_up_rights(libc: ctypes.CDLL) -> None:
         # Those that this kernel does not know are refused.
         libc.prctl(_DROP_BOUND, number, 0, 0, 0)
     _call(libc.prctl(_NO_NEW_RIGHTS, 1, 0, 0, 0), "prctl")
-    number = _CAPSET.get(platform.machine())
-    if number is None:
+    capset = _CAPSET.get(platform.machine())
+    if capset is None:
         raise ContainError(f"on {platform.machine()} it was never tried")
     version, this_process = 0x20080522, 0
     header = (ctypes.c_uint32 * 2)(version, this_process)
     nothing = (ctypes.c_uint32 * 6)()
-    _call(libc.syscall(number, header, nothing), "capset")
+    _call(libc.syscall(capset, header, nothing), "capset")
 
 
 def _mount(

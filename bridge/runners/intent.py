@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from bridge.capsule import Capsule
-from bridge.r.script import Inspection
+from bridge.r.script import Inspection, inspect
 from bridge.runners.assemble import Origin, assemble
 from bridge.runners.pool import Limits, Pool, Warm
 from bridge.runners.run import folders, in_memory, lay_beside
 from bridge.translate.text import translate
-from bridge.translate.writing import Translation
+from bridge.translate.writing import Gap, Translation
 
 
 def intended(script: Path, inspection: Inspection) -> Translation:
@@ -25,6 +25,20 @@ def intended(script: Path, inspection: Inspection) -> Translation:
         package=inspection.package,
         generation=inspection.generation,
     )
+
+
+def translated(script: Path) -> Translation:
+    """Translate the text of a script; one that R cannot read is one gap.
+
+    Raises:
+        NoRError: R cannot be run.
+        OSError: the script cannot be read.
+    """
+    _, (inspection,) = inspect([script])
+    if inspection.problem and inspection.error is not None:
+        gap = Gap(inspection.error.line or 1, inspection.error.message, script.name)
+        return Translation(f"# GAP {' '.join(gap.sentence.split())}\n", (0,), (gap,))
+    return intended(script, inspection)
 
 
 def run_intent(

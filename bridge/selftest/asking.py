@@ -26,6 +26,7 @@ def drive_together(
     """
     found: dict[Key, Attribution] = {}
     waiting: dict[Key, Pull] = {}
+    taken: dict[Key, int] = defaultdict(int)
 
     def step(key: Key, outcome: LeverOutcome | None) -> None:
         try:
@@ -40,10 +41,13 @@ def drive_together(
         asked: dict[Pull, list[Key]] = defaultdict(list)
         for key, pull in waiting.items():
             asked[pull].append(key)
-        # What most of them ask for comes last: others may come to ask for it meanwhile.
-        pull = min(asked, key=lambda each: len(asked[each]))
+        # Those that are behind come first: they may come to ask for what the others wait for.
+        pull = min(
+            asked, key=lambda each: (min(taken[key] for key in asked[each]), -len(asked[each]))
+        )
         outcomes = answers(pull, asked[pull])
         for key in asked[pull]:
             del waiting[key]
+            taken[key] += 1
             step(key, outcomes[key])
     return found

@@ -14,7 +14,9 @@ import numpy as np
 from bridge.capsule import Capsule, Probe
 from bridge.compare.judge import Judge
 from bridge.compare.result import RunPair
+from bridge.compare.rules import class_name
 from bridge.compare.stages import compare_runs
+from bridge.compare.wiring import find_layer
 from bridge.explain.doubts import Doubt, disagreements, wrong_layers
 from bridge.explain.outcome import bits_same, nothing, outcome, outputs
 from bridge.explain.pulls import Pull, Searching
@@ -70,8 +72,10 @@ class Half:
         seed: int,
         limits: Limits,
         progress: Callable[[str], None],
+        twin: str = _TWIN,
     ) -> None:
         self._pool, self._generation, self._seed = pool, generation, seed
+        self._twin = twin
         self._limits, self._progress = limits, progress
         self._judge = Judge()
 
@@ -96,7 +100,7 @@ class Half:
     def _models(self, folder: Path, count: int) -> Capsule:
         package = "tf_keras" if self._generation == 2 else "keras"
         twin = folder / f"selftest_{self._generation}.py"
-        twin.write_text(_TWIN.format(package=package, seed=self._seed, count=count))
+        twin.write_text(self._twin.format(package=package, seed=self._seed, count=count))
         return run_twin(self._pool, "selftest", twin, self._generation, self._limits)
 
     def _put_in(
@@ -154,6 +158,7 @@ class Half:
         """See what is said of every fault."""
         trials: list[Trial] = []
         doubts: dict[int, Doubt] = {}
+        named: dict[int, int] = {}
         for index, drawn in faulty.items():
             runs = {"r": made[index], "twin": _alone(sound, index, "twin")}
             pair = compare_runs(runs["r"], runs["twin"], judge=self._judge)
@@ -162,14 +167,15 @@ class Half:
                 continue
             wrong = wrong_layers(runs, self._judge) or disagreements(runs, [pair])
             if wrong:
-                doubts[index] = wrong[0]
+                doubts[index], named[index] = wrong[0], len(wrong)
             else:
-                trials.append(self._trial(drawn, None, False, pair.verdict))
+                trials.append(self._trial(sound, drawn, None, False, pair.verdict, 0))
         attributions = self._search(sound, faulty, made, doubts)
         for index, attribution in attributions.items():
             drawn, doubt = faulty[index], doubts[index]
             right = drawn.layer in doubt.target.names
-            trials.append(self._trial(drawn, attribution, right, doubt.subject))
+            trial = self._trial(sound, drawn, attribution, right, doubt.subject, named[index])
+            trials.append(trial)
         return trials
 
     def _search(
@@ -208,15 +214,28 @@ class Half:
         """See what is said of a fault of what was asked for, which needs no lever."""
         first = pair.first_divergence
         if pair.verdict not in _APART or first is None:
-            return self._trial(drawn, None, False, pair.verdict)
+            return self._trial(runs["r"], drawn, None, False, pair.verdict, 0)
         right = first.stage == drawn.kind.stage and (not drawn.layer or drawn.layer in first.where)
         attribution = attribute(runs, [pair]) or _LEFT_OPEN
-        return self._trial(drawn, attribution, right, f"{first.stage}: {first.where}")
+        said = f"{first.stage}: {first.where}"
+        return self._trial(runs["r"], drawn, attribution, right, said, 1)
 
-    def _trial(self, drawn: Drawn, found: Attribution | None, localised: bool, said: str) -> Trial:
+    def _trial(
+        self,
+        capsule: Capsule,
+        drawn: Drawn,
+        found: Attribution | None,
+        localised: bool,
+        said: str,
+        named: int,
+    ) -> Trial:
+        probe = next(each for each in capsule.manifest.probes if each.index == drawn.probe)
+        state = capsule.manifest.states[probe.state or 0]
+        layer = find_layer(state.layers, drawn.layer)
+        cls = (class_name(layer.cls) or "") if layer is not None else ""
         return Trial(
             drawn.kind.kind, self._generation, drawn.model, drawn.layer, drawn.truth,
-            drawn.ways, found, localised, said,
+            drawn.ways, found, localised, said, named, cls,
         )  # fmt: skip
 
     def _benign(self, sound: Capsule, probes: Mapping[int, Probe]) -> list[Benign]:

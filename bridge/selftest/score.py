@@ -36,6 +36,13 @@ class Trial:
     found: Attribution | None = None
     localised: bool = False
     said: str = ""
+    named: int = 0
+    cls: str = ""
+
+    @property
+    def executions(self) -> int:
+        """How often the model was run: with the fault, and under every lever that was pulled."""
+        return 1 + (len(self.found.levers) if self.found is not None else 0)
 
     @property
     def detected(self) -> bool:

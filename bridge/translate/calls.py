@@ -766,7 +766,8 @@ class Calls(Writer):
     def _do_keras_model_sequential(self, node: Call, *_: Any) -> Code:
         wrapper = wrappers(self.package)[node.name]
         given = self._matched(wrapper, node)
-        inputs, rest = [], []
+        inputs: list[str] = []
+        rest: list[str] = []
         for formal, (_, value) in given.items():
             plain = formal.removeprefix("input_") if self.generation == 3 else formal
             if formal in ("layers", "...0"):

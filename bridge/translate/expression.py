@@ -120,7 +120,7 @@ def write(of: Expression, name: Callable[[int], Expression], indent: int = 0, us
             return f"{write(of.owner, name, indent, used + len(of.name) + 1)}.{of.name}"
         case Apply() if of.args or of.kwargs:
             given = [("", each) for each in of.args]
-            given += [(f"{key}=", each) for key, each in of.kwargs]
+            given += [(_given_as(key), each) for key, each in of.kwargs]
             return f"{write(of.function, name, indent, used + 1)}({spread(given)})"
         case Sequence() if all(isinstance(each, Text) for each in of.items):
             return f"{of.left}{_filled(of, name, inner)}{end}{of.right}"
@@ -130,6 +130,11 @@ def write(of: Expression, name: Callable[[int], Expression], indent: int = 0, us
             pairs = [(f"{_line(key, name)}: ", each) for key, each in of.items]
             return f"{{{spread(pairs)}}}"
     return short
+
+
+def _given_as(key: str) -> str:
+    """What stands before an argument with a name; ``**`` is for those that Python cannot name."""
+    return key if key == "**" else f"{key}="
 
 
 def _filled(of: Sequence, name: Callable[[int], Expression], indent: int) -> str:
@@ -156,7 +161,7 @@ def _line(of: Expression, name: Callable[[int], Expression]) -> str:
             return f"{_line(of.owner, name)}[{_line(of.key, name)}]"
         case Apply():
             given = [_line(each, name) for each in of.args]
-            given += [f"{key}={_line(each, name)}" for key, each in of.kwargs]
+            given += [f"{_given_as(key)}{_line(each, name)}" for key, each in of.kwargs]
             return f"{_line(of.function, name)}({', '.join(given)})"
         case Sequence():
             comma = "," if of.left == "(" and len(of.items) == 1 else ""

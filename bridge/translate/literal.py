@@ -101,6 +101,8 @@ def array(values: AnyArray, order: str = "") -> Expression | None:
     kind = values.dtype.kind
     if kind not in _NATIVE or values.dtype.byteorder == ">":
         return None
+    if _odd_nan(values):
+        return None
     dtype = Text(text(values.dtype.name))
     fortran = (("order", Text('"F"')),) if order == "F" else ()
     if values.size > 4 and (same := _constant(values, dtype)) is not None:
@@ -114,7 +116,6 @@ def array(values: AnyArray, order: str = "") -> Expression | None:
     if kind == "f" and values.dtype.itemsize < 8:
         nested = _shortest(values)
     if np.array(nested, values.dtype).tobytes() != values.tobytes(order="C"):
-        # The payload of a NaN, such as R's NA, is not a number that can be written.
         return None
     typed = () if default else (("dtype", dtype),)
     return Apply(Text("np.array"), (_nested(nested),), (*typed, *fortran))
@@ -126,6 +127,14 @@ def storable(values: AnyArray) -> tuple[AnyArray, str]:
         return values, ""
     raw = np.ascontiguousarray(values).view(np.dtype(f"u{values.dtype.itemsize}"))
     return raw, f".view(tf.{values.dtype.name}.as_numpy_dtype)"
+
+
+def _odd_nan(values: AnyArray) -> bool:
+    """Say whether there is a NaN with bits of its own, such as R's NA: it cannot be written."""
+    if values.dtype.kind not in "fc" or not np.isnan(values).any():
+        return False
+    plain = np.where(np.isnan(values), np.array(np.nan, values.dtype), values)
+    return values.dtype.kind == "c" or plain.tobytes() != values.tobytes()
 
 
 def _constant(values: AnyArray, dtype: Text) -> Apply | None:

@@ -11,6 +11,9 @@ from bridge.explain.usage import (
     alias,
     arguments,
     errors,
+    fractions,
+    indices,
+    inputs,
     labels,
     last_layer,
     loops,
@@ -27,6 +30,7 @@ Rule = Callable[[Capsule, Sequence[Node]], Iterator[Said]]
 #: In this order: what changed a number before what explains one.
 _RULES: Final[tuple[Rule, ...]] = (
     labels.missing,
+    fractions.cut_off,
     arguments.forgotten,
     arguments.emptied,
     errors.primitives,
@@ -35,6 +39,10 @@ _RULES: Final[tuple[Rule, ...]] = (
     alias.shared_models,
     repeated.repeated_pipe,
     loops.shared_variable,
+    inputs.sorted_names,
+    indices.two_counts,
+    indices.counted_results,
+    indices.from_the_end,
     labels.counted_from_one,
     last_layer.over_one,
     last_layer.unfit_loss,

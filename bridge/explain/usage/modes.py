@@ -52,6 +52,7 @@ def training_mode(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
             "modes (statistics of the batch or moving ones, units dropped or kept).",
             line=first.line,
         )
+        return
 
 
 def other_order(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
@@ -81,6 +82,7 @@ def other_order(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
             f"{gap:.3g}: float32 sums were added in another order. Neither is more right.",
             line=other.line,
         )
+        return
 
 
 def two_slopes(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:

@@ -1,0 +1,151 @@
+"""Injected faults: which layers are found guilty, with how many runs, and which cause is named."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.explain.models import HELD_OUT
+from bridge.runners.pool import Limits, Pool
+from bridge.selftest.half import Half
+from bridge.selftest.running import generations
+from bridge.selftest.score import Trial
+
+#: Faults of one seed in one generation of Keras; two of each model.
+BLOCK: Final = 50
+_TWIN: Final = """\
+import sys
+
+sys.path.insert(0, {root!r})
+
+from benchmarks.explain.models import predict
+
+
+def twin():
+    import {{package}}
+
+    predict({{package}}, {{seed}}, range({{count}}))
+"""
+
+
+def measure(
+    wanted: int, kept: Path, root: Path, progress: Callable[[str], None]
+) -> list[dict[str, Any]]:
+    """Return at least so many trials; those in the file ``kept`` are not made again."""
+    found = _read(kept)
+    seed = 1000
+    done = {(each["seed"], each["generation"]) for each in found}
+    while len(_trials(found)) < wanted:
+        seed += 1
+        missing = [each for each in generations() if (seed, each) not in done]
+        if not missing:
+            continue
+        progress(f"{len(_trials(found)):,} of {wanted:,} faults")
+        # A pool for each block: what a process keeps does not add up.
+        with Pool() as pool, ThreadPoolExecutor(len(missing)) as threads:
+            blocks = list(threads.map(lambda g, s=seed: _block(pool, g, s, root), missing))
+        with kept.open("a", encoding="utf-8") as file:
+            for block in blocks:
+                for row in block:
+                    file.write(json.dumps(row) + "\n")
+                    found.append(row)
+    return found
+
+
+def _block(pool: Pool, generation: int, seed: int, root: Path) -> list[dict[str, Any]]:
+    twin = _TWIN.format(root=str(root))
+    half = Half(pool, generation, seed, Limits(seconds=1800.0), lambda _text: None, twin)
+    done = half.run(pool.folder, BLOCK)
+    here = {"seed": seed, "generation": generation}
+    rows = [here | _row(each) for each in done.trials]
+    rows += [here | {"benign": True, "alarm": each.alarm} for each in done.benign]
+    return rows + [here | {"note": note} for note in done.notes]
+
+
+def _row(trial: Trial) -> dict[str, Any]:
+    found = trial.found
+    return {
+        "kind": trial.kind, "model": trial.model, "layer": trial.place, "cls": trial.cls,
+        "truth": trial.truth, "ways": trial.ways, "detected": trial.detected,
+        "localised": trial.localised, "named": trial.named, "runs": trial.executions,
+        "attributed": trial.attributed, "abstained": trial.abstained or not trial.detected,
+        "wrong": trial.confidently_wrong, "cause": found.cause if found is not None else "",
+        "line": trial.line(),
+    }  # fmt: skip
+
+
+def _read(kept: Path) -> list[dict[str, Any]]:
+    if not kept.exists():
+        return []
+    return [json.loads(line) for line in kept.read_text("utf-8").splitlines() if line.strip()]
+
+
+def _trials(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [each for each in rows if "kind" in each]
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What came of trials: counts, of all of them."""
+
+    faults: int
+    detected: int
+    localised: int
+    named: int
+    runs: int
+    attributed: int
+    abstained: int
+    wrong: int
+
+    @classmethod
+    def of(cls, rows: Iterable[dict[str, Any]]) -> Counted:
+        """Count trials."""
+        trials = _trials(rows)
+
+        def total(key: str) -> int:
+            return sum(int(each[key]) for each in trials)
+
+        return cls(len(trials), *(total(key) for key in (
+            "detected", "localised", "named", "runs", "attributed", "abstained", "wrong"
+        )))  # fmt: skip
+
+
+def table(rows: list[dict[str, Any]]) -> Iterable[str]:
+    """Yield the tables: all, by group of layers, by cause, what went wrong."""
+    trials, benign = _trials(rows), [each for each in rows if "benign" in each]
+    parts = {
+        "all": trials,
+        "held-out layers": [each for each in trials if each["cls"] in HELD_OUT],
+        "other layers": [each for each in trials if each["cls"] not in HELD_OUT],
+    }
+    yield ("| | faults | noticed | recall | precision | runs each | cause right | left open | "
+           "wrong and sure |")  # fmt: skip
+    yield "|---|--:|--:|--:|--:|--:|--:|--:|--:|"
+    causes = {f"`{name}`": [each for each in trials if each["truth"] == name]
+              for name, _ in Counter(each["truth"] for each in trials).most_common()}  # fmt: skip
+    for name, some in (parts | causes).items():
+        c = Counted.of(some)
+        if not c.faults:
+            continue
+        yield (
+            f"| {name} | {c.faults:,} | {c.detected / c.faults:.1%} | "
+            f"{c.localised / c.faults:.1%} | "
+            f"{c.localised / max(1, c.named):.1%} | {c.runs / c.faults:.1f} | "
+            f"{c.attributed / c.faults:.1%} | {c.abstained / c.faults:.1%} | {c.wrong:,} |"
+        )
+    alarms = [each["alarm"] for each in benign if each["alarm"]]
+    yield ""
+    yield f"{len(benign):,} runs without a fault gave {len(alarms):,} false alarms."
+    bad = [each["line"] for each in trials if each["line"]]
+    if bad or alarms:
+        yield ""
+        yield f"What went wrong ({len(bad):,} faults), the first of them:"
+        yield ""
+        yield from (f"- {line}" for line in [*alarms, *bad][:40])
+    notes = [each["note"] for each in rows if "note" in each]
+    yield from (f"- {note}" for note in notes[:10])

@@ -1,0 +1,377 @@
+"""What a script's own use of Keras answers: from evidence in the run, and silent without it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bridge.capsule import Capsule, Manifest
+from bridge.compare.result import ProbePair, RunPair
+from bridge.explain.repairs import repairs
+from bridge.explain.usage import Answer, answers
+from bridge.explain.verdict import conclude
+from bridge.r.script import inspect
+
+needs_r = pytest.mark.skipif(shutil.which("Rscript") is None, reason="R is not on the PATH")
+
+
+def method(name: str, owner: int = 1) -> dict[str, Any]:
+    about = {"t": "object", "id": owner, "cls": "keras:Sequential"}
+    return {"t": "method", "owner": about, "name": name}
+
+
+def symbol(name: str) -> dict[str, Any]:
+    return {"t": "symbol", "path": f"keras:{name.rpartition('.')[2]}", "public": name}
+
+
+def thing(number: int, cls: str = "keras:Layer") -> dict[str, Any]:
+    return {"t": "object", "id": number, "cls": cls}
+
+
+def scalar(value: float | str | bool) -> dict[str, Any]:
+    return {"t": type(value).__name__, "v": value if isinstance(value, str) else repr(value)}
+
+
+def crossing(number: int, target: Mapping[str, Any], **about: Any) -> dict[str, Any]:
+    return {"id": number, "kind": "call", "target": target, "line": number} | about
+
+
+class Run:
+    """A capsule as it grows."""
+
+    def __init__(self) -> None:
+        self.arrays: dict[str, Any] = {}
+        self.about: dict[str, Any] = {"calls": [], "states": [], "probes": []}
+
+    def array(self, name: str, values: Any, dtype: str = "float32") -> dict[str, Any]:
+        made = np.array(values, dtype)
+        key = f"k{len(self.arrays)}"
+        self.arrays[key] = made
+        return {"name": name, "key": key, "dtype": dtype, "shape": made.shape}
+
+    def model(self, *layers: tuple[str, dict[str, Any]], **about: Any) -> None:
+        described = [
+            {"name": f"l{n}", "cls": f"keras.layers.{cls}", "config": config}
+            for n, (cls, config) in enumerate(layers)
+        ]
+        state = {"id": 1, "cls": "keras.Sequential", "keras": "keras", "name": "m"}
+        self.about["states"].append(state | {"layers": described} | about)
+
+    def probe(self, kind: str = "predict", **about: Any) -> None:
+        number = len(self.about["probes"])
+        self.about["probes"].append({"index": number, "kind": kind, "state": 0, "line": 9} | about)
+
+    def call(self, target: Mapping[str, Any], **about: Any) -> None:
+        self.about["calls"].append(crossing(len(self.about["calls"]) + 1, target, **about))
+
+    def capsule(self, **about: Any) -> Capsule:
+        manifest = {"runner": "r", "case": "case", "status": "ok"} | self.about | about
+        return Capsule(Manifest.model_validate(manifest), self.arrays)
+
+    def causes(self, tree: Any = ()) -> list[str]:
+        return [each.cause for each in answers(self.capsule(), tree) if each.decides]
+
+
+def test_a_softmax_over_one_unit_is_mathematics() -> None:
+    run = Run()
+    run.model(("Dense", {"units": 1, "activation": "softmax"}))
+    run.probe()
+    assert run.causes() == ["maths"]
+
+
+def test_a_softmax_over_two_units_is_nothing() -> None:
+    run = Run()
+    run.model(("Dense", {"units": 2, "activation": "softmax"}))
+    run.probe()
+    assert run.causes() == []
+
+
+@pytest.mark.parametrize(
+    ("activation", "logits", "causes"),
+    [
+        ("linear", False, ["user-script"]),
+        ("linear", True, []),
+        ("sigmoid", False, []),
+        ("sigmoid", True, ["user-script"]),
+    ],
+)
+def test_a_loss_must_fit_what_the_last_layer_gives(
+    activation: str, logits: bool, causes: list[str]
+) -> None:
+    run = Run()
+    run.model(("Dense", {"units": 1, "activation": activation}))
+    loss = symbol("keras.losses.BinaryCrossentropy")
+    run.call(loss, kwargs={"from_logits": scalar(logits)}, result=thing(5))
+    run.call(method("compile"), kwargs={"loss": thing(5)})
+    run.probe("evaluate")
+    assert run.causes() == causes
+
+
+@pytest.mark.parametrize(("final", "causes"), [(4.0, ["maths"]), (40.0, [])])
+def test_targets_out_of_reach_count_where_they_are_most_of_the_loss(
+    final: float, causes: list[str]
+) -> None:
+    run = Run()
+    run.model(("Dense", {"units": 1, "activation": "relu"}))
+    run.call(method("compile"), kwargs={"loss": scalar("mse")})
+    y = run.array("y", [[-2], [-2], [1]])
+    run.probe("fit", targets=[y], curves={"loss": [50.0, final]})
+    assert run.causes() == causes
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "causes"),
+    [("lr", {"learning_rate": 0.001}, ["keras-version"]), ("lr", {"rate": 0.5}, [])],
+)
+def test_an_argument_that_no_configuration_has_is_forgotten(
+    name: str, config: dict[str, Any], causes: list[str]
+) -> None:
+    run = Run()
+    run.model(compiled={"optimizer": {"config": config}})
+    adam = symbol("keras.optimizers.Adam")
+    run.call(adam, kwargs={name: scalar(0.5)}, result=thing(5))
+    run.call(method("compile"), kwargs={"optimizer": thing(5)})
+    assert run.causes() == causes
+
+
+@pytest.mark.parametrize(("values", "causes"), [([1, -(2**31)], ["r-conversion"]), ([1, -5], [])])
+def test_a_missing_integer_of_r_is_recognised_by_its_number(
+    values: list[int], causes: list[str]
+) -> None:
+    run = Run()
+    run.model(("Dense", {"units": 1}))
+    run.probe(inputs=[run.array("x", values)])
+    assert run.causes() == causes
+
+
+@pytest.mark.parametrize(
+    ("y", "causes"), [([1, 2, 3, 4], ["maths"]), ([1, 4, 2, 3], []), ([4, 3, 2, 1], ["maths"])]
+)
+def test_sorted_rows_leave_others_for_validation(y: list[int], causes: list[str]) -> None:
+    run = Run()
+    run.model(("Dense", {"units": 1}))
+    run.probe("fit", targets=[run.array("y", y)], settings={"validation_split": 0.25})
+    assert run.causes() == causes
+
+
+@pytest.mark.parametrize(
+    ("y", "units", "causes"),
+    [([1, 2, 3], 4, ["r-index-base"]), ([0, 1, 2], 3, []), ([1, 2, 3], 9, [])],
+)
+def test_classes_counted_from_one_leave_a_class_empty(
+    y: list[int], units: int, causes: list[str]
+) -> None:
+    run = Run()
+    loss = {"loss": "sparse_categorical_crossentropy"}
+    run.model(("Dense", {"units": units, "activation": "softmax"}), compiled=loss)
+    run.probe("fit", targets=[run.array("y", y)])
+    assert run.causes() == causes
+
+
+def twice(gap: float, **second: Any) -> Run:
+    run = Run()
+    run.model(("Dropout", {"rate": 0.5}))
+    x, y = run.array("x", [[1.0]]), [[[1.0]], [[1.0 + gap]]]
+    for number, more in enumerate(({}, second)):
+        run.call(thing(1), kwargs=more)
+        out = run.array("y", y[number])
+        run.probe("call", inputs=[x], outputs=[out], call=number + 1, line=number + 1)
+    return run
+
+
+def test_a_model_run_as_in_training_and_as_in_use_has_two_modes() -> None:
+    assert twice(0.5, training=scalar(True)).causes() == ["maths"]
+
+
+def test_a_difference_of_a_digit_in_the_last_place_is_rounding() -> None:
+    assert twice(1.2e-7).causes() == ["rounding"]
+
+
+def test_a_real_difference_between_two_predictions_is_not_explained_away() -> None:
+    assert twice(0.5).causes() == []
+
+
+def tree_of(text: str, folder: Path) -> Any:
+    path = folder / "script.R"
+    path.write_text(text, "utf-8")
+    return inspect([path])[1][0].tree
+
+
+def sequential(*calls: tuple[int, Mapping[str, Any]]) -> Run:
+    run = Run()
+    run.call(symbol("keras.Sequential"), result=thing(1), line=1)
+    for line, target in calls:
+        run.call(target, line=line, args=[thing(7)] if target["name"] == "add" else [])
+    return run
+
+
+@pytest.mark.r
+@needs_r
+@pytest.mark.parametrize(
+    ("text", "causes"),
+    [
+        ("a <- keras_model()\nb <- a\nb %>% layer_dense(1)\npredict(a, 1)", ["r-semantics"]),
+        ("a <- keras_model()\nb <- a\nb %>% layer_dense(1)\npredict(b, 1)", []),
+        ("a <- keras_model()\nb <- clone(a)\nb %>% layer_dense(1)\npredict(a, 1)", []),
+        ("a <- keras_model()\n\na %>% layer_dense(1)\npredict(a, 1)", []),
+        ("a <- keras_model()\n\nb <- a %>% layer_dense(1)\npredict(a, 1)", ["r-semantics"]),
+    ],
+)
+def test_a_model_changed_under_one_name_and_used_under_another_is_shared(
+    text: str, causes: list[str], tmp_path: Path
+) -> None:
+    run = sequential((3, method("add")), (4, method("predict")))
+    assert run.causes(tree_of(text, tmp_path)) == causes
+
+
+@pytest.mark.r
+@needs_r
+@pytest.mark.parametrize(
+    ("text", "causes"),
+    [
+        ("x <- function() {\nm %>% layer_dense(1)\n}\nx()\nx()", ["r-semantics"]),
+        ("for (n in sizes) {\nm %>% layer_dense(n)\n}", []),
+    ],
+)
+def test_a_line_that_adds_the_last_layer_again_was_run_again(
+    text: str, causes: list[str], tmp_path: Path
+) -> None:
+    run = sequential((2, method("add")), (2, method("add")))
+    assert run.causes(tree_of(text, tmp_path)) == causes
+
+
+@pytest.mark.r
+@needs_r
+@pytest.mark.parametrize(
+    ("text", "decides"),
+    [("set.seed(1)", [True]), ("set.seed(1)\nx <- rnorm(3)", [False]), ("set_random_seed(1)", [])],
+)
+def test_a_seed_of_r_decides_only_where_it_has_no_other_purpose(
+    text: str, decides: list[bool], tmp_path: Path
+) -> None:
+    run = Run()
+    glorot = {"kernel_initializer": {"class_name": "GlorotUniform", "config": {"seed": None}}}
+    run.model(("Dense", glorot))
+    weights = [{"name": "kernel", "array": run.array("kernel", [[1.0]])}]
+    run.about["states"][0]["layers"][0]["weights"] = weights
+    run.probe()
+    found = answers(run.capsule(), tree_of(text, tmp_path))
+    assert [each.decides for each in found if each.cause == "r-semantics"] == decides
+
+
+def failing(value: dict[str, Any], **arrays: Any) -> Capsule:
+    run = Run()
+    run.arrays |= arrays
+    error = {"language": "python", "cls": "TypeError", "message": "no"}
+    run.call(symbol("tf.reshape"), kwargs={"weights": value}, error=error)
+    return run.capsule()
+
+
+def test_whole_numbers_are_tried_where_floats_were_refused() -> None:
+    found = next(repairs(failing({"t": "list", "items": [scalar(3.0)]})))
+    repaired = found.capsule.manifest.calls[0].kwargs["weights"]
+    assert repaired.model_dump()["items"][0] == {"t": "int", "v": "3"}
+    assert "1L" in found.sentence
+
+
+def test_a_single_number_among_weights_is_tried_as_an_array() -> None:
+    kernel = {"t": "array", "dtype": "float64", "shape": (1, 1), "key": "k"}
+    capsule = failing({"t": "list", "items": [kernel, scalar(0.5)]}, k=np.ones((1, 1)))
+    found = next(each for each in repairs(capsule) if "as.array" in each.sentence)
+    item = found.capsule.manifest.calls[0].kwargs["weights"].model_dump()["items"][1]
+    assert item["shape"] == (1,)
+    assert found.capsule.arrays[item["key"]].tolist() == [0.5]
+
+
+def test_nothing_is_tried_where_nothing_raised() -> None:
+    assert list(repairs(Run().capsule())) == []
+
+
+def agreeing() -> tuple[dict[str, Capsule], list[RunPair]]:
+    run = Run()
+    run.model(("Dense", {"units": 1}))
+    run.probe()
+    probe = ProbePair(
+        a="r",
+        b="replay",
+        probe="p",
+        verdict="same-bits",
+        rung="bit-equal",
+        points=1,
+        difference=None,
+    )
+    pair: dict[str, Any] = {"a": "r", "b": "replay", "verdict": "same-bits", "probes": (probe,)}
+    pair["first_divergence"] = None
+    return {"r": run.capsule()}, [RunPair.model_validate(pair)]
+
+
+@pytest.mark.parametrize(
+    ("answer", "cause"),
+    [
+        (Answer("maths", "It is one."), "maths"),
+        (Answer("maths", "It may be.", decides=False), "none"),
+        (Answer("r-conversion", "It is refused.", refused=True), "none"),
+    ],
+)
+def test_only_an_answer_that_decides_names_the_cause_of_agreement(
+    answer: Answer, cause: str
+) -> None:
+    found = conclude(*agreeing(), usage=(answer,))
+    assert (found.verdict, found.cause) == ("same-bits", cause)
+
+
+@pytest.mark.r
+@needs_r
+@pytest.mark.parametrize(
+    ("text", "sent", "causes"),
+    [
+        ("layer_dense(units = 4.6)", 4, ["r-conversion"]),
+        ("n <- 9.2 / 2\nlayer_dense(units = n)", 4, ["r-conversion"]),
+        ("layer_dense(4.6)", 4, ["r-conversion"]),
+        ("layer_dense(units = 4)", 4, []),
+        ("layer_dense(units = 4.6)", 4.6, []),
+        ("n <- 4.6\nn <- 4\nlayer_dense(units = n)", 4, []),
+    ],
+)
+def test_a_fraction_that_the_text_gives_and_python_did_not_get_is_found(
+    text: str, sent: float, causes: list[str], tmp_path: Path
+) -> None:
+    run = Run()
+    line = len(text.splitlines())
+    call = "layer_dense(units = n)"
+    run.call(symbol("keras.layers.Dense"), kwargs={"units": scalar(sent)}, line=line, r_call=call)
+    assert run.causes(tree_of(text, tmp_path)) == causes
+
+
+@pytest.mark.r
+@needs_r
+@pytest.mark.parametrize(
+    ("text", "causes"),
+    [
+        ("op_argmax(x, axis = -1)", ["r-index-base"]),
+        ("op_argmax(x, axis = -1, zero_indexed = TRUE)", []),
+    ],
+)
+def test_results_that_count_from_one_are_named(
+    text: str, causes: list[str], tmp_path: Path
+) -> None:
+    run = Run()
+    run.call(symbol("keras.ops.argmax"))
+    assert run.causes(tree_of(text, tmp_path)) == causes
+
+
+@pytest.mark.parametrize(("names", "causes"), [(("b", "a"), ["r-conversion"]), (("a", "b"), [])])
+def test_inputs_named_in_another_order_than_the_alphabets_are_sorted(
+    names: tuple[str, ...], causes: list[str]
+) -> None:
+    run = Run()
+    pairs = {"t": "dict", "items": [[scalar(name), thing(n)] for n, name in enumerate(names)]}
+    run.call(symbol("keras.Model"), kwargs={"inputs": pairs}, result=thing(9))
+    fed = {"t": "list", "items": [thing(3), thing(4)]}
+    run.call(method("predict", 9), kwargs={"x": fed})
+    assert run.causes() == causes
