@@ -17,7 +17,7 @@ from bridge.selftest import Benign, Selftest, Trial, keep, last_score
 from bridge.selftest.asking import drive_together
 
 KEYS = ["injected", "detected", "localised", "attributed", "abstained", "confidently_wrong",
-        "false_alarms", "seconds", "benign"]  # fmt: skip
+        "false_alarms", "seconds"]  # fmt: skip
 
 
 def trial(cause: str | None, confidence: Any = "likely", *, localised: bool = True) -> Trial:
@@ -197,11 +197,12 @@ def test_faults_in_this_installation_are_found_and_nothing_is_blamed_wrongly() -
     from bridge.selftest import run
 
     steps: list[str] = []
-    found = run(8, 5, progress=steps.append)
+    found = run(4, 5, progress=steps.append)
     score = found.score
-    assert (score.injected, score.benign) == (8, 8)
-    assert score.detected == 8
-    assert score.localised == 8
+    # Both faults of a half are put into one model, which is run without one once.
+    assert (score.injected, score.benign) == (4, 2)
+    assert score.detected == 4
+    assert score.localised == 4
     assert (score.confidently_wrong, score.false_alarms) == (0, 0), list(found.lines())
     assert score.attributed + score.abstained <= score.detected
     assert {each.generation for each in found.trials} == {2, 3}

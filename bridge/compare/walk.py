@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -209,12 +210,19 @@ def _cast_alike(walk: Walk) -> bool:
         )
 
 
+def _narrow(x: np.ndarray[Any, np.dtype[Any]]) -> np.ndarray[Any, np.dtype[Any]]:
+    """Return doubles as Keras takes them by itself, in float32."""
+    with np.errstate(over="ignore"):
+        return x.astype(np.float32) if x.dtype.kind == "f" else x
+
+
 def _same_values(walk: Walk) -> bool:
     """Say whether the inputs are the same numbers, whatever their types."""
     pairs = zip(walk.one.inputs, walk.other.inputs, strict=False)
     try:
         return all(
-            p.shape == q.shape and np.array_equal(walk.a.array(p), walk.b.array(q), equal_nan=True)
+            p.shape == q.shape
+            and np.array_equal(_narrow(walk.a.array(p)), _narrow(walk.b.array(q)), equal_nan=True)
             for p, q in pairs
         )
     except (CapsuleError, TypeError):

@@ -106,8 +106,9 @@ def intended(
         return made and made.model_copy(update={"verdict": "different"})
     if intent.verdict != "different":
         return found
-    if any(pair.verdict == "different" for key, pair in verdicts.items()
-           if key == ("r", "reference")):  # fmt: skip
+    if any(
+        pair.verdict == "different" for key, pair in verdicts.items() if key == ("r", "reference")
+    ):
         return found
     readings = readings_of(meant)
     return _concluded(r, meant, intent, changes, readings, found)
@@ -136,7 +137,8 @@ def changes_between(r: Capsule, meant: Capsule) -> list[Change]:
     for leaf, by_line in mine.items():
         others = theirs.get(leaf, {})
         same = {n: len(calls) for n, calls in by_line.items()} == {
-            n: len(calls) for n, calls in others.items()}  # fmt: skip
+            n: len(calls) for n, calls in others.items()
+        }
         if same:
             sides = [(calls, others[n]) for n, calls in by_line.items()]
         else:
@@ -181,9 +183,15 @@ def _of_call(r: Capsule, one: Call, meant: Capsule, other: Call) -> Iterator[Cha
         told = _read(r, has, meant, wanted, key, one)
         if told is not None:
             kind, cause = told
-            yield Change(one.line, name, key, kind, cause,
-                         spell(wanted) if wanted is not None else "",
-                         spell(has) if has is not None else "")  # fmt: skip
+            yield Change(
+                one.line,
+                name,
+                key,
+                kind,
+                cause,
+                spell(wanted) if wanted is not None else "",
+                spell(has) if has is not None else "",
+            )
 
 
 def _read(
@@ -209,10 +217,12 @@ def _read(
             return ("converted", "r-conversion") if shapes and not plain else None
         if len(one) == len(other):
             if any(not y.is_integer() for y in other) and all(
-                x == math.trunc(y) for x, y in zip(one, other, strict=True)):  # fmt: skip
+                x == math.trunc(y) for x, y in zip(one, other, strict=True)
+            ):
                 return "truncated", "r-conversion"
             if _COUNTED.search(key) and all(
-                (x == y - 1 and y > 0) or x == y < 0 for x, y in zip(one, other, strict=True)):  # fmt: skip
+                (x == y - 1 and y > 0) or x == y < 0 for x, y in zip(one, other, strict=True)
+            ):
                 return "shifted", "r-index-base"
             if len(one) > 1 and sorted(one) == sorted(other):
                 return "reordered", "r-semantics"
@@ -244,9 +254,9 @@ _TELLING: Final = frozenset({"truncated", "dropped", "defaulted", "shifted", "re
 _HARMLESS: Final = frozenset({"verbose", "callbacks", "name", "return_dict"})
 
 
-def _arrays(r: Capsule, has: ArrayValue, meant: Capsule, wanted: ArrayValue) -> (
-    tuple[str, str] | None
-):  # fmt: skip
+def _arrays(
+    r: Capsule, has: ArrayValue, meant: Capsule, wanted: ArrayValue
+) -> tuple[str, str] | None:
     if has.key is None or wanted.key is None:
         return None
     one, other = r.arrays.get(has.key), meant.arrays.get(wanted.key)
@@ -262,7 +272,8 @@ def _arrays(r: Capsule, has: ArrayValue, meant: Capsule, wanted: ArrayValue) -> 
 
 def _is_nothing(value: Value) -> bool:
     return (isinstance(value, Scalar) and value.t == "none") or (
-        isinstance(value, (Items, Pairs)) and not value.items)  # fmt: skip
+        isinstance(value, (Items, Pairs)) and not value.items
+    )
 
 
 def _numbers(value: Value) -> list[float] | None:
@@ -283,8 +294,11 @@ def _numbers(value: Value) -> list[float] | None:
 
 def _writes_no(call: Call, key: str) -> bool:
     """Say whether R's own text of a call does not name an argument."""
-    return bool(call.r_call) and "..." not in call.r_call and not re.search(
-        rf"\b{re.escape(key)}\s*=", call.r_call)  # fmt: skip
+    return (
+        bool(call.r_call)
+        and "..." not in call.r_call
+        and not re.search(rf"\b{re.escape(key)}\s*=", call.r_call)
+    )
 
 
 def _concluded(
@@ -354,21 +368,26 @@ def _only_in_r(r: Capsule, meant: Capsule) -> list[str]:
 def _order_of_making(r: Capsule, meant: Capsule) -> bool:
     """Say whether both runs make the same layers, in another order."""
     one, other = (
-        [_leaf(call.target) + _identity(call)
-         for call in run.manifest.calls
-         if call.kind == "call" and call.parent is None and isinstance(call.target, Symbol)
-         and ".layers." in (call.target.public or call.target.path.replace(":", "."))
-         and "Input" not in _leaf(call.target)]
+        [
+            _leaf(call.target) + _identity(call)
+            for call in run.manifest.calls
+            if call.kind == "call"
+            and call.parent is None
+            and isinstance(call.target, Symbol)
+            and ".layers." in (call.target.public or call.target.path.replace(":", "."))
+            and "Input" not in _leaf(call.target)
+        ]
         for run in (r, meant)
-    )  # fmt: skip
+    )
     return one != other and sorted(one) == sorted(other)
 
 
 def _identity(call: Call) -> str:
     return ",".join(
-        f"{key}={spell(call.kwargs[key])}" for key in ("units", "filters", "name", "rate")
+        f"{key}={spell(call.kwargs[key])}"
+        for key in ("units", "filters", "name", "rate")
         if key in call.kwargs
-    )  # fmt: skip
+    )
 
 
 def _printed(r: Capsule, meant: Capsule, changes: Sequence[Change]) -> Attribution | None:
@@ -409,9 +428,7 @@ def _printed(r: Capsule, meant: Capsule, changes: Sequence[Change]) -> Attributi
     return None
 
 
-def _prints_otherwise(
-    line: int, changed: Sequence[Change], told: Sequence[Reading]
-) -> Attribution:
+def _prints_otherwise(line: int, changed: Sequence[Change], told: Sequence[Reading]) -> Attribution:
     cause = changed[0].cause if changed else told[0].cause
     what = changed[0].sentence if changed else told[0].what
     return Attribution(
@@ -459,5 +476,3 @@ def _prints_as(text: str, value: str) -> bool:
     step = 10.0 ** (-digits + int(power or 0))
     # Rounded once in R, and once more where the numbers themselves round differently.
     return abs(x - y) <= max(step, 1e-5 * abs(y))
-
-

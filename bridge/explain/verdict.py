@@ -185,7 +185,7 @@ def _may_name(found: Finding, answer: Answer) -> bool:
         divergence = found.first_divergence
         refused = divergence is not None and "only " in divergence.detail
         return answer.cause.startswith("r-") and (refused or not answer.refused)
-    return answer.refused or answer.cause == "r-semantics"
+    return answer.refused or answer.cause.startswith("r-")
 
 
 def _first_divergent(pairs: Sequence[RunPair]) -> RunPair | None:

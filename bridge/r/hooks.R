@@ -135,7 +135,7 @@ local({
 
   # The name that the innermost statement of the script assigns to, "" if it is no assignment.
   assigned <- function() {
-    ref <- innermost_ref()
+    ref <- innermost_ref() %||% state$ref
     if (is.null(ref) || is.null(state$assigned)) return("")
     name <- unname(state$assigned[paste0(ref[[1L]], ":", ref[[5L]])])
     if (is.na(name)) "" else name
@@ -316,7 +316,7 @@ local({
       ref <- attr(call, "srcref")
       if (!is.null(ref) && is_script(ref)) return(ref)
     }
-    state$ref
+    NULL
   }
   innermost_lines <- function() {
     ref <- innermost_ref()

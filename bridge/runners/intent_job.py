@@ -218,7 +218,9 @@ def _touched(statement: ast.stmt, names: dict[str, Any]) -> set[str]:
 
 
 def _is_model(item: Any) -> bool:
-    return not isinstance(item, Missing) and hasattr(item, "layers") and hasattr(item, "get_weights")
+    return (
+        not isinstance(item, Missing) and hasattr(item, "layers") and hasattr(item, "get_weights")
+    )
 
 
 def _spelled(item: Any) -> str:

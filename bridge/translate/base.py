@@ -196,11 +196,30 @@ DRAWS: Final = frozenset({
 })  # fmt: skip
 
 #: Functions that do nothing which Python would have to do.
-SILENT: Final = frozenset({
-    "library", "require", "options", "set.seed", "rm", "gc", "Sys.setenv",
-    "use_condaenv", "use_virtualenv", "use_python", "dev.off", "png", "pdf", "flush.console",
-    "setwd", "requireNamespace", "loadNamespace", "Sys.sleep", "flush", "RNGkind",
-})
+SILENT: Final = frozenset(
+    {
+        "library",
+        "require",
+        "options",
+        "set.seed",
+        "rm",
+        "gc",
+        "Sys.setenv",
+        "use_condaenv",
+        "use_virtualenv",
+        "use_python",
+        "dev.off",
+        "png",
+        "pdf",
+        "flush.console",
+        "setwd",
+        "requireNamespace",
+        "loadNamespace",
+        "Sys.sleep",
+        "flush",
+        "RNGkind",
+    }
+)
 #: Functions that draw or show: what they are given is made, and nothing is drawn.
 DRAWING: Final = frozenset({
     "par", "plot", "lines", "points", "abline", "legend", "hist", "barplot", "str", "axis",

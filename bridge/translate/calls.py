@@ -1,4 +1,6 @@
-"""Calls: of wrappers of the R packages, of Python itself, of R's base functions, of the script's."""
+"""Calls: of the R packages' wrappers, of Python itself, of R's base, of the script's own."""
+
+# ruff: noqa: ARG002, SIM102, PT018
 
 from __future__ import annotations
 
@@ -41,8 +43,17 @@ from bridge.translate.writing import OBJECTS, Code, NeedsStatementsError, Scope,
 
 _MODULES: Final = {"keras": "keras", "tf": "tf"}
 #: Methods of Python's objects whose results are numbers that R takes over.
-_GIVE_BACK: Final = frozenset({"predict", "get_weights", "predict_on_batch", "numpy",
-                               "train_on_batch", "test_on_batch", "tolist"})  # fmt: skip
+_GIVE_BACK: Final = frozenset(
+    {
+        "predict",
+        "get_weights",
+        "predict_on_batch",
+        "numpy",
+        "train_on_batch",
+        "test_on_batch",
+        "tolist",
+    }
+)
 _SILENT_METHODS: Final = frozenset({"compile", "fit", "set_weights", "add", "build", "assign"})
 _SKIPPED: Final = frozenset({"view_metrics", "zero_indexed"})
 #: Functions of the packages that are R's own matter.
@@ -67,15 +78,19 @@ class Calls(Writer):
 
     # What the other half of the translation does.
     def expression(self, node: Node, into: str = "", discard: bool = False) -> Code:
+        """Return an expression."""
         raise NotImplementedError
 
     def statement(self, node: Node, sink: str = "", show: bool = False) -> None:
+        """Write a statement."""
         raise NotImplementedError
 
     def thunk(self, node: Node) -> Code:
+        """Return an expression as a function of nothing."""
         raise NotImplementedError
 
     def index(self, argument: Argument) -> str:
+        """Return one index."""
         raise NotImplementedError
 
     # --- names
@@ -101,8 +116,13 @@ class Calls(Writer):
         if not node.package and self.is_own(name):
             return Code(python_name(name), self.scope.kind(name))
         if name in base.CONSTANTS:
-            kind = {"True": "bool", "False": "bool", "None": "none", "np.pi": "float",
-                    "np.inf": "float"}.get(base.CONSTANTS[name], "any")  # fmt: skip
+            kind = {
+                "True": "bool",
+                "False": "bool",
+                "None": "none",
+                "np.pi": "float",
+                "np.inf": "float",
+            }.get(base.CONSTANTS[name], "any")
             return Code(base.CONSTANTS[name], kind)
         if name in _MODULES:
             return Code(_MODULES[name], "module")
@@ -120,13 +140,49 @@ class Calls(Writer):
             return Code(f"r.dataset(DATASETS[{name!r}])")
         return self.gap(node, f"the name {name}, which the script does not define")
 
-    datasets: frozenset[str] = frozenset({
-        "iris", "mtcars", "airquality", "ToothGrowth", "women", "cars", "faithful", "trees",
-        "swiss", "longley", "quakes", "esoph", "warpbreaks", "PlantGrowth", "InsectSprays",
-        "attitude", "chickwts", "stackloss", "rock", "pressure", "USArrests", "LakeHuron", "Nile",
-        "volcano", "AirPassengers", "precip", "rivers", "islands", "euro", "nhtemp", "lynx",
-        "sunspots", "co2", "Orange", "ChickWeight", "anscombe", "attenu", "infert", "morley",
-    })  # fmt: skip
+    datasets: frozenset[str] = frozenset(
+        {
+            "iris",
+            "mtcars",
+            "airquality",
+            "ToothGrowth",
+            "women",
+            "cars",
+            "faithful",
+            "trees",
+            "swiss",
+            "longley",
+            "quakes",
+            "esoph",
+            "warpbreaks",
+            "PlantGrowth",
+            "InsectSprays",
+            "attitude",
+            "chickwts",
+            "stackloss",
+            "rock",
+            "pressure",
+            "USArrests",
+            "LakeHuron",
+            "Nile",
+            "volcano",
+            "AirPassengers",
+            "precip",
+            "rivers",
+            "islands",
+            "euro",
+            "nhtemp",
+            "lynx",
+            "sunspots",
+            "co2",
+            "Orange",
+            "ChickWeight",
+            "anscombe",
+            "attenu",
+            "infert",
+            "morley",
+        }
+    )
 
     # --- members and paths
 
@@ -215,10 +271,23 @@ class Calls(Writer):
     def visible(self, node: Call) -> bool:
         """Say whether R prints the value of a call at the top of a script."""
         name = node.name
-        if name in ("invisible", "cat", "message", "set_weights", "compile", "fit", "stopifnot",
-                    "print", "library", "freeze_weights", "save_model_hdf5", "set_random_seed",
-                    "clear_session", "k_clear_session", "suppressWarnings_") or (
-            name in base.SILENT or name in base.DRAWING):  # fmt: skip
+        if name in (
+            "invisible",
+            "cat",
+            "message",
+            "set_weights",
+            "compile",
+            "fit",
+            "stopifnot",
+            "print",
+            "library",
+            "freeze_weights",
+            "save_model_hdf5",
+            "set_random_seed",
+            "clear_session",
+            "k_clear_session",
+            "suppressWarnings_",
+        ) or (name in base.SILENT or name in base.DRAWING):
             return False
         if isinstance(node.function, Member):
             return node.function.name not in _SILENT_METHODS
@@ -284,9 +353,14 @@ class Calls(Writer):
                 words = [f"{f}={p}" for f, p in zip(free, parts, strict=False)] + words
                 parts = []
         kind = self.scope.kind(name)
-        return Code(f"{python_name(name)}({', '.join(parts + words)})",
-                    "tensor" if kind in ("layer", "model", "sequential") else
-                    "py" if kind in OBJECTS else "any")  # fmt: skip
+        return Code(
+            f"{python_name(name)}({', '.join(parts + words)})",
+            "tensor"
+            if kind in ("layer", "model", "sequential")
+            else "py"
+            if kind in OBJECTS
+            else "any",
+        )
 
     # --- Python itself
 
@@ -305,8 +379,11 @@ class Calls(Writer):
         if isinstance(function, Member):
             inner = self.expression(function.object)
             native = inner.kind in OBJECTS
-            head = f"{inner.tight}.{function.name}" if native else (
-                f"r.member({inner.text}, {function.name!r})")  # fmt: skip
+            head = (
+                f"{inner.tight}.{function.name}"
+                if native
+                else (f"r.member({inner.text}, {function.name!r})")
+            )
             text = f"{head}({self._python_arguments(node, function.name)})"
             if function.name in _GIVE_BACK:
                 return Code(f"r.back({text})")
@@ -315,8 +392,9 @@ class Calls(Writer):
             code = self.expression(function)
             return Code(f"{code.tight}({self._given(node)})")
         code = self.expression(function)
-        return Code(f"{code.tight}({self._given(node)})",
-                    "tensor" if code.kind in OBJECTS else "any")  # fmt: skip
+        return Code(
+            f"{code.tight}({self._given(node)})", "tensor" if code.kind in OBJECTS else "any"
+        )
 
     def _python_arguments(self, node: Call, path: str) -> str:
         """Return the arguments of a call of Python's own, as they stand in the text."""
@@ -351,7 +429,9 @@ class Calls(Writer):
     # --- wrappers
 
     def _wrapper_call(self, node: Call, into: str, discard: bool) -> Code:
-        wrapper = wrappers(self.package).get(node.name) or wrappers(self.package, "called")[node.name]
+        wrapper = (
+            wrappers(self.package).get(node.name) or wrappers(self.package, "called")[node.name]
+        )
         given = self._matched(wrapper, node)
         if "y_true" in given or "y_pred" in given:
             wrapper = wrappers(self.package, "function").get(node.name, wrapper)
@@ -366,11 +446,15 @@ class Calls(Writer):
             return Code(f"{made.python}({self._sent(made, rest)})({inputs.text})", "tensor")
         if wrapper.name == "keras_model" and "inputs" in given:
             value = given["inputs"][1]
-            if isinstance(value, Call) and value.name == "list" and value.arguments and all(
-                each.name for each in value.arguments
+            if (
+                isinstance(value, Call)
+                and value.name == "list"
+                and value.arguments
+                and all(each.name for each in value.arguments)
             ):
-                self.reading(node, "r-semantics",
-                             "a list with names becomes a dict, whose keys Keras sorts")
+                self.reading(
+                    node, "r-semantics", "a list with names becomes a dict, whose keys Keras sorts"
+                )
                 plain = tuple(Argument("", each.value) for each in value.arguments)
                 given["inputs"] = ("inputs", Call(value.line, value.column, value.function, plain))
         text = f"{wrapper.python}({self._sent(wrapper, given)})"
@@ -414,8 +498,11 @@ class Calls(Writer):
                 if formal.startswith("..."):
                     places.append((100 + int(formal[3:]), self.expression(value).text))
                     continue
-                kind = "normalize_shape" if formal in SHAPE_NAMES else (
-                    "as_integer" if formal in WHOLE_NAMES else "as_is")  # fmt: skip
+                kind = (
+                    "normalize_shape"
+                    if formal in SHAPE_NAMES
+                    else ("as_integer" if formal in WHOLE_NAMES else "as_is")
+                )
                 parameter = Parameter(formal, kind)
             if parameter.kind in IGNORED or formal in _SKIPPED:
                 if parameter.to is None:
@@ -471,8 +558,9 @@ class Calls(Writer):
     def _method(
         self, wrapper: Wrapper, given: dict[str, tuple[str, Node]], node: Call, discard: bool
     ) -> Code:
-        formal = next((key for key, value in wrapper.parameters.items() if value.to == "self"),
-                      wrapper.object)  # fmt: skip
+        formal = next(
+            (key for key, value in wrapper.parameters.items() if value.to == "self"), wrapper.object
+        )
         first = given.pop(formal, None)
         if first is None:
             return self.gap(node, f"{wrapper.name}() without a model")
@@ -516,17 +604,26 @@ class Calls(Writer):
             return self._data(node)
         if kind == "metrics_list":
             code = self._plain(node)
-            return Code(f"[{code.text}]") if code.kind in ("str", "py") else Code(
-                f"r.listed({code.text})" if code.kind == "any" else code.text)  # fmt: skip
+            return (
+                Code(f"[{code.text}]")
+                if code.kind in ("str", "py")
+                else Code(f"r.listed({code.text})" if code.kind == "any" else code.text)
+            )
         if kind in ("fit_callbacks", "callbacks_list") or formal == "callbacks":
             code = self._plain(node)
-            return code if isinstance(node, Call) and node.name == "list" else Code(
-                f"[{code.text}]" if code.kind in OBJECTS else f"r.listed({code.text})")  # fmt: skip
+            return (
+                code
+                if isinstance(node, Call) and node.name == "list"
+                else Code(f"[{code.text}]" if code.kind in OBJECTS else f"r.listed({code.text})")
+            )
         return self._plain(node)
 
     def _items(self, node: Node) -> Sequence[Argument] | None:
-        if isinstance(node, Call) and node.name in ("c", "list", "shape", "tuple", "reticulate") and (
-            not self.is_own(node.name)):  # fmt: skip
+        if (
+            isinstance(node, Call)
+            and node.name in ("c", "list", "shape", "tuple", "reticulate")
+            and (not self.is_own(node.name))
+        ):
             return node.arguments
         return None
 
@@ -545,7 +642,11 @@ class Calls(Writer):
         return Code(f"r.sizes({code.text})")
 
     def _size(self, node: Node | None) -> str:
-        if node is None or _is_null(node) or (isinstance(node, Symbol) and node.name.startswith("NA")):
+        if (
+            node is None
+            or _is_null(node)
+            or (isinstance(node, Symbol) and node.name.startswith("NA"))
+        ):
             return "None"
         if isinstance(node, Operation) and node.operator == "-" and node.left is None:
             return f"-{self._size(node.right)}"
@@ -561,21 +662,31 @@ class Calls(Writer):
             return Code(f"[{', '.join(parts)}]")
         if isinstance(node, Number):
             return Code(self._size(node), "num")
-        if isinstance(node, Operation) and node.operator == "-" and node.left is None and isinstance(
-            node.right, Number):  # fmt: skip
+        if (
+            isinstance(node, Operation)
+            and node.operator == "-"
+            and node.left is None
+            and isinstance(node.right, Number)
+        ):
             return Code(f"-{self._size(node.right)}", "num")
         if isinstance(node, Text) or (isinstance(node, Symbol) and node.name in base.CONSTANTS):
             return self._plain(node)
         code = self.expression(node)
-        return code if code.kind in ("int", "bool", "none", *OBJECTS) else Code(
-            f"r.whole({code.text})")  # fmt: skip
+        return (
+            code
+            if code.kind in ("int", "bool", "none", *OBJECTS)
+            else Code(f"r.whole({code.text})")
+        )
 
     def _data(self, node: Node) -> Code:
         items = self._items(node)
         if isinstance(node, Call) and node.name == "list" and items is not None:
             if all(each.name for each in items) and items:
-                parts = [f"{each.name!r}: {self._data(each.value).text}"
-                         for each in items if each.value is not None]  # fmt: skip
+                parts = [
+                    f"{each.name!r}: {self._data(each.value).text}"
+                    for each in items
+                    if each.value is not None
+                ]
                 return Code("{" + ", ".join(parts) + "}")
             parts = [self._data(each.value).text for each in items if each.value is not None]
             return Code(f"[{', '.join(parts)}]")
@@ -589,12 +700,16 @@ class Calls(Writer):
             simple = [self._plain(each.value) for each in items if each.value is not None]
             kinds = {each.kind for each in simple}
             if kinds <= {"float", "int", "num", "str", "bool", *OBJECTS} and not any(
-                each.name for each in items):  # fmt: skip
+                each.name for each in items
+            ):
                 return Code(f"[{', '.join(each.text for each in simple)}]", "list")
         if isinstance(node, Call) and node.name == "list" and items is not None:
             if items and all(each.name for each in items):
-                parts = [f"{each.name!r}: {self._plain(each.value).text}"
-                         for each in items if each.value is not None]  # fmt: skip
+                parts = [
+                    f"{each.name!r}: {self._plain(each.value).text}"
+                    for each in items
+                    if each.value is not None
+                ]
                 return Code("{" + ", ".join(parts) + "}", "list")
             if not any(each.name for each in items):
                 parts = [self._plain(each.value).text for each in items if each.value is not None]
@@ -616,13 +731,17 @@ class Calls(Writer):
         by_formal: dict[str, str] = {}
         extra: list[str] = []
         words: list[str] = []
-        codes = [None if each.value is None else self.expression(each.value)
-                 for each in node.arguments]  # fmt: skip
+        codes = [
+            None if each.value is None else self.expression(each.value) for each in node.arguments
+        ]
         for each, code in zip(node.arguments, codes, strict=True):
             if code is None or not each.name:
                 continue
-            match = each.name if each.name in named else next(
-                (f for f in front if f.startswith(each.name)), "")  # fmt: skip
+            match = (
+                each.name
+                if each.name in named
+                else next((f for f in front if f.startswith(each.name)), "")
+            )
             if match:
                 by_formal[match] = code.text
             else:
@@ -648,14 +767,46 @@ class Calls(Writer):
         if not dots and any(word.partition("=")[0] not in signature for word in words):
             known = [word for word in words if word.partition("=")[0] in signature]
             ignored = [word for word in words if word not in known]
-            if any(not word.startswith(("stringsAsFactors", "check_names", "digits", "useNames",
-                                        "USE_NAMES", "quote", "row_names", "envir", "mode",
-                                        "simplify", "check_attributes", "drop", "exact", "nsmall"))
-                   for word in ignored):  # fmt: skip
+            if any(
+                not word.startswith(
+                    (
+                        "stringsAsFactors",
+                        "check_names",
+                        "digits",
+                        "useNames",
+                        "USE_NAMES",
+                        "quote",
+                        "row_names",
+                        "envir",
+                        "mode",
+                        "simplify",
+                        "check_attributes",
+                        "drop",
+                        "exact",
+                        "nsmall",
+                    )
+                )
+                for word in ignored
+            ):
                 return self.gap(node, f"{node.name}() with {ignored[0].partition('=')[0]}")
             words = known
-        arrays = ("matrix", "make_array", "rep", "seq", "seq_len", "numeric", "array_reshape", "t",
-                  "rbind", "cbind", "outer", "array", "as_matrix", "diag", "scale")  # fmt: skip
+        arrays = (
+            "matrix",
+            "make_array",
+            "rep",
+            "seq",
+            "seq_len",
+            "numeric",
+            "array_reshape",
+            "t",
+            "rbind",
+            "cbind",
+            "outer",
+            "array",
+            "as_matrix",
+            "diag",
+            "scale",
+        )
         numbers = ("length", "nrow", "ncol", "mean", "prod", "var", "sd", "median", "NROW", "NCOL")
         first = codes[0] if codes else None
         kind = "array" if python in arrays else "num" if python in numbers else "any"
@@ -670,8 +821,11 @@ class Calls(Writer):
     # --- what is special
 
     def _do_c(self, node: Call, *_: Any) -> Code:
-        codes = [(each.name, self.expression(each.value)) for each in node.arguments
-                 if each.value is not None]  # fmt: skip
+        codes = [
+            (each.name, self.expression(each.value))
+            for each in node.arguments
+            if each.value is not None
+        ]
         if any(name for name, _ in codes):
             if all(name for name, _ in codes):
                 inner = ", ".join(f"{name!r}: {code.text}" for name, code in codes)
@@ -684,21 +838,25 @@ class Calls(Writer):
             return Code(f"np.array([{', '.join(texts)}]{kind})", "array")
         if len(codes) > 1 and kinds == {"str"}:
             return Code(f"[{', '.join(texts)}]", "strings")
-        return Code(f"r.c({', '.join(texts)})",
-                    "array" if kinds and kinds <= {"float", "int", "num", "array"} else "any")  # fmt: skip
+        return Code(
+            f"r.c({', '.join(texts)})",
+            "array" if kinds and kinds <= {"float", "int", "num", "array"} else "any",
+        )
 
     def _do_list(self, node: Call, *_: Any) -> Code:
         return self._do_list_(node)
 
     def _do_list_(self, node: Call, *_: Any) -> Code:
         given = [each for each in node.arguments if each.value is not None]
-        codes = [(each.name, self.expression(each.value)) for each in given
-                 if each.value is not None]  # fmt: skip
+        codes = [
+            (each.name, self.expression(each.value)) for each in given if each.value is not None
+        ]
         if any(name for name, _ in codes):
             if not all(name for name, _ in codes):
                 return self.gap(node, "a list of which only some elements have names")
-            return Code("{" + ", ".join(f"{name!r}: {code.text}" for name, code in codes) + "}",
-                        "list")  # fmt: skip
+            return Code(
+                "{" + ", ".join(f"{name!r}: {code.text}" for name, code in codes) + "}", "list"
+            )
         return Code(f"[{', '.join(code.text for _, code in codes)}]", "list")
 
     def _do_array(self, node: Call, *_: Any) -> Code:
@@ -709,12 +867,15 @@ class Calls(Writer):
         data = named.get("data", plain[0] if plain else None)
         items = self._items(dims) if dims is not None else None
         drawn = data is not None and any(
-            isinstance(each, Call) and each.name in base.DRAWS for each in walk(data))  # fmt: skip
+            isinstance(each, Call) and each.name in base.DRAWS for each in walk(data)
+        )
         constant = isinstance(data, (Number, Symbol)) and not (
-            isinstance(data, Symbol) and self.is_own(data.name))  # fmt: skip
+            isinstance(data, Symbol) and self.is_own(data.name)
+        )
         if items is not None and len(items) >= 3 and not drawn and not constant:
-            self.reading(node, "r-semantics",
-                         "array() fills by columns in R, NumPy's reshape by rows")
+            self.reading(
+                node, "r-semantics", "array() fills by columns in R, NumPy's reshape by rows"
+            )
             return Code(code.text.replace("r.make_array(", "r.array_by_rows(", 1), "array")
         return code
 
@@ -758,36 +919,44 @@ class Calls(Writer):
             else:
                 places.append(text)
         inner = ", ".join([head, *places])
-        return Code(f"r.switch({inner}, **{{{', '.join(words)}}})" if words else f"r.switch({inner})")
+        return Code(
+            f"r.switch({inner}, **{{{', '.join(words)}}})" if words else f"r.switch({inner})"
+        )
 
     def _do_missing(self, node: Call, *_: Any) -> Code:
         return Code(f"{self._given(node)} is None", "bool", False)
 
-    def _do_keras_model_sequential(self, node: Call, *_: Any) -> Code:
+    def _do_keras_model_sequential(self, node: Call, *_rest: Any) -> Code:
         wrapper = wrappers(self.package)[node.name]
         given = self._matched(wrapper, node)
         inputs: list[str] = []
         rest: list[str] = []
-        for formal, (_, value) in given.items():
-            plain = formal.removeprefix("input_") if self.generation == 3 else formal
+        for formal, (_name, value) in given.items():
+            stem = formal.removeprefix("input_") if self.generation == 3 else formal
             if formal in ("layers", "...0"):
                 rest.append(self.expression(value).text)
             elif formal == "name" or formal == "trainable":
                 rest.append(f"{formal}={self.expression(value).text}")
-            elif formal in ("input_shape", "shape", "batch_input_shape", "input_batch_shape",
-                            "batch_shape"):  # fmt: skip
+            elif formal in (
+                "input_shape",
+                "shape",
+                "batch_input_shape",
+                "input_batch_shape",
+                "batch_shape",
+            ):
                 word = "batch_shape" if "batch" in formal else "shape"
                 inputs.append(f"{word}={self._shape(value).text}")
             elif formal in ("batch_size", "input_batch_size"):
                 inputs.append(f"batch_size={self._whole(value).text}")
             else:
-                inputs.append(f"{plain}={self._plain(value).text}")
+                inputs.append(f"{stem}={self._plain(value).text}")
         if inputs and not rest:
             return Code(f"keras.Sequential([keras.Input({', '.join(inputs)})])", "sequential")
         if inputs and all("=" in each for each in rest):
             more = ", ".join(rest)
-            return Code(f"keras.Sequential([keras.Input({', '.join(inputs)})], {more})",
-                        "sequential")  # fmt: skip
+            return Code(
+                f"keras.Sequential([keras.Input({', '.join(inputs)})], {more})", "sequential"
+            )
         if not rest:
             return Code("keras.Sequential([])", "sequential")
         return Code(f"keras.Sequential({', '.join(rest)})", "sequential")
@@ -804,8 +973,11 @@ class Calls(Writer):
                 shape_ = self._shape(each.value).text
             else:
                 parts.append(self.expression(each.value).text)
-        return Code(f"r.tensor({', '.join(parts)}{f', dtype={dtype}' if dtype else ''}"
-                    f"{f', shape={shape_}' if shape_ else ''})", "tensor")  # fmt: skip
+        return Code(
+            f"r.tensor({', '.join(parts)}{f', dtype={dtype}' if dtype else ''}"
+            f"{f', shape={shape_}' if shape_ else ''})",
+            "tensor",
+        )
 
     def _do_set_random_seed(self, node: Call, *_: Any) -> Code:
         value = next((each.value for each in node.arguments if each.value is not None), None)
@@ -829,16 +1001,18 @@ class Calls(Writer):
 
     def _do_custom_metric(self, node: Call, *_: Any) -> Code:
         values = [each.value for each in node.arguments if each.value is not None]
-        return Code(f"r.called({', '.join(self.expression(v).text for v in reversed(values))})",
-                    "function")  # fmt: skip
+        return Code(
+            f"r.called({', '.join(self.expression(v).text for v in reversed(values))})", "function"
+        )
 
     def _do_tf_function(self, node: Call, *_: Any) -> Code:
         value = node.arguments[0].value if node.arguments else None
         return self.expression(value) if value is not None else Code("None")
 
     def _do_tuple(self, node: Call, *_: Any) -> Code:
-        inside = [self.expression(each.value).text for each in node.arguments
-                  if each.value is not None]  # fmt: skip
+        inside = [
+            self.expression(each.value).text for each in node.arguments if each.value is not None
+        ]
         return Code(f"({', '.join(inside)}{',' if len(inside) == 1 else ''})", "py")
 
     _do_tuple_ = _do_tuple
@@ -852,8 +1026,11 @@ class Calls(Writer):
         inside = [each for each in node.arguments if each.value is not None]
         data = inside[0].value if inside else None
         parts = [f"r.array({self.expression(data).text})"] if data is not None else []
-        parts += [f"dtype={self.expression(each.value).text}" for each in inside[1:]
-                  if each.value is not None]  # fmt: skip
+        parts += [
+            f"dtype={self.expression(each.value).text}"
+            for each in inside[1:]
+            if each.value is not None
+        ]
         return Code(f"np.array({', '.join(parts)})", "array")
 
     def _do_freeze_weights(self, node: Call, *_: Any) -> Code:
@@ -875,9 +1052,13 @@ class Calls(Writer):
         """Return what is given to a plot, which is made but not drawn."""
         parts = []
         for each in node.arguments:
-            made = each.value is not None and any(isinstance(part, Call) for part in walk(each.value))
-            if made and each.value is not None and not any(
-                isinstance(part, Unknown) for part in walk(each.value)
+            made = each.value is not None and any(
+                isinstance(part, Call) for part in walk(each.value)
+            )
+            if (
+                made
+                and each.value is not None
+                and not any(isinstance(part, Unknown) for part in walk(each.value))
             ):
                 mark = self.mark()
                 code = self.expression(each.value)
@@ -896,8 +1077,10 @@ class Calls(Writer):
 
 def _calls_python(node: Node) -> bool:
     """Say whether a model may be run in an expression."""
-    return any(isinstance(each, Call) and each.name in ("predict", "evaluate", "fit", "")
-               for each in walk(node))  # fmt: skip
+    return any(
+        isinstance(each, Call) and each.name in ("predict", "evaluate", "fit", "")
+        for each in walk(node)
+    )
 
 
 def _is_null(node: Node | None) -> bool:

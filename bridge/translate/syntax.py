@@ -5,6 +5,8 @@ is guessed here: rows are gathered under their parents and every expression is g
 Pipes are resolved as R resolves them: ``a |> f(x)`` is ``f(a, x)``.
 """
 
+# ruff: noqa: ARG001
+
 from __future__ import annotations
 
 import ast

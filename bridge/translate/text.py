@@ -5,6 +5,8 @@ is left as a marked gap with its line; what is read otherwise than R's own rules
 that is filled by rows, a function that keeps its own round of a loop) is noted as a reading.
 """
 
+# ruff: noqa: ARG001, ARG002
+
 from __future__ import annotations
 
 from collections import Counter
@@ -56,10 +58,21 @@ from bridge.translate.writing import (
 _NATIVE: Final = {"+": "+", "-": "-", "*": "*", "/": "/", "^": "**", "%%": "%", "%/%": "//"}
 _COMPARED: Final = {"==": "eq", "!=": "ne", "<": "lt", "<=": "le", ">": "gt", ">=": "ge"}
 _NAMED: Final = {
-    "+": "add", "-": "sub", "*": "mul", "/": "div", "^": "power", "%%": "mod", "%/%": "intdiv",
-    "%*%": "matmul", "%in%": "isin", "%||%": "otherwise", "&": "both", "|": "either",
-    "%o%": "outer", **_COMPARED,
-}  # fmt: skip
+    "+": "add",
+    "-": "sub",
+    "*": "mul",
+    "/": "div",
+    "^": "power",
+    "%%": "mod",
+    "%/%": "intdiv",
+    "%*%": "matmul",
+    "%in%": "isin",
+    "%||%": "otherwise",
+    "&": "both",
+    "|": "either",
+    "%o%": "outer",
+    **_COMPARED,
+}
 _BARE: Final = NUMBERS | {"array"} | OBJECTS
 
 
@@ -91,9 +104,7 @@ def translate(
 class _Translator(Calls):
     """One script's translation."""
 
-    def __init__(
-        self, script: str, package: str, generation: int, nodes: Sequence[Node]
-    ) -> None:
+    def __init__(self, script: str, package: str, generation: int, nodes: Sequence[Node]) -> None:
         super().__init__(script, package, generation)
         self._nodes = nodes
         self.tops: list[int] = []
@@ -102,9 +113,7 @@ class _Translator(Calls):
         self.last_first = package == "keras" and not seeded
         self.scope = Scope()
         self.functions = _functions_of(nodes)
-        counts = Counter(
-            name for node in nodes for each in walk(node) for name in _changes(each)
-        )
+        counts = Counter(name for node in nodes for each in walk(node) for name in _changes(each))
         #: Names that are given one value only: their kinds are known wherever they are read.
         self.once = {name for name, count in counts.items() if count == 1}
 
@@ -128,8 +137,9 @@ class _Translator(Calls):
             self.tops += [first] * (len(self.written) - len(self.tops))
         text = "\n".join(line for line, _ in self.written) + "\n"
         lines = tuple(line for _, line in self.written)
-        return Translation(text, lines, tuple(self.gaps), tuple(self.readings),
-                           tuple(self.tops), self.last_first)  # fmt: skip
+        return Translation(
+            text, lines, tuple(self.gaps), tuple(self.readings), tuple(self.tops), self.last_first
+        )
 
     def top(self, node: Node) -> None:
         """Translate an expression at the top of the script; what R would print is shown."""
@@ -176,8 +186,11 @@ class _Translator(Calls):
         elif isinstance(node, Call) and node.name == "local" and node.arguments:
             inner = node.arguments[0].value
             if inner is not None:
-                self.statement(Call(node.line, node.column, Function(
-                    node.line, node.column, (), inner), ()), sink, show)  # fmt: skip
+                self.statement(
+                    Call(node.line, node.column, Function(node.line, node.column, (), inner), ()),
+                    sink,
+                    show,
+                )
         else:
             self._value(node, sink, show)
 
@@ -193,8 +206,9 @@ class _Translator(Calls):
         elif not code.text or code.text in ("None",):
             return
         elif show and self._is_visible(node):
-            self.line(f"r.shown({code.text})" if not code.text.startswith("r.print_(")
-                      else code.text)  # fmt: skip
+            self.line(
+                f"r.shown({code.text})" if not code.text.startswith("r.print_(") else code.text
+            )
         elif not code.text.isidentifier():
             self.line(code.text)
 
@@ -220,8 +234,10 @@ class _Translator(Calls):
         with self.indented():
             before = len(self.written)
             self.statement(node, sink)
-            if all(not text.strip() or text.lstrip().startswith("#")
-                   for text, _ in self.written[before:]):  # fmt: skip
+            if all(
+                not text.strip() or text.lstrip().startswith("#")
+                for text, _ in self.written[before:]
+            ):
                 self.line("pass")
 
     def _if(self, node: If, sink: str, show: bool) -> None:
@@ -262,8 +278,9 @@ class _Translator(Calls):
         return f"r.items({self.expression(node).text})"
 
     def _while(self, node: While) -> None:
-        self.line("while True:" if node.condition is None else
-                  f"while {self.condition(node.condition)}:")  # fmt: skip
+        self.line(
+            "while True:" if node.condition is None else f"while {self.condition(node.condition)}:"
+        )
         self._body(node.body)
 
     def condition(self, node: Node) -> str:
@@ -339,8 +356,9 @@ class _Translator(Calls):
                 self.line(f"{place}.{target.name} = {value.text}")
                 return
             inner = self._read(target.object)
-            self._put(target.object, Code(
-                f"r.put_member({inner.text}, {value.text}, {target.name!r})"))  # fmt: skip
+            self._put(
+                target.object, Code(f"r.put_member({inner.text}, {value.text}, {target.name!r})")
+            )
             return
         if isinstance(target, Index):
             inner = self._read(target.object)
@@ -353,13 +371,22 @@ class _Translator(Calls):
             assert first is not None
             inner = self._read(first)
             if target.name == "dim":
-                self.reading(target, "r-semantics",
-                             "dim<- fills an array by columns in R, NumPy's reshape by rows")
+                self.reading(
+                    target,
+                    "r-semantics",
+                    "dim<- fills an array by columns in R, NumPy's reshape by rows",
+                )
                 self._put(first, Code(f"r.put_dim({inner.text}, {value.text})"))
                 return
             if target.name == "names" or target.name == "colnames":
-                self._put(first, Code(f"r.set_names({inner.text}, {value.text})"
-                                      if target.name == "names" else inner.text))  # fmt: skip
+                self._put(
+                    first,
+                    Code(
+                        f"r.set_names({inner.text}, {value.text})"
+                        if target.name == "names"
+                        else inner.text
+                    ),
+                )
                 return
             if target.name in ("rownames", "dimnames", "storage.mode", "mode", "levels"):
                 return
@@ -373,16 +400,25 @@ class _Translator(Calls):
         if node.operator == "%<>%":
             from bridge.translate.syntax import pipe
 
-            self.assign(Assign(node.line, node.column, node.left,
-                               pipe(node.line, node.column, node.left, node.right)))  # fmt: skip
+            self.assign(
+                Assign(
+                    node.line,
+                    node.column,
+                    node.left,
+                    pipe(node.line, node.column, node.left, node.right),
+                )
+            )
             return
         value = self.expression(node.right)
         names = destructured(node.left)
         nested = self._targets(node.left)
         for name in names:
             self.variable(name)
-        self.line(f"{nested} = r.items({value.text})" if nested.count("(") <= 1 else
-                  f"{nested} = r.nested({value.text})")  # fmt: skip
+        self.line(
+            f"{nested} = r.items({value.text})"
+            if nested.count("(") <= 1
+            else f"{nested} = r.nested({value.text})"
+        )
 
     def _targets(self, node: Node) -> str:
         if isinstance(node, Symbol):
@@ -424,9 +460,12 @@ class _Translator(Calls):
             self.here = depth_before
         if kept:
             names = ", ".join(kept)
-            self.reading(node, "r-semantics",
-                         f"a function that is made in a loop looks {names} up when it is called, "
-                         "after the last round")  # fmt: skip
+            self.reading(
+                node,
+                "r-semantics",
+                f"a function that is made in a loop looks {names} up when it is called, "
+                "after the last round",
+            )
 
     def _declare(self, names: set[str], at: int) -> None:
         """Say at the top of a function which names it changes outside."""
@@ -461,7 +500,8 @@ class _Translator(Calls):
                 continue
             seen_default = True
             plain = isinstance(default, (Number, Text)) or (
-                isinstance(default, Symbol) and default.name in CONSTANTS)  # fmt: skip
+                isinstance(default, Symbol) and default.name in CONSTANTS
+            )
             if plain:
                 with self.pure():
                     parts.append(f"{mangled}={self.expression(default).text}")
@@ -484,16 +524,24 @@ class _Translator(Calls):
         mark = self.mark()
         outer = self.scope
         own = {name for name, _ in node.parameters}
-        simple = node.body.items[0] if isinstance(node.body, Block) and len(
-            node.body.items) == 1 else node.body  # fmt: skip
+        simple = (
+            node.body.items[0]
+            if isinstance(node.body, Block) and len(node.body.items) == 1
+            else node.body
+        )
         while isinstance(simple, Paren):
             simple = simple.inner
         statements = (Assign, For, While, Jump, If, Block)
-        late = any(default is not None and not isinstance(default, (Number, Text, Symbol))
-                   for _, default in node.parameters)  # fmt: skip
+        late = any(
+            default is not None and not isinstance(default, (Number, Text, Symbol))
+            for _, default in node.parameters
+        )
         if not isinstance(simple, statements) and not late:
-            kept = [each for each in dict.fromkeys(outer.looping)
-                    if each not in own and self._captures(node, each)]  # fmt: skip
+            kept = [
+                each
+                for each in dict.fromkeys(outer.looping)
+                if each not in own and self._captures(node, each)
+            ]
             try:
                 with self.pure():
                     head, _ = self._parameters(node, kept)
@@ -504,11 +552,17 @@ class _Translator(Calls):
                     body = self.expression(inner)
                     if kept:
                         names = ", ".join(kept)
-                        self.reading(node, "r-semantics",
-                                     f"a function that is made in a loop looks {names} up when it "
-                                     "is called, after the last round")  # fmt: skip
-                    return Code(f"lambda {head}: {body.text}" if head else f"lambda: {body.text}",
-                                "function", False)  # fmt: skip
+                        self.reading(
+                            node,
+                            "r-semantics",
+                            f"a function that is made in a loop looks {names} up when it "
+                            "is called, after the last round",
+                        )
+                    return Code(
+                        f"lambda {head}: {body.text}" if head else f"lambda: {body.text}",
+                        "function",
+                        False,
+                    )
             except NeedsStatementsError:
                 self.back_to(mark)
             finally:
@@ -548,14 +602,19 @@ class _Translator(Calls):
             self.scope = outer
         if inside and not outer.is_script:
             # What a block is the first to assign must be there for "nonlocal".
-            at = next(n for n in range(len(self.written) - 1, -1, -1)
-                      if self.written[n][0].lstrip().startswith(f"def {name}("))  # fmt: skip
-            indent = self.written[at][0][: len(self.written[at][0]) - len(
-                self.written[at][0].lstrip())]  # fmt: skip
+            at = next(
+                n
+                for n in range(len(self.written) - 1, -1, -1)
+                if self.written[n][0].lstrip().startswith(f"def {name}(")
+            )
+            indent = self.written[at][0][
+                : len(self.written[at][0]) - len(self.written[at][0].lstrip())
+            ]
             for each in reversed(inside):
                 mangled = python_name(each)
-                self.written.insert(at, (
-                    f"{indent}{mangled} = locals().get({mangled!r})", node.line))  # fmt: skip
+                self.written.insert(
+                    at, (f"{indent}{mangled} = locals().get({mangled!r})", node.line)
+                )
         return Code(name, "function")
 
     # --- expressions
@@ -615,8 +674,9 @@ class _Translator(Calls):
         blocks = [each for each in (node.then, node.otherwise) if each is not None]
         mark = self.mark()
         condition = self.condition(node.condition)
-        if not any(isinstance(each, (Assign, For, While)) for part in blocks
-                   for each in walk(part)):  # fmt: skip
+        if not any(
+            isinstance(each, (Assign, For, While)) for part in blocks for each in walk(part)
+        ):
             try:
                 with self.pure():
                     then = self.expression(node.then)
@@ -628,8 +688,9 @@ class _Translator(Calls):
         return Code(f"{self._chosen(node)}()")
 
     def _chosen(self, node: If) -> str:
-        return self.thunk(Block(node.line, node.column,
-                                (Symbol(node.line, node.column, "NULL"), node))).text  # fmt: skip
+        return self.thunk(
+            Block(node.line, node.column, (Symbol(node.line, node.column, "NULL"), node))
+        ).text
 
     def _operation(self, node: Operation) -> Code:
         operator = node.operator
@@ -701,17 +762,23 @@ class _Translator(Calls):
             n = _whole(code)
             if base.kind in OBJECTS and n is not None and n > 0:
                 return Code(f"{base.tight}[{n - 1}]", "py")
-            return Code(f"r.item({base.text}, {', '.join(where)})",
-                        "py" if base.kind in OBJECTS else "any")  # fmt: skip
+            return Code(
+                f"r.item({base.text}, {', '.join(where)})", "py" if base.kind in OBJECTS else "any"
+            )
         drop = ""
         if dropping and dropping[0].value is not None:
             drop = f", drop={self.expression(dropping[0].value).text}"
         if base.kind in OBJECTS and any(
-            isinstance(each.value, Operation) and each.value.operator == "-"
-            and each.value.left is None for each in node.arguments
-        ):  # fmt: skip
-            self.reading(node, "r-index-base",
-                         "a negative index leaves out in R, and counts from the end in a tensor")
+            isinstance(each.value, Operation)
+            and each.value.operator == "-"
+            and each.value.left is None
+            for each in node.arguments
+        ):
+            self.reading(
+                node,
+                "r-index-base",
+                "a negative index leaves out in R, and counts from the end in a tensor",
+            )
         kind = "tensor" if base.kind in OBJECTS else "any"
         return Code(f"r.index({base.text}, {', '.join(where)}{drop})", kind)
 
@@ -780,8 +847,11 @@ def _functions_of(nodes: Sequence[Node]) -> dict[str, Function]:
     found: dict[str, Function] = {}
     for node in nodes:
         for each in walk(node):
-            if isinstance(each, Assign) and isinstance(each.target, Symbol) and isinstance(
-                each.value, Function):  # fmt: skip
+            if (
+                isinstance(each, Assign)
+                and isinstance(each.target, Symbol)
+                and isinstance(each.value, Function)
+            ):
                 found[each.target.name] = each.value
     return found
 

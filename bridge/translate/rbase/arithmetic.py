@@ -48,7 +48,9 @@ def _recycled(a: Any, b: Any) -> tuple[Any, Any]:
     filled = np.resize(b, a.size).reshape(a.shape, order="F")
     if len(b) != a.shape[-1] and b.size <= a.size:
         return a, filled
-    if values.read_otherwise is not None and not np.array_equal(filled, np.broadcast_to(b, a.shape)):
+    if values.read_otherwise is not None and not np.array_equal(
+        filled, np.broadcast_to(b, a.shape)
+    ):
         values.read_otherwise(
             "r-semantics",
             "a vector is recycled down the columns of a matrix in R, and goes along its rows in "

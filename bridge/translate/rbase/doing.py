@@ -1,5 +1,8 @@
 """Doing something with every element, calling, asking, failing, printing."""
 
+# Parameters are R's own, also where they make no difference here.
+# ruff: noqa: ARG001, SIM101
+
 from __future__ import annotations
 
 import functools
@@ -321,9 +324,9 @@ def identical(a: Any, b: Any) -> bool:
     if isinstance(a, (list, dict)) or isinstance(b, (list, dict)):
         if type(a) is not type(b) or len(a) != len(b):
             return False
-        pairs = zip(items(a), items(b), strict=True)
-        return (all(identical(x, y) for x, y in pairs) and list(a) == list(b)) or (
-            isinstance(a, list) and all(identical(x, y) for x, y in zip(a, b, strict=True)))  # fmt: skip
+        if isinstance(a, dict) and list(a) != list(b):
+            return False
+        return all(identical(x, y) for x, y in zip(items(a), items(b), strict=True))
     return bool(np.shape(a) == np.shape(b) and np.array_equal(np.asarray(a), np.asarray(b)))
 
 

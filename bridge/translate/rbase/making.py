@@ -1,5 +1,8 @@
 """Making vectors, matrices and arrays, and asking after them."""
 
+# Parameters are R's own, also where they make no difference here.
+# ruff: noqa: ARG001, SIM101, SIM108
+
 from __future__ import annotations
 
 from typing import Any

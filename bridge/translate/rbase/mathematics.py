@@ -1,5 +1,8 @@
 """Functions of numbers: R's on R's vectors, TensorFlow's where they are given a tensor."""
 
+# Parameters are R's own, also where they make no difference here.
+# ruff: noqa: ARG001
+
 from __future__ import annotations
 
 import functools

@@ -1,0 +1,63 @@
+"""R's base functions in Python: the same indices give the same values."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from bridge.translate import rbase as r
+
+
+def test_a_matrix_is_filled_by_columns() -> None:
+    assert r.matrix(np.arange(1, 7), 2).tolist() == [[1, 3, 5], [2, 4, 6]]
+    assert r.matrix(np.arange(1, 7), 2, byrow=True).tolist() == [[1, 2, 3], [4, 5, 6]]
+
+
+def test_indices_count_from_one_and_negative_ones_leave_out() -> None:
+    x = np.array([10.0, 20.0, 30.0])
+    assert r.index(x, 1) == 10.0
+    assert r.index(x, -1).tolist() == [20.0, 30.0]
+    assert r.index(r.matrix(np.arange(1, 7), 2), r.ALL, -1).tolist() == [[3, 5], [4, 6]]
+
+
+def test_a_changed_element_leaves_the_other_name_alone() -> None:
+    x = np.array([1.0, 2.0])
+    y = r.put(x, 9.0, 1)
+    assert (x.tolist(), y.tolist()) == ([1.0, 2.0], [9.0, 2.0])
+
+
+def test_vectors_are_recycled() -> None:
+    assert r.add(np.array([1, 2, 3, 4]), np.array([10, 20])).tolist() == [11, 22, 13, 24]
+
+
+def test_a_vector_that_fits_the_rows_only_goes_down_the_columns() -> None:
+    assert r.mul(np.ones((2, 3)), np.array([1.0, 10.0])).tolist() == [[1, 1, 1], [10, 10, 10]]
+
+
+def test_a_vector_that_fits_both_ways_is_read_as_python_does_and_that_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr("bridge.translate.rbase.values.read_otherwise",
+                        lambda cause, _what: told.append(cause))  # fmt: skip
+    assert r.mul(np.ones((2, 2)), np.array([1.0, 10.0])).tolist() == [[1, 10], [1, 10]]
+    assert told == ["r-semantics"]
+
+
+def test_a_number_divided_by_zero_is_infinite() -> None:
+    assert r.div(1.0, 0.0) == math.inf
+
+
+def test_whatever_uses_a_gap_names_it() -> None:
+    gap = r.gap("x.R:3: the function lm()")
+    with pytest.raises(r.Gap, match=r"x\.R:3"):
+        r.add(gap, 1.0)
+    with pytest.raises(r.Gap, match=r"x\.R:3"):
+        gap.predict(1)
+
+
+def test_a_fraction_stays_and_a_whole_number_becomes_an_int() -> None:
+    assert (r.whole(64.0), r.whole(3.7)) == (64, 3.7)
+    assert isinstance(r.whole(64.0), int)

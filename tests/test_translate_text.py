@@ -1,0 +1,103 @@
+"""The Python that an R text says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bridge.r.script import inspect
+from bridge.translate.text import translate
+from bridge.translate.writing import Translation, reading, reading_of
+
+pytestmark = pytest.mark.r
+
+
+def _translated(folder: Path, text: str) -> Translation:
+    script = folder / "script.R"
+    script.write_text(text, "utf-8")
+    _, (found,) = inspect([script])
+    made = translate(
+        found.tree, script=script.name, package=found.package, generation=found.generation
+    )
+    compile(made.text, "script.py", "exec")
+    return made
+
+
+def test_fractions_and_axes_are_those_of_the_text(tmp_path: Path) -> None:
+    text = _translated(
+        tmp_path,
+        "library(keras3)\nm <- keras_model_sequential(input_shape = 2) |> layer_dense(3.7)\n"
+        "l <- layer_concatenate(axis = 1)\n",
+    ).text
+    assert "keras.layers.Dense(units=3.7)" in text
+    assert "keras.layers.Concatenate(axis=1)" in text
+    assert "keras.Input(shape=(2,))" in text
+
+
+def test_what_is_not_translated_is_a_gap_with_its_line(tmp_path: Path) -> None:
+    made = _translated(tmp_path, "library(keras)\n\nfit <- lm(y ~ x)\n")
+    assert [(gap.line, gap.script) for gap in made.gaps] == [(3, "script.R")]
+    assert "# GAP script.R:3: the function lm()" in made.text
+
+
+def test_every_line_of_python_knows_its_line_of_r(tmp_path: Path) -> None:
+    made = _translated(tmp_path, "library(keras)\n\n\nx <- c(1, 2)\n")
+    number = made.text.splitlines().index("x = np.array([1.0, 2.0])")
+    assert made.lines[number] == 4
+
+
+def test_a_function_of_a_loop_keeps_its_round_and_that_is_told(tmp_path: Path) -> None:
+    made = _translated(
+        tmp_path, "library(keras)\nf <- list()\nfor (i in 1:3) f[[i]] <- function(x) x * i\n"
+    )
+    assert "*, i=i" in made.text
+    assert [each.cause for each in made.readings] == ["r-semantics"]
+
+
+def test_a_null_that_c_drops_is_meant(tmp_path: Path) -> None:
+    made = _translated(tmp_path, "library(keras)\nx <- layer_input(batch_shape = c(NULL, 3))\n")
+    assert "batch_shape=(None, 3)" in made.text
+
+
+def test_a_reading_survives_as_a_note() -> None:
+    found = reading_of(reading("r-semantics", 7, "an array is filled by rows"))
+    assert found is not None
+    assert (found.cause, found.line, found.what) == ("r-semantics", 7, "an array is filled by rows")
+
+
+_VALUES = (
+    ("x <- 1:6 * 2; x[-1]", [4, 6, 8, 10, 12]),
+    ("x <- matrix(1:6, 2); t(x)[3, 2]", [6]),
+    ("x <- seq(0, 1, by = 0.25); x[x > 0.3]", [0.5, 0.75, 1]),
+    ("x <- sapply(1:4, function(i) i^2); rev(x)", [16, 9, 4, 1]),
+    ("f <- function(a, b = a + 1) a * b; f(b = 2, 5)", [10]),
+    ("x <- 0; for (i in 3:1) x <- x * 10 + i; x", [321]),
+    ("x <- c(5, 3, 9); x[2] <- 7; cumsum(x)", [5, 12, 21]),
+    ("x <- list(a = 1, b = c(2, 3)); x$b[2]", [3]),
+    ("x <- if (7 %% 2 == 1) 7 %/% 2 else 0; x", [3]),
+    ("x <- do.call(rbind, list(1:2, 3:4)); x[, 2]", [2, 4]),
+    ("tryCatch(stop('no'), error = function(e) 4)", [4]),
+    ("x <- array(1:8, c(2, 2, 2)); apply(x[, , 1], 1, sum)", None),
+)
+
+
+@pytest.mark.parametrize(("code", "wanted"), _VALUES)
+def test_r_and_the_translation_give_the_same_numbers(
+    tmp_path: Path, code: str, wanted: list[float] | None
+) -> None:
+    made = _translated(tmp_path, f"library(keras)\n{code}\n")
+    assert not made.gaps
+    if wanted is None:
+        return
+    lines = [
+        line for line in made.text.splitlines() if not line.startswith(("import t", "import k"))
+    ]
+    last = next(n for n in range(len(lines) - 1, -1, -1) if lines[n].strip())
+    inner = lines[last].removeprefix("r.shown(").removesuffix(")") if lines[last].startswith(
+        "r.shown(") else lines[last]  # fmt: skip
+    lines[last] = f"_value = {inner}"
+    names: dict[str, object] = {}
+    exec("\n".join(lines), names)
+    assert np.ravel(names["_value"]).tolist() == wanted  # type: ignore[call-overload]
