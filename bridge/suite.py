@@ -18,7 +18,7 @@ from bridge.compare.exact import judge_exact
 from bridge.compare.judge import Judge
 from bridge.compare.result import RunPair
 from bridge.compare.stages import compare_runs
-from bridge.explain.intended import intended, intent_notes
+from bridge.explain.intended import Undo, intent_notes
 from bridge.explain.observed import read_observed
 from bridge.explain.repairs import repairs
 from bridge.explain.result import Attribution, SymptomTable
@@ -26,6 +26,7 @@ from bridge.explain.usage import Answer, answers
 from bridge.explain.usage.answer import repaired
 from bridge.explain.verdict import Finding, OtherGeneration, conclude
 from bridge.investigate import investigate
+from bridge.meant import meant
 from bridge.r.frontend import Served, Wanted, serve
 from bridge.r.script import Inspection, inspect
 from bridge.report import CaseReport, folders, write_report
@@ -176,7 +177,18 @@ class Suite:
         probed = self._probe_exactly(case, inspection, runs["r"], pairs)
         exact = judge_exact(probed) if probed else None
         attribution = self._investigate(case, inspection, served, runs, pairs, judge)
-        attribution = intended(runs, pairs, attribution)
+
+        def as_r(undo: Undo) -> Capsule:
+            self._progress(case.name, "takes the text as R does")
+            limits = self._limits(case)
+            made = run_intent(
+                self._pool, case.name, case.script, inspection, runs["r"], limits, undo
+            )
+            if not self._settings.quick and _other_bits(runs["r"], made):
+                made = look(self._pool, made, inspection.generation, limits)
+            return made
+
+        pairs, attribution = meant(runs, pairs, attribution, as_r, judge, labels)
         usage = self._usage(runs, inspection)
         finding = conclude(runs, pairs, other, exact, attribution, usage)
         self._progress(case.name, "computes the claims")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -77,7 +78,7 @@ def looked_for(
 ) -> Attribution | None:
     monkeypatch.setattr(module, "rerun", stack)
     pairs = [compare_runs(runs["r"], each) for name, each in runs.items() if name != "r"]
-    pool: Any = None
+    pool: Any = SimpleNamespace(warm=lambda *_kinds: None)
     return investigate(pool, runs, pairs, generation=2, limits=Limits(), **more)
 
 

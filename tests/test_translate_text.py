@@ -62,7 +62,7 @@ def test_a_null_that_c_drops_is_meant(tmp_path: Path) -> None:
 
 
 def test_a_reading_survives_as_a_note() -> None:
-    found = reading_of(reading("r-semantics", 7, "an array is filled by rows"))
+    found = reading_of(reading("array", "r-semantics", 7, "an array is filled by rows"))
     assert found is not None
     assert (found.cause, found.line, found.what) == ("r-semantics", 7, "an array is filled by rows")
 

@@ -21,7 +21,7 @@ from bridge.explain.endings import (
     r_error,
     twin_did_not_run,
 )
-from bridge.explain.finding import Finding, OtherGeneration, joined, run_name, stand_in
+from bridge.explain.finding import Finding, OtherGeneration, joined, run_name, short, stand_in
 from bridge.explain.result import Attribution
 from bridge.explain.same_error import same_error
 from bridge.explain.usage import Answer
@@ -37,6 +37,15 @@ _STAND_IN: Final = (
 _OTHER_NUMBERS: Final = (
     "The same calls gave other numbers in a fresh process without R: the order of calls, "
     "state that a function in R kept, or a random start may be the reason."
+)
+
+
+_SAME: Final = ("same-bits", "within-rounding")
+_INDEX: Final = "r-index-base"
+_EITHER: Final = (
+    "R and the replay of its calls without R agree, so R asked Keras for what it got; whether R "
+    "changed something on the way or the text was read wrongly is not known. Compare replay.py, "
+    "which has what R asked for, with the lines of the script."
 )
 
 
@@ -57,11 +66,63 @@ def conclude(
     before = not_comparable(runs["r"]) or hidden_package(runs["r"])
     if before is not None:
         return before
+    pairs, aside = _weighed(runs, pairs, attribution)
+    if aside and attribution is not None and attribution.cause == _INDEX:
+        attribution = None
     found = _with_attribution(_with_exact(_compared(runs, pairs, other), exact), attribution)
-    found = with_usage(found, usage)
+    found = _left_open(with_usage(found, usage), pairs)
+    found = replace(found, explanation=(*found.explanation, *aside))
     if not stand_in(runs["r"]) or found.verdict in ("failed", "abstained"):
         return found
     return replace(found, explanation=(*found.explanation, _STAND_IN))
+
+
+def _weighed(
+    runs: Mapping[str, Capsule], pairs: Sequence[RunPair], attribution: Attribution | None
+) -> tuple[list[RunPair], tuple[str, ...]]:
+    """Set an intent aside that did not run through where R and its replay did.
+
+    What is read from the text may be read wrongly. Where it cannot be run, and R's own calls can,
+    that alone says nothing of R, unless what R did to an argument is seen to be why. An index
+    that is refused when it is counted from 0 is none of that: it was written as R counts.
+    """
+    named = attribution is not None and attribution.cause not in ("none", "not-known", _INDEX)
+    replayed = any(pair.b == "replay" and pair.verdict in _SAME for pair in pairs)
+    if named or not replayed or runs["r"].manifest.status not in ("ok", "quit"):
+        return list(pairs), ()
+    kept, aside = [], []
+    for pair in pairs:
+        meant = runs.get(pair.b)
+        broken = meant is not None and meant.manifest.status not in ("ok", "quit")
+        if pair.b != "intent" or pair.verdict not in ("different", "failed") or not broken:
+            kept.append(pair)
+            continue
+        error = meant.manifest.error if meant is not None else None
+        at = f" at line {error.line}" if error is not None and error.line else ""
+        why = f" ({error.cls}: {short(error)})" if error is not None else ""
+        aside.append(
+            f"The Python that was read from the text does not run through: it stops{at}{why}. "
+            "R's calls do, with and without R, so nothing is concluded from it."
+        )
+    return kept, tuple(aside)
+
+
+def _left_open(found: Finding, pairs: Sequence[RunPair]) -> Finding:
+    """Decide nothing where only the Python that was read from the text parts, and nobody knows why.
+
+    R or the reading of its text may be the reason.
+    """
+    parted = [pair for pair in pairs if pair.verdict in ("different", "failed")]
+    replayed = any(pair.b == "replay" and pair.verdict in _SAME for pair in pairs)
+    alone = bool(parted) and all(pair.b == "intent" for pair in parted) and replayed
+    if not alone or found.verdict != "different" or found.cause != "not-known":
+        return found
+    return replace(
+        found,
+        verdict="abstained",
+        sentence=f"{found.sentence} {_EITHER}",
+        first_divergence=None,
+    )
 
 
 def _compared(

@@ -29,6 +29,11 @@ class Recorder:
         self._signatures: dict[Any, dict[str, Any]] = {}
 
     @property
+    def count(self) -> int:
+        """How many crossings were recorded."""
+        return self._count
+
+    @property
     def current(self) -> int | None:
         """The call that is being made, innermost."""
         return self._stack[-1] if self._stack else None

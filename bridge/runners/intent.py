@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from bridge.capsule import Capsule
+from bridge.capsule import Capsule, write_capsule
+from bridge.explain.intended import Undo
 from bridge.r.script import Inspection, inspect
 from bridge.runners.assemble import Origin, assemble
 from bridge.runners.pool import Limits, Pool, Warm
@@ -17,13 +18,16 @@ from bridge.translate.text import translate
 from bridge.translate.writing import Gap, Translation
 
 
-def intended(script: Path, inspection: Inspection) -> Translation:
-    """Translate a script that was inspected."""
+def intended(
+    script: Path, inspection: Inspection, as_r: frozenset[tuple[str, int]] = frozenset()
+) -> Translation:
+    """Translate a script that was inspected; ``as_r`` is what is taken as R has it."""
     return translate(
         inspection.tree,
         script=script.name,
         package=inspection.package,
         generation=inspection.generation,
+        as_r=as_r,
     )
 
 
@@ -48,13 +52,17 @@ def run_intent(
     inspection: Inspection,
     recorded: Capsule,
     limits: Limits,
+    undo: Undo | None = None,
 ) -> Capsule:
     """Run what the text means; what R drew at random is taken from its recorded run.
+
+    ``undo`` is what is taken as R has it, to see whether that is why they part.
 
     Raises:
         PoolError: TensorFlow or Keras cannot be started.
     """
-    translation = intended(script, inspection)
+    undo = undo or Undo()
+    translation = intended(script, inspection, undo.as_r)
     with folders(pool) as (spool, work):
         lay_beside(script, work)
         base = work.parent
@@ -75,8 +83,18 @@ def run_intent(
             "last_first": translation.last_first,
             "datasets": inspection.datasets,
             "draws": names,
-            "readings": [(each.cause, each.line, each.what) for each in translation.readings],
+            "readings": [
+                (each.kind, each.cause, each.line, each.what) for each in translation.readings
+            ],
+            "as_r": sorted(undo.as_r),
+            "given": [
+                (call, key, None if value is None else value.model_dump(mode="json"))
+                for call, key, value in undo.arguments
+            ],
         }
+        if any(value is not None for _, _, value in undo.arguments):
+            about["recorded"] = str(base / "recorded.capsule")
+            write_capsule(recorded, base / "recorded.capsule")
         (base / "about.json").write_text(json.dumps(about), "utf-8")
         params = {
             "script": str(source),

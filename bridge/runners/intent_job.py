@@ -17,13 +17,17 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from pydantic import TypeAdapter
 
+from bridge.capsule import read_capsule
+from bridge.capsule.values import Value
 from bridge.r.recorder import Recorder, describe_error
 from bridge.runners import child
 from bridge.runners.encode import Encoder
 from bridge.runners.jobs import Context
 from bridge.runners.levers import pull
 from bridge.runners.observer import Observer
+from bridge.runners.replay_job import Replay
 from bridge.runners.spool import SpoolWriter
 from bridge.translate.rbase import doing, values
 from bridge.translate.rbase.values import Gap, Missing
@@ -48,11 +52,11 @@ def run(context: Context, params: dict[str, Any]) -> None:
     child.seed(context.keras)
     child.limit(int(params.get("memory_bytes", 0)))
     _give_draws(about["draws"], Path(params["draws"]))
-    session = _Session(spool, recorder, about)
+    session = _Session(spool, recorder, about, _given(about, context.keras))
     doing.heard = session.heard
     values.read_otherwise = session.read_otherwise
-    for cause, line, what in about["readings"]:
-        spool.event("note", text=reading(cause, line, what))
+    for kind, cause, line, what in about["readings"]:
+        spool.event("note", text=reading(kind, cause, line, what))
     sys.argv = [str(path)]
     status = "ok"
     try:
@@ -85,16 +89,59 @@ def _give_draws(names: list[Any], path: Path) -> None:
             doing.draws.setdefault(name, []).append(drawn)
 
 
+#: An argument that is not given at all.
+_NOTHING: Final = object()
+
+
+def _given(about: dict[str, Any], keras: Any) -> dict[int, dict[str, Any]]:
+    """Return what R gave to calls, where it is to be given instead: by call, and by argument."""
+    found: dict[int, dict[str, Any]] = {}
+    if not about["given"]:
+        return found
+    known: Replay | None = None
+    if "recorded" in about:
+        known = Replay(read_capsule(Path(about["recorded"])), keras, lambda *_: None)
+    for call, key, value in about["given"]:
+        made = _NOTHING
+        if value is not None and known is not None:
+            made = known.value(TypeAdapter(Value).validate_python(value))
+        found.setdefault(int(call), {})[key] = made
+    return found
+
+
+def _changed(
+    changed: dict[str, Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    places, words = list(args), dict(kwargs)
+    for key, value in changed.items():
+        if key.isdigit() and 0 < int(key) <= len(places) and value is not _NOTHING:
+            places[int(key) - 1] = value
+        elif value is _NOTHING:
+            words.pop(key, None)
+        elif not key.isdigit():
+            words[key] = value
+    return tuple(places), words
+
+
 class _Session:
     """One run: where it is, what it prints, which names stand for a gap."""
 
-    def __init__(self, spool: SpoolWriter, recorder: Recorder, about: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        spool: SpoolWriter,
+        recorder: Recorder,
+        about: dict[str, Any],
+        given: dict[int, dict[str, Any]],
+    ) -> None:
         self._spool = spool
         self._recorder = recorder
         self._lines: list[int] = about["lines"]
         self._tops: list[int] = about["tops"]
         self._last_first = bool(about["last_first"])
         self._datasets = about["datasets"]
+        self._as_r = {(kind, line) for kind, line in about["as_r"]}
+        self._given = given
+        self._told: set[str] = set()
         self._printed = 0
         self.line: int | None = None
         self._top: int | None = None
@@ -131,9 +178,15 @@ class _Session:
         text = " ".join(_spelled(each) for each in numbers)
         self._spool.event("output", stream="stdout", text=text + "\n", line=self._top)
 
-    def read_otherwise(self, cause: str, what: str) -> None:
-        """Note that something was read otherwise than R reads it."""
-        self._spool.event("note", text=reading(cause, self.line, what))
+    def read_otherwise(self, kind: str, cause: str, what: str) -> bool:
+        """Note that something is read otherwise than R reads it, and say whether it is."""
+        if (kind, self.line or 0) in self._as_r:
+            return False
+        text = reading(kind, cause, self.line, what)
+        if text not in self._told:
+            self._told.add(text)
+            self._spool.event("note", text=text)
+        return True
 
     def _r_line(self, number: int, lines: list[int]) -> int | None:
         return lines[number - 1] or None if 0 < number <= len(lines) else None
@@ -145,6 +198,9 @@ class _Session:
             if isinstance(each, Missing):
                 each.__len__()
         before, self.line = self.line, self._r_line(number, self._lines) or self.line
+        changed = self._given.get(self._recorder.count + 1)
+        if changed:
+            args, kwargs = _changed(changed, args, kwargs)
         result = self._recorder.call(target, {"line": self.line}, args, kwargs)
         # Kept where it was if an error leaves: that is where it came from.
         self.line = before

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from bridge.translate import base
@@ -59,6 +59,12 @@ _SKIPPED: Final = frozenset({"view_metrics", "zero_indexed"})
 #: Functions of the packages that are R's own matter.
 _OF_BASE: Final = frozenset({"array_reshape", "shape"})
 _WEIGHTS: Final = frozenset({"weights"})
+#: Functions that make vectors of one number.
+_ALIKE: Final = frozenset({"numeric", "double", "integer", "logical", "vector", "rep_len"})
+#: Functions of Python that take two tensors element by element.
+_ELEMENTWISE: Final = frozenset(
+    {"add", "subtract", "multiply", "divide", "maximum", "minimum", "mul", "sub", "truediv"}
+)
 
 
 class Calls(Writer):
@@ -68,13 +74,20 @@ class Calls(Writer):
     once: set[str]
     functions: dict[str, Function]
 
-    def __init__(self, script: str, package: str, generation: int) -> None:
-        super().__init__(script)
+    def __init__(
+        self, script: str, package: str, generation: int, as_r: frozenset[tuple[str, int]]
+    ) -> None:
+        super().__init__(script, as_r)
         self.package = package or "tensorflow"
         self.generation = generation
         self.last_first = False
         self.declared: dict[int, set[str]] = {}
         self.modules: dict[str, str] = {}
+        #: What is given to each name; names that meet tensors, as they are found and as they are
+        #: known from a first translation.
+        self.values: dict[str, list[Node]] = {}
+        self.meets: set[str] = set()
+        self.met: set[str] = set()
 
     # What the other half of the translation does.
     def expression(self, node: Node, into: str = "", discard: bool = False) -> Code:
@@ -372,6 +385,8 @@ class Calls(Writer):
         if path:
             text = f"{path}({self._python_arguments(node, path)})"
             last = path.rpartition(".")[2]
+            if last in _ELEMENTWISE:
+                self._meet(each.value for each in node.arguments if each.value is not None)
             if last in _GIVE_BACK:
                 return Code(f"r.back({text})")
             kind = "sequential" if last == "Sequential" else "model" if last == "Model" else "py"
@@ -452,12 +467,16 @@ class Calls(Writer):
                 and value.arguments
                 and all(each.name for each in value.arguments)
             ):
-                self.reading(
-                    node, "r-semantics", "a list with names becomes a dict, whose keys Keras sorts"
-                )
+                what = "a list with names becomes a dict, whose keys Keras sorts"
                 plain = tuple(Argument("", each.value) for each in value.arguments)
-                given["inputs"] = ("inputs", Call(value.line, value.column, value.function, plain))
+                in_order = Call(value.line, value.column, value.function, plain)
+                if self.reading(node, "named", "r-semantics", what):
+                    given["inputs"] = ("inputs", in_order)
+        if wrapper.python.rpartition(".")[2] in _ELEMENTWISE:
+            self._meet(value for _, value in given.values())
         text = f"{wrapper.python}({self._sent(wrapper, given)})"
+        if wrapper.from_one and "zero_indexed" not in given:
+            return Code(f"r.from_one({text}, {node.name!r})", "tensor")
         family = wrapper.name.partition("_")[0]
         kind = {"layer": "layer", "keras": "model"}.get(family, "py")
         if wrapper.name in ("layer_input", "keras_input"):
@@ -465,6 +484,9 @@ class Calls(Writer):
         if wrapper.name == "to_categorical" or wrapper.name == "pad_sequences":
             return Code(f"r.array({text})", "array")
         return Code(text, kind)
+
+    def _meet(self, values: Iterable[Node]) -> None:
+        self.meets |= {each.name for each in values if isinstance(each, Symbol)}
 
     def _matched(self, wrapper: Wrapper, node: Call) -> dict[str, tuple[str, Node]]:
         """Return the arguments by formal (or by name in the dots), in the order they are given."""
@@ -631,9 +653,14 @@ class Calls(Writer):
         items = self._items(node)
         if items is not None and not any(each.name for each in items):
             assert isinstance(node, Call)
+            what = "c() drops NULL, and the shape loses a dimension"
+            if (
+                node.name == "c"
+                and any(_is_null(each.value) for each in items)
+                and not self.reading(node, "null", "r-semantics", what)
+            ):
+                items = [each for each in items if not _is_null(each.value)]
             parts = [self._size(each.value) for each in items]
-            if node.name == "c" and any(_is_null(each.value) for each in items):
-                self.reading(node, "r-semantics", "c() drops NULL, and the shape loses a dimension")
             comma = "," if len(parts) == 1 else ""
             return Code(f"({', '.join(parts)}{comma})")
         if isinstance(node, Number):
@@ -866,18 +893,28 @@ class Calls(Writer):
         dims = named.get("dim", plain[1] if len(plain) > 1 else None)
         data = named.get("data", plain[0] if plain else None)
         items = self._items(dims) if dims is not None else None
-        drawn = data is not None and any(
-            isinstance(each, Call) and each.name in base.DRAWS for each in walk(data)
-        )
-        constant = isinstance(data, (Number, Symbol)) and not (
-            isinstance(data, Symbol) and self.is_own(data.name)
-        )
-        if items is not None and len(items) >= 3 and not drawn and not constant:
-            self.reading(
-                node, "r-semantics", "array() fills by columns in R, NumPy's reshape by rows"
-            )
+        # What is written in the call itself is written for it; only a vector that was there before
+        # has an order that the author may have meant to keep.
+        there = isinstance(data, Symbol) and self.is_own(data.name)
+        if (
+            items is not None
+            and len(items) >= 3
+            and there
+            and isinstance(data, Symbol)
+            and not self.has_no_order(data.name)
+        ):
             return Code(code.text.replace("r.make_array(", "r.array_by_rows(", 1), "array")
         return code
+
+    def has_no_order(self, name: str) -> bool:
+        """Say whether a variable's numbers are in no order of their own: drawn, or all the same."""
+        made = self.values.get(name, [])
+        chance = any(
+            isinstance(each, Call) and each.name in (base.DRAWS | _ALIKE)
+            for value in made
+            for each in walk(value)
+        )
+        return chance or not made
 
     def _do_tryCatch(self, node: Call, *_: Any) -> Code:  # noqa: N802 - R's own name
         parts = []

@@ -5,11 +5,11 @@ is left as a marked gap with its line; what is read otherwise than R's own rules
 that is filled by rows, a function that keeps its own round of a loop) is noted as a reading.
 """
 
-# ruff: noqa: ARG001, ARG002
+# ruff: noqa: ARG002
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -44,6 +44,7 @@ from bridge.translate.syntax import (
 from bridge.translate.writing import (
     NUMBERS,
     OBJECTS,
+    ORDER,
     Code,
     Gap,
     NeedsStatementsError,
@@ -82,7 +83,7 @@ def translate(
     script: str,
     package: str,
     generation: int,
-    source: str = "",
+    as_r: frozenset[tuple[str, int]] = frozenset(),
 ) -> Translation:
     """Translate a script, given as the rows of R's syntax tree.
 
@@ -91,28 +92,44 @@ def translate(
         script: the script's name, for gaps.
         package: the front end that it loads.
         generation: the generation of Keras that it means, 2 or 3.
-        source: its text; not needed.
+        as_r: what is to be taken as R has it, although a reader of the text would not: the kinds
+            and lines of readings; ``ORDER`` for the order in which a pipe makes its layers.
     """
     try:
         nodes = build(rows)
     except SyntaxRowsError as error:
         gap = Gap(1, str(error), script)
         return Translation(f"# GAP {gap.sentence}\n", (1,), (gap,))
-    return _Translator(script, package, generation, nodes).script_text()
+    first = _Translator(script, package, generation, nodes, as_r)
+    made = first.script_text()
+    if not first.meets:
+        return made
+    # Only now it is known which vectors meet tensors.
+    second = _Translator(script, package, generation, nodes, as_r)
+    second.met = first.meets
+    return second.script_text()
 
 
 class _Translator(Calls):
     """One script's translation."""
 
-    def __init__(self, script: str, package: str, generation: int, nodes: Sequence[Node]) -> None:
-        super().__init__(script, package, generation)
+    def __init__(
+        self,
+        script: str,
+        package: str,
+        generation: int,
+        nodes: Sequence[Node],
+        as_r: frozenset[tuple[str, int]],
+    ) -> None:
+        super().__init__(script, package, generation, as_r)
         self._nodes = nodes
         self.tops: list[int] = []
         called = {each.name for node in nodes for each in walk(node) if isinstance(each, Call)}
         seeded = bool(called & {"set_random_seed", "use_session_with_seed"})
-        self.last_first = package == "keras" and not seeded
+        self.last_first = package == "keras" and (not seeded or ORDER in as_r)
         self.scope = Scope()
         self.functions = _functions_of(nodes)
+        self.values = _values_of(nodes)
         counts = Counter(name for node in nodes for each in walk(node) for name in _changes(each))
         #: Names that are given one value only: their kinds are known wherever they are read.
         self.once = {name for name, count in counts.items() if count == 1}
@@ -256,8 +273,7 @@ class _Translator(Calls):
         over = self._range(node.sequence)
         self.line(f"for {name} in {over}:")
         before = self.scope.looping
-        inside = [node.variable, *assigned_in([node.body])]
-        self.scope.looping = (*before, *inside)
+        self.scope.looping = (*before, node.variable)
         if node.variable in self.once:
             self.scope.home.kinds[node.variable] = "int" if over.startswith("range") else "any"
         self._body(node.body)
@@ -371,12 +387,9 @@ class _Translator(Calls):
             assert first is not None
             inner = self._read(first)
             if target.name == "dim":
-                self.reading(
-                    target,
-                    "r-semantics",
-                    "dim<- fills an array by columns in R, NumPy's reshape by rows",
-                )
-                self._put(first, Code(f"r.put_dim({inner.text}, {value.text})"))
+                free = isinstance(first, Symbol) and self.has_no_order(first.name)
+                more = ", by_columns=True" if free else ""
+                self._put(first, Code(f"r.put_dim({inner.text}, {value.text}{more})"))
                 return
             if target.name == "names" or target.name == "colnames":
                 self._put(
@@ -433,9 +446,8 @@ class _Translator(Calls):
         """Write a ``def``."""
         self.may_write()
         outer = self.scope
-        kept = [each for each in outer.looping if self._captures(node, each)]
+        kept = self._kept(node)
         own = [each for each, _ in node.parameters]
-        kept = [each for each in dict.fromkeys(kept) if each not in own]
         scope = Scope(outer, set(own) | set(assigned_in([node.body])))
         head, late = self._parameters(node, kept)
         self.line(f"def {name}({head}):", node.line)
@@ -458,14 +470,6 @@ class _Translator(Calls):
         finally:
             self.scope = outer
             self.here = depth_before
-        if kept:
-            names = ", ".join(kept)
-            self.reading(
-                node,
-                "r-semantics",
-                f"a function that is made in a loop looks {names} up when it is called, "
-                "after the last round",
-            )
 
     def _declare(self, names: set[str], at: int) -> None:
         """Say at the top of a function which names it changes outside."""
@@ -477,6 +481,20 @@ class _Translator(Calls):
             depth = self.written[at][0] if at < len(self.written) else "    "
             indent = depth[: len(depth) - len(depth.lstrip())]
             self.written.insert(at, (f"{indent}{word} {python_name(name)}", self.here))
+
+    def _kept(self, node: Function) -> list[str]:
+        """Return the variables of loops whose own round a function keeps, as a reader means it."""
+        own = {name for name, _ in node.parameters}
+        kept = [
+            each
+            for each in dict.fromkeys(self.scope.looping)
+            if each not in own and self._captures(node, each)
+        ]
+        what = (
+            f"a function that is made in a loop looks {', '.join(kept)} up when it is called, "
+            "after the last round"
+        )
+        return kept if kept and self.reading(node, "closure", "r-semantics", what) else []
 
     def _captures(self, node: Function, name: str) -> bool:
         inside = set(assigned_in([node.body]))
@@ -537,11 +555,7 @@ class _Translator(Calls):
             for _, default in node.parameters
         )
         if not isinstance(simple, statements) and not late:
-            kept = [
-                each
-                for each in dict.fromkeys(outer.looping)
-                if each not in own and self._captures(node, each)
-            ]
+            kept = self._kept(node)
             try:
                 with self.pure():
                     head, _ = self._parameters(node, kept)
@@ -550,14 +564,6 @@ class _Translator(Calls):
                     if isinstance(inner, Call) and inner.name == "return" and inner.arguments:
                         inner = inner.arguments[0].value or inner
                     body = self.expression(inner)
-                    if kept:
-                        names = ", ".join(kept)
-                        self.reading(
-                            node,
-                            "r-semantics",
-                            f"a function that is made in a loop looks {names} up when it "
-                            "is called, after the last round",
-                        )
                     return Code(
                         f"lambda {head}: {body.text}" if head else f"lambda: {body.text}",
                         "function",
@@ -723,7 +729,17 @@ class _Translator(Calls):
             array = {"array", *NUMBERS} >= {left.kind, right.kind} or operator == "%*%"
             foreign = {left.kind, right.kind} & OBJECTS
             kind = "tensor" if foreign else "array" if array else "any"
-            return Code(f"r.{_NAMED[operator]}({left.text}, {right.text})", kind)
+            along = ""
+            if operator in ("+", "-", "*", "/"):
+                sides = (node.left, left), (node.right, right)
+                for (one, code), (_, other) in (sides, sides[::-1]):
+                    if not isinstance(one, Symbol) or code.kind in OBJECTS:
+                        continue
+                    if other.kind in OBJECTS:
+                        self.meets.add(one.name)
+                    elif one.name in self.met:
+                        along = ", along=True"
+            return Code(f"r.{_NAMED[operator]}({left.text}, {right.text}{along})", kind)
         user = python_name(operator)
         if operator in self.scope.names or operator in self.functions:
             return Code(f"{user}({left.text}, {right.text})")
@@ -768,17 +784,6 @@ class _Translator(Calls):
         drop = ""
         if dropping and dropping[0].value is not None:
             drop = f", drop={self.expression(dropping[0].value).text}"
-        if base.kind in OBJECTS and any(
-            isinstance(each.value, Operation)
-            and each.value.operator == "-"
-            and each.value.left is None
-            for each in node.arguments
-        ):
-            self.reading(
-                node,
-                "r-index-base",
-                "a negative index leaves out in R, and counts from the end in a tensor",
-            )
         kind = "tensor" if base.kind in OBJECTS else "any"
         return Code(f"r.index({base.text}, {', '.join(where)}{drop})", kind)
 
@@ -853,6 +858,16 @@ def _functions_of(nodes: Sequence[Node]) -> dict[str, Function]:
                 and isinstance(each.value, Function)
             ):
                 found[each.target.name] = each.value
+    return found
+
+
+def _values_of(nodes: Sequence[Node]) -> dict[str, list[Node]]:
+    """Return all that the script gives to each name."""
+    found: dict[str, list[Node]] = defaultdict(list)
+    for node in nodes:
+        for each in walk(node):
+            if isinstance(each, Assign) and isinstance(each.target, Symbol):
+                found[each.target.name].append(each.value)
     return found
 
 

@@ -54,6 +54,8 @@ class Wrapper:
     composes: bool = False
     method: bool = False
     object: str = "object"
+    #: What it returns counts from 1 in R, and from 0 in Python.
+    from_one: bool = False
 
     @property
     def positional(self) -> tuple[str, ...]:
@@ -112,9 +114,11 @@ def _wrapper(name: str, entry: Mapping[str, Any], mode: str) -> Wrapper | None:
             **chosen.get("arguments", {}),
         }.items()
     }
+    # Measured: the numbers that R got were not those that Python returned.
+    from_one = "zero_indexed" in formals and entry.get("returns", "").startswith("when Python")
     return Wrapper(
         name, python, formals, parameters, bool(entry.get("composes")),
-        bool(entry.get("method")), entry.get("object") or "object",
+        bool(entry.get("method")), entry.get("object") or "object", from_one,
     )  # fmt: skip
 
 

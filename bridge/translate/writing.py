@@ -23,6 +23,8 @@ from bridge.translate.syntax import (
 )
 
 _TAKEN: Final = frozenset({"np", "r", "tf", "keras", "os", "_", *dir(builtins), *keyword.kwlist})
+#: A place of :attr:`Writer.as_r`: the order in which keras makes the layers of a pipe.
+ORDER: Final = ("order", 0)
 NUMBERS: Final = frozenset({"int", "float", "num"})
 #: Kinds of values that are objects of Python's own.
 OBJECTS: Final = frozenset({"py", "model", "sequential", "layer", "tensor", "module"})
@@ -67,22 +69,28 @@ class Reading:
     line: int
     cause: str
     what: str
+    kind: str = ""
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """What is read otherwise, and where: a translation can be asked to take it as R does."""
+        return self.kind, self.line
 
 
-def reading(cause: str, line: int | None, what: str) -> str:
+def reading(kind: str, cause: str, line: int | None, what: str) -> str:
     """Return a reading as a note of the intent's capsule."""
-    return f"Read otherwise than R reads it ({cause}, line {line or 0}): {what}."
+    return f"Read otherwise than R reads it ({kind}, {cause}, line {line or 0}): {what}."
 
 
 _NOTE: Final = re.compile(
-    r"^Read otherwise than R reads it \(([a-z-]+), line (\d+)\): (.*)\.$", re.DOTALL
+    r"^Read otherwise than R reads it \(([a-z-]+), ([a-z-]+), line (\d+)\): (.*)\.$", re.DOTALL
 )
 
 
 def reading_of(note: str) -> Reading | None:
     """Return the reading that a note tells, None if it tells none."""
     match = _NOTE.match(note)
-    return Reading(int(match[2]), match[1], match[3]) if match else None
+    return Reading(int(match[3]), match[2], match[4], match[1]) if match else None
 
 
 @dataclass(frozen=True)
@@ -134,11 +142,13 @@ class Scope:
 class Writer:
     """Collects lines; ``here`` is the R line that is being translated."""
 
-    def __init__(self, script: str) -> None:
+    def __init__(self, script: str, as_r: frozenset[tuple[str, int]] = frozenset()) -> None:
         self.script = script
         self.written: list[tuple[str, int]] = []
         self.gaps: list[Gap] = []
         self.readings: list[Reading] = []
+        #: What is taken as R has it, although a reader of the text would not: kinds and lines.
+        self.as_r = as_r
         self.here = 0
         self._depth = 0
         self._count = 0
@@ -207,11 +217,17 @@ class Writer:
             self.line(f"# GAP {made.sentence}", node.line)
         return Code(f"r.gap({made.sentence!r})")
 
-    def reading(self, node: Node, cause: str, what: str) -> None:
-        """Note that the intent reads something otherwise than R does."""
-        made = Reading(node.line, cause, what)
+    def reading(self, node: Node, kind: str, cause: str, what: str) -> bool:
+        """Note that the intent reads something otherwise than R does.
+
+        Return whether it is to be read so: False where it was asked for as R has it.
+        """
+        made = Reading(node.line, cause, what, kind)
+        if made.place in self.as_r:
+            return False
         if made not in self.readings:
             self.readings.append(made)
+        return True
 
 
 def python_name(name: str) -> str:

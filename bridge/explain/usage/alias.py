@@ -16,6 +16,11 @@ _CHANGES: Final = re.compile(
     r"^(layer_.*|fit|fit_generator|set_weights|pop_layer|train_on_batch|load_model_weights.*)$"
 )
 _METHODS: Final = frozenset({"add", "pop", "fit", "set_weights", "train_on_batch", "load_weights"})
+#: Functions that give back the very model that they were given. Training gives back its history,
+#: and a step of training its loss: these are no models.
+_GIVES_BACK: Final = re.compile(
+    r"^(layer_.*|compile|set_weights|load_model_weights.*|(un)?freeze_weights)$"
+)
 
 
 def shared_models(capsule: Capsule, tree: Sequence[Node]) -> Iterator[Said]:
@@ -35,8 +40,9 @@ def shared_models(capsule: Capsule, tree: Sequence[Node]) -> Iterator[Said]:
                 yield told
                 return
             if _lines(statement) & changed_at and _is_change(value):
-                changed[model] = (target or root, statement.line)
-                if target and target != root:
+                by = target if target and _gives_back(value) else root
+                changed[model] = (by, statement.line)
+                if target and target != root and _gives_back(value):
                     # The name that is assigned has the very same model.
                     names[target] = model
                     continue
@@ -114,6 +120,11 @@ def _is_change(node: Node) -> bool:
         )
         for each in walk(node)
     )
+
+
+def _gives_back(node: Node) -> bool:
+    """Say whether the last step of a pipe hands on the model that it began with."""
+    return isinstance(node, Call) and _GIVES_BACK.match(node.name) is not None
 
 
 def _reads(node: Node) -> Iterator[str]:

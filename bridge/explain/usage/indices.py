@@ -7,29 +7,117 @@ from typing import Final
 
 from bridge.capsule import Capsule
 from bridge.explain.usage.said import Said, asked, name_of, number
-from bridge.translate.syntax import Call, Index, Member, Node, Number, Operation, Symbol, walk
+from bridge.translate.syntax import (
+    Assign,
+    Call,
+    Index,
+    Member,
+    Node,
+    Number,
+    Operation,
+    Paren,
+    Symbol,
+    number_of,
+    walk,
+)
 
 #: Functions of keras3 that give indices, and have an argument to count them from 0 (the table of
 #: measurements has `zero_indexed` for each).
 _GIVE_INDICES: Final = frozenset({"op_argmax", "op_argmin", "op_argsort", "op_top_k"})
 
 
+#: What hands an index on as it is, and what shows it.
+_CONVERTS: Final = frozenset(
+    {"as.array", "as.integer", "as.numeric", "as.double", "as.vector", "as.matrix", "c", "drop"}
+    | {"head", "tail", "invisible", "op_cast", "k_get_value", "t"}
+)
+_SHOWS: Final = frozenset(
+    {"print", "cat", "message", "paste", "paste0", "format", "str", "sprintf"}
+)
+#: Functions that count classes from 0, where they are given a class.
+_FROM_ZERO: Final = frozenset({"to_categorical", "op_one_hot", "k_one_hot"})
+
+
 def counted_results(capsule: Capsule, tree: Sequence[Node]) -> Iterator[Said]:
-    """Find indices that keras3 counts from 1 where Python's function counts from 0."""
+    """Find indices that keras3 counts from 1 where Python's function counts from 0.
+
+    Only what the script does with an index says whether that surprises: as a subscript of R it is
+    what it should be, shown as a number it is one more than Python's.
+    """
     called = {name_of(call) for call in asked(capsule)}
-    for node in (each for item in tree for each in walk(item)):
-        if not isinstance(node, Call) or node.name not in _GIVE_INDICES:
-            continue
+    given = [each for each in _found(tree) if each.name.removeprefix("op_") in called]
+    for node in given:
+        uses = {use for root in tree for use in _uses(root, node, tree)}
         plain = node.name.removeprefix("op_")
-        if plain in called and not any(each.name == "zero_indexed" for each in node.arguments):
-            yield Said(
-                "r-index-base",
-                f"Line {node.line}: {node.name}() counts from 1, as R does, where Python's "
-                f"{plain}() counts from 0: the same place, one more as a number. zero_indexed = "
-                "TRUE gives Python's.",
-                line=node.line,
+        counts = (
+            f"Line {node.line}: {node.name}() counts from 1, as R does, where Python's {plain}() "
+            "counts from 0"
+        )
+        if "added" in uses:
+            so = "adding 1 to what it gives makes it one too many."
+        elif "from zero" in uses:
+            so = (
+                "what it gives is then used where classes are counted from 0. Subtract 1, or give "
+                "zero_indexed = TRUE."
             )
-            return
+        else:
+            so = "the same place, one more as a number. zero_indexed = TRUE gives Python's."
+        known = "subscript" in uses or "subtracted" in uses
+        shown = bool(uses & {"added", "from zero", "shown"})
+        yield Said("r-index-base", f"{counts}: {so}", shown and not known, line=node.line)
+        return
+
+
+def _found(tree: Sequence[Node]) -> Iterator[Call]:
+    """Yield the calls that give indices counted from 1."""
+    for node in (each for item in tree for each in walk(item)):
+        if (
+            isinstance(node, Call)
+            and node.name in _GIVE_INDICES
+            and not any(each.name == "zero_indexed" for each in node.arguments)
+        ):
+            yield node
+
+
+def _uses(root: Node, wanted: Node, tree: Sequence[Node]) -> Iterator[str]:
+    """Yield what is done with a value: shown, a subscript, added to, or nothing that is known."""
+    if _is(root, wanted):
+        yield "shown"
+    for node in walk(root):
+        if isinstance(node, Index) and any(_is(each.value, wanted) for each in node.arguments):
+            yield "subscript"
+        elif isinstance(node, Operation) and node.left is not None:
+            if _is(node.left, wanted) and node.operator in "+-":
+                yield "added" if node.operator == "+" else "subtracted"
+        elif isinstance(node, Call) and any(_is(each.value, wanted) for each in node.arguments):
+            if node.name in _SHOWS:
+                yield "shown"
+            elif node.name in _FROM_ZERO:
+                yield "from zero"
+        elif (
+            isinstance(node, Assign)
+            and isinstance(node.target, Symbol)
+            and not isinstance(wanted, Symbol)
+            and _is(node.value, wanted)
+        ):
+            for item in tree:
+                yield from _uses(item, node.target, tree)
+
+
+def _is(node: Node | None, wanted: Node) -> bool:
+    """Say whether an expression is the value itself, at most converted."""
+    while isinstance(node, (Call, Paren)):
+        if node is wanted:
+            return True
+        if isinstance(node, Paren):
+            node = node.inner
+        elif node.name in _CONVERTS and node.arguments:
+            node = node.arguments[0].value
+        else:
+            return False
+    if isinstance(node, Symbol) and isinstance(wanted, Symbol):
+        return node.name == wanted.name
+    return node is wanted
 
 
 def two_counts(capsule: Capsule, tree: Sequence[Node]) -> Iterator[Said]:
@@ -47,7 +135,9 @@ def two_counts(capsule: Capsule, tree: Sequence[Node]) -> Iterator[Said]:
         for call in asked(capsule)
         if name_of(call) == "get_layer" and (value := number(call.kwargs.get("index"))) is not None
     ]
-    if wrapped and raw and sent:
+    # Who writes other numbers for the two has counted each as it counts.
+    same = {_index(each) for each in wrapped} & {_index(each) for each in raw} - {None}
+    if wrapped and raw and sent and same:
         yield Said(
             "r-index-base",
             f"Line {wrapped[0].line}: get_layer(index = ) of the R package counts layers from 1; "
@@ -55,6 +145,17 @@ def two_counts(capsule: Capsule, tree: Sequence[Node]) -> Iterator[Said]:
             "so that the same number means another layer.",
             line=raw[0].line,
         )
+
+
+def _index(call: Call) -> float | None:
+    """Return the number that a layer is asked for by, None where it is not written."""
+    for each in call.arguments:
+        if each.name == "index" and isinstance(each.value, Number):
+            try:
+                return float(number_of(each.value.text)[0])
+            except (ValueError, OverflowError):
+                return None
+    return None
 
 
 def from_the_end(capsule: Capsule, tree: Sequence[Node]) -> Iterator[Said]:

@@ -23,12 +23,11 @@ def _number(x: Any) -> Any:
     return found
 
 
-def _recycled(a: Any, b: Any) -> tuple[Any, Any]:
-    """Return two arrays of one shape.
+def _recycled(a: Any, b: Any, along: bool) -> tuple[Any, Any]:
+    """Return two arrays of one shape; vectors are recycled as in R.
 
-    Vectors are recycled as in R. A vector beside an array stands for one number a column where
-    its length is that of the columns, which is how it is read in Python; one number a row, as R
-    fills, where only that fits.
+    ``along`` says that the vector meets tensors too, which go along their rows: where both are
+    possible, an array is then taken like a tensor, and that is told.
     """
     if a.ndim == 0 or b.ndim == 0 or a.shape == b.shape:
         return a, b
@@ -41,25 +40,23 @@ def _recycled(a: Any, b: Any) -> tuple[Any, Any]:
     if a.ndim > 1 and b.ndim > 1:
         raise ValueError("non-conformable arrays")
     if a.ndim == 1:
-        b, a = _recycled(b, a)
+        b, a = _recycled(b, a, along)
         return a, b
     if b.size == 1:
         return a, b.reshape(())
     filled = np.resize(b, a.size).reshape(a.shape, order="F")
-    if len(b) != a.shape[-1] and b.size <= a.size:
+    if b.size > a.size:
+        raise ValueError("dims do not match the length of object")
+    if not along or len(b) != a.shape[-1] or np.array_equal(filled, np.broadcast_to(b, a.shape)):
         return a, filled
-    if values.read_otherwise is not None and not np.array_equal(
-        filled, np.broadcast_to(b, a.shape)
-    ):
-        values.read_otherwise(
-            "r-semantics",
-            "a vector is recycled down the columns of a matrix in R, and goes along its rows in "
-            "Python",
-        )
-    return a, b
+    what = (
+        "a vector is recycled down the columns of a matrix in R, and goes along the rows of a "
+        "tensor, which it meets as well"
+    )
+    return (a, b) if values.is_otherwise("recycled", "r-semantics", what) else (a, filled)
 
 
-def _apply(a: Any, b: Any, made: Callable[[Any, Any], Any]) -> Any:
+def _apply(a: Any, b: Any, made: Callable[[Any, Any], Any], along: bool = False) -> Any:
     if is_foreign(a) or is_foreign(b):
         one, other = (scalar(each) if not is_foreign(each) else each for each in (a, b))
         if isinstance(one, (list, dict)):
@@ -71,7 +68,7 @@ def _apply(a: Any, b: Any, made: Callable[[Any, Any], Any]) -> Any:
             one = _like(one, other)
         return made(one, other)
     names = a if isinstance(a, Named) else b if isinstance(b, Named) else None
-    x, y = _recycled(np.asarray(_number(a)), np.asarray(_number(b)))
+    x, y = _recycled(np.asarray(_number(a)), np.asarray(_number(b)), along)
     with np.errstate(all="ignore"):
         found = simple(made(x, y))
     if names is not None and isinstance(found, np.ndarray) and len(found) == len(names):
@@ -91,24 +88,24 @@ def _counted(x: Any) -> Any:
     return x.astype(np.int32) if isinstance(x, np.ndarray) and x.dtype.kind == "b" else x
 
 
-def add(a: Any, b: Any) -> Any:
+def add(a: Any, b: Any, along: bool = False) -> Any:
     """``a + b``."""
-    return _apply(a, b, lambda x, y: _counted(x) + _counted(y))
+    return _apply(a, b, lambda x, y: _counted(x) + _counted(y), along)
 
 
-def sub(a: Any, b: Any) -> Any:
+def sub(a: Any, b: Any, along: bool = False) -> Any:
     """``a - b``."""
-    return _apply(a, b, lambda x, y: _counted(x) - _counted(y))
+    return _apply(a, b, lambda x, y: _counted(x) - _counted(y), along)
 
 
-def mul(a: Any, b: Any) -> Any:
+def mul(a: Any, b: Any, along: bool = False) -> Any:
     """``a * b``."""
-    return _apply(a, b, lambda x, y: _counted(x) * _counted(y))
+    return _apply(a, b, lambda x, y: _counted(x) * _counted(y), along)
 
 
-def div(a: Any, b: Any) -> Any:
+def div(a: Any, b: Any, along: bool = False) -> Any:
     """``a / b``; a division by zero is infinite, as in R."""
-    return _apply(a, b, operator.truediv)
+    return _apply(a, b, operator.truediv, along)
 
 
 def power(a: Any, b: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from bridge.translate.rbase import values
 from bridge.translate.rbase.values import (
     ALL,
     Factor,
@@ -115,6 +116,16 @@ def _of_tensor(x: Any, where: tuple[Any, ...], drop: Any) -> Any:
         elif is_foreign(i):
             # A tensor counts from 0 by itself.
             key.append(i)
+        elif (
+            is_number(i)
+            and i < 0
+            and not values.is_otherwise(
+                "negative",
+                "r-index-base",
+                "a negative index leaves out in R, and counts from the end in a tensor",
+            )
+        ):
+            key.append(int(i) if drop is not False else slice(int(i), int(i) + 1 or None))
         elif is_number(i) and i > 0 and drop is not False:
             key.append(int(i) - 1)
         elif size is None:
@@ -257,11 +268,25 @@ def put_member(x: Any, value: Any, name: str) -> Any:
     return made
 
 
-def put_dim(x: Any, dim: Any) -> Any:
-    """``dim(x) <- dim``, as NumPy reshapes: by rows."""
+def put_dim(x: Any, dim: Any, by_columns: bool = False) -> Any:
+    """``dim(x) <- dim``: what was a vector is filled by rows, as NumPy reshapes, and that is told.
+
+    ``by_columns`` is for numbers that are in no order of their own: R's way is as good as any.
+    """
+    if dim is None:
+        return vector(x)
     found = np.asarray(x)
-    return found.reshape(-1) if dim is None else found.reshape(
-        tuple(int(each) for each in vector(dim)))  # fmt: skip
+    shape = tuple(int(each) for each in vector(dim))
+    made = found.reshape(-1, order="F").reshape(shape, order="F")
+    by_rows = found.reshape(shape)
+    if by_columns or found.ndim > 1 or np.array_equal(made, by_rows, equal_nan=_is_real(found)):
+        return made
+    what = "dim<- fills an array by columns in R, NumPy's reshape by rows"
+    return by_rows if values.is_otherwise("dim", "r-semantics", what) else made
+
+
+def _is_real(x: Any) -> bool:
+    return bool(x.dtype.kind in "fc")
 
 
 def named(x: Any) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from bridge.translate.rbase import values as known
 from bridge.translate.rbase.indexing import index
 from bridge.translate.rbase.values import (
     ALL,
@@ -526,10 +527,22 @@ def drop(x: Any) -> Any:
 
 
 def array_by_rows(data: Any = None, dim: Any = None, dimnames: Any = None) -> Any:
-    """``array(data, dim)`` as NumPy reads it: filled by rows."""
-    values = vector(data)
-    shape = tuple(int(each) for each in vector(dim))
-    return np.resize(values, int(np.prod(shape))).reshape(shape)
+    """``array(data, dim)`` of a vector that was there before: filled by rows, as NumPy reads it."""
+    made = make_array(data, dim)
+    if isinstance(data, np.ndarray) and data.ndim == 1 and data.dtype.kind in "fib":
+        by_rows = np.resize(data, made.size).reshape(made.shape)
+        what = "array() fills by columns in R, NumPy's reshape by rows"
+        if not np.array_equal(made, by_rows) and known.is_otherwise("array", "r-semantics", what):
+            return by_rows
+    return made
+
+
+def from_one(x: Any, name: str) -> Any:
+    """A place that Python counts from 0, where ``name`` of the R package counts from 1."""
+    what = f"{name}() counts from 1 in R, and the same function from 0 in Python"
+    if known.is_otherwise("counted", "r-index-base", what):
+        return x
+    return x + 1
 
 
 def tensor(x: Any, dtype: Any = None, shape: Any = None) -> Any:

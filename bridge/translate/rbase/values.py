@@ -18,8 +18,14 @@ NA: Final = math.nan
 ALL: Final = slice(None)
 
 
-#: Hears where something is read otherwise than R's rules have it: the cause, and what.
-read_otherwise: Callable[[str, str], None] | None = None
+#: Hears where something is read otherwise than R's rules have it (the kind, the cause, and what),
+#: and says whether it is to be.
+read_otherwise: Callable[[str, str, str], bool] | None = None
+
+
+def is_otherwise(kind: str, cause: str, what: str) -> bool:
+    """Say whether something is read otherwise than R's rules have it."""
+    return read_otherwise is None or read_otherwise(kind, cause, what)
 
 
 class Gap(Exception):  # noqa: N818 - it is no error of the script's

@@ -1,0 +1,116 @@
+"""Finding out why R and what its text means part: the intent, run again with suspects undone.
+
+The only part of that which runs anything. A few runs at most: all suspects at once, and if that
+takes the difference away, one after the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+from bridge.capsule import Capsule
+from bridge.compare.judge import Judge
+from bridge.compare.result import RunPair
+from bridge.compare.stages import compare_runs
+from bridge.explain.intended import (
+    AGREE,
+    Parted,
+    Suspect,
+    Undo,
+    joined,
+    only_in_r,
+    parted,
+    proven,
+    suspects,
+    undecided,
+    unproven,
+)
+from bridge.explain.result import Attribution
+
+#: Runs of the intent with something undone, at most.
+MOST_RUNS: Final = 6
+
+#: Runs the intent again with something taken as R has it, and looks into it where bits differ.
+Rerun = Callable[[Undo], Capsule]
+
+
+def meant(
+    runs: Mapping[str, Capsule],
+    pairs: Sequence[RunPair],
+    found: Attribution | None,
+    rerun: Rerun,
+    judge: Judge,
+    labels: Mapping[int, str],
+) -> tuple[list[RunPair], Attribution | None]:
+    """Say why R's run and the intent part; ``found`` is what was known before.
+
+    What levers or a twin found stays; so does everything where R and the replay of its own calls
+    do not agree. Return the pairs, where the intent's may be left undecided, and the cause.
+    """
+    verdicts = {(pair.a, pair.b): pair for pair in pairs}
+    pair = verdicts.get(("r", "intent"))
+    if pair is None:
+        return list(pairs), found
+    r, intent = runs["r"], runs["intent"]
+    at = parted(r, intent, pair)
+    if not at:
+        return list(pairs), found
+    settled = found is not None and found.cause not in ("none", "not-known", "user-script")
+    replay, reference = (verdicts.get(("r", name)) for name in ("replay", "reference"))
+    elsewhere = (
+        (settled and found is not None and not found.cause.startswith("r-"))
+        or (replay is not None and replay.verdict in ("different", "failed"))
+        or (reference is not None and reference.verdict == "different")
+    )
+    made: Attribution | None = None
+    told: list[Suspect] = []
+    if not elsewhere:
+        told = suspects(r, intent)
+        made = _proven(r, intent, at, told, rerun, judge, labels)
+    if made is not None:
+        if intent.manifest.gaps and at.results:
+            made = made.model_copy(update={"verdict": "different"})
+        return list(pairs), made
+    if not elsewhere:
+        found = unproven(r, intent, at, told, found)
+    likely = found is not None and found.cause.startswith("r-")
+    refused = only_in_r(r, intent) and not intent.manifest.gaps
+    if pair.verdict in ("different", "failed") and not (likely or refused):
+        return [undecided(each) if each is pair else each for each in pairs], found
+    return list(pairs), found
+
+
+def _proven(
+    r: Capsule,
+    intent: Capsule,
+    at: Parted,
+    told: Sequence[Suspect],
+    rerun: Rerun,
+    judge: Judge,
+    labels: Mapping[int, str],
+) -> Attribution | None:
+    """Undo all suspects, and then one after the other, until it is clear which it was."""
+    tried = [each for each in told if each.undo is not None]
+    if not tried:
+        return None
+
+    def takes_away(undo: Undo) -> bool:
+        now = rerun(undo)
+        # What stays untranslated is no difference: R's own run says whether the rest agrees.
+        bare = replace(now, manifest=now.manifest.model_copy(update={"gaps": ()}))
+        pair = compare_runs(r, bare, judge=judge, labels=labels)
+        gone = at.is_gone(parted(r, bare, pair))
+        return gone and (pair.verdict in AGREE or pair.verdict == "abstained")
+
+    if not takes_away(joined(tried)):
+        return None
+    if len(tried) == 1:
+        return proven(tried[0], (), r, intent, at)
+    for each in tried[: MOST_RUNS - 1]:
+        if each.undo is not None and takes_away(each.undo):
+            return proven(each, (), r, intent, at)
+    if len({each.cause for each in tried}) == 1:
+        return proven(tried[0], tried[1:], r, intent, at)
+    return None
