@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn, cast
+from typing import Annotated, Any, cast
 
 import typer
 
-if TYPE_CHECKING:
-    from bridge.case import Case
-    from bridge.report import CaseReport
-    from bridge.repro import Repro
-    from bridge.suite import Examined, Suite
+from bridge.commands import (
+    compare_arrays,
+    examine,
+    explain_received,
+    print_intent,
+    print_replay,
+    told,
+)
+from bridge.console import (
+    BROKEN,
+    OK,
+    UNEXPECTED,
+    Options,
+    Progress,
+    check_frontend,
+    check_observed,
+    check_out,
+    environment_errors,
+    stop,
+    suite_with,
+)
 
 app = typer.Typer(
     name="keras-bridge",
@@ -28,8 +40,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-OK, UNEXPECTED, BROKEN = 0, 1, 2
 
 Frontend = Annotated[
     str,
@@ -71,19 +81,6 @@ Sandbox = Annotated[
 Memory = Annotated[int, typer.Option("--memory", help="Memory limit of one run, in MiB.", min=64)]
 
 
-class Options(NamedTuple):
-    """What the commands that run scripts have in common."""
-
-    frontend: str
-    jobs: int
-    seconds: float
-    memory: int
-    quick: bool = False
-    exact: bool = False
-    explain: bool = False
-    sandbox: bool = False
-
-
 @app.command()
 def run(
     cases: Annotated[
@@ -104,16 +101,16 @@ def run(
     """Run the comparison suite and write the reports."""
     from bridge.case import CaseError, choose, find_cases, suite_folders
 
-    _check_frontend(frontend)
-    _check_out(out)
+    check_frontend(frontend)
+    check_out(out)
     try:
         chosen = choose(find_cases(suite_folders()), cases or [])
     except CaseError as error:
-        _stop(str(error))
+        stop(str(error))
     if not chosen:
-        _stop("There are no cases: no r_scripts folder here. Use 'keras-bridge check SCRIPT.R'.")
+        stop("There are no cases: no r_scripts folder here. Use 'keras-bridge check SCRIPT.R'.")
     options = Options(frontend, jobs, seconds, memory, quick, exact, sandbox=sandbox)
-    raise typer.Exit(_examine(chosen, out, options))
+    raise typer.Exit(examine(chosen, out, options))
 
 
 @app.command()
@@ -133,18 +130,18 @@ def check(
     """Run one R script of yours, replay it in Python without R, and compare."""
     from bridge.case import CaseError, read_case
 
-    _check_frontend(frontend)
+    check_frontend(frontend)
     for path in (script, *([twin] if twin else []), *([observed] if observed else [])):
         if not path.is_file():
-            _stop(f"There is no file {path}.")
-    _check_observed(observed)
-    _check_out(out)
+            stop(f"There is no file {path}.")
+    check_observed(observed)
+    check_out(out)
     try:
         case = read_case(script, twin, observed)
     except CaseError as error:
-        _stop(str(error))
+        stop(str(error))
     options = Options(frontend, 1, seconds, memory, exact=exact, sandbox=sandbox)
-    raise typer.Exit(_examine([case], out, options))
+    raise typer.Exit(examine([case], out, options))
 
 
 @app.command()
@@ -161,13 +158,13 @@ def add(
     from bridge.adding import AddingError, add_script, place_for
     from bridge.report.text import one_line
 
-    _check_frontend(frontend)
+    check_frontend(frontend)
     try:
         place = place_for(script, Path.cwd(), name)
-        with _suite(Options(frontend, 1, seconds, memory)) as suite, _environment_errors():
+        with suite_with(Options(frontend, 1, seconds, memory)) as suite, environment_errors():
             added = add_script(script, place, suite)
     except AddingError as error:
-        _stop(str(error))
+        stop(str(error))
     print(one_line(added.report.sentence))
     for line in added.header:
         print(f"  {one_line(line)}")
@@ -191,9 +188,9 @@ def audit(
     from bridge.auditing import tell, write
     from bridge.runners.pool import MIB, Limits
 
-    _check_frontend(frontend)
-    _check_out(out)
-    with _Progress("starting R and TensorFlow") as shown, _environment_errors():
+    check_frontend(frontend)
+    check_out(out)
+    with Progress("starting R and TensorFlow") as shown, environment_errors():
         limits = Limits(seconds, memory * MIB)
         reports = run_audit(package or [], cast("Any", frontend), limits, shown.step)
     if as_json:
@@ -236,15 +233,15 @@ def record(
     from bridge.capsule import write_capsule
     from bridge.case import read_case
 
-    _check_frontend(frontend)
+    check_frontend(frontend)
     if not script.is_file():
-        _stop(f"There is no file {script}.")
+        stop(f"There is no file {script}.")
     if output.is_dir():
-        _stop(f"{output} is a folder: name a file, such as {output / script.stem}.capsule.")
-    _check_out(output.parent)
+        stop(f"{output} is a folder: name a file, such as {output / script.stem}.capsule.")
+    check_out(output.parent)
     options = Options(frontend, 1, seconds, memory, sandbox=sandbox)
-    with _suite(options) as suite, _environment_errors():
-        examined = next(iter(suite.examine([read_case(script)])))
+    with suite_with(options) as suite, environment_errors():
+        (examined,) = suite.examine([read_case(script)])
     write_capsule(examined.runs["r"], output)
     print(f"{examined.report.sentence}\n{output}")
     raise typer.Exit(UNEXPECTED if examined.report.verdict == "failed" else OK)
@@ -260,14 +257,14 @@ def diff(
     from bridge.arrays import is_array_file
 
     if is_array_file(a) or is_array_file(b):
-        _diff_arrays(a, b, as_json)
+        compare_arrays(a, b, as_json)
     from bridge.capsule import CapsuleError, read_capsule
     from bridge.compare.stages import compare_runs
 
     try:
         pair = compare_runs(read_capsule(a), read_capsule(b))
     except CapsuleError as error:
-        _stop(f"{error}")
+        stop(f"{error}")
     if as_json:
         print(pair.model_dump_json(indent=1))
     else:
@@ -278,27 +275,6 @@ def diff(
         elif pair.detail:
             print(pair.detail)
     raise typer.Exit(UNEXPECTED if pair.verdict in ("different", "failed") else OK)
-
-
-def _diff_arrays(a: Path, b: Path, as_json: bool) -> NoReturn:
-    from bridge.arrays import ArrayFileError, compare_files
-
-    shown = ""
-    with _Progress(after=2.0) as terminal:
-
-        def progress(done: int, total: int) -> None:
-            nonlocal shown
-            percent = f"{done / total:.0%}"
-            if percent != shown:
-                terminal.step("", f"{percent} of {total:,} elements")
-                shown = percent
-
-        try:
-            compared = compare_files(a, b, progress)
-        except ArrayFileError as error:
-            _stop(str(error))
-    print(compared.as_json() if as_json else compared.text())
-    raise typer.Exit(OK if compared.same else UNEXPECTED)
 
 
 @app.command()
@@ -329,8 +305,8 @@ def replay(
 
     if output is not None:
         if output.is_dir():
-            _stop(f"{output} is a folder: name a file, such as {output / 'again.capsule'}.")
-        _check_out(output.parent)
+            stop(f"{output} is a folder: name a file, such as {output / 'again.capsule'}.")
+        check_out(output.parent)
     try:
         lever = together([find_lever(name) for name in levers or []])
         recorded = read_capsule(capsule)
@@ -338,10 +314,10 @@ def replay(
         if lever is not None:
             lever.environment(generation)
     except NothingRecordedError as error:
-        _stop(f"{capsule} cannot be replayed: {error}.")
+        stop(f"{capsule} cannot be replayed: {error}.")
     except (CapsuleError, LeverError) as error:
-        _stop(str(error))
-    with _Progress("starting TensorFlow"), _environment_errors(), Pool() as pool:
+        stop(str(error))
+    with Progress("starting TensorFlow"), environment_errors(), Pool() as pool:
         limits = Limits(seconds, memory * MIB)
         made = rerun(pool, recorded, generation, limits, lever=lever)
     found = set_beside(recorded, made)
@@ -389,79 +365,22 @@ def explain(
 
     from bridge.case import CaseError, choose, find_cases, read_case, suite_folders
 
-    _check_frontend(frontend)
-    _check_observed(observed)
-    _check_out(out)
+    check_frontend(frontend)
+    check_observed(observed)
+    check_out(out)
     options = Options(frontend, 1, seconds, memory, explain=True)
     path = Path(what)
     if path.is_file() and path.suffix != ".R":
-        raise typer.Exit(_explain_capsule(path, observed, out, repro, options, as_json))
+        raise typer.Exit(explain_received(path, observed, out, repro, options, as_json))
     try:
         case = read_case(path) if path.is_file() else choose(find_cases(suite_folders()), [what])[0]
     except CaseError as error:
-        _stop(str(error))
+        stop(str(error))
     case = case if observed is None else replace(case, observed=observed)
-    with _suite(options) as suite, _environment_errors():
+    with suite_with(options) as suite, environment_errors():
         (examined,) = suite.examine([case])
         small = None if repro is None else suite.repro(case, examined, repro)
-    raise typer.Exit(_told(examined, out, as_json, small))
-
-
-def _explain_capsule(
-    path: Path,
-    observed: Path | None,
-    out: Path,
-    repro: Path | None,
-    options: Options,
-    as_json: bool,
-) -> int:
-    from bridge.again import generation_of
-    from bridge.capsule import CapsuleError
-    from bridge.received import NothingRecordedError, explain_capsule
-    from bridge.repro import write_repro
-    from bridge.runners.pool import MIB, Limits, Pool
-
-    limits = Limits(options.seconds, options.memory * MIB)
-    try:
-        with _Progress("starting TensorFlow") as shown, _environment_errors(), Pool() as pool:
-            found = explain_capsule(
-                pool, path, limits, observed, lambda text: shown.step(path.name, text)
-            )
-            small = None
-            if repro is not None:
-                generation = generation_of(found.runs["r"])
-                small = write_repro(pool, found.runs, generation, limits, repro, path.stem)
-    except CapsuleError as error:
-        _stop(str(error))
-    except NothingRecordedError as error:
-        _stop(f"{path} cannot be explained: {error}.")
-    return _told(found, out, as_json, small)
-
-
-def _told(examined: Examined, out: Path, as_json: bool, small: Repro | None = None) -> int:
-    from bridge.report.text import one_line
-    from bridge.suite import write
-
-    report, index = examined.report, write([examined], out)
-    if as_json:
-        print(report.model_dump_json(by_alias=True, indent=1))
-    else:
-        sure = f", {report.confidence}" if report.confidence else ""
-        print(one_line(f"{report.verdict}: {report.cause}{sure}"))
-        for line in (report.sentence, *report.explanation):
-            print(one_line(line))
-        for each in report.levers:
-            ops = f" ({' '.join(dict.fromkeys(each.executed_ops))})" if each.executed_ops else ""
-            part = f" on {each.restricted}" if each.restricted else ""
-            print(f"  {one_line(each.lever):20} {one_line(each.verdict + part + ops)}")
-        for line in report.unexplained:
-            print(one_line(f"Not explained: {line}"))
-        for line in small.sentences if small is not None else ():
-            print(one_line(line))
-        for made in small.files if small is not None else ():
-            print(made)
-        print(index)
-    return UNEXPECTED if _is_unexpected(report) else OK
+    raise typer.Exit(told(examined, out, as_json, small))
 
 
 @app.command()
@@ -486,63 +405,18 @@ def translate(
     memory: Memory = 4096,
 ) -> None:
     """Print the Python that does what an R script does."""
-    _check_frontend(frontend)
+    check_frontend(frontend)
     if source not in ("text", "trace"):
-        _stop(f"--from is text or trace, not {source!r}.")
+        stop(f"--from is text or trace, not {source!r}.")
     if not what.is_file():
-        _stop(f"There is no file {what}.")
+        stop(f"There is no file {what}.")
     if output is not None:
         if output.is_dir():
-            _stop(f"{output} is a folder: name a file, such as {output / what.stem}.py.")
-        _check_out(output.parent)
+            stop(f"{output} is a folder: name a file, such as {output / what.stem}.py.")
+        check_out(output.parent)
     if source == "text":
-        raise typer.Exit(_translate_text(what, output))
-    raise typer.Exit(_translate_trace(what, output, Options(frontend, 1, seconds, memory)))
-
-
-def _translate_text(what: Path, output: Path | None) -> int:
-    from bridge.report.text import one_line
-    from bridge.runners.intent import translated
-
-    with _environment_errors():
-        found = translated(what)
-    if output is None:
-        print(found.text, end="")
-    else:
-        output.write_text(found.text, "utf-8")
-        print(output)
-    for gap in found.gaps:
-        print(f"Not translated: {one_line(gap.sentence)}", file=sys.stderr)
-    return OK
-
-
-def _translate_trace(what: Path, output: Path | None, options: Options) -> int:
-    from bridge.capsule import CapsuleError
-    from bridge.case import CaseError
-    from bridge.report.text import one_line
-    from bridge.runners.pool import MIB, Limits
-    from bridge.translating import translate_trace
-
-    limits = Limits(options.seconds, options.memory * MIB)
-    stem = output.stem if output is not None else "replay"
-    try:
-        with _Progress("starting R and TensorFlow"), _environment_errors():
-            found, recorded = translate_trace(what, cast("Any", options.frontend), limits, stem)
-    except (CapsuleError, CaseError) as error:
-        _stop(str(error))
-    if not recorded.manifest.calls:
-        _stop(f"{what} asked nothing of Python: there is nothing to translate.")
-    if output is None:
-        print(found.source, end="")
-    else:
-        found.save(output)
-        print(output)
-    said = [f"Left out: {one_line(gap)}" for gap in found.gaps]
-    if output is None and found.arrays:
-        said.append("Its large arrays are not written: use -o FILE to have them beside it.")
-    for line in said:
-        print(line, file=sys.stderr)
-    return OK
+        raise typer.Exit(print_intent(what, output))
+    raise typer.Exit(print_replay(what, output, Options(frontend, 1, seconds, memory)))
 
 
 @app.command()
@@ -562,11 +436,11 @@ def selftest(
     from bridge.selftest import SelftestError, keep
     from bridge.selftest import run as run_selftest
 
-    with _Progress(after=2.0) as progress, _environment_errors():
+    with Progress(after=2.0) as progress, environment_errors():
         try:
             found = run_selftest(faults, seed, progress=lambda text: progress.step("", text))
         except SelftestError as error:
-            _stop(str(error))
+            stop(str(error))
     if found.trials:
         keep(found.score)
     if as_json:
@@ -598,7 +472,7 @@ def verify(
     from bridge.certify.verify import verify as check_certificates
     from bridge.report.text import one_line
 
-    with _Progress(after=2.0) as progress:
+    with Progress(after=2.0) as progress:
 
         def step(case: str, done: int, total: int) -> None:
             progress.step(one_line(case), f"{done:,} of {total:,} outputs checked")
@@ -606,7 +480,7 @@ def verify(
         try:
             found = check_certificates(reports, sample, step)
         except ReportError as error:
-            _stop(str(error))
+            stop(str(error))
     if as_json:
         print(found.as_text())
     else:
@@ -620,132 +494,6 @@ def main() -> None:
     # So that the processes and folders of a run go with it when it is told to end.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(BROKEN))
     app()
-
-
-def _examine(cases: list[Case], out: Path, options: Options) -> int:
-    from bridge.report import print_summary
-    from bridge.suite import write
-
-    with _suite(options) as suite, _environment_errors():
-        examined = list(suite.examine(cases))
-    index = write(examined, out)
-    reports = [each.report for each in examined]
-    print_summary(reports)
-    print(index)
-    return UNEXPECTED if any(_is_unexpected(report) for report in reports) else OK
-
-
-def _is_unexpected(report: CaseReport) -> bool:
-    """Say whether a case is not as its header expects; without one, agreement is expected."""
-    if report.expected is not None:
-        return not report.expected.met
-    return report.verdict in ("different", "failed")
-
-
-@contextmanager
-def _suite(options: Options) -> Iterator[Suite]:
-    from bridge.runners.pool import MIB, Limits
-    from bridge.suite import Settings, Suite
-
-    if options.sandbox:
-        from bridge.runners.contain import why_not
-
-        reason = why_not()
-        if reason:
-            _stop(
-                f"--sandbox cannot be had on this machine: {reason}. Nothing was run; without "
-                "--sandbox the script may do whatever you may."
-            )
-    limits = Limits(options.seconds, options.memory * MIB)
-    settings = Settings(
-        cast("Any", options.frontend),
-        options.jobs,
-        limits,
-        options.quick,
-        options.exact,
-        options.explain,
-        options.sandbox,
-    )
-    with (
-        _Progress("starting R and TensorFlow") as progress,
-        Suite(settings, progress.step) as suite,
-    ):
-        yield suite
-
-
-@contextmanager
-def _environment_errors() -> Iterator[None]:
-    """Turn what is wrong with the machine into one sentence and exit code 2."""
-    from bridge.r.frontend import NoFrontEndError
-    from bridge.r.script import NoRError
-    from bridge.r.standin.build import StandinError
-    from bridge.runners.pool import PoolError
-
-    try:
-        yield
-    except (NoFrontEndError, NoRError, StandinError, PoolError) as error:
-        _stop(str(error))
-
-
-class _Progress:
-    """Says on a terminal's stderr what is being done; silent when it is piped.
-
-    Nothing is shown before ``after`` seconds.
-    """
-
-    def __init__(self, first: str = "", after: float = 0.0) -> None:
-        self._shown = sys.stderr.isatty()
-        self._started = time.monotonic()
-        self._first, self._after = first, after
-
-    def __enter__(self) -> _Progress:
-        self.step("", self._first)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._shown:
-            sys.stderr.write("\r\x1b[2K")
-            sys.stderr.flush()
-
-    def step(self, case: str, what: str) -> None:
-        passed = time.monotonic() - self._started
-        if self._shown and passed >= self._after:
-            text = f"[{passed:5.1f} s] {case} {what}".replace("]  ", "] ")
-            sys.stderr.write(f"\r\x1b[2K{text[:100]}")
-            sys.stderr.flush()
-
-
-def _check_frontend(frontend: str) -> None:
-    if frontend not in ("auto", "cran", "standin"):
-        _stop(f"--frontend is auto, cran or standin, not {frontend!r}.")
-
-
-def _check_observed(observed: Path | None) -> None:
-    """Find out before anything runs whether the observations can be read."""
-    from bridge.explain.observed import ObservedError, read_observed
-
-    if observed is None:
-        return
-    try:
-        read_observed(observed)
-    except ObservedError as error:
-        _stop(str(error))
-
-
-def _check_out(out: Path) -> None:
-    """Find out before anything runs whether the folder can be written."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        probe = out / f".writable-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        _stop(f"The folder {out} cannot be written ({error.strerror}): choose another with --out.")
-
-
-def _stop(sentence: str) -> NoReturn:
-    print(f"keras-bridge: {sentence}", file=sys.stderr)
-    raise typer.Exit(BROKEN)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,8 @@ _ADVICE: Final = re.compile(
 )
 _CALLER: Final = re.compile(r"^Error in [^\n]{0,200}? : \s*")
 _CLASS: Final = re.compile(r"^([A-Za-z_][\w.]*(?:Error|Exception|Warning|Interrupt|Exit))\s*:\s*")
-_CUT: Final = re.compile(r"<\.\.\.truncated\.\.\.>")
+#: reticulate leaves the middle out of a long message, R and the recording the end.
+_CUT: Final = re.compile(r"<\.\.\. ?(?:truncated|omitted) ?\.\.\.>")
 _ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]+")
 _PATH: Final = re.compile(r"(?:[A-Za-z]:)?(?:[\w.~+-]*/){2,}[\w.+-]*|<work>[^\s'\"]*")
 _COUNTED: Final = re.compile(r"\b([A-Za-z]\w*?)_\d+\b")

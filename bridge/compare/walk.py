@@ -85,6 +85,8 @@ def walk_outputs(walk: Walk) -> None:
     if not one and not other:
         walk.why = next(iter((*walk.other.notes, *walk.one.notes)), "there is no output to compare")
         return
+    if len(one) != len(other) and walk.one.kind == "evaluate" and _listed(walk):
+        return
     if len(one) != len(other):
         walk.why = f"{len(one)} against {len(other)} outputs"
         walk.note("prediction", False, code, walk.why)
@@ -100,6 +102,22 @@ def walk_outputs(walk: Walk) -> None:
         return
     walk.why = f"shape {unlike[0].shape} against {unlike[1].shape}"
     walk.note("prediction", False, f"{code}.shape", walk.why)
+
+
+def _listed(walk: Walk) -> bool:
+    """Set results of an evaluation side by side of which one came as a list, the other by name."""
+    try:
+        flat = [
+            np.concatenate([np.ravel(capsule.array(ref)) for ref in outputs])
+            for capsule, outputs in ((walk.a, walk.one.outputs), (walk.b, walk.other.outputs))
+            if outputs
+        ]
+        if len(flat) != 2 or flat[0].shape != flat[1].shape or flat[0].dtype != flat[1].dtype:
+            return False
+        walk.difference = difference(flat[0], flat[1])
+    except (CapsuleError, TypeError, ValueError):
+        return False
+    return True
 
 
 def _state(capsule: Capsule, probe: Probe) -> ModelState | None:

@@ -129,6 +129,8 @@ def _of_call(r: Capsule, one: Call, meant: Capsule, other: Call) -> Iterator[Cha
         mine = {key: value for key, value in mine.items() if key in shared}
         theirs = {key: value for key, value in theirs.items() if key in shared}
     for key in dict.fromkeys([*theirs, *mine]):
+        if key in _ADDED:
+            continue
         has, wanted = mine.get(key), theirs.get(key)
         told = _read(r, has, meant, wanted, key, one)
         if told is not None:
@@ -207,6 +209,8 @@ def _read(
 
 #: Changes that change what is asked for, and not only how it is spelled.
 _TELLING: Final = frozenset({"truncated", "dropped", "defaulted", "shifted", "reordered"})
+#: What the translation adds, so that results have names.
+_ADDED: Final = frozenset({"return_dict"})
 #: What the R packages send beside what was written, without any bearing on a number.
 _HARMLESS: Final = frozenset({"verbose", "callbacks", "name", "return_dict"})
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
-from bridge.capsule import Capsule
+from bridge.capsule import Capsule, ErrorRecord
+from bridge.compare.errors import same_error
 from bridge.explain.finding import Finding, failed, short
 
 _STOPPED: Final = {
@@ -64,8 +66,11 @@ def from_python(capsule: Capsule) -> bool:
     error = capsule.manifest.error
     if error is None:
         return False
-    raised = [call.error.message for call in capsule.manifest.calls if call.error]
-    return any(message[:60] and message[:60] in error.message for message in raised)
+    raised = [call.error for call in capsule.manifest.calls if call.error]
+    return any(
+        (each.message[:60] and each.message[:60] in error.message) or same_error(each, error)
+        for each in raised
+    )
 
 
 def r_error(capsule: Capsule) -> Finding:
@@ -73,10 +78,34 @@ def r_error(capsule: Capsule) -> Finding:
     error = capsule.manifest.error
     assert error is not None
     at = f" at line {error.line}" if error.line else ""
-    if error.origin in ("keras", "keras3", "tensorflow", "reticulate"):
+    unused = re.search(r"unused argument", error.message)
+    if not unused and error.origin in ("keras", "keras3", "tensorflow", "reticulate"):
         sentence = f"The R package {error.origin} refuses{at}: {short(error)}"
         return failed(sentence, "not-known")
-    return failed(f"The script stops{at} with an error of R's own: {short(error)}")
+    return failed(f"The script stops{at} with an error of R's own: {short(error)}{_advice(error)}")
+
+
+def _advice(error: ErrorRecord) -> str:
+    """Return what to do about an error of R's own that is met often."""
+    for pattern, advice in _ADVICE:
+        found = re.search(pattern, error.message)
+        if found is not None:
+            return f" {advice.format(*found.groups())}"
+    return ""
+
+
+_ADVICE: Final = (
+    (r"object '(.+?)' not found", "Make {0} in a line before, or look for another spelling of it."),
+    (
+        r"could not find function \"(.+?)\"",
+        "Look for another spelling of {0}, or load the package that has it with library().",
+    ),
+    (r"there is no package called .(\w[\w.]*)", 'Install it in R: install.packages("{0}").'),
+    (r"unused argument \((\S+) =", "It has no argument {0}: look for another spelling."),
+    (r"cannot open file '(.+?)'", "Look where the script is run, and whether {0} is there."),
+    (r"subscript out of bounds", "An index is larger than what it is taken from: print its dim()."),
+    (r"non-conformable", "Print dim() of both sides."),
+)
 
 
 def nothing_to_compare(capsule: Capsule) -> Finding:

@@ -109,14 +109,15 @@ def suspects(r: Capsule, meant: Capsule) -> list[Suspect]:
                 told.line,
             )
         )  # fmt: skip
-    made.sort(key=lambda each: (each.line, each.weak))
+    made.sort(key=lambda each: each.line)
     if _order_of_making(r, meant):
         sentence = (
             "The layers of the pipe are made in another order than they are written in, so that "
             "the same seed gives other weights."
         )
         made.append(Suspect("r-semantics", sentence, "", Undo(frozenset({ORDER})), weak=True))
-    return made
+    # First what was asked for otherwise, then the order, then types: so they are tried.
+    return sorted(made, key=lambda each: (each.weak, each.line))
 
 
 def _of_changes(same: Sequence[Change]) -> Suspect:

@@ -14,6 +14,7 @@ from bridge.explain.finding import (
     joined,
     run_name,
     short,
+    spelled,
     stand_in,
 )
 
@@ -31,8 +32,7 @@ def same_error(
     count = "error" if len(errors) == 1 else f"{len(errors)} errors"
     who = joined([run_name("r"), *map(run_name, partners)])
     lines = tuple(
-        f"{f'Line {error.line}: ' if error.line else ''}{error.cls}: {short(error)}"
-        for error in errors
+        f"{f'Line {error.line}: ' if error.line else ''}{spelled(error)}" for error in errors
     )
     keras = runs["r"].manifest.environment.keras
     sentence = f"{who} meet the same {count} in {keras or 'Keras'}"
@@ -40,7 +40,9 @@ def same_error(
     # real package was the one that ran.
     cleared = "twin" in partners and not stand_in(runs["r"])
     sentence += ": R is not the cause." if cleared else "."
-    suspects = () if "twin" in partners else _suspects(runs["r"])
+    # Where the text itself meets it, nothing that R did to an argument is needed for it.
+    meant = "intent" in partners and not runs["intent"].manifest.gaps
+    suspects = () if "twin" in partners or meant else _suspects(runs["r"])
     if suspects:
         return Finding("same-error", "not-known", sentence, (*lines, *suspects), suspects)
     if other is not None and other.accepts and all(other.accepts):
@@ -48,6 +50,9 @@ def same_error(
         works = "works" if len(errors) == 1 else "work"
         sentence = f"{sentence} {which} {works} with {other.keras}."
         return Finding("same-error", "keras-version", sentence, lines)
+    if meant and "replay" in partners and not (other is not None and any(other.accepts)):
+        sentence = f"{lines[0]} {who} meet it alike: the script asks for what is refused there."
+        return Finding("same-error", "user-script", sentence, lines[1:])
     unexplained = ("whose rule the error follows",)
     if other is not None and any(other.accepts):
         good = sum(other.accepts)

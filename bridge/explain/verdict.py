@@ -41,6 +41,7 @@ _OTHER_NUMBERS: Final = (
 
 
 _SAME: Final = ("same-bits", "within-rounding")
+_KEPT: Final = ("same-bits", "within-rounding", "abstained")
 _INDEX: Final = "r-index-base"
 _EITHER: Final = (
     "R and the replay of its calls without R agree, so R asked Keras for what it got; whether R "
@@ -69,8 +70,12 @@ def conclude(
     pairs, aside = _weighed(runs, pairs, attribution)
     if aside and attribution is not None and attribution.cause == _INDEX:
         attribution = None
+    if attribution is not None and attribution.cause == "not-known" and _only_read(pairs):
+        # Levers say what Keras does with R's calls, and on these R and its replay agree.
+        attribution = attribution.model_copy(update={"verdict": "abstained"})
     found = _with_attribution(_with_exact(_compared(runs, pairs, other), exact), attribution)
-    found = _left_open(with_usage(found, usage), pairs)
+    ended = runs["r"].manifest.status == "error"
+    found = _left_open(with_usage(found, usage, ended=ended), pairs)
     found = replace(found, explanation=(*found.explanation, *aside))
     if not stand_in(runs["r"]) or found.verdict in ("failed", "abstained"):
         return found
@@ -94,7 +99,7 @@ def _weighed(
     for pair in pairs:
         meant = runs.get(pair.b)
         broken = meant is not None and meant.manifest.status not in ("ok", "quit")
-        if pair.b != "intent" or pair.verdict not in ("different", "failed") or not broken:
+        if pair.b != "intent" or pair.verdict in _SAME or not broken:
             kept.append(pair)
             continue
         error = meant.manifest.error if meant is not None else None
@@ -107,14 +112,19 @@ def _weighed(
     return kept, tuple(aside)
 
 
+def _only_read(pairs: Sequence[RunPair]) -> bool:
+    """Say whether R and its replay agree, and nothing but what was read from the text may part."""
+    replayed = any(pair.b == "replay" and pair.verdict in _SAME for pair in pairs)
+    return replayed and all(pair.b == "intent" or pair.verdict in _KEPT for pair in pairs)
+
+
 def _left_open(found: Finding, pairs: Sequence[RunPair]) -> Finding:
     """Decide nothing where only the Python that was read from the text parts, and nobody knows why.
 
     R or the reading of its text may be the reason.
     """
-    parted = [pair for pair in pairs if pair.verdict in ("different", "failed")]
-    replayed = any(pair.b == "replay" and pair.verdict in _SAME for pair in pairs)
-    alone = bool(parted) and all(pair.b == "intent" for pair in parted) and replayed
+    parted = any(pair.verdict in ("different", "failed") for pair in pairs)
+    alone = parted and _only_read(pairs)
     if not alone or found.verdict != "different" or found.cause != "not-known":
         return found
     return replace(
@@ -212,7 +222,7 @@ def _with_attribution(found: Finding, attribution: Attribution | None) -> Findin
     )
 
 
-def with_usage(found: Finding, usage: Sequence[Answer]) -> Finding:
+def with_usage(found: Finding, usage: Sequence[Answer], *, ended: bool = False) -> Finding:
     """Add what the script's own use of Keras answers; it names the cause where none was found.
 
     What explains an error speaks only where one was met, and what explains numbers only where
@@ -220,7 +230,7 @@ def with_usage(found: Finding, usage: Sequence[Answer]) -> Finding:
     """
     agreeing = found.verdict in ("same-bits", "within-rounding")
     told = [each for each in usage if not (each.refused and agreeing)]
-    first = next((each for each in told if each.decides and _may_name(found, each)), None)
+    first = next((each for each in told if each.decides and _may_name(found, each, ended)), None)
     if first is None:
         more = tuple(each.sentence for each in told if found.verdict != "failed")
         return replace(found, explanation=(*found.explanation, *more))
@@ -234,7 +244,7 @@ def with_usage(found: Finding, usage: Sequence[Answer]) -> Finding:
     )
 
 
-def _may_name(found: Finding, answer: Answer) -> bool:
+def _may_name(found: Finding, answer: Answer, ended: bool) -> bool:
     if found.verdict in ("same-bits", "within-rounding"):
         return found.cause == "none" and not answer.refused
     if found.verdict in ("same-error", "failed"):
@@ -244,7 +254,7 @@ def _may_name(found: Finding, answer: Answer) -> bool:
     if found.verdict == "different":
         # Where only one of two runs got as far as a prediction, the other was refused.
         divergence = found.first_divergence
-        refused = divergence is not None and "only " in divergence.detail
+        refused = ended or (divergence is not None and "only " in divergence.detail)
         return answer.cause.startswith("r-") and (refused or not answer.refused)
     return answer.refused or answer.cause.startswith("r-")
 

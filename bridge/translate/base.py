@@ -216,6 +216,7 @@ SILENT: Final = frozenset(
         "requireNamespace",
         "loadNamespace",
         "Sys.sleep",
+        "data",
         "flush",
         "RNGkind",
     }
@@ -224,7 +225,7 @@ SILENT: Final = frozenset(
 DRAWING: Final = frozenset({
     "par", "plot", "lines", "points", "abline", "legend", "hist", "barplot", "str", "axis",
     "title", "text", "grid", "layout", "image", "curve", "matplot", "boxplot", "mtext", "polygon",
-    "segments", "matlines", "pairs", "contour", "persp", "summary", "View", "rug", "arrows",
+    "segments", "matlines", "pairs", "contour", "persp", "View", "rug", "arrows",
 })  # fmt: skip
 
 #: Functions that only pass on what they are given.

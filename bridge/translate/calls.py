@@ -366,6 +366,11 @@ class Calls(Writer):
                 words = [f"{f}={p}" for f, p in zip(free, parts, strict=False)] + words
                 parts = []
         kind = self.scope.kind(name)
+        values = [each.value for each in node.arguments if each.value is not None]
+        if kind == "layer" and len(values) == 1 and not words:
+            target = self.expression(values[0])
+            if target.kind != "tensor":
+                return Code(f"r.compose({target.text}, {python_name(name)})", target.kind)
         return Code(
             f"{python_name(name)}({', '.join(parts + words)})",
             "tensor"
@@ -526,9 +531,12 @@ class Calls(Writer):
                     else ("as_integer" if formal in WHOLE_NAMES else "as_is")
                 )
                 parameter = Parameter(formal, kind)
-            if parameter.kind in IGNORED or formal in _SKIPPED:
-                if parameter.to is None:
-                    continue
+            if parameter.to is None and formal not in _SKIPPED:
+                if parameter.kind not in IGNORED or formal in wrapper.required:
+                    # What was measured does not say where it goes: then where it stands.
+                    place = [f for f in wrapper.formals if f != "..."].index(formal)
+                    places.append((place, self.argument(value, parameter, formal).text))
+                continue
             code = self.argument(value, parameter, formal)
             if isinstance(parameter.to, int):
                 places.append((parameter.to, code.text))
@@ -550,6 +558,12 @@ class Calls(Writer):
             first = None
         if first is None:
             return Code(f"{wrapper.python}({self._sent(wrapper, given)})", "layer")
+        more = [given.pop(key)[1] for key in list(given) if key.startswith("...")]
+        if more:
+            # Layers that join take their tensors one by one as well.
+            together = ", ".join(self.expression(each).text for each in (first[1], *more))
+            layer = f"{wrapper.python}({self._sent(wrapper, given)})"
+            return Code(f"{layer}([{together}])", "tensor")
         target = self.expression(first[1], into)
         layer = f"{wrapper.python}({self._sent(wrapper, given)})"
         if target.kind in ("sequential",):
@@ -602,7 +616,7 @@ class Calls(Writer):
             if discard:
                 return Code(text)
             return Code(f"r.then({target.text}, lambda it: it.{method}({sent}))", target.kind)
-        return Code(text, "py")
+        return Code(text, "any" if method in ("get_config", "summary") else "py")
 
     def argument(self, node: Node, parameter: Parameter, formal: str = "") -> Code:
         """Return an argument of a call into Python, as the author wrote it."""
@@ -1019,6 +1033,9 @@ class Calls(Writer):
     def _do_set_random_seed(self, node: Call, *_: Any) -> Code:
         value = next((each.value for each in node.arguments if each.value is not None), None)
         seed = self._whole(value).text if value is not None else "None"
+        if self.generation == 2:
+            # It is that of the package tensorflow, which knows no Keras.
+            return Code(f"r.set_random_seed({seed})")
         return Code(f"keras.utils.set_random_seed({seed})")
 
     _do_use_session_with_seed = _do_set_random_seed
@@ -1080,6 +1097,9 @@ class Calls(Writer):
 
     def _do_Sys_time(self, *_: Any) -> Code:  # noqa: N802 - R's own name
         return Code("__import__('time').time()", "float")
+
+    def _do_summary(self, node: Call, *_: Any) -> Code:
+        return Code(f"r.summary({self._given(node)})")
 
     def _do_suppressWarnings(self, node: Call, *_: Any) -> Code:  # noqa: N802 - R's own name
         value = node.arguments[0].value if node.arguments else None

@@ -217,12 +217,13 @@ class _Translator(Calls):
             if code.text != sink:
                 self.line(f"{sink} = {code.text}")
             return
-        code = self.expression(node, discard=not sink and not show)
+        shown = show and self._is_visible(node)
+        code = self.expression(node, discard=not sink and not shown)
         if sink == "return":
             self.line(f"return {code.text}")
         elif not code.text or code.text in ("None",):
             return
-        elif show and self._is_visible(node):
+        elif shown:
             self.line(
                 f"r.shown({code.text})" if not code.text.startswith("r.print_(") else code.text
             )

@@ -56,6 +56,8 @@ class Wrapper:
     object: str = "object"
     #: What it returns counts from 1 in R, and from 0 in Python.
     from_one: bool = False
+    #: Formals without a default: whatever was measured of them, Python needs them.
+    required: frozenset[str] = frozenset()
 
     @property
     def positional(self) -> tuple[str, ...]:
@@ -119,6 +121,7 @@ def _wrapper(name: str, entry: Mapping[str, Any], mode: str) -> Wrapper | None:
     return Wrapper(
         name, python, formals, parameters, bool(entry.get("composes")),
         bool(entry.get("method")), entry.get("object") or "object", from_one,
+        frozenset(str(each[0]) for each in entry.get("formals", ()) if each[1] is None),
     )  # fmt: skip
 
 

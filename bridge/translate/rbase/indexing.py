@@ -204,6 +204,8 @@ def put(x: Any, value: Any, *where: Any) -> Any:
             x = put_item(x, value, place)
         return x
     found = np.zeros(0) if x is None else np.array(np.atleast_1d(np.asarray(x)))
+    if not where:
+        return np.resize(np.ravel(value), found.size).reshape(found.shape, order="F")
     made_value = np.asarray(value)
     kind = np.result_type(found.dtype, made_value.dtype) if found.size else made_value.dtype
     if found.dtype == np.int32 and made_value.dtype.kind == "i":

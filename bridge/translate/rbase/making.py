@@ -537,6 +537,23 @@ def array_by_rows(data: Any = None, dim: Any = None, dimnames: Any = None) -> An
     return made
 
 
+def summary(x: Any, *_: Any, **__: Any) -> Any:
+    """``summary(x)`` of a model; of R's own data there is none here."""
+    if is_foreign(x) and hasattr(x, "summary"):
+        return x.summary(print_fn=lambda *_, **__: None)
+    raise known.Gap("summary() of what is no model is not translated")
+
+
+def set_random_seed(seed: Any) -> None:
+    """``set_random_seed(seed)`` of R's package tensorflow."""
+    import random
+    import sys
+
+    random.seed(int(seed))
+    np.random.seed(int(seed))
+    sys.modules["tensorflow"].random.set_seed(int(seed))
+
+
 def from_one(x: Any, name: str) -> Any:
     """A place that Python counts from 0, where ``name`` of the R package counts from 1."""
     what = f"{name}() counts from 1 in R, and the same function from 0 in Python"
