@@ -7,7 +7,7 @@ takes the difference away, one after the other.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from bridge.capsule import Capsule
@@ -64,15 +64,18 @@ def meant(
         or (replay is not None and replay.verdict in ("different", "failed"))
         or (reference is not None and reference.verdict == "different")
     )
-    made: Attribution | None = None
     told: list[Suspect] = []
     if not elsewhere:
         told = suspects(r, intent)
-        made = _proven(r, intent, at, told, rerun, judge, labels)
-    if made is not None:
-        if intent.manifest.gaps and at.results:
-            made = made.model_copy(update={"verdict": "different"})
-        return list(pairs), made
+        trial = _Trial(r, intent, at, rerun, judge, labels)
+        alike = trial.without_types(told)
+        if alike is not None:
+            return [alike if each is pair else each for each in pairs], found
+        made = trial.proven(told)
+        if made is not None:
+            if pair.verdict != "different" and at.results:
+                made = made.model_copy(update={"verdict": "different"})
+            return list(pairs), made
     if not elsewhere:
         found = unproven(r, intent, at, told, found)
     likely = found is not None and found.cause.startswith("r-")
@@ -82,35 +85,52 @@ def meant(
     return list(pairs), found
 
 
-def _proven(
-    r: Capsule,
-    intent: Capsule,
-    at: Parted,
-    told: Sequence[Suspect],
-    rerun: Rerun,
-    judge: Judge,
-    labels: Mapping[int, str],
-) -> Attribution | None:
-    """Undo all suspects, and then one after the other, until it is clear which it was."""
-    tried = [each for each in told if each.undo is not None]
-    if not tried:
+@dataclass
+class _Trial:
+    """The intent, run again with suspects undone."""
+
+    r: Capsule
+    intent: Capsule
+    at: Parted
+    rerun: Rerun
+    judge: Judge
+    labels: Mapping[int, str]
+    left: int = MOST_RUNS
+
+    def without_types(self, told: Sequence[Suspect]) -> RunPair | None:
+        """Return the pair as it is with R's types, where they are all that made numbers part.
+
+        Equal numbers of another type are rounded elsewhere: that is no difference of meaning.
+        """
+        typed = [each for each in told if each.typed and each.undo is not None]
+        if not typed or not self.at.results or only_in_r(self.r, self.intent):
+            return None
+        pair, gone = self._undone(joined(typed))
+        return pair if gone and pair.verdict in ("same-bits", "within-rounding") else None
+
+    def proven(self, told: Sequence[Suspect]) -> Attribution | None:
+        """Undo all suspects, and then one after the other, until it is clear which it was."""
+        refused = bool(only_in_r(self.r, self.intent))
+        tried = [each for each in told if each.undo is not None and (refused or not each.typed)]
+        if not tried or not self._takes_away(joined(tried)):
+            return None
+        if len(tried) == 1:
+            return proven(tried[0], (), self.r, self.intent, self.at)
+        for each in tried:
+            if each.undo is not None and self.left and self._takes_away(each.undo):
+                return proven(each, (), self.r, self.intent, self.at)
+        if len({each.cause for each in tried}) == 1:
+            return proven(tried[0], tried[1:], self.r, self.intent, self.at)
         return None
 
-    def takes_away(undo: Undo) -> bool:
-        now = rerun(undo)
-        # What stays untranslated is no difference: R's own run says whether the rest agrees.
-        bare = replace(now, manifest=now.manifest.model_copy(update={"gaps": ()}))
-        pair = compare_runs(r, bare, judge=judge, labels=labels)
-        gone = at.is_gone(parted(r, bare, pair))
+    def _takes_away(self, undo: Undo) -> bool:
+        pair, gone = self._undone(undo)
         return gone and (pair.verdict in AGREE or pair.verdict == "abstained")
 
-    if not takes_away(joined(tried)):
-        return None
-    if len(tried) == 1:
-        return proven(tried[0], (), r, intent, at)
-    for each in tried[: MOST_RUNS - 1]:
-        if each.undo is not None and takes_away(each.undo):
-            return proven(each, (), r, intent, at)
-    if len({each.cause for each in tried}) == 1:
-        return proven(tried[0], tried[1:], r, intent, at)
-    return None
+    def _undone(self, undo: Undo) -> tuple[RunPair, bool]:
+        self.left -= 1
+        now = self.rerun(undo)
+        # What stays untranslated is no difference: R's own run says whether the rest agrees.
+        bare = replace(now, manifest=now.manifest.model_copy(update={"gaps": ()}))
+        pair = compare_runs(self.r, bare, judge=self.judge, labels=self.labels)
+        return pair, self.at.is_gone(parted(self.r, bare, pair))

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.compare.errors import plain, same_error
+from bridge.capsule import ErrorRecord
+from bridge.compare.errors import essence, plain, same_error
 from tests.compare_samples import error
 
 
@@ -61,3 +62,30 @@ def test_the_numbers_of_a_message_are_kept_for_telling() -> None:
 def test_a_class_within_the_words_is_no_class() -> None:
     found = plain(error("ValueError: inner", "TypeError"))
     assert (found.cls, found.message) == ("TypeError", "ValueError: inner")
+
+
+def test_the_way_to_an_error_is_not_compared_and_r_may_have_cut_it() -> None:
+    said = "indices[3,0] = 4 is not in [0, 4)\n\t [[{{node sequential/embedding}}]]"
+    way = (
+        'Graph execution error:\n\nDetected at node a defined at:\n  File "{}", line 3, in call\n\n'
+    )
+    cls = "tensorflow.python.framework.errors_impl.InvalidArgumentError"
+    python = ErrorRecord(language="python", cls=cls, message=way.format("b.py") + said)
+    cut = (
+        f'{cls}: Graph execution error:\n<... omitted ...>ll\n\n  File "c.py", line 9, in call\n\n'
+    )
+    advice = "\nSee `reticulate::py_last_error()` for details"
+    r = ErrorRecord(language="r", cls="Rcpp::exception", message=cut + said + advice)
+    assert same_error(python, r)
+    other = python.model_copy(update={"message": way.format("b.py") + "out of memory"})
+    assert not same_error(other, r)
+
+
+def test_the_essence_of_a_traceback_is_its_last_error() -> None:
+    text = (
+        'in user code:\n\n    File "a.py", line 2, in f\n        return g()\n\n'
+        "    ValueError: expected min_ndim=2, found ndim=1\n\n"
+        "    Call arguments received by layer 'm':\n      - inputs=tf.Tensor(...)\n"
+    )
+    assert essence(text).split() == ["ValueError:", "expected", "min_ndim=2,", "found", "ndim=1"]
+    assert essence("object 'x' not found") == "object 'x' not found"

@@ -36,14 +36,25 @@ def test_a_vector_that_fits_the_rows_only_goes_down_the_columns() -> None:
     assert r.mul(np.ones((2, 3)), np.array([1.0, 10.0])).tolist() == [[1, 1, 1], [10, 10, 10]]
 
 
-def test_a_vector_that_fits_both_ways_is_read_as_python_does_and_that_is_told(
-    monkeypatch: pytest.MonkeyPatch,
+def test_a_vector_beside_a_matrix_is_recycled_down_the_columns() -> None:
+    assert r.mul(np.ones((2, 2)), np.array([1.0, 10.0])).tolist() == [[1, 1], [10, 10]]
+
+
+@pytest.mark.parametrize(
+    ("otherwise", "made"), [(True, [[1, 10]] * 2), (False, [[1, 1], [10, 10]])]
+)
+def test_a_vector_that_meets_tensors_too_goes_along_the_rows_unless_it_is_taken_as_in_r(
+    monkeypatch: pytest.MonkeyPatch, otherwise: bool, made: list[list[int]]
 ) -> None:
-    told: list[str] = []
-    monkeypatch.setattr("bridge.translate.rbase.values.read_otherwise",
-                        lambda cause, _what: told.append(cause))  # fmt: skip
-    assert r.mul(np.ones((2, 2)), np.array([1.0, 10.0])).tolist() == [[1, 10], [1, 10]]
-    assert told == ["r-semantics"]
+    told: list[tuple[str, str]] = []
+
+    def hears(kind: str, cause: str, _what: str) -> bool:
+        told.append((kind, cause))
+        return otherwise
+
+    monkeypatch.setattr("bridge.translate.rbase.values.read_otherwise", hears)
+    assert r.mul(np.ones((2, 2)), np.array([1.0, 10.0]), along=True).tolist() == made
+    assert told == [("recycled", "r-semantics")]
 
 
 def test_a_number_divided_by_zero_is_infinite() -> None:

@@ -233,3 +233,64 @@ def test_every_cause_has_a_meaning_and_families_take_names() -> None:
     assert not is_cause("grappler:")
     assert not is_cause("grappler:<pass>")
     assert not is_cause("gremlins")
+
+
+def stopped(runner: str = "intent", line: int = 4) -> Capsule:
+    return run(runner, status="error", probes=(), error=python_error(line))
+
+
+def test_python_read_from_the_text_that_does_not_run_says_nothing_of_r() -> None:
+    pairs = [pair("replay", "same-bits"), pair("intent", "different", "arguments")]
+    runs = {"r": run(), "replay": run("replay"), "intent": stopped()}
+    found = conclude(runs, pairs)
+    assert (found.verdict, found.cause) == ("same-bits", "none")
+    assert any("does not run through: it stops at line 4" in each for each in found.explanation)
+
+
+def test_what_r_did_to_an_argument_is_told_where_the_text_cannot_be_run() -> None:
+    pairs = [pair("replay", "same-bits"), pair("intent", "different", "arguments")]
+    runs = {"r": run(), "replay": run("replay"), "intent": stopped()}
+    cut = Attribution(
+        cause="r-conversion", confidence="likely", verdict="different", sentence="It was cut off."
+    )
+    found = conclude(runs, pairs, attribution=cut)
+    assert (found.verdict, found.cause) == ("different", "r-conversion")
+
+
+def test_an_index_that_python_refuses_was_written_as_r_counts() -> None:
+    pairs = [pair("replay", "same-bits"), pair("intent", "different", "arguments")]
+    runs = {"r": run(), "replay": run("replay"), "intent": stopped()}
+    shifted = Attribution(
+        cause="r-index-base", confidence="likely", verdict="different", sentence="R counts from 1."
+    )
+    found = conclude(runs, pairs, attribution=shifted)
+    assert (found.verdict, found.cause) == ("same-bits", "none")
+
+
+def test_nothing_is_decided_where_only_the_reading_of_the_text_parts() -> None:
+    pairs = [pair("replay", "same-bits"), pair("intent", "different", "prediction")]
+    runs = {"r": run(), "replay": run("replay"), "intent": run("intent")}
+    lever = Attribution(
+        cause="not-known", confidence="", verdict="different", sentence="No lever says."
+    )
+    for attribution in (None, lever):
+        found = conclude(runs, pairs, attribution=attribution)
+        assert (found.verdict, found.cause) == ("abstained", "not-known")
+        assert "text was read wrongly" in found.sentence
+
+
+def test_an_error_that_the_text_meets_too_is_the_scripts() -> None:
+    ended = {"status": "error", "error": python_error(), "calls": (raising_call(),)}
+    runs = {name: run(name, **ended) for name in ("r", "replay", "intent")}
+    pairs = [pair("replay", "same-error"), pair("intent", "same-error")]
+    found = conclude(runs, pairs)
+    assert (found.verdict, found.cause) == ("same-error", "user-script")
+    assert found.sentence.startswith("Line 3: ValueError: no weights here.")
+
+
+def test_where_the_other_keras_accepts_the_call_the_generation_is_the_cause() -> None:
+    ended = {"status": "error", "error": python_error(), "calls": (raising_call(),)}
+    runs = {name: run(name, **ended) for name in ("r", "replay", "intent")}
+    pairs = [pair("replay", "same-error"), pair("intent", "same-error")]
+    found = conclude(runs, pairs, OtherGeneration("keras 3", (True,)))
+    assert found.cause == "keras-version"

@@ -31,6 +31,14 @@ _PATH: Final = re.compile(r"(?:[A-Za-z]:)?(?:[\w.~+-]*/){2,}[\w.+-]*|<work>[^\s'
 _COUNTED: Final = re.compile(r"\b([A-Za-z]\w*?)_\d+\b")
 _NUMBER: Final = re.compile(r"(?<![A-Za-z_])[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?L?")
 
+_RAISED: Final = re.compile(r"^\s*(?:[\w.]+\.)?\w*(?:Error|Exception): ", re.MULTILINE)
+_GIVEN: Final = re.compile(r"^\s*(?:Call a|A)rguments received by .*", re.MULTILINE | re.DOTALL)
+_GRAPH: Final = re.compile(r"Graph execution error:")
+_NODE: Final = re.compile(r"^\s*\[\[.*", re.MULTILINE | re.DOTALL)
+_FRAME: Final = re.compile(
+    r"^(\s*File \".*|Detected at .*|Stack trace .*|<\.\.\..*)$", re.MULTILINE
+)
+
 #: What R calls an error that has no class of its own; the class is then in the message.
 _PLAIN: Final = frozenset({"simpleError", "error", "condition", "Rcpp::exception", "rlang_error"})
 
@@ -44,6 +52,22 @@ class PlainError:
     numbers: tuple[str, ...] = ()
 
 
+def essence(message: str) -> str:
+    """Leave out of a message colours, advice, tracebacks, and what the failing call was given."""
+    text = _ADVICE.sub("", _ANSI.sub("", message))
+    if _GRAPH.search(text):
+        # Where each node was made comes first; what went wrong stands in the last lines.
+        lines = [each for each in _NODE.sub("", text).splitlines() if each.strip()]
+        after = [n for n, each in enumerate(lines) if _FRAME.match(each)]
+        said = "\n".join(lines[after[-1] + 1 :] if after else lines)
+        return said if said.strip() else text
+    if 'File "' in text:
+        raised = list(_RAISED.finditer(text))
+        text = text[raised[-1].start() :] if raised else text
+    shorter = _GIVEN.sub("", text)
+    return shorter if shorter.strip() else text
+
+
 def plain(error: ErrorRecord) -> PlainError:
     """Bring an error to the form in which errors are compared."""
     message = _ANSI.sub("", error.message)
@@ -53,6 +77,10 @@ def plain(error: ErrorRecord) -> PlainError:
     front = _CLASS.match(message)
     if front is not None and (cls in _PLAIN or _bare(cls) == _bare(front.group(1))):
         cls, message = front.group(1), message[front.end() :]
+    if _GRAPH.search(message) or 'File "' in message:
+        # The way to an error is another one in every process, and R has cut it.
+        message = essence(message).strip()
+        message = _CLASS.sub("", message)
     message = _ADDRESS.sub("<address>", message)
     message = _PATH.sub("<path>", message)
     message = _COUNTED.sub(r"\1", message)

@@ -135,9 +135,8 @@ def _models(walk: Walk) -> None:
         return
     deciding, telling = compare_configs(a, b)
     if deciding:
-        walk.opaque = all(
-            each.path[-1:] == ("function",) and isinstance(each.a, list) for each in deciding
-        )
+        # How a function is spelled says little: by its code, or by the name of what wraps it.
+        walk.opaque = all(each.path[-1:] == ("function",) for each in deciding)
         walk.note("config", False, deciding[0].spell(a), deciding[0].tell())
     else:
         aside = f"not decisive: {telling[0].spell(a)}: {telling[0].tell()}" if telling else ""

@@ -26,9 +26,14 @@ from bridge.capsule.values import (
     Symbol,
     Value,
 )
-from bridge.explain.patterns import read_arrays
 from bridge.translate.spell import spell
+from bridge.translate.wrappers import wrappers
 
+_CALLED: Final = re.compile(r"^\s*(?:[\w.]+:::?)?([\w.]+)\(")
+#: What stands for a missing integer in R, and reaches Python as a number.
+_NA_INTEGER: Final = -(2**31)
+#: Beyond this, calls of one thing are paired in order.
+_MOST_PAIRED: Final = 40
 _COUNTED: Final = re.compile(r"(axis|axes|dim|index|position|indices)")
 
 
@@ -71,6 +76,8 @@ class Change:
             "shifted": f"the text gives {self.argument} = {self.written}, and Python got "
             f"{self.argument}={self.arrived}: R counts from 1",
             "reordered": f"the elements of {self.argument} arrived in another order",
+            "missing": f"{self.argument} has missing integers (NA), and Python got "
+            f"{_NA_INTEGER} for each",
             "typed": f"the text gives {self.argument} = {self.written}, and Python got "
             f"{self.argument}={self.arrived}: equal numbers of another type",
             "converted": f"the text gives {self.argument} = {self.written}, and Python got "
@@ -98,9 +105,27 @@ def changes_between(r: Capsule, meant: Capsule) -> list[Change]:
                 continue
             sides = [(flat[0], flat[1])]
         for calls, meant_calls in sides:
-            for one, other in zip(calls, meant_calls, strict=False):
+            for one, other in _alike(calls, meant_calls):
                 changes += _of_call(r, one, meant, other)
     return changes
+
+
+def _alike(mine: list[Call], theirs: list[Call]) -> Iterator[tuple[Call, Call]]:
+    """Pair calls of one thing: each with the one that is given most of the same, in order."""
+    if len(mine) > _MOST_PAIRED or len(mine) != len(theirs):
+        yield from zip(mine, theirs, strict=False)
+        return
+    left = list(theirs)
+    for call in mine:
+        wanted = {key: spell(value) for key, value in call.kwargs.items()}
+
+        def shared(other: Call, wanted: dict[str, str] = wanted) -> int:
+            found = other.kwargs
+            return sum(key in found and spell(found[key]) == text for key, text in wanted.items())
+
+        best = max(left, key=shared)
+        left.remove(best)
+        yield call, best
 
 
 def _by_place(run: Capsule) -> dict[str, dict[int, list[Call]]]:
@@ -160,7 +185,7 @@ def _read(
         if key == "batch_size" and _numbers(has) == [32.0]:
             # What Keras takes where it is given none.
             return None
-        return ("defaulted", "r-default") if _writes_no(call, key) else None
+        return ("defaulted", "r-default") if _is_default(call, key, has) else None
     if has is None or (_is_nothing(has) and not _is_nothing(wanted)):
         return None if _is_nothing(wanted) else ("dropped", "r-conversion")
     one, other = _numbers(has), _numbers(wanted)
@@ -227,8 +252,15 @@ def _arrays(
         one.astype("float32"), other.astype("float32"), equal_nan=True
     ):
         return None if one.dtype == other.dtype else ("typed", "r-conversion")
-    found = read_arrays(np.asarray(one), np.asarray(other))
-    return ("converted", found.cause) if found.cause and found.sure else None
+    if one.shape != other.shape or one.dtype.kind not in "iu" or other.dtype.kind != "f":
+        return None
+    # Other elements were computed otherwise, by R or by us; only this is the boundary's doing.
+    missing = np.isnan(other)
+    lost = one == _NA_INTEGER
+    same = np.array_equal(one[~missing], other[~missing])
+    return (
+        ("missing", "r-conversion") if missing.any() and same and (lost == missing).all() else None
+    )
 
 
 def _is_nothing(value: Value) -> bool:
@@ -253,13 +285,29 @@ def _numbers(value: Value) -> list[float] | None:
     return None
 
 
-def _writes_no(call: Call, key: str) -> bool:
-    """Say whether R's own text of a call does not name an argument."""
-    return (
-        bool(call.r_call)
-        and "..." not in call.r_call
-        and not re.search(rf"\b{re.escape(key)}\s*=", call.r_call)
-    )
+def _is_default(call: Call, key: str, has: Value) -> bool:
+    """Say whether an argument is what the R package gives by itself, and the text does not name it.
+
+    What the text gives by its place may have been lost in translating: that is no default.
+    """
+    match = _CALLED.match(call.r_call or "")
+    if match is None or "..." in call.r_call or re.search(rf"\b{re.escape(key)}\s*=", call.r_call):
+        return False
+    for package in ("keras", "keras3"):
+        known = wrappers(package).get(match[1])
+        text = known.defaults.get(key) if known is not None else None
+        if text is None:
+            continue
+        if text in ("TRUE", "FALSE"):
+            return isinstance(has, Scalar) and has.v == text.title()
+        if isinstance(has, Scalar) and has.t == "str":
+            return text.strip("\"'") == has.v
+        try:
+            if _numbers(has) == [float(text.removesuffix("L"))]:
+                return True
+        except ValueError:
+            continue
+    return False
 
 
 def _is_plain(value: Value) -> bool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from bridge.capsule import Capsule, ErrorRecord
+from bridge.compare.errors import essence
 from bridge.compare.result import Divergence, Verdict
 from bridge.explain.result import Attribution
 
@@ -68,7 +68,7 @@ def joined(names: Sequence[str]) -> str:
 
 def short(error: ErrorRecord, width: int = 240) -> str:
     """Return what an error says in one line, without the way to it, cut to ``width``."""
-    text = " ".join(_essence(error.message).split())
+    text = " ".join(essence(error.message).split())
     if len(text) > width:
         return f"{text[: width - 3]}..."
     return text if text.endswith((".", "!", "?")) else f"{text}."
@@ -86,28 +86,3 @@ def spelled(error: ErrorRecord, width: int = 240) -> str:
 _NO_CLASS: Final = frozenset(
     {"Rcpp::exception", "simpleError", "error", "rlang_error", "condition"}
 )
-_ANSI: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\]8;[^\x07\x1b]*(?:\x07|\x1b\\)")
-_ADVICE: Final = re.compile(r"(?:Run|See) `?reticulate::py_last_error\(\)`? for details\.?")
-_RAISED: Final = re.compile(r"^\s*(?:[\w.]+\.)?\w*(?:Error|Exception): ", re.MULTILINE)
-_GIVEN: Final = re.compile(r"^\s*(?:Call a|A)rguments received by .*", re.MULTILINE | re.DOTALL)
-_GRAPH: Final = re.compile(r"Graph execution error:")
-_NODE: Final = re.compile(r"^\s*\[\[.*", re.MULTILINE | re.DOTALL)
-_FRAME: Final = re.compile(
-    r"^(\s*File \".*|Detected at .*|Stack trace .*|<\.\.\..*)$", re.MULTILINE
-)
-
-
-def _essence(message: str) -> str:
-    """Leave out of a message colours, advice, tracebacks, and what the failing call was given."""
-    text = _ADVICE.sub("", _ANSI.sub("", message))
-    if _GRAPH.search(text):
-        # Where each node was made comes first; what went wrong stands in the last lines.
-        lines = [each for each in _NODE.sub("", text).splitlines() if each.strip()]
-        after = [n for n, each in enumerate(lines) if _FRAME.match(each)]
-        said = "\n".join(lines[after[-1] + 1 :] if after else lines)
-        return said if said.strip() else text
-    if 'File "' in text:
-        raised = list(_RAISED.finditer(text))
-        text = text[raised[-1].start() :] if raised else text
-    shorter = _GIVEN.sub("", text)
-    return shorter if shorter.strip() else text

@@ -50,7 +50,8 @@ class Undo:
 class Suspect:
     """Something that may be why R and the intent part; ``undo`` is None where it cannot be tried.
 
-    ``weak`` is what only counts when it is proven: a type that is another, an order.
+    ``weak`` is what only counts when it is proven: a type that is another, an order. ``typed`` are
+    equal numbers of another type: they explain what was refused, and no number.
     """
 
     cause: str
@@ -59,6 +60,7 @@ class Suspect:
     undo: Undo | None
     line: int = 0
     weak: bool = False
+    typed: bool = False
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ def suspects(r: Capsule, meant: Capsule) -> list[Suspect]:
         )
         made.append(Suspect("r-semantics", sentence, "", Undo(frozenset({ORDER})), weak=True))
     # First what was asked for otherwise, then the order, then types: so they are tried.
-    return sorted(made, key=lambda each: (each.weak, each.line))
+    return sorted(made, key=lambda each: (each.weak, each.typed, each.line))
 
 
 def _of_changes(same: Sequence[Change]) -> Suspect:
@@ -127,7 +129,8 @@ def _of_changes(same: Sequence[Change]) -> Suspect:
         undo = Undo(arguments=tuple((each.call, each.argument, each.value) for each in same))
     sentence = f"{first.sentence[0].upper()}{first.sentence[1:]}."
     where = f"{first.target}({first.argument}={first.arrived or '...'})"
-    return Suspect(first.cause, sentence, where, undo, first.line or 0, first.kind == "typed")
+    typed = first.kind == "typed"
+    return Suspect(first.cause, sentence, where, undo, first.line or 0, typed, typed)
 
 
 def intent_notes(runs: dict[str, Capsule]) -> tuple[str, ...]:

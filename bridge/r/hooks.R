@@ -283,6 +283,9 @@ local({
 
   signal <- function(kind, condition) {
     call <- conditionCall(condition)
+    # An error that C++ code passes on has the call that runs the script's lines: it says nothing.
+    if (is.call(call) && identical(call[[1L]], quote(eval)) &&
+        identical(call[[2L]], quote(exprs[[i]]))) call <- NULL
     # Here and not in the call below, where reticulate would be found on the stack.
     from <- if (kind == "error") state$origin %||% "script" else origin()
     say("signalled", kind = kind, text = conditionMessage(condition),

@@ -16,6 +16,7 @@ from typing import Any, Final
 import numpy as np
 
 from bridge.capsule import Capsule, FrontEnd, Manifest
+from bridge.compare.errors import essence
 from bridge.runners.pool import Outcome
 from bridge.runners.spool import AnyArray, Event, SpoolArrays, read_events
 
@@ -139,7 +140,12 @@ class _Story:
     def _python_ended(self) -> bool:
         error = self.last("error", "error") or {}
         last = [event["error"] for event in self._events if event["e"] in ("caught", "raised")]
-        return bool(last) and last[-1]["message"][:80] in error.get("message", "")
+        if not last:
+            return False
+        said, ended = last[-1]["message"], error.get("message", "")
+        # R leaves the middle out of a long message; what went wrong stands at its end.
+        tail = " ".join(essence(said).split())
+        return said[:80] in ended or (bool(tail) and tail in " ".join(essence(ended).split()))
 
     def probes(self) -> list[Data]:
         lines = {event["id"]: event["line"] for event in self.named("call")}

@@ -153,7 +153,7 @@ class Calls(Special):
                 parts = []
         kind = self.scope.kind(name)
         values = [each.value for each in node.arguments if each.value is not None]
-        if kind == "layer" and len(values) == 1 and not words:
+        if kind in ("layer", "model", "sequential") and len(values) == 1 and not words:
             target = self.expression(values[0])
             if target.kind != "tensor":
                 return Code(f"r.compose({target.text}, {python_name(name)})", target.kind)

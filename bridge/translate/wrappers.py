@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -58,6 +58,8 @@ class Wrapper:
     from_one: bool = False
     #: Formals without a default: whatever was measured of them, Python needs them.
     required: frozenset[str] = frozenset()
+    #: The defaults of formals, as R's text.
+    defaults: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def positional(self) -> tuple[str, ...]:
@@ -122,6 +124,7 @@ def _wrapper(name: str, entry: Mapping[str, Any], mode: str) -> Wrapper | None:
         name, python, formals, parameters, bool(entry.get("composes")),
         bool(entry.get("method")), entry.get("object") or "object", from_one,
         frozenset(str(each[0]) for each in entry.get("formals", ()) if each[1] is None),
+        {str(each[0]): str(each[1]) for each in entry.get("formals", ()) if each[1] is not None},
     )  # fmt: skip
 
 

@@ -26,6 +26,9 @@ from bridge.translate.syntax import (
 _GIVE_INDICES: Final = frozenset({"op_argmax", "op_argmin", "op_argsort", "op_top_k"})
 
 
+#: Functions that give indices counted from 0: of the legacy package, and methods of modules.
+_ZERO_FUNCTIONS: Final = frozenset({"k_argmax", "k_argmin"})
+_ZERO_METHODS: Final = frozenset({"argmax", "argmin", "argsort"})
 #: What hands an index on as it is, and what shows it.
 _CONVERTS: Final = frozenset(
     {"as.array", "as.integer", "as.numeric", "as.double", "as.vector", "as.matrix", "c", "drop"}
@@ -66,6 +69,28 @@ def counted_results(capsule: Capsule, tree: Sequence[Node]) -> Iterator[Said]:
         shown = bool(uses & {"added", "from zero", "shown"})
         yield Said("r-index-base", f"{counts}: {so}", shown and not known, line=node.line)
         return
+
+
+def counted_from_zero(capsule: Capsule, tree: Sequence[Node]) -> Iterator[Said]:
+    """Find indices counted from 0 that are subscripts in R, where element 0 is left out."""
+    called = {name_of(call) for call in asked(capsule)}
+    for node in (each for item in tree for each in walk(item)):
+        if not isinstance(node, Call):
+            continue
+        method = isinstance(node.function, Member) and node.function.name in _ZERO_METHODS
+        if not (method or node.name in _ZERO_FUNCTIONS) or not called & _ZERO_METHODS:
+            continue
+        uses = {use for root in tree for use in _uses(root, node, tree)}
+        if "subscript" in uses and "added" not in uses:
+            name = node.function.name if isinstance(node.function, Member) else node.name
+            yield Said(
+                "r-index-base",
+                f"Line {node.line}: {name}() counts from 0, and what it gives is used as a "
+                "subscript of R, which counts from 1: each finds the element before, and 0 finds "
+                "none. Add 1.",
+                line=node.line,
+            )
+            return
 
 
 def _found(tree: Sequence[Node]) -> Iterator[Call]:

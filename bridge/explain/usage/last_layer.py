@@ -100,6 +100,63 @@ def unfit_loss(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
             )
 
 
+def unfit_targets(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
+    """Find targets that binary crossentropy does not take as they are meant."""
+    losses = {owner_of(call): (call, loss) for call, _, loss, _ in _compiled(capsule)}
+    for probe in capsule.manifest.probes:
+        state = state_of(capsule, probe)
+        if state is None or len(probe.targets) != 1 or state.id not in losses:
+            continue
+        call, loss = losses[state.id]
+        last, y = output_layer(state), array(capsule, probe.targets[0])
+        if loss != "binarycrossentropy" or last is None or y is None or not y.size:
+            continue
+        values = {float(each) for each in np.unique(y)[:3]}
+        if values == {1.0, 2.0}:
+            yield Said(
+                "r-index-base",
+                f"{at(probe.line)}the two classes are numbered 1 and 2, as R numbers the levels "
+                "of a factor, and binary_crossentropy takes them for probabilities, of 0 and 1: "
+                "the loss may fall below 0 without end. Subtract 1.",
+                line=probe.line,
+            )
+            return
+        one_hot = y.ndim == 2 and y.shape[1] > 2 and values <= {0.0, 1.0}
+        if one_hot and activation_of(last.config) == "softmax" and np.all(y.sum(axis=1) == 1):
+            yield Said(
+                "user-script",
+                f"{at(call.line)}binary_crossentropy asks {y.shape[1]} questions, each with a yes "
+                f"or no of its own, but the softmax of layer {last.name} shares one certainty out "
+                "among the classes: loss and accuracy are those of other questions. One class of "
+                "several wants categorical_crossentropy.",
+                line=call.line,
+            )
+            return
+
+
+def never_equal(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
+    """Find accuracies of numbers that are measured, which are hardly ever equal to a prediction."""
+    losses = {owner_of(call): (call, loss) for call, _, loss, _ in _compiled(capsule)}
+    for probe in capsule.manifest.probes:
+        state = state_of(capsule, probe)
+        curve = probe.curves.get("accuracy") or probe.curves.get("acc")
+        if state is None or not curve or len(probe.targets) != 1 or state.id not in losses:
+            continue
+        call, loss = losses[state.id]
+        last, y = output_layer(state), array(capsule, probe.targets[0])
+        if loss not in _DISTANCES or last is None or y is None or y.dtype.kind != "f":
+            continue
+        if activation_of(last.config) == "linear" and np.any(y != np.round(y)):
+            yield Said(
+                "user-script",
+                f"{at(call.line)}accuracy is the share of predictions that are equal to their "
+                "target, and the targets are measured numbers, which a prediction hardly ever "
+                "meets: it stays near 0 however well the model fits. Take 'mae'.",
+                line=call.line,
+            )
+            return
+
+
 def out_of_reach(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
     """Find targets that the last activation cannot give, where they are most of the loss."""
     losses = {owner_of(call): loss for call, _, loss, _ in _compiled(capsule)}

@@ -29,7 +29,7 @@ def other_generator(capsule: Capsule, tree: Sequence[Node]) -> Iterator[Said]:
         return
     if any(name_of(call) in _SEEDS_KERAS for call in asked(capsule)):
         return
-    drawn = _drawn(capsule)
+    drawn = drawn_layer(capsule)
     if not drawn:
         return
     used = any(_DRAWS_IN_R.match(call.name) for call in calls)
@@ -44,7 +44,7 @@ def other_generator(capsule: Capsule, tree: Sequence[Node]) -> Iterator[Said]:
     )
 
 
-def _drawn(capsule: Capsule) -> str:
+def drawn_layer(capsule: Capsule) -> str:
     """Return the name of a layer whose weights were drawn and are used, "" if there is none."""
     given = {owner_of(call) for call in asked(capsule) if name_of(call) in _SETS}
     if any("weights" in call.kwargs for call in asked(capsule)):

@@ -9,6 +9,7 @@ import functools
 import re
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -377,6 +378,32 @@ def _long(x: Any) -> str:
     if isinstance(x, (float, np.floating)) and np.isfinite(x):
         return f"{float(x):.15g}"
     return show(x)
+
+
+def tempfile(pattern: Any = "file", tmpdir: Any = None, fileext: Any = "") -> str:
+    """``tempfile(...)``: a name that no file has yet, in the folder of the run."""
+    import tempfile as own
+
+    folder = own.mkdtemp(dir=".") if tmpdir is None else str(tmpdir)
+    return str(Path(folder) / f"{pattern}0{fileext}")
+
+
+def tempdir() -> str:
+    """``tempdir()``: a folder of the run."""
+    import tempfile as own
+
+    return own.mkdtemp(dir=".")
+
+
+def file_path(*parts: Any) -> str:
+    """``file.path(...)``."""
+    return "/".join(str(each) for each in parts)
+
+
+def file_exists(*names: Any) -> Any:
+    """``file.exists(...)``."""
+    found = [Path(str(each)).exists() for each in names]
+    return found[0] if len(found) == 1 else np.array(found)
 
 
 def paste(*parts: Any, sep: Any = " ", collapse: Any = None) -> Any:

@@ -206,7 +206,7 @@ def put(x: Any, value: Any, *where: Any) -> Any:
     found = np.zeros(0) if x is None else np.array(np.atleast_1d(np.asarray(x)))
     if not where:
         return np.resize(np.ravel(value), found.size).reshape(found.shape, order="F")
-    made_value = np.asarray(value)
+    made_value = vector(value) if isinstance(value, (dict, Factor)) else np.asarray(value)
     kind = np.result_type(found.dtype, made_value.dtype) if found.size else made_value.dtype
     if found.dtype == np.int32 and made_value.dtype.kind == "i":
         kind = np.dtype(np.int32)

@@ -1,0 +1,282 @@
+"""Calls of R's base functions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bridge.translate import base
+from bridge.translate.arguments import Arguments
+from bridge.translate.syntax import (
+    Call,
+    Node,
+    Symbol,
+    Unknown,
+    walk,
+)
+from bridge.translate.writing import (
+    Code,
+    python_name,
+)
+
+
+class BaseCalls(Arguments):
+    """The part of a translation that knows R's base."""
+
+    def _given(self, node: Call, front: str = "") -> str:
+        parts = []
+        for each in node.arguments:
+            if each.value is None:
+                continue
+            text = self.expression(each.value).text
+            parts.append(f"{python_name(each.name)}={text}" if each.name else text)
+        return front + ", ".join(parts) if parts else ""
+
+    def _base_call(self, node: Call) -> Code:
+        python, formals = base.FUNCTIONS[node.name]
+        import inspect
+
+        from bridge.translate import rbase
+
+        signature = list(inspect.signature(getattr(rbase, python)).parameters)
+        named = [f for f in formals if f != "..."]
+        dots = "..." in formals
+        front = formals[: formals.index("...")] if dots else formals
+        by_formal: dict[str, str] = {}
+        extra: list[str] = []
+        words: list[str] = []
+        codes = [
+            None if each.value is None else self.expression(each.value) for each in node.arguments
+        ]
+        for each, code in zip(node.arguments, codes, strict=True):
+            if code is None or not each.name:
+                continue
+            match = (
+                each.name
+                if each.name in named
+                else next((f for f in front if f.startswith(each.name)), "")
+            )
+            if match:
+                by_formal[match] = code.text
+            else:
+                words.append(f"{python_name(each.name)}={code.text}")
+        for each, code in zip(node.arguments, codes, strict=True):
+            if code is None or each.name:
+                continue
+            free = next((f for f in front if f not in by_formal), None)
+            if free is not None:
+                by_formal[free] = code.text
+            elif dots:
+                extra.append(code.text)
+            else:
+                return self.gap(node, f"{node.name}() with so many arguments")
+        parts: list[str] = []
+        for place, formal in enumerate(front):
+            if formal not in by_formal:
+                continue
+            if place == len(parts) and not any("=" in p for p in words[:0]):
+                parts.append(by_formal[formal])
+            else:
+                words.append(f"{signature[place]}={by_formal[formal]}")
+        if not dots and any(word.partition("=")[0] not in signature for word in words):
+            known = [word for word in words if word.partition("=")[0] in signature]
+            ignored = [word for word in words if word not in known]
+            if any(
+                not word.startswith(
+                    (
+                        "stringsAsFactors",
+                        "check_names",
+                        "digits",
+                        "useNames",
+                        "USE_NAMES",
+                        "quote",
+                        "row_names",
+                        "envir",
+                        "mode",
+                        "simplify",
+                        "check_attributes",
+                        "drop",
+                        "exact",
+                        "nsmall",
+                    )
+                )
+                for word in ignored
+            ):
+                return self.gap(node, f"{node.name}() with {ignored[0].partition('=')[0]}")
+            words = known
+        arrays = (
+            "matrix",
+            "make_array",
+            "rep",
+            "seq",
+            "seq_len",
+            "numeric",
+            "array_reshape",
+            "t",
+            "rbind",
+            "cbind",
+            "outer",
+            "array",
+            "as_matrix",
+            "diag",
+            "scale",
+        )
+        numbers = ("length", "nrow", "ncol", "mean", "prod", "var", "sd", "median", "NROW", "NCOL")
+        first = codes[0] if codes else None
+        kind = "array" if python in arrays else "num" if python in numbers else "any"
+        if python == "mean" and first is not None and first.kind != "array":
+            kind = "any"
+        if python in ("nrow", "ncol"):
+            kind = "any"
+        if python in ("is_null", "is_true", "is_false", "identical", "inherits", "any_", "all_"):
+            kind = "bool"
+        return Code(f"r.{python}({', '.join([*parts, *extra, *words])})", kind)
+
+    def _do_c(self, node: Call, *_: Any) -> Code:
+        codes = [
+            (each.name, self.expression(each.value))
+            for each in node.arguments
+            if each.value is not None
+        ]
+        if any(name for name, _ in codes):
+            if all(name for name, _ in codes):
+                inner = ", ".join(f"{name!r}: {code.text}" for name, code in codes)
+                return Code(f"r.c(**{{{inner}}})")
+            return self.gap(node, "a vector of which only some elements have names")
+        kinds = {code.kind for _, code in codes}
+        texts = [code.text for _, code in codes]
+        if codes and len(codes) > 1 and kinds <= {"float", "int"}:
+            kind = ", dtype=np.int32" if kinds == {"int"} else ""
+            return Code(f"np.array([{', '.join(texts)}]{kind})", "array")
+        if len(codes) > 1 and kinds == {"str"}:
+            return Code(f"[{', '.join(texts)}]", "strings")
+        return Code(
+            f"r.c({', '.join(texts)})",
+            "array" if kinds and kinds <= {"float", "int", "num", "array"} else "any",
+        )
+
+    def _do_list(self, node: Call, *_: Any) -> Code:
+        return self._do_list_(node)
+
+    def _do_list_(self, node: Call, *_: Any) -> Code:
+        given = [each for each in node.arguments if each.value is not None]
+        codes = [
+            (each.name, self.expression(each.value)) for each in given if each.value is not None
+        ]
+        if any(name for name, _ in codes):
+            if not all(name for name, _ in codes):
+                return self.gap(node, "a list of which only some elements have names")
+            return Code(
+                "{" + ", ".join(f"{name!r}: {code.text}" for name, code in codes) + "}", "list"
+            )
+        return Code(f"[{', '.join(code.text for _, code in codes)}]", "list")
+
+    def _do_array(self, node: Call, *_: Any) -> Code:
+        code = self._base_call(node)
+        named = {each.name: each.value for each in node.arguments}
+        plain = [each.value for each in node.arguments if not each.name]
+        dims = named.get("dim", plain[1] if len(plain) > 1 else None)
+        data = named.get("data", plain[0] if plain else None)
+        items = self._items(dims) if dims is not None else None
+        # What is written in the call itself is written for it; only a vector that was there before
+        # has an order that the author may have meant to keep.
+        there = isinstance(data, Symbol) and self.is_own(data.name)
+        if (
+            items is not None
+            and len(items) >= 3
+            and there
+            and isinstance(data, Symbol)
+            and not self.has_no_order(data.name)
+        ):
+            return Code(code.text.replace("r.make_array(", "r.array_by_rows(", 1), "array")
+        return code
+
+    def _do_tryCatch(self, node: Call, *_: Any) -> Code:  # noqa: N802 - R's own name
+        parts = []
+        body = None
+        for each in node.arguments:
+            if each.value is None:
+                continue
+            if each.name in ("", "expr") and body is None:
+                body = self.thunk(each.value).text
+            elif each.name == "error":
+                parts.append(f"error={self.expression(each.value).text}")
+            elif each.name == "finally":
+                parts.append(f"finally_={self.thunk(each.value).text}")
+        return Code(f"r.try_catch({', '.join([body or 'lambda: None', *parts])})")
+
+    def _do_try(self, node: Call, *_: Any) -> Code:
+        return self._do_try_(node)
+
+    def _do_try_(self, node: Call, *_: Any) -> Code:
+        value = node.arguments[0].value if node.arguments else None
+        return Code(f"r.try_({self.thunk(value).text})") if value is not None else Code("None")
+
+    def _do_replicate(self, node: Call, *_: Any) -> Code:
+        if len(node.arguments) < 2 or node.arguments[1].value is None:
+            return self.gap(node, "replicate() without an expression")
+        n = node.arguments[0].value
+        count = self.expression(n).text if n is not None else "1"
+        return Code(f"r.replicate({count}, {self.thunk(node.arguments[1].value).text})")
+
+    def _do_switch(self, node: Call, *_: Any) -> Code:
+        value = node.arguments[0].value
+        assert value is not None
+        head = self.expression(value).text
+        words, places = [], []
+        for each in node.arguments[1:]:
+            text = "None" if each.value is None else self.thunk(each.value).text
+            if each.name:
+                words.append(f"{each.name!r}: {text}")
+            else:
+                places.append(text)
+        inner = ", ".join([head, *places])
+        return Code(
+            f"r.switch({inner}, **{{{', '.join(words)}}})" if words else f"r.switch({inner})"
+        )
+
+    def _do_missing(self, node: Call, *_: Any) -> Code:
+        return Code(f"{self._given(node)} is None", "bool", False)
+
+    def _do_Sys_time(self, *_: Any) -> Code:  # noqa: N802 - R's own name
+        return Code("__import__('time').time()", "float")
+
+    def _do_summary(self, node: Call, *_: Any) -> Code:
+        return Code(f"r.summary({self._given(node)})")
+
+    def _do_suppressWarnings(self, node: Call, *_: Any) -> Code:  # noqa: N802 - R's own name
+        value = node.arguments[0].value if node.arguments else None
+        return self.expression(value) if value is not None else Code("None")
+
+    def _drawing(self, node: Call) -> Code:
+        """Return what is given to a plot, which is made but not drawn."""
+        parts = []
+        for each in node.arguments:
+            made = each.value is not None and any(
+                isinstance(part, Call) for part in walk(each.value)
+            )
+            if (
+                made
+                and each.value is not None
+                and not any(isinstance(part, Unknown) for part in walk(each.value))
+            ):
+                mark = self.mark()
+                code = self.expression(each.value)
+                if "r.gap(" in code.text and not _calls_python(each.value):
+                    self.back_to(mark)
+                    continue
+                parts.append(code.text)
+        return Code(f"r.nothing({', '.join(parts)})" if parts else "None")
+
+    def _do_max_col(self, node: Call, *_: Any) -> Code:
+        return self._base_call(node)
+
+    def _do_nlevels(self, node: Call, *_: Any) -> Code:
+        return self._base_call(node)
+
+
+def _calls_python(node: Node) -> bool:
+    """Say whether a model may be run in an expression."""
+    return any(
+        isinstance(each, Call) and each.name in ("predict", "evaluate", "fit", "")
+        for each in walk(node)
+    )

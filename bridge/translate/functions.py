@@ -1,0 +1,216 @@
+"""Functions that a script defines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bridge.translate.base import CONSTANTS
+from bridge.translate.calls import Calls
+from bridge.translate.syntax import (
+    Assign,
+    Block,
+    Call,
+    For,
+    Function,
+    If,
+    Jump,
+    Node,
+    Number,
+    Paren,
+    Symbol,
+    Text,
+    While,
+    mentions,
+)
+from bridge.translate.writing import (
+    Code,
+    NeedsStatementsError,
+    Scope,
+    assigned_in,
+    python_name,
+)
+
+
+class Functions(Calls):
+    """The part of a translation that writes functions."""
+
+    def define(self, name: str, node: Function) -> None:
+        """Write a ``def``."""
+        self.may_write()
+        outer = self.scope
+        kept = self._kept(node)
+        own = [each for each, _ in node.parameters]
+        scope = Scope(outer, set(own) | set(assigned_in([node.body])))
+        head, late = self._parameters(node, kept)
+        self.line(f"def {name}({head}):", node.line)
+        self.scope = scope
+        at = len(self.written)
+        depth_before = self.here
+        try:
+            with self.indented(), self.statements():
+                for parameter, default in late:
+                    self.line(f"if {parameter} is None:")
+                    with self.indented():
+                        self.line(f"{parameter} = {self.expression(default).text}")
+                start = len(self.written)
+                self.statement(node.body, "return")
+                if len(self.written) == start:
+                    self.line("return None")
+                outside = self.declared.pop(id(scope), set())
+                if outside:
+                    self._declare(outside, at)
+        finally:
+            self.scope = outer
+            self.here = depth_before
+
+    def _declare(self, names: set[str], at: int) -> None:
+        """Say at the top of a function which names it changes outside."""
+        for name in sorted(names):
+            scope = self.scope.outer
+            while scope is not None and name not in scope.home.names:
+                scope = scope.home.outer
+            word = "global" if scope is None or scope.is_script else "nonlocal"
+            depth = self.written[at][0] if at < len(self.written) else "    "
+            indent = depth[: len(depth) - len(depth.lstrip())]
+            self.written.insert(at, (f"{indent}{word} {python_name(name)}", self.here))
+
+    def _kept(self, node: Function) -> list[str]:
+        """Return the variables of loops whose own round a function keeps, as a reader means it."""
+        own = {name for name, _ in node.parameters}
+        kept = [
+            each
+            for each in dict.fromkeys(self.scope.looping)
+            if each not in own and self._captures(node, each)
+        ]
+        what = (
+            f"a function that is made in a loop looks {', '.join(kept)} up when it is called, "
+            "after the last round"
+        )
+        return kept if kept and self.reading(node, "closure", "r-semantics", what) else []
+
+    def _captures(self, node: Function, name: str) -> bool:
+        inside = set(assigned_in([node.body]))
+        return name not in inside and mentions(node.body, name)
+
+    def _parameters(
+        self, node: Function, kept: Sequence[str]
+    ) -> tuple[str, list[tuple[str, Node]]]:
+        parts: list[str] = []
+        late: list[tuple[str, Node]] = []
+        names = [name for name, _ in node.parameters if name != "..."]
+        seen_default = False
+        for name, default in node.parameters:
+            if name == "...":
+                parts.append("*dots")
+                continue
+            mangled = python_name(name)
+            if default is None:
+                needs = seen_default and "*dots" not in parts
+                parts.append(f"{mangled}=None" if needs else mangled)
+                continue
+            seen_default = True
+            plain = isinstance(default, (Number, Text)) or (
+                isinstance(default, Symbol) and default.name in CONSTANTS
+            )
+            if plain:
+                with self.pure():
+                    parts.append(f"{mangled}={self.expression(default).text}")
+            else:
+                parts.append(f"{mangled}=None")
+                late.append((mangled, default))
+        if "*dots" in parts:
+            parts.append("**more")
+        if kept:
+            if "**more" in parts:
+                parts.remove("**more")
+            if "*dots" not in parts:
+                parts.append("*")
+            parts += [f"{python_name(each)}={python_name(each)}" for each in kept]
+        del names
+        return ", ".join(parts), late
+
+    def literal(self, node: Function) -> Code:
+        """Return a function without a name: a ``lambda``, or a ``def`` that is written before."""
+        mark = self.mark()
+        outer = self.scope
+        own = {name for name, _ in node.parameters}
+        simple = (
+            node.body.items[0]
+            if isinstance(node.body, Block) and len(node.body.items) == 1
+            else node.body
+        )
+        while isinstance(simple, Paren):
+            simple = simple.inner
+        statements = (Assign, For, While, Jump, If, Block)
+        late = any(
+            default is not None and not isinstance(default, (Number, Text, Symbol))
+            for _, default in node.parameters
+        )
+        if not isinstance(simple, statements) and not late:
+            kept = self._kept(node)
+            try:
+                with self.pure():
+                    head, _ = self._parameters(node, kept)
+                    self.scope = Scope(outer, own)
+                    inner = simple
+                    if isinstance(inner, Call) and inner.name == "return" and inner.arguments:
+                        inner = inner.arguments[0].value or inner
+                    body = self.expression(inner)
+                    return Code(
+                        f"lambda {head}: {body.text}" if head else f"lambda: {body.text}",
+                        "function",
+                        False,
+                    )
+            except NeedsStatementsError:
+                self.back_to(mark)
+            finally:
+                self.scope = outer
+        self.may_write()
+        name = self.fresh("function")
+        self.define(name, node)
+        return Code(name, "function")
+
+    def thunk(self, node: Node) -> Code:
+        """Return an expression as a function of nothing that keeps the names of its place."""
+        while isinstance(node, Paren):
+            node = node.inner
+        mark = self.mark()
+        simple = node.items[0] if isinstance(node, Block) and len(node.items) == 1 else node
+        if not isinstance(simple, (Assign, For, While, Jump, If, Block)):
+            try:
+                with self.pure():
+                    body = self.expression(simple)
+                return Code(f"lambda: {body.text}", "function", False)
+            except NeedsStatementsError:
+                self.back_to(mark)
+        self.may_write()
+        name = self.fresh("step")
+        outer = self.scope
+        self.line(f"def {name}():", node.line)
+        inside = assigned_in([node])
+        self.scope = Scope(outer, set(), {}, outer.looping, True)
+        try:
+            with self.indented(), self.statements():
+                if inside:
+                    word = "global" if outer.is_script else "nonlocal"
+                    listed = ", ".join(python_name(each) for each in inside)
+                    self.line(f"{word} {listed}")
+                self.statement(node, "return")
+        finally:
+            self.scope = outer
+        if inside and not outer.is_script:
+            # What a block is the first to assign must be there for "nonlocal".
+            at = next(
+                n
+                for n in range(len(self.written) - 1, -1, -1)
+                if self.written[n][0].lstrip().startswith(f"def {name}(")
+            )
+            indent = self.written[at][0][
+                : len(self.written[at][0]) - len(self.written[at][0].lstrip())
+            ]
+            for each in reversed(inside):
+                mangled = python_name(each)
+                self.written.insert(
+                    at, (f"{indent}{mangled} = locals().get({mangled!r})", node.line)
+                )
+        return Code(name, "function")

@@ -1,0 +1,237 @@
+"""What the names of a script stand for: variables, constants, modules, functions."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bridge.translate import base
+from bridge.translate.syntax import (
+    Argument,
+    Assign,
+    Call,
+    Function,
+    Index,
+    Member,
+    Node,
+    Number,
+    Symbol,
+    number_of,
+    walk,
+)
+from bridge.translate.wrappers import (
+    wrappers,
+)
+from bridge.translate.writing import (
+    OBJECTS,
+    Code,
+    Scope,
+    Writer,
+    python_name,
+)
+
+_MODULES: Final = {"keras": "keras", "tf": "tf"}
+
+#: Functions that make vectors of one number.
+_ALIKE: Final = frozenset({"numeric", "double", "integer", "logical", "vector", "rep_len"})
+
+
+class Names(Writer):
+    """The part of a translation that knows what names stand for."""
+
+    scope: Scope
+
+    once: set[str]
+
+    functions: dict[str, Function]
+
+    datasets: frozenset[str] = frozenset(
+        {
+            "iris",
+            "mtcars",
+            "airquality",
+            "ToothGrowth",
+            "women",
+            "cars",
+            "faithful",
+            "trees",
+            "swiss",
+            "longley",
+            "quakes",
+            "esoph",
+            "warpbreaks",
+            "PlantGrowth",
+            "InsectSprays",
+            "attitude",
+            "chickwts",
+            "stackloss",
+            "rock",
+            "pressure",
+            "USArrests",
+            "LakeHuron",
+            "Nile",
+            "volcano",
+            "AirPassengers",
+            "precip",
+            "rivers",
+            "islands",
+            "euro",
+            "nhtemp",
+            "lynx",
+            "sunspots",
+            "co2",
+            "Orange",
+            "ChickWeight",
+            "anscombe",
+            "attenu",
+            "infert",
+            "morley",
+        }
+    )
+
+    def __init__(
+        self, script: str, package: str, generation: int, as_r: frozenset[tuple[str, int]]
+    ) -> None:
+        super().__init__(script, as_r)
+        self.package = package or "tensorflow"
+        self.generation = generation
+        self.last_first = False
+        self.declared: dict[int, set[str]] = {}
+        self.modules: dict[str, str] = {}
+        #: What is given to each name; names that meet tensors, as they are found and as they are
+        #: known from a first translation.
+        self.values: dict[str, list[Node]] = {}
+        self.meets: set[str] = set()
+        self.met: set[str] = set()
+
+    # What the other parts of the translation do.
+
+    def expression(self, node: Node, into: str = "", discard: bool = False) -> Code:
+        """Return an expression."""
+        raise NotImplementedError
+
+    def statement(self, node: Node, sink: str = "", show: bool = False) -> None:
+        """Write a statement."""
+        raise NotImplementedError
+
+    def thunk(self, node: Node) -> Code:
+        """Return an expression as a function of nothing."""
+        raise NotImplementedError
+
+    def index(self, argument: Argument) -> str:
+        """Return one index."""
+        raise NotImplementedError
+
+    def assign(self, node: Assign) -> None:
+        """Write an assignment."""
+        raise NotImplementedError
+
+    def condition(self, node: Node) -> str:
+        """Return a condition."""
+        raise NotImplementedError
+
+    def define(self, name: str, node: Function) -> None:
+        """Write a ``def``."""
+        raise NotImplementedError
+
+    def literal(self, node: Function) -> Code:
+        """Return a function without a name."""
+        raise NotImplementedError
+
+    def variable(self, name: str) -> str:
+        """Return the Python name of a variable of the script."""
+        return python_name(name)
+
+    def is_own(self, name: str) -> bool:
+        """Say whether the script gives the name a value."""
+        scope: Scope | None = self.scope
+        while scope is not None:
+            if name in scope.names:
+                return True
+            scope = scope.outer
+        return False
+
+    def symbol(self, node: Symbol) -> Code:
+        """Return a name: a variable, a constant, a module, a function as a value."""
+        name = node.name
+        if name == "...":
+            return Code("*dots")
+        if not node.package and self.is_own(name):
+            return Code(python_name(name), self.scope.kind(name))
+        if name in base.CONSTANTS:
+            kind = {
+                "True": "bool",
+                "False": "bool",
+                "None": "none",
+                "np.pi": "float",
+                "np.inf": "float",
+            }.get(base.CONSTANTS[name], "any")
+            return Code(base.CONSTANTS[name], kind)
+        if name in _MODULES:
+            return Code(_MODULES[name], "module")
+        known = wrappers(self.package).get(name)
+        if known is not None:
+            by_function = wrappers(self.package, "function").get(name)
+            return Code((by_function or known).python, "py")
+        if name in base.FUNCTIONS:
+            return Code(f"r.{base.FUNCTIONS[name][0]}", "function")
+        if name in base.DRAWS:
+            return Code(f"lambda *a, **k: r.drawn({name!r}, *a, **k)", "function", False)
+        if name == ".":
+            return Code("dot", self.scope.kind("."))
+        if name in self.datasets:
+            return Code(f"r.dataset(DATASETS[{name!r}])")
+        return self.gap(node, f"the name {name}, which the script does not define")
+
+    def path(self, node: Node) -> str:
+        """Return ``keras$layers$Dense`` as a path of Python, "" if it is none."""
+        names: list[str] = []
+        while isinstance(node, Member) and not node.slot:
+            names.insert(0, node.name)
+            node = node.object
+        if not isinstance(node, Symbol) or not names or self.is_own(node.name):
+            if isinstance(node, Symbol) and names and node.name in self.modules:
+                return ".".join([python_name(node.name), *names])
+            return ""
+        if node.name not in _MODULES:
+            return ""
+        return ".".join([_MODULES[node.name], *names])
+
+    def native(self, node: Node) -> str | None:
+        """Return an expression whose attributes can be set in place, None if it is not known."""
+        if isinstance(node, Symbol):
+            if self.is_own(node.name):
+                kind = self.scope.kind(node.name)
+                return python_name(node.name) if kind in OBJECTS else None
+            return None
+        if isinstance(node, Member):
+            inner = self.native(node.object)
+            return None if inner is None else f"{inner}.{node.name}"
+        if isinstance(node, Index) and node.double and node.arguments[0].value is not None:
+            inner = self.native(node.object)
+            place = node.arguments[0].value
+            if inner is None:
+                return None
+            if isinstance(place, Number):
+                return f"{inner}[{int(number_of(place.text)[0]) - 1}]"
+            return f"r.item({inner}, {self.expression(place).text})"
+        return None
+
+    def member(self, node: Member) -> Code:
+        """Return ``x$name``."""
+        path = self.path(node)
+        if path:
+            return Code(path, "py")
+        inner = self.expression(node.object)
+        if inner.kind in OBJECTS and node.name.isidentifier():
+            return Code(f"{inner.tight}.{node.name}", "py")
+        return Code(f"r.member({inner.text}, {node.name!r})")
+
+    def has_no_order(self, name: str) -> bool:
+        """Say whether a variable's numbers are in no order of their own: drawn, or all the same."""
+        made = self.values.get(name, [])
+        chance = any(
+            isinstance(each, Call) and each.name in (base.DRAWS | _ALIKE)
+            for value in made
+            for each in walk(value)
+        )
+        return chance or not made
