@@ -153,3 +153,19 @@ def test_what_the_text_did_says_why_it_was_refused(
     run.call(symbol("keras.ops.add"))
     tree = tree_of(text, tmp_path)
     assert refused(run, message, tree, line=1, origin=origin) == causes
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "causes"),
+    [
+        ("softmax", "softmax", ["user-script"]),
+        ("sigmoid", "sigmoid", ["user-script"]),
+        ("relu", "softmax", []),
+        ("relu", "relu", []),
+    ],
+)
+def test_a_softmax_of_a_softmax_is_one_too_many(first: str, second: str, causes: list[str]) -> None:
+    run = Run()
+    run.model(("Dense", {"units": 3, "activation": first}), ("Activation", {"activation": second}))
+    run.probe()
+    assert run.causes() == causes

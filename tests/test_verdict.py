@@ -12,6 +12,7 @@ from bridge.capsule.values import Scalar, Symbol
 from bridge.compare.result import Divergence, ProbePair, RunPair, Verdict
 from bridge.explain.causes import CAUSES, is_cause, meaning
 from bridge.explain.result import Attribution
+from bridge.explain.usage import Answer
 from bridge.explain.verdict import OtherGeneration, conclude
 
 
@@ -294,3 +295,16 @@ def test_where_the_other_keras_accepts_the_call_the_generation_is_the_cause() ->
     pairs = [pair("replay", "same-error"), pair("intent", "same-error")]
     found = conclude(runs, pairs, OtherGeneration("keras 3", (True,)))
     assert found.cause == "keras-version"
+
+
+def test_an_index_that_is_used_as_r_counts_surprises_nobody() -> None:
+    runs = {"r": run(), "replay": run("replay"), "intent": run("intent")}
+    pairs = [pair("replay", "same-bits"), pair("intent", "same-bits")]
+    told = "Line 8: op_argmax() counts from 1 in R."
+    printed = Attribution(cause="r-index-base", confidence="", verdict="different", sentence=told)
+    known = Answer("r-index-base", "It counts from 1.", decides=False, line=8)
+    found = conclude(runs, pairs, attribution=printed, usage=[known])
+    assert (found.verdict, found.cause) == ("same-bits", "none")
+    shown = Answer("r-index-base", "It counts from 1.", line=8)
+    found = conclude(runs, pairs, attribution=printed, usage=[shown])
+    assert (found.verdict, found.cause) == ("different", "r-index-base")

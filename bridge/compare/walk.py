@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from bridge.compare.places import elements_same, index_code, output_code, partin
 from bridge.compare.result import Difference, Stage, StageResult
 from bridge.compare.rules.layer import policy_name
 from bridge.compare.training import WITH_TARGETS, asked, trained
+
+#: How a configuration spells a function that is not Keras' own.
+_FUNCTIONS: Final = frozenset({"a function of the script's own", "python_function"})
 
 
 @dataclass
@@ -136,7 +139,10 @@ def _models(walk: Walk) -> None:
     deciding, telling = compare_configs(a, b)
     if deciding:
         # How a function is spelled says little: by its code, or by the name of what wraps it.
-        walk.opaque = all(each.path[-1:] == ("function",) for each in deciding)
+        walk.opaque = all(
+            each.path[-1:] == ("function",) or {str(each.a), str(each.b)} & _FUNCTIONS
+            for each in deciding
+        )
         walk.note("config", False, deciding[0].spell(a), deciding[0].tell())
     else:
         aside = f"not decisive: {telling[0].spell(a)}: {telling[0].tell()}" if telling else ""

@@ -211,6 +211,8 @@ def _read(
         return None
     if isinstance(has, Scalar) and isinstance(wanted, ArrayValue) and wanted.shape == (1,):
         return "typed", "r-conversion"
+    if isinstance(has, Pairs) and isinstance(wanted, ArrayValue):
+        return "converted", "r-conversion"
     if isinstance(has, Opaque) and not isinstance(wanted, Opaque):
         return "converted", "r-conversion"
     if isinstance(has, Items) and isinstance(wanted, ArrayValue):

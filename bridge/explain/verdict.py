@@ -70,6 +70,8 @@ def conclude(
     pairs, aside = _weighed(runs, pairs, attribution)
     if aside and attribution is not None and attribution.cause == _INDEX:
         attribution = None
+    if attribution is not None and _known_index(attribution, usage) and _only_read(pairs):
+        attribution = None
     if attribution is not None and attribution.cause == "not-known" and _only_read(pairs):
         # Levers say what Keras does with R's calls, and on these R and its replay agree.
         attribution = attribution.model_copy(update={"verdict": "abstained"})
@@ -110,6 +112,14 @@ def _weighed(
             "R's calls do, with and without R, so nothing is concluded from it."
         )
     return kept, tuple(aside)
+
+
+def _known_index(attribution: Attribution, usage: Sequence[Answer]) -> bool:
+    """Say whether the script uses an index as R counts it: then its base surprises nobody."""
+    lines = {each.line for each in usage if each.cause == _INDEX and not each.decides}
+    return attribution.cause == _INDEX and any(
+        f"ine {line}:" in attribution.sentence for line in lines if line
+    )
 
 
 def _only_read(pairs: Sequence[RunPair]) -> bool:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
 
-from bridge.capsule import Call, Capsule, ModelState
+from bridge.capsule import Call, Capsule, LayerState, ModelState
 from bridge.capsule.values import ObjectValue, Scalar, Symbol
 from bridge.compare.rules import class_name
 from bridge.explain.usage.said import (
@@ -132,6 +133,31 @@ def unfit_targets(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
                 line=call.line,
             )
             return
+
+
+def twice(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
+    """Find a softmax or sigmoid that is given what one has already made."""
+    for probe in capsule.manifest.probes:
+        state = state_of(capsule, probe)
+        if state is None or not state.cls.endswith("Sequential"):
+            continue
+        for one, other in pairwise(state.layers):
+            first, second = (_squashes(each) for each in (one, other))
+            bare = class_name(other.cls) in ("Activation", "Softmax")
+            if first and first == second and bare:
+                yield Said(
+                    "user-script",
+                    f"{at(probe.line)}layer {one.name} ends in a {first}, and layer {other.name} "
+                    f"takes the {first} of it once more: numbers between 0 and 1 come out, but "
+                    "squeezed together. One of the two is enough.",
+                    line=probe.line,
+                )
+                return
+
+
+def _squashes(layer: LayerState) -> str:
+    name = "softmax" if class_name(layer.cls) == "Softmax" else activation_of(layer.config)
+    return name if name in ("softmax", "sigmoid") else ""
 
 
 def never_equal(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:

@@ -18,6 +18,7 @@ from bridge.explain.usage.said import (
     array,
     call_of,
     is_true,
+    name_of,
     same,
     state_of,
 )
@@ -111,6 +112,29 @@ def two_slopes(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
             f"'leaky_relu' of layer {by_name} has the slope {_BY_NAME:g}: Keras has two defaults. "
             "Give the slope, and both are the same.",
         )
+
+
+def two_formulas(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
+    """Find a gelu that is asked for in both of its forms, the exact one and the approximation."""
+    exact: set[int | None] = set()
+    near: set[int | None] = set()
+    for call in capsule.manifest.calls:
+        if name_of(call) == "gelu" and call.error is None:
+            given = call.kwargs.get("approximate", call.args[1] if len(call.args) > 1 else None)
+            (near if is_true(given) else exact).add(call.line)
+    if not exact or not near:
+        return
+    yield Said(
+        "maths",
+        "Gelu has two formulas: the exact one is x times the normal distribution's pnorm(x), "
+        f"{_places(exact)}, and with approximate = TRUE a tanh takes its place, {_places(near)}. "
+        "They part in the 4th digit (by up to 5e-4); both are right.",
+    )
+
+
+def _places(lines: set[int | None]) -> str:
+    known = sorted(line for line in lines if line)
+    return f"in line {known[0]}" if known else "in one call"
 
 
 #: The default of keras.activations.leaky_relu, in Keras 2 and 3.

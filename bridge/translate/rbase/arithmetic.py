@@ -195,8 +195,11 @@ def true(x: Any) -> bool:
 
 
 def colon(a: Any, b: Any) -> Any:
-    """``a:b``; integers where ``a`` is whole."""
-    first, last = float(scalar(a)), float(scalar(b))
+    """``a:b``; integers where ``a`` is whole, and only the first elements count."""
+    if is_foreign(a) or is_foreign(b):
+        first, last = float(a), float(b)
+    else:
+        first, last = float(vector(a)[0]), float(vector(b)[0])
     step = 1 if last >= first else -1
     count = int(abs(last - first) + 1e-10) + 1
     found = first + step * np.arange(count)

@@ -1,0 +1,86 @@
+"""Whole cases: what is named when R and the Python of its text part, and that nothing else is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import pytest
+
+from bridge.case import Case
+from bridge.suite import Examined, Settings, Suite
+
+pytestmark = [pytest.mark.r, pytest.mark.tf, pytest.mark.slow]
+
+
+_SCRIPTS: Final[Mapping[str, str]] = {
+    "fraction": "library(keras)\nm <- keras_model_sequential(input_shape = 2) %>%\n"
+    '  layer_dense(1, kernel_initializer = "ones", kernel_constraint = constraint_maxnorm(0.5))\n'
+    'm %>% compile("sgd", "mse")\nm %>% fit(matrix(1, 2, 2), c(1, 1), epochs = 1, verbose = 0)\n'
+    "print(predict(m, matrix(1, 1, 2), verbose = 0))\n",
+    "shape-of-a-vector": "library(keras)\nv <- c(1, 2, 3, 4, 5, 6)\ndim(v) <- c(2, 3)\n"
+    "m <- keras_model_sequential(input_shape = 3) %>%\n"
+    '  layer_dense(1, kernel_initializer = "ones")\nprint(predict(m, v, verbose = 0))\n',
+    "array-written-inline": "library(keras)\nx <- array(1:12 / 2, dim = c(2, 3, 2))\n"
+    "m <- keras_model_sequential(input_shape = c(3, 2)) %>% layer_flatten() %>%\n"
+    '  layer_dense(1, kernel_initializer = "ones")\nprint(predict(m, x, verbose = 0))\n',
+    "matrix-algebra": "library(keras)\nx <- matrix(c(2, 7, 1, 8, 2, 8, 1, 8, 2), 3)\n"
+    "m <- keras_model_sequential(input_shape = 3) %>%\n"
+    '  layer_dense(1, kernel_initializer = "ones")\n'
+    "z <- t(t(x) - colMeans(x))\nprint(predict(m, z - c(1, 2, 3), verbose = 0))\n"
+    'print(predict(m, sweep(x, 2, c(1, 2, 3), "*"), verbose = 0))\n',
+    "closure": "library(keras)\ni <- layer_input(shape = 1)\nparts <- list()\n"
+    "for (k in 1:2) parts[[k]] <- i %>% layer_lambda(function(x) x * k)\n"
+    "m <- keras_model(i, layer_concatenate(parts))\nprint(predict(m, matrix(5), verbose = 0))\n",
+    "type-refused": "library(tensorflow)\nx <- tf$constant(c(1, 2, 3, 4))\n"
+    'y <- tryCatch(tf$reshape(x, c(2, 2)), error = function(e) "refused")\nprint(y)\n',
+    "counted": "library(keras3)\nx <- op_convert_to_tensor(matrix(c(1, 9, 5, 2), 2))\n"
+    "print(as.array(op_argmax(x, axis = 2)))\n",
+    "ordinary": "library(keras3)\nset_random_seed(4)\nset.seed(4)\nx <- matrix(rnorm(24), 8)\n"
+    'y <- as.numeric(x[, 1] > 0)\nm <- keras_model_sequential(input_shape = 3) |>\n'
+    '  layer_dense(4, activation = "relu") |> layer_dense(1, activation = "sigmoid")\n'
+    'm |> compile(optimizer_adam(0.01), "binary_crossentropy", metrics = "accuracy")\n'
+    "h <- m |> fit(x, y, epochs = 2, batch_size = 4, verbose = 0)\n"
+    "e <- m |> evaluate(x, y, verbose = 0)\nprint(round(unlist(e), 3))\n"
+    "print(apply(predict(m, x, verbose = 0), 2, mean))\n",
+}  # fmt: skip
+
+_CAUSES: Final[Mapping[str, tuple[str, str]]] = {
+    "fraction": ("different", "r-conversion"),
+    "shape-of-a-vector": ("different", "r-semantics"),
+    "closure": ("different", "r-semantics"),
+    "type-refused": ("different", "r-conversion"),
+}
+
+
+@pytest.fixture(scope="module")
+def examined(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Examined]:
+    folder = tmp_path_factory.mktemp("causes")
+    cases = []
+    for name, text in _SCRIPTS.items():
+        script = folder / f"{name}.R"
+        script.write_text(text, "utf-8")
+        cases.append(Case(name, script))
+    with Suite(Settings(frontend="standin")) as suite:
+        return {each.report.case: each for each in suite.examine(cases)}
+
+
+@pytest.mark.parametrize("name", _CAUSES)
+def test_a_cause_is_named_where_undoing_it_takes_the_difference_away(
+    examined: dict[str, Examined], name: str
+) -> None:
+    report = examined[name].report
+    assert (report.verdict, report.cause) == _CAUSES[name]
+
+
+@pytest.mark.parametrize("name", ["array-written-inline", "matrix-algebra", "ordinary"])
+def test_ordinary_scripts_agree_and_nothing_is_blamed(
+    examined: dict[str, Examined], name: str
+) -> None:
+    report = examined[name].report
+    assert report.verdict in ("same-bits", "within-rounding"), report.sentence
+    assert report.cause == "none"
+
+
+def test_a_place_that_counts_from_one_is_told(examined: dict[str, Examined]) -> None:
+    assert examined["counted"].report.cause == "r-index-base"
