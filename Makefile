@@ -14,7 +14,7 @@ run: $(installed) ## run every case of the suite and write reports/index.html
 
 # A file stays in one process, for its fixtures are dear; four processes hold what a laptop has.
 test: lint ## check the style and the types, then run all tests
-	@$(venv)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	@$(venv)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --durations=15
 
 fast: $(installed) ## run the tests that need neither R nor TensorFlow
 	@$(venv)/python -m pytest -m "not r and not tf" -n auto --maxprocesses 4 --dist loadfile

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +12,7 @@ from bridge.explain.usage import Answer, answers
 from bridge.r.script import inspect
 from bridge.translate.syntax import Row
 
-pytestmark = pytest.mark.skipif(shutil.which("Rscript") is None, reason="R is not on the PATH")
+pytestmark = pytest.mark.r
 
 #: What the text does, and the calls of it that reached Python: name, line, the object.
 _SEQUENTIAL: Final = ("Sequential", 1, 0)
