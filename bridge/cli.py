@@ -23,6 +23,7 @@ from bridge.console import (
     UNEXPECTED,
     Options,
     Progress,
+    cases_at_once,
     check_frontend,
     check_observed,
     check_out,
@@ -89,7 +90,12 @@ def run(
     ] = None,
     out: Out = Path("reports"),
     frontend: Frontend = "auto",
-    jobs: Annotated[int, typer.Option("--jobs", help="Cases at once.", min=1)] = 1,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs", help="Cases at once.", min=1, show_default="2, or 1 on a small machine"
+        ),
+    ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="Do not look at every layer; compare predictions only.")
     ] = False,
@@ -109,7 +115,9 @@ def run(
         stop(str(error))
     if not chosen:
         stop("There are no cases: no r_scripts folder here. Use 'keras-bridge check SCRIPT.R'.")
-    options = Options(frontend, jobs, seconds, memory, quick, exact, sandbox=sandbox)
+    options = Options(
+        frontend, jobs or cases_at_once(), seconds, memory, quick, exact, sandbox=sandbox
+    )
     raise typer.Exit(examine(chosen, out, options))
 
 

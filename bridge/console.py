@@ -35,6 +35,14 @@ class Options(NamedTuple):
     sandbox: bool = False
 
 
+def cases_at_once() -> int:
+    """Return how many cases to run at once: each takes a few processes of a GiB."""
+    import psutil
+
+    roomy = psutil.virtual_memory().available >= 8 * 2**30
+    return 2 if roomy and (os.cpu_count() or 1) >= 2 else 1
+
+
 @contextmanager
 def suite_with(options: Options) -> Iterator[Suite]:
     """Give a suite that runs with these options and shows what it does."""

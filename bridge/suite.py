@@ -20,6 +20,7 @@ from bridge.compare.result import RunPair
 from bridge.compare.stages import compare_runs
 from bridge.explain.intended import Undo, intent_notes
 from bridge.explain.observed import read_observed
+from bridge.explain.reaching import up_to
 from bridge.explain.repairs import repairs
 from bridge.explain.result import Attribution, SymptomTable
 from bridge.explain.usage import Answer, answers
@@ -43,7 +44,10 @@ from bridge.runners.reference import reference
 from bridge.runners.run import look, not_run, run_r, run_replay, run_twin, warm_for_r
 from bridge.runners.scripted import script_of
 
-_QUICK: Final = "--quick: no layer was looked at on its own; only predictions were compared."
+_QUICK: Final = (
+    "--quick: no layer was looked at on its own; only predictions were compared. Where the twin "
+    "has R's bits, R's calls were not replayed."
+)
 
 _SEEDING: Final = {"set_random_seed", "use_session_with_seed", "set_seed"}
 _RANDOM: Final = re.compile(r"Random|Glorot|HeNormal|HeUniform|Lecun|Orthogonal|Dropout")
@@ -66,6 +70,14 @@ class Examined:
     runs: dict[str, Capsule]
     pictures: dict[str, bytes]
     probed: tuple[Capsule, ...] = ()
+
+
+@dataclass
+class _Begun:
+    """What is still being computed beside the comparison of the runs."""
+
+    claims: Future[Claimed] | None
+    other: Future[OtherGeneration] | None = None
 
 
 @dataclass(frozen=True)
@@ -165,7 +177,7 @@ class Suite:
     def _examine_runs(
         self, case: Case, inspection: Inspection, served: Served, runs: dict[str, Capsule]
     ) -> Examined:
-        claims = self._run(case, inspection, served, runs)
+        begun = self._run(case, inspection, served, runs)
         judge, labels = Judge(), labels_of(runs.values())
         symptoms = self._symptoms(case, inspection, runs["r"], labels)
         pairs = [
@@ -173,7 +185,6 @@ class Suite:
             for a, b in _PAIRS
             if a in runs and b in runs
         ]
-        other = self._try_other_generation(runs, inspection)
         probed = self._probe_exactly(case, inspection, runs["r"], pairs)
         exact = judge_exact(probed) if probed else None
         attribution = self._investigate(case, inspection, served, runs, pairs, judge)
@@ -190,9 +201,10 @@ class Suite:
 
         pairs, attribution = meant(runs, pairs, attribution, as_r, judge, labels)
         usage = self._usage(runs, inspection)
+        other = begun.other.result() if begun.other is not None else None
         finding = conclude(runs, pairs, other, exact, attribution, usage)
         self._progress(case.name, "computes the claims")
-        claimed = claims.result() if claims is not None else Claimed()
+        claimed = begun.claims.result() if begun.claims is not None else Claimed()
         table = self._table(case, symptoms)
         self._progress(case.name, "draws")
         drawn, undrawn = report_pictures(claimed.pictures)
@@ -244,7 +256,8 @@ class Suite:
         found = answers(runs["r"], inspection.tree)
         for repair in repairs(runs["r"]) if not inspection.problem else ():
             limits = self._settings.limits
-            made = run_replay(self._pool, repair.capsule, inspection.generation, limits)
+            needed = up_to(repair.capsule, {repair.call})
+            made = run_replay(self._pool, needed, inspection.generation, limits)
             # Only calls that raise, or that raised when they were recorded, are told.
             worked = any(call.id == repair.call and not call.error for call in made.manifest.calls)
             if worked:
@@ -282,14 +295,11 @@ class Suite:
 
     def _run(
         self, case: Case, inspection: Inspection, served: Served, runs: dict[str, Capsule]
-    ) -> Future[Claimed] | None:
-        """Fill ``runs`` one by one: if one of them fails us, those before it are kept.
-
-        Return the claims, which are still being computed.
-        """
+    ) -> _Begun:
+        """Fill ``runs`` one by one: if one of them fails us, those before it are kept."""
         if inspection.problem:
             runs["r"] = not_run(case.name, case.script, inspection, served.frontend)
-            return self._claims(case, inspection, None)
+            return _Begun(self._claims(case, inspection, None))
         pool, limits = self._pool, self._limits(case)
         generation = inspection.generation
         twin: Future[Capsule] | None = None
@@ -298,13 +308,17 @@ class Suite:
         self._progress(case.name, "runs R")
         r = run_r(pool, case.name, case.script, inspection, served, limits)
         runs["r"] = r
-        claims = self._claims(case, inspection, r)
+        begun = _Begun(self._claims(case, inspection, r))
+        if any(call.error for call in r.manifest.calls):
+            begun.other = self._steps.submit(self._try_other_generation, r, inspection)
         intent: Future[Capsule] | None = None
         if not self._settings.quick:
             intent = self._steps.submit(
                 run_intent, pool, case.name, case.script, inspection, r, limits
             )
-        if r.manifest.calls:
+        if twin is not None and self._settings.quick:
+            runs["twin"] = twin.result()
+        if r.manifest.calls and not ("twin" in runs and _agree(r, runs["twin"])):
             self._progress(case.name, "replays and looks inside")
             replay = self._steps.submit(run_replay, pool, r, generation, limits)
             if not self._settings.quick:
@@ -321,7 +335,7 @@ class Suite:
         if runs["r"].manifest.probes:
             self._progress(case.name, "computes the reference")
             runs["reference"] = reference(runs["r"])
-        return claims
+        return begun
 
     def _claims(
         self, case: Case, inspection: Inspection, r: Capsule | None
@@ -345,21 +359,18 @@ class Suite:
         given = self._settings.limits
         return given if case.seconds is None else Limits(case.seconds, given.memory_bytes)
 
-    def _try_other_generation(
-        self, runs: dict[str, Capsule], inspection: Inspection
-    ) -> OtherGeneration | None:
+    def _try_other_generation(self, r: Capsule, inspection: Inspection) -> OtherGeneration:
         """Make the calls that raise here on the other Keras, to see whose rule it is."""
-        if inspection.problem or not any(call.error for call in runs["r"].manifest.calls):
-            return None
-        other = 5 - inspection.generation
-        done = run_replay(self._pool, runs["r"], other, self._settings.limits)
-        # What could not be tried is not among the calls, and was not accepted.
-        accepted = {call.id for call in done.manifest.calls if call.error is None}
         calls = [
             call
-            for call in runs["r"].manifest.calls
+            for call in r.manifest.calls
             if call.error and call.parent is None and not call.internal
         ]
+        other = 5 - inspection.generation
+        needed = up_to(r, {call.id for call in calls})
+        done = run_replay(self._pool, needed, other, self._settings.limits)
+        # What could not be tried is not among the calls, and was not accepted.
+        accepted = {call.id for call in done.manifest.calls if call.error is None}
         accepts = tuple(call.id in accepted for call in calls)
         return OtherGeneration(done.manifest.environment.keras, accepts)
 
@@ -384,6 +395,11 @@ def _chance(inspection: Inspection, runs: dict[str, Capsule]) -> tuple[str, ...]
         layer.model_dump_json() for state in runs["r"].manifest.states for layer in state.layers
     )
     return (_UNSEEDED,) if _RANDOM.search(text) else ()
+
+
+def _agree(r: Capsule, twin: Capsule) -> bool:
+    """Say whether the twin has all bits and errors of R's run: a replay can tell nothing new."""
+    return compare_runs(r, twin).verdict in ("same-bits", "same-error")
 
 
 def _other_bits(a: Capsule, b: Capsule) -> bool:

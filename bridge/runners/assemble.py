@@ -98,7 +98,7 @@ def assemble(origin: Origin, folder: Path, outcome: Outcome) -> Capsule:
     if missing:
         # The process died between announcing an array and writing it: keep all that is whole.
         manifest = _without_unwritten(manifest, missing)
-    return Capsule(manifest, {key: arrays[key] for key in manifest.array_keys()})
+    return Capsule(manifest, {key: arrays[key] for key in wanted - missing})
 
 
 class _Story:
@@ -257,7 +257,8 @@ class Scrubber:
     def __call__(self, item: Any) -> Any:
         """`item`, a JSON value, with long names shortened in every text of it."""
         if isinstance(item, str):
-            for name, short in self._names:
+            # Every folder has one; most texts are a word.
+            for name, short in self._names if os.sep in item else ():
                 item = name.sub(short, item)
             return item
         if isinstance(item, dict):

@@ -20,7 +20,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import IO, Any, Final, Self
 
 import psutil
 
@@ -83,7 +83,7 @@ class _Pending:
 class _Parent:
     """One warm process, seen from the pool."""
 
-    def __init__(self, warm: Warm, log: Path) -> None:
+    def __init__(self, warm: Warm, log: Path, base: _Parent | None) -> None:
         ours, theirs = socket.socketpair()
         config = {
             "generation": warm.generation,
@@ -92,25 +92,13 @@ class _Parent:
             "preload": warm.preload,
         }
         self._log = log
+        self._base = base
+        self._process: subprocess.Popen[bytes] | None = None
         with log.open("wb") as file:
-            self.process = subprocess.Popen(
-                [
-                    sys.executable,
-                    # Not the folder of the user: a keras.py there would be ours.
-                    "-P",
-                    "-m",
-                    "bridge.runners.zygote",
-                    str(theirs.fileno()),
-                    json.dumps(config),
-                ],
-                pass_fds=[theirs.fileno()],
-                # Keras 3's back end is ours to choose, and not the one of the user's shell.
-                env=os.environ | {"KERAS_BACKEND": "tensorflow"} | dict(warm.env),
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=file,
-                start_new_session=True,
-            )
+            if base is None:
+                self._process = _start(config, warm.env, theirs, file)
+            else:
+                base.fork(config, theirs, file)
         theirs.close()
         self._socket = ours
         self._lock = threading.Lock()
@@ -120,7 +108,16 @@ class _Parent:
         self._jobs = 0
         threading.Thread(target=self._listen, daemon=True).start()
 
+    def fork(self, config: dict[str, Any], connection: socket.socket, log: IO[bytes]) -> None:
+        """Ask for a warm process with R, as soon as this one is warm; do not wait for it."""
+        line = json.dumps({"parent": config}).encode() + b"\n"
+        # Where this one has ended, waiting for either tells why.
+        with self._lock, contextlib.suppress(OSError):
+            socket.send_fds(self._socket, [line], [connection.fileno(), log.fileno()])
+
     def wait_ready(self, seconds: float = 180.0) -> None:
+        if self._base is not None:
+            self._base.wait_ready(seconds)
         if not self._ready.wait(seconds):
             self._error = f"it was not ready after {seconds:.0f} seconds"
         if self._error is not None:
@@ -143,11 +140,14 @@ class _Parent:
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
+        if self._process is None:
+            # Not our child: it ends when its connection does.
+            return
         try:
-            self.process.wait(5)
+            self._process.wait(5)
         except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+            self._process.kill()
+            self._process.wait()
 
     def _listen(self) -> None:
         buffer = b""
@@ -186,6 +186,33 @@ class _Parent:
     def _last_words(self) -> str:
         lines = self._log.read_text(errors="replace").strip().splitlines()
         return lines[-1] if lines else "the process ended without a word"
+
+
+def _start(
+    config: dict[str, Any],
+    env: tuple[tuple[str, str], ...],
+    connection: socket.socket,
+    log: IO[bytes],
+) -> subprocess.Popen[bytes]:
+    words = [
+        sys.executable,
+        # Not the folder of the user: a keras.py there would be ours.
+        "-P",
+        "-m",
+        "bridge.runners.zygote",
+        str(connection.fileno()),
+        json.dumps(config),
+    ]
+    return subprocess.Popen(
+        words,
+        pass_fds=[connection.fileno()],
+        # Keras 3's back end is ours to choose, and not the one of the user's shell.
+        env=os.environ | {"KERAS_BACKEND": "tensorflow"} | dict(env),
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
+    )
 
 
 class Pool:
@@ -277,10 +304,15 @@ class Pool:
 
     def _parent(self, kind: Warm) -> _Parent:
         with self._lock:
-            if kind not in self._parents:
-                log = self.folder / f"warm-{len(self._parents)}.log"
-                self._parents[kind] = _Parent(kind, log)
-            return self._parents[kind]
+            return self._parents.get(kind) or self._begin(kind)
+
+    def _begin(self, kind: Warm) -> _Parent:
+        """Start a warm process; one with R is forked from the one without."""
+        without = Warm(kind.generation, env=kind.env)
+        base = self._parents.get(without) or self._begin(without) if kind.r else None
+        log = self.folder / f"warm-{len(self._parents)}.log"
+        parent = self._parents[kind] = _Parent(kind, log, base)
+        return parent
 
 
 class _Watch:

@@ -1,10 +1,13 @@
-"""The warm parent: it loads R, TensorFlow and Keras once, and forks a child for every job.
+"""The warm parent: it loads TensorFlow and Keras once, and forks a child for every job.
+
+Where R is wanted as well, a parent without R forks one that loads it: TensorFlow takes seconds.
 
 It runs no operation of TensorFlow itself (threads do not survive a fork) and supervises nothing:
 the pool, in another process, gives it jobs over a socket and watches the children.
 
 Protocol, one JSON object a line. In: ``{"job": n, "name": ..., "params": {...}}`` with three
-descriptors (stdin, stdout, stderr). Out: ``{"ready": true, ...}``, ``{"job": n, "pid": ...}``,
+descriptors (stdin, stdout, stderr), or ``{"parent": config}`` with a socket and a log, for a warm
+parent with R. Out: ``{"ready": true, ...}``, ``{"job": n, "pid": ...}``,
 ``{"job": n, "status": wait-status, "peak": bytes, "cpu": seconds}``.
 """
 
@@ -21,7 +24,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from bridge.r.embed import EmbeddedR
 from bridge.runners import jobs
@@ -107,9 +110,32 @@ class Zygote:
         self._fds += fds
         while b"\n" in self._buffer:
             line, _, self._buffer = self._buffer.partition(b"\n")
-            given, self._fds = self._fds[:3], self._fds[3:]
-            self._fork(json.loads(line), given)
+            message = json.loads(line)
+            count = 2 if "parent" in message else 3
+            given, self._fds = self._fds[:count], self._fds[count:]
+            if "parent" in message:
+                self._fork_parent(message["parent"], given)
+            else:
+                self._fork(message, given)
         return True
+
+    def _fork_parent(self, config: Params, fds: list[int]) -> None:
+        """Fork a warm parent that loads R as well; it has a connection of its own."""
+        if os.fork() == 0:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            os.setsid()
+            self._connection.close()
+            for fd in self._own:
+                os.close(fd)
+            connection, log = fds
+            os.dup2(log, 1)
+            os.dup2(log, 2)
+            os.close(log)
+            work(socket.socket(fileno=connection), config)
+        for fd in fds:
+            os.close(fd)
 
     def _fork(self, job: Params, fds: list[int]) -> None:
         pid = os.fork()
@@ -166,10 +192,9 @@ class Zygote:
         self._connection.sendall(json.dumps(message).encode() + b"\n")
 
 
-def main() -> None:
-    """Run as ``python -m bridge.runners.zygote FD CONFIG``; ends when the pool goes away."""
-    connection = socket.socket(fileno=int(sys.argv[1]))
-    zygote = Zygote(connection, json.loads(sys.argv[2]))
+def work(connection: socket.socket, config: Params) -> NoReturn:
+    """Warm up and serve; ends with the process when the pool goes away."""
+    zygote = Zygote(connection, config)
     try:
         zygote.warm_up()
         zygote.serve()
@@ -181,6 +206,11 @@ def main() -> None:
     finally:
         sys.stderr.flush()
         os._exit(0)
+
+
+def main() -> None:
+    """Run as ``python -m bridge.runners.zygote FD CONFIG``."""
+    work(socket.socket(fileno=int(sys.argv[1])), json.loads(sys.argv[2]))
 
 
 if __name__ == "__main__":

@@ -34,12 +34,13 @@ def cut_off(capsule: Capsule, tree: Sequence[Node]) -> Iterator[Said]:
     """Find arguments that the text gives a fraction and that reached Python as a whole number."""
     nodes = [each for item in tree for each in walk(item)]
     constants = _constants(nodes)
-    written = [node for node in nodes if isinstance(node, Call)]
+    # With the lines that they stand on: a call may be written over several.
+    written = [
+        (node, {each.line for each in walk(node)}) for node in nodes if isinstance(node, Call)
+    ]
     for call in asked(capsule):
-        for node in written:
-            if call.line != node.line and call.line not in {each.line for each in walk(node)}:
-                continue
-            if not call.r_call.startswith(f"{node.name}("):
+        for node, lines in written:
+            if call.line not in lines or not call.r_call.startswith(f"{node.name}("):
                 continue
             for argument in node.arguments:
                 meant = _value(argument.value, constants)
