@@ -1,6 +1,6 @@
 #| title: May relu be the activation of the last layer?
 #| expect-verdict: same-error
-#| expect-cause: user-script, not-known
+#| expect-cause: user-script
 #
 # A convolutional autoencoder for signals of 200 steps in 4 channels, with values from 0 to 255:
 # first as it was printed, which cannot work, then mended, with two last activations.

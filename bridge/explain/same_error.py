@@ -50,7 +50,11 @@ def same_error(
         works = "works" if len(errors) == 1 else "work"
         sentence = f"{sentence} {which} {works} with {other.keras}."
         return Finding("same-error", "keras-version", sentence, lines)
-    if meant and "replay" in partners and not (other is not None and any(other.accepts)):
+    # A twin was written for Python: what it meets has nothing to do with R, and where both
+    # generations of Keras refuse it, nothing to do with the version.
+    refused = other is not None and other.accepts and not any(other.accepts)
+    asked = meant and "replay" in partners and not (other is not None and any(other.accepts))
+    if asked or ("twin" in partners and refused):
         sentence = f"{lines[0]} {who} meet it alike: the script asks for what is refused there."
         return Finding("same-error", "user-script", sentence, lines[1:])
     unexplained = ("whose rule the error follows",)

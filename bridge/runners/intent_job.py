@@ -29,7 +29,7 @@ from bridge.runners.levers import pull
 from bridge.runners.observer import Observer
 from bridge.runners.replay_job import Replay
 from bridge.runners.spool import SpoolWriter
-from bridge.translate.rbase import doing, values
+from bridge.translate.rbase import doing, printing, values
 from bridge.translate.rbase.values import Gap, Missing
 from bridge.translate.writing import reading
 
@@ -53,7 +53,7 @@ def run(context: Context, params: dict[str, Any]) -> None:
     child.limit(int(params.get("memory_bytes", 0)))
     _give_draws(about["draws"], Path(params["draws"]))
     session = _Session(spool, recorder, about, _given(about, context.keras))
-    doing.heard = session.heard
+    printing.heard = session.heard
     values.read_otherwise = session.read_otherwise
     for kind, cause, line, what in about["readings"]:
         spool.event("note", text=reading(kind, cause, line, what))

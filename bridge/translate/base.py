@@ -189,6 +189,31 @@ nlevels|nlevels|x
 shape|shape|...
 abind|abind|...
 drop|drop|x
+tcrossprod|tcrossprod|x y
+kronecker|kronecker|X Y
+bitwAnd|bit_and|a b
+bitwXor|bit_xor|a b
+rank|rank|x
+setdiff|setdiff|x y
+intersect|intersect|x y
+union|union|x y
+is.element|is_element|el table
+findInterval|find_interval|x vec
+cut|cut|x breaks labels include.lowest right
+expand.grid|expand_grid|...
+as.data.frame|as_data_frame|x
+split|split|x f
+complete.cases|complete_cases|...
+na.omit|na_omit|object
+embed|embed|x dimension
+row|row|x
+col|col|x
+lower.tri|lower_tri|x diag
+upper.tri|upper_tri|x diag
+strtoi|strtoi|x base
+utf8ToInt|code_points|x
+Negate|negated|f
+is.vector|is_vector|x
 """.strip().splitlines()
     )
 }

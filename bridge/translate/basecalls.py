@@ -7,6 +7,8 @@ from typing import Any
 from bridge.translate import base
 from bridge.translate.arguments import Arguments
 from bridge.translate.syntax import (
+    Assign,
+    Block,
     Call,
     Node,
     Symbol,
@@ -14,6 +16,7 @@ from bridge.translate.syntax import (
     walk,
 )
 from bridge.translate.writing import (
+    OBJECTS,
     Code,
     python_name,
 )
@@ -233,6 +236,33 @@ class BaseCalls(Arguments):
         return Code(
             f"r.switch({inner}, **{{{', '.join(words)}}})" if words else f"r.switch({inner})"
         )
+
+    def _do_with_(self, node: Call, *_: Any) -> Code:
+        given = [each.value for each in node.arguments]
+        if len(given) != 2 or given[0] is None or given[1] is None:
+            return self.gap(node, "with() of something else than an expression")
+        frame, body = self.expression(given[0]), given[1]
+        if isinstance(body, Block) and len(body.items) == 1:
+            body = body.items[0]
+        if frame.kind in OBJECTS or isinstance(body, (Block, Assign)):
+            return self.gap(node, "with() of several expressions")
+        return Code(f"(lambda columns: {self._of_columns(body)})({frame.text})", "any", False)
+
+    def _do_subset(self, node: Call, *_: Any) -> Code:
+        given = [each.value for each in node.arguments]
+        if len(given) != 2 or given[0] is None or given[1] is None or node.arguments[1].name:
+            return self.gap(node, "subset() with more than one condition")
+        frame, rows = self.expression(given[0]), self._of_columns(given[1])
+        chosen = f"(lambda columns: r.index(columns, {rows}, r.ALL))({frame.text})"
+        return Code(chosen, "any", False)
+
+    def _of_columns(self, node: Node) -> str:
+        """Return an expression whose names are columns first."""
+        before, self.of_columns = self.of_columns, True
+        try:
+            return self.expression(node).text
+        finally:
+            self.of_columns = before
 
     def _do_missing(self, node: Call, *_: Any) -> Code:
         return Code(f"{self._given(node)} is None", "bool", False)

@@ -116,7 +116,8 @@ class Calls(Special):
             first = first.left
         code = self.expression(first)
         if code.kind not in OBJECTS:
-            self.line(self.gap(node, "with() of a data frame").text)
+            # A data frame, then: its columns go before the script's own names.
+            self.end(sink, self._do_with_(node).text)
             return
         self.line(f"with {code.text}{name}:")
         with self.indented():

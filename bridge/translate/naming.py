@@ -95,6 +95,8 @@ class Names(Writer):
         self.package = package or "tensorflow"
         self.generation = generation
         self.last_first = False
+        #: Whether names are looked for among a data frame's columns first: inside ``with()``.
+        self.of_columns = False
         self.declared: dict[int, set[str]] = {}
         self.modules: dict[str, str] = {}
         #: What is given to each name; names that meet tensors, as they are found and as they are
@@ -111,6 +113,10 @@ class Names(Writer):
 
     def statement(self, node: Node, sink: str = "", show: bool = False) -> None:
         """Write a statement."""
+        raise NotImplementedError
+
+    def end(self, sink: str, text: str) -> None:
+        """Write what becomes of a value: it is returned, given a name, or nothing."""
         raise NotImplementedError
 
     def thunk(self, node: Node) -> Code:
@@ -155,6 +161,9 @@ class Names(Writer):
         name = node.name
         if name == "...":
             return Code("*dots")
+        if self.of_columns and not node.package and name not in base.CONSTANTS:
+            own = f", lambda: {python_name(name)}" if self.is_own(name) else ""
+            return Code(f"r.seen(columns, {name!r}{own})")
         if not node.package and self.is_own(name):
             return Code(python_name(name), self.scope.kind(name))
         if name in base.CONSTANTS:

@@ -43,16 +43,16 @@ class Statements(Operators):
             self._if(node, sink)
         elif isinstance(node, For):
             self._for(node)
-            self._end(sink, "None")
+            self.end(sink, "None")
         elif isinstance(node, While):
             self._while(node)
-            self._end(sink, "None")
+            self.end(sink, "None")
         elif isinstance(node, Jump):
             self.line("continue" if node.word == "next" else "break")
         elif isinstance(node, Assign):
             self.assign(node)
             if sink:
-                self._end(sink, self._read(node.target).text)
+                self.end(sink, self._read(node.target).text)
         elif isinstance(node, Operation) and node.operator in ("%<-%", "%<>%"):
             self._arrow(node)
         elif isinstance(node, Call) and node.name == "return":
@@ -93,7 +93,8 @@ class Statements(Operators):
         elif not code.text.isidentifier():
             self.line(code.text)
 
-    def _end(self, sink: str, text: str) -> None:
+    def end(self, sink: str, text: str) -> None:
+        """Write what becomes of a value: it is returned, given a name, or nothing."""
         if sink == "return":
             self.line(f"return {text}")
         elif sink and sink != text:
@@ -102,7 +103,7 @@ class Statements(Operators):
     def block(self, items: Sequence[Node], sink: str = "", show: bool = False) -> None:
         """Write the expressions of a block; the last one is its value."""
         if not items:
-            self._end(sink, "None")
+            self.end(sink, "None")
             if not sink:
                 self.line("pass")
             return
@@ -130,7 +131,7 @@ class Statements(Operators):
         elif sink:
             self.line("else:")
             with self.indented():
-                self._end(sink, "None")
+                self.end(sink, "None")
 
     def _for(self, node: For) -> None:
         name = python_name(node.variable)
@@ -175,7 +176,8 @@ class Statements(Operators):
                 self.define(name, node.value)
                 kind = "function"
             elif isinstance(node.value, (If, Block)) or (
-                isinstance(node.value, Call) and self._is_with(node.value)
+                isinstance(node.value, Call)
+                and (self._is_with(node.value) or node.value.name == "local")
             ):
                 self.statement(node.value, name)
                 kind = "any"

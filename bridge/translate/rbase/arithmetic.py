@@ -119,14 +119,27 @@ def power(a: Any, b: Any) -> Any:
     return _apply(a, b, made)
 
 
+def _no_whole_zero(made: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """Let the division of whole numbers by zero be NA, as in R; NumPy makes it zero."""
+
+    def divided(x: Any, y: Any) -> Any:
+        found = made(x, y)
+        whole = isinstance(found, (np.ndarray, np.generic)) and found.dtype.kind in "iu"
+        return (
+            np.where(np.equal(y, 0), np.nan, found) if whole and np.any(np.equal(y, 0)) else found
+        )
+
+    return divided
+
+
 def mod(a: Any, b: Any) -> Any:
     """``a %% b``."""
-    return _apply(a, b, operator.mod)
+    return _apply(a, b, _no_whole_zero(operator.mod))
 
 
 def intdiv(a: Any, b: Any) -> Any:
     """``a %/% b``."""
-    return _apply(a, b, operator.floordiv)
+    return _apply(a, b, _no_whole_zero(operator.floordiv))
 
 
 def neg(a: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Doing something with every element, calling, asking, failing, printing."""
+"""Doing something with every element, calling, asking, failing."""
 
 # Parameters are R's own, also where they make no difference here.
 # ruff: noqa: ARG001, SIM101
@@ -6,50 +6,30 @@
 from __future__ import annotations
 
 import functools
-import re
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bridge.translate.rbase.text import text_of
 from bridge.translate.rbase.values import (
     Factor,
     Frame,
     Gap,
-    Missing,
     Named,
     array,
     is_foreign,
     is_number,
+    items,
     scalar,
     show,
     simple,
     vector,
 )
 
-#: Hears every number that is printed: the runner sets it to compare what R printed.
-heard: Callable[[list[Any]], None] | None = None
 #: What R drew at random in its own run, by function, in order; the runner fills it.
 draws: dict[str, list[Any]] = {}
-
-
-def items(x: Any) -> list[Any]:
-    """Return what a loop over a value goes through."""
-    if isinstance(x, Missing):
-        len(x)
-    if x is None:
-        return []
-    if isinstance(x, Frame) or isinstance(x, dict):
-        return list(x.values())
-    if isinstance(x, (list, tuple)):
-        return list(x)
-    if isinstance(x, Factor):
-        return x.text
-    if is_foreign(x) and not hasattr(x, "dtype"):
-        return list(x)
-    return [each.item() if isinstance(each, np.generic) else each for each in vector(x)]
 
 
 def lapply(x: Any, function: Any, *args: Any, **kwargs: Any) -> Any:
@@ -207,7 +187,7 @@ def stop(*parts: Any) -> Any:
     Raises:
         Stop: always.
     """
-    raise Stop("".join(_text(each) for each in parts))
+    raise Stop("".join(text_of(each) for each in parts))
 
 
 def stopifnot(*conditions: Any, **named: Any) -> None:
@@ -227,7 +207,7 @@ def nothing(*_: Any, **__: Any) -> None:
 
 def warning(*parts: Any) -> None:
     """``warning(...)`` and ``message(...)``: said on standard error."""
-    sys.stderr.write("".join(_text(each) for each in parts) + "\n")
+    sys.stderr.write("".join(text_of(each) for each in parts) + "\n")
 
 
 def is_null(x: Any) -> bool:
@@ -352,167 +332,6 @@ def drawn(name: str, *_args: Any, **_kwargs: Any) -> Any:
     return draws[name].pop(0)
 
 
-def _text(x: Any) -> str:
-    if isinstance(x, str):
-        return x
-    if isinstance(x, (list, tuple, np.ndarray, Factor)):
-        found = x.text if isinstance(x, Factor) else vector(x)
-        return " ".join(each if isinstance(each, str) else show(each) for each in found)
-    return show(x)
-
-
-def _texts_of(x: Any) -> list[str]:
-    if isinstance(x, Factor):
-        return x.text
-    if isinstance(x, dict):
-        return [_text(each) for each in x.values()]
-    if is_foreign(x):
-        return [str(x)]
-    if isinstance(x, (list, tuple)):
-        return [_text(each) for each in x]
-    return [each if isinstance(each, str) else _long(each) for each in vector(x)]
-
-
-def _long(x: Any) -> str:
-    """Return a number as ``paste()`` writes it, to fifteen digits."""
-    if isinstance(x, (float, np.floating)) and np.isfinite(x):
-        return f"{float(x):.15g}"
-    return show(x)
-
-
-def tempfile(pattern: Any = "file", tmpdir: Any = None, fileext: Any = "") -> str:
-    """``tempfile(...)``: a name that no file has yet, in the folder of the run."""
-    import tempfile as own
-
-    folder = own.mkdtemp(dir=".") if tmpdir is None else str(tmpdir)
-    return str(Path(folder) / f"{pattern}0{fileext}")
-
-
-def tempdir() -> str:
-    """``tempdir()``: a folder of the run."""
-    import tempfile as own
-
-    return own.mkdtemp(dir=".")
-
-
-def file_path(*parts: Any) -> str:
-    """``file.path(...)``."""
-    return "/".join(str(each) for each in parts)
-
-
-def file_exists(*names: Any) -> Any:
-    """``file.exists(...)``."""
-    found = [Path(str(each)).exists() for each in names]
-    return found[0] if len(found) == 1 else np.array(found)
-
-
-def paste(*parts: Any, sep: Any = " ", collapse: Any = None) -> Any:
-    """``paste(...)``."""
-    columns = [_texts_of(each) for each in parts if each is not None]
-    columns = [each for each in columns if each]
-    size = max((len(each) for each in columns), default=0)
-    found = [sep.join(each[n % len(each)] for each in columns) for n in range(size)]
-    if collapse is not None:
-        return str(collapse).join(found)
-    return found[0] if len(found) == 1 else found
-
-
-def paste0(*parts: Any, collapse: Any = None) -> Any:
-    """``paste0(...)``."""
-    return paste(*parts, sep="", collapse=collapse)
-
-
-def sprintf(form: Any, *args: Any) -> Any:
-    """``sprintf(form, ...)``."""
-    columns = [items(each) if not isinstance(each, str) else [each] for each in args]
-    size = max([1, *(len(each) for each in columns)])
-    found = []
-    for n in range(size):
-        given = [each[n % len(each)] for each in columns]
-        kinds = re.findall(r"%[-+ 0#]*[\d*]*(?:\.\d+)?([diouxXeEfgGs%])", form)
-        kinds = [kind for kind in kinds if kind != "%"]
-        made = [int(v) if kind in "dioxX" else show(v) if kind == "s" and not isinstance(v, str)
-                else v for kind, v in zip(kinds, given, strict=False)]  # fmt: skip
-        found.append(form % tuple(made))
-    return found[0] if len(found) == 1 else found
-
-
-def format_(x: Any, digits: Any = 7, nsmall: Any = 0, **_: Any) -> Any:
-    """``format(x, ...)``."""
-    found = []
-    for each in items(x):
-        if isinstance(each, str):
-            found.append(each)
-            continue
-        text = f"{each:.{int(digits)}g}" if isinstance(each, float) else show(each)
-        places = len(text.partition(".")[2])
-        if isinstance(each, float) and places < int(nsmall):
-            text = f"{each:.{int(nsmall)}f}"
-        found.append(text)
-    return found[0] if len(found) == 1 else found
-
-
-def _on_each(x: Any, made: Callable[[str], Any]) -> Any:
-    found = [made(each) for each in _texts_of(x)]
-    return found[0] if len(found) == 1 else found
-
-
-def nchar(x: Any) -> Any:
-    """``nchar(x)``."""
-    found = _on_each(x, len)
-    return np.array(found, np.int32) if isinstance(found, list) else found
-
-
-def toupper(x: Any) -> Any:
-    """``toupper(x)``."""
-    return _on_each(x, str.upper)
-
-
-def tolower(x: Any) -> Any:
-    """``tolower(x)``."""
-    return _on_each(x, str.lower)
-
-
-def trimws(x: Any) -> Any:
-    """``trimws(x)``."""
-    return _on_each(x, str.strip)
-
-
-def substr(x: Any, start: Any, stop: Any) -> Any:
-    """``substr(x, start, stop)``: places from 1, the last one included."""
-    return _on_each(x, lambda text: text[max(0, int(scalar(start)) - 1) : int(scalar(stop))])
-
-
-def strsplit(x: Any, split: Any, fixed: Any = False) -> Any:
-    """``strsplit(x, split)``: a list."""
-
-    def made(text: str) -> list[str]:
-        if split == "":
-            return list(text)
-        return text.split(split) if fixed else re.split(split, text)
-
-    return [made(each) for each in _texts_of(x)]
-
-
-def gsub(pattern: Any, replacement: Any, x: Any, fixed: Any = False) -> Any:
-    """``gsub(pattern, replacement, x)``."""
-    wanted = re.escape(pattern) if fixed else pattern
-    return _on_each(x, lambda text: re.sub(wanted, replacement, text))
-
-
-def sub_first(pattern: Any, replacement: Any, x: Any, fixed: Any = False) -> Any:
-    """``sub(pattern, replacement, x)``."""
-    wanted = re.escape(pattern) if fixed else pattern
-    return _on_each(x, lambda text: re.sub(wanted, replacement, text, count=1))
-
-
-def grepl(pattern: Any, x: Any, fixed: Any = False) -> Any:
-    """``grepl(pattern, x)``."""
-    wanted = re.escape(pattern) if fixed else pattern
-    found = [re.search(wanted, text) is not None for text in _texts_of(x)]
-    return found[0] if len(found) == 1 else np.array(found)
-
-
 def switch(value: Any, *places: Any, **cases: Any) -> Any:
     """``switch(value, ...)``: each case is a function of nothing."""
     if is_number(value):
@@ -524,56 +343,6 @@ def switch(value: Any, *places: Any, **cases: Any) -> Any:
             if cases[name] is not None:
                 return cases[name]()
     return places[0]() if places else None
-
-
-def hear(x: Any) -> None:
-    """Tell whoever listens which numbers are printed, row by row."""
-    if heard is not None:
-        heard(_numbers(x))
-
-
-def _numbers(x: Any) -> list[Any]:
-    if x is None or isinstance(x, BaseException):
-        return []
-    if isinstance(x, str):
-        return [x]
-    if isinstance(x, Frame):
-        return []
-    if isinstance(x, dict) or isinstance(x, (list, tuple)):
-        return [part for each in items(x) for part in _numbers(each)]
-    if isinstance(x, Factor):
-        return list(x.text)
-    if is_foreign(x):
-        return []
-    found = np.asarray(x)
-    if found.ndim > 2:
-        # R prints matrix after matrix; the last axis changes slowest.
-        moved = np.moveaxis(found, (0, 1), (-2, -1))
-        order = moved.transpose(*reversed(range(found.ndim - 2)), -2, -1)
-        return list(order.ravel().tolist())
-    return list(found.ravel().tolist())
-
-
-def print_(x: Any = None, *_args: Any, **_kwargs: Any) -> Any:
-    """``print(x)``."""
-    hear(x)
-    if isinstance(x, (np.ndarray, list)) and not is_foreign(x):
-        print(np.array2string(np.asarray(x), precision=7) if isinstance(x, np.ndarray) else x)
-    else:
-        print(show(x) if is_number(x) or x is None else x)
-    return x
-
-
-def cat(*parts: Any, sep: Any = " ", fill: Any = None, file: Any = None) -> None:
-    """``cat(...)``."""
-    for each in parts:
-        hear(each)
-    print(str(sep).join(_text(each) for each in parts), end="")
-
-
-def shown(x: Any) -> Any:
-    """What R prints by itself at the top of a script."""
-    return x if x is None or is_foreign(x) else print_(x)
 
 
 def invisible(x: Any = None) -> Any:
@@ -591,26 +360,12 @@ def first(x: Any) -> Any:
     return simple(items(x)[0])
 
 
-def frame(columns: dict[str, Any]) -> Frame:
-    """Make a data frame of R's own from its recorded columns."""
-    made: dict[str, Any] = {}
-    for name, column in columns.items():
-        if "levels" in column:
-            made[name] = Factor([code or 0 for code in column["codes"]], column["levels"])
-        elif "strings" in column:
-            made[name] = list(column["strings"])
-        else:
-            values = [np.nan if each is None else each for each in column["values"]]
-            exact = column["type"] == "integer" and None not in column["values"]
-            made[name] = np.array(values, np.int32 if exact else np.float64)
-    return Frame(made)
+def negated(function: Any) -> Any:
+    """``Negate(f)``."""
+    return lambda *args, **kwargs: not scalar(function(*args, **kwargs))
 
 
-def dataset(about: dict[str, Any]) -> Any:
-    """Make a data set of R's own from its recorded values."""
-    if "frame" in about:
-        return frame(about["frame"])
-    values = [np.nan if each is None else each for each in about["array"]]
-    kind = np.int32 if about["type"] == "integer" and None not in about["array"] else np.float64
-    shape = tuple(int(each) for each in about["dim"])
-    return np.array(values, kind).reshape(shape, order="F")
+def is_vector(x: Any) -> bool:
+    """``is.vector(x)``."""
+    one = x is not None and not isinstance(x, (Factor, Frame)) and not is_foreign(x)
+    return one and not (isinstance(x, np.ndarray) and x.ndim > 1)

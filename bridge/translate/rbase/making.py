@@ -1,7 +1,7 @@
 """Making vectors, matrices and arrays, and asking after them."""
 
 # Parameters are R's own, also where they make no difference here.
-# ruff: noqa: ARG001, SIM101, SIM108
+# ruff: noqa: ARG001, SIM101
 
 from __future__ import annotations
 
@@ -17,13 +17,12 @@ from bridge.translate.rbase.values import (
     Frame,
     Named,
     array,
+    factor,
     is_foreign,
     is_number,
     scalar,
-    show,
     simple,
     vector,
-    whole,
 )
 
 
@@ -278,44 +277,6 @@ def make_vector(mode: Any = "logical", n: Any = 0) -> Any:
     return made[mode](size) if mode in made else character(size)
 
 
-def _bound(parts: tuple[Any, ...], names: dict[str, Any], axis: int) -> Any:
-    items = [each for each in (*parts, *names.values()) if each is not None]
-    if items and all(isinstance(each, Frame) for each in items):
-        if axis == 0:
-            return Frame((key, c(*(each[key] for each in items))) for key in items[0])
-        return Frame({key: value for each in items for key, value in each.items()})
-    found = [array(each) for each in items]
-    size = max((each.shape[1 - axis] if each.ndim == 2 else each.size) for each in found)
-    if any(each.ndim == 2 for each in found):
-        size = next(each.shape[1 - axis] for each in found if each.ndim == 2)
-    grown = []
-    for each in found:
-        if each.ndim < 2:
-            line = np.resize(each, size)
-            each = line.reshape(1, -1) if axis == 0 else line.reshape(-1, 1)
-        grown.append(each)
-    return np.concatenate(grown, axis=axis)
-
-
-def rbind(*parts: Any, **names: Any) -> Any:
-    """``rbind(...)``."""
-    if names and all(isinstance(each, list) for each in names.values()):
-        return list(names.values())
-    return _bound(parts, names, 0)
-
-
-def cbind(*parts: Any, **names: Any) -> Any:
-    """``cbind(...)``."""
-    return _bound(parts, names, 1)
-
-
-def abind(*parts: Any, along: Any = None) -> Any:
-    """``abind::abind(...)``: arrays joined along an axis, counted from 1."""
-    arrays = [array(each) for each in parts]
-    axis = arrays[0].ndim if along is None else int(scalar(along))
-    return np.concatenate(arrays, axis - 1)
-
-
 def aperm(x: Any, perm: Any = None) -> Any:
     """``aperm(x, perm)``: axes counted from 1."""
     return np.transpose(array(x), None if perm is None else [int(p) - 1 for p in vector(perm)])
@@ -329,131 +290,6 @@ def outer(x: Any, y: Any, function: Any = None) -> Any:
     a = np.repeat(one[:, None], len(other), 1).ravel(order="F")
     b = np.repeat(other[None, :], len(one), 0).ravel(order="F")
     return np.asarray(function(a, b)).reshape(len(one), len(other), order="F")
-
-
-def factor(x: Any, levels: Any = None, labels: Any = None) -> Factor:
-    """``factor(x)``: levels in the order of the alphabet, or as given."""
-    if isinstance(x, Factor):
-        x = x.text
-    items = vector(x)
-    if levels is None:
-        found = sorted(set(items.tolist()))
-    else:
-        found = vector(levels).tolist()
-    places = {value: place for place, value in enumerate(found, start=1)}
-    names = [show(each) for each in found] if labels is None else [
-        str(each) for each in vector(labels)]  # fmt: skip
-    return Factor([places.get(item, 0) for item in items.tolist()], names)
-
-
-def levels(x: Any) -> Any:
-    """``levels(x)``."""
-    return list(x.levels) if isinstance(x, Factor) else None
-
-
-def nlevels(x: Any) -> Any:
-    """``nlevels(x)``."""
-    return len(x.levels)
-
-
-def data_frame(**columns: Any) -> Frame:
-    """``data.frame(...)``: columns of one length."""
-    columns = {key: value for key, value in columns.items() if key != "stringsAsFactors"}
-    flat: dict[str, Any] = {}
-    for key, value in columns.items():
-        if isinstance(value, np.ndarray) and value.ndim == 2:
-            flat |= {f"{key}.{n + 1}": value[:, n] for n in range(value.shape[1])}
-        else:
-            flat[key] = value
-    size = max((length(each) for each in flat.values()), default=0)
-    return Frame(
-        (key, value if length(value) == size else rep(value, length_out=size))
-        for key, value in flat.items()
-    )
-
-
-def as_integer(x: Any) -> Any:
-    """``as.integer(x)``: fractions are cut off; a factor gives its codes, from 1."""
-    if isinstance(x, Factor):
-        return np.array(x.codes)
-    if is_foreign(x):
-        x = array(x)
-    found = vector(x)
-    if found.dtype == object:
-        found = np.array([float(each) for each in found])
-    if bool(np.isnan(found.astype(np.float64)).any()):
-        return scalar(np.trunc(found.astype(np.float64)))
-    return scalar(np.trunc(found).astype(np.int32))
-
-
-def as_numeric(x: Any) -> Any:
-    """``as.numeric(x)``."""
-    if isinstance(x, Factor):
-        return x.codes.astype(np.float64)
-    if is_foreign(x):
-        x = array(x)
-    found = vector(x)
-    if found.dtype == object:
-        return scalar(np.array([float(each) for each in found]))
-    return scalar(found.astype(np.float64))
-
-
-def as_logical(x: Any) -> Any:
-    """``as.logical(x)``."""
-    return scalar(vector(x).astype(np.bool_))
-
-
-def as_vector(x: Any, mode: Any = "any") -> Any:
-    """``as.vector(x)``: the elements by columns."""
-    if isinstance(x, list):
-        return x
-    if isinstance(x, Factor):
-        return x.text
-    return vector(array(x) if is_foreign(x) else x)
-
-
-def as_matrix(x: Any) -> Any:
-    """``as.matrix(x)``: a vector becomes a column."""
-    found = array(x)
-    return found if found.ndim > 1 else found.reshape(-1, 1)
-
-
-def as_character(x: Any) -> Any:
-    """``as.character(x)``."""
-    if isinstance(x, Factor):
-        return x.text
-    if is_foreign(x):
-        return str(x)
-    found = [each if isinstance(each, str) else show(each) for each in vector(x)]
-    return found[0] if len(found) == 1 else found
-
-
-def as_list(x: Any) -> Any:
-    """``as.list(x)``."""
-    if isinstance(x, Named):
-        return dict(x)
-    if isinstance(x, (list, dict)):
-        return x
-    return [each.item() if isinstance(each, np.generic) else each for each in vector(x)]
-
-
-def make_list(*items: Any, **names: Any) -> Any:
-    """``list(...)``: a list, or a dict where the elements have names."""
-    if names and items:
-        raise TypeError("a list of which only some elements have names has no form in Python")
-    return dict(names) if names else list(items)
-
-
-def unlist(x: Any) -> Any:
-    """``unlist(x)``: all elements, one after the other."""
-    if isinstance(x, dict) and all(is_number(each) for each in x.values()):
-        return Named(x)
-    items = list(x.values()) if isinstance(x, dict) else x
-    if not isinstance(items, (list, tuple)):
-        return items
-    flat = [unlist(each) for each in items]
-    flat = [list(each.values()) if isinstance(each, Named) else each for each in flat]
-    return scalar(c(*flat)) if flat else None
 
 
 def head(x: Any, n: Any = 6) -> Any:
@@ -510,17 +346,6 @@ def unname(x: Any) -> Any:
     return set_names(x)
 
 
-def shape(*sizes: Any) -> Any:
-    """``shape(...)``: a shape; NA, NULL and -1 are not known."""
-    if len(sizes) == 1 and is_foreign(sizes[0]):
-        return tuple(sizes[0].shape)
-    flat: list[Any] = []
-    for each in sizes:
-        found = whole(each)
-        flat += found if isinstance(found, (list, tuple)) else [found]
-    return tuple(None if each in (-1, None) else each for each in flat)
-
-
 def drop(x: Any) -> Any:
     """``drop(x)``: without axes of length 1."""
     return scalar(np.squeeze(array(x)))
@@ -537,102 +362,28 @@ def array_by_rows(data: Any = None, dim: Any = None, dimnames: Any = None) -> An
     return made
 
 
-def summary(x: Any, *_: Any, **__: Any) -> Any:
-    """``summary(x)`` of a model; of R's own data there is none here."""
-    if is_foreign(x) and hasattr(x, "summary"):
-        return x.summary(print_fn=lambda *_, **__: None)
-    raise known.Gap("summary() of what is no model is not translated")
+def embed(x: Any, dimension: Any = 1) -> Any:
+    """``embed(x, dimension)``: rows of so many neighbours, the latest first."""
+    found, size = vector(x), int(scalar(dimension))
+    rows = len(found) - size + 1
+    return np.stack([found[size - 1 - lag : size - 1 - lag + rows] for lag in range(size)], axis=1)
 
 
-def set_random_seed(seed: Any) -> None:
-    """``set_random_seed(seed)`` of R's package tensorflow."""
-    import random
-    import sys
-
-    random.seed(int(seed))
-    np.random.seed(int(seed))
-    sys.modules["tensorflow"].random.set_seed(int(seed))
+def row(x: Any) -> Any:
+    """``row(x)``: the number of each element's row, from 1."""
+    return np.indices(array(x).shape, np.int32)[0] + 1
 
 
-def from_one(x: Any, name: str) -> Any:
-    """A place that Python counts from 0, where ``name`` of the R package counts from 1."""
-    what = f"{name}() counts from 1 in R, and the same function from 0 in Python"
-    if known.is_otherwise("counted", "r-index-base", what):
-        return x
-    return x + 1
+def col(x: Any) -> Any:
+    """``col(x)``: the number of each element's column, from 1."""
+    return np.indices(array(x).shape, np.int32)[1] + 1
 
 
-def tensor(x: Any, dtype: Any = None, shape: Any = None) -> Any:
-    """``as_tensor(x, dtype)``."""
-    import sys
-
-    tf = sys.modules["tensorflow"]
-    if is_foreign(x):
-        made = x if dtype is None else tf.cast(x, dtype)
-    else:
-        found = x if is_number(x) or isinstance(x, (str, list)) else array(x)
-        made = tf.convert_to_tensor(found)
-        made = made if dtype is None else tf.cast(made, dtype)
-    if shape is not None:
-        made = tf.fill(shape, made) if made.shape.rank == 0 else tf.reshape(made, shape)
-    return made
+def lower_tri(x: Any, diag: Any = False) -> Any:
+    """``lower.tri(x)``."""
+    return row(x) >= col(x) if diag else row(x) > col(x)
 
 
-def compose(target: Any, layer: Any) -> Any:
-    """Add a layer to a sequential model, or call it on a tensor."""
-    if hasattr(target, "add") and hasattr(target, "pop"):
-        target.add(layer)
-        return target
-    return layer(target)
-
-
-def then(target: Any, action: Any) -> Any:
-    """Do something with a model, and hand the model on."""
-    action(target)
-    return target
-
-
-def evaluated(found: Any) -> Any:
-    """What ``evaluate()`` made, by name."""
-    return Named((key, float(value)) for key, value in found.items()) if isinstance(
-        found, dict) else found  # fmt: skip
-
-
-def listed(x: Any) -> Any:
-    """A list, also of one thing."""
-    return list(x) if isinstance(x, (list, tuple)) else [x]
-
-
-def nested(x: Any) -> Any:
-    """The elements of a list of lists, to be taken apart."""
-    if isinstance(x, dict):
-        x = list(x.values())
-    return [nested(each) if isinstance(each, (dict, list, tuple)) else each for each in x]
-
-
-def called(function: Any, name: str) -> Any:
-    """A function under another name."""
-    import functools
-
-    @functools.wraps(function)
-    def made(*args: Any, **kwargs: Any) -> Any:
-        return function(*args, **kwargs)
-
-    made.__name__ = name
-    return made
-
-
-def frozen(target: Any, trainable: bool = False) -> Any:
-    """A model or layer whose weights stay, or move again."""
-    target.trainable = trainable
-    return target
-
-
-def as_array(x: Any, dim: Any = None) -> Any:
-    """``as.array(x)``; other arguments say nothing of a vector."""
-    return array(x)
-
-
-def added(layer: Any, target: Any) -> Any:
-    """As :func:`compose`, where the layer is made before what it is added to."""
-    return compose(target, layer)
+def upper_tri(x: Any, diag: Any = False) -> Any:
+    """``upper.tri(x)``."""
+    return row(x) <= col(x) if diag else row(x) < col(x)

@@ -21,7 +21,6 @@ from bridge.translate.rbase.values import (
     array,
     is_foreign,
     scalar,
-    show,
     simple,
     vector,
 )
@@ -294,79 +293,6 @@ def ifelse(test: Any, yes: Any, no: Any) -> Any:
     return found.reshape(shape, order="F") if shape else scalar(found)
 
 
-def which(x: Any) -> Any:
-    """``which(x)``: places, from 1."""
-    return scalar((np.flatnonzero(vector(x)) + 1).astype(np.int32))
-
-
-def which_max(x: Any) -> Any:
-    """``which.max(x)``: a place, from 1."""
-    return int(np.argmax(vector(x))) + 1
-
-
-def which_min(x: Any) -> Any:
-    """``which.min(x)``: a place, from 1."""
-    return int(np.argmin(vector(x))) + 1
-
-
-def max_col(x: Any, ties_method: Any = None) -> Any:
-    """``max.col(x)``: of every row the column of its maximum, from 1."""
-    return (np.argmax(array(x), axis=1) + 1).astype(np.int32)
-
-
-def sort(x: Any, decreasing: Any = False) -> Any:
-    """``sort(x)``."""
-    found = vector(x)
-    if found.dtype == object:
-        return sorted(found.tolist(), reverse=bool(decreasing))
-    found = np.sort(found)
-    return found[::-1].copy() if decreasing else found
-
-
-def order(x: Any, decreasing: Any = False) -> Any:
-    """``order(x)``: places, from 1."""
-    found = vector(x)
-    keys = -found if decreasing and found.dtype != object else found
-    return (np.argsort(keys, kind="stable") + 1).astype(np.int32)
-
-
-def rev(x: Any) -> Any:
-    """``rev(x)``."""
-    return x[::-1] if isinstance(x, list) else vector(x)[::-1].copy()
-
-
-def unique(x: Any) -> Any:
-    """``unique(x)``: in order of appearance."""
-    if isinstance(x, Factor):
-        x = x.text
-    found = list(dict.fromkeys(vector(x).tolist()))
-    return found if found and isinstance(found[0], str) else np.array(found)
-
-
-def duplicated(x: Any) -> Any:
-    """``duplicated(x)``."""
-    found = vector(x).tolist()
-    return np.array([each in found[:place] for place, each in enumerate(found)])
-
-
-def match(x: Any, table: Any) -> Any:
-    """``match(x, table)``: places, from 1."""
-    found = vector(table).tolist()
-    places = [found.index(each) + 1 if each in found else np.nan for each in vector(x).tolist()]
-    return scalar(np.array(places))
-
-
-def cut_levels(x: Any) -> Any:
-    """The number of different values."""
-    return len(unique(x))
-
-
-def tabulate(x: Any) -> Any:
-    """``table(x)``: how often each value stands there, by name."""
-    values = x.text if isinstance(x, Factor) else vector(x).tolist()
-    return Named((show(each), values.count(each)) for each in sorted(set(values)))
-
-
 def any_(*items: Any, na_rm: Any = False) -> Any:
     """``any(...)``."""
     return bool(_all(items, na_rm).astype(np.bool_).any())
@@ -413,9 +339,20 @@ def dnorm(x: Any, mean: Any = 0.0, sd: Any = 1.0) -> Any:
 
 
 def crossprod(x: Any, y: Any = None) -> Any:
-    """``crossprod(x, y)``."""
-    one = array(x).astype(np.float64)
-    return one.T @ (one if y is None else array(y).astype(np.float64))
+    """``crossprod(x, y)``: a vector is a column."""
+    one = _columns(x)
+    return one.T @ (one if y is None else _columns(y))
+
+
+def tcrossprod(x: Any, y: Any = None) -> Any:
+    """``tcrossprod(x, y)``: a vector is a column."""
+    one = _columns(x)
+    return one @ (one if y is None else _columns(y)).T
+
+
+def _columns(x: Any) -> Any:
+    found = array(x).astype(np.float64)
+    return found.reshape(-1, 1) if found.ndim < 2 else found
 
 
 def solve(a: Any, b: Any = None) -> Any:
@@ -436,3 +373,18 @@ def xor(a: Any, b: Any) -> Any:
 def nnz(x: Any) -> int:
     """The number of elements."""
     return int(length(x))
+
+
+def kronecker(x: Any, y: Any) -> Any:
+    """``kronecker(x, y)``."""
+    return np.kron(array(x), array(y))
+
+
+def bit_and(a: Any, b: Any) -> Any:
+    """``bitwAnd(a, b)``."""
+    return scalar(vector(a).astype(np.int32) & vector(b).astype(np.int32))
+
+
+def bit_xor(a: Any, b: Any) -> Any:
+    """``bitwXor(a, b)``."""
+    return scalar(vector(a).astype(np.int32) ^ vector(b).astype(np.int32))

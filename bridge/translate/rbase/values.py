@@ -234,3 +234,42 @@ def show(x: Any) -> str:
     if x is None:
         return "NULL"
     return str(x)
+
+
+def items(x: Any) -> list[Any]:
+    """Return what a loop over a value goes through."""
+    if isinstance(x, Missing):
+        len(x)
+    if x is None:
+        return []
+    if isinstance(x, dict):
+        return list(x.values())
+    if isinstance(x, (list, tuple)):
+        return list(x)
+    if isinstance(x, Factor):
+        return x.text
+    if is_foreign(x) and not hasattr(x, "dtype"):
+        return list(x)
+    return [each.item() if isinstance(each, np.generic) else each for each in vector(x)]
+
+
+def factor(x: Any, levels: Any = None, labels: Any = None) -> Factor:
+    """``factor(x)``: levels in the order of the alphabet, or as given."""
+    if isinstance(x, Factor):
+        x = x.text
+    elements = vector(x)
+    found = sorted(set(elements.tolist())) if levels is None else vector(levels).tolist()
+    places = {value: place for place, value in enumerate(found, start=1)}
+    names = [show(each) for each in found] if labels is None else [
+        str(each) for each in vector(labels)]  # fmt: skip
+    return Factor([places.get(item, 0) for item in elements.tolist()], names)
+
+
+def levels(x: Any) -> Any:
+    """``levels(x)``."""
+    return list(x.levels) if isinstance(x, Factor) else None
+
+
+def nlevels(x: Any) -> Any:
+    """``nlevels(x)``."""
+    return len(x.levels)

@@ -1,0 +1,194 @@
+"""Texts, and the names of files."""
+
+# Parameters are R's own, also where they make no difference here.
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bridge.translate.rbase.values import (
+    Factor,
+    is_foreign,
+    items,
+    scalar,
+    show,
+    vector,
+)
+
+
+def text_of(x: Any) -> str:
+    """Return what ``cat()`` writes of a value."""
+    if isinstance(x, str):
+        return x
+    if isinstance(x, (list, tuple, np.ndarray, Factor)):
+        found = x.text if isinstance(x, Factor) else vector(x)
+        return " ".join(each if isinstance(each, str) else show(each) for each in found)
+    return show(x)
+
+
+def texts_of(x: Any) -> list[str]:
+    """Return what ``paste()`` makes of each element."""
+    if isinstance(x, Factor):
+        return x.text
+    if isinstance(x, dict):
+        return [text_of(each) for each in x.values()]
+    if is_foreign(x):
+        return [str(x)]
+    if isinstance(x, (list, tuple)):
+        return [text_of(each) for each in x]
+    return [each if isinstance(each, str) else _long(each) for each in vector(x)]
+
+
+def _long(x: Any) -> str:
+    """Return a number as ``paste()`` writes it, to fifteen digits."""
+    if isinstance(x, (float, np.floating)) and np.isfinite(x):
+        return f"{float(x):.15g}"
+    return show(x)
+
+
+def tempfile(pattern: Any = "file", tmpdir: Any = None, fileext: Any = "") -> str:
+    """``tempfile(...)``: a name that no file has yet, in the folder of the run."""
+    import tempfile as own
+
+    folder = own.mkdtemp(dir=".") if tmpdir is None else str(tmpdir)
+    return str(Path(folder) / f"{pattern}0{fileext}")
+
+
+def tempdir() -> str:
+    """``tempdir()``: a folder of the run."""
+    import tempfile as own
+
+    return own.mkdtemp(dir=".")
+
+
+def file_path(*parts: Any) -> str:
+    """``file.path(...)``."""
+    return "/".join(str(each) for each in parts)
+
+
+def file_exists(*names: Any) -> Any:
+    """``file.exists(...)``."""
+    found = [Path(str(each)).exists() for each in names]
+    return found[0] if len(found) == 1 else np.array(found)
+
+
+def paste(*parts: Any, sep: Any = " ", collapse: Any = None) -> Any:
+    """``paste(...)``."""
+    columns = [texts_of(each) for each in parts if each is not None]
+    columns = [each for each in columns if each]
+    size = max((len(each) for each in columns), default=0)
+    found = [sep.join(each[n % len(each)] for each in columns) for n in range(size)]
+    if collapse is not None:
+        return str(collapse).join(found)
+    return found[0] if len(found) == 1 else found
+
+
+def paste0(*parts: Any, collapse: Any = None) -> Any:
+    """``paste0(...)``."""
+    return paste(*parts, sep="", collapse=collapse)
+
+
+def sprintf(form: Any, *args: Any) -> Any:
+    """``sprintf(form, ...)``."""
+    columns = [items(each) if not isinstance(each, str) else [each] for each in args]
+    size = max([1, *(len(each) for each in columns)])
+    found = []
+    for n in range(size):
+        given = [each[n % len(each)] for each in columns]
+        kinds = re.findall(r"%[-+ 0#]*[\d*]*(?:\.\d+)?([diouxXeEfgGs%])", form)
+        kinds = [kind for kind in kinds if kind != "%"]
+        made = [int(v) if kind in "dioxX" else show(v) if kind == "s" and not isinstance(v, str)
+                else v for kind, v in zip(kinds, given, strict=False)]  # fmt: skip
+        found.append(form % tuple(made))
+    return found[0] if len(found) == 1 else found
+
+
+def format_(x: Any, digits: Any = 7, nsmall: Any = 0, **_: Any) -> Any:
+    """``format(x, ...)``."""
+    found = []
+    for each in items(x):
+        if isinstance(each, str):
+            found.append(each)
+            continue
+        text = f"{each:.{int(digits)}g}" if isinstance(each, float) else show(each)
+        places = len(text.partition(".")[2])
+        if isinstance(each, float) and places < int(nsmall):
+            text = f"{each:.{int(nsmall)}f}"
+        found.append(text)
+    return found[0] if len(found) == 1 else found
+
+
+def _on_each(x: Any, made: Callable[[str], Any]) -> Any:
+    found = [made(each) for each in texts_of(x)]
+    return found[0] if len(found) == 1 else found
+
+
+def nchar(x: Any) -> Any:
+    """``nchar(x)``."""
+    found = _on_each(x, len)
+    return np.array(found, np.int32) if isinstance(found, list) else found
+
+
+def toupper(x: Any) -> Any:
+    """``toupper(x)``."""
+    return _on_each(x, str.upper)
+
+
+def tolower(x: Any) -> Any:
+    """``tolower(x)``."""
+    return _on_each(x, str.lower)
+
+
+def trimws(x: Any) -> Any:
+    """``trimws(x)``."""
+    return _on_each(x, str.strip)
+
+
+def substr(x: Any, start: Any, stop: Any) -> Any:
+    """``substr(x, start, stop)``: places from 1, the last one included."""
+    return _on_each(x, lambda text: text[max(0, int(scalar(start)) - 1) : int(scalar(stop))])
+
+
+def strsplit(x: Any, split: Any, fixed: Any = False) -> Any:
+    """``strsplit(x, split)``: a list."""
+
+    def made(text: str) -> list[str]:
+        if split == "":
+            return list(text)
+        return text.split(split) if fixed else re.split(split, text)
+
+    return [made(each) for each in texts_of(x)]
+
+
+def gsub(pattern: Any, replacement: Any, x: Any, fixed: Any = False) -> Any:
+    """``gsub(pattern, replacement, x)``."""
+    wanted = re.escape(pattern) if fixed else pattern
+    return _on_each(x, lambda text: re.sub(wanted, replacement, text))
+
+
+def sub_first(pattern: Any, replacement: Any, x: Any, fixed: Any = False) -> Any:
+    """``sub(pattern, replacement, x)``."""
+    wanted = re.escape(pattern) if fixed else pattern
+    return _on_each(x, lambda text: re.sub(wanted, replacement, text, count=1))
+
+
+def grepl(pattern: Any, x: Any, fixed: Any = False) -> Any:
+    """``grepl(pattern, x)``."""
+    wanted = re.escape(pattern) if fixed else pattern
+    found = [re.search(wanted, text) is not None for text in texts_of(x)]
+    return found[0] if len(found) == 1 else np.array(found)
+
+
+def strtoi(x: Any, base: Any = 10) -> Any:
+    """``strtoi(x, base)``."""
+    return scalar(np.array([int(each, int(scalar(base))) for each in texts_of(x)], np.int32))
+
+
+def code_points(x: Any) -> Any:
+    """``utf8ToInt(x)``."""
+    return scalar(np.array([ord(each) for each in str(scalar(x))], np.int32))
