@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from bridge.compare.exact import judge_exact
 from bridge.compare.judge import Judge
 from bridge.compare.result import RunPair
 from bridge.compare.stages import compare_runs
+from bridge.doubt import agree, chance, in_doubt, other_bits
 from bridge.explain.intended import Undo, intent_notes
 from bridge.explain.observed import read_observed
 from bridge.explain.reaching import up_to
@@ -47,13 +47,6 @@ from bridge.runners.scripted import script_of
 _QUICK: Final = (
     "--quick: no layer was looked at on its own; only predictions were compared. Where the twin "
     "has R's bits, R's calls were not replayed."
-)
-
-_SEEDING: Final = {"set_random_seed", "use_session_with_seed", "set_seed"}
-_RANDOM: Final = re.compile(r"Random|Glorot|HeNormal|HeUniform|Lecun|Orthogonal|Dropout")
-_UNSEEDED: Final = (
-    "The script does not seed Keras. Every run here starts from the same seeds, so that they can "
-    "be compared; where weights start at random, plain R gives other numbers each time."
 )
 
 Progress = Callable[[str, str], None]
@@ -100,12 +93,27 @@ class Settings:
 
 
 class Suite:
-    """Examines cases in warm processes; use it as a context manager."""
+    """Examines cases in warm processes; use it as a context manager.
 
-    def __init__(self, settings: Settings, progress: Progress = lambda _case, _step: None) -> None:
+    Args:
+        settings: how the cases are run.
+        progress: is told which case has come to which step.
+        pool: warm processes of the caller's to run in, which are left running; without it the
+            suite starts its own. ``Settings.sandbox`` says nothing of them: whoever made the pool
+            chose whether its jobs are contained.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        progress: Progress = lambda _case, _step: None,
+        *,
+        pool: Pool | None = None,
+    ) -> None:
         self._settings = settings
         self._progress = progress
-        self._pool = Pool(contained=settings.sandbox)
+        self._borrowed = pool is not None
+        self._pool = pool or Pool(contained=settings.sandbox)
         # A case keeps a few processes busy at once: R's and the twin's, then the replay's, the
         # intent's and the look's.
         self._steps = ThreadPoolExecutor(max_workers=3 * settings.jobs)
@@ -115,7 +123,7 @@ class Suite:
 
     def __exit__(self, *_: object) -> None:
         # The pool first: with its processes gone, nothing waits for them any more.
-        self._pool.close()
+        self._close_pool()
         self._steps.shutdown(wait=True, cancel_futures=True)
 
     def examine(self, cases: Sequence[Case]) -> Iterator[Examined]:
@@ -146,8 +154,12 @@ class Suite:
             except BaseException:
                 for future in futures:
                     future.cancel()
-                self._pool.close()
+                self._close_pool()
                 raise
+
+    def _close_pool(self) -> None:
+        if not self._borrowed:
+            self._pool.close()
 
     def repro(self, case: Case, examined: Examined, folder: Path) -> Repro:
         """Write the smallest model that still differs, as scripts that were seen to fail."""
@@ -195,7 +207,7 @@ class Suite:
             made = run_intent(
                 self._pool, case.name, case.script, inspection, runs["r"], limits, undo
             )
-            if not self._settings.quick and _other_bits(runs["r"], made):
+            if not self._settings.quick and other_bits(runs["r"], made):
                 made = look(self._pool, made, inspection.generation, limits)
             return made
 
@@ -208,7 +220,7 @@ class Suite:
         table = self._table(case, symptoms)
         self._progress(case.name, "draws")
         drawn, undrawn = report_pictures(claimed.pictures)
-        notes = (*((_QUICK,) if self._settings.quick else ()), *_chance(inspection, runs), *undrawn)
+        notes = (*((_QUICK,) if self._settings.quick else ()), *chance(inspection, runs), *undrawn)
         notes += intent_notes(runs)
         report = build_report(case, runs, pairs, finding, notes, exact)
         drawing = draw(runs, report.pairs)
@@ -287,7 +299,7 @@ class Suite:
     ) -> tuple[Capsule, ...]:
         """Probe the models of R's run with whole numbers, if that was asked for or may help."""
         asked = self._settings.exact
-        if not r.manifest.states or self._settings.quick or not (asked or _in_doubt(pairs)):
+        if not r.manifest.states or self._settings.quick or not (asked or in_doubt(pairs)):
             return ()
         self._progress(case.name, "probes with whole numbers")
         levers = tuple(EXACT_LEVERS.values()) if asked else ()
@@ -318,7 +330,7 @@ class Suite:
             )
         if twin is not None and self._settings.quick:
             runs["twin"] = twin.result()
-        if r.manifest.calls and not ("twin" in runs and _agree(r, runs["twin"])):
+        if r.manifest.calls and not ("twin" in runs and agree(r, runs["twin"])):
             self._progress(case.name, "replays and looks inside")
             replay = self._steps.submit(run_replay, pool, r, generation, limits)
             if not self._settings.quick:
@@ -329,7 +341,7 @@ class Suite:
         if twin is not None:
             runs["twin"] = twin.result()
         for name in ("replay", "twin", "intent"):
-            if name in runs and not self._settings.quick and _other_bits(runs["r"], runs[name]):
+            if name in runs and not self._settings.quick and other_bits(runs["r"], runs[name]):
                 # Only then is it worth the time: equal bits need no bound.
                 runs[name] = look(pool, runs[name], generation, limits)
         if runs["r"].manifest.probes:
@@ -373,44 +385,6 @@ class Suite:
         accepted = {call.id for call in done.manifest.calls if call.error is None}
         accepts = tuple(call.id in accepted for call in calls)
         return OtherGeneration(done.manifest.environment.keras, accepts)
-
-
-def _in_doubt(pairs: Sequence[RunPair]) -> bool:
-    """Say whether a layer was found wrong, or left open, or judged without a rule."""
-    return any(
-        layer.verdict == "different" or layer.rung in ("stochastic", "abstained")
-        for pair in pairs
-        # Where only the intent parts, R asked for something else: no kernel is in doubt.
-        if "intent" not in (pair.a, pair.b)
-        for probe in pair.probes
-        for layer in probe.layers
-    )
-
-
-def _chance(inspection: Inspection, runs: dict[str, Capsule]) -> tuple[str, ...]:
-    """Say where the numbers are one draw of many: no seed in the script, and chance in a model."""
-    if _SEEDING & set(inspection.functions):
-        return ()
-    text = "".join(
-        layer.model_dump_json() for state in runs["r"].manifest.states for layer in state.layers
-    )
-    return (_UNSEEDED,) if _RANDOM.search(text) else ()
-
-
-def _agree(r: Capsule, twin: Capsule) -> bool:
-    """Say whether the twin has all bits and errors of R's run: a replay can tell nothing new."""
-    return compare_runs(r, twin).verdict in ("same-bits", "same-error")
-
-
-def _other_bits(a: Capsule, b: Capsule) -> bool:
-    """Say whether two runs made predictions of the same shape that differ in a bit."""
-    for one, other in zip(a.manifest.probes, b.manifest.probes, strict=False):
-        for x, y in zip(one.outputs, other.outputs, strict=False):
-            if x.key is None or y.key is None or (x.shape, x.dtype) != (y.shape, y.dtype):
-                continue
-            if a.array(x).tobytes() != b.array(y).tobytes():
-                return True
-    return False
 
 
 def write(examined: Sequence[Examined], out: Path) -> Path:

@@ -1,0 +1,57 @@
+"""What the runs of a case leave open: whether it is worth the time to run more."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from bridge.capsule import Capsule
+from bridge.compare.result import RunPair
+from bridge.compare.stages import compare_runs
+from bridge.r.script import Inspection
+
+_SEEDING: Final = {"set_random_seed", "use_session_with_seed", "set_seed"}
+_RANDOM: Final = re.compile(r"Random|Glorot|HeNormal|HeUniform|Lecun|Orthogonal|Dropout")
+_UNSEEDED: Final = (
+    "The script does not seed Keras. Every run here starts from the same seeds, so that they can "
+    "be compared; where weights start at random, plain R gives other numbers each time."
+)
+
+
+def in_doubt(pairs: Sequence[RunPair]) -> bool:
+    """Say whether a layer was found wrong, or left open, or judged without a rule."""
+    return any(
+        layer.verdict == "different" or layer.rung in ("stochastic", "abstained")
+        for pair in pairs
+        # Where only the intent parts, R asked for something else: no kernel is in doubt.
+        if "intent" not in (pair.a, pair.b)
+        for probe in pair.probes
+        for layer in probe.layers
+    )
+
+
+def chance(inspection: Inspection, runs: dict[str, Capsule]) -> tuple[str, ...]:
+    """Say where the numbers are one draw of many: no seed in the script, and chance in a model."""
+    if _SEEDING & set(inspection.functions):
+        return ()
+    text = "".join(
+        layer.model_dump_json() for state in runs["r"].manifest.states for layer in state.layers
+    )
+    return (_UNSEEDED,) if _RANDOM.search(text) else ()
+
+
+def agree(r: Capsule, twin: Capsule) -> bool:
+    """Say whether the twin has all bits and errors of R's run: a replay can tell nothing new."""
+    return compare_runs(r, twin).verdict in ("same-bits", "same-error")
+
+
+def other_bits(a: Capsule, b: Capsule) -> bool:
+    """Say whether two runs made predictions of the same shape that differ in a bit."""
+    for one, other in zip(a.manifest.probes, b.manifest.probes, strict=False):
+        for x, y in zip(one.outputs, other.outputs, strict=False):
+            if x.key is None or y.key is None or (x.shape, x.dtype) != (y.shape, y.dtype):
+                continue
+            if a.array(x).tobytes() != b.array(y).tobytes():
+                return True
+    return False
