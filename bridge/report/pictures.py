@@ -14,9 +14,7 @@ from typing import Final
 
 from bridge.capsule import Capsule, CapsuleError
 from bridge.compare.result import SEVERITY
-from bridge.report.gaps import gaps
 from bridge.report.order import concern
-from bridge.report.overlay import overlay
 from bridge.report.schema import Pair, Picture
 from bridge.report.series import Group, Panel, curve_of, gap_in_ulps, panels
 from bridge.report.text import listed, plural
@@ -55,11 +53,16 @@ def draw(capsules: Mapping[str, Capsule], pairs: Sequence[Pair] = ()) -> Drawing
     present = [run for run in runs if any(curve_of(g, run) for p in shown for g in p.groups)]
     bad = frozenset(pair.probe for pair in pairs if pair.verdict in ("different", "failed"))
     if present:
+        # matplotlib takes most of a second to load: only what draws waits for it.
+        from bridge.report.overlay import overlay
+
         files["overlay.svg"] = overlay(shown, present, bad=bad, left_out=left_out)
         title = f"What {listed(present)} computed, drawn over one another"
         alt = f"{title}, in {plural(len(shown), 'panel')}"
         entries.append(Picture(file="overlay.svg", title=title, kind="overlay", alt=alt))
     if len(present) > 1:
+        from bridge.report.gaps import gaps
+
         base = present[-1]
         files["difference.svg"] = gaps(shown, base, bad=bad, left_out=left_out)
         title = f"Difference from {base} in units in the last place (ULP)"

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 
 from bridge.capsule import Environment, ErrorRecord
+from bridge.compare.errors import essence
 from bridge.report import numbers
 from bridge.report.numbers import Number
 from bridge.report.schema import Run
@@ -69,9 +70,15 @@ def _threads(threads: tuple[int, int]) -> str:
 
 
 def error_sentence(error: ErrorRecord) -> str:
-    """Return an error as its class, its message and its place in the script."""
+    """Return an error as its class, its message and its place in the script.
+
+    The way to it through the libraries is in ``report.json``.
+    """
     place = ""
     if error.line is not None:
         column = f", column {error.column}" if error.column is not None else ""
         place = f" (line {error.line}{column})"
-    return f"{one_line(error.cls)}: {error.message}{place}"
+    said, cls = essence(error.message).strip(), one_line(error.cls)
+    # R passes Python's errors on under a class of its own, and the class is in the message.
+    named = f"{cls.rpartition('.')[2]}:" in said[:200] or cls == "Rcpp::exception"
+    return f"{said}{place}" if named else f"{cls}: {said}{place}"

@@ -240,13 +240,17 @@ def _plots(folder: Path, pages: list[tuple[int, int]], arrays: dict[str, AnyArra
     return found
 
 
+#: Where this package lies, which sys.path need not say.
+_OURS: Final = str(Path(__file__).resolve().parents[2])
+
+
 class Scrubber:
     """Takes folders out of every text: they name the user."""
 
     def __init__(self, private: tuple[str, ...]) -> None:
         home = str(Path.home())
         libraries = os.environ.get("R_LIBS", "").split(os.pathsep)
-        found = {*libraries, *sys.path, sys.prefix, sys.base_prefix, str(Path.cwd())}
+        found = {*libraries, *sys.path, sys.prefix, sys.base_prefix, str(Path.cwd()), _OURS}
         # Not "/usr" and its like: such names say nothing of anybody, and stand in many texts.
         folders = {*filter(None, private), *(each for each in found if each.count("/") > 2)}
         names = [(each, "<work>") for each in sorted(folders, key=len, reverse=True)]
