@@ -3,6 +3,9 @@
 .DEFAULT_GOAL := run
 .PHONY: run test fast lint bench-run bench-difference bench-activations bench-trust bench-explain bench-cases bench-scripts clean distclean help
 
+# Bytecode is kept, whatever the shell says: a test starts many processes, and each would compile all.
+unexport PYTHONDONTWRITEBYTECODE
+
 # PYTHON=/path/to/python makes .venv with that Python and with no other.
 export PYTHON
 
@@ -13,11 +16,12 @@ run: $(installed) ## run every case of the suite and write reports/index.html
 	@$(venv)/keras-bridge run
 
 # A file stays in one process, for its fixtures are dear; four processes hold what a laptop has.
+# The files come in the order of tests/conftest.py: the long ones first.
 test: lint ## check the style and the types, then run all tests
-	@$(venv)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --durations=15
+	@$(venv)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --durations=15
 
-fast: $(installed) ## run the tests that need neither R nor TensorFlow
-	@$(venv)/python -m pytest -m "not r and not tf" -n auto --maxprocesses 4 --dist loadfile
+fast: $(installed) ## run the tests that need neither R nor TensorFlow, nor ten seconds
+	@$(venv)/python -m pytest -m "not r and not tf and not slow" -n auto --maxprocesses 4 --dist loadfile
 
 lint: $(installed) ## check the style and the types
 	@$(venv)/ruff check .

@@ -28,9 +28,12 @@ from tests.compare_samples import Sample
 F64 = np.ndarray[Any, np.dtype[np.float64]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Made:
-    """A layer of Keras with weights and inputs; ``gen`` is the generation of Keras."""
+    """A layer of Keras with weights and inputs; ``gen`` is the generation of Keras.
+
+    Each is like no other, so that what was made of it can be kept.
+    """
 
     cls: str
     inputs: Sequence[AnyArray]

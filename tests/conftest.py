@@ -1,15 +1,38 @@
-"""Shared by all tests: where R or TensorFlow is missing, tests that need them say so and skip."""
+"""Shared by all tests: warm processes, how many examples are tried, the order, and what to skip."""
 
 from __future__ import annotations
 
 import importlib.util
 import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.examples import register
+
+if TYPE_CHECKING:
+    from bridge.runners.pool import Pool
+
+register()
+
+
+@pytest.fixture(scope="session")
+def pool() -> Iterator[Pool]:
+    """Warm processes for all tests: each takes seconds to start, and a job only forks one."""
+    from bridge.runners.pool import Pool
+
+    with Pool() as pool:
+        yield pool
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what cannot run here; on the project's own machines nothing is skipped."""
+    """Put what takes long first, and skip what cannot run here.
+
+    On the project's own machines nothing is skipped.
+    """
+    _sort(items)
     no_r = shutil.which("Rscript") is None or importlib.util.find_spec("rpy2") is None
     no_tensorflow = importlib.util.find_spec("tensorflow") is None
     for item in items:
@@ -17,3 +40,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="R or rpy2 is not installed"))
         if no_tensorflow and item.get_closest_marker("tf"):
             item.add_marker(pytest.mark.skip(reason="TensorFlow is not installed"))
+
+
+def _sort(items: list[pytest.Item]) -> None:
+    """Put files that need R or TensorFlow first: no process is left with a long one at the end."""
+    needs: dict[Path, set[str]] = {}
+    for item in items:
+        needs.setdefault(item.path, set()).update(mark.name for mark in item.iter_markers())
+    items.sort(key=lambda item: [name not in needs[item.path] for name in ("r", "tf", "slow")])

@@ -15,7 +15,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 import typer
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from bridge import commands
@@ -24,6 +24,7 @@ from bridge.capsule import write_capsule
 from bridge.compare.difference import difference
 from bridge.compare.numbers import AnyArray
 from tests.compare_samples import Sample, grid, two_layers
+from tests.examples import examples
 
 
 def refuse(word: str) -> Any:
@@ -212,7 +213,7 @@ def test_an_array_is_known_by_its_first_bytes_as_well(tmp_path: Path) -> None:
     assert compare_files(other, other).same
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@examples(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_no_header_from_a_stranger_gets_further_than_a_sentence(
     tmp_path: Path, data: st.DataObject

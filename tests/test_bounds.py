@@ -8,13 +8,14 @@ from typing import Any, Final, Literal
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from bridge.compare.ladder import Case, judge_case, judge_layer
 from bridge.compare.rules import Layer, evaluate
 from bridge.compare.rules.rounding import TINY
 from tests.compare_samples import F32
+from tests.examples import examples
 
 Order = Callable[[F32, F32, F32], F32]
 
@@ -118,7 +119,7 @@ ACTIVATE: Final[dict[str, Callable[[F32], F32]]] = {
 }
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(case=denses(), activation=st.sampled_from(sorted(ACTIVATE)))
 def test_no_order_of_summation_leaves_the_bound(
     case: tuple[F32, F32, F32], activation: str
@@ -134,7 +135,7 @@ def test_no_order_of_summation_leaves_the_bound(
         assert verdict.max_ratio <= 1.0
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(
     seed=st.integers(0, 2**32 - 1),
     length=st.integers(1, 300),
@@ -151,7 +152,7 @@ def test_no_float32_softmax_leaves_its_bound(seed: int, length: int, scale: floa
             assert verdict.verdict in ("same-bits", "within-rounding"), verdict
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(case=denses())
 def test_a_dense_softmax_may_err_in_its_sums_too(case: tuple[F32, F32, F32]) -> None:
     x, kernel, bias = case
@@ -164,7 +165,7 @@ def test_a_dense_softmax_may_err_in_its_sums_too(case: tuple[F32, F32, F32]) -> 
         assert verdict.verdict != "different", (order.__name__, verdict)
 
 
-@settings(deadline=None)
+@examples()
 @given(
     seed=st.integers(0, 2**32 - 1),
     scale=st.floats(-1e3, 1e3),
@@ -208,7 +209,7 @@ def test_rectifiers_of_every_kind_are_followed(cls: str, config: dict[str, Any])
     assert judge_layer(layer, [x], [wrong]).beyond_bound == 1
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(seed=st.integers(0, 2**32 - 1), n=st.integers(1, 40), generation=st.sampled_from([2, 3]))
 def test_a_constant_that_the_optimiser_adds_to_the_bias_first_is_rounding(
     seed: int, n: int, generation: Literal[2, 3]
@@ -284,7 +285,7 @@ def test_hardly_any_fault_in_an_ordinary_layer_is_invisible(fault: Order) -> Non
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__.strip("_"))
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(seed=st.integers(0, 2**32 - 1), n=st.integers(3, 300))
 def test_a_visible_fault_in_an_ordinary_layer_is_always_beyond_the_bound(
     fault: Order, seed: int, n: int
@@ -297,7 +298,7 @@ def test_a_visible_fault_in_an_ordinary_layer_is_always_beyond_the_bound(
     assert verdict.max_ratio > 1.0
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(case=denses(), seed=st.integers(0, 2**32 - 1))
 def test_an_error_of_more_than_the_bound_and_rounding_is_never_missed(
     case: tuple[F32, F32, F32], seed: int

@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -122,12 +122,6 @@ def test_where_nothing_that_was_observed_is_there_nothing_is_run() -> None:
     assert runner.asked == []
     assert found.sentence.startswith("Nothing that was observed is of a prediction of this script")
     assert "there is no model 'D'" in found.unmatched[0]
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[Pool]:
-    with Pool() as pool:
-        yield pool
 
 
 @pytest.fixture(scope="module")

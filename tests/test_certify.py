@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from flint import arb
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.capsule import Capsule
@@ -29,6 +29,7 @@ from bridge.compare.rules.rounding import FORMATS
 from bridge.compare.seen import judge_probe
 from tests.certify_samples import F64, check_all, with_array, with_capsule_array
 from tests.compare_samples import Dense, Sample, flip_bit, grid, normal, two_layers
+from tests.examples import examples
 
 PLACE = (3, 2)
 
@@ -264,7 +265,7 @@ def test_a_checker_that_stumbles_does_not_pass_anything(
     assert all("could not follow it" in each.unchecked for each in check_all(run, issued))
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(seed=st.integers(0, 2**32 - 1), width=st.integers(1, 40))
 def test_of_random_layers_honest_ones_hold_and_one_changed_bit_is_named(
     seed: int, width: int
@@ -317,7 +318,7 @@ def test_numbers_that_are_not_finite_are_refused() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(PLAIN))
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.lists(_floats(min_value=-60.0, max_value=60.0, width=32), min_size=1, max_size=30))
 def test_balls_and_float64_give_the_same_activations(name: str, values: list[float]) -> None:
     z = np.array(values, np.float64)

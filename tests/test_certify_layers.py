@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.capsule import Capsule, ExecutedGraph, ExecutedOp, LayerState
@@ -19,6 +20,7 @@ from bridge.compare.numbers import AnyArray
 from bridge.compare.rules import RULES, operations
 from tests.certify_samples import Made, check_all, off_by, recorded, with_array, with_capsule_array
 from tests.compare_samples import F32, flip_bit, normal
+from tests.examples import examples
 
 RNG = np.random.default_rng(2024)
 
@@ -173,6 +175,7 @@ def name(made: Made) -> str:
     return "-".join(word if isinstance(word, str) else word["class_name"] for word in words if word)
 
 
+@functools.cache
 def in_full(made: Made, seed: int = 1) -> tuple[Capsule, Certificates]:
     """Return a run that is off by up to its bound, and certificates for it.
 
@@ -478,7 +481,7 @@ def layers(draw: st.DrawFn) -> Made:
     return Made(cls, [draw(scaled((2, *space, channels)))], weights, config, gen)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(made=layers(), seed=st.integers(0, 2**32 - 1))
 def test_of_generated_layers_every_certificate_holds(made: Made, seed: int) -> None:
     capsule, issued = in_full(made, seed)
@@ -486,7 +489,7 @@ def test_of_generated_layers_every_certificate_holds(made: Made, seed: int) -> N
         assert (outcome.failures, outcome.unchecked) == ((), "")
 
 
-@settings(max_examples=80, deadline=None)
+@examples(80)
 @given(made=layers(), seed=st.integers(0, 2**32 - 1))
 def test_of_generated_layers_no_larger_step_of_an_output_passes(made: Made, seed: int) -> None:
     capsule, issued = in_full(made, seed)

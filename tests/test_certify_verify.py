@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from bridge.capsule import Capsule, CapsuleError, write_capsule
@@ -30,6 +31,7 @@ from bridge.report import report_json
 from bridge.report.build import build_report
 from tests.certify_samples import with_array
 from tests.compare_samples import Sample, flip_bit, grid, two_layers
+from tests.examples import examples
 
 Change = Callable[[Any], Any]
 
@@ -62,9 +64,15 @@ def write_case(folder: Path, runs: dict[str, Capsule]) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_case(tmp_path_factory.mktemp("written") / "a", _runs())
+
+
 @pytest.fixture
-def case(tmp_path: Path) -> Path:
-    return write_case(tmp_path / "reports" / "a", _runs())
+def case(written: Path, tmp_path: Path) -> Path:
+    """Return a copy of the case's folder, to be changed at will."""
+    return Path(shutil.copytree(written, tmp_path / "reports" / "a"))
 
 
 def lines(found: Verification) -> str:
@@ -328,9 +336,7 @@ def test_arrays_that_are_not_there_or_of_another_shape_are_refused(case: Path) -
             read_certificates(case / "r.certificates")
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@examples(60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_no_byte_that_is_another_makes_a_traceback(case: Path, data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(["r.certificates", "r.capsule", "report.json"]))

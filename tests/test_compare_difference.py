@@ -7,13 +7,14 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from bridge.compare.difference import difference
 from bridge.compare.numbers import AnyArray
 from bridge.compare.result import Difference
+from tests.examples import examples
 
 FLOATS = [np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16), np.dtype(np.float32),
           np.dtype(np.float64)]  # fmt: skip
@@ -235,7 +236,7 @@ def test_which_of_two_arrays_comes_first_does_not_matter(a: AnyArray) -> None:
         assert getattr(one_way, name) == getattr(other_way, name)
 
 
-@settings(deadline=None)
+@examples()
 @given(a=arrays)
 def test_a_result_survives_json(a: AnyArray) -> None:
     found = difference(a, a[::-1])

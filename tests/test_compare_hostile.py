@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.capsule import Capsule, LayerState, ModelState, Probe
@@ -15,6 +15,7 @@ from bridge.compare.rules import RULES, Layer
 from bridge.compare.stages import compare_runs
 from bridge.runners.reference import reference
 from tests.compare_samples import Sample, grid, two_layers
+from tests.examples import examples
 
 KEYS = [
     "activation", "alpha", "axis", "class_name", "config", "data_format", "dtype", "input_layers",
@@ -40,7 +41,7 @@ configs = st.dictionaries(st.sampled_from(KEYS), json_values, max_size=6)
 classes = st.sampled_from([*sorted(RULES), "Lambda", "mine:Dense", "", "keras.layers.ReLU"])
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(cls=classes, config=configs, generation=st.sampled_from([0, 2, 3]), rank=st.integers(0, 3))
 def test_no_configuration_makes_a_rule_crash(
     cls: str, config: Any, generation: Any, rank: int
@@ -52,7 +53,7 @@ def test_no_configuration_makes_a_rule_crash(
     assert found.why or found.verdict != "abstained"
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(cls=classes, one=configs, other=configs)
 def test_any_two_configurations_can_be_compared(cls: str, one: Any, other: Any) -> None:
     def state(config: Any) -> ModelState:
@@ -67,7 +68,7 @@ def test_any_two_configurations_can_be_compared(cls: str, one: Any, other: Any) 
     assert compare_configs(state(one), state(one)) == ([], [])
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(
     config=configs,
     cls=classes,

@@ -16,7 +16,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from bridge.compare import difference as module
@@ -25,12 +25,13 @@ from bridge.compare.difference import difference
 from bridge.compare.numbers import AnyArray, words
 from bridge.compare.result import Difference
 from bridge.compare.tally import Tally
+from tests.examples import examples
 
 ROOT = Path(__file__).parent.parent
 FLOATS = [np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16), np.dtype(np.float32),
           np.dtype(np.float64)]  # fmt: skip
 
-slow_examples = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+slow_examples = examples(suppress_health_check=[HealthCheck.too_slow])
 
 
 @st.composite

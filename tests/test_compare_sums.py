@@ -7,11 +7,12 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.compare.rules.rounding import BFLOAT16, FLOAT16, FLOAT32, FORMATS, Format
 from bridge.compare.rules.sums import Product, dot_error, sum_error
+from tests.examples import examples
 
 ONES = np.ones(1)
 
@@ -20,7 +21,7 @@ def _rounded(value: float, fmt: Format) -> float:
     return float(fmt.cast(np.asarray(value)))
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     terms=st.lists(st.floats(-2.0, 2.0, width=32), min_size=1, max_size=6),
     name=st.sampled_from(sorted(FORMATS)),

@@ -1,151 +1,25 @@
-"""Exact probes in TensorFlow: honest models agree bit for bit, and faults are found and named."""
+"""Exact probes in TensorFlow: faults are found, and the layer is named."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-
 import pytest
 
-from bridge.capsule import Capsule
 from bridge.compare.exact import (
     ExactRefusal,
-    ExactResult,
     ExactStretch,
     found_on,
-    judge_exact,
     subjects,
 )
 from bridge.runners.exact import run_exact
 from bridge.runners.faults import Fault
-from bridge.runners.levers import EXACT_LEVERS, Lever
-from bridge.runners.pool import Limits, Pool
-from bridge.runners.run import run_twin
-from tests.exact_models import HEADS, script
+from bridge.runners.levers import EXACT_LEVERS
+from bridge.runners.pool import Pool
+from tests.exact_models import HEADS
+from tests.exact_recorded import IMAGE, LIMITS, SMALL, Record, judged, record, text_of
+
+__all__ = ["record"]
 
 pytestmark = pytest.mark.tf
-
-LIMITS = Limits(seconds=280)
-Record = Callable[[str, int], Capsule]
-
-SMALL = """
-m = keras.Sequential([
-    {input},
-    L.Dense(4, activation="relu", name="first"),
-    L.Dense(4, activation="relu", name="middle"),
-    L.Dense(2, name="last"),
-])
-m.predict(np.ones((4, 3)), verbose=0)
-"""
-IMAGE = """
-m = keras.Sequential([
-    {image},
-    L.Conv2D(6, 3, padding="same", activation="relu", name="conv"),
-    L.MaxPooling2D(2, name="pool"),
-    L.BatchNormalization(name="norm"),
-    L.Conv2D(4, 3, strides=2, padding="same", activation="relu", name="strided"),
-    L.Flatten(name="flat"),
-    L.Dense(5, activation="softmax", name="classes"),
-])
-m.predict(np.ones((2, 8, 8, 2)), verbose=0)
-"""
-INPUTS = {
-    2: {"input": "L.InputLayer(input_shape=(3,))", "image": "L.InputLayer(input_shape=(8, 8, 2))"},
-    3: {"input": "keras.Input((3,))", "image": "keras.Input((8, 8, 2))"},
-}
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[Pool]:
-    with Pool() as pool:
-        yield pool
-
-
-@pytest.fixture(scope="module")
-def record(pool: Pool, tmp_path_factory: pytest.TempPathFactory) -> Record:
-    made: dict[tuple[str, int], Capsule] = {}
-
-    def recorded(text: str, generation: int) -> Capsule:
-        if (text, generation) not in made:
-            path = tmp_path_factory.mktemp("twin") / "twin.py"
-            path.write_text(text)
-            made[text, generation] = run_twin(pool, "case", path, generation, LIMITS)
-            assert made[text, generation].manifest.status == "ok"
-        return made[text, generation]
-
-    return recorded
-
-
-def text_of(template: str, generation: int) -> str:
-    return HEADS[generation] + template.format(**INPUTS[generation])
-
-
-def judged(pool: Pool, recorded: Capsule, generation: int, *levers: Lever,
-           ways: tuple[str, ...] = ("eager", "predict", "graph", "xla"),
-           fault: Fault | None = None) -> ExactResult:  # fmt: skip
-    made = run_exact(pool, recorded, generation, LIMITS, levers, ways=ways, fault=fault)
-    assert [each.manifest.status for each in made] == ["ok"] * (1 + len(levers))
-    return judge_exact(made)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("generation", [2, 3])
-def test_honest_models_agree_bit_for_bit_in_every_setting_and_under_every_lever(
-    pool: Pool, record: Record, generation: int
-) -> None:
-    recorded = record(text_of(SMALL + IMAGE, generation), generation)
-    result = judged(pool, recorded, generation, *EXACT_LEVERS.values())
-    assert (result.verdict, result.rung) == ("same-bits", "exact-probe")
-    assert result.pairs == result.agreed >= 200
-    small, image = result.stretches
-    assert small.whole
-    assert small.layers == ("first", "middle", "last")
-    assert image.layers == ("conv", "pool", "norm", "strided", "flat", "classes")
-    assert image.bare == ("classes",)
-    assert result.refused == ()
-    for setting in ("eager, all rows at once", "predict, 7 rows at a time",
-                    "xla, one row at a time",
-                    "graph, 32 rows at a time", "onednn-off: graph, all rows at once",
-                    "remapping-off: predict, all rows at once", "one-thread: xla, 7 rows at a time",
-                    "graph, all rows at once, every layer seen"):  # fmt: skip
-        assert setting in small.settings
-    assert small.raised == image.raised == ()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("generation", [2, 3])
-def test_the_levers_are_in_force_in_their_processes(
-    pool: Pool, record: Record, generation: int
-) -> None:
-    recorded = record(text_of(SMALL, generation), generation)
-    base, onednn, remapping, threads = run_exact(
-        pool, recorded, generation, LIMITS, tuple(EXACT_LEVERS.values()), ways=("graph",)
-    )
-    assert [each.manifest.lever for each in (base, onednn)] == [
-        "exact-probe", "exact-probe: onednn-off",
-    ]  # fmt: skip
-    assert onednn.manifest.environment.onednn is False
-    assert remapping.manifest.environment.optimizer["remapping"] is False
-    assert threads.manifest.environment.threads == (1, 1)
-    assert "remapping" not in base.manifest.environment.optimizer
-    fused = [
-        any(op.fused for graph in graphs for op in graph.ops)
-        for each in (base, remapping)
-        for graphs in [[probe.executed for probe in each.manifest.probes if probe.executed]]
-    ]
-    assert fused == [True, False]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("generation", [2, 3])
-@pytest.mark.parametrize("seed", [100])
-def test_random_honest_models_agree_bit_for_bit(
-    pool: Pool, record: Record, generation: int, seed: int
-) -> None:
-    recorded = record(script(generation, seed, 6), generation)
-    assert len(subjects(recorded)) == 6
-    result = judged(pool, recorded, generation)
-    assert result.verdict == "same-bits", result.sentence
-    assert result.pairs == result.agreed >= 100
 
 
 FAULTS = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +23,8 @@ TWIN = Path(__file__).parents[1] / "comparisons" / "relu_middle_dense.py"
 
 
 @pytest.fixture(scope="module")
-def examined() -> dict[str, Examined]:
-    with Suite(Settings(frontend="standin")) as suite:
+def examined(pool: Pool) -> dict[str, Examined]:
+    with Suite(Settings(frontend="standin"), pool=pool) as suite:
         cases = choose(find_cases(suite_folders()), NAMES)
         return {each.report.case: each for each in suite.examine(cases)}
 
@@ -146,12 +145,6 @@ def test_the_form_that_works_on_keras_3_works(examined: dict[str, Examined]) -> 
     report = examined["relu_middle_dense_keras3_works"].report
     assert report.verdict in ("same-bits", "within-rounding")
     assert report.cause == "none"
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[Pool]:
-    with Pool() as pool:
-        yield pool
 
 
 def changed_twin(pool: Pool, tmp_path: Path, old: str, new: str) -> Capsule:

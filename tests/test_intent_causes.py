@@ -8,6 +8,7 @@ from typing import Final
 import pytest
 
 from bridge.case import Case
+from bridge.runners.pool import Pool
 from bridge.suite import Examined, Settings, Suite
 
 pytestmark = [pytest.mark.r, pytest.mark.tf, pytest.mark.slow]
@@ -54,14 +55,14 @@ _CAUSES: Final[Mapping[str, tuple[str, str]]] = {
 
 
 @pytest.fixture(scope="module")
-def examined(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Examined]:
+def examined(pool: Pool, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Examined]:
     folder = tmp_path_factory.mktemp("causes")
     cases = []
     for name, text in _SCRIPTS.items():
         script = folder / f"{name}.R"
         script.write_text(text, "utf-8")
         cases.append(Case(name, script))
-    with Suite(Settings(frontend="standin")) as suite:
+    with Suite(Settings(frontend="standin"), pool=pool) as suite:
         return {each.report.case: each for each in suite.examine(cases)}
 
 

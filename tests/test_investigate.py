@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -204,12 +204,6 @@ def test_every_pull_is_a_lever() -> None:
     assert held is not None
     assert (held.way, held.env) == ("graph", LEVERS["onednn-off"].env)
     assert all(name in LEVERS for name in BASIC)
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[Pool]:
-    with Pool() as pool:
-        yield pool
 
 
 @pytest.fixture(scope="module")

@@ -175,20 +175,19 @@ print("dtype", model.predict(np.ones((5, 3)), verbose=0).dtype)
 @pytest.mark.tf
 @pytest.mark.parametrize("generation", [2, 3])
 def test_a_script_runs_under_each_lever_in_a_process_of_its_own(
-    generation: int, tmp_path: Path
+    generation: int, pool: Pool, tmp_path: Path
 ) -> None:
     path = tmp_path / "twin.py"
     path.write_text(SCRIPT)
     found: dict[str, list[Manifest]] = {}
-    with Pool() as pool:
-        for name in ("", "eager", "xla-off", "float64", "remapping-off", "one-thread", ""):
-            lever = LEVERS[name] if name else None
-            made = run_twin(pool, "case", path, generation, Limits(), lever)
-            assert made.manifest.status == "ok", made.manifest.error
-            assert made.manifest.lever == (name or None)
-            found.setdefault(name, []).append(made.manifest)
-        with pytest.raises(LeverError, match="keras-bridge replay FILE --lever batch-1"):
-            run_twin(pool, "case", path, generation, Limits(), LEVERS["batch-1"])
+    for name in ("", "eager", "xla-off", "float64", "remapping-off", "one-thread", ""):
+        lever = LEVERS[name] if name else None
+        made = run_twin(pool, "case", path, generation, Limits(), lever)
+        assert made.manifest.status == "ok", made.manifest.error
+        assert made.manifest.lever == (name or None)
+        found.setdefault(name, []).append(made.manifest)
+    with pytest.raises(LeverError, match="keras-bridge replay FILE --lever batch-1"):
+        run_twin(pool, "case", path, generation, Limits(), LEVERS["batch-1"])
     (plain, again), (eager,), (off,) = (found[name] for name in ("", "eager", "xla-off"))
     assert said(plain) == said(again) == {"eager": "False", "xla": "True", "dtype": "float32"}
     assert said(eager)["eager"] == "True"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,12 +43,6 @@ class Looked:
 
     def told(self, label: str) -> list[tuple[str, ...]]:
         return [(each.layer, *each.through) for each in self.layers(label)]
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[Pool]:
-    with Pool() as pool:
-        yield pool
 
 
 @pytest.fixture(scope="module", params=[2, 3])

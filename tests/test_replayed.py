@@ -249,11 +249,11 @@ def _renamed(text: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def recorded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Capsule]:
+def recorded(pool: Pool, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Capsule]:
     folder = tmp_path_factory.mktemp("scripts")
     (folder / "two.R").write_text(SCRIPT)
     (folder / "three.R").write_text(_renamed(SCRIPT))
-    with Suite(Settings(quick=True)) as suite:
+    with Suite(Settings(quick=True), pool=pool) as suite:
         cases = [read_case(folder / name) for name in ("two.R", "three.R")]
         return {each.report.case: each.runs["r"] for each in suite.examine(cases)}
 
@@ -261,16 +261,15 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Capsule]:
 @pytest.mark.r
 @pytest.mark.tf
 def test_a_script_of_a_recorded_run_has_its_bits(
-    recorded: dict[str, Capsule], tmp_path: Path
+    recorded: dict[str, Capsule], pool: Pool, tmp_path: Path
 ) -> None:
-    with Pool() as pool:
-        for name, capsule in recorded.items():
-            assert capsule.manifest.status == "ok", capsule.manifest.error
-            proof = prove(pool, capsule, tmp_path / f"{name}.py", Limits(120, 3000 * MIB))
-            assert proof.run.manifest.status == "ok", proof.run.manifest.error
-            assert proof.holds, proof.bits.differences
-            assert proof.bits.probes == 6
-            assert proof.script.gaps == ()
+    for name, capsule in recorded.items():
+        assert capsule.manifest.status == "ok", capsule.manifest.error
+        proof = prove(pool, capsule, tmp_path / f"{name}.py", Limits(120, 3000 * MIB))
+        assert proof.run.manifest.status == "ok", proof.run.manifest.error
+        assert proof.holds, proof.bits.differences
+        assert proof.bits.probes == 6
+        assert proof.script.gaps == ()
 
 
 @pytest.mark.r

@@ -115,7 +115,9 @@ def test_where_nothing_differs_it_says_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.tf
-def test_a_convolution_that_reads_too_late_is_shrunk_and_fails_by_itself(tmp_path: Path) -> None:
+def test_a_convolution_that_reads_too_late_is_shrunk_and_fails_by_itself(
+    pool: Pool, tmp_path: Path
+) -> None:
     from bridge.runners.run import look, run_twin
 
     script = tmp_path / "twin.py"
@@ -127,10 +129,9 @@ def test_a_convolution_that_reads_too_late_is_shrunk_and_fails_by_itself(tmp_pat
         "    model.predict(np.arange(90, dtype='float32').reshape(5, 9, 1, 1, 2), verbose=0)\n",
         "utf-8",
     )
-    with Pool() as pool:
-        made = run_twin(pool, "odd", script, 2, Limits())
-        made = look(pool, made, 2, Limits())
-        found = write_repro(pool, {"twin": made}, 2, Limits(), tmp_path / "small", "Odd")
+    made = run_twin(pool, "odd", script, 2, Limits())
+    made = look(pool, made, 2, Limits())
+    found = write_repro(pool, {"twin": made}, 2, Limits(), tmp_path / "small", "Odd")
     assert "1 of 3 layers, 1 rows and 3 weights" in found.sentences[0]
     assert "fails as it should" in found.sentences[1]
     assert {each.name for each in found.files} == {"repro.py", "repro.R", "repro.md"}

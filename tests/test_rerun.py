@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -80,12 +79,6 @@ def wrong(capsule: Capsule, label: str) -> list[str]:
     found = judge_probe(capsule, probe_of(capsule, label))
     assert found
     return [each.layer for each in found if each.verdict not in GOOD]
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[Pool]:
-    with Pool() as pool:
-        yield pool
 
 
 @pytest.fixture(scope="module", params=[2, 3])

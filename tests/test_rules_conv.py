@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.compare.ladder import judge_layer
@@ -28,6 +28,7 @@ from tests.conv_samples import (
     in_pairs,
     layer_of,
 )
+from tests.examples import examples
 
 GOOD: Final = ("same-bits", "within-rounding")
 
@@ -81,7 +82,7 @@ def layers(draw: st.DrawFn, kinds: tuple[str, ...]) -> tuple[Conv, F32, F32, F32
 SIMPLE: Final = ("conv", "depthwise", "transposed")
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(drawn=layers(SIMPLE), relu=st.booleans())
 def test_no_order_of_summation_leaves_the_bound(
     drawn: tuple[Conv, F32, F32, F32], relu: bool
@@ -99,7 +100,7 @@ def test_no_order_of_summation_leaves_the_bound(
         assert verdict.max_ratio <= 1.0
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(drawn=layers(("depthwise",)), seed=st.integers(0, 2**32 - 1))
 def test_what_a_separable_layer_makes_in_between_may_be_rounded_or_not(
     drawn: tuple[Conv, F32, F32, F32], seed: int
@@ -127,7 +128,7 @@ def test_what_a_separable_layer_makes_in_between_may_be_rounded_or_not(
             assert verdict.verdict in GOOD, (first.__name__, second.__name__, verdict)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     drawn=geometries(SIMPLE),
     seed=st.integers(0, 2**32 - 1),
@@ -192,7 +193,7 @@ def test_the_bound_counts_every_product_and_no_other(
     assert found.bound == pytest.approx(terms * 2.0**-24 * found.value, rel=1e-5)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(drawn=geometries(("conv",)), seed=st.integers(0, 2**32 - 1))
 def test_a_transposed_convolution_is_the_adjoint_of_a_convolution(
     drawn: tuple[Conv, tuple[int, ...]], seed: int

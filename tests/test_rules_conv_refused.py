@@ -8,12 +8,13 @@ from typing import Any, Final
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.compare.rules import RULES, Layer, UnsupportedError, evaluate
 from tests.compare_samples import F32
 from tests.conv_samples import BIAS, KERNEL, X
+from tests.examples import examples
 
 REFUSED: Final[list[tuple[str, dict[str, Any], str]]] = [
     ("Conv2D", {"padding": "full"}, "its padding 'full' is not one of valid, same"),
@@ -100,7 +101,7 @@ def test_a_layer_without_a_configuration_has_the_defaults_of_keras(cls: str) -> 
     assert found.value.shape[:-1] == (2, *(length,) * (x.ndim - 2))
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(
     cls=st.sampled_from(FAMILY),
     config=st.dictionaries(st.sampled_from(KEYS), VALUES, min_size=1, max_size=3),

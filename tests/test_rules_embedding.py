@@ -7,7 +7,7 @@ from typing import Any, Final
 import ml_dtypes
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -15,13 +15,14 @@ from bridge.compare.numbers import AnyArray
 from bridge.compare.rules import Layer, UnsupportedError, evaluate
 from bridge.compare.rules.layer import Generation
 from tests.compare_samples import F32
+from tests.examples import examples
 from tests.orders import GOOD, arrays, flush, judged, layer
 from tests.tensorflow_ways import GENERATIONS, hold
 
 TYPES: Final = ("int32", "int64", "uint8", "int16", "float32", "float64", "float16")
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     table=arrays(9, 4),
     index=hnp.arrays(np.int64, (3, 5), elements=st.integers(0, 8)),
@@ -37,7 +38,7 @@ def test_a_row_keeps_its_bits(table: F32, index: AnyArray, dtype: str) -> None:
     assert verdict.beyond_bound == (wrong != y).sum()
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(table=arrays(5, 3), policy=st.sampled_from(["float16", "bfloat16"]))
 def test_a_row_is_cast_once_to_the_type_that_the_layer_computes_in(table: F32, policy: str) -> None:
     this = layer("Embedding", {"dtype": f"mixed_{policy}"}, embeddings=table)

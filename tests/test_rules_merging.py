@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.compare.numbers import AnyArray
@@ -15,6 +15,7 @@ from bridge.compare.rules import Layer, UnsupportedError, evaluate
 from bridge.compare.rules.layer import Generation
 from bridge.compare.rules.rounding import TINY
 from tests.compare_samples import F32
+from tests.examples import examples
 from tests.orders import GOOD, ORDERS, Judge, arrays, flush, judged, layer
 from tests.tensorflow_ways import GENERATIONS, hold
 
@@ -36,7 +37,7 @@ def spread(inputs: list[F32]) -> F32:
     return np.stack(np.broadcast_arrays(*aligned), axis=-1)
 
 
-@settings(max_examples=80, deadline=None)
+@examples(80)
 @given(inputs=several())
 def test_no_order_of_summation_leaves_the_bound(inputs: list[F32]) -> None:
     terms = spread(inputs)
@@ -51,7 +52,7 @@ def test_no_order_of_summation_leaves_the_bound(inputs: list[F32]) -> None:
             assert not mean.beyond(y.astype(np.float32)), order.__name__
 
 
-@settings(max_examples=80, deadline=None)
+@examples(80)
 @given(inputs=several(), seed=st.integers(0, 2**32 - 1))
 def test_no_order_of_multiplication_leaves_the_bound(inputs: list[F32], seed: int) -> None:
     factors = np.moveaxis(spread(inputs), -1, 0)
@@ -64,7 +65,7 @@ def test_no_order_of_multiplication_leaves_the_bound(inputs: list[F32], seed: in
             assert not judge.beyond(made)
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(x=arrays(2, 3), y=arrays(2, 3))
 def test_a_difference_is_rounded_once(x: F32, y: F32) -> None:
     with np.errstate(all="ignore"):
@@ -76,7 +77,7 @@ def test_a_difference_is_rounded_once(x: F32, y: F32) -> None:
         assert judged(layer("Subtract"), [x, y], swapped).verdict == "different"
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(inputs=several(), least=st.booleans())
 def test_an_extremum_is_an_input_bit_for_bit(inputs: list[F32], least: bool) -> None:
     terms = spread(inputs)
@@ -89,7 +90,7 @@ def test_an_extremum_is_an_input_bit_for_bit(inputs: list[F32], least: bool) -> 
     assert judged(this, inputs, wrong).beyond_bound >= differ.sum()
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(a=arrays(2, 3, 4), b=arrays(2, 5, 4), axis=st.sampled_from([1, -2]))
 def test_concatenation_keeps_every_bit(a: F32, b: F32, axis: int) -> None:
     y = np.concatenate([a, b], axis=1)
@@ -99,7 +100,7 @@ def test_concatenation_keeps_every_bit(a: F32, b: F32, axis: int) -> None:
         assert judged(layer("Concatenate", {"axis": axis}), [a, b], swapped).verdict == "different"
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(a=arrays(2, 3, 9), b=arrays(2, 9, 4))
 def test_no_order_leaves_the_bound_of_a_dot_product(a: F32, b: F32) -> None:
     judge = Judge(layer("Dot", {"axes": [2, 1]}), [a, b])
@@ -120,7 +121,7 @@ def unit(x: F32, axis: int, generation: int, order: Any) -> F32:
         return np.asarray(x * root, np.float32)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(a=arrays(2, 9), b=arrays(2, 9), generation=st.sampled_from([2, 3]))
 def test_no_order_leaves_the_bound_of_a_cosine(a: F32, b: F32, generation: Generation) -> None:
     judge = Judge(layer("Dot", {"axes": 1, "normalize": True}, generation), [a, b])
@@ -131,7 +132,7 @@ def test_no_order_leaves_the_bound_of_a_cosine(a: F32, b: F32, generation: Gener
         assert not judge.beyond(made), order.__name__
 
 
-@settings(max_examples=80, deadline=None)
+@examples(80)
 @given(x=arrays(3, 12), generation=st.sampled_from([2, 3]))
 def test_no_order_leaves_the_bound_of_a_unit_vector(x: F32, generation: Generation) -> None:
     judge = Judge(layer("UnitNormalization", {"axis": -1}, generation), x)

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.compare.numbers import AnyArray
@@ -15,6 +15,7 @@ from bridge.compare.rules import Layer, UnsupportedError, evaluate
 from bridge.compare.rules.layer import Generation
 from bridge.compare.rules.rounding import FLOAT32
 from tests.compare_samples import F32
+from tests.examples import examples
 from tests.orders import GOOD, Judge, arrays, flush, judged, layer
 from tests.tensorflow_ways import GENERATIONS, described, hold
 
@@ -108,7 +109,7 @@ def test_whole_numbers_are_not_cast() -> None:
 # --- Masking -------------------------------------------------------------------------------------
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(x=arrays(2, 4, 3), number=st.sampled_from([0.0, 0.1, -3.0]))
 def test_a_masked_step_becomes_zero(x: F32, number: float) -> None:
     x[:, 1] = np.float32(number)
@@ -158,7 +159,7 @@ def interpolated(x: F32, factor: int, axis: int, kind: str) -> F32:
     return flush(found) if kind == "divided" else found
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(x=arrays(1, 5, 4, 2), rows=st.integers(1, 5), columns=st.integers(1, 5))
 def test_no_interpolation_leaves_its_bound(x: F32, rows: int, columns: int) -> None:
     this = layer("UpSampling2D", {"size": [rows, columns], "interpolation": "bilinear"})

@@ -7,13 +7,14 @@ from typing import Any, Final
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.compare.numbers import AnyArray
 from bridge.compare.rules import Layer, UnsupportedError, evaluate, roots
 from bridge.compare.rules.layer import Generation
 from tests.compare_samples import F32
+from tests.examples import examples
 from tests.orders import GOOD, ORDERS, Judge, Order, arrays, flush, judged, layer
 from tests.tensorflow_ways import GENERATIONS, described, hold
 
@@ -93,7 +94,7 @@ def weights(draw: st.DrawFn, n: int) -> tuple[F32, F32]:
 # --- no way leaves the bound ---------------------------------------------------------------------
 
 
-@settings(max_examples=80, deadline=None)
+@examples(80)
 @given(
     x=arrays(4, 5),
     both=weights(5),
@@ -117,7 +118,7 @@ def test_no_way_to_normalise_a_batch_leaves_the_bound(
             assert not judge.beyond(y), way
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     x=arrays(3, 12),
     both=weights(12),
@@ -142,7 +143,7 @@ def test_no_way_to_normalise_a_layer_leaves_the_bound(
                     assert not judge.beyond(y), (order.__name__, way)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(x=arrays(3, 12), both=weights(12))
 def test_no_way_to_scale_by_a_spread_or_a_mean_square_leaves_the_bound(
     x: F32, both: tuple[F32, F32]
@@ -163,7 +164,7 @@ def test_no_way_to_scale_by_a_spread_or_a_mean_square_leaves_the_bound(
                     assert not judge.beyond(y), (order.__name__, way)
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(x=arrays(2, 4, 6), both=weights(6), groups=st.sampled_from([1, 2, 3, -1]))
 def test_no_way_to_normalise_groups_leaves_the_bound(
     x: F32, both: tuple[F32, F32], groups: int
@@ -357,7 +358,7 @@ def test_what_was_measured_is_what_newtons_method_promises() -> None:
     assert roots.relative_error() == roots.NEWTON
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(
     s=st.floats(2.0**-120, 2.0**120, width=32),
     off=st.floats(0.0, 0.9),

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.compare.numbers import AnyArray
@@ -17,6 +17,7 @@ from bridge.compare.rules import Layer, UnsupportedError, evaluate
 from bridge.compare.rules.layer import Generation
 from bridge.compare.rules.rounding import FLOAT16, TINY
 from tests.compare_samples import F32
+from tests.examples import examples
 from tests.orders import GOOD, ORDERS, Judge, Order, arrays, flush, judged, layer
 from tests.tensorflow_ways import GENERATIONS, hold
 
@@ -73,7 +74,7 @@ def cases(draw: st.DrawFn) -> tuple[int, dict[str, Any], F32]:
     return rank, config, x
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(case=cases(), first=st.booleans())
 def test_no_order_of_summation_leaves_the_bound_of_an_average(
     case: tuple[int, dict[str, Any], F32], first: bool
@@ -96,7 +97,7 @@ def test_no_order_of_summation_leaves_the_bound_of_an_average(
             assert not judge.beyond(put(made).astype(np.float32)), order.__name__
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(case=cases())
 def test_a_maximum_is_an_element_bit_for_bit(case: tuple[int, dict[str, Any], F32]) -> None:
     rank, config, x = case
@@ -110,7 +111,7 @@ def test_a_maximum_is_an_element_bit_for_bit(case: tuple[int, dict[str, Any], F3
         assert judged(this, x, wrong).beyond_bound == far.sum()
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(x=arrays(2, 3, 4, 5), keep=st.booleans(), first=st.booleans())
 def test_no_global_average_leaves_its_bound(x: F32, keep: bool, first: bool) -> None:
     config = {"keepdims": keep, "data_format": "channels_first" if first else "channels_last"}
@@ -123,7 +124,7 @@ def test_no_global_average_leaves_its_bound(x: F32, keep: bool, first: bool) -> 
         assert judged(this, x, y.reshape(shape)).verdict in GOOD
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(seed=st.integers(0, 2**32 - 1), scale=st.sampled_from([1e-4, 1.0, 100.0]))
 def test_half_precision_may_be_summed_in_half_or_in_float32(seed: int, scale: float) -> None:
     rng = np.random.default_rng(seed)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.compare.ladder import judge_layer
@@ -16,6 +16,7 @@ from bridge.compare.rules.arithmetic import SLOPES
 from bridge.compare.rules.forms import FORMS
 from bridge.compare.rules.near import Matrix
 from tests.compare_samples import F32
+from tests.examples import examples
 from tests.orders import GOOD, ORDERS, forwards, in_pairs
 from tests.recurrent_samples import GATES, KINDS, Rnn, rnns, sample
 
@@ -47,7 +48,7 @@ def _inside(layer: Layer, inputs: list[F32], outputs: list[F32], seen: bool) -> 
         )
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(rnns(), st.sampled_from(ORDERS))
 def test_no_order_of_summation_leaves_the_bound(case: tuple[Rnn, F32], order: Any) -> None:
     made, x = case
@@ -308,7 +309,7 @@ def test_no_form_is_steeper_than_its_slope(name: str) -> None:
     assert (slope <= SLOPES[name](nearer) * (1 + 1e-9) + 1e-11).all()
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(st.integers(1, 12), st.integers(1, 12), st.integers(1, 3), st.integers(0, 2**32 - 1))
 def test_norms_are_those_of_the_singular_values(
     rows: int, units: int, gates: int, seed: int

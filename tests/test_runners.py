@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +15,6 @@ from bridge.runners.run import look, run_replay, run_twin
 from bridge.runners.spool import AnyArray
 
 pytestmark = pytest.mark.tf
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[Pool]:
-    with Pool() as pool:
-        yield pool
 
 
 def twin(pool: Pool, tmp_path: Path, text: str, generation: int = 2) -> Capsule:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bridge.case import read_case
-from bridge.runners.pool import MIB, Limits
+from bridge.runners.pool import MIB, Limits, Pool
 from bridge.suite import Examined, Settings, Suite
 
 pytestmark = [pytest.mark.r, pytest.mark.tf]
@@ -99,9 +99,9 @@ def test_a_script_that_is_not_utf8_is_told_where(examined: dict[str, Examined]) 
 
 
 def test_the_script_beside_them_keeps_its_result(
-    examined: dict[str, Examined], folder: Path
+    examined: dict[str, Examined], folder: Path, pool: Pool
 ) -> None:
-    with Suite(Settings()) as suite:
+    with Suite(Settings(), pool=pool) as suite:
         (alone,) = suite.examine([read_case(folder / "good.R")])
     beside = examined["good"]
     assert beside.report.verdict in ("same-bits", "within-rounding")

@@ -15,7 +15,7 @@ import pytest
 from bridge.capsule import Capsule
 from bridge.case import read_case
 from bridge.runners.contain import why_not
-from bridge.runners.pool import MIB, Limits
+from bridge.runners.pool import MIB, Limits, Pool
 from bridge.suite import Examined, Settings, Suite
 
 pytestmark = [pytest.mark.r, pytest.mark.tf]
@@ -161,9 +161,9 @@ def test_the_report_says_how_it_was_contained(examined: dict[str, Examined]) -> 
 
 @needs_namespaces
 def test_the_script_beside_them_has_the_bytes_that_it_has_alone(
-    examined: dict[str, Examined], folder: Path
+    examined: dict[str, Examined], folder: Path, pool: Pool
 ) -> None:
-    with Suite(Settings()) as suite:
+    with Suite(Settings(), pool=pool) as suite:
         (alone,) = suite.examine([read_case(folder / "good.R")])
     beside = examined["good"]
     assert beside.report.sentence == alone.report.sentence

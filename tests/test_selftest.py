@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from bridge import cli
 from bridge.explain.pulls import Pull, Searching
 from bridge.explain.result import Attribution, LeverOutcome, SelftestScore
+from bridge.runners.pool import Pool
 from bridge.selftest import Benign, Selftest, Trial, keep, last_score
 from bridge.selftest.asking import drive_together
 
@@ -193,11 +194,12 @@ def test_random_models_are_the_same_for_the_same_seed(package: str) -> None:
 
 
 @pytest.mark.tf
-def test_faults_in_this_installation_are_found_and_nothing_is_blamed_wrongly() -> None:
+@pytest.mark.slow
+def test_faults_in_this_installation_are_found_and_nothing_is_blamed_wrongly(pool: Pool) -> None:
     from bridge.selftest import run
 
     steps: list[str] = []
-    found = run(4, 5, progress=steps.append)
+    found = run(4, 5, progress=steps.append, pool=pool)
     score = found.score
     # Both faults of a half are put into one model, which is run without one once.
     assert (score.injected, score.benign) == (4, 2)

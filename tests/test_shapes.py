@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.explain.lines import Interval, breaks, lines_through, segments, simplest
 from bridge.explain.result import ResponseShape
 from bridge.explain.shapes import MOST_LISTED, line, shape_of
+from tests.examples import examples
 
 X = np.linspace(-3, 3, 61)
 EPS = 2.0**-23
@@ -223,7 +224,7 @@ def is_on_a_line(intervals: Sequence[Interval]) -> bool:
 
 
 @given(Intervals)
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_a_line_is_found_just_where_there_is_one(intervals: list[Interval]) -> None:
     found = lines_through(intervals)
     assert (found is not None) == is_on_a_line(intervals)
@@ -238,7 +239,7 @@ def test_a_line_is_found_just_where_there_is_one(intervals: list[Interval]) -> N
 
 
 @given(Intervals)
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_no_cut_needs_fewer_segments(intervals: list[Interval]) -> None:
     count = len(intervals)
     fewest = [0] + [count] * count
@@ -258,7 +259,7 @@ def test_no_cut_needs_fewer_segments(intervals: list[Interval]) -> None:
     st.integers(3, 17),
     st.lists(st.integers(0, 3), min_size=21, max_size=21),
 )
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_the_break_of_two_lines_that_meet_is_within_its_stretch(
     left: int, right: int, place: int, widths: list[int]
 ) -> None:
@@ -276,7 +277,7 @@ def test_the_break_of_two_lines_that_meet_is_within_its_stretch(
 
 
 @given(st.fractions(-1000, 1000), st.fractions(0, 10))
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_the_simplest_number_is_within_its_interval(low: Fraction, width: Fraction) -> None:
     assert low <= simplest(low, low + width) <= low + width
 

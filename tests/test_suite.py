@@ -18,17 +18,21 @@ from bridge.suite import Settings, Suite
 
 @pytest.fixture
 def cases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Case]:
-    """Two cases, and a suite that starts nothing: R is answered for by empty capsules."""
+    """Two cases, and a suite that starts nothing: empty capsules answer for R and the intent."""
     served = Served(FrontEnd(kind="none", package="reticulate", version=""), (), ())
 
     def run_r(_pool: object, case: str, *_: object) -> Capsule:
         return Capsule(Manifest(runner="r", case=case, status="ok"), {})
+
+    def run_intent(_pool: object, case: str, *_: object) -> Capsule:
+        return Capsule(Manifest(runner="intent", case=case, status="ok"), {})
 
     monkeypatch.setattr(
         suite, "inspect", lambda paths: (Installed("4.2.2", {}), [Inspection("x")] * len(paths))
     )
     monkeypatch.setattr(suite, "serve", lambda *_: served)
     monkeypatch.setattr(suite, "run_r", run_r)
+    monkeypatch.setattr(suite, "run_intent", run_intent)
     monkeypatch.setattr(Pool, "warm", lambda *_: None)
     for name in ("first", "second"):
         (tmp_path / f"{name}.R").write_text("x")

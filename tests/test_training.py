@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -172,12 +171,6 @@ def twin():
 """
 
 KINDS = ["Adam", "SGD", "RMSprop"]
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[Pool]:
-    with Pool() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

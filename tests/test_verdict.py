@@ -149,7 +149,7 @@ def test_a_whole_double_among_the_arguments_forbids_blaming_the_generation() -> 
 def test_a_twin_that_differs_and_cannot_be_judged_is_not_left_out() -> None:
     found = conclude({"r": run()}, [pair("replay", "same-bits"), pair("twin", "abstained")])
     assert (found.verdict, found.cause) == ("abstained", "not-known")
-    assert "the Python twin do not have the same bits" in found.sentence
+    assert "the Python twin could not be set side by side" in found.sentence
 
 
 def test_a_twin_that_did_not_run_is_said_so_and_not_compared() -> None:

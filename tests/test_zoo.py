@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -203,12 +202,6 @@ def test_the_wrong_layer_of_a_recording_is_named_and_no_other(entry: dict[str, A
     assert wrong == ({entry["layer"]} if entry["layer"] else set())
 
 
-@pytest.fixture(scope="module")
-def pool() -> Iterator[Pool]:
-    with Pool() as pool:
-        yield pool
-
-
 def cause_of(pool: Pool, entry: dict[str, Any]) -> str:
     capsule = recording(entry)
     found = investigate(
@@ -237,8 +230,8 @@ def test_the_cause_of_every_recording_is_named(pool: Pool) -> None:
 @pytest.mark.r
 @pytest.mark.tf
 @pytest.mark.slow
-def test_every_fault_of_the_zoo_is_explained_or_mended() -> None:
-    with Suite(Settings(frontend="standin")) as suite:
+def test_every_fault_of_the_zoo_is_explained_or_mended(pool: Pool) -> None:
+    with Suite(Settings(frontend="standin"), pool=pool) as suite:
         for case, examined in zip(ZOO, suite.examine(ZOO), strict=True):
             report = examined.report
             told = f"{case.name}: {report.verdict}, {report.cause}: {report.sentence}"
@@ -248,8 +241,8 @@ def test_every_fault_of_the_zoo_is_explained_or_mended() -> None:
 
 @pytest.mark.r
 @pytest.mark.tf
-def test_a_fault_of_xla_is_seen_in_its_layer() -> None:
-    with Suite(Settings(frontend="standin")) as suite:
+def test_a_fault_of_xla_is_seen_in_its_layer(pool: Pool) -> None:
+    with Suite(Settings(frontend="standin"), pool=pool) as suite:
         cases = choose(find_cases(suite_folders()), ["zoo_xla_bilinear_neighbour"])
         (examined,) = suite.examine(cases)
     report = examined.report

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Final
 
@@ -101,7 +102,7 @@ class _Examined:
         self.beyond: Mask = defined & ~same & ~(self.usual & (error <= bound))
         self.padded: Mask = defined & self.bounded & ~(bound <= self.allowed)
 
-    @property
+    @functools.cached_property
     def allowed(self) -> F64:
         """The largest bound that the theorem allows; below 0 where it allows none."""
         return np.where(np.isfinite(self.known.error), self.known.error, -1.0)

@@ -318,6 +318,17 @@ def _not_decided(parted: Sequence[RunPair]) -> Finding:
     gap = probe.difference
     how = f", by up to {gap.max_abs:.3g}" if gap is not None and gap.max_abs else ""
     why = probe.detail or pair.detail or "no rule applies"
+    if gap is None:
+        # One of the two has nothing there, as where what was written in R cannot be replayed.
+        return Finding(
+            "abstained",
+            "not-known",
+            f"{run_name(pair.a)} and {run_name(pair.b)} could not be set side by side "
+            f"({probe.probe}): {why}.",
+            unexplained=(
+                f"whether {run_name(pair.a)} and {run_name(pair.b)} agree at {probe.probe}",
+            ),
+        )
     return Finding(
         "abstained",
         "not-known",

@@ -148,8 +148,10 @@ local({
       paste(deparse(unclass(value), nlines = 2L), collapse = " ")
     } else if (is.symbol(value) || is.call(value)) one_line(value) else ""
     list(
-      name = name, type = kind, cls = as.list(class(value)), length = length(value),
-      dim = if (is.null(dim(value)) || !simple) NULL else as.list(dim(value)),
+      name = name, type = kind, cls = as.list(class(value)),
+      # Python may refuse to say how long an object is, as it does for a symbolic tensor.
+      length = tryCatch(length(value), error = function(e) 1L),
+      dim = if (!simple || is.null(dim(value))) NULL else as.list(dim(value)),
       names = if (simple && !is.null(names(value)) && length(value) <= 50L) as.list(names(value)),
       text = substr(text, 1L, 200L),
       missing = if (simple && length(value) <= 1e7) sum(is.na(value)) else 0L

@@ -52,7 +52,7 @@ _WRITES: Final = frozenset(
 _WRITERS: Final = ("save", "write", "remove", "unlink", "rmtree", "rename", "copy", "mkdir")
 
 #: Calls into these prepare a process and compute nothing.
-_PREPARING: Final = frozenset({"sys", "kerastools", "warnings", "logging"})
+_PREPARING: Final = frozenset({"sys", "kerastools", "rclasses", "warnings", "logging"})
 
 _KERAS: Final = ("keras", "tf_keras")
 _BUILTINS: Final = frozenset(
@@ -86,6 +86,10 @@ class ReplayError(RuntimeError):
     """A recorded value cannot be had in this process; the message says which and why."""
 
 
+class NotMadeAgainError(ReplayError):
+    """A call writes files; what it was made on is as it was in the recording."""
+
+
 class Replay:
     """The objects that the replayed calls made, by the numbers that they had in the recording."""
 
@@ -97,6 +101,13 @@ class Replay:
         self._gap = gap
         self._objects: dict[int, Any] = {}
         self._found_as: dict[str, str] = {}
+        self._lacking: dict[int, str] = {}
+
+    def lack(self, call: Call, error: ReplayError) -> None:
+        """Remember that a call could not be made on an object, which is not what it was then."""
+        owner = call.target.owner if isinstance(call.target, Method) else call.target
+        if isinstance(owner, ObjectValue) and not isinstance(error, NotMadeAgainError):
+            self._lacking.setdefault(owner.id, str(error))
 
     def step(self, call: Call) -> None:
         """Make one recorded call and remember what it gave."""
@@ -169,7 +180,7 @@ class Replay:
                 return _symbol(value, self._keras)
             case Method():
                 if value.name in _WRITES:
-                    raise ReplayError(f"{value.name}() writes files, and is not made again")
+                    raise NotMadeAgainError(f"{value.name}() writes files, and is not made again")
                 name = self._found_as.get(value.name, value.name)
                 found = getattr(self.value(value.owner), name, None)
                 if found is None:
@@ -182,7 +193,13 @@ class Replay:
     def _object(self, number: int, cls: str) -> Any:
         if number not in self._objects and cls in _STANDING:
             return _STANDING[cls]()
+        if number in self._lacking:
+            raise ReplayError(f"it was not made whole, since {self._lacking[number]}")
         if number not in self._objects:
+            if made_in_r(cls.partition(":")[0]):
+                raise ReplayError(f"the class {cls.rpartition(':')[2]} is written in R")
+            if cls in ("builtins:type", "abc:ABCMeta"):
+                raise ReplayError("its class was made by the script, as a class written in R is")
             raise ReplayError(f"an object of class {cls} was made where the trace cannot see it")
         return self._objects[number]
 
@@ -233,13 +250,20 @@ def _scalar(value: Scalar) -> Any:
     return ast.literal_eval(value.v)
 
 
+def made_in_r(module: str) -> bool:
+    """Whether a class of this module was written in R, as the R packages name such modules."""
+    return module == "R6type" or module.startswith("<r-")
+
+
 def _symbol(value: Symbol, keras: Any) -> Any:
     module, _, name = value.path.partition(":")
     root = module.partition(".")[0]
     if module == "builtins" and name in _BUILTINS:
         return getattr(builtins, name)
     if any(word in name.rpartition(".")[2].lower() for word in _WRITERS):
-        raise ReplayError(f"{value.path} writes files, and is not made again")
+        raise NotMadeAgainError(f"{value.path} writes files, and is not made again")
+    if made_in_r(module):
+        raise ReplayError(f"the class {name} is written in R")
     if root not in _ALLOWED:
         raise ReplayError(
             f"{value.path} is not called: only TensorFlow, Keras and NumPy are replayed"
@@ -318,6 +342,7 @@ def _replay(recorded: Capsule, keras: Any, spool: SpoolWriter) -> str:
             # An attribute that cannot be read matters only where something is done with it.
             if call.kind != "getattr" and not _prepares(call):
                 _gap(spool, call, error)
+                replay.lack(call, error)
         except Exception as error:
             last = describe_error(error) | {"line": call.line, "call": call.r_call}
             _told(spool, call)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
@@ -34,6 +36,7 @@ def run(
     *,
     limits: Limits | None = None,
     progress: Progress = lambda _text: None,
+    pool: Pool | None = None,
 ) -> Selftest:
     """Put faults into models of this installation and see what is said of them.
 
@@ -42,6 +45,7 @@ def run(
         seed: from which models, faults and places are drawn.
         limits: of every process.
         progress: is told what is done.
+        pool: warm processes of the caller's to run in, which are left running.
 
     Raises:
         SelftestError: there is no Keras.
@@ -55,11 +59,14 @@ def run(
         )
     limits = limits or Limits(seconds=600.0)
     halves = _shares(faults, len(installed))
-    with Pool() as pool, ThreadPoolExecutor(len(installed)) as threads:
+    with ExitStack() as stack:
+        pool = pool or stack.enter_context(Pool())
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=pool.folder)))
+        threads = stack.enter_context(ThreadPoolExecutor(len(installed)))
         running = [
             threads.submit(
                 Half(pool, generation, seed, limits, _named(progress, generation)).run,
-                Path(pool.folder),
+                folder,
                 count,
             )
             for generation, count in zip(installed, halves, strict=True)

@@ -313,6 +313,8 @@ class Steps:
         if module == "builtins" and name in _BUILTINS:
             return Text(name)
         spelled = [*module.split("."), *name.split(".")] if name else module.split(".")
+        if root == "rclasses" or module == "R6type" or module.startswith("<r-"):
+            raise UnmadeError("its class is written in R")
         if root not in _LIBRARIES or not all(map(names.is_plain, spelled)):
             raise UnmadeError(f"{value.path} is not of TensorFlow, Keras or NumPy")
         if root == "numpy":

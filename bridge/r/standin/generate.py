@@ -50,14 +50,14 @@ PACKAGES = (
         version="2.16.1",
         title="Stand-in for the R Interface to 'Keras' 2",
         imports=("reticulate", "tensorflow"),
-        folders=("common", "pipe", "training", "keras"),
+        folders=("common", "pipe", "training", "classes", "keras"),
     ),
     Package(
         name="keras3",
         version="1.5.1",
         title="Stand-in for the R Interface to 'Keras' 3",
         imports=("reticulate", "tensorflow"),
-        folders=("common", "pipe", "training", "keras3"),
+        folders=("common", "pipe", "training", "classes", "keras3"),
     ),
 )
 

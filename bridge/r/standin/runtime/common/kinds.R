@@ -187,6 +187,13 @@ kind_callbacks_list <- function(x) {
   if (is.null(x)) list() else if (is.list(x) && !is_python(x)) x else list(x)
 }
 
+# The name of the class behind a wrapper, see is_class_wrapper(); NULL for all else.
+name_of_class <- function(x) {
+  here <- if (is.function(x) && !is.primitive(x) && !is_python(x)) environment(x)
+  class <- if (!is.null(here)) get0("__class__", envir = here, inherits = FALSE)
+  if (is.null(class)) NULL else class$`__name__`
+}
+
 # Objects by name; a class or function of Python has its own name, a wrapper that of what it
 # stands for.
 kind_custom_objects <- function(x) {
@@ -197,6 +204,7 @@ kind_custom_objects <- function(x) {
   if (is.null(names(x))) names(x) <- rep("", length(x))
   for (i in which(names(x) == "")) {
     name <- if (is_python(x[[i]])) x[[i]]$`__name__` else attr(x[[i]], "py_function_name")
+    if (is.null(name)) name <- name_of_class(x[[i]])
     path <- attr(x[[i]], "python_path")
     if (is.null(name) && !is.null(path)) name <- sub(".*[.]", "", path)
     if (is.null(name)) stop("custom objects must be a named list", call. = FALSE)

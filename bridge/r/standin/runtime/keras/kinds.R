@@ -48,5 +48,5 @@ kind_validation_data <- function(x) {
 
 kind_fit_callbacks <- function(x) c(kind_callbacks_list(x), list(metrics_callback()))
 
-custom_object <- function(x) x
+custom_object <- function(x) if (is_class_wrapper(x)) class_of_wrapper(x) else x
 no_custom_objects <- function() stop("custom objects must be a named list", call. = FALSE)

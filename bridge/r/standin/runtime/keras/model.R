@@ -50,10 +50,10 @@ get_config <- function(object) {
 
 #' @export
 from_config <- function(config, custom_objects = NULL) {
-  if (!is.null(custom_objects)) refuse_argument("from_config", "custom_objects", "keras")
   owner <- attr(config, "owner", exact = TRUE)
   if (is.null(owner)) stop("the configuration must come from get_config()", call. = FALSE)
-  owner$from_config(config)
+  if (!length(custom_objects)) return(owner$from_config(config))
+  owner$from_config(config, kind_custom_objects(custom_objects))
 }
 
 #' @method summary keras.engine.training.Model
@@ -82,7 +82,9 @@ model_text <- function(model, line_length = NULL, positions = NULL, show_trainab
   if (is.null(line_length)) line_length <- getOption("width") - if (show_trainable) 11L else 0L
   args <- list(line_length = as.integer(line_length), show_trainable = show_trainable, ...)
   if (!is.null(positions)) args$positions <- positions
-  sub("\n+$", "", py_capture_output(do.call(model$summary, args), type = "stdout"))
+  text <- py_capture_output(do.call(model$summary, args), type = "stdout")
+  # Lines of blanks between the rows are left out.
+  sub("\n+$", "", gsub("\n +(?=\n)", "", text, perl = TRUE))
 }
 
 #' @method plot keras.engine.training.Model

@@ -13,3 +13,10 @@ py_to_r_wrapper.keras.engine.base_layer.Layer <- function(x) {
     x(object, ...)
   }
 }
+
+# A model made by keras_model_custom() goes straight to its R function.
+#' @method py_to_r_wrapper kerastools.model.RModel
+py_to_r_wrapper.kerastools.model.RModel <- function(x) {
+  force(x)
+  function(...) x$call(...)
+}

@@ -128,13 +128,11 @@ kind_loss_value <- function(x) python_loss(x)
 
 kind_metrics_list <- function(x) metric_list(x)
 
-# A wrapper stands for its Python class; a function of R would need a class made from it.
+# A function of R becomes a class of constraints, and an instance of it.
 kind_constraint <- function(x) {
-  if (is.function(x) && !is_python(x) && !is_wrapper(x)) {
-    stop("the stand-in front end has no measured rule for an R function as a constraint; ",
-         "install CRAN's keras3 and run with --frontend cran", call. = FALSE)
-  }
-  python_for(x)
+  if (!is.function(x) || is_python(x) || is_wrapper(x) || is_class_wrapper(x)) return(python_for(x))
+  name <- attr(x, "py_function_name", exact = TRUE)
+  Constraint(if (is.null(name)) "CustomConstraint" else name, call = x)()
 }
 
 # Epochs and batches are counted from 1 in R.

@@ -22,19 +22,16 @@ merge_layers <- function(class, inputs, more, args) {
 python_for <- function(x) {
   if (!is.function(x) || is_python(x)) return(x)
   if (is.primitive(x)) stop("argument is not an environment", call. = FALSE)
+  if (is_class_wrapper(x)) return(class_of_wrapper(x))
   path <- attr(x, "python_path", exact = TRUE)
   if (!is.null(path)) return(python_at(path))
   named_function(x, attr(x, "py_function_name", exact = TRUE))
 }
 
 # The Python object at a dotted path such as "keras.layers.Dense".
-python_at <- function(path) {
-  object <- keras
-  for (name in strsplit(path, ".", fixed = TRUE)[[1L]][-1L]) object <- object[[name]]
-  object
-}
+python_at <- function(path) python_class_at(path)
 
-is_wrapper <- function(x) !is.null(attr(x, "python_path", exact = TRUE))
+is_wrapper <- function(x) !is.null(attr(x, "python_path", exact = TRUE)) || is_class_wrapper(x)
 
 is_sequential <- function(x) inherits(x, "keras.src.models.sequential.Sequential")
 

@@ -65,16 +65,17 @@ clear_session <- function(free_memory = TRUE) {
 
 #' @export
 get_config <- function(object) {
-  structure(object$get_config(), owner = object$`__class__`)
+  structure(object$get_config(), `__class__` = object$`__class__`)
 }
 
 #' @export
 from_config <- function(config, custom_objects = NULL) {
-  if (!is.null(custom_objects)) refuse_argument("from_config", "custom_objects", "keras3")
-  owner <- attr(config, "owner", exact = TRUE)
+  owner <- attr(config, "__class__", exact = TRUE)
   if (is.null(owner)) stop("the configuration must come from get_config()", call. = FALSE)
-  attr(config, "owner") <- NULL
-  owner$from_config(config)
+  attr(config, "__class__") <- NULL
+  args <- list(config)
+  args$custom_objects <- kind_custom_objects(custom_objects)
+  do.call(owner$from_config, args)
 }
 
 #' @method summary keras.src.models.model.Model

@@ -27,6 +27,12 @@ save_model_config <- function(model, filepath = NULL, overwrite = FALSE) {
 
 #' @export
 load_model_config <- function(filepath, custom_objects = NULL) {
-  if (!is.null(custom_objects)) refuse_argument("load_model_config", "custom_objects", "keras3")
-  keras$models$model_from_json(paste(readLines(filepath, warn = FALSE), collapse = "\n"))
+  text <- paste(readLines(filepath, warn = FALSE), collapse = "\n")
+  keras$models$model_from_json(text, kind_custom_objects(custom_objects))
+}
+
+# The code runs while Keras knows the objects by their names.
+#' @export
+with_custom_object_scope <- function(objects, expr) {
+  with(keras$saving$CustomObjectScope(kind_custom_objects(objects)), expr)
 }

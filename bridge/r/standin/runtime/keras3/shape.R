@@ -13,6 +13,8 @@ shape_part <- function(part) {
     if (inherits(part, "tensorflow.python.framework.tensor_shape.TensorShape")) {
       return(as.list(part$as_list()))
     }
+    # One number that is known only when the graph runs.
+    if (inherits(part, "tensorflow.tensor") && identical(part$shape$rank, 0L)) return(list(part))
     symbolic <- inherits(part, "keras.src.backend.common.keras_tensor.KerasTensor")
     return(as.list(if (symbolic) part$shape else keras$ops$shape(part)))
   }

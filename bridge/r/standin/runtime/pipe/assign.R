@@ -13,17 +13,43 @@ assign_parts <- function(target, value, frame) {
     return(invisible())
   }
   if (is.call(target) && identical(target[[1L]], quote(c))) {
-    names <- as.list(target)[-1L]
     parts <- if (is_python(value)) iterate(value) else as.list(value)
-    if (length(names) != length(parts)) {
-      stop("cannot assign ", length(parts), " values to ", length(names), " names", call. = FALSE)
-    }
-    for (i in seq_along(names)) assign_parts(names[[i]], parts[[i]], frame)
+    assign_all(as.list(target)[-1L], parts, frame)
     return(invisible())
   }
   eval(call("<-", target, quote(value)), list(value = value), frame)
   invisible()
 }
+
+# A target `name = default` takes the default where the values do not reach; `...name` takes all
+# that the others leave, and `...` drops it.
+assign_all <- function(targets, parts, frame) {
+  defaults <- names(targets)
+  if (is.null(defaults)) defaults <- rep("", length(targets))
+  rest <- which(vapply(targets, is_rest, NA) & defaults == "")
+  left <- length(parts) - length(targets) + 1L
+  if (length(rest) && left >= 0L) {
+    before <- parts[seq_len(rest - 1L)]
+    taken <- parts[rest - 1L + seq_len(left)]
+    after <- parts[rest - 1L + left + seq_len(length(targets) - rest)]
+    name <- sub("^[.]+", "", as.character(targets[[rest]]))
+    if (nzchar(name)) assign(name, taken, envir = frame)
+    targets <- targets[-rest]
+    defaults <- defaults[-rest]
+    parts <- c(before, after)
+  }
+  missing <- seq_along(targets) > length(parts)
+  if (length(parts) > length(targets) || any(missing & defaults == "")) {
+    stop("cannot assign ", length(parts), " values to ", length(targets), " names", call. = FALSE)
+  }
+  for (i in seq_along(targets)) {
+    named <- nzchar(defaults[i])
+    value <- if (missing[i]) eval(targets[[i]], frame) else parts[[i]]
+    assign_parts(if (named) as.name(defaults[i]) else targets[[i]], value, frame)
+  }
+}
+
+is_rest <- function(target) is.symbol(target) && startsWith(as.character(target), "...")
 
 # x %<>% f() is x <- x %>% f().
 #' @export

@@ -1,0 +1,74 @@
+"""What R made of classes of its own cannot be replayed, and is not taken for something else."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bridge.capsule import Capsule, Manifest, Script
+from bridge.capsule.schema import Call
+from bridge.capsule.values import ArrayValue, Closure, Method, ObjectValue, Scalar, Symbol, Value
+from bridge.runners.pool import Limits, Pool
+from bridge.runners.run import run_replay
+
+pytestmark = pytest.mark.tf
+
+MODEL = ObjectValue(id=2, cls="tf_keras.src.engine.sequential:Sequential")
+DENSE = ObjectValue(id=1, cls="tf_keras.src.layers.core.dense:Dense")
+X = ArrayValue(t="array", dtype="float32", shape=(2, 1), order="C", key="a0")
+ONES = {"kernel_initializer": Scalar(t="str", v="ones")}
+
+
+def replayed(pool: Pool, *middle: Call) -> Capsule:
+    """Replay a model of one layer, then ``middle``, then a prediction."""
+    dense = Symbol(path="tf_keras.src.layers.core.dense:Dense", public="keras.layers.Dense")
+    sequential = Symbol(path=MODEL.cls, public="keras.Sequential")
+    calls = (
+        Call(id=1, kind="call", target=dense, args=(Scalar(t="int", v="1"),), kwargs=ONES,
+             result=DENSE),
+        Call(id=2, kind="call", target=sequential, result=MODEL),
+        Call(id=3, kind="call", target=Method(owner=MODEL, name="add"), args=(DENSE,)),
+        *middle,
+        Call(id=9, kind="call", target=Method(owner=MODEL, name="predict"), args=(X,),
+             kwargs={"verbose": Scalar(t="int", v="0")}, r_call="predict(model, x)"),
+    )  # fmt: skip
+    manifest = Manifest(
+        runner="r",
+        case="case",
+        status="ok",
+        calls=calls,
+        script=Script(name="case.R", language="r", text="", sha256=""),
+    )
+    recorded = Capsule(manifest, {"a0": np.array([[2], [5]], np.float32)})
+    return run_replay(pool, recorded, 2, Limits())
+
+
+def added(value: Value, name: str = "add") -> Call:
+    return Call(id=5, kind="call", target=Method(owner=MODEL, name=name), args=(value,))
+
+
+@pytest.mark.parametrize("module", ["R6type", "<r-globalenv>", "<r-namespace:mine.pkg>"])
+def test_a_model_with_a_layer_of_rs_predicts_nothing(pool: Pool, module: str) -> None:
+    made = replayed(pool, added(ObjectValue(id=7, cls=f"{module}:Scale")))
+    assert made.manifest.probes == ()
+    assert "the class Scale is written in R" in made.manifest.gaps[0]
+    assert made.manifest.gaps[-1].startswith("predict(model, x): it was not made whole")
+
+
+def test_a_model_trained_on_a_function_of_rs_predicts_nothing(pool: Pool) -> None:
+    made = replayed(pool, added(Closure(id=7, name="batches"), "fit"))
+    assert made.manifest.probes == ()
+
+
+def test_a_model_that_was_saved_is_what_it_was(pool: Pool) -> None:
+    made = replayed(pool, added(Scalar(t="str", v="model.h5"), "save"))
+    (probe,) = made.manifest.probes
+    assert made.array(probe.outputs[0]).tolist() == [[2.0], [5.0]]
+    assert any("writes files" in gap for gap in made.manifest.gaps)
+
+
+def test_the_helper_that_makes_classes_is_no_gap(pool: Pool) -> None:
+    helper = Call(id=5, kind="call", target=Symbol(path="rclasses:make_class"))
+    made = replayed(pool, helper)
+    assert made.manifest.gaps == ()
+    assert len(made.manifest.probes) == 1
