@@ -12,6 +12,7 @@ pytestmark = [*needs_r, pytest.mark.tf]
 
 KERAS3 = """
 library(keras3)
+by <- op_ones(1)  # a name of the script's is not taken for that of an argument
 layer_times <- Layer("Times",
   initialize = function(by = 2, ...) {
     "Multiplies."

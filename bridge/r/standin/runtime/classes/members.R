@@ -54,7 +54,12 @@ defaults_of <- function(fun) {
   known <- as.list(formals(fun))
   known <- known[!vapply(known, identical, NA, quote(expr = )) & names(known) != "..."]
   values <- lapply(known, eval, environment(fun))
-  do.call(dict, values)
+  named_dict(values)
+}
+
+# Names are only names here; dict() would look them up where it is called.
+named_dict <- function(values) {
+  if (length(values)) py_dict(as.list(names(values)), unname(values)) else dict()
 }
 
 # A text that stands first in a body documents the method.

@@ -30,7 +30,7 @@ class_bases <- function(inherit) {
   named <- if (is.null(names(inherit))) rep(FALSE, length(inherit)) else nzchar(names(inherit))
   list(
     types = unname(lapply(inherit[!named], class_behind)),
-    keywords = do.call(dict, inherit[named]))
+    keywords = named_dict(inherit[named]))
 }
 
 # What a class derives from, or what an argument stands for: the class itself.

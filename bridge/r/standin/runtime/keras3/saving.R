@@ -36,3 +36,16 @@ load_model_config <- function(filepath, custom_objects = NULL) {
 with_custom_object_scope <- function(objects, expr) {
   with(keras$saving$CustomObjectScope(kind_custom_objects(objects)), expr)
 }
+
+# The class that is registered is the wrapper's own, so that the wrapper stays what it was.
+#' @export
+register_keras_serializable <- function(object, name = NULL, package = NULL) {
+  label <- if (is.null(name)) deparse(substitute(object))[1L] else name
+  place <- environmentName(topenv(parent.frame()))
+  if (is.null(package)) package <- if (place %in% c("", "base", "R_GlobalEnv")) "Custom" else place
+  if (is.function(object) && !is_python(object) && !is_wrapper(object)) {
+    object <- named_function(object, label)
+  }
+  keras$saving$register_keras_serializable(package, name)(python_for(object))
+  object
+}
