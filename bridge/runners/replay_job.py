@@ -316,7 +316,13 @@ def _prepares(call: Call) -> bool:
     target = call.target.owner if isinstance(call.target, Method) else call.target
     path = target.path if isinstance(target, Symbol) else getattr(target, "cls", "")
     # The environment's variables were set for R's process, and R's Keras has read them by now.
-    return path == "os:_Environ" or str(path).partition(":")[0].partition(".")[0] in _PREPARING
+    # Setting one of them, R also sets the whole to itself.
+    whole = (path, call.name) == ("os", "environ")
+    return (
+        whole
+        or path == "os:_Environ"
+        or str(path).partition(":")[0].partition(".")[0] in _PREPARING
+    )
 
 
 def _told(spool: SpoolWriter, call: Call) -> None:
