@@ -136,13 +136,15 @@ class Suite:
             PoolError: R, TensorFlow or Keras cannot be started.
         """
         installed, inspections = inspect([case.script for case in cases])
+        # TensorFlow loads while the stand-in is built.
+        self._pool.warm(*(Warm(each.generation) for each in inspections if not each.problem))
         served = [
             serve(inspection.package, self._settings.frontend, installed)
             for inspection in inspections
         ]
         for inspection, by in zip(inspections, served, strict=True):
             if not inspection.problem:
-                self._pool.warm(warm_for_r(inspection, by), Warm(inspection.generation))
+                self._pool.warm(warm_for_r(inspection, by))
         with ThreadPoolExecutor(max_workers=self._settings.jobs) as cases_at_once:
             futures = [
                 cases_at_once.submit(self._examine, case, inspection, by)

@@ -72,3 +72,13 @@ def test_the_helper_that_makes_classes_is_no_gap(pool: Pool) -> None:
     made = replayed(pool, helper)
     assert made.manifest.gaps == ()
     assert len(made.manifest.probes) == 1
+
+
+def test_setting_a_variable_of_the_environment_is_no_gap(pool: Pool) -> None:
+    environ = ObjectValue(id=7, cls="os:_Environ")
+    one = Call(id=5, kind="setattr", target=environ, name="PYTHONHASHSEED",
+               result=Scalar(t="str", v="7"))  # fmt: skip
+    # R's os$environ["NAME"] <- "7" also sets the whole to itself.
+    whole = Call(id=6, kind="setattr", target=Symbol(path="os"), name="environ", result=environ)
+    made = replayed(pool, one, whole)
+    assert made.manifest.gaps == ()
