@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Final
 
 from bridge.translate import base
@@ -35,7 +36,7 @@ _MODULES: Final = {"keras": "keras", "tf": "tf"}
 _ALIKE: Final = frozenset({"numeric", "double", "integer", "logical", "vector", "rep_len"})
 
 
-class Names(Writer):
+class Names(Writer, ABC):
     """The part of a translation that knows what names stand for."""
 
     scope: Scope
@@ -107,41 +108,41 @@ class Names(Writer):
 
     # What the other parts of the translation do.
 
+    @abstractmethod
     def expression(self, node: Node, into: str = "", discard: bool = False) -> Code:
         """Return an expression."""
-        raise NotImplementedError
 
+    @abstractmethod
     def statement(self, node: Node, sink: str = "", show: bool = False) -> None:
         """Write a statement."""
-        raise NotImplementedError
 
+    @abstractmethod
     def end(self, sink: str, text: str) -> None:
         """Write what becomes of a value: it is returned, given a name, or nothing."""
-        raise NotImplementedError
 
+    @abstractmethod
     def thunk(self, node: Node) -> Code:
         """Return an expression as a function of nothing."""
-        raise NotImplementedError
 
+    @abstractmethod
     def index(self, argument: Argument) -> str:
         """Return one index."""
-        raise NotImplementedError
 
+    @abstractmethod
     def assign(self, node: Assign) -> None:
         """Write an assignment."""
-        raise NotImplementedError
 
+    @abstractmethod
     def condition(self, node: Node) -> str:
         """Return a condition."""
-        raise NotImplementedError
 
+    @abstractmethod
     def define(self, name: str, node: Function) -> None:
         """Write a ``def``."""
-        raise NotImplementedError
 
+    @abstractmethod
     def literal(self, node: Function) -> Code:
         """Return a function without a name."""
-        raise NotImplementedError
 
     def variable(self, name: str) -> str:
         """Return the Python name of a variable of the script."""
