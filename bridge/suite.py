@@ -383,10 +383,13 @@ class Suite:
         other = 5 - inspection.generation
         needed = up_to(r, {call.id for call in calls})
         done = run_replay(self._pool, needed, other, self._settings.limits)
-        # What could not be tried is not among the calls, and was not accepted.
-        accepted = {call.id for call in done.manifest.calls if call.error is None}
-        accepts = tuple(call.id in accepted for call in calls)
-        return OtherGeneration(done.manifest.environment.keras, accepts)
+        # What could not be tried is not among the calls: it was neither accepted nor refused.
+        raised = {call.id: call.error is not None for call in done.manifest.calls}
+        return OtherGeneration(
+            done.manifest.environment.keras,
+            accepts=tuple(raised.get(call.id) is False for call in calls),
+            refuses=tuple(raised.get(call.id) is True for call in calls),
+        )
 
 
 def write(examined: Sequence[Examined], out: Path) -> Path:

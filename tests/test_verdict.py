@@ -289,6 +289,19 @@ def test_an_error_that_the_text_meets_too_is_the_scripts() -> None:
     assert found.sentence.startswith("Line 3: ValueError: no weights here.")
 
 
+@pytest.mark.parametrize(
+    ("refuses", "cause"), [((True,), "user-script"), ((False,), "not-known"), ((), "not-known")]
+)
+def test_an_error_of_the_twin_too_is_the_scripts_where_both_generations_refuse_the_call(
+    refuses: tuple[bool, ...], cause: str
+) -> None:
+    ended = {"status": "error", "error": python_error(), "calls": (raising_call(),)}
+    runs = {name: run(name, **ended) for name in ("r", "replay", "twin")}
+    pairs = [pair("replay", "same-error"), pair("twin", "same-error")]
+    found = conclude(runs, pairs, OtherGeneration("keras 3", (False,), refuses))
+    assert (found.verdict, found.cause) == ("same-error", cause)
+
+
 def test_where_the_other_keras_accepts_the_call_the_generation_is_the_cause() -> None:
     ended = {"status": "error", "error": python_error(), "calls": (raising_call(),)}
     runs = {name: run(name, **ended) for name in ("r", "replay", "intent")}

@@ -29,11 +29,13 @@ class Finding:
 class OtherGeneration:
     """What happened when the calls that raise here were made on the other Keras.
 
-    ``accepts`` has one entry for each such call, in order.
+    ``accepts`` has one entry for each such call, in order; ``refuses`` as well: a call that could
+    not be made there is neither.
     """
 
     keras: str
     accepts: tuple[bool, ...]
+    refuses: tuple[bool, ...] = ()
 
 
 _RUNS: Final = {

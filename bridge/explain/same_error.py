@@ -52,7 +52,7 @@ def same_error(
         return Finding("same-error", "keras-version", sentence, lines)
     # A twin was written for Python: what it meets has nothing to do with R, and where both
     # generations of Keras refuse it, nothing to do with the version.
-    refused = other is not None and other.accepts and not any(other.accepts)
+    refused = other is not None and bool(other.refuses) and all(other.refuses)
     asked = meant and "replay" in partners and not (other is not None and any(other.accepts))
     if asked or ("twin" in partners and refused):
         sentence = f"{lines[0]} {who} meet it alike: the script asks for what is refused there."
