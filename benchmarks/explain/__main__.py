@@ -64,8 +64,9 @@ def main() -> None:
     parts = [
         "# Explaining: is the right layer, and the right cause, named?", "",
         f"Measured with `{'QUICK=1 ' if quick else ''}make bench-explain` ({size}; this run took "
-        f"{(time.monotonic() - begun) / 60:.0f} minutes, and goes on from faults that runs before it "
-        "had measured). The machine was not otherwise idle unless said; seconds of the processor are told beside seconds of the clock.", "",
+        f"{(time.monotonic() - begun) / 60:.0f} minutes, and goes on from faults that runs before "
+        "it had measured). The machine was not otherwise idle unless said; seconds of the "
+        "processor are told beside seconds of the clock.", "",
         "## Faults in random models of 2 to 30 layers", "",
         "Recall: the guilty layer is among those named; precision: what was named is guilty, "
         "layers that are executed as one counting as one place, and the first divergence of what "
