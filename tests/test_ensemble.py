@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,14 @@ def test_the_loss_is_that_of_the_weights() -> None:
     assert done.loss == pytest.approx((error**2).mean(axis=1))
 
 
+class Unhurried(Store):
+    """Keeps each block a while before it is told of: a busy machine cannot train all by then."""
+
+    def put(self, key: str, arrays: dict[str, Any]) -> None:
+        super().put(key, arrays)
+        time.sleep(1.0)
+
+
 def test_an_interrupted_training_goes_on_and_ends_with_the_same_bits(tmp_path: Path) -> None:
     plan, store = small(), Store(tmp_path)
     told: list[str] = []
@@ -154,7 +163,7 @@ def test_an_interrupted_training_goes_on_and_ends_with_the_same_bits(tmp_path: P
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(plan, 300, store=store, tell=interrupt, workers=1)
+        train(plan, 300, store=Unhurried(tmp_path), tell=interrupt, workers=1)
     assert told
     assert 1 <= len(list(tmp_path.glob("*.npz"))) < 5
     resumed = train(plan, 300, store=store, tell=quiet)
