@@ -88,13 +88,6 @@ def as_list(x: Any) -> Any:
     return [each.item() if isinstance(each, np.generic) else each for each in vector(x)]
 
 
-def make_list(*items: Any, **names: Any) -> Any:
-    """``list(...)``: a list, or a dict where the elements have names."""
-    if names and items:
-        raise TypeError("a list of which only some elements have names has no form in Python")
-    return dict(names) if names else list(items)
-
-
 def unlist(x: Any) -> Any:
     """``unlist(x)``: all elements, one after the other."""
     if isinstance(x, dict) and all(is_number(each) for each in x.values()):

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from bridge.translate.rbase.making import length
 from bridge.translate.rbase.values import (
     Factor,
     Frame,
@@ -368,11 +367,6 @@ def det(x: Any) -> Any:
 def xor(a: Any, b: Any) -> Any:
     """``xor(a, b)``."""
     return scalar(np.logical_xor(vector(a), vector(b)))
-
-
-def nnz(x: Any) -> int:
-    """The number of elements."""
-    return int(length(x))
 
 
 def kronecker(x: Any, y: Any) -> Any:

@@ -86,11 +86,6 @@ def match(x: Any, table: Any) -> Any:
     return scalar(np.array(places))
 
 
-def cut_levels(x: Any) -> Any:
-    """The number of different values."""
-    return len(unique(x))
-
-
 def tabulate(x: Any) -> Any:
     """``table(x)``: how often each value stands there, by name."""
     values = x.text if isinstance(x, Factor) else vector(x).tolist()
