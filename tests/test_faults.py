@@ -33,7 +33,7 @@ ARRAYS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def recorded() -> Capsule:
+def recorded(alpha: float = 0.2) -> Capsule:
     """Return a recording of three models; the second is the first at another moment."""
     dense = {"units": 3, "activation": "relu", "use_bias": True}
     first = layer("hidden", "Dense", dense, kernel="square", bias="bias")
@@ -41,7 +41,7 @@ def recorded() -> Capsule:
     more = [
         layer("soft", "Softmax", {"axis": 1}),
         layer("out", "Dense", {"activation": "linear"}, kernel="flat"),
-        layer("leak", "LeakyReLU", {"alpha": 0.2, "shape": [None, None, 3]}),
+        layer("leak", "LeakyReLU", {"alpha": alpha, "shape": [None, None, 3]}),
     ]
     states = (
         ModelState(id=1, cls="keras.Sequential", keras="keras", name="m", layers=(older, *more)),
@@ -131,6 +131,11 @@ def test_a_fraction_is_cut() -> None:
     found, state, _ = damaged("argument-truncated")
     assert found.layer == "leak"
     assert next(each for each in state.layers if each.name == "leak").config["alpha"] == 0.0
+
+
+def test_what_nobody_gave_is_not_cut_off() -> None:
+    usual = np.float32(0.3).item()
+    assert damage(recorded(alpha=usual), "argument-truncated", np.random.default_rng(0), 0) is None
 
 
 def test_null_vanishes_from_a_list_of_sizes_but_not_the_number_of_rows() -> None:

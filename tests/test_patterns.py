@@ -46,6 +46,8 @@ CHANGES: list[tuple[str, Any, Callable[[Any], Any], str, str]] = [
         6, 4, order="F"), "recycled", "r-semantics"),
     ("columns swapped", floats(5, 6), lambda b: b[:, [0, 4, 2, 3, 1, 5]], "permuted",
      "r-conversion"),
+    ("first and last of three swapped", floats(4, 3), lambda b: b[:, [2, 1, 0]], "permuted",
+     "r-conversion"),
     ("reversed", floats(20), lambda b: b[::-1].copy(), "reversed", ""),
     ("negated", floats(20), lambda b: -b, "negated", ""),
     ("scaled", floats(20), lambda b: b * np.float32(0.01), "scaled", ""),

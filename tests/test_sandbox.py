@@ -118,7 +118,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def examined(folder: Path) -> dict[str, Examined]:
-    limits = Limits(seconds=20, memory_bytes=1500 * MIB)
+    limits = Limits(seconds=120, memory_bytes=1500 * MIB)
     with Suite(Settings(limits=limits, quick=False, sandbox=True)) as suite:
         cases = [read_case(script) for script in sorted(folder.glob("*.R"))]
         return {each.report.case: each for each in suite.examine(cases)}

@@ -1,6 +1,8 @@
 """Is the right layer, and the right cause, named?
 
-    python -m benchmarks.explain [--faults N] [--variations N]  (or: make bench-explain, QUICK=1)
+    python -m benchmarks.explain [--faults N] [--searched N] [--variations N]
+
+(or: make bench-explain, QUICK=1)
 
 Faults are put into random models of 2 to 30 layers, and the search sees only the runs; the zoo and
 the founding question are explained as a user would. What was measured is kept in build/, so that a
@@ -44,6 +46,8 @@ def main() -> None:
     quick = os.environ.get("QUICK", "") not in ("", "0")
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--faults", type=int, default=90 if quick else 4376)
+    parser.add_argument("--searched", type=int, default=90 if quick else 600,
+                        help="of how many of them the cause is looked for")  # fmt: skip
     parser.add_argument("--variations", type=int, default=3 if quick else 200)
     parser.add_argument("--fresh", action="store_true", help="forget what was measured before")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "EXPLAIN.md")
@@ -54,7 +58,7 @@ def main() -> None:
         for path in kept.glob("*.jsonl"):
             path.unlink()
     begun = time.monotonic()
-    rows = faults.measure(options.faults, kept / "faults.jsonl", ROOT, _say)
+    rows = faults.measure(options.faults, options.searched, kept / "faults.jsonl", ROOT, _say)
     varied = founding.measure(options.variations, kept / "founding.jsonl", _say)
     _say("the zoo")
     zoo = list(_zoo())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,9 +34,13 @@ def twin():
 
 
 def measure(
-    wanted: int, kept: Path, root: Path, progress: Callable[[str], None]
+    wanted: int, searched: int, kept: Path, root: Path, progress: Callable[[str], None]
 ) -> list[dict[str, Any]]:
-    """Return at least so many trials; those in the file ``kept`` are not made again."""
+    """Return at least so many trials; those in the file ``kept`` are not made again.
+
+    Which layers are guilty is asked of all of them; for the cause, levers are pulled for so many of
+    them, those of the first seeds.
+    """
     found = _read(kept)
     seed = 1000
     done = {(each["seed"], each["generation"]) for each in found}
@@ -46,9 +50,10 @@ def measure(
         if not missing:
             continue
         progress(f"{len(_trials(found)):,} of {wanted:,} faults")
+        only_locate = len(_searched(found)) >= searched
         # A pool for each block: what a process keeps does not add up.
         with Pool() as pool, ThreadPoolExecutor(len(missing)) as threads:
-            blocks = list(threads.map(lambda g, s=seed: _block(pool, g, s, root), missing))
+            blocks = list(threads.map(_Block(pool, seed, root, only_locate), missing))
         with kept.open("a", encoding="utf-8") as file:
             for block in blocks:
                 for row in block:
@@ -57,14 +62,33 @@ def measure(
     return found
 
 
-def _block(pool: Pool, generation: int, seed: int, root: Path) -> list[dict[str, Any]]:
-    twin = _TWIN.format(root=str(root))
-    half = Half(pool, generation, seed, Limits(seconds=1800.0), lambda _text: None, twin)
-    done = half.run(pool.folder, BLOCK)
-    here = {"seed": seed, "generation": generation}
-    rows = [here | _row(each) for each in done.trials]
-    rows += [here | {"benign": True, "alarm": each.alarm} for each in done.benign]
-    return rows + [here | {"note": note} for note in done.notes]
+@dataclass(frozen=True)
+class _Block:
+    """The faults of one seed."""
+
+    pool: Pool
+    seed: int
+    root: Path
+    only_locate: bool
+
+    def __call__(self, generation: int) -> list[dict[str, Any]]:
+        """Return what was found in one generation of Keras, as rows."""
+        twin = _TWIN.format(root=str(self.root))
+        limits = Limits(seconds=1800.0)
+        half = Half(self.pool, generation, self.seed, limits, _unheard, twin,
+                    only_locate=self.only_locate)  # fmt: skip
+        folder = self.pool.folder / f"block_{generation}"
+        folder.mkdir()
+        done = half.run(folder, BLOCK)
+        here = {"seed": self.seed, "generation": generation}
+        searched = {"searched": not self.only_locate}
+        rows = [here | searched | _row(each) for each in done.trials]
+        rows += [here | {"benign": True, "alarm": each.alarm} for each in done.benign]
+        return rows + [here | {"note": note} for note in done.notes]
+
+
+def _unheard(_text: str) -> None:
+    """Say nothing: the blocks are counted."""
 
 
 def _row(trial: Trial) -> dict[str, Any]:
@@ -87,6 +111,10 @@ def _read(kept: Path) -> list[dict[str, Any]]:
 
 def _trials(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return [each for each in rows if "kind" in each]
+
+
+def _searched(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [each for each in _trials(rows) if each["searched"]]
 
 
 @dataclass(frozen=True)
@@ -115,33 +143,42 @@ class Counted:
         )))  # fmt: skip
 
 
-def table(rows: list[dict[str, Any]]) -> Iterable[str]:
-    """Yield the tables: all, by group of layers, by cause, what went wrong."""
-    trials, benign = _trials(rows), [each for each in rows if "benign" in each]
-    parts = {
-        "all": trials,
-        "held-out layers": [each for each in trials if each["cls"] in HELD_OUT],
-        "other layers": [each for each in trials if each["cls"] not in HELD_OUT],
-    }
-    yield ("| | faults | noticed | recall | precision | runs each | cause right | left open | "
-           "wrong and sure |")  # fmt: skip
-    yield "|---|--:|--:|--:|--:|--:|--:|--:|--:|"
-    causes = {f"`{name}`": [each for each in trials if each["truth"] == name]
-              for name, _ in Counter(each["truth"] for each in trials).most_common()}  # fmt: skip
-    for name, some in (parts | causes).items():
-        c = Counted.of(some)
-        if not c.faults:
-            continue
+def table(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """Yield the tables: guilty layers, causes, what went wrong."""
+    trials, searched = _trials(rows), _searched(rows)
+    benign = [each for each in rows if "benign" in each]
+    yield "### Which layer"
+    yield ""
+    yield "| | faults | noticed | recall | precision |"
+    yield "|---|--:|--:|--:|--:|"
+    for name, c in _counted(trials):
         yield (
             f"| {name} | {c.faults:,} | {c.detected / c.faults:.1%} | "
-            f"{c.localised / c.faults:.1%} | "
-            f"{c.localised / max(1, c.named):.1%} | {c.runs / c.faults:.1f} | "
-            f"{c.attributed / c.faults:.1%} | {c.abstained / c.faults:.1%} | {c.wrong:,} |"
+            f"{c.localised / c.faults:.2%} | {c.localised / max(1, c.named):.2%} |"
+        )
+    yield ""
+    yield "### Which cause"
+    yield ""
+    yield f"Of the first {len(searched):,} of them the cause was looked for, with levers."
+    yield ""
+    yield "| | faults | runs each | cause right | left open | wrong and sure |"
+    yield "|---|--:|--:|--:|--:|--:|"
+    for name, c in _counted(searched):
+        yield (
+            f"| {name} | {c.faults:,} | {c.runs / c.faults:.1f} | {c.attributed / c.faults:.1%} | "
+            f"{c.abstained / c.faults:.1%} | {c.wrong:,} |"
         )
     alarms = [each["alarm"] for each in benign if each["alarm"]]
     yield ""
     yield f"{len(benign):,} runs without a fault gave {len(alarms):,} false alarms."
-    bad = [each["line"] for each in trials if each["line"]]
+    unplaced = [each for each in trials if not (each["detected"] and each["localised"])]
+    bad = [each["line"] for each in [*unplaced, *searched] if each["line"]]
+    bad += [
+        f"{each['kind']} in {each['layer']} of {each['model']} (Keras {each['generation']}): "
+        f"{each['named']} places were named"
+        for each in trials if each["localised"] and each["named"] > 1
+    ]  # fmt: skip
+    bad = list(dict.fromkeys(bad))
     if bad or alarms:
         yield ""
         yield f"What went wrong ({len(bad):,} faults), the first of them:"
@@ -149,3 +186,16 @@ def table(rows: list[dict[str, Any]]) -> Iterable[str]:
         yield from (f"- {line}" for line in [*alarms, *bad][:40])
     notes = [each["note"] for each in rows if "note" in each]
     yield from (f"- {note}" for note in notes[:10])
+
+
+def _counted(trials: list[dict[str, Any]]) -> Iterator[tuple[str, Counted]]:
+    """Yield the counts of all, by group of layers, and by cause, the most frequent first."""
+    parts = {
+        "all": trials,
+        "held-out layers": [each for each in trials if each["cls"] in HELD_OUT],
+        "other layers": [each for each in trials if each["cls"] not in HELD_OUT],
+    } | {
+        f"`{name}`": [each for each in trials if each["truth"] == name]
+        for name, _ in Counter(each["truth"] for each in trials).most_common()
+    }
+    yield from ((name, Counted.of(some)) for name, some in parts.items() if some)

@@ -196,13 +196,16 @@ class _LazyArrays(Mapping[str, AnyArray]):
     def __init__(self, path: Path, keys: frozenset[str]) -> None:
         self._path = path
         self._keys = keys
+        self._file: Any = None
 
     def __getitem__(self, key: str) -> AnyArray:
         if key not in self._keys:
             raise KeyError(key)
         try:
-            with safe_open(str(self._path), framework="numpy") as file:
-                array: AnyArray = file.get_tensor(key)
+            # Kept open: opening reads the whole manifest, which the file has in its header.
+            if self._file is None:
+                self._file = safe_open(str(self._path), framework="numpy")
+            array: AnyArray = self._file.get_tensor(key)
         except (SafetensorError, OSError, ValueError, TypeError) as error:
             raise CapsuleError(f"{self._path.name}: array {key!r}: {error}") from None
         return array

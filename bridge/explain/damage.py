@@ -311,9 +311,15 @@ def _argument_truncated(recording: _Recording) -> Damaged | None:
             if key in ("momentum", "epsilon", "rate", "dropout", "recurrent_dropout"):
                 # They do nothing in a prediction, or make nonsense of it when they are cut to 0.
                 continue
-            if isinstance(said, float) and said != int(said):
-                detail = f"{key} of {layer.name}: {said} cut to {int(said)}"
-                return recording.with_config(layer.name, key, float(int(said)), detail)
+            if not isinstance(said, float) or said == int(said):
+                continue
+            usual = _default(class_name(layer.cls) or "", key, _DEFAULTS.get(key, (None,))[0])
+            if isinstance(usual, float) and np.float32(said) == np.float32(usual):
+                # What is Keras' default was given by nobody, and so was not cut off either. Keras 2
+                # keeps some of them as float32.
+                continue
+            detail = f"{key} of {layer.name}: {said} cut to {int(said)}"
+            return recording.with_config(layer.name, key, float(int(said)), detail)
     return None
 
 

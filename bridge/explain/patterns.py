@@ -196,9 +196,9 @@ def _reversed(a: AnyArray, b: AnyArray) -> bool:
     if a.shape != b.shape:
         return False
     sets = [axes for n in range(1, b.ndim + 1) for axes in itertools.combinations(range(b.ndim), n)]
-    # Of two rows or columns, what is reversed is exchanged as well: that says nothing more.
+    # Of up to three rows or columns, what is reversed is two of them exchanged: that says no more.
     longer = [
-        axes for axes in sets[: 2**_MOST_AXES] if b.ndim == 1 or max(b.shape[x] for x in axes) > 2
+        axes for axes in sets[: 2**_MOST_AXES] if b.ndim == 1 or max(b.shape[x] for x in axes) > 3
     ]
     return any(_equal(a, np.flip(b, axes)) for axes in longer)
 

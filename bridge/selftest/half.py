@@ -34,6 +34,7 @@ from bridge.selftest.score import Benign, Trial
 
 #: How often another fault is drawn for a model whose fault changed nothing.
 _ROUNDS: Final = 12
+_FEW_ROUNDS: Final = 4
 #: Levers that must change nothing that matters. Eager runs are had soonest, and use other kernels.
 _HARMLESS: Final = ("", "eager", "batch-1", "eager")
 #: Verdicts on two runs that are not the same.
@@ -63,7 +64,11 @@ class Done:
 
 
 class Half:
-    """Models of one generation: with faults, and without."""
+    """Models of one generation: with faults, and without.
+
+    With ``only_locate`` no lever is pulled, so that causes which need one are left open, and no
+    model is run without a fault: what is asked then is only which layers are found guilty.
+    """
 
     def __init__(
         self,
@@ -73,9 +78,11 @@ class Half:
         limits: Limits,
         progress: Callable[[str], None],
         twin: str = _TWIN,
+        *,
+        only_locate: bool = False,
     ) -> None:
         self._pool, self._generation, self._seed = pool, generation, seed
-        self._twin = twin
+        self._twin, self._only_locate = twin, only_locate
         self._limits, self._progress = limits, progress
         self._judge = Judge()
 
@@ -94,7 +101,7 @@ class Half:
             )
         faulty, made, redrawn = self._put_in(sound, probes)
         trials = self._trials(sound, faulty, made)
-        benign = self._benign(sound, probes)
+        benign = [] if self._only_locate else self._benign(sound, probes)
         return Done(tuple(trials), tuple(benign), redrawn, tuple(notes))
 
     def _models(self, folder: Path, count: int) -> Capsule:
@@ -112,7 +119,7 @@ class Half:
         redrawn = 0
         left = set(probes)
         tried: dict[int, set[str]] = defaultdict(set)
-        for attempt in range(_ROUNDS):
+        for attempt in range(_FEW_ROUNDS if self._only_locate else _ROUNDS):
             self._progress(f"puts {len(left)} faults in")
             drawn: dict[int, Drawn] = {}
             damaged = sound
@@ -170,7 +177,9 @@ class Half:
                 doubts[index], named[index] = wrong[0], len(wrong)
             else:
                 trials.append(self._trial(sound, drawn, None, False, pair.verdict, 0))
-        attributions = self._search(sound, faulty, made, doubts)
+        attributions = dict.fromkeys(doubts, _LEFT_OPEN)
+        if not self._only_locate:
+            attributions = self._search(sound, faulty, made, doubts)
         for index, attribution in attributions.items():
             drawn, doubt = faulty[index], doubts[index]
             right = drawn.layer in doubt.target.names
@@ -273,17 +282,22 @@ def _is_tried(probe: Probe) -> bool:
 
 
 def _twice(capsule: Capsule) -> Capsule:
-    """Return the capsule with every prediction once more, of a state of its own.
+    """Return the capsule with every prediction once more, of a model of its own.
 
     Building a model takes longer than running it, and each can have two faults, one after another.
+    What one of them leaves behind is no earlier moment of the other's model.
     """
     manifest = capsule.manifest
     probes, states = list(manifest.probes), list(manifest.states)
+    free = 1 + max((state.id for state in states), default=0)
     for probe in manifest.probes:
         if _is_tried(probe) and probe.state is not None:
-            own = {"index": len(probes), "state": len(states)}
+            model = manifest.states[probe.state].id
+            moments = [place for place, each in enumerate(manifest.states) if each.id == model]
+            own = {"index": len(probes), "state": len(states) + moments.index(probe.state)}
             probes.append(probe.model_copy(update=own))
-            states.append(states[probe.state])
+            states += [manifest.states[each].model_copy(update={"id": free}) for each in moments]
+            free += 1
     changed = {"probes": tuple(probes), "states": tuple(states)}
     return Capsule(manifest.model_copy(update=changed), capsule.arrays)
 
