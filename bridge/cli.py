@@ -355,8 +355,8 @@ def explain(
         Path | None,
         typer.Option(
             "--repro",
-            help="Write the smallest model that still differs into this folder: a Python script, "
-            "an R script and the text of an issue.",
+            help="Write the smallest model or script that still shows it into this folder: an R "
+            "script, a Python script and the text of an issue.",
             metavar="DIR",
         ),
     ] = None,
@@ -372,6 +372,7 @@ def explain(
     from dataclasses import replace
 
     from bridge.case import CaseError, choose, find_cases, read_case, suite_folders
+    from bridge.shrinking import make_small
 
     check_frontend(frontend)
     check_observed(observed)
@@ -387,7 +388,7 @@ def explain(
     case = case if observed is None else replace(case, observed=observed)
     with suite_with(options) as suite, environment_errors():
         (examined,) = suite.examine([case])
-        small = None if repro is None else suite.repro(case, examined, repro)
+        small = None if repro is None else make_small(suite, case, examined, repro)
     raise typer.Exit(told(examined, out, as_json, small))
 
 

@@ -241,7 +241,10 @@ def r_runner(pool: Pool, limits: Limits, frontend: Wanted) -> RunR:
 
 
 def run_python(path: Path) -> tuple[str, str]:
-    """Run a script in a fresh process; return what it printed, and the assertion that failed."""
+    """Run a script in a fresh process; return what it printed, and the assertion that failed.
+
+    What ended it belongs to what it printed.
+    """
     kept = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
     try:
         done = subprocess.run(
@@ -254,4 +257,5 @@ def run_python(path: Path) -> tuple[str, str]:
         return "", ""
     last = done.stderr.strip().splitlines()[-1:] or [""]
     failed = last[0] if done.returncode == 1 and last[0].startswith("AssertionError") else ""
-    return f"{done.stdout}{failed}"[:5000], failed
+    ended = last[0] if done.returncode else ""
+    return f"{done.stdout}{ended}"[:5000], failed

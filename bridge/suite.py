@@ -34,7 +34,6 @@ from bridge.report import CaseReport, folders, write_report
 from bridge.report.build import build_report
 from bridge.report.claimed import report_claims, report_pictures
 from bridge.report.pictures import draw
-from bridge.repro import Repro, r_runner, write_repro
 from bridge.runners.claims import Claimed, run_claims
 from bridge.runners.exact import run_exact
 from bridge.runners.intent import run_intent
@@ -110,10 +109,10 @@ class Suite:
         *,
         pool: Pool | None = None,
     ) -> None:
-        self._settings = settings
-        self._progress = progress
+        self.settings = settings
+        self.progress = progress
         self._borrowed = pool is not None
-        self._pool = pool or Pool(contained=settings.sandbox)
+        self.pool = pool or Pool(contained=settings.sandbox)
         # A case keeps a few processes busy at once: R's and the twin's, then the replay's, the
         # intent's and the look's.
         self._steps = ThreadPoolExecutor(max_workers=3 * settings.jobs)
@@ -137,15 +136,15 @@ class Suite:
         """
         installed, inspections = inspect([case.script for case in cases])
         # TensorFlow loads while the stand-in is built.
-        self._pool.warm(*(Warm(each.generation) for each in inspections if not each.problem))
+        self.pool.warm(*(Warm(each.generation) for each in inspections if not each.problem))
         served = [
-            serve(inspection.package, self._settings.frontend, installed)
+            serve(inspection.package, self.settings.frontend, installed)
             for inspection in inspections
         ]
         for inspection, by in zip(inspections, served, strict=True):
             if not inspection.problem:
-                self._pool.warm(warm_for_r(inspection, by))
-        with ThreadPoolExecutor(max_workers=self._settings.jobs) as cases_at_once:
+                self.pool.warm(warm_for_r(inspection, by))
+        with ThreadPoolExecutor(max_workers=self.settings.jobs) as cases_at_once:
             futures = [
                 cases_at_once.submit(self._examine, case, inspection, by)
                 for case, inspection, by in zip(cases, inspections, served, strict=True)
@@ -161,16 +160,7 @@ class Suite:
 
     def _close_pool(self) -> None:
         if not self._borrowed:
-            self._pool.close()
-
-    def repro(self, case: Case, examined: Examined, folder: Path) -> Repro:
-        """Write the smallest model that still differs, as scripts that were seen to fail."""
-        _, (inspection,) = inspect([case.script])
-        limits = self._limits(case)
-        in_r = r_runner(self._pool, limits, self._settings.frontend)
-        title = case.title or case.name
-        runs, generation = examined.runs, inspection.generation
-        return write_repro(self._pool, runs, generation, limits, folder, title, in_r)
+            self.pool.close()
 
     def _examine(self, case: Case, inspection: Inspection, served: Served) -> Examined:
         runs: dict[str, Capsule] = {}
@@ -204,25 +194,25 @@ class Suite:
         attribution = self._investigate(case, inspection, served, runs, pairs, judge)
 
         def as_r(undo: Undo) -> Capsule:
-            self._progress(case.name, "takes the text as R does")
-            limits = self._limits(case)
+            self.progress(case.name, "takes the text as R does")
+            limits = self.limits(case)
             made = run_intent(
-                self._pool, case.name, case.script, inspection, runs["r"], limits, undo
+                self.pool, case.name, case.script, inspection, runs["r"], limits, undo
             )
-            if not self._settings.quick and other_bits(runs["r"], made):
-                made = look(self._pool, made, inspection.generation, limits)
+            if not self.settings.quick and other_bits(runs["r"], made):
+                made = look(self.pool, made, inspection.generation, limits)
             return made
 
         pairs, attribution = meant(runs, pairs, attribution, as_r, judge, labels)
         usage = self._usage(runs, inspection)
         other = begun.other.result() if begun.other is not None else None
         finding = conclude(runs, pairs, other, exact, attribution, usage)
-        self._progress(case.name, "computes the claims")
+        self.progress(case.name, "computes the claims")
         claimed = begun.claims.result() if begun.claims is not None else Claimed()
         table = self._table(case, symptoms)
-        self._progress(case.name, "draws")
+        self.progress(case.name, "draws")
         drawn, undrawn = report_pictures(claimed.pictures)
-        notes = (*((_QUICK,) if self._settings.quick else ()), *chance(inspection, runs), *undrawn)
+        notes = (*((_QUICK,) if self.settings.quick else ()), *chance(inspection, runs), *undrawn)
         notes += intent_notes(runs)
         report = build_report(case, runs, pairs, finding, notes, exact)
         drawing = draw(runs, report.pairs)
@@ -231,7 +221,7 @@ class Suite:
         report = report.model_copy(
             update={"pictures": pictures, "claims": claims_of, "symptoms": table}
         )
-        self._progress(case.name, "done")
+        self.progress(case.name, "done")
         return Examined(report, runs, {**drawing.files, **drawn.files}, probed)
 
     def _investigate(
@@ -244,10 +234,10 @@ class Suite:
         judge: Judge,
     ) -> Attribution | None:
         """Look for the cause of what is wrong; nothing is run where nothing is."""
-        asked = self._settings.explain
-        if inspection.problem or (self._settings.quick and not asked):
+        asked = self.settings.explain
+        if inspection.problem or (self.settings.quick and not asked):
             return None
-        pool, limits, generation = self._pool, self._limits(case), inspection.generation
+        pool, limits, generation = self.pool, self.limits(case), inspection.generation
 
         def script(lever: Lever | None) -> Capsule:
             made = run_r(pool, case.name, case.script, inspection, served, limits, lever=lever)
@@ -262,16 +252,16 @@ class Suite:
             script=script,
             judge=judge,
             basic=asked,
-            progress=lambda text: self._progress(case.name, text),
+            progress=lambda text: self.progress(case.name, text),
         )
 
     def _usage(self, runs: Mapping[str, Capsule], inspection: Inspection) -> tuple[Answer, ...]:
         """Ask what the script's own use of Keras answers, and try to repair what raises."""
         found = answers(runs["r"], inspection.tree)
         for repair in repairs(runs["r"]) if not inspection.problem else ():
-            limits = self._settings.limits
+            limits = self.settings.limits
             needed = up_to(repair.capsule, {repair.call})
-            made = run_replay(self._pool, needed, inspection.generation, limits)
+            made = run_replay(self.pool, needed, inspection.generation, limits)
             # Only calls that raise, or that raised when they were recorded, are told.
             worked = any(call.id == repair.call and not call.error for call in made.manifest.calls)
             if worked:
@@ -282,30 +272,30 @@ class Suite:
         self, case: Case, inspection: Inspection, r: Capsule, labels: Mapping[int, str]
     ) -> Future[SymptomTable] | None:
         """Begin to make what every fault would have made, beside the comparison."""
-        if case.observed is None or self._settings.quick or not r.manifest.probes:
+        if case.observed is None or self.settings.quick or not r.manifest.probes:
             return None
         reports = read_observed(case.observed)
-        limits = self._limits(case)
+        limits = self.limits(case)
         return self._steps.submit(
-            symptom_table, self._pool, r, reports, inspection.generation, limits, labels
+            symptom_table, self.pool, r, reports, inspection.generation, limits, labels
         )
 
     def _table(self, case: Case, symptoms: Future[SymptomTable] | None) -> SymptomTable | None:
         if symptoms is None:
             return None
-        self._progress(case.name, "tries what was reported against every fault")
+        self.progress(case.name, "tries what was reported against every fault")
         return symptoms.result()
 
     def _probe_exactly(
         self, case: Case, inspection: Inspection, r: Capsule, pairs: Sequence[RunPair]
     ) -> tuple[Capsule, ...]:
         """Probe the models of R's run with whole numbers, if that was asked for or may help."""
-        asked = self._settings.exact
-        if not r.manifest.states or self._settings.quick or not (asked or in_doubt(pairs)):
+        asked = self.settings.exact
+        if not r.manifest.states or self.settings.quick or not (asked or in_doubt(pairs)):
             return ()
-        self._progress(case.name, "probes with whole numbers")
+        self.progress(case.name, "probes with whole numbers")
         levers = tuple(EXACT_LEVERS.values()) if asked else ()
-        return run_exact(self._pool, r, inspection.generation, self._limits(case), levers)
+        return run_exact(self.pool, r, inspection.generation, self.limits(case), levers)
 
     def _run(
         self, case: Case, inspection: Inspection, served: Served, runs: dict[str, Capsule]
@@ -314,28 +304,28 @@ class Suite:
         if inspection.problem:
             runs["r"] = not_run(case.name, case.script, inspection, served.frontend)
             return _Begun(self._claims(case, inspection, None))
-        pool, limits = self._pool, self._limits(case)
+        pool, limits = self.pool, self.limits(case)
         generation = inspection.generation
         twin: Future[Capsule] | None = None
         if case.twin is not None:
             twin = self._steps.submit(run_twin, pool, case.name, case.twin, generation, limits)
-        self._progress(case.name, "runs R")
+        self.progress(case.name, "runs R")
         r = run_r(pool, case.name, case.script, inspection, served, limits)
         runs["r"] = r
         begun = _Begun(self._claims(case, inspection, r))
         if any(call.error for call in r.manifest.calls):
             begun.other = self._steps.submit(self._try_other_generation, r, inspection)
         intent: Future[Capsule] | None = None
-        if not self._settings.quick:
+        if not self.settings.quick:
             intent = self._steps.submit(
                 run_intent, pool, case.name, case.script, inspection, r, limits
             )
-        if twin is not None and self._settings.quick:
+        if twin is not None and self.settings.quick:
             runs["twin"] = twin.result()
         if r.manifest.calls and not ("twin" in runs and agree(r, runs["twin"])):
-            self._progress(case.name, "replays and looks inside")
+            self.progress(case.name, "replays and looks inside")
             replay = self._steps.submit(run_replay, pool, r, generation, limits)
-            if not self._settings.quick:
+            if not self.settings.quick:
                 runs["r"] = look(pool, r, generation, limits)
             runs["replay"] = replay.result()
         if intent is not None:
@@ -343,11 +333,11 @@ class Suite:
         if twin is not None:
             runs["twin"] = twin.result()
         for name in ("replay", "twin", "intent"):
-            if name in runs and not self._settings.quick and other_bits(runs["r"], runs[name]):
+            if name in runs and not self.settings.quick and other_bits(runs["r"], runs[name]):
                 # Only then is it worth the time: equal bits need no bound.
                 runs[name] = look(pool, runs[name], generation, limits)
         if runs["r"].manifest.probes:
-            self._progress(case.name, "computes the reference")
+            self.progress(case.name, "computes the reference")
             runs["reference"] = reference(runs["r"])
         return begun
 
@@ -359,18 +349,19 @@ class Suite:
             return None
         return self._steps.submit(
             run_claims,
-            self._pool,
+            self.pool,
             case.name,
             case.twin,
             inspection.generation,
-            self._limits(case),
+            self.limits(case),
             recorded=r,
-            quick=self._settings.quick,
-            tell=lambda text: self._progress(case.name, f"claims: {text}"),
+            quick=self.settings.quick,
+            tell=lambda text: self.progress(case.name, f"claims: {text}"),
         )
 
-    def _limits(self, case: Case) -> Limits:
-        given = self._settings.limits
+    def limits(self, case: Case) -> Limits:
+        """Return what each process of a case may use."""
+        given = self.settings.limits
         return given if case.seconds is None else Limits(case.seconds, given.memory_bytes)
 
     def _try_other_generation(self, r: Capsule, inspection: Inspection) -> OtherGeneration:
@@ -382,7 +373,7 @@ class Suite:
         ]
         other = 5 - inspection.generation
         needed = up_to(r, {call.id for call in calls})
-        done = run_replay(self._pool, needed, other, self._settings.limits)
+        done = run_replay(self.pool, needed, other, self.settings.limits)
         # What could not be tried is not among the calls: it was neither accepted nor refused.
         raised = {call.id: call.error is not None for call in done.manifest.calls}
         return OtherGeneration(

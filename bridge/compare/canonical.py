@@ -259,5 +259,16 @@ def _generation(state: ModelState) -> int:
 
 
 def _short(item: JsonValue) -> str:
+    if _is_code(item):
+        return "the code of a function"
     text = repr(item)
     return text if len(text) <= 120 else text[:117] + "..."
+
+
+def _is_code(item: JsonValue) -> bool:
+    """Say whether Keras stored a function here: its code, marshalled and in base64."""
+    if isinstance(item, dict):
+        return item.get("class_name") == "__lambda__"
+    first = item[0] if isinstance(item, list) and item else None
+    # A code object's mark is 0xe3, its reference flag included.
+    return isinstance(first, str) and first.startswith("4w") and first.endswith("\n")
