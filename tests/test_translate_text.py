@@ -56,6 +56,20 @@ def test_a_function_of_a_loop_keeps_its_round_and_that_is_told(tmp_path: Path) -
     assert [each.cause for each in made.readings] == ["r-semantics"]
 
 
+def test_a_variable_hides_no_function_of_its_name(tmp_path: Path) -> None:
+    made = _translated(
+        tmp_path,
+        "library(keras)\nhist(c(1, 2))\nhist <- 3\nc <- 4\nt <- rnorm(2)\nrnorm <- c(c, 2)\n"
+        "relu <- k_relu\nprint(relu(rnorm(1)))\nrunif <- function(n) n\nprint(runif(1))\n",
+    )
+    assert not made.gaps
+    assert "hist(" not in made.text
+    assert "rnorm = np.array([c, 2.0])" in made.text
+    assert "r.drawn('rnorm', 1.0)" in made.text
+    assert "relu(r.drawn(" in made.text
+    assert "runif(1.0)" in made.text
+
+
 def test_a_null_that_c_drops_is_meant(tmp_path: Path) -> None:
     made = _translated(tmp_path, "library(keras)\nx <- layer_input(batch_shape = c(NULL, 3))\n")
     assert "batch_shape=(None, 3)" in made.text

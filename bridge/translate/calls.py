@@ -48,9 +48,9 @@ class Calls(Special):
                 return self._foreign_call(node)
             name = node.name
             own = not node.function.package and self.is_own(name)
-            if own and (name in self.functions or name not in base.FUNCTIONS):
-                return self._own_call(node)
             special = getattr(self, f"_do_{python_name(name)}", None)
+            if own and (name in self.functions or not self._is_of_r(name, special is not None)):
+                return self._own_call(node)
             if special is not None:
                 made: Code = special(node, into, discard)
                 return made
@@ -74,6 +74,18 @@ class Calls(Special):
             return self.gap(node, f"the function {name}()")
         finally:
             self.here = before
+
+    def _is_of_r(self, name: str, special: bool) -> bool:
+        """Say whether a call of the name is one of R's own functions, though a variable has it too.
+
+        R looks for a function where one is called: a number or a history of that name hides none.
+        """
+        if name in base.FUNCTIONS:
+            return True
+        known = special or name in base.DRAWS | base.SILENT | base.DRAWING | base.PASSING
+        return known and not any(
+            isinstance(value, (Symbol, Member)) for value in self.values.get(name, ())
+        )
 
     def visible(self, node: Call) -> bool:
         """Say whether R prints the value of a call at the top of a script."""
