@@ -34,7 +34,7 @@ from bridge.explain.search import search
 from bridge.explain.stagewise import attribute
 from bridge.runners.faults import Fault
 from bridge.runners.levers import LEVERS, Lever, available, without
-from bridge.runners.pool import Limits, Pool
+from bridge.runners.pool import Limits, Pool, Warm
 from bridge.runners.rerun import rerun
 
 #: What ``explain`` pulls in any case.
@@ -286,10 +286,15 @@ def _with_basic(means: Means, found: Attribution | None) -> Attribution:
     return Attribution(cause="none", confidence="", sentence="", levers=tuple(more))
 
 
+def slow_to_start(generation: int) -> tuple[Warm, ...]:
+    """Return the processes of basic levers of the environment: each has to load TensorFlow anew."""
+    names = [name for name in BASIC if name in available(generation) and LEVERS[name].env]
+    return tuple(LEVERS[name].warm(generation) for name in names)
+
+
 def _basic(means: Means, probes: frozenset[int], told: set[str]) -> Iterable[LeverOutcome]:
     names = [name for name in BASIC if name not in told and name in available(means.generation)]
-    # Levers of the environment need a process that starts with it; that takes seconds.
-    means.pool.warm(*(LEVERS[name].warm(means.generation) for name in names if LEVERS[name].env))
+    means.pool.warm(*slow_to_start(means.generation))
     parts = {
         rows: part_of(means.recorded, probes, rows, means.judge) for rows in (FEW_ROWS, MOST_ROWS)
     }

@@ -26,7 +26,7 @@ from bridge.explain.result import Attribution, SymptomTable
 from bridge.explain.usage import Answer, answers
 from bridge.explain.usage.answer import repaired
 from bridge.explain.verdict import Finding, OtherGeneration, conclude
-from bridge.investigate import investigate
+from bridge.investigate import investigate, slow_to_start
 from bridge.meant import meant
 from bridge.r.frontend import Served, Wanted, serve
 from bridge.r.script import Inspection, inspect
@@ -137,6 +137,12 @@ class Suite:
         installed, inspections = inspect([case.script for case in cases])
         # TensorFlow loads while the stand-in is built.
         self.pool.warm(*(Warm(each.generation) for each in inspections if not each.problem))
+        if self.settings.explain:
+            # A second core is idle until the first of them is there.
+            self.pool.warm(*(
+                warm for each in inspections if not each.problem
+                for warm in slow_to_start(each.generation)
+            ))  # fmt: skip
         served = [
             serve(inspection.package, self.settings.frontend, installed)
             for inspection in inspections
