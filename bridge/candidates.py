@@ -24,7 +24,7 @@ from bridge.explain.result import SymptomTable
 from bridge.explain.separating import AS_FUNCTION, separating
 from bridge.explain.suspects import Suspect, suspects
 from bridge.explain.symptoms import Made, Output, Recorded, match, with_separating
-from bridge.runners.faults import Fault
+from bridge.runners.faults import WITHOUT, Fault
 from bridge.runners.levers import LEVERS, Lever
 from bridge.runners.pool import Limits, Pool, PoolError
 from bridge.runners.rerun import rerun
@@ -297,7 +297,7 @@ def _output(run: Capsule, probe: Probe) -> Output:
     if len(probe.outputs) != 1:
         said = "; ".join(probe.notes) or "it made no output"
         return f"it could not be run: {said}"
-    wrong = next((note for note in probe.notes if note.startswith("without the fault")), "")
+    wrong = next((note for note in probe.notes if note.startswith(WITHOUT)), "")
     if wrong:
         return f"it could not be run: {wrong}"
     try:

@@ -22,7 +22,7 @@ from bridge.runners.encode import Data, Encoder
 from bridge.runners.executed import arithmetic
 from bridge.runners.execution import Named, Remake, Sight, Way
 from bridge.runners.execution import run as run_model
-from bridge.runners.faults import Fault
+from bridge.runners.faults import IDLE, WITHOUT, Fault, FaultError
 from bridge.runners.feeding import batches
 from bridge.runners.jobs import Context
 from bridge.runners.levers import pull
@@ -116,6 +116,8 @@ class _Again:
             made = self._made(probe)
         except LookError as error:
             return told | {"notes": [f"not run: {error}"]}
+        except FaultError as error:
+            return told | {"notes": [f"{WITHOUT}{error}"]}
         except Exception as error:
             text = str(error).strip()[:500]
             return told | {"notes": [f"raised {type(error).__name__}", *([text] if text else [])]}
@@ -171,8 +173,16 @@ class _Again:
         if self._lever.get("backend"):
             return self._run_elsewhere(probe, fed, way)
         model, without = self._models.faulty(probe.state or 0, self._standing(way))
-        runner = _Runner(self._context.keras, model, fed, way, expected, self._remake(way))
-        notes = (f"without the fault: {without}",) if without else ()
+        put_in: list[graph_faults.Faulty] = []
+        remake = self._remake(way, put_in)
+        runner = _Runner(self._context.keras, model, fed, way, expected, remake)
+        notes = (f"{WITHOUT}{without}",) if without else ()
+        made = self._seen(probe, runner, way, notes)
+        if put_in and not any(each.last is not None and each.last.changed for each in put_in):
+            made = replace(made, notes=(*made.notes, IDLE))
+        return made
+
+    def _seen(self, probe: Probe, runner: _Runner, way: Way, notes: tuple[str, ...]) -> _Made:
         if not self._looking:
             return _Made(way, runner.attempt(_NOTHING), notes=notes)
         if way.eager:
@@ -193,7 +203,7 @@ class _Again:
         model, without = self._models.faulty(probe.state or 0, self._standing(way))
         # Without TensorFlow's graphs, how many rows there are at a time decides about nothing.
         sight = run_elsewhere(self._context.keras, model, fed, self._lever.get("rows"))
-        notes = (f"without the fault: {without}",) if without else ()
+        notes = (f"{WITHOUT}{without}",) if without else ()
         way = replace(way, eager=True)
         if not self._looking or not sight.calls:
             return _Made(way, sight, notes=notes)
@@ -207,12 +217,20 @@ class _Again:
         names = ("eager",) if way.eager else ("xla",) if way.jit else ("graph", "predict")
         return fault if any(fault.shows(name) for name in names) else None
 
-    def _remake(self, way: Way) -> Remake | None:
-        """Return what puts a fault of the executed graph into a traced prediction function."""
+    def _remake(self, way: Way, put_in: list[graph_faults.Faulty]) -> Remake | None:
+        """Return what puts a fault of the executed graph into a traced prediction function.
+
+        Every function that gets it is appended to ``put_in``.
+        """
         fault = self._fault
         if fault is None or not graph_faults.rewrites(fault, eager=way.eager, jit=way.jit):
             return None
-        return lambda traced: graph_faults.Faulty(fault, traced)
+
+        def remake(traced: Any) -> graph_faults.Faulty:
+            put_in.append(graph_faults.Faulty(fault, traced))
+            return put_in[-1]
+
+        return remake
 
     def _sound(self, probe: Probe, sight: Sight) -> Sight | None:
         if self._fault is None:

@@ -24,6 +24,7 @@ from bridge.explain.result import Attribution, LeverOutcome
 from bridge.explain.search import search
 from bridge.explain.stagewise import attribute
 from bridge.investigate import lever_of
+from bridge.runners.faults import IDLE, WITHOUT
 from bridge.runners.levers import LEVERS, available
 from bridge.runners.pool import Limits, Pool
 from bridge.runners.rerun import rerun
@@ -315,6 +316,6 @@ def _visible(sound: Capsule, run: Capsule, index: int) -> bool:
         next((each for each in capsule.manifest.probes if each.index == index), None)
         for capsule in (sound, run)
     )
-    if before is None or after is None or any("without the fault" in n for n in after.notes):
+    if before is None or after is None or any(n.startswith((WITHOUT, IDLE)) for n in after.notes):
         return False
     return not bits_same(outputs(sound, before), outputs(run, after))
