@@ -99,7 +99,7 @@ def _row(trial: Trial) -> dict[str, Any]:
         "localised": trial.localised, "named": trial.named, "runs": trial.executions,
         "attributed": trial.attributed, "abstained": trial.abstained or not trial.detected,
         "wrong": trial.confidently_wrong, "cause": found.cause if found is not None else "",
-        "line": trial.line(),
+        "line": trial.line(), "said": trial.said,
     }  # fmt: skip
 
 
@@ -175,7 +175,7 @@ def table(rows: list[dict[str, Any]]) -> Iterator[str]:
     bad = [each["line"] for each in [*unplaced, *searched] if each["line"]]
     bad += [
         f"{each['kind']} in {each['layer']} of {each['model']} (Keras {each['generation']}): "
-        f"{each['named']} places were named"
+        f"{each.get('said') or each['named']} were named"
         for each in trials if each["localised"] and each["named"] > 1
     ]  # fmt: skip
     bad = list(dict.fromkeys(bad))

@@ -166,7 +166,7 @@ class Half:
         """See what is said of every fault."""
         trials: list[Trial] = []
         doubts: dict[int, Doubt] = {}
-        named: dict[int, int] = {}
+        named: dict[int, list[str]] = {}
         for index, drawn in faulty.items():
             runs = {"r": made[index], "twin": _alone(sound, index, "twin")}
             pair = compare_runs(runs["r"], runs["twin"], judge=self._judge)
@@ -175,7 +175,7 @@ class Half:
                 continue
             wrong = wrong_layers(runs, self._judge) or disagreements(runs, [pair])
             if wrong:
-                doubts[index], named[index] = wrong[0], len(wrong)
+                doubts[index], named[index] = wrong[0], [each.subject for each in wrong]
             else:
                 trials.append(self._trial(sound, drawn, None, False, pair.verdict, 0))
         attributions = dict.fromkeys(doubts, _LEFT_OPEN)
@@ -184,7 +184,9 @@ class Half:
         for index, attribution in attributions.items():
             drawn, doubt = faulty[index], doubts[index]
             right = drawn.layer in doubt.target.names
-            trial = self._trial(sound, drawn, attribution, right, doubt.subject, named[index])
+            said = ", ".join(named[index])
+            count = len(named[index])
+            trial = self._trial(sound, drawn, attribution, right, said, count)
             trials.append(trial)
         return trials
 
