@@ -211,3 +211,22 @@ def test_a_function_of_rs_is_named_and_the_rest_is_replayed(pool: Pool) -> None:
     replayed = run_replay(pool, recorded(call, arrays={}), 2, Limits())
     assert any("line 3" in n and "written in R" in n for n in replayed.manifest.gaps)
     assert replayed.manifest.status == "ok"
+
+
+def test_what_tensorflow_writes_beside_the_run_goes_with_the_pool(tmp_path: Path) -> None:
+    text = """
+import tensorflow as tf
+
+@tf.function
+def doubled(x):
+    if x > 0:
+        x = x + x
+    return x
+
+doubled(tf.constant(1.0))
+"""
+    with Pool() as own:
+        assert twin(own, tmp_path, text).manifest.status == "ok"
+        written = list(own.folder.glob("__autograph*"))
+    assert written
+    assert not any(path.exists() for path in written)

@@ -75,7 +75,7 @@ class _Parent:
         self._process: subprocess.Popen[bytes] | None = None
         with log.open("wb") as file:
             if base is None:
-                self._process = _start(config, warm.env, theirs, file)
+                self._process = _start(config, warm.env, theirs, file, log.parent)
             else:
                 base.fork(config, theirs, file)
         theirs.close()
@@ -172,6 +172,7 @@ def _start(
     env: tuple[tuple[str, str], ...],
     connection: socket.socket,
     log: IO[bytes],
+    temporary: Path,
 ) -> subprocess.Popen[bytes]:
     words = [
         sys.executable,
@@ -185,8 +186,9 @@ def _start(
     return subprocess.Popen(
         words,
         pass_fds=[connection.fileno()],
-        # Keras 3's back end is ours to choose, and not the one of the user's shell.
-        env=os.environ | {"KERAS_BACKEND": "tensorflow"} | dict(env),
+        # Keras 3's back end is ours to choose, and not the one of the user's shell. TensorFlow
+        # leaves a file for every function that it converts: they go with the pool.
+        env=os.environ | {"KERAS_BACKEND": "tensorflow", "TMPDIR": str(temporary)} | dict(env),
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=log,
