@@ -172,5 +172,5 @@ def audited() -> dict[str, AuditReport]:
     from bridge.runners.pool import Limits
 
     # Only what the tests look at: the rest takes its time.
-    reports = audit([], "standin", Limits(seconds=100), families="^(constraint|callback)_")
+    reports = audit([], "standin", Limits(seconds=300), families="^(constraint|callback)_")
     return {report.package: report for report in reports}

@@ -90,11 +90,11 @@ SCRIPTS = {
         "printed",
     ),
     "draws_for_ever": (
-        "#| seconds: 3\nfor (i in 1:1e6) plot.new()\n",
+        "#| seconds: 8\nfor (i in 1:1e6) plot.new()\n",
         "did not end in time and was stopped at line 2",
     ),
     "fills_the_disk": (
-        "#| seconds: 3\nx <- raw(1e6)\nf <- file('big', 'wb')\nrepeat writeBin(x[1:10], f)\n",
+        "#| seconds: 8\nx <- raw(1e6)\nf <- file('big', 'wb')\nrepeat writeBin(x[1:10], f)\n",
         "did not end in time",
     ),
     "forks_r": (
