@@ -17,9 +17,21 @@ _BEYOND: Final = re.compile(
     r"indices\[[\d,]*\] = (\d+) is not in \[0, (\d+)\)"
     r"|label value of (\d+) which is outside the valid range of \[0, (\d+)\)"
 )
-_TEXT: Final = re.compile(
-    r"Cast string to \w+ is not supported|could not convert string to float"
-    r"|Invalid dtype: (?:str|object)|Unsupported object type str"
+#: What an error says, and what the script does then.
+_SAYING: Final = (
+    (
+        re.compile(
+            r"Cast string to \w+ is not supported|could not convert string to float"
+            r"|Invalid dtype: (?:str|object)|Unsupported object type str"
+        ),
+        "texts were given where Keras computes with numbers. For classes, "
+        "as.integer(factor(y)) - 1 gives their numbers, counted from 0.",
+    ),
+    (
+        re.compile("only be called for the variables it was originally built with"),
+        "the optimizer was used with another model before, and keeps what it knows of that one's "
+        "weights. Make a new one for every model, inside the loop or function.",
+    ),
 )
 _AXES: Final = re.compile(r"found ndim=(\d+)|received input with shape \((?:None|\d+),\)")
 _USES: Final = frozenset({"predict", "evaluate", "fit", "train_on_batch", "predict_on_batch"})
@@ -122,33 +134,14 @@ def dropped_axis(capsule: Capsule, tree: Sequence[Node]) -> Iterator[Said]:
                 return
 
 
-def words(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
-    """Find texts where Keras computes with numbers."""
-    for error, text in _errors(capsule):
-        if _TEXT.search(text):
-            yield Said(
-                "user-script",
-                f"{at(error.line)}texts were given where Keras computes with numbers. For classes, "
-                "as.integer(factor(y)) - 1 gives their numbers, counted from 0.",
-                line=error.line,
-                refused=True,
-            )
-            return
-
-
-def shared_optimizer(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
-    """Find an optimizer that belongs to another model."""
-    for error, text in _errors(capsule):
-        if "only be called for the variables it was originally built with" in text:
-            yield Said(
-                "user-script",
-                f"{at(error.line)}the optimizer was used with another model before, and keeps "
-                "what it knows of that one's weights. Make a new one for every model, inside "
-                "the loop or function.",
-                line=error.line,
-                refused=True,
-            )
-            return
+def by_what_is_said(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
+    """Find errors whose words alone tell what the script does."""
+    for pattern, sentence in _SAYING:
+        for error, text in _errors(capsule):
+            if pattern.search(text):
+                said = f"{at(error.line)}{sentence}"
+                yield Said("user-script", said, line=error.line, refused=True)
+                break
 
 
 def _drops(node: Index) -> bool:
