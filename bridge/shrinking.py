@@ -28,6 +28,10 @@ MOST_SECONDS: Final = 120.0
 #: Causes of which there is nothing to show.
 _NOTHING: Final = frozenset({"none", "rounding", "not-known"})
 _LINE: Final = re.compile(r"\b[Ll]ines? (\d+)")
+#: Shapes and addresses in an error may change with the script.
+_NUMBER: Final = re.compile(r"0x[0-9a-f]+|\d+")
+#: How a script ends that was never begun.
+_NEVER_RUN: Final = frozenset({"syntax-error", "not-utf8", "empty", "not-run"})
 
 
 def make_small(suite: Suite, case: Case, examined: Examined, folder: Path) -> Repro:
@@ -75,7 +79,7 @@ class _Finding:
             report.verdict,
             report.cause,
             first.stage if first is not None else "",
-            run.error.cls if run.error is not None else "",
+            _NUMBER.sub("#", run.error.message) if run.error is not None else "",
             frozenset(_LINE.findall(told)),
         )
 
@@ -103,6 +107,8 @@ class _Scripts:
 
     def smallest(self, examined: Examined) -> Repro:
         """Cut out whatever is not needed, and write what is left."""
+        if examined.runs["r"].manifest.status in _NEVER_RUN:
+            return Repro(("The script was not run, so that there is nothing to make smaller.",))
         wanted = _Finding.of(examined)
         if not wanted.is_something:
             return Repro(("Nothing was found that a smaller script could show.",))

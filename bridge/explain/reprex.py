@@ -43,7 +43,7 @@ def reprex(text: str, tree: Sequence[Sequence[Any]], run: Manifest) -> str:
     for output in run.output:
         line = _end_of(output.line, ends, len(lines))
         said.setdefault(line, []).append(output.text)
-    if run.error is not None:
+    if run.error is not None and not any(run.error.message in each.text for each in run.output):
         line = _end_of(run.error.line, ends, len(lines))
         said.setdefault(line, []).append(f"Error: {run.error.message}")
     return "\n".join(_with(lines, said)) + "\n"
@@ -81,7 +81,7 @@ def issue(title: str, sentences: Sequence[str], shown: Sequence[Shown], versions
         parts += [f"{each.what}:", "", *_fenced(each.language, each.text), ""]
         if each.printed.strip():
             parts += ["It prints", "", *_fenced("", each.printed), ""]
-    return "\n".join([*parts, f"With {versions}.", ""])
+    return "\n".join([*parts, *([f"With {versions}.", ""] if versions else [])])
 
 
 def _fenced(language: str, text: str) -> list[str]:
