@@ -111,8 +111,12 @@ class _Trial:
     def proven(self, told: Sequence[Suspect]) -> Attribution | None:
         """Undo all suspects, and then one after the other, until it is clear which it was."""
         refused = bool(only_in_r(self.r, self.intent))
-        tried = [each for each in told if each.undo is not None and (refused or not each.typed)]
-        if not tried or not self._takes_away(joined(tried)):
+        some = [each for each in told if each.undo is not None and (refused or not each.typed)]
+        strong = [each for each in some if not each.weak]
+        # What is only possible may be no cause at all, and undoing it another difference.
+        sets = [strong, some] if 0 < len(strong) < len(some) else [some]
+        tried = next((each for each in sets if each and self._takes_away(joined(each))), [])
+        if not tried:
             return None
         if len(tried) == 1:
             return proven(tried[0], (), self.r, self.intent, self.at)
