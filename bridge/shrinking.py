@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from bridge.capsule import Manifest
 from bridge.case import Case, read_case
 from bridge.explain.cutting import KINDS, Cut, Kind, closed, cuts, tidied, without
 from bridge.explain.reprex import Shown, issue, reprex
@@ -24,12 +25,15 @@ from bridge.suite import Examined, Suite
 
 #: Smaller scripts that are run, at most, and seconds after which no other is tried.
 MOST_TRIES: Final = 60
-MOST_SECONDS: Final = 120.0
+MOST_SECONDS: Final = 180.0
 #: Causes of which there is nothing to show.
 _NOTHING: Final = frozenset({"none", "rounding", "not-known"})
 _LINE: Final = re.compile(r"\b[Ll]ines? (\d+)")
 #: Shapes and addresses in an error may change with the script.
 _NUMBER: Final = re.compile(r"0x[0-9a-f]+|\d+")
+#: What the intent says where it is run without the numbers that R drew.
+_NOT_RECORDED: Final = "drew in R was not recorded"
+_LONGEST_TITLE: Final = 90
 #: How a script ends that was never begun.
 _NEVER_RUN: Final = frozenset({"syntax-error", "not-utf8", "empty", "not-run"})
 
@@ -68,6 +72,7 @@ class _Finding:
     cause: str
     stage: str
     error: str
+    prints: bool
     lines: frozenset[str]
 
     @classmethod
@@ -80,6 +85,7 @@ class _Finding:
             report.cause,
             first.stage if first is not None else "",
             _NUMBER.sub("#", run.error.message) if run.error is not None else "",
+            any(each.stream == "stdout" and each.text.strip() for each in run.output),
             frozenset(_LINE.findall(told)),
         )
 
@@ -89,7 +95,9 @@ class _Finding:
 
     def shown_by(self, other: _Finding) -> bool:
         """Say whether another script shows this; the lines that it speaks of have not moved."""
-        same = replace(other, lines=self.lines) == self
+        same = replace(other, lines=self.lines, prints=self.prints) == self
+        # What shows it to a reader is printed.
+        same = same and (other.prints or not self.prints)
         return same and (not self.lines or bool(self.lines & other.lines))
 
 
@@ -111,7 +119,10 @@ class _Scripts:
             return Repro(("The script was not run, so that there is nothing to make smaller.",))
         wanted = _Finding.of(examined)
         if not wanted.is_something:
-            return Repro(("Nothing was found that a smaller script could show.",))
+            return Repro((
+                "No script was made smaller: there is neither a difference nor a cause that it "
+                "would have to show.",
+            ))  # fmt: skip
         text = self._case.script.read_text("utf-8")
         best = self._examined(text)
         found = _Finding.of(best)
@@ -202,22 +213,47 @@ class _Scripts:
         intent = best.runs.get("intent")
         verdict = next((each.verdict for each in best.report.pairs if each.b == "intent"), "")
         if intent is not None and verdict in ("different", "failed") and intent.manifest.script:
-            says = "What the text says, in Python"
+            says = "What the text says, in Python (bridge.translate is part of keras-bridge)"
             meant = self._save("meant.py", "python", says, intent.manifest.script.text)
             printed, _ = run_python(self._folder / "meant.py")
-            shown.append(replace(meant, printed=printed))
-            sentences.append("meant.py is what the text says, in Python: it does something else.")
-        packages = sorted(r.manifest.environment.packages.items())
-        versions = ", ".join(f"{name} {version}" for name, version in packages)
-        title = self._case.title or self._case.name
+            if _NOT_RECORDED in printed:
+                self._files.pop().unlink()
+                sentences.append(
+                    "What the text says in Python is not given as a script: it needs the numbers "
+                    "that R drew."
+                )
+            else:
+                shown.append(replace(meant, printed=printed))
+                sentences.append("meant.py is what the text says, in Python, and does not agree.")
         told = (best.report.sentence, *best.report.explanation)
-        self._save("repro.md", "", "", issue(title, told, shown, versions))
+        title = self._case.title or _title(" ".join(told)) or self._case.name
+        self._save("repro.md", "", "", issue(title, told, shown, _versions(r.manifest)))
         return Repro(tuple(sentences), tuple(self._files))
 
     def _save(self, name: str, language: str, what: str, text: str) -> Shown:
         self._files.append(self._folder / name)
         self._files[-1].write_text(text, "utf-8")
         return Shown(what, language, text)
+
+
+def _title(told: str) -> str:
+    """Return the beginning of what is told of a line, "" if that is of none."""
+    found = re.search(r"Line \d+: (.+?)(?:\. |\.?$)", told)
+    short = found[1] if found is not None else ""
+    return short if len(short) <= _LONGEST_TITLE else f"{short[: _LONGEST_TITLE - 3].rstrip()}..."
+
+
+def _versions(run: Manifest) -> str:
+    """Return what the run was made with: R, who answered library(), Python's packages."""
+    found = run.environment
+    front = run.frontend
+    answered = ""
+    if front is not None and front.package:
+        whose = "the stand-in for " if front.kind == "standin" else ""
+        answered = f"{whose}R's {front.package} {front.version}".strip()
+    packages = [f"{name} {version}" for name, version in sorted(found.packages.items())]
+    r = f"R {found.r}" if found.r else ""
+    return ", ".join(filter(None, [r, answered, *packages]))
 
 
 def _proven(proof: Proof) -> str:

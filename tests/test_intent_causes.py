@@ -37,6 +37,12 @@ _SCRIPTS: Final[Mapping[str, str]] = {
     'y <- tryCatch(tf$reshape(x, c(2, 2)), error = function(e) "refused")\nprint(y)\n',
     "counted": "library(keras3)\nx <- op_convert_to_tensor(matrix(c(1, 9, 5, 2), 2))\n"
     "print(as.array(op_argmax(x, axis = 2)))\n",
+    "weights-of-classes": "library(keras)\ntensorflow::set_random_seed(21)\n"
+    "x <- cbind(sin(1:16), cos(1:16))\ny <- as.numeric(sin(1:16) > 0.3)\n"
+    "m <- keras_model_sequential()\nm %>% layer_dense(3, input_shape = 2) %>%\n"
+    '  layer_dense(1, activation = "sigmoid")\nm %>% compile("sgd", "binary_crossentropy")\n'
+    "h <- m %>% fit(x, y, epochs = 1, class_weight = list(1, 4), verbose = 0)\n"
+    "print(h$metrics$loss)\n",
     "ordinary": "library(keras3)\nset_random_seed(4)\nset.seed(4)\nx <- matrix(rnorm(24), 8)\n"
     'y <- as.numeric(x[, 1] > 0)\nm <- keras_model_sequential(input_shape = 3) |>\n'
     '  layer_dense(4, activation = "relu") |> layer_dense(1, activation = "sigmoid")\n'
@@ -51,6 +57,7 @@ _CAUSES: Final[Mapping[str, tuple[str, str]]] = {
     "shape-of-a-vector": ("different", "r-semantics"),
     "closure": ("different", "r-semantics"),
     "type-refused": ("different", "r-conversion"),
+    "weights-of-classes": ("different", "r-conversion"),
 }
 
 

@@ -18,6 +18,10 @@ Kind = Literal["statements", "steps", "numbers"]
 KINDS: Final[tuple[Kind, ...]] = ("statements", "steps", "numbers")
 
 _PIPES: Final = frozenset({"PIPE", "SPECIAL"})
+#: Without these it would be another script, or other numbers in every run.
+_KEPT: Final = re.compile(
+    r"(?:\w+::)?(?:library|require|set\.seed|set_random_seed|use_session_with_seed)\s*\("
+)
 _TAB: Final = 8
 _LARGE: Final = re.compile(r"[1-9]\d+L?")
 _COMMENT: Final = re.compile(r"^\s*#.*$", re.MULTILINE)
@@ -82,6 +86,7 @@ class _Parts:
     """The rows of a tree under their parents, with the place of each in the text."""
 
     def __init__(self, text: str, tree: Sequence[Sequence[Any]]) -> None:
+        self._script = text
         starts = _line_starts(text)
         lines = text.split("\n")
         self.under: dict[int, list[int]] = defaultdict(list)
@@ -105,6 +110,10 @@ class _Parts:
         if below:
             return max(self._end(each) for each in below)
         return self._start[number] + len(self._text[number])
+
+    def begins(self, number: int, pattern: re.Pattern[str]) -> bool:
+        """Say whether a part begins with what a pattern says."""
+        return pattern.match(self._script, self._start[number]) is not None
 
     def numbers(self) -> Iterator[tuple[int, str]]:
         """Yield the whole numbers of two digits and more, with their texts."""
@@ -141,18 +150,24 @@ def _statements(parts: _Parts) -> Iterator[Cut]:
         tokens = [*(parts.token[each] for each in group), ""]
         if parts.above.get(group[0]) == 0 or tokens[0] == "'{'":
             for place, each in enumerate(group):
-                if tokens[place].startswith("expr"):
+                if tokens[place].startswith("expr") and not parts.begins(each, _KEPT):
                     ended = tokens[place + 1] == "';'"
                     yield parts.cut(each, group[place + 1] if ended else each)
 
 
 def _steps(parts: _Parts) -> Iterator[Cut]:
-    """Yield the steps of pipes but the first: each with the pipe that leads on, or else to it."""
+    """Yield the steps of pipes: each with the pipe that leads on, or else to it.
+
+    The only step of a pipe stays: without it there is no pipe.
+    """
     for above, group in list(parts.under.items()):
         if len(group) != 3 or parts.token[group[1]] not in _PIPES:
             continue
         outer = parts.under[parts.above[above]] if above in parts.above else []
         leads = len(outer) == 3 and outer[0] == above and parts.token[outer[1]] in _PIPES
+        inner = parts.under.get(group[0], [])
+        if not leads and not (len(inner) == 3 and parts.token[inner[1]] in _PIPES):
+            continue
         yield parts.cut(group[2], outer[1]) if leads else parts.cut(group[1], group[2])
 
 

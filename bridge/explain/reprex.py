@@ -12,6 +12,8 @@ from bridge.explain.cutting import statements_of
 
 #: Lines of output that are shown of one statement, at most.
 _MOST_LINES: Final = 30
+#: Where R says that its error arose, when it arose at the top of the script.
+_EVALUATED: Final = "Error in eval(exprs[[i]], globalenv()) : "
 #: What TensorFlow's libraries log of the machine: its date, time and process are of no use here.
 _LOGGED: Final = re.compile(r"^(?:[IWEF]\d{4} \d\d:\d\d:|WARNING: All log messages before absl)")
 
@@ -42,8 +44,8 @@ def reprex(text: str, tree: Sequence[Sequence[Any]], run: Manifest) -> str:
     said: dict[int, list[str]] = {}
     for output in run.output:
         line = _end_of(output.line, ends, len(lines))
-        said.setdefault(line, []).append(output.text)
-    if run.error is not None and not any(run.error.message in each.text for each in run.output):
+        said.setdefault(line, []).append(output.text.replace(_EVALUATED, "Error: "))
+    if run.error is not None and not any(each.text.startswith("Error") for each in run.output):
         line = _end_of(run.error.line, ends, len(lines))
         said.setdefault(line, []).append(f"Error: {run.error.message}")
     return "\n".join(_with(lines, said)) + "\n"

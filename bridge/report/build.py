@@ -68,7 +68,8 @@ def build_report(
         verdict=finding.verdict,
         cause=finding.cause,
         sentence=finding.sentence,
-        explanation=finding.explanation,
+        # What the sentence says already is not said again.
+        explanation=tuple(each for each in finding.explanation if each not in finding.sentence),
         unexplained=finding.unexplained,
         first_divergence=finding.first_divergence,
         expected=_expected(case, finding, upstream),

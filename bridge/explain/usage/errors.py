@@ -55,6 +55,8 @@ def _makes(r_call: str) -> bool:
 def dropped_null(capsule: Capsule, tree: Sequence[Node]) -> Iterator[Said]:
     """Find shapes in which c() lost a NULL."""
     lines = {call.line for call in asked(capsule)}
+    manifest = capsule.manifest
+    refused = bool(manifest.error or manifest.caught or any(c.error for c in asked(capsule)))
     for node in (each for item in tree for each in walk(item)):
         if not isinstance(node, Call):
             continue
@@ -76,7 +78,7 @@ def dropped_null(capsule: Capsule, tree: Sequence[Node]) -> Iterator[Said]:
                     f"{len(inner.arguments) - 1} dimensions where {len(inner.arguments)} are "
                     "written. NA keeps a dimension of unknown size, and so does list().",
                     line=inner.line,
-                    refused=True,
+                    refused=refused,
                 )
                 return
 
