@@ -36,6 +36,8 @@ from bridge.runners.rerun import rerun  # noqa: E402
 from bridge.runners.run import run_twin  # noqa: E402
 from bridge.suite import Settings, Suite  # noqa: E402
 
+#: Faults of a full run.
+_FULL: Final = 4376
 #: What a user's sweep pulls: each reaches another part of the stack.
 _SWEEP: Final = ("eager", "grappler-off", "remapping-off", "onednn-off", "xla", "float64",
                  "batch-1", "one-thread")  # fmt: skip
@@ -45,7 +47,7 @@ def main() -> None:
     """Measure, and write the page."""
     quick = os.environ.get("QUICK", "") not in ("", "0")
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--faults", type=int, default=90 if quick else 4376)
+    parser.add_argument("--faults", type=int, default=90 if quick else _FULL)
     parser.add_argument("--searched", type=int, default=90 if quick else 600,
                         help="of how many of them the cause is looked for")  # fmt: skip
     parser.add_argument("--variations", type=int, default=3 if quick else 200)
@@ -64,7 +66,10 @@ def main() -> None:
     zoo = list(_zoo())
     _say("times")
     times = list(_times())
-    size = "QUICK size" if quick else "full size"
+    full = options.faults >= _FULL
+    size = (
+        "QUICK size" if quick else "full size" if full else f"a part of the full {_FULL:,} faults"
+    )
     parts = [
         "# Explaining: is the right layer, and the right cause, named?", "",
         f"Measured with `{'QUICK=1 ' if quick else ''}make bench-explain` ({size}; this run took "
