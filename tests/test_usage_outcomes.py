@@ -169,3 +169,25 @@ def test_a_softmax_of_a_softmax_is_one_too_many(first: str, second: str, causes:
     run.model(("Dense", {"units": 3, "activation": first}), ("Activation", {"activation": second}))
     run.probe()
     assert run.causes() == causes
+
+
+@needs_r
+@pytest.mark.parametrize(
+    ("message", "meant"),
+    [
+        ('unused argument (activaton = "relu")', "activation"),
+        ("Unrecognized keyword arguments passed to Dense: {'activaton': 'relu'}", "activation"),
+        ("Layer.__init__() got an unexpected keyword argument 'activaton'", "activation"),
+        ('unused argument (colour = "red")', None),
+    ],
+)
+def test_a_misspelled_argument_is_told_with_the_one_that_is_near(
+    tmp_path: Path, message: str, meant: str | None
+) -> None:
+    text = 'm <- f() |>\n  layer_dense(3, activaton = "relu")\n'
+    run = Run()
+    ended = run.capsule(status="error", error=error(message, line=2))
+    said = [each.sentence for each in answers(ended, tree_of(text, tmp_path))]
+    assert said == ([] if meant is None else [
+        f"Line 2: layer_dense() has no argument activaton; did you mean {meant}?"
+    ])  # fmt: skip

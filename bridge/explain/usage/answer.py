@@ -42,6 +42,7 @@ _RULES: Final[tuple[Rule, ...]] = (
     refusals.one_beyond,
     refusals.data_frames,
     refusals.dropped_axis,
+    refusals.misspelled,
     refusals.by_what_is_said,
     alias.shared_models,
     repeated.repeated_pipe,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -10,6 +11,7 @@ from bridge.capsule import Capsule, ErrorRecord
 from bridge.capsule.values import Items, Pairs
 from bridge.explain.usage.said import Said, asked, at, name_of, state_of
 from bridge.translate.syntax import Assign, Call, Index, Node, Number, Symbol, number_of, walk
+from bridge.translate.wrappers import wrappers
 
 #: What TensorFlow says of an index that its table does not have (gather, embedding), and of a
 #: class that a sparse loss does not know.
@@ -32,6 +34,13 @@ _SAYING: Final = (
         "the optimizer was used with another model before, and keeps what it knows of that one's "
         "weights. Make a new one for every model, inside the loop or function.",
     ),
+)
+#: What R and Python say of an argument that they do not know.
+_UNKNOWN: Final = re.compile(
+    r"unused argument \((\w[\w.]*) =|Unrecognized keyword arguments? passed to \w+: \{'(\w+)'"
+    r"|unexpected keyword argument '(\w+)'"
+    r"|Keyword argument not understood: '?(\w+)"
+    r"|\('Keyword argument not understood:', '(\w+)'\)"
 )
 _AXES: Final = re.compile(r"found ndim=(\d+)|received input with shape \((?:None|\d+),\)")
 _USES: Final = frozenset({"predict", "evaluate", "fit", "train_on_batch", "predict_on_batch"})
@@ -129,6 +138,32 @@ def dropped_axis(capsule: Capsule, tree: Sequence[Node]) -> Iterator[Said]:
                     "one row of a matrix is a plain vector, and the model misses an axis. "
                     "drop = FALSE inside the brackets keeps it.",
                     line=value.line,
+                    refused=True,
+                )
+                return
+
+
+def misspelled(capsule: Capsule, tree: Sequence[Node]) -> Iterator[Said]:
+    """Find arguments that nobody knows, and one of nearly the same name that is known."""
+    for error, text in _errors(capsule):
+        found = _UNKNOWN.search(text)
+        if found is None:
+            continue
+        name = next(filter(None, found.groups()))
+        for node in _at(tree, error.line):
+            known = [
+                formal
+                for package in ("keras3", "keras")
+                if node.name in (of := wrappers(package))
+                for formal in of[node.name].formals
+            ]
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
+            if near and name in (argument.name for argument in node.arguments):
+                yield Said(
+                    "user-script",
+                    f"Line {node.line}: {node.name}() has no argument {name}; did you mean "
+                    f"{near[0]}?",
+                    line=node.line,
                     refused=True,
                 )
                 return
