@@ -186,8 +186,18 @@ def test_a_misspelled_argument_is_told_with_the_one_that_is_near(
 ) -> None:
     text = 'm <- f() |>\n  layer_dense(3, activaton = "relu")\n'
     run = Run()
-    ended = run.capsule(status="error", error=error(message, line=2))
+    front = {"kind": "standin", "package": "keras3", "version": "1.5.1"}
+    ended = run.capsule(status="error", error=error(message, line=2), frontend=front)
     said = [each.sentence for each in answers(ended, tree_of(text, tmp_path))]
     assert said == ([] if meant is None else [
         f"Line 2: layer_dense() has no argument activaton; did you mean {meant}?"
     ])  # fmt: skip
+
+
+@needs_r
+def test_what_the_other_generation_knows_is_not_misspelled(tmp_path: Path) -> None:
+    message = "Unrecognized keyword arguments passed to Dense: {'weights': [1]}"
+    run = Run()
+    front = {"kind": "standin", "package": "keras3", "version": "1.5.1"}
+    ended = run.capsule(status="error", error=error(message, line=1), frontend=front)
+    assert not answers(ended, tree_of("m <- layer_dense(units = 3, weights = list(1))\n", tmp_path))

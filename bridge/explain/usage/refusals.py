@@ -151,12 +151,16 @@ def misspelled(capsule: Capsule, tree: Sequence[Node]) -> Iterator[Said]:
             continue
         name = next(filter(None, found.groups()))
         for node in _at(tree, error.line):
-            known = [
-                formal
+            formals = {
+                package: wrappers(package)[node.name].formals
                 for package in ("keras3", "keras")
-                if node.name in (of := wrappers(package))
-                for formal in of[node.name].formals
-            ]
+                if node.name in wrappers(package)
+            }
+            if any(name in each for each in formals.values()):
+                # It is spelled right, for the other generation.
+                continue
+            front = capsule.manifest.frontend
+            known = formals.get(front.package if front is not None else "", ())
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
             if near and name in (argument.name for argument in node.arguments):
                 yield Said(
