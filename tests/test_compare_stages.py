@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bridge.capsule import Capsule, ExecutedGraph, ExecutedOp, LayerState, ModelState, Probe
-from bridge.compare.canonical import compare_configs
+from bridge.compare.canonical import Unlike, compare_configs
 from bridge.compare.judge import Judge
 from bridge.compare.ladder import Step
 from bridge.compare.result import ProbePair, RunPair
@@ -484,3 +484,17 @@ def test_wiring_is_compared_by_position_and_an_input_layer_may_be_left_out() -> 
     assert compare_configs(chain, functional) == ([], [])
     ((unlike,), _) = compare_configs(functional, crossed)
     assert unlike.spell(functional) == "model.get_layer('y').input"
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "told"),
+    [
+        (["4wAAAAA=\n", None, None], ["4wEAAAA=\n", None, None],
+         "the code of a function against the code of a function"),
+        ({"class_name": "__lambda__", "config": {"code": "4wE="}}, "relu",
+         "the code of a function against 'relu'"),
+        (["4wide", 1], [2], "['4wide', 1] against [2]"),
+    ],
+)  # fmt: skip
+def test_the_code_of_a_function_is_not_spelled_out(a: Any, b: Any, told: str) -> None:
+    assert Unlike(0, ("function",), a, b).tell() == told

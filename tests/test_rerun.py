@@ -13,7 +13,7 @@ from bridge.capsule import Capsule, ExecutedGraph, Manifest, Probe, write_capsul
 from bridge.compare.numbers import AnyArray, same_bits
 from bridge.compare.seen import judge_probe
 from bridge.runners.executed import arithmetic
-from bridge.runners.faults import Fault
+from bridge.runners.faults import IDLE, Fault
 from bridge.runners.levers import LEVERS, Lever
 from bridge.runners.pool import Limits, Pool
 from bridge.runners.rerun import rerun
@@ -227,6 +227,13 @@ def test_a_fault_of_the_executed_graph_is_gone_where_nothing_is_fused(again: Aga
     assert not wrong(again("remapping-off", fault), "chain")
     assert executed(again("remapping-off", fault), "chain").fingerprint()["Relu"] == 1
     assert not wrong(again("eager", fault), "chain")
+
+
+@tf
+def test_a_fault_that_no_executed_op_can_have_is_told_and_changes_nothing(again: Again) -> None:
+    made = again("", Fault("relu-lost-in-fused", "nowhere"))
+    assert IDLE in probe_of(made, "chain").notes
+    assert not wrong(made, "chain")
 
 
 @tf
