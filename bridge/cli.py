@@ -477,9 +477,9 @@ def verify(
     ] = None,
 ) -> None:
     """Check with exact arithmetic every certificate that a report's verdicts rest on."""
-    from bridge.certify.reports import ReportError
-    from bridge.certify.verify import verify as check_certificates
     from bridge.report.text import one_line
+    from bridge.verify.reports import ReportError
+    from bridge.verify.verify import verify as check_certificates
 
     with Progress(after=2.0) as progress:
 

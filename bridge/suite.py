@@ -11,7 +11,6 @@ from typing import Final
 from bridge.candidates import symptom_table
 from bridge.capsule import Capsule, write_capsule
 from bridge.case import Case
-from bridge.certify.issue import certificates, write_certificates
 from bridge.compare.align import labels_of
 from bridge.compare.exact import judge_exact
 from bridge.compare.judge import Judge
@@ -42,6 +41,7 @@ from bridge.runners.pool import Limits, Pool, PoolError, Warm
 from bridge.runners.reference import reference
 from bridge.runners.run import look, not_run, run_r, run_replay, run_twin, warm_for_r
 from bridge.runners.scripted import script_of
+from bridge.verify.issue import certificates, write_certificates
 
 _QUICK: Final = (
     "--quick: no layer was looked at on its own; only predictions were compared. Where the twin "

@@ -14,8 +14,8 @@ from typing import Final
 import numpy as np
 from flint import arb
 
-from bridge.certify.activations import gamma
-from bridge.certify.exact import (
+from bridge.verify.activations import gamma
+from bridge.verify.exact import (
     F64,
     UPWARDS,
     Balls,
@@ -32,9 +32,9 @@ from bridge.certify.exact import (
     sum_of,
     upper,
 )
-from bridge.certify.kinds import FLOAT32
-from bridge.certify.stages import CHUNK
-from bridge.certify.sums import any_order, mean_error
+from bridge.verify.kinds import FLOAT32
+from bridge.verify.stages import CHUNK
+from bridge.verify.sums import any_order, mean_error
 
 _U: Final = FLOAT32.u
 _TINY: Final = FLOAT32.tiny

@@ -16,20 +16,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.capsule import Capsule
-from bridge.certify import layers
-from bridge.certify.exact import balls, dots, dyadic, exactly, points, precisely, product, upper
-from bridge.certify.functions import PLAIN
-from bridge.certify.issue import certificates
-from bridge.certify.kinds import KINDS
-from bridge.certify.schema import Certificates
-from bridge.certify.table import errors_of, relative
 from bridge.compare.rules.forms import FORMS
 from bridge.compare.rules.models import model_of
 from bridge.compare.rules.rounding import FORMATS
 from bridge.compare.seen import judge_probe
-from tests.certify_samples import F64, check_all, with_array, with_capsule_array
+from bridge.verify import layers
+from bridge.verify.exact import balls, dots, dyadic, exactly, points, precisely, product, upper
+from bridge.verify.functions import PLAIN
+from bridge.verify.issue import certificates
+from bridge.verify.kinds import KINDS
+from bridge.verify.schema import Certificates
+from bridge.verify.table import errors_of, relative
 from tests.compare_samples import Dense, Sample, flip_bit, grid, normal, two_layers
 from tests.examples import examples
+from tests.verify.samples import F64, check_all, with_array, with_capsule_array
 
 PLACE = (3, 2)
 
@@ -377,7 +377,7 @@ def test_types_have_the_constants_that_the_rules_give_them(name: str) -> None:
 
 def test_the_checker_knows_nothing_of_the_rules() -> None:
     code = (
-        "import sys, bridge.certify.verify, bridge.certify.layers\n"
+        "import sys, bridge.verify.verify, bridge.verify.layers\n"
         "print([name for name in sys.modules if name.startswith(('bridge.compare', "
         "'bridge.explain', 'bridge.report', 'bridge.runners'))])"
     )

@@ -13,7 +13,7 @@ from typing import Final, Literal, Protocol
 
 import numpy as np
 
-from bridge.certify.exact import (
+from bridge.verify.exact import (
     F64,
     Balls,
     Dyadic,

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bridge.certify.check import Outcome, check_certificate
-from bridge.certify.reports import Folder, ReportError, case_folders, read_report, read_runs
+from bridge.verify.check import Outcome, check_certificate
+from bridge.verify.reports import Folder, ReportError, case_folders, read_report, read_runs
 
 #: Told the case that is checked, and how many of how many elements were.
 Progress = Callable[[str, int, int], None]

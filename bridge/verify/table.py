@@ -19,8 +19,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from bridge.certify.exact import F64, Ints
-from bridge.certify.kinds import KINDS, Kind
+from bridge.verify.exact import F64, Ints
+from bridge.verify.kinds import KINDS, Kind
 
 #: Read as a file: the package that it lies in is not to be imported.
 _FILE: Final = Path(__file__).parent.parent / "compare" / "data" / "activations.json"

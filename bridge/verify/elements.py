@@ -9,9 +9,9 @@ from typing import Final
 import numpy as np
 from flint import arb
 
-from bridge.certify.exact import F64, UPWARDS, AnyArray, Balls, Mask, largest, lower, points, upper
-from bridge.certify.kinds import KINDS
-from bridge.certify.stages import Known
+from bridge.verify.exact import F64, UPWARDS, AnyArray, Balls, Mask, largest, lower, points, upper
+from bridge.verify.kinds import KINDS
+from bridge.verify.stages import Known
 
 _U64: Final = 2.0**-53
 

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from bridge.certify.exact import F64, Balls, Ints, Mask, points
+from bridge.verify.exact import F64, Balls, Ints, Mask, points
 
 #: Elements that are asked for at once where a stage does not say.
 CHUNK: Final = 2**14

@@ -12,15 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.capsule import Capsule, ExecutedGraph, ExecutedOp, LayerState
-from bridge.certify.check import Outcome
-from bridge.certify.issue import certificates
-from bridge.certify.layers import FORMULAS
-from bridge.certify.schema import Certificates
 from bridge.compare.numbers import AnyArray
 from bridge.compare.rules import RULES, operations
-from tests.certify_samples import Made, check_all, off_by, recorded, with_array, with_capsule_array
+from bridge.verify.check import Outcome
+from bridge.verify.issue import certificates
+from bridge.verify.layers import FORMULAS
+from bridge.verify.schema import Certificates
 from tests.compare_samples import F32, flip_bit, normal
 from tests.examples import examples
+from tests.verify.samples import Made, check_all, off_by, recorded, with_array, with_capsule_array
 
 RNG = np.random.default_rng(2024)
 

@@ -17,11 +17,11 @@ from typing import Final
 import numpy as np
 from flint import arb
 
-from bridge.certify.activations import gamma
-from bridge.certify.exact import F64, UPWARDS, Balls, Ints, largest, upper
-from bridge.certify.kinds import MOST_TERMS, Kind, MisfitError, UncheckedError
-from bridge.certify.stages import CHUNK, Known, Stage
-from bridge.certify.table import Errors, errors_of, relative
+from bridge.verify.activations import gamma
+from bridge.verify.exact import F64, UPWARDS, Balls, Ints, largest, upper
+from bridge.verify.kinds import MOST_TERMS, Kind, MisfitError, UncheckedError
+from bridge.verify.stages import CHUNK, Known, Stage
+from bridge.verify.table import Errors, errors_of, relative
 
 #: What was measured is the second part of softmax(0, z): the error of an exponential and of no more
 #: than three roundings.

@@ -9,7 +9,7 @@ from typing import Any, Final
 import ml_dtypes
 import numpy as np
 
-from bridge.certify.exact import F64, AnyArray
+from bridge.verify.exact import F64, AnyArray
 
 #: Sums of more terms are beyond any bound that is certified.
 MOST_TERMS: Final = 2**23

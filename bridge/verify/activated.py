@@ -9,11 +9,11 @@ from typing import Final
 import numpy as np
 from flint import arb
 
-from bridge.certify.activations import Activation, KernelError, Reach, slopes
-from bridge.certify.exact import F64, UPWARDS, Balls, Ints, largest, lower, upper
-from bridge.certify.functions import Function, Turn, leaky
-from bridge.certify.kinds import Kind
-from bridge.certify.stages import CHUNK, Known, Stage
+from bridge.verify.activations import Activation, KernelError, Reach, slopes
+from bridge.verify.exact import F64, UPWARDS, Balls, Ints, largest, lower, upper
+from bridge.verify.functions import Function, Turn, leaky
+from bridge.verify.kinds import Kind
+from bridge.verify.stages import CHUNK, Known, Stage
 
 #: The largest relative error of the rules' float64 forms, as their tests establish it; for values
 #: below 2^-126, relative to that.

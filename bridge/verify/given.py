@@ -14,8 +14,8 @@ from typing import Any, Final
 from pydantic import JsonValue
 
 from bridge.capsule import Capsule, LayerOutput, LayerState, ModelState, Probe
-from bridge.certify.exact import F64, AnyArray
-from bridge.certify.kinds import KINDS, MOST_TERMS, Kind, MisfitError, UncheckedError
+from bridge.verify.exact import F64, AnyArray
+from bridge.verify.kinds import KINDS, MOST_TERMS, Kind, MisfitError, UncheckedError
 
 _KERAS: Final = ("keras", "tf_keras", "tensorflow", "keras_core")
 

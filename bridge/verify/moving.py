@@ -12,12 +12,12 @@ from typing import Final
 
 import numpy as np
 
-from bridge.certify.exact import F64, AnyArray, Ints, points
-from bridge.certify.given import Given
-from bridge.certify.kinds import KINDS, MisfitError, UncheckedError
-from bridge.certify.ordering import ORDERINGS
-from bridge.certify.stages import CHUNK, Known, Stage
-from bridge.certify.windows import image_of
+from bridge.verify.exact import F64, AnyArray, Ints, points
+from bridge.verify.given import Given
+from bridge.verify.kinds import KINDS, MisfitError, UncheckedError
+from bridge.verify.ordering import ORDERINGS
+from bridge.verify.stages import CHUNK, Known, Stage
+from bridge.verify.windows import image_of
 
 #: What a processor may read as zero, or make of a cast, whatever the layer's type is.
 SMALLEST: Final = 2.0**-126

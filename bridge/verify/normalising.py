@@ -6,7 +6,7 @@ once for each: |x - m| e_g + e_m |g|. Each rounding is of something no larger th
 max(|x| + 2 |m|, 2 |x - m|) |g|, |b| or the result, once each. Only then is the result rounded to a
 shorter type.
 
-m and v are weights, or moments of the input (:mod:`bridge.certify.moments`).
+m and v are weights, or moments of the input (:mod:`bridge.verify.moments`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Final
 import numpy as np
 from flint import arb
 
-from bridge.certify.exact import (
+from bridge.verify.exact import (
     F64,
     UPWARDS,
     Balls,
@@ -30,11 +30,11 @@ from bridge.certify.exact import (
     taken,
     upper,
 )
-from bridge.certify.given import Given
-from bridge.certify.kinds import FLOAT32, KINDS, MOST_TERMS, Kind, MisfitError, UncheckedError
-from bridge.certify.moments import Groups, Moments, Statistics, grouped, small
-from bridge.certify.roots import relative_error
-from bridge.certify.stages import CHUNK, Known, Stage
+from bridge.verify.given import Given
+from bridge.verify.kinds import FLOAT32, KINDS, MOST_TERMS, Kind, MisfitError, UncheckedError
+from bridge.verify.moments import Groups, Moments, Statistics, grouped, small
+from bridge.verify.roots import relative_error
+from bridge.verify.stages import CHUNK, Known, Stage
 
 _U: Final = FLOAT32.u
 _TINY: Final = FLOAT32.tiny

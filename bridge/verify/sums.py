@@ -24,10 +24,10 @@ from typing import Final
 
 import numpy as np
 
-from bridge.certify.exact import F64, UPWARDS, Ints, largest, points
-from bridge.certify.factors import Product
-from bridge.certify.kinds import MOST_TERMS, Kind, UncheckedError
-from bridge.certify.stages import Known, Placed, Stage
+from bridge.verify.exact import F64, UPWARDS, Ints, largest, points
+from bridge.verify.factors import Product
+from bridge.verify.kinds import MOST_TERMS, Kind, UncheckedError
+from bridge.verify.stages import Known, Placed, Stage
 
 #: Half a unit in the last place of 1 in float64, in which the rules evaluate.
 U64: Final = 2.0**-53

@@ -14,13 +14,13 @@ from typing import Final
 import numpy as np
 
 from bridge.capsule import Array, Capsule, CapsuleError
-from bridge.certify.elements import Checked, Claim, check
-from bridge.certify.exact import AnyArray, Ints, precisely
-from bridge.certify.given import Given, Recorded, bare_name, computes_in
-from bridge.certify.kinds import MisfitError, UncheckedError
-from bridge.certify.layers import stage_of
-from bridge.certify.schema import Bounds, Certificate, Certificates
-from bridge.certify.table import digest
+from bridge.verify.elements import Checked, Claim, check
+from bridge.verify.exact import AnyArray, Ints, precisely
+from bridge.verify.given import Given, Recorded, bare_name, computes_in
+from bridge.verify.kinds import MisfitError, UncheckedError
+from bridge.verify.layers import stage_of
+from bridge.verify.schema import Bounds, Certificate, Certificates
+from bridge.verify.table import digest
 
 #: How many elements that do not hold are described.
 _MOST_DESCRIBED: Final = 5

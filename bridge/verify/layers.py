@@ -1,6 +1,6 @@
 """The formulas of layers, written from what Keras documents and not from the rules.
 
-Each makes a :class:`bridge.certify.stages.Stage` of a layer with what it received. A layer that has
+Each makes a :class:`bridge.verify.stages.Stage` of a layer with what it received. A layer that has
 none here is reported as not re-checked.
 """
 
@@ -13,16 +13,16 @@ from typing import Final
 import numpy as np
 from pydantic import JsonValue
 
-from bridge.certify import adding, convolution, moving, normalising
-from bridge.certify.activated import Activated, parametric
-from bridge.certify.activations import LAYERS, activation_of, of_class
-from bridge.certify.exact import F64, Ints
-from bridge.certify.factors import Elements, Product
-from bridge.certify.given import Given
-from bridge.certify.kinds import MisfitError, UncheckedError
-from bridge.certify.softmax import Softmax
-from bridge.certify.stages import Exact, Stage
-from bridge.certify.sums import Affine, with_moved
+from bridge.verify import adding, convolution, moving, normalising
+from bridge.verify.activated import Activated, parametric
+from bridge.verify.activations import LAYERS, activation_of, of_class
+from bridge.verify.exact import F64, Ints
+from bridge.verify.factors import Elements, Product
+from bridge.verify.given import Given
+from bridge.verify.kinds import MisfitError, UncheckedError
+from bridge.verify.softmax import Softmax
+from bridge.verify.stages import Exact, Stage
+from bridge.verify.sums import Affine, with_moved
 
 Formula = Callable[[Given], Stage]
 

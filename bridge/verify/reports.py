@@ -15,8 +15,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bridge.capsule import Capsule, CapsuleError, Probe, read_capsule
-from bridge.certify.schema import SUFFIX, Certificate, Certificates
-from bridge.certify.store import read_certificates
+from bridge.verify.schema import SUFFIX, Certificate, Certificates
+from bridge.verify.store import read_certificates
 
 _NAME: Final = "report.json"
 _MOST_BYTES: Final = 2**30

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from bridge.capsule import CapsuleError
 from bridge.capsule.store import read_arrays, write_arrays
-from bridge.certify.schema import SCHEMA_VERSION, CertificateManifest, Certificates
+from bridge.verify.schema import SCHEMA_VERSION, CertificateManifest, Certificates
 
 _METADATA_KEY: Final = "keras-bridge-certificates"
 _WHAT: Final = "a file of certificates"

@@ -13,16 +13,6 @@ import numpy as np
 from pydantic import JsonValue
 
 from bridge.capsule import Array, Capsule, Probe
-from bridge.certify.schema import (
-    AnyArray,
-    Bounds,
-    Certificate,
-    CertificateManifest,
-    Certificates,
-    Judged,
-)
-from bridge.certify.store import write_certificates
-from bridge.certify.table import digest
 from bridge.compare.ladder import LADDER, Case, Step, judge_case
 from bridge.compare.result import LayerVerdict
 from bridge.compare.rules import OBSERVED, RULES, Layer, UnsupportedError, class_name, moving, unary
@@ -31,6 +21,16 @@ from bridge.compare.rules.forms import FORMS
 from bridge.compare.rules.models import model_of
 from bridge.compare.rules.rounding import FORMATS
 from bridge.compare.seen import Seen, predicted, seen_layers
+from bridge.verify.schema import (
+    AnyArray,
+    Bounds,
+    Certificate,
+    CertificateManifest,
+    Certificates,
+    Judged,
+)
+from bridge.verify.store import write_certificates
+from bridge.verify.table import digest
 
 __all__ = ["certificates", "write_certificates"]
 

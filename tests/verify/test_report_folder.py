@@ -18,20 +18,20 @@ from hypothesis import strategies as st
 
 from bridge.capsule import Capsule, CapsuleError, write_capsule
 from bridge.case import Case
-from bridge.certify import layers
-from bridge.certify.issue import certificates, write_certificates
-from bridge.certify.reports import ReportError
-from bridge.certify.schema import Certificates
-from bridge.certify.store import read_certificates
-from bridge.certify.verify import Verification, verify
 from bridge.compare.judge import Judge
 from bridge.compare.stages import compare_runs
 from bridge.explain.verdict import Finding
 from bridge.report import report_json
 from bridge.report.build import build_report
-from tests.certify_samples import with_array
+from bridge.verify import layers
+from bridge.verify.issue import certificates, write_certificates
+from bridge.verify.reports import ReportError
+from bridge.verify.schema import Certificates
+from bridge.verify.store import read_certificates
+from bridge.verify.verify import Verification, verify
 from tests.compare_samples import Sample, flip_bit, grid, two_layers
 from tests.examples import examples
+from tests.verify.samples import with_array
 
 Change = Callable[[Any], Any]
 

@@ -6,13 +6,13 @@ import math
 
 import numpy as np
 
-from bridge.certify.exact import F64, Ints, exactly, largest
-from bridge.certify.factors import Elements, Factors, Product
-from bridge.certify.given import Given
-from bridge.certify.kinds import MisfitError, UncheckedError
-from bridge.certify.stages import Placed, Stage
-from bridge.certify.sums import Affine
-from bridge.certify.windows import Image, image_of
+from bridge.verify.exact import F64, Ints, exactly, largest
+from bridge.verify.factors import Elements, Factors, Product
+from bridge.verify.given import Given
+from bridge.verify.kinds import MisfitError, UncheckedError
+from bridge.verify.stages import Placed, Stage
+from bridge.verify.sums import Affine
+from bridge.verify.windows import Image, image_of
 
 
 def convolution(given: Given, rank: int) -> Stage:

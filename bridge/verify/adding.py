@@ -9,8 +9,8 @@ from typing import Final
 
 import numpy as np
 
-from bridge.certify.activations import gamma
-from bridge.certify.exact import (
+from bridge.verify.activations import gamma
+from bridge.verify.exact import (
     F64,
     UPWARDS,
     Ints,
@@ -24,12 +24,12 @@ from bridge.certify.exact import (
     sum_of,
     taken,
 )
-from bridge.certify.given import Given, number
-from bridge.certify.kinds import MOST_TERMS, Kind, MisfitError, UncheckedError
-from bridge.certify.moving import aligned, everywhere, together
-from bridge.certify.stages import CHUNK, Known, Stage
-from bridge.certify.sums import U64, any_order, float64_error, mean_error
-from bridge.certify.windows import image_of
+from bridge.verify.given import Given, number
+from bridge.verify.kinds import MOST_TERMS, Kind, MisfitError, UncheckedError
+from bridge.verify.moving import aligned, everywhere, together
+from bridge.verify.stages import CHUNK, Known, Stage
+from bridge.verify.sums import U64, any_order, float64_error, mean_error
+from bridge.verify.windows import image_of
 
 #: More factors than that are not multiplied here.
 _MOST_FACTORS: Final = 64

@@ -14,8 +14,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from bridge.certify.exact import UPWARDS
-from bridge.certify.kinds import FLOAT32
+from bridge.verify.exact import UPWARDS
+from bridge.verify.kinds import FLOAT32
 
 _FILE: Final = Path(__file__).parent.parent / "compare" / "data" / "roots.json"
 _ESTIMATE: Final = 1.5 * 2.0**-12

@@ -21,12 +21,12 @@ from typing import Final
 import numpy as np
 from pydantic import JsonValue
 
-from bridge.certify import functions
-from bridge.certify.exact import F64, UPWARDS
-from bridge.certify.functions import PLAIN, Function
-from bridge.certify.given import computes_in, number
-from bridge.certify.kinds import FLOAT32, Kind, MisfitError, UncheckedError
-from bridge.certify.table import errors_of
+from bridge.verify import functions
+from bridge.verify.exact import F64, UPWARDS
+from bridge.verify.functions import PLAIN, Function
+from bridge.verify.given import computes_in, number
+from bridge.verify.kinds import FLOAT32, Kind, MisfitError, UncheckedError
+from bridge.verify.table import errors_of
 
 
 @dataclass(frozen=True)

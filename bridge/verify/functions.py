@@ -12,7 +12,7 @@ from typing import Final
 
 from flint import arb
 
-from bridge.certify.exact import precisely
+from bridge.verify.exact import precisely
 
 #: A function of one number.
 Real = Callable[[arb], arb]

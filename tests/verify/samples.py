@@ -18,11 +18,11 @@ from bridge.capsule import (
     Probe,
     WeightRecord,
 )
-from bridge.certify.check import Outcome, check_certificate
-from bridge.certify.issue import certificates
-from bridge.certify.schema import Certificates
 from bridge.compare.numbers import AnyArray
 from bridge.compare.rules import Layer, evaluate
+from bridge.verify.check import Outcome, check_certificate
+from bridge.verify.issue import certificates
+from bridge.verify.schema import Certificates
 from tests.compare_samples import Sample
 
 F64 = np.ndarray[Any, np.dtype[np.float64]]

@@ -12,9 +12,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from bridge.certify.exact import Ints
-from bridge.certify.given import Given
-from bridge.certify.kinds import MisfitError, UncheckedError
+from bridge.verify.exact import Ints
+from bridge.verify.given import Given
+from bridge.verify.kinds import MisfitError, UncheckedError
 
 
 def _flatten(given: Given, places: Ints) -> Ints:

@@ -16,9 +16,9 @@ from typing import Final
 
 import numpy as np
 
-from bridge.certify.exact import Ints
-from bridge.certify.given import Given
-from bridge.certify.kinds import MOST_TERMS, MisfitError, UncheckedError
+from bridge.verify.exact import Ints
+from bridge.verify.given import Given
+from bridge.verify.kinds import MOST_TERMS, MisfitError, UncheckedError
 
 #: Taps of all windows along one axis are held in a table of at most so many entries.
 _LARGEST_TABLE: Final = 2**24
