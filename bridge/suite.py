@@ -14,7 +14,7 @@ from bridge.case import Case
 from bridge.compare.align import labels_of
 from bridge.compare.exact import judge_exact
 from bridge.compare.judge import Judge
-from bridge.compare.result import RunPair
+from bridge.compare.result import LayerVerdict, RunPair
 from bridge.compare.stages import compare_runs
 from bridge.doubt import agree, chance, in_doubt, other_bits
 from bridge.explain.intended import Undo, intent_notes
@@ -56,12 +56,17 @@ _PAIRS: Final = (("r", "replay"), ("r", "twin"), ("r", "intent"), ("r", "referen
 
 @dataclass(frozen=True)
 class Examined:
-    """A case's report with the runs and pictures behind it, and its exact probes."""
+    """A case's report with the runs and pictures behind it, and its exact probes.
+
+    ``verdicts`` are those on the layers of each run's probes, by the name of the run and the index
+    of the probe.
+    """
 
     report: CaseReport
     runs: dict[str, Capsule]
     pictures: dict[str, bytes]
     probed: tuple[Capsule, ...] = ()
+    verdicts: Mapping[str, Mapping[int, tuple[LayerVerdict, ...]]] = field(default_factory=dict)
 
 
 @dataclass
@@ -228,7 +233,8 @@ class Suite:
             update={"pictures": pictures, "claims": claims_of, "symptoms": table}
         )
         self.progress(case.name, "done")
-        return Examined(report, runs, {**drawing.files, **drawn.files}, probed)
+        verdicts = {name: judge.verdicts(capsule) for name, capsule in runs.items()}
+        return Examined(report, runs, {**drawing.files, **drawn.files}, probed, verdicts)
 
     def _investigate(
         self,
@@ -399,7 +405,7 @@ def write(examined: Sequence[Examined], out: Path) -> Path:
             write_capsule(capsule, out / folder / f"{name}.capsule")
             path = out / folder / f"{name}.certificates"
             if any(probe.layers for probe in capsule.manifest.probes):
-                write_certificates(path, certificates(capsule))
+                write_certificates(path, certificates(capsule, each.verdicts.get(name)))
             else:
                 # An earlier run into this folder may have looked, where this one did not.
                 path.unlink(missing_ok=True)

@@ -27,6 +27,11 @@ class Judge:
             self._verdicts[key] = judge_probe(capsule, probe, self._ladder)
         return self._verdicts[key]
 
+    def verdicts(self, capsule: Capsule) -> dict[int, tuple[LayerVerdict, ...]]:
+        """Return the verdicts on the probes of a run that were judged, by the probe's index."""
+        keys = ((probe.index, (id(capsule), probe.index)) for probe in capsule.manifest.probes)
+        return {index: self._verdicts[key] for index, key in keys if key in self._verdicts}
+
 
 def beyond_bound(verdicts: Sequence[LayerVerdict]) -> int | None:
     """Return how many points of the prediction are beyond its last layer's bound, if judged."""

@@ -82,12 +82,6 @@ class Seen:
         found: AnyArray = self.capsule.array(refs[place])
         return found
 
-    def judge(self, ladder: Sequence[Step] = LADDER) -> LayerVerdict:
-        """Return the ladder's verdict."""
-        if isinstance(self.case, str):
-            return _missing(self.record.layer, self.case)
-        return judge_case(self.case, ladder)
-
     @property
     def _unseen(self) -> frozenset[int]:
         """The places of outputs that were not seen, where others were."""
@@ -139,6 +133,60 @@ def seen_layers(capsule: Capsule, probe: Probe) -> tuple[Seen, ...]:
     return tuple(Seen(capsule, probe, state, output) for output in probe.layers)
 
 
+@dataclass(frozen=True)
+class Subject:
+    """What one verdict is about: a layer of a probe, or an output of the model.
+
+    ``seen`` is the layer, at its ``position`` among those that were seen, and ``prediction`` the
+    number of the model's output, which is judged as what that layer made. ``case`` is what is
+    judged, or the sentence that says what is missing. Both are None of an output of which it was
+    not recorded what made it.
+    """
+
+    case: Case | str
+    seen: Seen | None = None
+    position: int | None = None
+    prediction: int | None = None
+
+    @property
+    def layer(self) -> str:
+        """The name of the layer, "" if it is not known."""
+        return "" if self.seen is None else self.seen.record.layer
+
+    def judge(self, ladder: Sequence[Step] = LADDER) -> LayerVerdict:
+        """Return the ladder's verdict."""
+        name = self.layer if self.prediction is None else PREDICTION
+        if isinstance(self.case, str):
+            return _missing(name, self.case)
+        found = judge_case(self.case, ladder)
+        return found if self.prediction is None else found.model_copy(update={"layer": name})
+
+
+def subjects(capsule: Capsule, probe: Probe) -> tuple[Subject, ...]:
+    """Return what is judged of a probe: its layers in order, then the model's own outputs.
+
+    An output that is its layer's, bit for bit, is judged as that layer is. Nothing is returned
+    where no layers were recorded.
+    """
+    seen = seen_layers(capsule, probe)
+    layers = [Subject(each.case, each, place) for place, each in enumerate(seen)]
+    if not seen or not probe.outputs:
+        return tuple(layers)
+    made = predicted(capsule, probe, seen)
+    if made is None:
+        return (*layers, Subject("which layers made it was not recorded", prediction=0))
+    outputs = [
+        Subject(
+            seen[each.place].case if each.case is None else each.case,
+            seen[each.place],
+            each.place,
+            number,
+        )
+        for number, each in enumerate(made)
+    ]
+    return (*layers, *outputs)
+
+
 def judge_probe(
     capsule: Capsule, probe: Probe, ladder: Sequence[Step] = LADDER
 ) -> tuple[LayerVerdict, ...]:
@@ -147,11 +195,7 @@ def judge_probe(
     The last verdict, named "prediction", says whether the probe's output is the last layer's, bit
     for bit or within that layer's bound. Nothing is returned where no layers were recorded.
     """
-    seen = seen_layers(capsule, probe)
-    if not seen:
-        return ()
-    verdicts = [each.judge(ladder) for each in seen]
-    return (*verdicts, *_prediction(capsule, probe, seen, verdicts, ladder))
+    return tuple(each.judge(ladder) for each in subjects(capsule, probe))
 
 
 @dataclass(frozen=True)
@@ -192,29 +236,6 @@ def predicted(capsule: Capsule, probe: Probe, seen: Sequence[Seen]) -> tuple[Pre
         others = frozenset(range(len(seen[place].record.outputs))) - {feed.tensor}
         found.append(Predicted(place, replace(case, outputs=(y,), unseen=others)))
     return tuple(found)
-
-
-def _prediction(
-    capsule: Capsule,
-    probe: Probe,
-    seen: Sequence[Seen],
-    verdicts: Sequence[LayerVerdict],
-    ladder: Sequence[Step],
-) -> tuple[LayerVerdict, ...]:
-    if not probe.outputs:
-        return ()
-    made = predicted(capsule, probe, seen)
-    if made is None:
-        return (_missing(PREDICTION, "which layers made it was not recorded"),)
-    found: list[LayerVerdict] = []
-    for each in made:
-        if each.case is None:
-            found.append(verdicts[each.place])
-        elif isinstance(each.case, str):
-            found.append(_missing(PREDICTION, each.case))
-        else:
-            found.append(judge_case(each.case, ladder))
-    return tuple(each.model_copy(update={"layer": PREDICTION}) for each in found)
 
 
 def _across_rows(layer: Layer, inputs: Sequence[AnyArray]) -> bool:

@@ -1,32 +1,58 @@
-"""Checking one certificate: its layer, as recorded in the capsule, computed exactly.
+"""Checking one certificate: is its error the exact one, its bound the rules', and is it kept?
 
-Nothing here or in what it imports knows the rules that derived the bounds.
+The layer is computed in exact arithmetic from what the capsule recorded, and that an element is
+within its bound is decided exactly. The bound itself is the rules': it is derived again, and what
+the certificate says must be the same. Nothing here derives a bound a second time.
 """
 
 from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
+from flint import arb
 
-from bridge.capsule import Array, Capsule, CapsuleError
-from bridge.verify.elements import Checked, Claim, check
-from bridge.verify.exact import AnyArray, Ints, precisely
-from bridge.verify.given import Given, Recorded, bare_name, computes_in
-from bridge.verify.kinds import MisfitError, UncheckedError
-from bridge.verify.layers import stage_of
-from bridge.verify.schema import Bounds, Certificate, Certificates
-from bridge.verify.table import digest
+from bridge.capsule import Capsule, CapsuleError, Probe
+from bridge.compare.ladder import Case
+from bridge.compare.marks import Marks
+from bridge.compare.rules import class_name
+from bridge.compare.rules.rounding import FORMATS
+from bridge.compare.seen import Subject, subjects
+from bridge.verify.certificate import Bounds, Certificate, Certificates
+from bridge.verify.exact_arithmetic import (
+    F64,
+    AnyArray,
+    Balls,
+    Ints,
+    Mask,
+    lower,
+    points,
+    precisely,
+    upper,
+)
+from bridge.verify.exact_values import CHUNK, ExactLayer, UncheckedError, Values
+from bridge.verify.issue import digest_of
+from bridge.verify.layer_values import exact_values
 
 #: How many elements that do not hold are described.
 _MOST_DESCRIBED: Final = 5
 
+#: What part of a bound its float64 arithmetic, and that of the error, may be off by: on another
+#: machine sums are added in another order. A bound is at least about a unit roundoff of the layer's
+#: type, 2^-24 or more, times what is summed, and float64 errs by 2^-53 for each addition; the nine
+#: bits between are for long sums. Whether an element is within its bound does not depend on it.
+FLOAT64_PART: Final = 2.0**-20
+
 #: Told how many elements were just checked.
 Progress = Callable[[int], None]
+
+
+class MisfitError(Exception):
+    """What was recorded contradicts a certificate, so that it cannot be true."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +97,57 @@ class Outcome:
         return not self.failures
 
 
+@dataclass(frozen=True)
+class Claim:
+    """Some elements of an output, and what a certificate and the rules say of them.
+
+    ``error`` and ``bound`` are the certificate's, ``derived`` is the rules' bound.
+    """
+
+    y: AnyArray
+    error: F64
+    bound: F64
+    derived: F64
+
+    def at(self, places: Ints) -> Claim:
+        """Return what is said of the elements at flat places."""
+        parts = (self.y, self.error, self.bound, self.derived)
+        return Claim(*(part.reshape(-1)[places] for part in parts))
+
+
+class Subjects:
+    """What certificates of a run are about, each probe read only once."""
+
+    def __init__(self, capsule: Capsule) -> None:
+        self._capsule = capsule
+        self._read: tuple[int, tuple[Subject, ...]] | None = None
+
+    def find(self, certificate: Certificate) -> Subject:
+        """Return what a certificate is about.
+
+        Raises:
+            MisfitError: the run has nothing of the kind.
+        """
+        probes = [
+            probe for probe in self._capsule.manifest.probes if probe.index == certificate.probe
+        ]
+        if len(probes) != 1:
+            raise MisfitError(f"the capsule has {len(probes)} probes of number {certificate.probe}")
+        (probe,) = probes
+        if not 0 <= certificate.position < len(probe.layers):
+            raise MisfitError(f"the probe has {len(probe.layers)} layers")
+        for subject in self._of(probe):
+            if (subject.position, subject.prediction) == certificate.key[1:]:
+                return subject
+        raise MisfitError("the capsule has no such output of the model")
+
+    def _of(self, probe: Probe) -> tuple[Subject, ...]:
+        # Only one probe's: they hold its arrays, and certificates are sorted by the probe.
+        if self._read is None or self._read[0] != probe.index:
+            self._read = probe.index, subjects(self._capsule, probe)
+        return self._read[1]
+
+
 @dataclass
 class _Tally:
     """What was counted so far."""
@@ -81,16 +158,29 @@ class _Tally:
     ratio: float = 0.0
     failures: list[Failure] = field(default_factory=list)
 
-    def add(self, checked: Checked, part: Claim, places: Ints, shape: tuple[int, ...]) -> None:
-        self.checked += checked.elements
-        self.left_out += checked.left_out
-        self.failed += len(checked.failed)
-        self.ratio = max(self.ratio, checked.ratio)
+    def add(self, examined: Examined, places: Ints, shape: tuple[int, ...]) -> None:
+        """Add what was found of the elements at flat places of an output of some shape."""
+        self.checked += places.size
+        self.left_out += int((~examined.defined).sum())
+        self.ratio = max(self.ratio, examined.ratio())
+        self.fail(examined.failed(), examined.claim, places, shape, examined.exact)
+
+    def fail(
+        self,
+        failed: Mapping[int, str],
+        claim: Claim,
+        places: Ints,
+        shape: tuple[int, ...],
+        exact: Balls | None = None,
+    ) -> None:
+        """Add elements that do not hold, and describe some of them."""
+        self.failed += len(failed)
         room = max(_MOST_DESCRIBED - len(self.failures), 0)
-        for place, why, exact in checked.failed[:room]:
+        for place, why in list(failed.items())[:room]:
             index = tuple(int(part) for part in np.unravel_index(places[place], shape))
-            y, error, bound = (float(each[place]) for each in (part.y, part.error, part.bound))
-            self.failures.append(Failure(why, index, y, error, bound, exact))
+            y, error, bound = (float(part[place]) for part in (claim.y, claim.error, claim.bound))
+            digits = "" if exact is None else _digits(exact[place])
+            self.failures.append(Failure(why, index, y, error, bound, digits))
 
 
 def check_certificate(
@@ -99,22 +189,22 @@ def check_certificate(
     certificate: Certificate,
     sample: int | None = None,
     progress: Progress = lambda _count: None,
+    known: Subjects | None = None,
 ) -> Outcome:
     """Check a certificate against the capsule that it is about.
 
-    ``sample`` is the number of elements to draw at random from each output; None means all. What
-    cannot be right is a failure of the result, whatever the files hold; nothing is raised.
+    ``sample`` is the number of elements to draw at random from each output; None means all.
+    ``known`` are the capsule's subjects, where several certificates are checked. What cannot be
+    right is a failure of the result, whatever the files hold; nothing is raised.
     """
     tally, unchecked = _Tally(), ""
     try:
-        recorded = _recorded(capsule, certificate)
-        for number, (ref, bounds) in enumerate(_outputs(recorded, certificate)):
-            claim = _read(capsule, certificates, ref, bounds)
+        case, marks = _recorded(known or Subjects(capsule), certificate)
+        for number, (output, bounds) in enumerate(zip(marks, certificate.outputs, strict=True)):
+            claim = _read(certificates, output, bounds)
             with precisely():
-                _check_output(recorded, number, claim, sample, tally, progress)
-    except MisfitError as error:
-        tally.failures.append(Failure(f"what was recorded contradicts itself: {error}"))
-    except CapsuleError as error:
+                _check_output(case, number, claim, sample, tally, progress)
+    except (CapsuleError, MisfitError) as error:
         tally.failures.append(Failure(str(error)))
     except UncheckedError as error:
         unchecked = str(error)
@@ -122,7 +212,9 @@ def check_certificate(
         # A file of a stranger's may hold what nobody thought of; it must not pass for checked.
         unchecked = f"the checker could not follow it ({type(error).__name__}: {error})"
     again = [
-        name for name, was in certificate.tables.items() if digest(name, certificate.format) != was
+        name
+        for name, was in certificate.tables.items()
+        if digest_of(name, certificate.format) != was
     ]
     if again and tally.failures:
         first = tally.failures[0]
@@ -131,7 +223,7 @@ def check_certificate(
     return Outcome(
         probe=certificate.probe,
         layer=certificate.layer,
-        cls=bare_name(certificate.cls) or certificate.cls,
+        cls=class_name(certificate.cls) or certificate.cls,
         prediction=certificate.prediction,
         outputs=sum(math.prod(each.bound.shape) for each in certificate.outputs),
         checked=tally.checked,
@@ -143,104 +235,74 @@ def check_certificate(
     )
 
 
-def _recorded(capsule: Capsule, certificate: Certificate) -> Recorded:
-    """Find what a certificate is about.
+def _recorded(known: Subjects, certificate: Certificate) -> tuple[Case, tuple[Marks, ...]]:
+    """Return the layer that a certificate is about, and its outputs with the rules' bounds.
 
     Raises:
-        MisfitError: there is no such layer, or it is another.
-        UncheckedError: it was called in a way that no formula knows.
+        MisfitError: there is no such layer, or it is another, or the rules give no bound for it.
     """
-    probes = [each for each in capsule.manifest.probes if each.index == certificate.probe]
-    if len(probes) != 1:
-        raise MisfitError(f"the capsule has {len(probes)} probes of number {certificate.probe}")
-    (probe,) = probes
-    if not 0 <= certificate.position < len(probe.layers):
-        raise MisfitError(f"the probe has {len(probe.layers)} layers")
-    seen = probe.layers[certificate.position]
-    if probe.state is None or not 0 <= probe.state < len(capsule.manifest.states):
-        raise MisfitError("the capsule has no model for the probe")
-    recorded = Recorded(capsule, capsule.manifest.states[probe.state], probe, seen)
-    layer = recorded.layer(seen.layer)
-    if seen.layer != certificate.layer or layer.cls != certificate.cls:
+    subject = known.find(certificate)
+    case = subject.case
+    if isinstance(case, str):
+        raise MisfitError(f"what it is about was not recorded: {case}")
+    if subject.layer != certificate.layer or case.layer.cls != certificate.cls:
         raise MisfitError(
-            f"in its place the capsule has the layer {seen.layer!r} of class {layer.cls}"
+            f"in its place the capsule has the layer {subject.layer!r} of class {case.layer.cls}"
         )
-    if computes_in(layer.config) != certificate.format:
+    if case.layer.compute_dtype != certificate.format:
         raise MisfitError(
             f"the certificate is for {certificate.format}, the layer computes in "
-            f"{computes_in(layer.config)}"
+            f"{case.layer.compute_dtype}"
         )
-    told = [
-        key
-        for key, value in seen.arguments.items()
-        if value is not None and (key, value) != ("training", False) and not _is_input(value)
-    ]
-    if told:
-        raise UncheckedError(f"it was called with {', '.join(sorted(told))}")
-    return recorded
-
-
-def _is_input(value: object) -> bool:
-    """Say whether an argument only stands for inputs, which are recorded as such."""
-    if isinstance(value, list):
-        return all(_is_input(each) for each in value)
-    return isinstance(value, dict) and list(value) == ["input"]
-
-
-def _outputs(recorded: Recorded, certificate: Certificate) -> list[tuple[Array, Bounds]]:
-    """Return the arrays that a certificate is about, each with its numbers.
-
-    A prediction that is an output of its layer, bit for bit, is judged as that layer was, with all
-    its outputs.
-    """
-    own = recorded.seen.outputs
-    if certificate.prediction is None:
-        refs = own
-    else:
-        refs = recorded.probe.outputs[max(certificate.prediction, 0) :][:1]
-        bits = [recorded.capsule.array(ref).tobytes() for ref in refs]
-        several = len(own) > 1 and len(own) == len(certificate.outputs)
-        if several and any(recorded.capsule.array(ref).tobytes() in bits for ref in own):
-            refs = own
-    if len(refs) != len(certificate.outputs) or not refs:
+    if isinstance(case.marks, str):
+        raise MisfitError(f"the rules give no bound for it: {case.marks}; run the case again")
+    if len(case.marks) != len(certificate.outputs) or not case.marks:
         raise MisfitError(
-            f"the certificate has {len(certificate.outputs)} outputs, the capsule {len(refs)}"
+            f"the certificate has {len(certificate.outputs)} outputs, the capsule {len(case.marks)}"
         )
-    return list(zip(refs, certificate.outputs, strict=True))
+    return case, case.marks
 
 
-def _read(capsule: Capsule, certificates: Certificates, ref: Array, bounds: Bounds) -> Claim:
-    y = capsule.array(ref)
+def _read(certificates: Certificates, output: Marks, bounds: Bounds) -> Claim:
     found = [certificates.arrays[each.key or ""] for each in (bounds.error, bounds.bound)]
     for name, array in zip(("errors", "bounds"), found, strict=True):
-        if array.dtype != np.float64 or array.shape != y.shape:
+        if array.dtype != np.float64 or array.shape != output.y.shape:
             raise MisfitError(
                 f"its {name} are {array.dtype.name} of shape {array.shape}, its output has shape "
-                f"{y.shape}"
+                f"{output.y.shape}"
             )
     error, bound = found
-    return Claim(y, error, bound)
+    return Claim(output.y, error, bound, output.evaluation.bound)
 
 
 def _check_output(
-    recorded: Recorded,
+    case: Case,
     number: int,
     claim: Claim,
     sample: int | None,
     tally: _Tally,
     progress: Progress,
 ) -> None:
-    shape = claim.y.shape
-    if claim.y.dtype.kind not in "fbiu" and claim.y.dtype.name != "bfloat16":
-        raise UncheckedError(f"its output is {claim.y.dtype.name}")
-    given: list[Given] = [recorded.given(name, shape, number) for name in recorded.through()]
-    stage = stage_of(given[0], tuple(given[1:]))
-    places = _places(claim.y.size, sample)
-    for start in range(0, places.size, max(stage.chunk, 1)):
-        some = places[start : start + max(stage.chunk, 1)]
-        part = Claim(*(_flat(each)[some] for each in (claim.y, claim.error, claim.bound)))
-        tally.add(check(part, stage.at(some)), part, some, shape)
+    places, shape = _places(claim.y.size, sample), claim.y.shape
+    try:
+        layer = exact_values(case, number)
+    except UncheckedError:
+        # The bound is the rules' all the same.
+        part = claim.at(places)
+        failed = {int(n): _say_not_derived(part, n) for n in np.flatnonzero(not_derived(part))}
+        if not failed:
+            raise
+        tally.checked += places.size
+        tally.fail(failed, part, places, shape)
+        return
+    for some in _chunks(places, layer):
+        tally.add(Examined(claim.at(some), layer.at(some)), some, shape)
         progress(some.size)
+
+
+def _chunks(places: Ints, layer: ExactLayer) -> list[Ints]:
+    step = max(min(layer.chunk, CHUNK * 64), 1)
+    return [places[start : start + step] for start in range(0, places.size, step)]
 
 
 def _places(size: int, sample: int | None) -> Ints:
@@ -249,5 +311,134 @@ def _places(size: int, sample: int | None) -> Ints:
     return np.array(sorted(random.sample(range(size), sample)), np.int64)
 
 
-def _flat(values: AnyArray) -> AnyArray:
-    return values.reshape(-1)
+def not_derived(claim: Claim) -> Mask:
+    """Return where a bound is not the one that the rules derive."""
+    bound, derived = claim.bound, claim.derived
+    with np.errstate(all="ignore"):
+        near = np.isfinite(derived) & (np.abs(bound - derived) <= FLOAT64_PART * derived)
+    return np.asarray(~((bound == derived) | near))
+
+
+class Examined:
+    """Elements beside their exact values: which of them fail, each for one reason.
+
+    An element holds if its bound is the rules', its error is what exact arithmetic gives, and the
+    exact value is within the bound. Without a bound within which it is, an element holds if it is
+    the exact value, rounded.
+    """
+
+    def __init__(self, claim: Claim, values: Values) -> None:
+        self.claim, self.exact = claim, values.exact
+        self.wide: F64 = claim.y.astype(np.float64)
+        made = self.wide if claim.y.dtype.kind not in "iu" else claim.y
+        known = np.array([value.is_finite() for value in values.exact], np.bool_)
+        self.defined: Mask = values.defined & known
+        self.finite: Mask = self.defined & np.isfinite(self.wide)
+        self.bounded: Mask = np.isfinite(claim.bound) & (claim.bound >= 0.0)
+        self.gap = [abs(y - value) for y, value in zip(points(made), values.exact, strict=True)]
+        self.furthest: F64 = np.where(self.finite, upper(self.gap), 0.0)
+
+    def failed(self) -> dict[int, str]:
+        """Return why elements fail, by their places."""
+        found: dict[int, str] = {}
+        with np.errstate(all="ignore"):
+            reasons = (
+                (self._no_number(), self._say_no_number),
+                (not_derived(self.claim), lambda place: _say_not_derived(self.claim, place)),
+                (self._dishonest(), self._say_dishonest),
+                (self._beyond(), self._say_beyond),
+            )
+        for where, say in reasons:
+            for place in np.flatnonzero(where).tolist():
+                found.setdefault(place, say(place))
+        return dict(sorted(found.items()))
+
+    def ratio(self) -> float:
+        """Return the largest error over its bound."""
+        inside = self.finite & self.bounded & (self.claim.bound > 0.0)
+        with np.errstate(all="ignore"):
+            ratio = np.where(inside, self.furthest / self.claim.bound, 0.0)
+        return float(np.nan_to_num(ratio).max(initial=0.0))
+
+    def _no_number(self) -> Mask:
+        bound, error = self.claim.bound, self.claim.error
+        lost = np.isnan(bound) | (bound < 0.0) | np.isnan(self.wide)
+        return np.asarray(self.defined & (lost | (self.finite & np.isnan(error))))
+
+    def _dishonest(self) -> Mask:
+        """Where the error is not |y - exact|, up to what float64 arithmetic may be off by."""
+        error = self.claim.error
+        slack = np.where(self.bounded, FLOAT64_PART * self.claim.bound, self._half_step())
+        nearest = np.maximum(lower(self.gap), 0.0)
+        honest = (error >= nearest - slack) & (error <= self.furthest + slack)
+        return np.asarray(self.finite & ~honest)
+
+    def _beyond(self) -> Mask:
+        """Where y is not within the bound, and is not the exact value rounded either."""
+        # The smaller of two that are the same but for their last digits.
+        least = np.where(self.bounded, np.minimum(self.claim.bound, self.claim.derived), -1.0)
+        beyond = self.defined & ~self._within(least, self.finite) & ~self._overflown()
+        # The ladder rounds what float64 made of the exact value.
+        near = self._half_step() * (1.0 + FLOAT64_PART)
+        near = near + np.where(self.bounded, FLOAT64_PART * least, 0.0)
+        return np.asarray(beyond & ~self._within(near, beyond & self.finite))
+
+    def _within(self, most: F64, asked: Mask) -> Mask:
+        """Return where the exact gap is no larger than some numbers; False where nobody asked."""
+        inside = asked & (self.furthest <= most)
+        for place in np.flatnonzero(asked & ~inside).tolist():
+            inside[place] = bool(self.gap[place] <= arb(float(most[place])))
+        return np.asarray(inside)
+
+    def _half_step(self) -> F64:
+        """Half of the distance to the next number of the output's type; nothing for integers."""
+        fmt = FORMATS.get(self.claim.y.dtype.name)
+        if fmt is None:
+            return np.zeros(self.wide.shape)
+        return np.asarray(0.5 * fmt.ulp(np.where(np.isfinite(self.wide), self.wide, 0.0)))
+
+    def _overflown(self) -> Mask:
+        """Where y is infinite and the exact value rounds to that, or does within the bound."""
+        found, fmt = np.zeros(self.wide.shape, np.bool_), FORMATS.get(self.claim.y.dtype.name)
+        if fmt is None:
+            return found
+        room = np.where(self.bounded, np.minimum(self.claim.bound, self.claim.derived), 0.0)
+        for place in np.flatnonzero(np.isinf(self.wide) & self.defined).tolist():
+            sign = 1 if self.wide[place] > 0.0 else -1
+            towards = sign * self.exact[place] + arb(float(room[place]))
+            found[place] = bool(towards >= arb(fmt.overflow))
+        return found
+
+    def _say_no_number(self, place: int) -> str:
+        bound = self.claim.bound[place]
+        if np.isnan(self.wide[place]):
+            return f"the output is NaN where the exact result is {_digits(self.exact[place])}"
+        if np.isnan(bound) or bound < 0.0:
+            return f"the bound {bound!s} is none"
+        return f"the error is {self.claim.error[place]!s}, no number"
+
+    def _say_dishonest(self, place: int) -> str:
+        return (
+            f"the error is recorded as {float(self.claim.error[place])!r}, but exact arithmetic "
+            f"gives {float(self.furthest[place])!r} ({self._say_values(place)})"
+        )
+
+    def _say_beyond(self, place: int) -> str:
+        return (
+            f"the error {float(self.claim.error[place])!r} is beyond the bound "
+            f"{float(self.claim.bound[place])!r} ({self._say_values(place)})"
+        )
+
+    def _say_values(self, place: int) -> str:
+        return f"y = {float(self.wide[place])!r}, exactly {_digits(self.exact[place])}"
+
+
+def _say_not_derived(claim: Claim, place: int) -> str:
+    return (
+        f"the bound {float(claim.bound[place])!r} is not what the rules give, "
+        f"{float(claim.derived[place])!r}"
+    )
+
+
+def _digits(value: arb) -> str:
+    return str(value.str(20, radius=False))

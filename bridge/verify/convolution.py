@@ -1,146 +1,115 @@
-"""Convolutions as sums of products: which element meets which weight."""
+"""Convolutions as sums of products, exactly: which element meets which weight."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Final
 
 import numpy as np
 
-from bridge.verify.exact import F64, Ints, exactly, largest
-from bridge.verify.factors import Elements, Factors, Product
-from bridge.verify.given import Given
-from bridge.verify.kinds import MisfitError, UncheckedError
-from bridge.verify.stages import Placed, Stage
-from bridge.verify.sums import Affine
-from bridge.verify.windows import Image, image_of
+from bridge.compare.rules.conv_shapes import Image, image_of, narrowing, widening
+from bridge.compare.rules.erfc import F64
+from bridge.compare.rules.layer import AnyArray, Layer
+from bridge.verify.exact_arithmetic import Ints
+from bridge.verify.exact_values import ExactLayer, Make, Placed
+from bridge.verify.products import Elements, Product, Results
+from bridge.verify.windows import taps_of, under_windows
 
 
-def convolution(given: Given, rank: int) -> Stage:
+@dataclass(frozen=True)
+class _Sums:
+    """Sums of products at positions of an output: its rows are numbered by batch and position."""
+
+    product: Product
+    lengths: tuple[int, ...]
+
+
+def convolution(layer: Layer, inputs: Sequence[AnyArray], rank: int) -> ExactLayer:
     """Conv1D, 2D, 3D: the kernel is (size..., channels of a group, filters)."""
-    given.only("kernel", "bias")
-    x, kernel = given.the_input(), given.weight("kernel")
-    image = _image(given, x.shape, kernel, rank)
-    depth, filters = kernel.shape[-2:]
-    groups = image.channels // depth
-    fits = groups * depth == image.channels and filters % groups == 0
-    if not fits or groups != given.config.get("groups", 1):
-        raise MisfitError(
-            f"its kernel of shape {kernel.shape} is not for {image.channels} channels"
-        )
-    return _layer(given, image, _grouped(x, image, kernel, groups))
+    image, weights = image_of(layer, inputs, rank), weights_of(layer)
+    kernel = weights["kernel"]
+    groups = image.channels // kernel.shape[-2]
+    return _whole(image, _narrow(layer, image, kernel, groups), weights)
 
 
-def depthwise(given: Given, rank: int) -> Stage:
+def depthwise(layer: Layer, inputs: Sequence[AnyArray], rank: int) -> ExactLayer:
     """DepthwiseConv1D, 2D: the kernel is (size..., channels, filters of each channel)."""
-    name = "depthwise_kernel" if "depthwise_kernel" in given.weights else "kernel"
-    given.only(name, "bias")
-    x, kernel = given.the_input(), given.weight(name)
-    image = _image(given, x.shape, kernel, rank)
-    return _layer(given, image, _depthwise(x, image, kernel))
+    image, weights = image_of(layer, inputs, rank), weights_of(layer)
+    kernel = weights.get("depthwise_kernel", weights.get("kernel"))
+    assert kernel is not None
+    return _whole(image, _of_each_channel(layer, image, kernel), weights)
 
 
-def separable(given: Given, rank: int) -> Stage:
+def separable(layer: Layer, inputs: Sequence[AnyArray], rank: int) -> ExactLayer:
     """SeparableConv1D, 2D: a depthwise convolution without a bias, and one of a single tap."""
-    given.only("depthwise_kernel", "pointwise_kernel", "bias")
-    x, kernel = given.the_input(), given.weight("depthwise_kernel")
-    pointwise = given.weight("pointwise_kernel")
-    image = _image(given, x.shape, kernel, rank)
-    between = _depthwise(x, image, kernel)
-    if pointwise.shape[:-1] != (*(1,) * rank, between.columns):
-        raise MisfitError(f"its pointwise_kernel has shape {pointwise.shape}")
-    w = pointwise.reshape(between.columns, -1)
+    image, weights = image_of(layer, inputs, rank), weights_of(layer)
+    between = _of_each_channel(layer, image, weights["depthwise_kernel"])
+    width = between.product.columns
 
     def rows(row: Ints, _group: Ints) -> Ints:
-        return row[:, None] * between.columns + np.arange(between.columns)[None, :]
+        return np.asarray(row[:, None] * width + np.arange(width)[None, :])
 
-    first = Affine([between], None, given.kind)
-    return _layer(given, image, Product(Made(first), rows, w))
+    pointwise = weights["pointwise_kernel"].reshape(width, -1)
+    second = Product(Results(between.product), rows, pointwise)
+    return _whole(image, replace(between, product=second), weights)
 
 
-def transposed(given: Given, rank: int) -> Stage:
+def transposed(layer: Layer, inputs: Sequence[AnyArray], rank: int) -> ExactLayer:
     """Conv1DTranspose, 2D, 3D: the kernel is (size..., filters, channels)."""
-    given.only("kernel", "bias")
-    x, kernel = given.the_input(), given.weight("kernel")
-    image = _image(given, x.shape, kernel, rank, transposed=True)
-    channels = kernel.shape[-1]
-    if channels != image.channels:
-        raise MisfitError(
-            f"its kernel of shape {kernel.shape} is not for {image.channels} channels"
-        )
-    met = math.prod(axis.overlap for axis in image.axes) * channels
-    return _layer(given, image, _grouped(x, image, np.moveaxis(kernel, -1, -2), 1, met))
+    image, weights = image_of(layer, inputs, rank), weights_of(layer)
+    kernel = np.moveaxis(weights["kernel"], -1, -2)
+    axes = widening(layer, image, kernel.shape[:rank], kernel.shape[-1])
+    taps = [taps_of(axis, transposed=True) for axis in axes]
+    return _whole(image, _gathered(image, taps, kernel, 1), weights)
 
 
-class Made:
-    """First factors that were themselves computed from what was recorded."""
-
-    def __init__(self, stage: Affine) -> None:
-        self._stage = stage
-
-    def take(self, places: Ints) -> Factors:
-        """Return the results of the stage before at flat places."""
-        some, which = np.unique(places, return_inverse=True)
-        known = self._stage.at(some)
-        which = which.reshape(places.shape)
-        numbers = exactly(known.value, (some.size,))
-        claimed = np.isfinite(known.error) & known.defined
-        error = np.where(claimed, known.error, 0.0)
-        size = np.where(known.defined, largest(known.value), 0.0) + error
-        return Factors(
-            numbers=numbers.pick(which),
-            size=size[which],
-            error=error[which],
-            evaluated=np.where(known.defined, known.evaluated, 0.0)[which],
-            finite=None if known.defined.all() else known.defined[which],
-            claimed=None if claimed.all() else claimed[which],
-        )
+def weights_of(layer: Layer) -> dict[str, F64]:
+    """Return all weights as the layer computes with them."""
+    return layer.numbers(*layer.weights)
 
 
-def _image(
-    given: Given, shape: tuple[int, ...], kernel: F64, rank: int, *, transposed: bool = False
-) -> Image:
-    size = kernel.shape[:rank]
-    if not given.on_cpu:
-        raise UncheckedError("it did not run on a CPU alone, and may have been transformed")
-    if kernel.ndim != rank + 2 or 0 in kernel.shape:
-        raise MisfitError(f"its kernel has shape {kernel.shape}")
-    if given.integers("kernel_size", rank, default=size) != size:
-        raise MisfitError(f"its kernel of shape {kernel.shape} is not of its kernel_size")
-    return image_of(given, shape, size, transposed=transposed)
+def _of_each_channel(layer: Layer, image: Image, kernel: F64) -> _Sums:
+    """A depthwise convolution: one group for each channel, whose filters are next to each other."""
+    *size, channels, filters = kernel.shape
+    return _narrow(layer, image, kernel.reshape(*size, 1, channels * filters), channels)
 
 
-def _misfit(kernel: F64, image: Image) -> MisfitError:
-    return MisfitError(f"its kernel of shape {kernel.shape} is not for {image.channels} channels")
+def _narrow(layer: Layer, image: Image, kernel: F64, groups: int) -> _Sums:
+    axes = narrowing(layer, image, kernel.shape[:-2], kernel.shape[-1])
+    return _gathered(image, [taps_of(axis) for axis in axes], kernel, groups)
 
 
-def _depthwise(x: F64, image: Image, kernel: F64) -> Product:
-    channels, filters = kernel.shape[-2:]
-    if channels != image.channels:
-        raise MisfitError(
-            f"its kernel of shape {kernel.shape} is not for {image.channels} channels"
-        )
-    # One group for each channel, whose filters are next to each other.
-    return _grouped(x, image, kernel.reshape(*kernel.shape[:-2], 1, channels * filters), channels)
-
-
-def _grouped(
-    x: F64, image: Image, kernel: F64, groups: int, most: int | None = None
-) -> Product:  # fmt: skip
-    depth = kernel.shape[-2]
+def _gathered(image: Image, taps: Sequence[Ints], kernel: F64, groups: int) -> _Sums:
+    depth, columns = kernel.shape[-2:]
+    space, channels = image.x.shape[:-1], image.channels
+    lengths = tuple(len(table) for table in taps)
+    tables = dict(enumerate(taps, start=1))
 
     def rows(row: Ints, group: Ints) -> Ints:
-        channels = group[:, None] * depth + np.arange(depth)[None, :]
-        return image.channel(image.look(row), channels)
+        at = under_windows(space, tables, np.unravel_index(row, (len(image.x), *lengths)))
+        channel = group[:, None, None] * depth + np.arange(depth)
+        found = at[:, :, None] * channels + channel
+        return np.where(at[:, :, None] >= 0, found, -1).reshape(row.size, -1)
 
-    return Product(Elements(x), rows, kernel.reshape(-1, kernel.shape[-1]), groups, most)
+    return _Sums(Product(Elements(image.x), rows, kernel.reshape(-1, columns), groups), lengths)
 
 
-def _layer(given: Given, image: Image, product: Product) -> Stage:
-    bias = given.weight("bias") if "bias" in given.weights else None
-    if bias is not None and bias.shape != (product.columns,):
-        raise MisfitError(f"its bias has shape {bias.shape}")
-    if image.positions * product.columns != math.prod(given.shape):
-        raise MisfitError(f"its output has shape {given.shape}")
-    sums = Affine([product], bias, given.kind)
-    columns = product.columns
-    return Placed(sums, lambda places: image.by_row(places, columns)) if image.first else sums
+def _whole(image: Image, sums: _Sums, weights: Mapping[str, F64]) -> ExactLayer:
+    """Add the bias, and put the channels where the input has them."""
+    product = replace(sums.product, bias=weights.get("bias"))
+    if not image.channels_first:
+        return product
+    shape = (len(image.x), *sums.lengths, product.columns)
+    order = np.arange(math.prod(shape), dtype=np.int64).reshape(shape)
+    return Placed(product, np.moveaxis(order, -1, 1).reshape(-1))
+
+
+CONVOLUTIONS: Final[Mapping[str, Make]] = {
+    **{f"Conv{rank}D": partial(convolution, rank=rank) for rank in (1, 2, 3)},
+    **{f"Conv{rank}DTranspose": partial(transposed, rank=rank) for rank in (1, 2, 3)},
+    **{f"DepthwiseConv{rank}D": partial(depthwise, rank=rank) for rank in (1, 2)},
+    **{f"SeparableConv{rank}D": partial(separable, rank=rank) for rank in (1, 2)},
+}

@@ -1,63 +1,54 @@
-"""Issuing certificates: what the ladder found, element by element, beside what it rests on.
-
-This is the only module here that knows the rules; those that check do not import it.
-"""
+"""Issuing certificates: what the ladder found, element by element, beside what it rests on."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import numpy as np
 from pydantic import JsonValue
 
 from bridge.capsule import Array, Capsule, Probe
-from bridge.compare.ladder import LADDER, Case, Step, judge_case
+from bridge.compare.ladder import Case
 from bridge.compare.result import LayerVerdict
 from bridge.compare.rules import OBSERVED, RULES, Layer, UnsupportedError, class_name, moving, unary
 from bridge.compare.rules.activations import LAYERS, activation_of
 from bridge.compare.rules.forms import FORMS
 from bridge.compare.rules.models import model_of
 from bridge.compare.rules.rounding import FORMATS
-from bridge.compare.seen import Seen, predicted, seen_layers
-from bridge.verify.schema import (
+from bridge.compare.seen import Subject, judge_probe, subjects
+from bridge.verify.certificate import (
     AnyArray,
     Bounds,
     Certificate,
     CertificateManifest,
     Certificates,
     Judged,
+    write_certificates,
 )
-from bridge.verify.store import write_certificates
-from bridge.verify.table import digest
 
-__all__ = ["certificates", "write_certificates"]
+__all__ = ["certificates", "digest_of", "write_certificates"]
 
 #: Where configurations name activations.
 _ACTIVATIONS: Final = ("activation", "recurrent_activation")
 
 
-@dataclass(frozen=True)
-class _Found:
-    """A layer of a probe, or the model's own output as what a layer made, with its verdict."""
-
-    position: int
-    seen: Seen
-    case: Case | str
-    verdict: LayerVerdict
-    prediction: int | None = None
-
-
-def certificates(capsule: Capsule, ladder: Sequence[Step] = LADDER) -> Certificates:
+def certificates(
+    capsule: Capsule, verdicts: Mapping[int, Sequence[LayerVerdict]] | None = None
+) -> Certificates:
     """Return a certificate for every layer that the ladder calls rounding by its bound.
 
-    The layers are judged again, as :func:`bridge.compare.seen.judge_probe` judges them.
+    ``verdicts`` are those that the comparison made of the layers of each probe, by its index; a
+    probe without any is judged here. Only layers that are certified are evaluated again, for their
+    bounds.
     """
     issuer = _Issuer()
     for probe in capsule.manifest.probes:
-        for found in _judged(capsule, probe, ladder):
-            issuer.add(probe, found)
+        judged = (verdicts or {}).get(probe.index)
+        judged = judge_probe(capsule, probe) if judged is None else judged
+        for subject, verdict in zip(subjects(capsule, probe), judged, strict=True):
+            if subject.seen is not None and subject.position is not None:
+                issuer.add(probe, subject, subject.position, verdict)
     return issuer.done(capsule)
 
 
@@ -69,32 +60,31 @@ class _Issuer:
         self._certificates: list[Certificate] = []
         self._arrays: dict[str, AnyArray] = {}
 
-    def add(self, probe: Probe, found: _Found) -> None:
+    def add(self, probe: Probe, subject: Subject, position: int, verdict: LayerVerdict) -> None:
         """Add what was judged, and a certificate if it was called rounding by its bound."""
-        record, verdict = found.seen.record, found.verdict
+        name, case = subject.layer, subject.case
         self._judged.append(
             Judged(
                 probe=probe.index,
-                position=found.position,
-                layer=record.layer,
-                prediction=found.prediction,
+                position=position,
+                layer=name,
+                prediction=subject.prediction,
                 verdict=verdict.verdict,
                 rung=verdict.rung,
             )
         )
         if (verdict.verdict, verdict.rung) != ("within-rounding", "certified"):
             return
-        case = found.case
         if isinstance(case, str) or isinstance(case.marks, str):
             return
         layer = case.layer
         self._certificates.append(
             Certificate(
                 probe=probe.index,
-                position=found.position,
-                layer=record.layer,
+                position=position,
+                layer=name,
                 cls=layer.cls,
-                prediction=found.prediction,
+                prediction=subject.prediction,
                 rule=_rule(layer),
                 format=layer.compute_dtype,
                 outputs=tuple(
@@ -105,7 +95,7 @@ class _Issuer:
                     for each in case.marks
                 ),
                 rests_on=tuple(_rests_on(case)),
-                tables={name: digest(name, layer.compute_dtype) for name in _kernels_of(case)},
+                tables={name: digest_of(name, layer.compute_dtype) for name in _kernels_of(case)},
             )
         )
 
@@ -129,19 +119,10 @@ class _Issuer:
         return Array(name=name, key=key, dtype="float64", shape=wide.shape)
 
 
-def _judged(capsule: Capsule, probe: Probe, ladder: Sequence[Step]) -> Iterator[_Found]:
-    """Yield the layers of a probe and the model's outputs, in the order of the verdicts."""
-    seen = seen_layers(capsule, probe)
-    verdicts = [each.judge(ladder) for each in seen]
-    for position, (each, verdict) in enumerate(zip(seen, verdicts, strict=True)):
-        yield _Found(position, each, each.case, verdict)
-    for number, made in enumerate(predicted(capsule, probe, seen) or ()):
-        place = made.place
-        if made.case is None:
-            yield _Found(place, seen[place], seen[place].case, verdicts[place], number)
-        elif not isinstance(made.case, str):
-            verdict = judge_case(made.case, ladder)
-            yield _Found(place, seen[place], made.case, verdict, number)
+def digest_of(kernel: str, dtype: str) -> str:
+    """Return some digits that change with the measured errors of an activation; "" for none."""
+    model = model_of(kernel, dtype)
+    return "" if model is None else model.digest
 
 
 def _rule(layer: Layer) -> str:

@@ -20,9 +20,9 @@ from bridge.capsule import (
 )
 from bridge.compare.numbers import AnyArray
 from bridge.compare.rules import Layer, evaluate
+from bridge.verify.certificate import Certificates
 from bridge.verify.check import Outcome, check_certificate
 from bridge.verify.issue import certificates
-from bridge.verify.schema import Certificates
 from tests.compare_samples import Sample
 
 F64 = np.ndarray[Any, np.dtype[np.float64]]

@@ -23,12 +23,11 @@ from bridge.compare.stages import compare_runs
 from bridge.explain.verdict import Finding
 from bridge.report import report_json
 from bridge.report.build import build_report
-from bridge.verify import layers
+from bridge.verify import layer_values
+from bridge.verify.certificate import Certificates, read_certificates
 from bridge.verify.issue import certificates, write_certificates
-from bridge.verify.reports import ReportError
-from bridge.verify.schema import Certificates
-from bridge.verify.store import read_certificates
-from bridge.verify.verify import Verification, verify
+from bridge.verify.report_folder import ReportError
+from bridge.verify.verification import Verification, verify
 from tests.compare_samples import Sample, flip_bit, grid, two_layers
 from tests.examples import examples
 from tests.verify.samples import with_array
@@ -105,7 +104,7 @@ def test_the_first_sentence_says_that_all_hold(case: Path) -> None:
     assert found.readable
     assert found.sentence() == (
         f"All {outputs} certified outputs of 12 layers hold: each error is what exact arithmetic "
-        "gives, none is beyond its bound, and no bound is larger than the theorem allows."
+        "gives, none is beyond its bound, and each bound is the rules'."
     )
     assert [line.split(":")[0] for line in found.lines()][1:] == ["a", "b"]
 
@@ -139,13 +138,14 @@ def test_data_is_strict_json_and_has_every_layer(case: Path) -> None:
 
 
 def test_what_was_not_re_checked_is_counted(case: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layers, "FORMULAS", {})
+    monkeypatch.setattr(layer_values, "EXACT", {})
     found = verify(case)
     assert found.holds
     assert found.sentence() == (
         "No certificate could be re-checked. 6 layers with 360 outputs were not re-checked."
     )
-    assert "not re-checked: 6 x Dense, 360 outputs: there is no formula for Dense" in lines(found)
+    why = "there is no exact evaluation of Dense here"
+    assert f"not re-checked: 6 x Dense, 360 outputs: {why}" in lines(found)
 
 
 # --- what was tampered with ----------------------------------------------------------------------
@@ -154,8 +154,8 @@ def test_what_was_not_re_checked_is_counted(case: Path, monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     ("name", "change", "words"),
     [
-        ("bound", lambda b: b * 1e-9, "is beyond the bound"),
-        ("bound", lambda b: b * 1.01, "is larger than the theorem allows"),
+        ("bound", lambda b: b * 1e-9, "is not what the rules give"),
+        ("bound", lambda b: b * 1.01, "is not what the rules give"),
         ("error", lambda e: e * 0.5, "but exact arithmetic gives"),
     ],
 )
@@ -175,7 +175,9 @@ def test_other_numbers_are_named_with_case_run_layer_and_element(
 
 def test_a_capsule_of_another_run_is_named(case: Path) -> None:
     write_capsule(_runs(5)["r"], case / "r.capsule")
-    assert "exact arithmetic gives" in verify(case).sentence()
+    found = verify(case)
+    assert not found.holds
+    assert "is not what the rules give" in found.sentence()
 
 
 def _without(position: int, prediction: int | None) -> Callable[[Certificates], Certificates]:

@@ -45,12 +45,14 @@ from bridge.compare.rules.registry import ObservedRule, Rule
 from bridge.compare.rules.rounding import FLOAT32, FORMATS
 
 __all__ = [
+    "AS_THEY_ARE",
     "OBSERVED",
     "RULES",
     "Evaluation",
     "Layer",
     "Rule",
     "UnsupportedError",
+    "cast_inputs",
     "class_name",
     "evaluate",
     "evaluate_chain",
@@ -88,7 +90,7 @@ OBSERVED: Final[dict[str, ObservedRule]] = {
 
 #: Rules that are given elements of any type, because they only move them about or select them.
 #: Floating-point numbers are cast first to the type in which the layer computes; indices are not.
-_AS_THEY_ARE: Final = frozenset(
+AS_THEY_ARE: Final = frozenset(
     {
         *embedding.RULES,
         *moving.RULES,
@@ -144,22 +146,33 @@ def evaluate(
         raise UnsupportedError("it was given a mask, and its rule does not know masks")
     if not inputs:
         raise UnsupportedError("its inputs were not recorded")
-    given = inputs
-    if name not in _AS_THEY_ARE:
-        wide = layer.generation == 3 and name in normalising.WIDE
-        inputs = [_number(x, layer, received, wide) for x in inputs]
-    elif received and name not in embedding.RULES and name not in operations.RULES:
-        inputs = [_element(x, layer) for x in inputs]
+    given, inputs = inputs, cast_inputs(layer, inputs, received=received)
     try:
         if outputs is not None and name in OBSERVED:
             return OBSERVED[name](layer, inputs, outputs)
         found = rule(layer, inputs)
         cast = any(x.dtype != y.dtype for x, y in zip(given, inputs, strict=True))
-        return tuple(map(_flushing, found)) if name in _AS_THEY_ARE and cast else found
+        return tuple(map(_flushing, found)) if name in AS_THEY_ARE and cast else found
     except ValueError as error:
         raise UnsupportedError(
             f"its rule cannot be applied to what was recorded: {error}"
         ) from None
+
+
+def cast_inputs(
+    layer: Layer, inputs: Sequence[AnyArray], *, received: bool = True
+) -> list[AnyArray]:
+    """Return the inputs as a layer that has a rule computes with them, or hands them on.
+
+    ``received`` is as for :func:`evaluate`.
+    """
+    name = class_name(layer.cls) or ""
+    if name not in AS_THEY_ARE:
+        wide = layer.generation == 3 and name in normalising.WIDE
+        return [_number(x, layer, received, wide) for x in inputs]
+    if received and name not in embedding.RULES and name not in operations.RULES:
+        return [_element(x, layer) for x in inputs]
+    return list(inputs)
 
 
 def evaluate_chain(

@@ -47,12 +47,15 @@ class Form:
     ``added`` is a constant that its formula adds to its argument before anything else. TensorFlow's
     graph optimiser may add it to a part of the sum that makes the argument instead (AddOpsRewrite
     of its arithmetic optimiser; measured: to the bias of a DepthwiseConv2D of Keras 3).
+    ``constants`` are those of a configuration that make a form one of many, as they are given to
+    the function of this module that made it.
     """
 
     name: str
     function: Function
     turns: tuple[float, ...] = ()
     added: float = 0.0
+    constants: tuple[float | None, ...] = ()
 
     def __call__(self, z: F64) -> F64:
         """Return the function's values at ``z``; NaN and overflow give NaN and Inf quietly."""
@@ -179,7 +182,8 @@ def relu(slope: float, threshold: float, most: float | None) -> Form:
         above = z if most is None else np.clip(z, 0.0, most)
         return np.where(z > threshold, above, slope * (z - threshold))
 
-    return Form("relu", function, (threshold, _after(threshold)))
+    turns = (threshold, _after(threshold))
+    return Form("relu", function, turns, constants=(slope, threshold, most))
 
 
 def leaky_relu(slope: float) -> Form:
@@ -188,7 +192,7 @@ def leaky_relu(slope: float) -> Form:
     def function(z: F64) -> F64:
         return np.where(z > 0.0, z, slope * z)
 
-    return Form("leaky_relu", function, (0.0,))
+    return Form("leaky_relu", function, (0.0,), constants=(slope,))
 
 
 def prelu(slopes: F64) -> Form:
@@ -206,7 +210,7 @@ def elu(alpha: float) -> Form:
     def function(z: F64) -> F64:
         return np.where(z > 0.0, z, alpha * np.expm1(np.minimum(z, 0.0)))
 
-    return Form("elu", function, (0.0,))
+    return Form("elu", function, (0.0,), constants=(alpha,))
 
 
 def celu(alpha: float) -> Form:
@@ -215,7 +219,7 @@ def celu(alpha: float) -> Form:
     def function(z: F64) -> F64:
         return np.where(z > 0.0, z, alpha * np.expm1(np.minimum(z, 0.0) / alpha))
 
-    return Form("celu", function)
+    return Form("celu", function, constants=(alpha,))
 
 
 def squareplus(b: float) -> Form:
@@ -225,7 +229,7 @@ def squareplus(b: float) -> Form:
         total = np.abs(z) + np.sqrt(z * z + b)
         return np.where(z < 0.0, 0.5 * b / total, 0.5 * total)
 
-    return Form("squareplus", function)
+    return Form("squareplus", function, constants=(b,))
 
 
 def threshold(least: float, default: float) -> Form:
@@ -234,7 +238,7 @@ def threshold(least: float, default: float) -> Form:
     def function(z: F64) -> F64:
         return np.where(z > least, z, default)
 
-    return Form("threshold", function, (least, _after(least)))
+    return Form("threshold", function, (least, _after(least)), constants=(least, default))
 
 
 def hard_shrink(least: float) -> Form:
@@ -243,7 +247,8 @@ def hard_shrink(least: float) -> Form:
     def function(z: F64) -> F64:
         return np.where(np.abs(z) > least, z, 0.0)
 
-    return Form("hard_shrink", function, (-_after(least), -least, least, _after(least)))
+    turns = (-_after(least), -least, least, _after(least))
+    return Form("hard_shrink", function, turns, constants=(least,))
 
 
 def soft_shrink(least: float) -> Form:
@@ -253,7 +258,8 @@ def soft_shrink(least: float) -> Form:
         return np.where(z > least, z - least, np.where(z < -least, z + least, 0.0))
 
     # For a negative ``least`` it jumps.
-    return Form("soft_shrink", function, (-_after(least), -least, least, _after(least)))
+    turns = (-_after(least), -least, least, _after(least))
+    return Form("soft_shrink", function, turns, constants=(least,))
 
 
 def _after(value: float) -> float:

@@ -21,21 +21,21 @@ from bridge.compare.rules.sums import sum_error
 
 def add(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:
     """Evaluate Add: the sum of its inputs."""
-    return (_sum(_aligned(inputs), layer.arithmetic()),)
+    return (_sum(aligned(inputs), layer.arithmetic()),)
 
 
 def subtract(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:
     """Evaluate Subtract: the first input without the second."""
     if len(inputs) != 2:
         raise UnsupportedError(f"it has {len(inputs)} inputs; its rule takes two")
-    first, second = _aligned(inputs)
+    first, second = aligned(inputs)
     return (_sum([first, -second], layer.arithmetic()),)
 
 
 def average(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:
     """Evaluate Average: the sum of its inputs, divided by how many there are."""
     fmt = layer.arithmetic()
-    terms = _aligned(inputs)
+    terms = aligned(inputs)
     number = len(terms)
     check_terms(number)
     with np.errstate(all="ignore"):
@@ -58,7 +58,7 @@ def multiply(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]
     is, loses at most ``tiny`` times the other factors, of which those below 1 are left out.
     """
     fmt = layer.arithmetic()
-    factors = _aligned(inputs)
+    factors = aligned(inputs)
     number = len(factors)
     if number > 2**10:
         raise UnsupportedError(f"{number} factors are too many for a bound")
@@ -103,7 +103,7 @@ def dot(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:
     fmt = layer.arithmetic()
     if len(inputs) != 2 or any(x.ndim < 2 for x in inputs):
         raise UnsupportedError("its inputs are not two arrays with a batch axis and others")
-    places = _dot_axes(layer, inputs)
+    places = dot_axes(layer, inputs)
     if inputs[0].shape[0] != inputs[1].shape[0]:
         raise UnsupportedError("its inputs differ in the number of samples")
     terms = inputs[0].shape[places[0]]
@@ -152,7 +152,12 @@ def _dot_error(units: Sequence[Unit], apply: Any, value: F64, terms: int, fmt: F
         return np.where(np.isfinite(bound), bound, np.inf)
 
 
-def _dot_axes(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[int, int]:
+def dot_axes(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[int, int]:
+    """Return the axis of each of two inputs along which products are summed.
+
+    Raises:
+        UnsupportedError: the configuration cannot be read, or does not fit the inputs.
+    """
     found = layer.config.get("axes")
     parts = found if isinstance(found, list) else [found] * 2
     good: list[int] = []
@@ -182,7 +187,7 @@ def _sum(terms: Sequence[F64], fmt: Format) -> Evaluation:
 def _extremum(inputs: Sequence[AnyArray], function: Any) -> Evaluation:
     if len({x.dtype for x in inputs}) != 1:
         raise UnsupportedError("its inputs are of several types")
-    first, *others = _aligned(inputs)
+    first, *others = aligned(inputs)
     if not others:
         return Evaluation(first)
     for other in others:
@@ -190,8 +195,13 @@ def _extremum(inputs: Sequence[AnyArray], function: Any) -> Evaluation:
     return selected(first)
 
 
-def _aligned(inputs: Sequence[AnyArray]) -> list[AnyArray]:
-    """Give all inputs the same number of axes, as Keras does, and check that they fit."""
+def aligned(inputs: Sequence[AnyArray]) -> list[AnyArray]:
+    """Give all inputs the same number of axes, as Keras does, and check that they fit.
+
+    Raises:
+        UnsupportedError: one of them has no axis for the batch, or the output is too large.
+        ValueError: they do not fit together.
+    """
     most = max(x.ndim for x in inputs)
     if any(x.ndim == 0 for x in inputs) and most > 0:
         raise UnsupportedError("one of its inputs has no batch axis")

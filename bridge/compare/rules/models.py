@@ -23,6 +23,7 @@ still lie.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, Final
@@ -86,6 +87,12 @@ class ErrorModel:
         runs = self._runs
         result: F64 = np.maximum(runs[level, first], runs[level, last - (1 << level) + 1])
         return result
+
+    @cached_property
+    def digest(self) -> str:
+        """Some digits that change with the measured errors."""
+        rows = np.concatenate((self.negative[::-1], self.positive))
+        return hashlib.sha256(rows.tobytes()).hexdigest()[:16]
 
     @cached_property
     def _runs(self) -> F64:

@@ -22,7 +22,14 @@ import numpy as np
 
 from bridge.compare.rules.erfc import F64
 from bridge.compare.rules.geometry import axes, is_int
-from bridge.compare.rules.layer import AnyArray, Evaluation, Layer, UnsupportedError, single
+from bridge.compare.rules.layer import (
+    AnyArray,
+    Evaluation,
+    Layer,
+    UnsupportedError,
+    class_name,
+    single,
+)
 from bridge.compare.rules.moments import Moments
 from bridge.compare.rules.registry import Rule
 from bridge.compare.rules.roots import check_measured, reciprocal_root
@@ -87,43 +94,125 @@ class Scaling:
             return np.where(np.isfinite(bound), bound, np.inf)
 
 
-def batch_normalization(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:
-    """Evaluate BatchNormalization at inference, with the means and variances that it has learnt."""
+@dataclass(frozen=True)
+class Normalisation:
+    """A layer that normalises, as it is read: what is subtracted, divided by and applied.
+
+    ``x`` has an axis for the groups where there are some; everything else has the axes of ``x``.
+    ``learnt`` are means and variances that are weights; without them the moments of ``x`` over the
+    axes ``over`` are taken. ``centred`` says that the mean is subtracted, ``deviations`` that x is
+    divided by the spread around its mean and not by its root mean square. ``squares`` says that the
+    variance may be made of the mean of the squares, ``more`` by how much epsilon may be larger.
+    """
+
+    x: F64
+    over: tuple[int, ...]
+    epsilon: float
+    fmt: Format
+    gamma: F64 | None
+    beta: F64 | None
+    learnt: tuple[F64, F64] | None = None
+    centred: bool = True
+    deviations: bool = True
+    squares: bool = False
+    more: float = 0.0
+
+    def scaling(self) -> Scaling:
+        """Return what is done to x, and how far it may be off."""
+        if self.learnt is not None:
+            return self._by_weights(*self.learnt)
+        moments = Moments(self.x, self.over)
+        return self._by_spread(moments) if self.deviations else self._by_square(moments)
+
+    def _by_weights(self, mean: F64, variance: F64) -> Scaling:
+        under = variance + self.epsilon
+
+        def errors() -> tuple[F64, F64]:
+            return np.zeros(()), UNIT * np.abs(under) + _small(variance) + TINY
+
+        return Scaling(self.x, mean, under, self.gamma, self.beta, errors, self.more)
+
+    def _by_spread(self, moments: Moments) -> Scaling:
+        mean = moments.mean()
+        variance = moments.variance(mean)
+        under = variance + self.epsilon
+
+        def errors() -> tuple[F64, F64]:
+            off = moments.mean_error(mean)
+            with np.errstate(all="ignore"):
+                largest = np.abs(self.x - mean).max(axis=self.over, keepdims=True)
+            spread = moments.variance_error(variance, off, largest)
+            if self.squares:
+                other = moments.variance_error_from_squares(mean, variance, off)
+                spread = np.maximum(spread, other)
+            return (off if self.centred else np.zeros(())), _with_epsilon(spread, under)
+
+        subtracted = mean if self.centred else np.zeros(())
+        return Scaling(self.x, subtracted, under, self.gamma, self.beta, errors)
+
+    def _by_square(self, moments: Moments) -> Scaling:
+        squares = moments.mean_square()
+        under = squares + self.epsilon
+
+        def errors() -> tuple[F64, F64]:
+            return np.zeros(()), _with_epsilon(moments.mean_square_error(squares), under)
+
+        return Scaling(self.x, np.zeros(()), under, self.gamma, self.beta, errors)
+
+
+def normalisation(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:
+    """Evaluate a layer that normalises."""
+    shape = single(inputs).shape
+    made = read_normalisation(layer, inputs).scaling().evaluate(layer.arithmetic())
+    derive = made.derive
+    assert derive is not None
+    return (Evaluation(made.value.reshape(shape), lambda: derive().reshape(shape)),)
+
+
+def read_normalisation(layer: Layer, inputs: Sequence[AnyArray]) -> Normalisation:
+    """Read what a layer does to its input.
+
+    Raises:
+        UnsupportedError: it cannot be read, or has no rule.
+    """
     check_measured(layer)
+    found = _READERS[class_name(layer.cls) or ""](layer, single(inputs))
+    if found.learnt is None:
+        Moments(found.x, found.over).check()
+    return found
+
+
+def _batch(layer: Layer, x: F64) -> Normalisation:
+    """Read BatchNormalization at inference, with the means and variances that it has learnt."""
     fmt = layer.arithmetic()
     if layer.training is not False:
         raise UnsupportedError("it has a rule for inference, and it may have run in training")
     if layer.config.get("renorm") or layer.config.get("virtual_batch_size") is not None:
         raise UnsupportedError("there is no rule for renorm or virtual batches")
-    x = single(inputs)
     over = axes(layer, x.ndim)
-    names = _names(layer)
-    weights = _weights(layer, ("moving_mean", "moving_variance", *names))
+    weights = _weights(layer, ("moving_mean", "moving_variance", *_names(layer)))
     shaped = {name: _along(weight, x, over) for name, weight in weights.items()}
-    mean, variance = shaped["moving_mean"], shaped["moving_variance"]
     epsilon = _epsilon(layer, 1e-3)
-    under = variance + epsilon
-
-    def errors() -> tuple[F64, F64]:
-        return np.zeros(()), UNIT * np.abs(under) + _small(variance) + TINY
-
     fused = layer.generation != 3 and x.ndim in (4, 5)
-    more = max((1.0 + 2.0 * UNIT) * (_LEAST_FUSED - epsilon), 0.0) if fused else 0.0
-    scaling = Scaling(x, mean, under, shaped.get("gamma"), shaped.get("beta"), errors, more)
-    return (scaling.evaluate(fmt),)
+    return Normalisation(
+        x,
+        over,
+        epsilon,
+        fmt,
+        shaped.get("gamma"),
+        shaped.get("beta"),
+        learnt=(shaped["moving_mean"], shaped["moving_variance"]),
+        more=max((1.0 + 2.0 * UNIT) * (_LEAST_FUSED - epsilon), 0.0) if fused else 0.0,
+    )
 
 
-def layer_normalization(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:
-    """Evaluate LayerNormalization.
+def _layer(layer: Layer, x: F64) -> Normalisation:
+    """Read LayerNormalization.
 
     With ``rms_scaling`` Keras 3 divides x itself, not its deviations, by their spread.
     """
-    check_measured(layer)
     fmt = _one_type(layer)
-    x = single(inputs)
-    over = axes(layer, x.ndim)
-    if over != tuple(sorted(over)):
-        raise UnsupportedError("its axes are not in order")
+    over = _in_order(layer, x)
     epsilon = _epsilon(layer, 1e-3)
     rms = layer.config.get("rms_scaling", False) is True
     weights = _weights(layer, ("gamma",) if rms else _names(layer))
@@ -131,16 +220,13 @@ def layer_normalization(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evalu
     # A fused batch normalisation in training does the work if the axes are the last ones.
     last = over == tuple(range(x.ndim - len(over), x.ndim))
     squares = layer.generation != 3 and last and epsilon >= _LEAST_FUSED
-    moments = Moments(x, over)
-    made = _normalised(moments, shaped, epsilon, squares=squares, centred=not rms)
-    return (made.evaluate(fmt),)
+    gamma, beta = shaped.get("gamma"), shaped.get("beta")
+    return Normalisation(x, over, epsilon, fmt, gamma, beta, centred=not rms, squares=squares)
 
 
-def group_normalization(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:
-    """Evaluate GroupNormalization: the channels are cut into groups, each normalised by itself."""
-    check_measured(layer)
+def _group(layer: Layer, x: F64) -> Normalisation:
+    """Read GroupNormalization: the channels are cut into groups, each normalised by itself."""
     fmt = _one_type(layer)
-    x = single(inputs)
     over = axes(layer, x.ndim)
     groups = layer.config.get("groups", 32)
     if len(over) != 1 or over[0] == 0 or not isinstance(groups, int) or not is_int(groups):
@@ -154,64 +240,29 @@ def group_normalization(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evalu
     weights = _weights(layer, _names(layer))
     if any(weight.shape != (channels,) for weight in weights.values()):
         raise UnsupportedError("its weights do not fit its input")
-    tail = (1,) * (x.ndim - axis - 1)
-    shaped = {
-        name: weight.reshape(groups, channels // groups, *tail) for name, weight in weights.items()
-    }
-    moments = Moments(x.reshape(shape), [place for place in range(1, len(shape)) if place != axis])
-    made = _normalised(moments, shaped, _epsilon(layer, 1e-3)).evaluate(fmt)
-    derive = made.derive
-    assert derive is not None
-    return (Evaluation(made.value.reshape(x.shape), lambda: derive().reshape(x.shape)),)
+    own = (*(1,) * axis, groups, channels // groups, *(1,) * (x.ndim - axis - 1))
+    shaped = {name: weight.reshape(own) for name, weight in weights.items()}
+    over = tuple(place for place in range(1, len(shape)) if place != axis)
+    epsilon = _epsilon(layer, 1e-3)
+    return Normalisation(
+        x.reshape(shape), over, epsilon, fmt, shaped.get("gamma"), shaped.get("beta")
+    )
 
 
-def rms_normalization(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:
-    """Evaluate RMSNormalization: x divided by its root mean square."""
-    check_measured(layer)
+def _root_mean_square(layer: Layer, x: F64) -> Normalisation:
+    """Read RMSNormalization: x divided by its root mean square."""
     fmt = layer.arithmetic()
-    x = single(inputs)
+    over = _in_order(layer, x)
+    scale = _along(layer.numbers("scale")["scale"], x, over)
+    epsilon = _epsilon(layer, 1e-6)
+    return Normalisation(x, over, epsilon, fmt, scale, None, centred=False, deviations=False)
+
+
+def _in_order(layer: Layer, x: F64) -> tuple[int, ...]:
     over = axes(layer, x.ndim)
     if over != tuple(sorted(over)):
         raise UnsupportedError("its axes are not in order")
-    moments = Moments(x, over)
-    moments.check()
-    scale = _along(layer.numbers("scale")["scale"], x, over)
-    squares = moments.mean_square()
-    under = squares + _epsilon(layer, 1e-6)
-
-    def errors() -> tuple[F64, F64]:
-        return np.zeros(()), _with_epsilon(moments.mean_square_error(squares), under)
-
-    return (Scaling(x, np.zeros(()), under, scale, None, errors).evaluate(fmt),)
-
-
-def _normalised(
-    moments: Moments,
-    weights: Mapping[str, F64],
-    epsilon: float,
-    *,
-    squares: bool = False,
-    centred: bool = True,
-) -> Scaling:
-    """Normalise by the moments of x itself; ``squares`` says that both variances may be used."""
-    moments.check()
-    mean = moments.mean()
-    variance = moments.variance(mean)
-    under = variance + epsilon
-
-    def errors() -> tuple[F64, F64]:
-        off = moments.mean_error(mean)
-        with np.errstate(all="ignore"):
-            largest = np.abs(moments.x - mean).max(axis=tuple(moments.axes), keepdims=True)
-        spread = moments.variance_error(variance, off, largest)
-        if squares:
-            other = moments.variance_error_from_squares(mean, variance, off)
-            spread = np.maximum(spread, other)
-        return (off if centred else np.zeros(())), _with_epsilon(spread, under)
-
-    subtracted = mean if centred else np.zeros(())
-    gamma, beta = weights.get("gamma"), weights.get("beta")
-    return Scaling(moments.x, subtracted, under, gamma, beta, errors)
+    return over
 
 
 def _with_epsilon(error: F64, under: F64) -> F64:
@@ -278,9 +329,11 @@ WIDE: Final = frozenset({"LayerNormalization", "GroupNormalization"})
 #: Those whose moments leave out what a mask does, in Keras 2.
 OVER_STEPS: Final = frozenset({"GroupNormalization"})
 
-RULES: Final[Mapping[str, Rule]] = {
-    "BatchNormalization": batch_normalization,
-    "LayerNormalization": layer_normalization,
-    "GroupNormalization": group_normalization,
-    "RMSNormalization": rms_normalization,
+_READERS: Final[Mapping[str, Callable[[Layer, F64], Normalisation]]] = {
+    "BatchNormalization": _batch,
+    "LayerNormalization": _layer,
+    "GroupNormalization": _group,
+    "RMSNormalization": _root_mean_square,
 }
+
+RULES: Final[Mapping[str, Rule]] = dict.fromkeys(_READERS, normalisation)

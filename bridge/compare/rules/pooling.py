@@ -28,8 +28,8 @@ from bridge.compare.rules.windows import Axis
 
 
 @dataclass(frozen=True)
-class _Windows:
-    """The windows along one axis of an input."""
+class Windows:
+    """The windows along one axis of an input: ``over`` says where they stand."""
 
     axis: int
     over: Axis
@@ -69,7 +69,7 @@ def largest(layer: Layer, inputs: Sequence[AnyArray], rank: int) -> tuple[Evalua
     if x.dtype.kind == "b":
         raise UnsupportedError("its input is made of truth values")
     first = np.iinfo(x.dtype).min if x.dtype.kind in "iu" else x.dtype.type(-np.inf)
-    for windows in _windows(layer, x, rank):
+    for windows in windows_of(layer, x, rank):
         x = windows.reduce(x, np.maximum, first)
     return (selected(x, -np.inf),)
 
@@ -77,7 +77,7 @@ def largest(layer: Layer, inputs: Sequence[AnyArray], rank: int) -> tuple[Evalua
 def average(layer: Layer, inputs: Sequence[AnyArray], rank: int) -> tuple[Evaluation, ...]:
     """Evaluate AveragePooling1D, 2D or 3D."""
     x = single(inputs)
-    every = _windows(layer, x, rank)
+    every = windows_of(layer, x, rank)
     count = math.prod((windows.counts(x.ndim) for windows in every), start=np.ones(()))
 
     def total(terms: F64) -> F64:
@@ -91,14 +91,14 @@ def average(layer: Layer, inputs: Sequence[AnyArray], rank: int) -> tuple[Evalua
 def largest_of_all(layer: Layer, inputs: Sequence[AnyArray], rank: int) -> tuple[Evaluation, ...]:
     """Evaluate GlobalMaxPooling1D, 2D or 3D."""
     x = single(inputs)
-    axes, keep = _all_places(layer, x, rank)
+    axes, keep = all_places(layer, x, rank)
     return (selected(x.max(axis=axes, keepdims=keep), -np.inf),)
 
 
 def average_of_all(layer: Layer, inputs: Sequence[AnyArray], rank: int) -> tuple[Evaluation, ...]:
     """Evaluate GlobalAveragePooling1D, 2D or 3D."""
     x = single(inputs)
-    axes, keep = _all_places(layer, x, rank)
+    axes, keep = all_places(layer, x, rank)
     count = np.array(float(math.prod(x.shape[axis] for axis in axes)))
 
     def total(terms: F64) -> F64:
@@ -124,7 +124,12 @@ def _averaged(layer: Layer, x: F64, total: Any, count: F64) -> Evaluation:
     return Evaluation(value, derive)
 
 
-def _windows(layer: Layer, x: AnyArray, rank: int) -> list[_Windows]:
+def windows_of(layer: Layer, x: AnyArray, rank: int) -> list[Windows]:
+    """Return the windows along each spatial axis of an input, as the configuration says.
+
+    Raises:
+        UnsupportedError: it cannot be read, or does not fit the input.
+    """
     places = spatial_axes(layer, x, rank)
     pool = sizes(layer, "pool_size", rank)
     strides = pool
@@ -144,11 +149,16 @@ def _windows(layer: Layer, x: AnyArray, rank: int) -> list[_Windows]:
             count = -(-length // stride)
             before = max((count - 1) * stride + size - length, 0) // 2
             over = Axis(length, count, size, stride, before=before)
-        found.append(_Windows(axis, over))
+        found.append(Windows(axis, over))
     return found
 
 
-def _all_places(layer: Layer, x: AnyArray, rank: int) -> tuple[tuple[int, ...], bool]:
+def all_places(layer: Layer, x: AnyArray, rank: int) -> tuple[tuple[int, ...], bool]:
+    """Return the axes over which all places are pooled, and whether they are kept.
+
+    Raises:
+        UnsupportedError: the configuration cannot be read, or there is nothing to pool.
+    """
     axes = spatial_axes(layer, x, rank)
     keep = layer.config.get("keepdims", False)
     if not isinstance(keep, bool):

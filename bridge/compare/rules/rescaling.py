@@ -32,7 +32,7 @@ def rescaled(layer: Layer, x: AnyArray, off: Callable[[], F64] | None = None) ->
         UnsupportedError: its scale or offset cannot be read, or does not fit.
     """
     fmt = layer.arithmetic()
-    scale, offset = _constants(layer, "scale", 1.0, fmt), _constants(layer, "offset", 0.0, fmt)
+    scale, offset = constants(layer, "scale", 1.0, fmt), constants(layer, "offset", 0.0, fmt)
     try:
         with np.errstate(all="ignore"):
             value = x * scale + offset
@@ -57,7 +57,12 @@ def rescaled(layer: Layer, x: AnyArray, off: Callable[[], F64] | None = None) ->
     return Evaluation(value, derive)
 
 
-def _constants(layer: Layer, key: str, default: float, fmt: Format) -> F64:
+def constants(layer: Layer, key: str, default: float, fmt: Format) -> F64:
+    """Return one number of the configuration, or one for each channel, as ``fmt`` holds them.
+
+    Raises:
+        UnsupportedError: they are not numbers.
+    """
     found = layer.config.get(key, default)
     items = found if isinstance(found, list) else [found]
     numbers = [as_number(item) for item in items]

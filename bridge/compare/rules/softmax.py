@@ -142,14 +142,21 @@ def _claimed(value: F64, bound: F64) -> F64:
 
 def layer(this: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:
     """Evaluate a Softmax layer."""
-    fmt = this.arithmetic()
-    x = single(inputs)
+    return (softmax(single(inputs), axis_of(this), fmt=this.arithmetic()),)
+
+
+def axis_of(this: Layer) -> int:
+    """Return the axis of a Softmax layer's rows.
+
+    Raises:
+        UnsupportedError: it is not one integer.
+    """
     axis = this.config.get("axis", -1)
     if isinstance(axis, list) and len(axis) == 1:
         axis = axis[0]
     if isinstance(axis, bool) or not isinstance(axis, int):
         raise UnsupportedError("its axis is not one integer")
-    return (softmax(x, axis, fmt=fmt),)
+    return axis
 
 
 RULES: Final[Mapping[str, Rule]] = {"Softmax": layer}

@@ -1,6 +1,6 @@
-"""A report's folder as the checker reads it: which layers were called rounding, by their bounds.
+"""A folder of reports as it is checked: which layers were called rounding, by their bounds.
 
-``report.json`` is read by what is needed of it, not by the report's own schema.
+Of ``report.json`` only the verdicts on layers are read, so that those of other versions can be.
 """
 
 from __future__ import annotations
@@ -15,13 +15,18 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bridge.capsule import Capsule, CapsuleError, Probe, read_capsule
-from bridge.verify.schema import SUFFIX, Certificate, Certificates
-from bridge.verify.store import read_certificates
+from bridge.compare.result import LayerVerdict
+from bridge.compare.seen import PREDICTION
+from bridge.verify.certificate import (
+    SUFFIX,
+    Certificate,
+    Certificates,
+    Judged,
+    read_certificates,
+)
 
 _NAME: Final = "report.json"
 _MOST_BYTES: Final = 2**30
-#: The name under which a report judges a model's own output.
-_PREDICTION: Final = "prediction"
 #: The runs that a report may have, which name its files; the reference has no layers.
 _RUNS: Final = ("r", "replay", "twin", "intent")
 
@@ -30,31 +35,13 @@ class _Read(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class Verdict(_Read):
-    """A layer's verdict in a report, as far as a certificate answers to it."""
-
-    layer: str
-    cls: str = ""
-    verdict: str
-    rung: str
-    points: int = 0
-    beyond_bound: int = 0
-    error: float = 0.0
-    bound: float = 0.0
-
-    @property
-    def is_certified(self) -> bool:
-        """Whether it says that rounding explains the layer, by its bound."""
-        return (self.verdict, self.rung) == ("within-rounding", "certified")
-
-
 class Pair(_Read):
     """One probe of two runs."""
 
     a: str
     b: str
     probe: str
-    layers: tuple[Verdict, ...] = ()
+    layers: tuple[LayerVerdict, ...] = ()
 
 
 class Report(_Read):
@@ -89,12 +76,11 @@ class Folder:
             if len(have) != len(found.manifest.certificates):
                 yield run, "", "there are several certificates for one layer"
             for each in found.manifest.judged:
-                certified = (each.verdict, each.rung) == ("within-rounding", "certified")
-                if certified and (each.probe, each.position, each.prediction) not in have:
+                if _is_certified(each) and (each.probe, each.position, each.prediction) not in have:
                     yield run, each.layer, f"probe {each.probe} has no certificate for this layer"
 
     def _of_pair(self, pair: Pair) -> Iterator[tuple[str, str, str]]:
-        certified = [(n, each) for n, each in enumerate(pair.layers) if each.is_certified]
+        certified = [(n, each) for n, each in enumerate(pair.layers) if _is_certified(each)]
         if not certified or self.unreadable.intersection((pair.a, pair.b)):
             return
         where = self._where(pair)
@@ -113,7 +99,7 @@ class Folder:
             yield from self._of_layer(run, probe, key, verdict)
 
     def _of_layer(
-        self, run: str, probe: Probe, key: tuple[int, int, int | None] | None, verdict: Verdict
+        self, run: str, probe: Probe, key: tuple[int, int, int | None] | None, verdict: LayerVerdict
     ) -> Iterator[tuple[str, str, str]]:
         found = self.certificates.get(run)
         if found is None:
@@ -159,10 +145,15 @@ class Folder:
         return found
 
 
-def _answers(verdicts: tuple[Verdict, ...], probe: Probe) -> bool:
+def _is_certified(judged: LayerVerdict | Judged) -> bool:
+    """Say whether a verdict is that rounding explains a layer, by its bound."""
+    return (judged.verdict, judged.rung) == ("within-rounding", "certified")
+
+
+def _answers(verdicts: tuple[LayerVerdict, ...], probe: Probe) -> bool:
     """Say whether verdicts are those of a probe: its layers in order, then what it predicted."""
     layers = len(probe.layers)
-    if len(verdicts) < layers or any(each.layer != _PREDICTION for each in verdicts[layers:]):
+    if len(verdicts) < layers or any(each.layer != PREDICTION for each in verdicts[layers:]):
         return False
     # A layer of a model that is used as a layer is recorded with that: inner/dense.
     return all(
@@ -236,7 +227,7 @@ def read_runs(
 
 
 def _unlike(
-    verdict: Verdict, certificate: Certificate, certificates: Certificates
+    verdict: LayerVerdict, certificate: Certificate, certificates: Certificates
 ) -> Iterator[str]:
     """Say which numbers of a report are not those of a certificate."""
     points = sum(math.prod(each.bound.shape) for each in certificate.outputs)

@@ -3,10 +3,6 @@
 Every finite float is n 2^e with an integer n, so sums of products of floats are integers once the
 powers are taken out: FLINT multiplies matrices of them. Roots, quotients and exponentials are
 computed in balls of Arb, a midpoint and a radius that contain the true value.
-
-Bounds are computed in float64 from numbers that are not negative, by additions, multiplications and
-divisions alone. Each of those is off by a factor within 1 +- 2^-53, so that a result of fewer than
-2^12 operations in a row is raised above the exact one by the factor :data:`UPWARDS`.
 """
 
 from __future__ import annotations
@@ -28,9 +24,6 @@ Balls = list[arb]
 
 #: Bits of a ball's midpoint.
 PRECISION: Final = 192
-
-#: What a float64 computation of fewer than 2^12 operations is multiplied by to be an upper bound.
-UPWARDS: Final = 1.0 + 2.0**-40
 
 _MOST_BITS: Final = 62
 
@@ -55,11 +48,6 @@ class Dyadic:
         """The integers as a matrix, for two axes."""
         rows, columns = self.shape
         return fmpz_mat(rows, columns, self.numbers)
-
-    @cached_property
-    def magnitudes(self) -> Dyadic:
-        """The absolute values."""
-        return Dyadic([abs(number) for number in self.numbers], self.exponent, self.shape)
 
     def pick(self, places: Ints) -> Dyadic:
         """Return the numbers at the given flat places."""
@@ -127,13 +115,6 @@ def every(mask: Mask, axis: int = 1) -> Mask:
     return np.asarray(mask.all(axis=axis), np.bool_)
 
 
-def sum_of(values: F64) -> F64:
-    """Return the sums along the second axis of numbers that are not negative, rounded up."""
-    if not values.any():
-        return np.zeros(len(values))
-    return largest(balls(row_sums(dyadic(values))))
-
-
 def taken(values: AnyArray, places: Ints) -> AnyArray:
     """Return elements at flat places, without making one array of a view that repeats itself."""
     return np.asarray(values[np.unravel_index(places, values.shape)])
@@ -168,16 +149,6 @@ def upper(values: Sequence[arb]) -> F64:
 def lower(values: Sequence[arb]) -> F64:
     """Return a float64 below every ball; NaN for a ball that is not a number."""
     return np.nextafter(_floats([each.lower() for each in values]), -np.inf)
-
-
-def largest(values: Sequence[arb]) -> F64:
-    """Return a float64 above the magnitude of every ball."""
-    return np.nextafter(_floats([each.abs_upper() for each in values]), np.inf)
-
-
-def middle(values: Sequence[arb]) -> F64:
-    """Return the float64 nearest to every ball's midpoint."""
-    return _floats([each.mid() for each in values])
 
 
 def _floats(values: Sequence[arb]) -> F64:

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bridge.verify.check import Outcome, check_certificate
-from bridge.verify.reports import Folder, ReportError, case_folders, read_report, read_runs
+from bridge.verify.check import Outcome, Subjects, check_certificate
+from bridge.verify.report_folder import Folder, ReportError, case_folders, read_report, read_runs
 
 #: Told the case that is checked, and how many of how many elements were.
 Progress = Callable[[str, int, int], None]
@@ -127,8 +127,8 @@ class Verification:
             return "No certificate could be re-checked."
         layers = _count(len(done), "layer")
         ends = (
-            "each error is what exact arithmetic gives, none is beyond its bound, and no bound is "
-            "larger than the theorem allows."
+            "each error is what exact arithmetic gives, none is beyond its bound, and each bound "
+            "is the rules'."
         )
         if self.sample is not None:
             total = sum(each.outputs for each in done)
@@ -194,20 +194,18 @@ def _check_case(folder: Path, sample: int | None, progress: Progress) -> CaseChe
         done += count
         progress(report.case, done, int(total))
 
-    runs = tuple(
-        Run(
-            name,
-            tuple(
-                check_certificate(capsules[name], found, certificate, sample, step)
-                for certificate in found.manifest.certificates
-            ),
+    runs = []
+    for name, found in certificates.items():
+        capsule, known = capsules[name], Subjects(capsules[name])
+        outcomes = (
+            check_certificate(capsule, found, certificate, sample, step, known)
+            for certificate in found.manifest.certificates
         )
-        for name, found in certificates.items()
-    )
-    known = Folder(report, capsules, certificates, frozenset(unreadable))
+        runs.append(Run(name, tuple(outcomes)))
+    listed = Folder(report, capsules, certificates, frozenset(unreadable))
     # Every pair with the same run speaks of the same layers.
-    problems = tuple(dict.fromkeys(Problem(*each) for each in known.problems()))
-    return CaseCheck(report.case, runs, problems, tuple(unreadable.values()))
+    problems = tuple(dict.fromkeys(Problem(*each) for each in listed.problems()))
+    return CaseCheck(report.case, tuple(runs), problems, tuple(unreadable.values()))
 
 
 def _line(case: CaseCheck) -> str:
