@@ -75,8 +75,10 @@ class Outcome:
     """What became of one certificate.
 
     ``outputs`` counts its elements, ``checked`` those that were looked at (fewer in a sample),
-    ``left_out`` those of them whose exact result is no finite number, and ``failed`` those that do
-    not hold, of which ``failures`` describes some. ``unchecked`` says why it was not re-checked.
+    ``left_out`` those of them of which nothing can be decided exactly, and ``failed`` those that do
+    not hold, of which ``failures`` describes some. Of those that are ``blurred`` float64 does not
+    know the value well, so that the error is not checked, but the bound is. ``unchecked`` says why
+    it was not re-checked.
     """
 
     probe: int
@@ -86,6 +88,7 @@ class Outcome:
     outputs: int = 0
     checked: int = 0
     left_out: int = 0
+    blurred: int = 0
     failed: int = 0
     ratio: float = 0.0
     failures: tuple[Failure, ...] = ()
@@ -101,18 +104,27 @@ class Outcome:
 class Claim:
     """Some elements of an output, and what a certificate and the rules say of them.
 
-    ``error`` and ``bound`` are the certificate's, ``derived`` is the rules' bound.
+    ``error`` and ``bound`` are the certificate's; ``value`` is the rules' float64 evaluation and
+    ``derived`` their bound. ``same`` says where y has the bits of that evaluation, rounded.
     """
 
     y: AnyArray
     error: F64
     bound: F64
+    value: F64
     derived: F64
+    same: Mask
 
     def at(self, places: Ints) -> Claim:
         """Return what is said of the elements at flat places."""
-        parts = (self.y, self.error, self.bound, self.derived)
-        return Claim(*(part.reshape(-1)[places] for part in parts))
+        return Claim(
+            y=self.y.reshape(-1)[places],
+            error=self.error.reshape(-1)[places],
+            bound=self.bound.reshape(-1)[places],
+            value=self.value.reshape(-1)[places],
+            derived=self.derived.reshape(-1)[places],
+            same=self.same.reshape(-1)[places],
+        )
 
 
 class Subjects:
@@ -154,6 +166,7 @@ class _Tally:
 
     checked: int = 0
     left_out: int = 0
+    blurred: int = 0
     failed: int = 0
     ratio: float = 0.0
     failures: list[Failure] = field(default_factory=list)
@@ -161,7 +174,8 @@ class _Tally:
     def add(self, examined: Examined, places: Ints, shape: tuple[int, ...]) -> None:
         """Add what was found of the elements at flat places of an output of some shape."""
         self.checked += places.size
-        self.left_out += int((~examined.defined).sum())
+        self.left_out += int((~examined.defined | examined.open).sum())
+        self.blurred += int(examined.blurred.sum())
         self.ratio = max(self.ratio, examined.ratio())
         self.fail(examined.failed(), examined.claim, places, shape, examined.exact)
 
@@ -228,6 +242,7 @@ def check_certificate(
         outputs=sum(math.prod(each.bound.shape) for each in certificate.outputs),
         checked=tally.checked,
         left_out=tally.left_out,
+        blurred=tally.blurred,
         failed=tally.failed,
         ratio=tally.ratio,
         failures=tuple(tally.failures),
@@ -272,7 +287,9 @@ def _read(certificates: Certificates, output: Marks, bounds: Bounds) -> Claim:
                 f"{output.y.shape}"
             )
     error, bound = found
-    return Claim(output.y, error, bound, output.evaluation.bound)
+    evaluated = output.evaluation
+    value = evaluated.value.astype(np.float64)
+    return Claim(output.y, error, bound, value, evaluated.bound, output.same)
 
 
 def _check_output(
@@ -325,6 +342,10 @@ class Examined:
     An element holds if its bound is the rules', its error is what exact arithmetic gives, and the
     exact value is within the bound. Without a bound within which it is, an element holds if it is
     the exact value, rounded.
+
+    Where so much cancels that float64 does not know the value to a small part of the bound, the
+    element is ``blurred``, and its error is not checked. If it has no bound, and the bits of the
+    float64 evaluation but not those of the exact value, it is ``open``: nothing is proved.
     """
 
     def __init__(self, claim: Claim, values: Values) -> None:
@@ -337,6 +358,14 @@ class Examined:
         self.bounded: Mask = np.isfinite(claim.bound) & (claim.bound >= 0.0)
         self.gap = [abs(y - value) for y, value in zip(points(made), values.exact, strict=True)]
         self.furthest: F64 = np.where(self.finite, upper(self.gap), 0.0)
+        off = [abs(v - value) for v, value in zip(points(claim.value), values.exact, strict=True)]
+        with np.errstate(all="ignore"):
+            blur = upper(off)
+            small = FLOAT64_PART * claim.derived
+            self.blurred: Mask = self.finite & (blur > small) & (blur <= claim.derived)
+            self.blurred &= np.isfinite(claim.derived)
+            self.beyond = self._beyond()
+            self.open: Mask = self.beyond & claim.same & np.isposinf(claim.derived)
 
     def failed(self) -> dict[int, str]:
         """Return why elements fail, by their places."""
@@ -346,7 +375,7 @@ class Examined:
                 (self._no_number(), self._say_no_number),
                 (not_derived(self.claim), lambda place: _say_not_derived(self.claim, place)),
                 (self._dishonest(), self._say_dishonest),
-                (self._beyond(), self._say_beyond),
+                (self.beyond & ~self.open, self._say_beyond),
             )
         for where, say in reasons:
             for place in np.flatnonzero(where).tolist():
@@ -371,7 +400,7 @@ class Examined:
         slack = np.where(self.bounded, FLOAT64_PART * self.claim.bound, self._half_step())
         nearest = np.maximum(lower(self.gap), 0.0)
         honest = (error >= nearest - slack) & (error <= self.furthest + slack)
-        return np.asarray(self.finite & ~honest)
+        return np.asarray(self.finite & ~self.open & ~self.blurred & ~honest)
 
     def _beyond(self) -> Mask:
         """Where y is not within the bound, and is not the exact value rounded either."""

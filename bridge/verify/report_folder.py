@@ -15,6 +15,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bridge.capsule import Capsule, CapsuleError, Probe, read_capsule
+from bridge.compare.align import labels_of
 from bridge.compare.result import LayerVerdict
 from bridge.compare.seen import PREDICTION
 from bridge.verify.certificate import (
@@ -122,7 +123,7 @@ class Folder:
 
     def _where(self, pair: Pair) -> tuple[str, Probe] | None:
         """Find the run, and the probe in it, whose layers a pair speaks of."""
-        labels = self._labels()
+        labels = labels_of(self.runs.values())
         found = [
             (run, probe)
             for run in (pair.a, pair.b)
@@ -131,18 +132,6 @@ class Folder:
         ]
         named = [each for each in found if labels.get(each[1].index) == pair.probe]
         return next(iter(named), found[0] if len(found) == 1 else None)
-
-    def _labels(self) -> dict[int, str]:
-        """Return the name of every probe: the one that a run gave it, or its kind and number."""
-        found: dict[int, str] = {}
-        for label_only in (True, False):
-            for capsule in self.runs.values():
-                for probe in capsule.manifest.probes:
-                    line = f" (line {probe.line})" if probe.line else ""
-                    name = probe.label if label_only else f"{probe.kind} {probe.index + 1}{line}"
-                    if name:
-                        found.setdefault(probe.index, name)
-        return found
 
 
 def _is_certified(judged: LayerVerdict | Judged) -> bool:

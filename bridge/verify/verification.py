@@ -142,7 +142,16 @@ class Verification:
             yield f"{_count(len(left), 'layer')} with {outputs:,} outputs were not re-checked."
         apart = sum(each.left_out for each in self.outcomes)
         if apart:
-            yield f"{apart:,} outputs were left out, whose exact result is no finite number."
+            yield (
+                f"{apart:,} outputs were left out: their exact result is no finite number, or they "
+                "have no bound and so much cancels that nothing is proved."
+            )
+        blurred = sum(each.blurred for each in self.outcomes)
+        if blurred:
+            yield (
+                f"Of {blurred:,} outputs only the bound was checked: so much cancels that their "
+                "error in float64 is not exact."
+            )
         unreadable = sum(len(case.unreadable) for case in self.cases)
         if unreadable:
             yield f"{_count(unreadable, 'file')} could not be read."

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from bridge.capsule import Capsule
 from bridge.compare import rules
+from bridge.compare.judge import Judge
 from bridge.compare.rules import Layer, forms
 from bridge.compare.rules.forms import FORMS, Form
 from bridge.compare.rules.layer import AnyArray, Evaluation
@@ -92,6 +93,22 @@ def test_every_verdict_has_its_place_and_every_certified_one_a_certificate(run: 
     assert told == [(each.verdict, each.rung) for each in verdicts]
     assert all(told[0] == ("within-rounding", "certified") for _ in told)
     assert len(issued.manifest.certificates) == len(verdicts)
+
+
+def test_what_the_comparison_judged_is_not_judged_again(
+    run: Capsule, issued: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge = Judge()
+    verdicts = judge(run, run.manifest.probes[0])
+    assert judge.verdicts(run) == {0: verdicts}
+
+    def again(*_: Any) -> Any:
+        raise AssertionError("it was judged again")
+
+    monkeypatch.setattr("bridge.verify.issue.judge_probe", again)
+    assert certificates(run, judge.verdicts(run)).manifest == issued.manifest
+    with pytest.raises(AssertionError, match="judged again"):
+        certificates(run)
 
 
 def test_a_certificate_says_what_it_rests_on(issued: Certificates) -> None:

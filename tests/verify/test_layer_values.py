@@ -200,6 +200,7 @@ def test_an_honest_certificate_holds_and_a_padded_one_does_not(made: Made) -> No
     for outcome in check_all(capsule, issued):
         assert (outcome.failures, outcome.unchecked) == ((), "")
         assert outcome.checked == outcome.outputs > 0
+        assert (outcome.blurred, outcome.left_out) == (0, 0)
     for number, certificate in enumerate(issued.manifest.certificates):
         bound = issued.arrays[certificate.outputs[0].bound.key or ""]
         if not (bound > 1e-30).any():
@@ -390,6 +391,36 @@ def test_where_the_exact_result_is_no_number_nothing_is_claimed() -> None:
     y = np.array([[np.nan], [np.nextafter(np.float32(3), np.float32(4))]])
     (outcome,) = dense(x, np.ones((2, 1), np.float32), y)
     assert (outcome.holds, outcome.checked, outcome.left_out) == (True, 2, 1)
+
+
+#: In whatever order it is added, float64 loses some of the small numbers to the large ones.
+CANCELLING = Made(
+    "Dense",
+    [np.array([[2.0**80, 2.0**-6, 2.0**-6, -(2.0**80), 2.0**-6] * 16], np.float32)],
+    {"kernel": np.ones((80, 1), np.float32)},
+    {"activation": "hard_sigmoid"},
+    2,
+)
+
+
+def test_where_float64_does_not_know_the_value_the_bound_is_checked_all_the_same() -> None:
+    capsule, issued = in_full(CANCELLING)
+    (outcome,) = check_all(capsule, issued)
+    assert (outcome.holds, outcome.blurred) == (True, 1)
+    wrong = with_capsule_array(
+        capsule, capsule.manifest.probes[0].layers[0].outputs[0], np.array([[1.5]], np.float32)
+    )
+    (outcome,) = check_all(wrong, issued)
+    assert "is beyond the bound" in outcome.failures[0].why
+
+
+def test_where_neither_a_bound_nor_float64_proves_anything_it_is_left_out() -> None:
+    made = Made(
+        "Dense", CANCELLING.inputs, CANCELLING.weights, {"activation": "exponential"}, 2
+    )  # fmt: skip
+    capsule, issued = in_full(made)
+    for outcome in check_all(capsule, issued):
+        assert (outcome.holds, outcome.left_out) == (True, 1)
 
 
 def test_a_sum_that_must_overflow_is_infinite() -> None:
