@@ -5,7 +5,7 @@ decides or passes it on; the verdict names the rung that decided. No tolerance i
 rung decides by bits, by a bound that follows from the arithmetic of the layer, or by what rounding
 did to the same layer in repeated runs.
 
-Two rungs are not of layers: ``exact-probe`` (:mod:`bridge.compare.exact`) asks a model other
+Two rungs are not of layers: ``exact-probe`` (:mod:`bridge.exact`) asks a model other
 questions than the script did, and ``probabilistic`` (:mod:`bridge.compare.spread`) speaks of a
 model from end to end.
 """
