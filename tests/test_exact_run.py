@@ -107,6 +107,27 @@ keras.Model(i, x, name="odd").predict(np.ones((2, 6, 3)), verbose=0)
     assert "3 layers are not covered" in result.sentence
 
 
+def test_operations_and_layers_that_join_rows_are_told_and_not_run(
+    pool: Pool, record: Record
+) -> None:
+    text = """
+i = keras.Input((3,))
+x = L.Dense(3, activation="relu", name="before")(i)
+joined = L.Concatenate(axis=0, name="joined")([x, x])
+keras.Model(i, joined, name="rows").predict(np.ones((2, 3)), batch_size=2, verbose=0)
+x = L.Dense(2, activation="linear", name="first")(i)
+keras.Model(i, keras.ops.negative(x), name="ops").predict(np.ones((2, 3)), verbose=0)
+"""
+    result = judged(pool, record(HEADS[3] + text, 3), 3, ways=("graph",))
+    assert {each.layers: each.verdict for each in result.stretches} == {
+        ("before",): "same-bits",
+        ("first",): "same-bits",
+    }
+    why = {each.model: each.why for each in result.refused}
+    assert "joins rows" in why["rows"]
+    assert "no layer" in why["ops"]
+
+
 def test_code_of_the_scripts_own_is_not_run(pool: Pool, record: Record) -> None:
     text = """
 m = keras.Sequential([keras.Input((1,)), L.Lambda(lambda x: -x, name="own")])

@@ -268,6 +268,8 @@ def why_never(cls: str, config: Mapping[str, JsonValue]) -> str:
         return f"{name} is recurrent, and its activations round"
     if name == "Embedding" and config.get("mask_zero"):
         return "it makes a mask, which the layers after it follow"
+    if name == "Concatenate" and config.get("axis") == 0:
+        return "it joins rows, so that what it makes depends on how many it is given at a time"
     if name.startswith("UpSampling") and config.get("interpolation", "nearest") != "nearest":
         return f"its interpolation {config.get('interpolation')!r} rounds"
     if name == "Activation":
