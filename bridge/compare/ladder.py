@@ -174,16 +174,6 @@ def judge_case(case: Case, ladder: Sequence[Step] = LADDER) -> LayerVerdict:
     return _verdict(case, "abstained", "abstained", "no rung of the ladder applies")
 
 
-def judge_layer(
-    layer: Layer,
-    inputs: Sequence[AnyArray],
-    outputs: Sequence[AnyArray],
-    ladder: Sequence[Step] = LADDER,
-) -> LayerVerdict:
-    """Judge a layer on the inputs that it received and the outputs that it made."""
-    return judge_case(Case(layer, tuple(inputs), tuple(outputs)), ladder)
-
-
 def _verdict(case: Case, verdict: Verdict, rung: Rung, why: str = "") -> LayerVerdict:
     return LayerVerdict(
         layer=case.layer.name,

@@ -22,9 +22,8 @@ import numpy as np
 
 from bridge.compare.rules.erfc import F64
 from bridge.compare.rules.geometry import axes, is_int
-from bridge.compare.rules.layer import AnyArray, Evaluation, Layer, UnsupportedError, single
+from bridge.compare.rules.layer import AnyArray, Evaluation, Layer, Rule, UnsupportedError, single
 from bridge.compare.rules.moments import Moments
-from bridge.compare.rules.registry import Rule
 from bridge.compare.rules.roots import check_measured, reciprocal_root
 from bridge.compare.rules.rounding import FLOAT32, FORMATS, TINY, UNIT, Format, float32
 
