@@ -20,14 +20,17 @@ import numpy as np
 
 from bridge.capsule import Capsule, read_capsule
 from bridge.case import choose, find_cases, suite_folders
-from bridge.ensemble.bound import exact_training
-from bridge.ensemble.outcome import one_bend_floor
-from bridge.ensemble.plan import Optimizer, OptimizerName, Plan, glorot
-from bridge.ensemble.train import train
 from bridge.r.frontend import serve
 from bridge.r.script import inspect
 
 HERE = Path(__file__).parent
+sys.path.append(str(HERE.parent / "comparisons"))
+
+from _ensemble.outcome import one_bend_floor  # noqa: E402
+from _ensemble.plan import Optimizer, OptimizerName, Plan, glorot  # noqa: E402
+from _ensemble.single import exact_training, fit  # noqa: E402
+from _ensemble.train import train  # noqa: E402
+
 QUICK = bool(os.environ.get("QUICK"))
 CASES = (
     "relu_middle_dense",
@@ -84,8 +87,6 @@ def plan(name: OptimizerName = "adam", rate: float = 0.001) -> Plan:
 
 def measure_speed() -> Speed:
     """Train 1,000 nets together, then five of them one by one."""
-    from bridge.ensemble.single import fit
-
     asked = plan()
     # Compiled on the first call on a machine, and kept: that is no part of training.
     train(asked.with_(epochs=1), 64, tell=_say)
@@ -104,8 +105,6 @@ def measure_speed() -> Speed:
 
 def measure_match(name: OptimizerName, rate: float) -> Match:
     """Follow 20 nets for 50 steps: Keras, the ensemble, and the exact training with its bound."""
-    from bridge.ensemble.single import fit
-
     asked = plan(name, rate)
     per_epoch = asked.steps // asked.epochs
     whole = range(1, STEPS // per_epoch + 1)

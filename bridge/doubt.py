@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Final
 
 from bridge.capsule import Capsule
 from bridge.compare.result import RunPair
 from bridge.compare.stages import compare_runs
+from bridge.facts.keras import RANDOM_INITIALIZER, RANDOM_LAYER
+from bridge.facts.r import SEEDING_KERAS
 from bridge.r.script import Inspection
 
-_SEEDING: Final = {"set_random_seed", "use_session_with_seed", "set_seed"}
-_RANDOM: Final = re.compile(r"Random|Glorot|HeNormal|HeUniform|Lecun|Orthogonal|Dropout")
 _UNSEEDED: Final = (
     "The script does not seed Keras. Every run here starts from the same seeds, so that they can "
     "be compared; where weights start at random, plain R gives other numbers each time."
@@ -33,12 +32,13 @@ def in_doubt(pairs: Sequence[RunPair]) -> bool:
 
 def chance(inspection: Inspection, runs: dict[str, Capsule]) -> tuple[str, ...]:
     """Say where the numbers are one draw of many: no seed in the script, and chance in a model."""
-    if _SEEDING & set(inspection.functions):
+    if SEEDING_KERAS & set(inspection.functions):
         return ()
     text = "".join(
         layer.model_dump_json() for state in runs["r"].manifest.states for layer in state.layers
     )
-    return (_UNSEEDED,) if _RANDOM.search(text) else ()
+    drawn = RANDOM_INITIALIZER.search(text) or RANDOM_LAYER.search(text)
+    return (_UNSEEDED,) if drawn else ()
 
 
 def agree(r: Capsule, twin: Capsule) -> bool:

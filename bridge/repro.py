@@ -169,9 +169,9 @@ def _tried(run: Capsule, meant: Capsule, number: int, small: Small) -> _Tried | 
     made, expected = run.array(probe.outputs[0]), meant.array(other.outputs[0])
     seen = seen_layers(run, probe)
     bound = reach(seen).get(seen[-1].last) if seen else None
-    if bound is None or isinstance(bound, str) or bound.shape != made.shape != expected.shape:
+    if bound is None or isinstance(bound, str):
         return None
-    if made.shape != expected.shape:
+    if not bound.shape == made.shape == expected.shape:
         return None
     return _Tried(small, np.asarray(made), np.asarray(expected), np.asarray(bound))
 

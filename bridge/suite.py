@@ -12,11 +12,11 @@ from bridge.candidates import symptom_table
 from bridge.capsule import Capsule, write_capsule
 from bridge.case import Case
 from bridge.compare.align import labels_of
-from bridge.compare.exact import judge_exact
 from bridge.compare.judge import Judge
 from bridge.compare.result import LayerVerdict, RunPair
 from bridge.compare.stages import compare_runs
 from bridge.doubt import agree, chance, in_doubt, other_bits
+from bridge.exact import judge_exact
 from bridge.explain.intended import Undo, intent_notes
 from bridge.explain.observed import read_observed
 from bridge.explain.reaching import up_to

@@ -1,6 +1,6 @@
 """Learning |x| with two relus: what the start decides, and how often chance starts well.
 
-The claims train thousands of nets together (see :mod:`bridge.ensemble`); what is trained stays in
+The claims train thousands of nets together (see :mod:`_ensemble`); what is trained stays in
 the user's cache, so that an interrupted run goes on where it stopped.
 """
 
@@ -15,9 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import tf_keras as keras
 
-from bridge import Capsule, Evidence, claim, picture, probe
-from bridge.claims import Holds
-from bridge.ensemble.outcome import (
+from _ensemble.outcome import (
     Share,
     one_bend_floor,
     predict,
@@ -25,9 +23,10 @@ from bridge.ensemble.outcome import (
     sides_learned,
     units_of,
 )
-from bridge.ensemble.plan import Plan, as_keras, glorot
-from bridge.ensemble.store import Store
-from bridge.ensemble.train import Trained, complete, train
+from _ensemble.plan import Plan, as_keras, glorot
+from _ensemble.train import Store, Trained, complete, train
+from bridge import Capsule, Evidence, claim, picture, probe
+from bridge.claims import Holds
 
 Tell = Callable[[str], None]
 Array = npt.NDArray[Any]

@@ -14,8 +14,8 @@ import numpy.typing as npt
 import tensorflow as tf
 import tf_keras as keras
 
+from _ensemble.outcome import Share
 from bridge import Capsule, Evidence, claim, picture, probe
-from bridge.ensemble.outcome import Share
 
 Float = npt.NDArray[np.float64]
 

@@ -19,7 +19,10 @@ from bridge.capsule import (
     Probe,
     WeightRecord,
 )
+from bridge.compare.ladder import LADDER, Case, Step, judge_case
 from bridge.compare.numbers import AnyArray
+from bridge.compare.result import LayerVerdict
+from bridge.compare.rules import Layer
 
 F32 = np.ndarray[Any, np.dtype[np.float32]]
 RunnerName = Literal["r", "replay", "twin", "intent", "reference"]
@@ -167,3 +170,13 @@ def flip_bit(values: F32, place: tuple[int, ...], bit: int = 0) -> F32:
 def error(message: str, cls: str = "ValueError", **fields: Any) -> ErrorRecord:
     """Return a Python error."""
     return ErrorRecord(**{"language": "python", "cls": cls, "message": message, **fields})
+
+
+def judge_layer(
+    layer: Layer,
+    inputs: Sequence[AnyArray],
+    outputs: Sequence[AnyArray],
+    ladder: Sequence[Step] = LADDER,
+) -> LayerVerdict:
+    """Judge a layer on the inputs that it received and the outputs that it made."""
+    return judge_case(Case(layer, tuple(inputs), tuple(outputs)), ladder)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from bridge.capsule import Capsule
-from bridge.compare.exact import (
+from bridge.exact import (
     ExactResult,
     judge_exact,
 )

@@ -8,6 +8,7 @@ from typing import Any
 from bridge.capsule import (
     Array,
     Capsule,
+    ExactProbe,
     LayerOutput,
     LayerState,
     Manifest,
@@ -15,11 +16,11 @@ from bridge.capsule import (
     Probe,
     WeightRecord,
 )
-from bridge.compare.exact import LEVER, Plan, Setting, Stretch, Tensor, plan
-from bridge.compare.exact.expected import Numbers
-from bridge.compare.exact.labels import Part
 from bridge.compare.numbers import AnyArray
 from bridge.compare.rules import Layer
+from bridge.exact import LEVER, Plan, Setting, Stretch, Tensor, plan
+from bridge.exact.expected import Numbers
+from bridge.exact.records import Part
 
 Shape = tuple[int, ...]
 
@@ -96,13 +97,14 @@ def capsule(
     model: Model,
     settings: Sequence[Setting] = (Setting("eager"), Setting("graph")),
     change: Mapping[str, Change] | None = None,
-    lever: str = LEVER,
+    lever: str = "",
     weights: Mapping[str, AnyArray] | None = None,
+    label: str = "model",
 ) -> Capsule:
     """Return the exact capsule of a Sequential of which all is one stretch.
 
     ``change`` says by way what becomes of a layer's output; ``weights`` replaces weights of the
-    first layer in the record.
+    first layer in the record; ``lever`` and ``label`` are what the probes say of themselves.
     """
     (stretch,) = model.plan().stretches
     arrays: dict[str, AnyArray] = {}
@@ -123,7 +125,7 @@ def capsule(
     states: list[ModelState] = []
     probes: list[Probe] = []
     for style, draw in enumerate(stretch.draws):
-        part = Part("model", 1, draw.style)
+        part = Part(label, 1, draw.style)
         exact = numbers(stretch, style).exact
         layers = tuple(weighed(layer, draw.weights[layer.name]) for layer in stretch.layers)
         states.append(model.state.model_copy(update={"name": part.name, "layers": layers}))
@@ -144,10 +146,15 @@ def capsule(
                     index=len(probes), label=f"{part.name}/{setting.label}", kind="call",
                     state=len(states) - 1, inputs=(x,), layers=seen,
                     outputs=() if seen else (keep(last, made[last]),),
+                    exact=ExactProbe(
+                        model=label, outcome="made", stretch=1, style=draw.style,
+                        way=setting.way, rows=setting.rows, every_layer=setting.every_layer,
+                        lever=lever, whole=stretch.whole,
+                    ),
                 )
             )  # fmt: skip
     manifest = Manifest(
-        runner="replay", lever=lever, case="sample", status="ok",
+        runner="replay", lever=LEVER, case="sample", status="ok",
         states=tuple(states), probes=tuple(probes),
     )  # fmt: skip
     return Capsule(manifest, arrays)

@@ -8,12 +8,11 @@ from typing import Any, Final
 import numpy as np
 from hypothesis import strategies as st
 
-from bridge.compare.ladder import judge_layer
 from bridge.compare.marks import Marks
 from bridge.compare.result import LayerVerdict
 from bridge.compare.rules import Layer, evaluate
 from bridge.compare.rules.rounding import TINY
-from tests.compare_samples import F32
+from tests.compare_samples import F32, judge_layer
 
 GOOD: Final = ("same-bits", "within-rounding")
 

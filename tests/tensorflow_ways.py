@@ -7,10 +7,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from bridge.compare.ladder import judge_layer
 from bridge.compare.rules import Layer
 from bridge.compare.rules.layer import Generation
 from bridge.runners.models import named_weights, plain
+from tests.compare_samples import judge_layer
 
 #: Of every generation of Keras: its package.
 GENERATIONS: Final[tuple[tuple[Generation, str], ...]] = ((2, "tf_keras"), (3, "keras"))

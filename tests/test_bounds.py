@@ -11,10 +11,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from bridge.compare.ladder import Case, judge_case, judge_layer
+from bridge.compare.ladder import Case, judge_case
 from bridge.compare.rules import Layer, evaluate
 from bridge.compare.rules.rounding import TINY
-from tests.compare_samples import F32
+from tests.compare_samples import F32, judge_layer
 from tests.examples import examples
 
 Order = Callable[[F32, F32, F32], F32]

@@ -8,9 +8,8 @@ from typing import Final
 import numpy as np
 import pytest
 
-from bridge.compare.ladder import judge_layer
 from bridge.compare.rules.layer import Generation
-from tests.compare_samples import F32
+from tests.compare_samples import F32, judge_layer
 from tests.tensorflow_ways import GENERATIONS, described, hold
 
 pytestmark = pytest.mark.tf

@@ -15,6 +15,7 @@ from bridge.report import print_summary, render, view
 from bridge.report.claimed import report_claims, report_pictures
 from bridge.runners.claims import Claimed, run_claims
 from bridge.runners.pool import Limits, Pool
+from bridge.runners.run import run_twin
 from tests.report_samples import matching
 
 # --- what a claim is ----------------------------------------------------------------------------
@@ -184,6 +185,27 @@ def claims_of(
     kept = tmp_path / "kept"
     limits = Limits(seconds)
     return run_claims(pool, "case", path, 2, limits, quick=quick, recorded=recorded, folder=kept)
+
+
+@pytest.mark.tf
+def test_a_comparison_finds_what_stands_beside_it(pool: Pool, tmp_path: Path) -> None:
+    (tmp_path / "_beside").mkdir()
+    (tmp_path / "_beside" / "__init__.py").write_text("NUMBER = 7.0\n")
+    text = """
+        from _beside import NUMBER
+        from bridge import Evidence, claim
+
+        @claim("It is found.")
+        def found():
+            return Evidence(NUMBER == 7.0, "looked")
+
+        def twin():
+            assert NUMBER == 7.0
+    """
+    made = claims_of(pool, tmp_path, textwrap.dedent(text))
+    assert [each.evidence.verdict for each in made.claims] == ["holds"]
+    capsule = run_twin(pool, "case", tmp_path / "case.py", 2, Limits(60))
+    assert (capsule.manifest.status, capsule.manifest.error) == ("ok", None)
 
 
 @pytest.mark.tf

@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 
 from bridge.capsule import Capsule, LayerState, ModelState, Probe
 from bridge.compare.canonical import compare_configs
-from bridge.compare.ladder import judge_layer
 from bridge.compare.rules import RULES, Layer
 from bridge.compare.stages import compare_runs
 from bridge.runners.reference import reference
-from tests.compare_samples import Sample, grid, two_layers
+from tests.compare_samples import Sample, grid, judge_layer, two_layers
 from tests.examples import examples
 
 KEYS = [

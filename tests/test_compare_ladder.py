@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from bridge.capsule import Capsule
-from bridge.compare.ladder import LADDER, judge_layer
+from bridge.compare.ladder import LADDER
 from bridge.compare.result import LayerVerdict
 from bridge.compare.rules import RULES, Evaluation, Layer
 from bridge.compare.rules.models import model_of
 from bridge.compare.seen import judge_probe
-from tests.compare_samples import F32, Dense, Sample, grid, two_layers
+from tests.compare_samples import F32, Dense, Sample, grid, judge_layer, two_layers
 
 
 def layer(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bridge.ensemble import kernel
-from bridge.ensemble.bound import Exact, batches, exact_training
-from bridge.ensemble.outcome import (
+from _ensemble import kernel
+from _ensemble.outcome import (
     Share,
     one_bend_floor,
     predict,
@@ -20,10 +22,11 @@ from bridge.ensemble.outcome import (
     sides_learned,
     units_of,
 )
-from bridge.ensemble.plan import Optimizer, Plan, PlanError, as_keras, from_keras, glorot
-from bridge.ensemble.store import Store
-from bridge.ensemble.train import Trained, complete, train
+from _ensemble.plan import Optimizer, Plan, PlanError, as_keras, from_keras, glorot
+from _ensemble.single import Exact, batches, exact_training
+from _ensemble.train import Bar, Store, Trained, complete, train
 
+ROOT = Path(__file__).parents[1]
 X = np.linspace(-1000, 1000, 100)
 Y = np.abs(X)
 OPTIMIZERS = [
@@ -237,11 +240,9 @@ def test_no_bar_is_shown_where_there_is_no_terminal(capsys: pytest.CaptureFixtur
 def test_a_person_at_a_terminal_sees_a_bar_after_a_while(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from bridge.ensemble import progress
-
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
-    monkeypatch.setattr(progress, "PATIENCE", -1.0)
-    with progress.Bar("2 units", 10) as bar:
+    monkeypatch.setattr("_ensemble.train.PATIENCE", -1.0)
+    with Bar("2 units", 10) as bar:
         bar.advance(4)
         bar.advance(6)
     shown = capsys.readouterr()
@@ -409,7 +410,7 @@ def test_the_side_that_is_dead_is_named() -> None:
 @pytest.mark.tf
 @pytest.mark.parametrize(("optimizer", "leak"), list(cases()))
 def test_single_fits_of_keras_are_the_same_training(optimizer: Optimizer, leak: float) -> None:
-    from bridge.ensemble.single import fit
+    from _ensemble.single import fit
 
     plan = small(optimizer=optimizer, leak=leak)
     before = glorot(2, np.array([3]))[0]
@@ -421,7 +422,7 @@ def test_single_fits_of_keras_are_the_same_training(optimizer: Optimizer, leak: 
 
 @pytest.mark.tf
 def test_a_whole_fit_of_keras_ends_where_the_ensemble_ends() -> None:
-    from bridge.ensemble.single import fit
+    from _ensemble.single import fit
 
     plan = small(shuffle=False)
     before = glorot(2, np.array([3]))[0]
@@ -431,3 +432,28 @@ def test_a_whole_fit_of_keras_ends_where_the_ensemble_ends() -> None:
     for seen in (fitted.weights[-1], done.after[0]):
         assert (np.abs(seen - exact.weights[-1]) <= exact.bound[-1]).all()
     assert fitted.loss == pytest.approx(done.loss[0], rel=1e-4)
+
+
+def test_without_numba_a_plan_is_made_and_a_training_says_what_is_missing() -> None:
+    code = """
+import sys
+sys.modules["numba"] = None
+import numpy as np
+from _ensemble.plan import Plan, as_keras
+from _ensemble.train import train
+plan = Plan(np.arange(4.0), np.arange(4.0), 2, 1)
+print(plan.numbers, len(as_keras(np.zeros(7))))
+try:
+    train(plan, 1)
+except ModuleNotFoundError as error:
+    print(error.name)
+"""
+    folders = os.pathsep.join(str(ROOT / folder) for folder in ("", "comparisons"))
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": folders},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["7", "4", "numba"]

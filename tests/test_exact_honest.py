@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.compare.exact import (
+from bridge.exact import (
     subjects,
 )
 from bridge.runners.exact import run_exact

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from bridge.capsule import read_capsule, write_capsule
-from bridge.compare.exact import ExactResult, Setting, judge_exact
 from bridge.compare.numbers import AnyArray
+from bridge.exact import ExactResult, Setting, judge_exact
 from tests.exact_samples import Change, Model, capsule
 
 EVERY = Setting("graph", every_layer=True)
@@ -36,6 +36,12 @@ def test_runs_that_give_the_exact_bits_agree_and_are_counted() -> None:
     # Three styles, 64 rows: three settings of one output, and one of all three layers.
     assert result.points == 3 * 64 * (3 * 2 + 10)
     assert "12 of 12 runs" in result.sentence
+
+
+def test_a_name_with_slashes_and_numbers_is_one_name() -> None:
+    (stretch,) = judge_exact([capsule(two(), ALL, label="odd/2/name")]).stretches
+    assert (stretch.model, stretch.stretch, stretch.verdict) == ("odd/2/name", 1, "same-bits")
+    assert stretch.settings == tuple(setting.label for setting in ALL)
 
 
 def test_one_element_that_is_off_by_one_bit_is_found_with_both_values() -> None:
@@ -113,7 +119,7 @@ def test_what_a_layer_lost_is_named_where_that_alone_gives_the_bits() -> None:
 
 def test_a_lever_is_named_with_its_settings() -> None:
     honest = capsule(two())
-    wrong = capsule(two(), change={"graph": off_by(1)}, lever="exact-probe: one-thread")
+    wrong = capsule(two(), change={"graph": off_by(1)}, lever="one-thread")
     result = judge_exact([honest, wrong])
     assert result.deviating == ("one-thread: graph, all rows at once",)
     assert result.stretches[0].deviations[0].lever == "one-thread"

@@ -5,10 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bridge.compare.exact.grid import InexactError, check_sum, grid
-from bridge.compare.exact.labels import Part
 from bridge.compare.numbers import AnyArray
 from bridge.compare.rules.rounding import FLOAT16, FLOAT32
+from bridge.exact.integers import InexactError, check_sum, grid
 from tests.exact_samples import Model, numbers
 
 
@@ -201,10 +200,3 @@ def test_normalisation_gets_variances_whose_roots_are_exact() -> None:
 def test_a_slope_is_exact_if_it_has_few_bits(slope: float, covered: bool) -> None:
     model = Model((4,)).dense(4, "linear").add("LeakyReLU", (4,), negative_slope=slope)
     assert ("leakyrelu_1" not in model.plan().refused) == covered
-
-
-def test_a_part_is_read_from_the_name_of_its_state() -> None:
-    for part in (Part("m", 2, "sparse"), Part("m", 1, "long", "block/conv")):
-        state = deep(1).state.model_copy(update={"name": part.name})
-        assert Part.of(state) == part
-    assert Part.of(deep(1).state) is None

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.compare.exact import (
-    ExactRefusal,
-    ExactStretch,
-    found_on,
+from bridge.exact import (
     subjects,
 )
 from bridge.runners.exact import run_exact
@@ -99,18 +96,36 @@ keras.Model(i, x, name="odd").predict(np.ones((2, 6, 3)), verbose=0)
     recorded = record(HEADS[3] + text, 3)
     result = judged(pool, recorded, 3, ways=("graph",))
     assert result.verdict == "same-bits"
-    after, within = (found_on(result, recorded, 0, name) for name in ("after", "inner/within"))
-    assert isinstance(after, ExactStretch)
-    assert isinstance(within, ExactStretch)
-    assert (after.model, within.model) == ("odd", "odd.inner")
-    assert isinstance(found_on(result, recorded, 0, "memory"), ExactRefusal)
-    assert found_on(result, recorded, 0, "nowhere") is None
-    assert {each.layers for each in result.stretches} == {("after",), ("within",)}
+    assert {each.layers: each.model for each in result.stretches} == {
+        ("after",): "odd",
+        ("within",): "odd.inner",
+    }
     why = {each.layer: each.why for each in result.refused}
     assert set(why) == {"memory", "shares", "shared"}
     assert "recurrent" in why["memory"]
     assert "more than once" in why["shared"]
     assert "3 layers are not covered" in result.sentence
+
+
+def test_operations_and_layers_that_join_rows_are_told_and_not_run(
+    pool: Pool, record: Record
+) -> None:
+    text = """
+i = keras.Input((3,))
+x = L.Dense(3, activation="relu", name="before")(i)
+joined = L.Concatenate(axis=0, name="joined")([x, x])
+keras.Model(i, joined, name="rows").predict(np.ones((2, 3)), batch_size=2, verbose=0)
+x = L.Dense(2, activation="linear", name="first")(i)
+keras.Model(i, keras.ops.negative(x), name="ops").predict(np.ones((2, 3)), verbose=0)
+"""
+    result = judged(pool, record(HEADS[3] + text, 3), 3, ways=("graph",))
+    assert {each.layers: each.verdict for each in result.stretches} == {
+        ("before",): "same-bits",
+        ("first",): "same-bits",
+    }
+    why = {each.model: each.why for each in result.refused}
+    assert "joins rows" in why["rows"]
+    assert "no layer" in why["ops"]
 
 
 def test_code_of_the_scripts_own_is_not_run(pool: Pool, record: Record) -> None:
@@ -156,4 +171,5 @@ for last in ("relu", "gelu", "tanh"):
 def test_a_fault_that_a_layer_cannot_have_is_told(pool: Pool, record: Record) -> None:
     fault = Fault("kernel-transposed", "last")
     (made,) = run_exact(pool, record(text_of(SMALL, 2), 2), 2, LIMITS, (), fault=fault)
-    assert any("is not square" in note for probe in made.manifest.probes for note in probe.notes)
+    raised = [probe.exact.why for probe in made.manifest.probes if probe.exact is not None]
+    assert any("is not square" in why for why in raised)

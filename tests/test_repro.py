@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bridge.capsule import Capsule, Environment, LayerState, Manifest, WeightRecord
+from bridge import repro
+from bridge.capsule import Capsule, Environment, LayerState, Manifest, Probe, WeightRecord
 from bridge.capsule.schema import Array
 from bridge.explain.recipe import MOST_NUMBERS, Recipe, RecipeError
 from bridge.explain.shrink import Part, Small, fewer_rows, fewer_units, recording
@@ -135,3 +136,22 @@ def test_a_convolution_that_reads_too_late_is_shrunk_and_fails_by_itself(
     assert "1 of 3 layers, 1 rows and 3 weights" in found.sentences[0]
     assert "fails as it should" in found.sentences[1]
     assert {each.name for each in found.files} == {"repro.py", "repro.R", "repro.md"}
+
+
+@pytest.mark.parametrize("shape", [(3, 1), (1, 4), (3, 4)])
+def test_a_bound_of_another_shape_decides_nothing(
+    monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...]
+) -> None:
+    def run(values: float) -> Capsule:
+        made = Array(name="y", key="y", dtype="float64", shape=(3, 4))
+        probe = Probe(index=0, kind="predict", outputs=(made,))
+        manifest = Manifest(runner="r", case="c", status="ok", probes=(probe,))
+        return Capsule(manifest, {"y": np.full((3, 4), values)})
+
+    class Last:
+        last = "layer"
+
+    monkeypatch.setattr(repro, "seen_layers", lambda *_: [Last])
+    monkeypatch.setattr(repro, "reach", lambda _: {"layer": np.ones(shape)})
+    tried = repro._tried(run(1.0), run(9.0), 0, small())
+    assert (tried is not None) == (shape == (3, 4))

@@ -12,11 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.compare.ladder import judge_layer
 from bridge.compare.numbers import F64
 from bridge.compare.rules import Layer, UnsupportedError, conv_shapes, evaluate, windows
 from bridge.compare.rules.rounding import FORMATS
-from tests.compare_samples import F32
+from tests.compare_samples import F32, judge_layer
 from tests.conv_samples import (
     BIAS,
     KERNEL,

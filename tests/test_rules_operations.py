@@ -9,11 +9,11 @@ import pytest
 
 from bridge.capsule import Capsule, LayerOutput, Manifest, ModelState, Probe
 from bridge.compare.ladder import Case as LayerCase
-from bridge.compare.ladder import judge_case, judge_layer
+from bridge.compare.ladder import judge_case
 from bridge.compare.rules import Layer, UnsupportedError, evaluate, evaluate_chain
 from bridge.compare.seen import seen_layers
 from bridge.compare.wiring import find_operation
-from tests.compare_samples import Sample
+from tests.compare_samples import Sample, judge_layer
 
 
 def operation(name: str) -> Layer:

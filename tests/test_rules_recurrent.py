@@ -10,12 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.compare.ladder import judge_layer
 from bridge.compare.rules import Layer, UnsupportedError, evaluate, recurrence
 from bridge.compare.rules.arithmetic import SLOPES
 from bridge.compare.rules.forms import FORMS
 from bridge.compare.rules.near import Matrix
-from tests.compare_samples import F32
+from tests.compare_samples import F32, judge_layer
 from tests.examples import examples
 from tests.orders import GOOD, ORDERS, forwards, in_pairs
 from tests.recurrent_samples import GATES, KINDS, Rnn, rnns, sample

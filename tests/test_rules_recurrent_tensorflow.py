@@ -8,10 +8,9 @@ from typing import Any, Final
 import numpy as np
 import pytest
 
-from bridge.compare.ladder import judge_layer
 from bridge.compare.rules.layer import Generation
 from bridge.runners.models import named_weights
-from tests.compare_samples import F32
+from tests.compare_samples import F32, judge_layer
 from tests.orders import GOOD
 from tests.tensorflow_ways import GENERATIONS, described, hold
 

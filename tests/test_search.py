@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import pytest
 
 from bridge.explain.causes import is_cause
-from bridge.explain.pulls import ALL_OFF, AS_RECORDED, Pull, Situation, drive, lookup
+from bridge.explain.pulls import ALL_OFF, AS_RECORDED, Pull, Situation, drive
 from bridge.explain.result import Attribution, LeverOutcome
 from bridge.explain.search import search
 
@@ -323,13 +323,20 @@ def test_without_a_definition_the_eager_run_needs_a_witness() -> None:
     assert backed.cause == "grappler:arithmetic"
 
 
+def told(table: Mapping[str, LeverOutcome]) -> Callable[[Pull], LeverOutcome]:
+    """Answer pulls from a table; what is not in it was not decided."""
+    return lambda pull: table.get(
+        pull.name, LeverOutcome(lever=pull.name, verdict="abstained", detail="not tried")
+    )
+
+
 def test_a_table_answers_for_runs_that_were_made_elsewhere() -> None:
     table = {
         "eager": LeverOutcome(lever="eager", verdict="same-bits"),
         "xla-off": LeverOutcome(lever="xla-off", verdict="same-bits"),
         AS_RECORDED: LeverOutcome(lever=AS_RECORDED, verdict="different"),
     }
-    found = drive(search(Situation(way="xla", levers=LEVERS, repeated=True)), lookup(table))
+    found = drive(search(Situation(way="xla", levers=LEVERS, repeated=True)), told(table))
     assert (found.cause, found.confidence) == ("xla", "proven")
 
 

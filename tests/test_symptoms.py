@@ -12,7 +12,7 @@ import pytest
 from bridge.explain.drawn import MARGIN, WIDTH, as_drawn, as_not_expected, response, word_fits
 from bridge.explain.naming import Bound, bind
 from bridge.explain.observed import Reports, of_yaml
-from bridge.explain.result import SymptomTable
+from bridge.explain.result import Candidate, SymptomTable
 from bridge.explain.separating import AS_FUNCTION, separating
 from bridge.explain.suspects import HEALTHY, Suspect, suspects
 from bridge.explain.symptoms import Made, Output, Recorded, match
@@ -63,13 +63,17 @@ def said(table: SymptomTable) -> dict[str, str]:
     return {each.name: "".join(marks[c.says] for c in each.cells) for each in table.candidates}
 
 
+def explains_all(candidate: Candidate) -> bool:
+    return bool(candidate.cells) and all(cell.says == "explains" for cell in candidate.cells)
+
+
 def test_one_family_alone_reproduces_all_nine_cells() -> None:
     table = match(reported(), nine(), outputs()).table
     found = said(table)
     assert found["nothing is wrong here"] == "-++++++++"
     assert found[f"{EVERY} (as a plain function)"] == "+-+++++++"
     assert found[DROPS] == "+-+" + "--" + "--" + "++"
-    standing = [each for each in table.candidates if each.explains_all]
+    standing = [each for each in table.candidates if explains_all(each)]
     assert [each.name for each in standing] == list(table.standing)
     assert {each.family for each in standing} == {FEEDS}
     assert {each.cause for each in standing} == {

@@ -257,12 +257,41 @@ class LayerOutput(Frozen):
     why: str = ""
 
 
+class ExactProbe(Frozen):
+    """Which part of a model an exact probe ran with whole numbers, and how.
+
+    ``stretch`` is the part's number in ``model``, ``until`` the layer that it ends with where it is
+    only the start of it, ``style`` that of its numbers. It was run in a ``way``, ``rows`` at a time
+    (None: all), asked for ``every_layer`` or for the end alone, under a ``lever`` if one is named.
+    ``bare`` layers were without their activation; ``whole`` says that it is the model itself.
+
+    What was not run: a part that is the ``same`` computation as the one that ``same_as`` names, and
+    ``refused`` layers, which no part covers. ``layers`` names theirs, and ``why`` says why they
+    are refused, or what a run raised.
+    """
+
+    model: str
+    outcome: Literal["made", "raised", "same", "refused"]
+    stretch: int = 0
+    layers: tuple[str, ...] = ()
+    style: str = ""
+    until: str = ""
+    way: str = ""
+    rows: int | None = None
+    every_layer: bool = False
+    lever: str = ""
+    bare: tuple[str, ...] = ()
+    whole: bool = False
+    same_as: str = ""
+    why: Text = ""
+
+
 class Probe(Frozen):
     """One point at which a run can be compared: a prediction, an evaluation, a training.
 
     ``targets`` are what an evaluation or a training was given beside its inputs: ``y`` and
     ``sample_weight``. ``settings`` are those of its arguments on which the numbers depend. The
-    ``outputs`` of a ``fit`` are the model's weights after it.
+    ``outputs`` of a ``fit`` are the model's weights after it. ``exact`` is there for exact probes.
     """
 
     index: int
@@ -279,6 +308,7 @@ class Probe(Frozen):
     executed: ExecutedGraph | None = None
     curves: dict[str, tuple[float, ...]] = Field(default_factory=dict)
     eager: bool = False
+    exact: ExactProbe | None = None
     notes: tuple[str, ...] = ()
 
 

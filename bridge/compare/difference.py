@@ -144,7 +144,7 @@ class _Work:
         try:
             from bridge.compare.kernel import CompiledTally
         except ImportError:
-            # numba refuses a NumPy that is newer than itself: NumPy alone finds the same.
+            # numba is not installed, or refuses a NumPy newer than itself: NumPy finds the same.
             self._can_compile = False
             return None
         return CompiledTally(self._worst)

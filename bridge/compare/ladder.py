@@ -5,7 +5,7 @@ decides or passes it on; the verdict names the rung that decided. No tolerance i
 rung decides by bits, by a bound that follows from the arithmetic of the layer, or by what rounding
 did to the same layer in repeated runs.
 
-Two rungs are not of layers: ``exact-probe`` (:mod:`bridge.compare.exact`) asks a model other
+Two rungs are not of layers: ``exact-probe`` (:mod:`bridge.exact`) asks a model other
 questions than the script did, and ``probabilistic`` (:mod:`bridge.compare.spread`) speaks of a
 model from end to end.
 """
@@ -172,16 +172,6 @@ def judge_case(case: Case, ladder: Sequence[Step] = LADDER) -> LayerVerdict:
         if verdict is not None:
             return verdict
     return _verdict(case, "abstained", "abstained", "no rung of the ladder applies")
-
-
-def judge_layer(
-    layer: Layer,
-    inputs: Sequence[AnyArray],
-    outputs: Sequence[AnyArray],
-    ladder: Sequence[Step] = LADDER,
-) -> LayerVerdict:
-    """Judge a layer on the inputs that it received and the outputs that it made."""
-    return judge_case(Case(layer, tuple(inputs), tuple(outputs)), ladder)
 
 
 def _verdict(case: Case, verdict: Verdict, rung: Rung, why: str = "") -> LayerVerdict:

@@ -11,7 +11,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -300,12 +300,3 @@ _RULES: Final[tuple[_Rule, ...]] = (
 _TYPES: Final = frozenset({"type"})
 #: Patterns that also hold wherever some of the others do.
 _GENERAL: Final = frozenset({"permuted", "sorted"})
-
-
-def as_array(value: Any) -> AnyArray | None:
-    """Return a value as an array of numbers, None if it is none."""
-    try:
-        found = np.asarray(value)
-    except ValueError:
-        return None
-    return found if found.dtype.kind in "biuf" else None

@@ -158,8 +158,3 @@ def _meeting(grid: Grid, x: Fraction) -> tuple[Fraction, Fraction, Lines, Lines]
         return None
     value = simplest(both[0] * grid.y_unit, both[1] * grid.y_unit) / grid.y_unit
     return x, value, left, right
-
-
-def jumps(pieces: Pieces) -> bool:
-    """Say whether two pieces do not meet."""
-    return any(joint.jump for joint in pieces.joints)

@@ -6,7 +6,7 @@ that lever, and returns an :class:`Attribution`. It runs nothing itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -200,13 +200,6 @@ def drive(searching: Searching, pull: Callable[[Pull], LeverOutcome]) -> Attribu
     except StopIteration as stop:
         found: Attribution = stop.value
         return found
-
-
-def lookup(table: Mapping[str, LeverOutcome]) -> Callable[[Pull], LeverOutcome]:
-    """Answer pulls from a table; what is not in it was not decided."""
-    return lambda pull: table.get(
-        pull.name, LeverOutcome(lever=pull.name, verdict="abstained", detail="not tried")
-    )
 
 
 def listed(names: tuple[str, ...]) -> str:

@@ -167,11 +167,6 @@ class Candidate(_Result):
     cells: tuple[Cell, ...] = ()
     family: str = ""
 
-    @property
-    def explains_all(self) -> bool:
-        """Say whether it explains every observation."""
-        return bool(self.cells) and all(cell.says == "explains" for cell in self.cells)
-
 
 class Separating(_Result):
     """A run on the reporter's machine that tells candidates apart: code to paste, what to expect.

@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import Final
 
 from bridge.capsule import Capsule
-from bridge.compare.exact.result import ExactResult
 from bridge.compare.result import RUNGS, SEVERITY, Divergence, Rung, RunPair, Verdict
+from bridge.exact.result import ExactResult
 from bridge.explain.endings import (
     from_python,
     hidden_package,

@@ -350,7 +350,7 @@ local({
 
   # What the script draws at random, for runs that cannot draw the same. The wrappers stand where
   # only the script finds them: packages go on to call R's own.
-  record_draws <- function() {
+  record_draws <- function(drawing) {
     wrapped <- new.env(parent = emptyenv())
     for (name in drawing) local({
       own <- name
@@ -368,8 +368,6 @@ local({
     })
     attach(wrapped, pos = 2L, name = "draws", warn.conflicts = FALSE)
   }
-  drawing <- c("runif", "rnorm", "rbinom", "rpois", "rexp", "sample", "sample.int", "rgamma",
-               "rbeta", "rt", "rchisq")
 
   # Evaluate the script as Rscript does: expression by expression, printing what is visible.
   run <- function() {
@@ -393,7 +391,7 @@ local({
     override("quit", quits)
     override("q", quits)
     override("readline", ask)
-    record_draws()
+    record_draws(unlist(job$drawing))
     done <- function(status) {
       state$line <- NA_integer_
       status

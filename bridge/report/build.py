@@ -9,8 +9,8 @@ from typing import Any
 from bridge.capsule import Call, Capsule, FrontEnd, Probe
 from bridge.case import Case
 from bridge.compare.align import labels_of
-from bridge.compare.exact.result import ExactResult
 from bridge.compare.result import ProbePair, RunPair, StageResult
+from bridge.exact.result import ExactResult
 from bridge.explain.hypotheses import weigh
 from bridge.explain.mathematics import describe
 from bridge.explain.result import Collapse, ResponseShape, UnitCensus, Upstream

@@ -12,7 +12,6 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from bridge.capsule import Environment, ErrorRecord, FrontEnd
 from bridge.claims import Holds
-from bridge.compare.exact.result import ExactResult
 from bridge.compare.result import (
     Divergence,
     LayerVerdict,
@@ -21,6 +20,7 @@ from bridge.compare.result import (
     Verdict,
     Worst,
 )
+from bridge.exact.result import ExactResult
 from bridge.explain.result import (
     Collapse,
     Confidence,

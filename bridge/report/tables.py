@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from bridge.compare.exact.result import ExactResult, ExactStretch
 from bridge.compare.result import SEVERITY, LayerVerdict, Verdict, Worst
+from bridge.exact.result import ExactResult, ExactStretch
 from bridge.report import numbers
 from bridge.report.numbers import Number
 from bridge.report.order import concern, pair_key, share_of_bound, worst_pairs

@@ -35,6 +35,13 @@ def limit(memory_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (bound, bound))
 
 
+def find_neighbours(path: Path) -> None:
+    """Let the Python file at ``path`` import what stands beside it, after all that is installed."""
+    folder = str(path.parent.resolve())
+    if folder not in sys.path:
+        sys.path.append(folder)
+
+
 def redirect(stdin: int, stdout: int, stderr: int) -> None:
     """Make the three given descriptors the process's own standard streams."""
     for given, own in ((stdin, 0), (stdout, 1), (stderr, 2)):

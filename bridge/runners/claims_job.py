@@ -45,9 +45,10 @@ def run(context: Context, params: dict[str, Any]) -> None:
     spool = SpoolWriter(Path(params["spool"]))
     # Before the module can load matplotlib: there is no screen here.
     os.environ["MPLBACKEND"] = "Agg"
+    path = Path(params["script"])
+    child.find_neighbours(path)
     os.chdir(params["workdir"])
     child.limit(int(params.get("memory_bytes", 0)))
-    path = Path(params["script"])
     quick = bool(params["quick"])
     with warnings.catch_warnings(record=True):
         try:

@@ -105,7 +105,7 @@ class Encoder:
             "t": kind,
             "dtype": values.dtype.name,
             "shape": list(values.shape),
-            "order": order if order != "CF" else "CF",
+            "order": order,
             "key": key,
             "id": number,
             "digest": digest or None,

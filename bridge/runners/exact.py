@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from bridge.capsule import Capsule, Script, write_capsule
-from bridge.compare.exact import LEVER
-from bridge.compare.exact.labels import WAYS
+from bridge.exact import LEVER
+from bridge.exact.records import WAYS
 from bridge.runners.assemble import Origin, assemble
 from bridge.runners.faults import Fault
 from bridge.runners.levers import EXACT_LEVERS, Lever
@@ -32,7 +32,7 @@ def run_exact(
     """Probe the models of a recorded run with whole numbers.
 
     Returns one capsule of all settings, and one for each lever that repeats its models and numbers;
-    :func:`bridge.compare.exact.judge_exact` says what they show. A ``fault`` is put into the model
+    :func:`bridge.exact.judge_exact` says what they show. A ``fault`` is put into the model
     to see whether it is found.
 
     Raises:

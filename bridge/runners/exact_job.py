@@ -6,7 +6,6 @@ the first one made, and runs the same models with the same numbers again.
 
 from __future__ import annotations
 
-import itertools
 import math
 import os
 from collections.abc import Iterator, Sequence
@@ -16,13 +15,13 @@ from typing import Any, Final
 
 import numpy as np
 
-from bridge.capsule import Capsule, ModelState, read_capsule
-from bridge.compare.exact import Draw, Setting, Source, Stretch, Tensor, plan, subjects
-from bridge.compare.exact.calls import inputs_of, nodes_of
-from bridge.compare.exact.expected import agree
-from bridge.compare.exact.labels import SAME, WAYS, Part
-from bridge.compare.exact.stretch import form
+from bridge.capsule import Capsule, ExactProbe, ModelState, Probe, read_capsule
 from bridge.compare.wiring import output_names
+from bridge.exact import Draw, Setting, Source, Stretch, Tensor, plan, subjects
+from bridge.exact.expected import agree
+from bridge.exact.nodes import inputs_of, nodes_of
+from bridge.exact.plan import form
+from bridge.exact.records import WAYS, Part
 from bridge.runners import child
 from bridge.runners.encode import Data, Encoder
 from bridge.runners.executed import executed_graphs
@@ -56,7 +55,8 @@ def run(context: Context, params: dict[str, Any]) -> None:
     child.limit(int(params.get("memory_bytes", 0)))
     fault = Fault.of(params["fault"]) if params.get("fault") else None
     rows = _LEVER_ROWS if again else _ROWS
-    probing = _Probing(context.keras, spool, params.get("ways") or WAYS, rows, fault)
+    lever = str((params.get("lever") or {}).get("name", ""))
+    probing = _Probing(context.keras, spool, params.get("ways") or WAYS, rows, fault, lever)
     tasks = _repeated(context.keras, recorded) if again else probing.planned(recorded)
     for task in tasks:
         probing.probe(task)
@@ -71,31 +71,37 @@ def run(context: Context, params: dict[str, Any]) -> None:
 
 def _repeated(keras: Any, made: Capsule) -> Iterator[Task]:
     """Yield the stretches of an exact capsule, each with all its numbers."""
-    states = made.manifest.states
-    inputs = {
-        probe.state: tuple(np.asarray(made.array(ref)) for ref in probe.inputs)
-        for probe in made.manifest.probes
-        if probe.kind != "value" and probe.inputs
-    }
-    parts = [(part, number) for number, state in enumerate(states)
-             if (part := Part.of(state)) and not part.until and number in inputs]  # fmt: skip
-    for key, group in itertools.groupby(parts, key=lambda item: (item[0].model, item[0].stretch)):
-        numbers = list(group)
-        state = states[numbers[0][1]]
+    stretches: dict[tuple[str, int], dict[str, Probe]] = {}
+    for probe in made.manifest.probes:
+        exact = probe.exact
+        if exact is not None and exact.style and not exact.until and probe.inputs:
+            by_style = stretches.setdefault((exact.model, exact.stretch), {})
+            by_style.setdefault(exact.style, probe)
+    for (label, number), by_style in stretches.items():
+        first, *_ = by_style.values()
+        state = _state_of(made, first)
         try:
             model = rebuild(keras, state, made)
         except LookError:
             # It was built when it was first run; what cannot be built again is not run again.
             continue
         draws = tuple(
-            Draw(part.style, _weights(made, states[number]), inputs[number])
-            for part, number in numbers
+            Draw(
+                style,
+                _weights(made, _state_of(made, probe)),
+                tuple(np.asarray(made.array(ref)) for ref in probe.inputs),
+            )
+            for style, probe in by_style.items()
         )
         stretch = replace(_all_of(state), draws=draws)
-        notes = next(probe.notes for probe in made.manifest.probes if probe.state == numbers[0][1])
-        bare = tuple(note[6:] for note in notes if note.startswith("bare: "))
-        whole = any(note.startswith("whole: ") for note in notes)
-        yield Task(*key, state, model, tensors_of(model), stretch, bare, whole)
+        assert first.exact is not None
+        bare, whole = first.exact.bare, first.exact.whole
+        yield Task(label, number, state, model, tensors_of(model), stretch, bare, whole)
+
+
+def _state_of(made: Capsule, probe: Probe) -> ModelState:
+    assert probe.state is not None
+    return made.manifest.states[probe.state]
 
 
 def _weights(made: Capsule, state: ModelState) -> dict[str, dict[str, AnyArray]]:
@@ -127,8 +133,10 @@ class _Probing:
         ways: Sequence[str],
         rows: Sequence[int | None],
         fault: Fault | None,
+        lever: str,
     ) -> None:
         self._keras = keras
+        self._lever = lever
         self._spool = spool
         self._encoder = Encoder(spool)
         self._ways = tuple(ways)
@@ -147,7 +155,7 @@ class _Probing:
                 told = str(error) if isinstance(error, LookError) else _told(error)
                 known = self._state(_without_weights(subject.state), subject.label)
                 for layer in subject.state.layers:
-                    self._refuse(known, f"{subject.label}/{layer.name}", told)
+                    self._refuse(known, subject.label, layer.name, told)
                 continue
             yield from self._within(subject.label, subject.state, model)
 
@@ -159,12 +167,12 @@ class _Probing:
         inner = {layer.name: layer for layer in state.layers if layer.layers}
         for name, why in found.refused.items():
             if name not in inner:
-                self._refuse(known, f"{label}/{name}", why)
+                self._refuse(known, label, name, why)
         for number, stretch in enumerate(found.stretches, 1):
             same = form(stretch, tensors, state.cls)
             # A fault stands in a layer of one name, so that names matter then.
             if same in self._forms and self._fault is None:
-                self._same(known, f"{label}/{number}", stretch, self._forms[same])
+                self._same(known, label, number, stretch, self._forms[same])
                 continue
             self._forms[same] = f"{label}/{number}"
             yield Task(label, number, state, model, tensors, stretch, stretch.bare, stretch.whole)
@@ -183,7 +191,7 @@ class _Probing:
         except Exception as error:
             known = self._state(_without_weights(task.state), task.label)
             for layer in task.stretch.layers:
-                self._refuse(known, f"{task.label}/{layer.name}", _told(error))
+                self._refuse(known, task.label, layer.name, _told(error))
             whose = f"{task.label}/{task.number}"
             self._forms = {form: of for form, of in self._forms.items() if of != whose}
             return
@@ -226,13 +234,12 @@ class _Probing:
     ) -> bool:
         """Run once, tell what was made, and return whether it is wrong."""
         part = Part(task.label, task.number, draw.style, until)
-        notes = [f"bare: {name}" for name in task.bare]
-        notes += ["whole: the stretch is the model itself"] if task.whole else []
         plain = models.get(setting.way, until)
         inputs = [draw.inputs[task.stretch.inputs.index(name)] for name in plain.inputs]
         made: list[AnyArray] = []
         names: Sequence[str] = ()
         executed = None
+        why = ""
         state = self._described(models, plain, part, draw)
         try:
             built = models.get(setting.way, until, every=setting.every_layer, faulty=True)
@@ -242,7 +249,7 @@ class _Probing:
                 made = built.run(setting, inputs)
             executed = graphs.describe() if graphs.found else None
         except Exception as error:
-            notes.append(f"raised: {_told(error)}")
+            why = _told(error)
         outputs = [self._encoder.array(name, y) for name, y in zip(names, made, strict=False)]
         seen = [
             {"layer": each["name"], "inputs": [], "outputs": [each]}
@@ -260,7 +267,20 @@ class _Probing:
             layers=seen,
             executed=executed if setting.way != "eager" else None,
             eager=setting.way == "eager",
-            notes=notes,
+            exact=ExactProbe(
+                model=task.label,
+                outcome="made" if outputs else "raised",
+                stretch=task.number,
+                style=draw.style,
+                until=until,
+                way=setting.way,
+                rows=setting.rows,
+                every_layer=setting.every_layer,
+                lever=self._lever,
+                bare=task.bare,
+                whole=task.whole,
+                why=why,
+            ),
         )
         exact = models.exact(draw)
         return any(
@@ -282,17 +302,27 @@ class _Probing:
         self._states += 1
         return self._states - 1
 
-    def _refuse(self, state: int, label: str, why: str) -> None:
-        self._tell(label=label, kind="value", state=state, notes=[why])
+    def _refuse(self, state: int, model: str, layer: str, why: str) -> None:
+        exact = ExactProbe(model=model, outcome="refused", layers=(layer,), why=why)
+        self._tell(label=f"{model}/{layer}", kind="value", state=state, exact=exact)
 
-    def _same(self, state: int, label: str, stretch: Stretch, other: str) -> None:
-        notes = [f"{SAME}: {other}", *(f"layer: {each.name}" for each in stretch.layers)]
-        notes += [f"bare: {name}" for name in stretch.bare]
-        self._tell(label=label, kind="value", state=state, notes=notes)
+    def _same(self, state: int, model: str, number: int, stretch: Stretch, other: str) -> None:
+        exact = ExactProbe(
+            model=model,
+            outcome="same",
+            stretch=number,
+            layers=tuple(layer.name for layer in stretch.layers),
+            bare=stretch.bare,
+            same_as=other,
+        )
+        self._tell(label=f"{model}/{number}", kind="value", state=state, exact=exact)
 
-    def _tell(self, **probe: Any) -> None:
-        empty: Data = {"inputs": [], "outputs": [], "curves": {}, "executed": None, "call": None}
-        self._spool.event("probe", index=self._probes, **(empty | probe))
+    def _tell(self, exact: ExactProbe, **probe: Any) -> None:
+        empty: Data = {
+            "inputs": [], "outputs": [], "curves": {}, "executed": None, "call": None, "notes": [],
+        }  # fmt: skip
+        told = {"index": self._probes, "exact": exact.model_dump(mode="json")}
+        self._spool.event("probe", **(empty | told | probe))
         self._probes += 1
 
 

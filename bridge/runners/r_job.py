@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from bridge.facts.r import DRAWING
 from bridge.r import recorder
 from bridge.runners import child
 from bridge.runners.encode import Encoder
@@ -73,6 +74,7 @@ class _Session:
                 "script": str(self._script),
                 "plots": str(self._plots),
                 "seed": child.SEED,
+                "drawing": sorted(DRAWING),
                 "temporary": str(self._plots.parent),
             }
         if event == "situation":

@@ -10,10 +10,10 @@ from typing import Any, Final
 import numpy as np
 
 from bridge.capsule import ModelState
-from bridge.compare.exact import Draw, Setting, Source, Stretch, Tensor
-from bridge.compare.exact.expected import Numbers, as_exact
-from bridge.compare.exact.labels import Part
 from bridge.compare.rules import Layer, UnsupportedError, class_name, generation_of
+from bridge.exact import Draw, Setting, Source, Stretch, Tensor
+from bridge.exact.expected import Numbers, as_exact
+from bridge.exact.records import Part
 from bridge.runners.faults import OF_WEIGHTS, Fault, put_in
 
 AnyArray = np.ndarray[Any, np.dtype[Any]]

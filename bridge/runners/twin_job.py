@@ -30,6 +30,7 @@ def run(context: Context, params: dict[str, Any]) -> None:
     on_error(
         lambda label, error: spool.event("caught", error=describe_error(error) | {"label": label})
     )
+    child.find_neighbours(path)
     os.chdir(params["workdir"])
     child.seed(context.keras)
     child.limit(int(params.get("memory_bytes", 0)))

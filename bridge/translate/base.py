@@ -218,12 +218,6 @@ is.vector|is_vector|x
     )
 }
 
-#: Functions whose results are chance: what R drew is put in.
-DRAWS: Final = frozenset({
-    "runif", "rnorm", "rbinom", "rpois", "rexp", "sample", "sample.int", "rgamma", "rbeta", "rt",
-    "rchisq", "rgeom", "rhyper", "rlogis", "rweibull", "rcauchy", "rmultinom", "rnbinom", "rlnorm",
-})  # fmt: skip
-
 #: Functions that do nothing which Python would have to do.
 SILENT: Final = frozenset(
     {

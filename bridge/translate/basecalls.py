@@ -76,7 +76,7 @@ class BaseCalls(Arguments):
         for place, formal in enumerate(front):
             if formal not in by_formal:
                 continue
-            if place == len(parts) and not any("=" in p for p in words[:0]):
+            if place == len(parts):
                 parts.append(by_formal[formal])
             else:
                 words.append(f"{signature[place]}={by_formal[formal]}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from bridge.facts.r import DRAWING
 from bridge.translate import base
 from bridge.translate.layered import ELEMENTWISE, GIVE_BACK
 from bridge.translate.special import Special
@@ -58,7 +59,7 @@ class Calls(Special):
                 return self._base_call(node)
             if name in wrappers(self.package) or name in wrappers(self.package, "called"):
                 return self._wrapper_call(node, into, discard)
-            if name in base.DRAWS:
+            if name in DRAWING:
                 return Code(f"r.drawn({name!r}{self._given(node, ', ')})", "array")
             if name in base.SILENT:
                 return Code("None")
@@ -82,7 +83,7 @@ class Calls(Special):
         """
         if name in base.FUNCTIONS:
             return True
-        known = special or name in base.DRAWS | base.SILENT | base.DRAWING | base.PASSING
+        known = special or name in DRAWING | base.SILENT | base.DRAWING | base.PASSING
         return known and not any(
             isinstance(value, (Symbol, Member)) for value in self.values.get(name, ())
         )

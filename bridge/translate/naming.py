@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Final
 
+from bridge.facts.r import DRAWING
 from bridge.translate import base
 from bridge.translate.syntax import (
     Argument,
@@ -184,7 +185,7 @@ class Names(Writer, ABC):
             return Code((by_function or known).python, "py")
         if name in base.FUNCTIONS:
             return Code(f"r.{base.FUNCTIONS[name][0]}", "function")
-        if name in base.DRAWS:
+        if name in DRAWING:
             return Code(f"lambda *a, **k: r.drawn({name!r}, *a, **k)", "function", False)
         if name == ".":
             return Code("dot", self.scope.kind("."))
@@ -240,7 +241,7 @@ class Names(Writer, ABC):
         """Say whether a variable's numbers are in no order of their own: drawn, or all the same."""
         made = self.values.get(name, [])
         chance = any(
-            isinstance(each, Call) and each.name in (base.DRAWS | _ALIKE)
+            isinstance(each, Call) and each.name in (DRAWING | _ALIKE)
             for value in made
             for each in walk(value)
         )

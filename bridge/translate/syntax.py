@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -414,6 +414,14 @@ def walk(node: Node) -> Iterator[Node]:
     yield node
     for child in children(node):
         yield from walk(child)
+
+
+def called_in(nodes: Iterable[Node]) -> set[str]:
+    """Return the names of all functions, and of all methods of objects, that are called."""
+    calls = [each for node in nodes for each in walk(node) if isinstance(each, Call)]
+    return {
+        call.function.name if isinstance(call.function, Member) else call.name for call in calls
+    }
 
 
 def mentions(node: Node | None, name: str) -> bool:

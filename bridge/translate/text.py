@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
+from bridge.facts.r import SEEDING_KERAS
 from bridge.translate.statements import Statements
 from bridge.translate.syntax import (
     Assign,
-    Call,
     For,
     Function,
     Node,
@@ -22,6 +22,7 @@ from bridge.translate.syntax import (
     Symbol,
     SyntaxRowsError,
     build,
+    called_in,
     walk,
 )
 from bridge.translate.writing import (
@@ -81,8 +82,7 @@ class _Translator(Statements):
         super().__init__(script, package, generation, as_r)
         self._nodes = nodes
         self.tops: list[int] = []
-        called = {each.name for node in nodes for each in walk(node) if isinstance(each, Call)}
-        seeded = bool(called & {"set_random_seed", "use_session_with_seed"})
+        seeded = bool(called_in(nodes) & SEEDING_KERAS)
         self.last_first = package == "keras" and (not seeded or ORDER in as_r)
         self.scope = Scope()
         self.functions = _functions_of(nodes)

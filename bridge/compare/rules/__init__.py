@@ -36,12 +36,13 @@ from bridge.compare.rules.layer import (
     AnyArray,
     Evaluation,
     Layer,
+    ObservedRule,
+    Rule,
     UnsupportedError,
     class_name,
     generation_of,
     layer_of,
 )
-from bridge.compare.rules.registry import ObservedRule, Rule
 from bridge.compare.rules.rounding import FLOAT32, FORMATS
 
 __all__ = [

@@ -35,8 +35,7 @@ from bridge.compare.rules.conv_shapes import (
     widening,
 )
 from bridge.compare.rules.erfc import F64
-from bridge.compare.rules.layer import AnyArray, Evaluation, Layer, UnsupportedError
-from bridge.compare.rules.registry import Rule
+from bridge.compare.rules.layer import AnyArray, Evaluation, Layer, Rule, UnsupportedError
 from bridge.compare.rules.sums import Product, dot_error
 from bridge.compare.rules.windows import convolve, spread
 

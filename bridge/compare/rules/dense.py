@@ -10,8 +10,7 @@ import numpy as np
 
 from bridge.compare.rules.activate import added_by, apply_activation
 from bridge.compare.rules.erfc import F64
-from bridge.compare.rules.layer import AnyArray, Evaluation, Layer, UnsupportedError, single
-from bridge.compare.rules.registry import Rule
+from bridge.compare.rules.layer import AnyArray, Evaluation, Layer, Rule, UnsupportedError, single
 from bridge.compare.rules.rounding import FLOAT32, MOST_TERMS
 from bridge.compare.rules.sums import Product, dot_error
 

@@ -11,9 +11,8 @@ import numpy as np
 from bridge.compare.rules.averaging import check_terms, mean_error
 from bridge.compare.rules.erfc import F64
 from bridge.compare.rules.geometry import axes, check_size, is_int
-from bridge.compare.rules.layer import AnyArray, Evaluation, Layer, UnsupportedError
+from bridge.compare.rules.layer import AnyArray, Evaluation, Layer, Rule, UnsupportedError
 from bridge.compare.rules.lengths import Unit, unit_length
-from bridge.compare.rules.registry import Rule
 from bridge.compare.rules.rounding import MOST_TERMS, Format
 from bridge.compare.rules.selecting import selected
 from bridge.compare.rules.sums import sum_error

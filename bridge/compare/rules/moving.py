@@ -8,8 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from bridge.compare.rules.layer import AnyArray, Evaluation, Layer, UnsupportedError, single
-from bridge.compare.rules.registry import Rule
+from bridge.compare.rules.layer import AnyArray, Evaluation, Layer, Rule, UnsupportedError, single
 
 
 def identity(_layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:

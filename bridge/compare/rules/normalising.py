@@ -26,12 +26,12 @@ from bridge.compare.rules.layer import (
     AnyArray,
     Evaluation,
     Layer,
+    Rule,
     UnsupportedError,
     class_name,
     single,
 )
 from bridge.compare.rules.moments import Moments
-from bridge.compare.rules.registry import Rule
 from bridge.compare.rules.roots import check_measured, reciprocal_root
 from bridge.compare.rules.rounding import FLOAT32, FORMATS, TINY, UNIT, Format, float32
 

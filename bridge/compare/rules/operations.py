@@ -14,8 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from bridge.compare.rules.layer import AnyArray, Evaluation, Layer, UnsupportedError
-from bridge.compare.rules.registry import Rule
+from bridge.compare.rules.layer import AnyArray, Evaluation, Layer, Rule, UnsupportedError
 from bridge.compare.rules.rounding import FORMATS, TINY
 
 _Function = Callable[..., Any]

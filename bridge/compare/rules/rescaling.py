@@ -12,11 +12,11 @@ from bridge.compare.rules.layer import (
     AnyArray,
     Evaluation,
     Layer,
+    Rule,
     UnsupportedError,
     as_number,
     single,
 )
-from bridge.compare.rules.registry import Rule
 from bridge.compare.rules.rounding import Format
 
 

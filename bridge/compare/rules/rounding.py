@@ -113,20 +113,9 @@ BFLOAT16: Final = Format("bfloat16", 7, -126, 127, chopped=True)
 #: The types that have rules, by name.
 FORMATS: Final[dict[str, Format]] = {each.name: each for each in (FLOAT32, FLOAT16, BFLOAT16)}
 
-#: Of float32, which most modules speak of alone: unit roundoff, smallest normal, overflow.
+#: Of float32, which most modules speak of alone: unit roundoff, and smallest normal.
 UNIT: Final = FLOAT32.unit
 TINY: Final = FLOAT32.tiny
-OVERFLOW: Final = FLOAT32.overflow
-
-
-def gamma(n: int) -> float:
-    """Return gamma_n of float32; see :meth:`Format.gamma`."""
-    return FLOAT32.gamma(n)
-
-
-def ulp32(values: F64) -> F64:
-    """Return the unit in the last place of float32 at each magnitude."""
-    return FLOAT32.ulp(values)
 
 
 def float32(value: float) -> float:

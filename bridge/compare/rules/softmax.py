@@ -21,9 +21,8 @@ from typing import Final
 import numpy as np
 
 from bridge.compare.rules.erfc import F64
-from bridge.compare.rules.layer import AnyArray, Evaluation, Layer, UnsupportedError, single
+from bridge.compare.rules.layer import AnyArray, Evaluation, Layer, Rule, UnsupportedError, single
 from bridge.compare.rules.models import ErrorModel, model_of
-from bridge.compare.rules.registry import Rule
 from bridge.compare.rules.rounding import FLOAT32, MOST_TERMS, Format
 
 #: Under this name the second part of softmax(0, z) was measured. It is exp(z) / (1 + exp(z)), so

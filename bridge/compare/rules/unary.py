@@ -12,11 +12,11 @@ from bridge.compare.rules.layer import (
     AnyArray,
     Evaluation,
     Layer,
+    Rule,
     UnsupportedError,
     class_name,
     single,
 )
-from bridge.compare.rules.registry import Rule
 
 
 def unary(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:

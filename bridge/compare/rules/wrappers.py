@@ -21,12 +21,13 @@ from bridge.compare.rules.layer import (
     AnyArray,
     Evaluation,
     Layer,
+    ObservedRule,
+    Rule,
     UnsupportedError,
     class_name,
     single,
 )
 from bridge.compare.rules.near import Near
-from bridge.compare.rules.registry import ObservedRule, Rule
 
 #: The layer that each cell makes.
 _CELLS: Final = {"SimpleRNNCell": "SimpleRNN", "LSTMCell": "LSTM", "GRUCell": "GRU"}

@@ -60,7 +60,9 @@ def maker_of(capsule: Capsule, number: int) -> Call | None:
 def state_of(capsule: Capsule, probe: Probe) -> ModelState | None:
     """Return the model of a probe as it was then."""
     states = capsule.manifest.states
-    return states[probe.state] if probe.state is not None and probe.state < len(states) else None
+    if probe.state is None or not 0 <= probe.state < len(states):
+        return None
+    return states[probe.state]
 
 
 def call_of(capsule: Capsule, probe: Probe) -> Call | None:

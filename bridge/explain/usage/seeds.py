@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
 from bridge.capsule import Capsule
 from bridge.explain.usage.said import Said, asked, name_of, owner_of, state_of
-from bridge.translate.syntax import Call, Node, walk
+from bridge.facts.keras import RANDOM_INITIALIZER
+from bridge.facts.r import DRAWING, SEEDING_KERAS, SEEDING_R
+from bridge.translate.syntax import Call, Node, called_in, walk
 
-_DRAWS_IN_R: Final = re.compile(
-    r"^(r(norm|unif|binom|pois|exp|gamma|beta|t|chisq|f|cauchy|geom|hyper|logis|lnorm|weibull|"
-    r"multinom|wilcox|signrank|nbinom)|sample|sample\.int)$"
-)
-_SEEDS_KERAS: Final = frozenset({"set_seed", "set_random_seed", "use_session_with_seed"})
-_RANDOM: Final = re.compile(
-    r"Random|Glorot|HeNormal|HeUniform|Lecun|Orthogonal|VarianceScaling|Truncated"
-)
 _SETS: Final = frozenset({"set_weights", "load_weights"})
 
 
 def other_generator(capsule: Capsule, tree: Sequence[Node]) -> Iterator[Said]:
     """Find scripts that seed R's generator and let Keras draw."""
     calls = [node for item in tree for node in walk(item) if isinstance(node, Call)]
-    seeds = [call for call in calls if call.name == "set.seed"]
-    if not seeds or any(call.name in _SEEDS_KERAS for call in calls):
+    seeds = [call for call in calls if call.name == SEEDING_R]
+    if not seeds or called_in(tree) & SEEDING_KERAS:
         return
-    if any(name_of(call) in _SEEDS_KERAS for call in asked(capsule)):
+    if any(name_of(call) in SEEDING_KERAS for call in asked(capsule)):
         return
     drawn = drawn_layer(capsule)
     if not drawn:
         return
-    used = any(_DRAWS_IN_R.match(call.name) for call in calls)
+    used = any(call.name in DRAWING for call in calls)
     yield Said(
         "r-semantics",
         f"Line {seeds[0].line}: set.seed() seeds R's own generator, and the weights of layer "
@@ -57,6 +50,6 @@ def drawn_layer(capsule: Capsule) -> str:
         for layer in state.layers:
             told = str([v for k, v in layer.config.items() if k.endswith("initializer")])
             seeded = "'seed': None" in told or "'seed'" not in told
-            if layer.weights and _RANDOM.search(told) and seeded:
+            if layer.weights and RANDOM_INITIALIZER.search(told) and seeded:
                 return layer.name
     return ""

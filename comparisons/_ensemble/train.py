@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import sys
+import time
+import zipfile
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
 
 import numpy as np
+import platformdirs
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from _ensemble import kernel
+from _ensemble.plan import Plan, PlanError, glorot
 from bridge.compare.numbers import AnyArray
-from bridge.ensemble import kernel
-from bridge.ensemble.plan import Plan, PlanError, glorot
-from bridge.ensemble.progress import Bar
-from bridge.ensemble.store import Store
+
+#: What takes less time than this, in seconds, shows no bar.
+PATIENCE: Final = 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +36,7 @@ class Trained:
         plan: what was asked.
         seeds: each net's number, shape (nets,).
         before: weights at the start, shape (nets, plan.numbers), as
-            :func:`bridge.ensemble.plan.glorot` lays them out.
+            :func:`_ensemble.plan.glorot` lays them out.
         after: weights at the end.
         losses: mean squared error over all points after the epochs ``plan.telling``, shape
             (nets, len(plan.telling)), float64; NaN or infinite where a training diverged.
@@ -178,3 +189,99 @@ def _computed(plan: Plan, seeds: AnyArray, before: AnyArray) -> tuple[AnyArray, 
         losses,
     )
     return np.ascontiguousarray(w.T), np.ascontiguousarray(losses.T)
+
+
+def default_folder() -> Path:
+    """Return where blocks are kept if nothing else is said."""
+    return Path(platformdirs.user_cache_dir("keras-bridge")) / "ensembles"
+
+
+class Store:
+    """Blocks in a folder; a folder that cannot be written to keeps nothing, and says nothing.
+
+    Args:
+        folder: where; made when the first block is put there.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = default_folder() if folder is None else folder
+
+    def get(self, key: str, shapes: dict[str, tuple[int, ...]]) -> dict[str, AnyArray] | None:
+        """Return the arrays of a block, None if there are none of these names and shapes.
+
+        Nothing is unpickled, and a damaged file counts as none.
+        """
+        try:
+            # numpy leaves a file open that it opened itself and could not read.
+            with self._path(key).open("rb") as file, np.load(file, allow_pickle=False) as kept:
+                found = {name: kept[name] for name in shapes}
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            return None
+        if any(found[name].shape != shape for name, shape in shapes.items()):
+            return None
+        return found
+
+    def put(self, key: str, arrays: dict[str, AnyArray]) -> None:
+        """Keep the arrays of a block; a reader sees all of them or none."""
+        path = self._path(key)
+        aside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+        with contextlib.suppress(OSError):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with aside.open("wb") as file:
+                np.savez(file, **arrays)
+            aside.replace(path)
+        with contextlib.suppress(OSError):
+            aside.unlink(missing_ok=True)
+
+    def _path(self, key: str) -> Path:
+        return self._folder / f"{key}.npz"
+
+
+class Bar:
+    """Tells how many of ``total`` nets are trained; use it as a context manager.
+
+    Args:
+        title: what is trained.
+        total: nets.
+        tell: told a sentence now and then instead of showing a bar, where it is given.
+    """
+
+    def __init__(self, title: str, total: int, tell: Callable[[str], None] | None = None) -> None:
+        self._title, self._total, self._tell = title, total, tell
+        self._started = time.monotonic()
+        self._bar: Progress | None = None
+        self._done = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def advance(self, nets: int) -> None:
+        """Count ``nets`` more as trained."""
+        self._done += nets
+        if self._tell is not None:
+            self._tell(f"{self._title}: {self._done:,} of {self._total:,} nets")
+        elif self._bar is None and sys.stderr.isatty() and self._elapsed() > PATIENCE:
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+                console=Console(stderr=True),
+                transient=True,
+            )
+            self._bar.add_task(self._title, total=self._total, completed=self._done)
+            self._bar.start()
+        elif self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], completed=self._done)
+
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._started

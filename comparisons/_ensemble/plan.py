@@ -11,8 +11,8 @@ from typing import Any, Final, Literal, Self
 
 import numpy as np
 
+from _ensemble import kernel
 from bridge.compare.numbers import F64, AnyArray
-from bridge.ensemble import kernel
 
 OptimizerName = Literal["adam", "rmsprop", "sgd"]
 
@@ -46,7 +46,7 @@ class Optimizer:
 
     @property
     def kind(self) -> int:
-        """The optimiser's number in :mod:`bridge.ensemble.kernel`."""
+        """The optimiser's number in :mod:`_ensemble.kernel`."""
         return _KINDS[self.name]
 
     def constants(self, dtype: str) -> AnyArray:

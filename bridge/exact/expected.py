@@ -13,12 +13,12 @@ from functools import cached_property
 import numpy as np
 
 from bridge.capsule import Capsule, ModelState, Probe
-from bridge.compare.exact.calls import Node, inputs_of, nodes_of
-from bridge.compare.exact.grid import InexactError
-from bridge.compare.exact.layers import Exact, exact_output
 from bridge.compare.numbers import AnyArray, Mask
 from bridge.compare.rules import Layer, UnsupportedError, evaluate, layer_of
 from bridge.compare.wiring import output_names
+from bridge.exact.integers import InexactError
+from bridge.exact.layers import Exact, exact_output
+from bridge.exact.nodes import Node, inputs_of, nodes_of
 
 
 @dataclass(frozen=True)

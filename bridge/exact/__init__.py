@@ -4,16 +4,15 @@ Every way of running it must then agree bit for bit with the exact result, and a
 real. :func:`plan` chooses the numbers, :func:`judge_exact` reads what was made of them.
 """
 
-from bridge.compare.exact.judge import found_on, judge_exact
-from bridge.compare.exact.labels import LEVER, Setting, Subject, subjects
-from bridge.compare.exact.plan import plan
-from bridge.compare.exact.result import (
+from bridge.exact.judge import judge_exact
+from bridge.exact.plan import Draw, Plan, Source, Stretch, Tensor, plan
+from bridge.exact.records import LEVER, Setting, Subject, subjects
+from bridge.exact.result import (
     ExactDeviation,
     ExactRefusal,
     ExactResult,
     ExactStretch,
 )
-from bridge.compare.exact.stretch import Draw, Plan, Source, Stretch, Tensor
 
 __all__ = [
     "LEVER",
@@ -28,7 +27,6 @@ __all__ = [
     "Stretch",
     "Subject",
     "Tensor",
-    "found_on",
     "judge_exact",
     "plan",
     "subjects",

@@ -10,16 +10,15 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Final
 
-from bridge.capsule import Capsule, ModelState
-from bridge.compare.exact.expected import Numbers
-from bridge.compare.exact.labels import sees_every_layer, subjects, way_of
-from bridge.compare.exact.result import (
+from bridge.capsule import Capsule, ExactProbe, ModelState
+from bridge.compare.result import SEVERITY
+from bridge.exact.expected import Numbers
+from bridge.exact.records import Run, explained, refused_of, runs_of, same_of
+from bridge.exact.result import (
     ExactRefusal,
     ExactResult,
     ExactStretch,
 )
-from bridge.compare.exact.runs import Run, Same, explained, noted, refused_of, runs_of, same_of
-from bridge.compare.result import SEVERITY
 
 #: So many layers are tried as the one that lost something.
 _TRIED: Final = 32
@@ -28,17 +27,17 @@ _TRIED: Final = 32
 def judge_exact(capsules: Sequence[Capsule]) -> ExactResult:
     """Judge the exact probes of one run, made here or elsewhere; one capsule for each process."""
     runs = [run for capsule in capsules for run in runs_of(capsule)]
-    keys = dict.fromkeys((run.part.model, run.part.stretch) for run in runs)
+    keys = dict.fromkeys((run.exact.model, run.exact.stretch) for run in runs)
     stretches = tuple(
-        _Judged([run for run in runs if (run.part.model, run.part.stretch) == key]).result()
+        _Judged([run for run in runs if (run.exact.model, run.exact.stretch) == key]).result()
         for key in keys
     )
     run_once = {f"{each.model}/{each.stretch}": each for each in stretches}
     stretches += tuple(
-        _same(run_once[each.other], each)
+        _same(run_once[each.same_as], each)
         for capsule in capsules
         for each in same_of(capsule)
-        if each.other in run_once
+        if each.same_as in run_once
     )
     refused = tuple(dict.fromkeys(each for capsule in capsules for each in refused_of(capsule)))
     verdicts = {each.verdict for each in stretches}
@@ -62,42 +61,20 @@ def judge_exact(capsules: Sequence[Capsule]) -> ExactResult:
     )
 
 
-def found_on(
-    result: ExactResult, recorded: Capsule, state: int, layer: str
-) -> ExactStretch | ExactRefusal | None:
-    """Return what exact probes found on a layer of a recorded state; None if they never saw it.
-
-    A layer of a model that is used as a layer is named with it: ``inner/dense``.
-    """
-    label = next((each.label for each in subjects(recorded) if state in each.states), None)
-    if label is None:
-        return None
-    path = layer.split("/")
-    for inner in range(len(path)):
-        model, name = ".".join([label, *path[:inner]]), "/".join(path[inner:])
-        for stretch in result.stretches:
-            if stretch.model == model and name in stretch.layers:
-                return stretch
-        for refusal in result.refused:
-            if refusal.model == model and refusal.layer == name:
-                return refusal
-    return None
-
-
 class _Judged:
     """The runs of one stretch, in all styles, settings and processes."""
 
     def __init__(self, runs: Sequence[Run]) -> None:
-        whole = [run for run in runs if not run.part.until]
+        whole = [run for run in runs if not run.exact.until]
         self._first = whole[0] if whole else runs[0]
-        self._raised = [run for run in whole if not run.probe.outputs and not run.probe.layers]
+        self._raised = [run for run in whole if run.exact.outcome == "raised"]
         judged = [run for run in whole if run not in self._raised]
         self._unjudged = [run for run in judged if run.problem]
         self._done = [run for run in judged if not run.problem]
         self._wrong = [run for run in self._done if run.deviations]
         self._starts = [
             run for run in runs
-            if run.part.until and run.probe.outputs and not run.problem
+            if run.exact.until and run.probe.outputs and not run.problem
         ]  # fmt: skip
 
     def result(self) -> ExactStretch:
@@ -108,14 +85,16 @@ class _Judged:
         state = self._first.state
         return ExactStretch.model_validate(
             {
-                "model": self._first.part.model,
-                "stretch": self._first.part.stretch,
+                "model": self._first.exact.model,
+                "stretch": self._first.exact.stretch,
                 "layers": tuple(numbers[0].nodes) if numbers else _names(state),
-                "bare": noted(self._first.probe, "bare"),
-                "whole": bool(noted(self._first.probe, "whole")),
+                "bare": self._first.exact.bare,
+                "whole": self._first.exact.whole,
                 "verdict": verdict,
                 "rung": "abstained" if why else "exact-probe",
-                "settings": tuple(dict.fromkeys(_name(r.lever, r.setting) for r in self._done)),
+                "settings": tuple(
+                    dict.fromkeys(_name(r.exact.lever, r.setting) for r in self._done)
+                ),
                 "pairs": len(self._done),
                 "agreed": len(self._done) - len(self._wrong),
                 "points": sum(y.size for run in self._done for y in run.made.values()),
@@ -126,7 +105,7 @@ class _Judged:
                 "evidence": evidence,
                 "deviations": tuple(run.deviations[0] for run in self._wrong),
                 "raised": tuple(
-                    f"{_name(run.lever, run.setting)}: {'; '.join(noted(run.probe, 'raised'))}"
+                    f"{_name(run.exact.lever, run.setting)}: {run.exact.why}"
                     for run in self._raised
                 ),
                 "why": why,
@@ -174,13 +153,13 @@ class _Judged:
     @cached_property
     def _seen(self) -> str:
         """The first layer whose own output was seen to be wrong."""
-        looked = (run for run in self._wrong if sees_every_layer(run.setting))
+        looked = (run for run in self._wrong if run.exact.every_layer)
         return next((run.deviations[0].output for run in looked), "")
 
     @cached_property
     def _start(self) -> str:
         """The last layer of the shortest part that is wrong."""
-        return next((run.part.until for run in self._starts if run.deviations), "")
+        return next((run.exact.until for run in self._starts if run.deviations), "")
 
     @cached_property
     def _lost(self) -> tuple[str, str] | None:
@@ -190,7 +169,7 @@ class _Judged:
         part that is wrong: what is fused with a layer may change it.
         """
         for run in self._wrong:
-            if sees_every_layer(run.setting):
+            if run.exact.every_layer:
                 continue
             assert isinstance(run.numbers, Numbers)
             names = list(run.numbers.nodes)
@@ -203,7 +182,7 @@ class _Judged:
         return None
 
 
-def _same(found: ExactStretch, same: Same) -> ExactStretch:
+def _same(found: ExactStretch, same: ExactProbe) -> ExactStretch:
     """Return the verdict on a stretch that is the same computation as one that was run."""
     places = dict(zip(found.layers, same.layers, strict=True))
     return found.model_copy(
@@ -220,7 +199,7 @@ def _same(found: ExactStretch, same: Same) -> ExactStretch:
                 each.model_copy(update={"output": places.get(each.output, each.output)})
                 for each in found.deviations
             ),
-            "same_as": same.other,
+            "same_as": same.same_as,
         }
     )
 
@@ -246,7 +225,7 @@ def _sentence(
         left += f" The probes did not reach their end ({ended.status})."
     if wrong:
         one = wrong[0]
-        ways = ", ".join(dict.fromkeys(way_of(each.setting) for each in one.deviations))
+        ways = ", ".join(dict.fromkeys(each.way for each in one.deviations))
         where = f" in layer {one.layer!r}" if one.layer else ""
         return (
             f"With whole numbers, of which every sum is exact, model {one.model!r} gives a wrong "

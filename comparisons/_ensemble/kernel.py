@@ -16,10 +16,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-import numba
 import numpy as np
 
 from bridge.compare.numbers import AnyArray
+
+try:
+    import numba
+except ModuleNotFoundError:
+    numba = None
 
 #: Nets that go together. Fewer leave the vector units idle, more leave the processor's caches.
 LANES: Final = 64
@@ -32,13 +36,23 @@ _GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1: Final = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2: Final = np.uint64(0x94D049BB133111EB)
 _30, _27, _31, _32 = (np.uint64(shift) for shift in (30, 27, 31, 32))
-_LOW: Final = np.uint64(0xFFFFFFFF)
 
-_njit: Callable[..., Any] = numba.njit(nogil=True, error_model="numpy")
+
+def _njit(function: Callable[..., Any]) -> Any:
+    """Compile ``function``; without numba it says so when it is called, for a plan needs none."""
+    if numba is None:
+
+        def missing(*_: Any) -> None:
+            raise ModuleNotFoundError("No module named 'numba'", name="numba")
+
+        return missing
+    return numba.njit(nogil=True, error_model="numpy")(function)
 
 
 def _kept(function: Callable[..., Any]) -> Any:
     """Compile ``function`` and keep it beside this file, else in the user's cache, else nowhere."""
+    if numba is None:
+        return _njit(function)
     try:
         return numba.njit(nogil=True, error_model="numpy", cache=True)(function)
     except RuntimeError:

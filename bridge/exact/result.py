@@ -13,13 +13,14 @@ class _Result(Frozen):
 
 
 class ExactDeviation(_Result):
-    """A setting in which a stretch does not make the exact result.
+    """A setting in which a stretch does not make the exact result; ``way`` is part of it.
 
     ``output`` is the layer whose output differs; in ``worst``, ``a`` is what was made and ``b``
     what is exact.
     """
 
     setting: str
+    way: str
     lever: str
     style: str
     output: str

@@ -1,25 +1,124 @@
-"""The runs of exact probes, read from a capsule, and where what they made is not exact."""
+"""What exact probes are in a capsule: whose model they run, how, and what they made of it.
+
+A probe of a stretch has a record (:class:`bridge.capsule.ExactProbe`) of the stretch and of how it
+was run. So have the layers that no stretch covers, and the stretches that are the same computation
+as another: their probes have no outputs.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 
-from bridge.capsule import Capsule, CapsuleError, ModelState, Probe
-from bridge.compare.exact.expected import Numbers, agree, numbers_of
-from bridge.compare.exact.labels import LEVER, SAME, Part, sees_every_layer
-from bridge.compare.exact.result import ExactDeviation, ExactRefusal
+from bridge.capsule import Capsule, CapsuleError, ExactProbe, ModelState, Probe
 from bridge.compare.numbers import AnyArray, Mask
 from bridge.compare.result import Worst
 from bridge.compare.rules import UnsupportedError, evaluate
 from bridge.compare.rules.rounding import FLOAT32, FORMATS
 from bridge.compare.wiring import WiringError
+from bridge.exact.expected import Numbers, agree, numbers_of
+from bridge.exact.result import ExactDeviation, ExactRefusal
 
+#: What a capsule of exact probes says in the place of a lever.
+LEVER: Final = "exact-probe"
+
+#: The ways in which a model is run, and how they are called in a setting.
+WAYS: Final = ("eager", "predict", "graph", "xla")
+
+#: So many of the worst elements are listed.
 _WORST: Final = 3
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How a model is run: the way, how many rows at a time (None: all), and whether every layer's
+    output is asked for.
+    """  # noqa: D205
+
+    way: str
+    rows: int | None = None
+    every_layer: bool = False
+
+    @property
+    def label(self) -> str:
+        """The setting as reports print it."""
+        rows = "all rows at once" if self.rows is None else f"{self.rows} rows at a time"
+        rows = "one row at a time" if self.rows == 1 else rows
+        return ", ".join([self.way, rows, *(["every layer seen"] if self.every_layer else [])])
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is run: a stretch with the numbers of one style, or the start of one."""
+
+    model: str
+    stretch: int
+    style: str
+    until: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name of the model that is run."""
+        until = [self.until] if self.until else []
+        return "/".join([self.model, str(self.stretch), self.style, *until])
+
+    @classmethod
+    def of(cls, exact: ExactProbe) -> Self:
+        """Return what a probe ran."""
+        return cls(exact.model, exact.stretch, exact.style, exact.until)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model of a recorded run: its label, one of its states, and the numbers of all of them.
+
+    States that differ in nothing but their weights are one subject, for an exact probe replaces
+    the weights.
+    """
+
+    label: str
+    state: ModelState
+    states: tuple[int, ...]
+
+
+def subjects(recorded: Capsule) -> tuple[Subject, ...]:
+    """Return the models with which a recorded run made predictions, each once."""
+    manifest = recorded.manifest
+    used = sorted(
+        {
+            probe.state
+            for probe in manifest.probes
+            if probe.kind in ("predict", "call", "evaluate", "fit", "train")
+            and probe.state is not None
+            and 0 <= probe.state < len(manifest.states)
+        }
+    )
+    by_form: dict[str, list[int]] = {}
+    for number in used:
+        by_form.setdefault(_form(manifest.states[number]), []).append(number)
+    found: dict[str, Subject] = {}
+    for numbers in by_form.values():
+        state = manifest.states[numbers[0]]
+        name = (state.name or "model").replace("/", ".")
+        label = name if name not in found else f"{name} ({len(found) + 1})"
+        found[label] = Subject(label, state, tuple(numbers))
+    return tuple(found.values())
+
+
+def _form(state: ModelState) -> str:
+    """Return all of a state but its weights' elements."""
+    layers = [
+        {
+            **layer.model_dump(mode="json", exclude={"weights", "layers"}),
+            "weights": [(weight.name, weight.array.shape) for weight in layer.weights],
+        }
+        for layer in state.layers
+    ]
+    return repr((state.cls, state.keras, state.name, state.config, layers))
 
 
 @dataclass
@@ -35,19 +134,19 @@ class Run:
 
     capsule: Capsule
     probe: Probe
+    exact: ExactProbe
     state: ModelState
-    part: Part
     shared: _Shared
+
+    @property
+    def part(self) -> Part:
+        """What was run."""
+        return Part.of(self.exact)
 
     @property
     def setting(self) -> str:
         """How it was run, as reports print it."""
-        return self.probe.label.removeprefix(f"{self.state.name}/")
-
-    @property
-    def lever(self) -> str:
-        """The lever under which it was run, or nothing."""
-        return (self.capsule.manifest.lever or "").removeprefix(LEVER).strip(": ")
+        return Setting(self.exact.way, self.exact.rows, self.exact.every_layer).label
 
     @cached_property
     def numbers(self) -> Numbers | str:
@@ -77,7 +176,7 @@ class Run:
     @cached_property
     def made(self) -> dict[str, AnyArray]:
         """What was made, by the name of the layer."""
-        if sees_every_layer(self.setting):
+        if self.exact.every_layer:
             layers = self.probe.layers
             return {each.layer: self.capsule.array(each.outputs[0]) for each in layers}
         assert isinstance(self.numbers, Numbers)
@@ -100,8 +199,9 @@ class Run:
         wrong = ~agree(made, exact) if same else np.ones(made.shape, np.bool_)
         return ExactDeviation(
             setting=self.setting,
-            lever=self.lever,
-            style=self.part.style,
+            way=self.exact.way,
+            lever=self.exact.lever,
+            style=self.exact.style,
             output=name,
             points=int(made.size),
             different=int(wrong.sum()),
@@ -113,45 +213,27 @@ def runs_of(capsule: Capsule) -> Iterator[Run]:
     """Yield the runs of a capsule."""
     shared = _Shared()
     for probe in capsule.manifest.probes:
-        if probe.kind == "value" or probe.state is None:
-            continue
-        state = capsule.manifest.states[probe.state]
-        part = Part.of(state)
-        if part is not None:
-            yield Run(capsule, probe, state, part, shared)
+        exact = probe.exact
+        if exact is not None and exact.outcome in ("made", "raised") and probe.state is not None:
+            yield Run(capsule, probe, exact, capsule.manifest.states[probe.state], shared)
 
 
 def refused_of(capsule: Capsule) -> Iterator[ExactRefusal]:
     """Yield the layers that no stretch covers."""
-    for model, layer, probe in _told(capsule):
-        if not noted(probe, SAME):
-            yield ExactRefusal(model=model, layer=layer, why=" ".join(probe.notes))
+    for exact in _not_run(capsule, "refused"):
+        for layer in exact.layers:
+            yield ExactRefusal(model=exact.model, layer=layer, why=exact.why)
 
 
-@dataclass(frozen=True)
-class Same:
-    """A stretch that was not run, because it is the same computation as another."""
-
-    model: str
-    stretch: int
-    layers: tuple[str, ...]
-    bare: tuple[str, ...]
-    other: str
-
-
-def same_of(capsule: Capsule) -> Iterator[Same]:
+def same_of(capsule: Capsule) -> Iterator[ExactProbe]:
     """Yield the stretches that were not run because they are the same as others."""
-    for model, number, probe in _told(capsule):
-        for other in noted(probe, SAME):
-            yield Same(model, int(number), noted(probe, "layer"), noted(probe, "bare"), other)
+    return _not_run(capsule, "same")
 
 
-def _told(capsule: Capsule) -> Iterator[tuple[str, str, Probe]]:
-    """Yield what is told of models without a run: the model, of what in it, and the probe."""
+def _not_run(capsule: Capsule, outcome: str) -> Iterator[ExactProbe]:
     for probe in capsule.manifest.probes:
-        if probe.kind == "value" and probe.state is not None:
-            model = capsule.manifest.states[probe.state].name
-            yield model, probe.label.removeprefix(f"{model}/"), probe
+        if probe.exact is not None and probe.exact.outcome == outcome:
+            yield probe.exact
 
 
 def explained(run: Run, layer: str) -> bool:
@@ -166,13 +248,6 @@ def explained(run: Run, layer: str) -> bool:
         return False
     gap = np.abs(made.astype(np.float64) - rule.value.astype(np.float64))
     return bool((gap <= rule.bound).all())
-
-
-def noted(probe: Probe, word: str) -> tuple[str, ...]:
-    """Read what the probe's notes list after a word."""
-    return tuple(
-        note.removeprefix(f"{word}: ") for note in probe.notes if note.startswith(f"{word}: ")
-    )
 
 
 def _worst(made: AnyArray, exact: AnyArray, wrong: Mask) -> Iterator[Worst]:
