@@ -24,6 +24,7 @@ from bridge.compare.exact.labels import SAME, WAYS, Part
 from bridge.compare.exact.stretch import form
 from bridge.compare.wiring import output_names
 from bridge.runners import child
+from bridge.runners.chance import start_chance
 from bridge.runners.encode import Data, Encoder
 from bridge.runners.executed import executed_graphs
 from bridge.runners.faults import Fault
@@ -52,7 +53,7 @@ def run(context: Context, params: dict[str, Any]) -> None:
     recorded = read_capsule(Path(again or params["capsule"]))
     spool = SpoolWriter(Path(params["spool"]))
     os.chdir(params["workdir"])
-    child.seed(context.keras)
+    start_chance()
     child.limit(int(params.get("memory_bytes", 0)))
     fault = Fault.of(params["fault"]) if params.get("fault") else None
     rows = _LEVER_ROWS if again else _ROWS
