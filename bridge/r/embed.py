@@ -141,9 +141,7 @@ class EmbeddedR:
             self.listen(heard.append, heard.append, lambda _prompt: "")
         failed = ctypes.c_int(0)
         environment = self._hooks if running else self._base
-        value = self._try_eval(
-            self._pointer(self._calls[name]), environment, ctypes.byref(failed)
-        )
+        value = self._try_eval(self._pointer(self._calls[name]), environment, ctypes.byref(failed))
         if failed.value:
             raise RError(" ".join("".join(heard).split()) or f"R failed to {name}")
         return int(value or 0)
@@ -156,7 +154,7 @@ class EmbeddedR:
         self._callbacks.consolewrite_warnerror = tell
 
     def _says(self, name: str) -> bool:
-        return self._library.Rf_asLogical(self._do(name)) == 1
+        return bool(self._library.Rf_asLogical(self._do(name)) == 1)
 
     def _pointer(self, item: Any) -> int:
         return int(self._ffi.cast("uintptr_t", item.__sexp__._cdata))

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from bridge.runners.encode import Data
 
-#: How a warm process is started. ``-P``: not with the folder of the user, where a ``keras.py`` would
-#: be ours. Not as a module: Python's ``__main__`` is the script's, which finds no names of ours there.
+#: How a warm process is started. ``-P``: not with the folder of the user, where a ``keras.py``
+#: would be ours. Not as a module: Python's ``__main__`` is the script's, with no names of ours.
 ZYGOTE: Final = (
     sys.executable, "-P", "-c", "__import__('bridge.runners.zygote').runners.zygote.main()",
 )  # fmt: skip

@@ -41,7 +41,7 @@ class _NotRecordedError(Exception):
     """A claim wants R's run, and there is none."""
 
 
-def run(context: Context, params: dict[str, Any]) -> None:
+def run(_: Context, params: dict[str, Any]) -> None:
     """Compute every claim, then draw every picture, each from the same seed."""
     spool = SpoolWriter(Path(params["spool"]))
     # Before the module can load matplotlib: there is no screen here.
