@@ -1,7 +1,7 @@
 # Two commands for people: `make` (or `make run`) and `make test`. Both install what is missing.
 
 .DEFAULT_GOAL := run
-.PHONY: run test fast lint bench-run bench-difference bench-activations bench-trust bench-explain bench-cases bench-scripts clean distclean help
+.PHONY: run test fast lint bench-run bench-difference bench-activations bench-trust bench-explain bench-cases bench-scripts bench-transparent clean distclean help
 
 # Bytecode is kept, whatever the shell says: a test starts many processes, and each would compile all.
 unexport PYTHONDONTWRITEBYTECODE
@@ -45,6 +45,9 @@ bench-cases: $(installed) ## measure the five founding questions: benchmarks/CAS
 
 bench-scripts: $(installed) ## measure many small scripts: benchmarks/SCRIPTS.md (QUICK=1)
 	@$(venv)/python -m benchmarks.scripts
+
+bench-transparent: $(installed) ## measure whether looking changes what is printed: benchmarks/TRANSPARENT.md (QUICK=1)
+	@$(venv)/python -m benchmarks.transparent $(PLACES)
 
 # Resumes where it stopped, and leaves alone what was measured here before; QUICK=1 samples float32.
 # With memory that is kept, not given back after each array, it takes a quarter less time.

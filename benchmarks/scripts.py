@@ -19,6 +19,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks import plain as by_hand
 from benchmarks.run import Memory
 from bridge.case import Case, find_cases, suite_folders
 from bridge.r.frontend import serve
@@ -82,12 +83,7 @@ def _plain(case: Case, folder: Path) -> Plain:
     """Run a script with Rscript, and its replay with Python, one after the other from cold."""
     installed, (inspection,) = inspect([case.script])
     served = serve(inspection.package, "auto", installed)
-    environment = os.environ | {
-        "TF_USE_LEGACY_KERAS": "1" if inspection.generation == 2 else "0",
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-        "RETICULATE_PYTHON": sys.executable,
-        "R_LIBS": os.pathsep.join([*served.libraries, os.environ.get("R_LIBS", "")]),
-    }
+    environment = by_hand.environment(inspection, served)
     with tempfile.TemporaryDirectory() as work:
         started = time.perf_counter()
         r = _code(["Rscript", str(case.script.resolve())], work, environment)

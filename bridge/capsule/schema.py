@@ -321,9 +321,13 @@ class Plot(Frozen):
 
 
 class Output(Frozen):
-    """A piece of text that the run printed, and the line of the script that printed it."""
+    """A piece of text that the run printed, and the line of the script that printed it.
 
-    stream: Literal["stdout", "stderr", "native"]
+    ``python`` is what Python wrote to its standard output; ``native`` is what went past both R and
+    Python, and has no place among the rest.
+    """
+
+    stream: Literal["stdout", "stderr", "python", "native"]
     text: Text
     line: int | None = None
 

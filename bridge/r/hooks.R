@@ -270,8 +270,8 @@ local({
         })
       })
     }
-    # Where we find it again, however the script treats the global environment.
-    options(keras_bridge = bridge)
+    # What Rscript has, and an R that another program starts has not.
+    options(keep.source = FALSE, showErrorCalls = TRUE)
     # The children are forks: each makes a temporary folder of its own.
     unlink(tempdir(), recursive = TRUE)
   }
@@ -285,9 +285,6 @@ local({
 
   signal <- function(kind, condition) {
     call <- conditionCall(condition)
-    # An error that C++ code passes on has the call that runs the script's lines: it says nothing.
-    if (is.call(call) && identical(call[[1L]], quote(eval)) &&
-        identical(call[[2L]], quote(exprs[[i]]))) call <- NULL
     # Here and not in the call below, where reticulate would be found on the stack.
     from <- if (kind == "error") state$origin %||% "script" else origin()
     say("signalled", kind = kind, text = conditionMessage(condition),
@@ -329,9 +326,19 @@ local({
   }
   innermost_line <- function() innermost_lines()[[1L]]
 
+  # As R leaves: nothing on the stack is told, neither `finally` nor on.exit().
   quits <- function(save = "default", status = 0, runLast = TRUE) {
     say("quit", code = paste(status, collapse = " "))
-    invokeRestart("keras_bridge_quit")
+    if (runLast) run_last()
+    state$line <- NA_integer_
+    say("status", status = "quit")
+    after()
+    say("left")
+  }
+
+  run_last <- function() {
+    last <- get0(".Last", envir = globalenv(), mode = "function", inherits = FALSE)
+    if (!is.null(last)) last()
   }
 
   ask <- function(prompt = "") {
@@ -340,79 +347,163 @@ local({
     ""
   }
 
-  override <- function(name, fun) {
-    for (env in list(baseenv(), as.environment("package:base"))) {
+  override <- function(name, fun, where = list(baseenv(), as.environment("package:base"))) {
+    for (env in where) {
       unlockBinding(name, env)
       assign(name, fun, envir = env)
       lockBinding(name, env)
     }
   }
 
-  # What the script draws at random, for runs that cannot draw the same. The wrappers stand where
-  # only the script finds them: packages go on to call R's own.
+  # What the script draws at random, for runs that cannot draw the same. The functions keep their
+  # arguments, body, environment and print; those of stats stand where packages do not look.
   record_draws <- function(drawing) {
-    wrapped <- new.env(parent = emptyenv())
-    for (name in drawing) local({
-      own <- name
-      old <- tryCatch(get(own, envir = .BaseNamespaceEnv, mode = "function", inherits = FALSE),
-                      error = function(e) get(own, envir = asNamespace("stats"), mode = "function"))
-      assign(own, function(...) {
-        value <- old(...)
-        if (!is.na(state$line) && is.atomic(value) && length(value) <= 1e6) quietly(
-          say("draw", name = own, values = as.list(as.vector(value)),
-              size = as.list(if (is.null(dim(value))) length(value) else dim(value)),
-              text = is.character(value))
-        )
-        value
-      }, envir = wrapped)
-    })
-    attach(wrapped, pos = 2L, name = "draws", warn.conflicts = FALSE)
+    state$drawing <- drawing
+    for (name in drawing) {
+      where <- as.environment(if (exists(name, baseenv(), inherits = FALSE)) "package:base"
+                              else "package:stats")
+      override(name, drawing_as(name, get(name, where)), list(where))
+    }
   }
 
-  # Evaluate the script as Rscript does: expression by expression, printing what is visible.
-  run <- function() {
+  drawing_as <- function(name, own) {
+    note <- as.call(list(drew, name, quote(returnValue(NULL))))
+    # The call of R's own is the last of the body, so that it is this function that errs and warns.
+    with_body(own, as.call(list(quote(`{`), as.call(list(quote(on.exit), note)), body(own))))
+  }
+
+  # A function that calls ours, with the arguments of R's own.
+  disguised <- function(fun, own) {
+    with_body(own, as.call(c(list(fun), lapply(names(formals(own)), as.name))))
+  }
+
+  # A function with another body that prints as it did.
+  with_body <- function(own, body) {
+    looks <- utils::capture.output(print(own))
+    looks <- looks[!grepl("^<(bytecode|environment): ", looks)]
+    fun <- own
+    body(fun) <- body
+    fun <- compiler::cmpfun(fun)
+    end <- nchar(looks[[length(looks)]])
+    attr(fun, "srcref") <- srcref(srcfilecopy("", looks), c(1L, 1L, length(looks), end, 1L, end))
+    fun
+  }
+
+  drew <- function(name, value) {
+    if (is.na(state$line) || is.null(value) || !is.atomic(value) || length(value) > 1e6) return()
+    if (drawn_by_script(sys.nframe() - 1L)) quietly(
+      say("draw", name = name, values = as.list(as.vector(value)),
+          size = as.list(if (is.null(dim(value))) length(value) else dim(value)),
+          text = is.character(value))
+    )
+  }
+
+  # Whether the script asked for what the function in this frame draws: neither a package, nor
+  # another function that draws. What R's own functions call for the script is the script's.
+  drawn_by_script <- function(frame) {
+    for (k in rev(seq_len(frame - 1L))) {
+      fun <- sys.function(k)
+      if (is.primitive(fun)) next
+      from <- package_of(environment(fun))
+      head <- sys.call(k)[[1L]]
+      if (is.symbol(head) && as.character(head) %in% state$drawing && from %in% c("base", "stats")) {
+        return(FALSE)
+      }
+      if (from != "base") return(!nzchar(from))
+    }
+    TRUE
+  }
+
+  # A script is run in steps that Python calls one after the other, so that nothing of ours stands
+  # on R's stack while an expression is evaluated: begin(); then, for each expression, take(), the
+  # promise `pending`, show(), `pending` again if there is something to print, and warned(); or,
+  # where `pending` raised, recovers(); ended() or failed(); after().
+  begin <- function() {
     job <- state$call(state$hear, list("job"), NULL)
     job <- reticulate::py_to_r(job)
-    path <- job$script
-    plots <- job$plots
     Sys.setenv(TMPDIR = job$temporary)
     tempdir(check = TRUE)
     set.seed(job$seed)
-    options(device = function(...) {
-      grDevices::svg(file.path(plots, "page-%04d.svg"), width = 7, height = 5)
-    })
-    folder <- getwd()
-    before <- options()
-    exprs <- parse(path, keep.source = TRUE, encoding = "UTF-8")
+    options(device = device_in(job$plots))
+    state$folder <- getwd()
+    state$before <- options()
+    exprs <- parse(job$script, keep.source = TRUE, encoding = "UTF-8")
     state$srcfile <- attr(exprs, "srcfile")
     state$calls <- index_calls(exprs)
     state$assigned <- index_assignments(exprs)
-    refs <- attr(exprs, "srcref")
-    override("quit", quits)
-    override("q", quits)
-    override("readline", ask)
+    state$refs <- attr(exprs, "srcref")
+    state$exprs <- lapply(exprs, without_text)
+    state$at <- 0L
+    for (name in c("quit", "q")) override(name, disguised(quits, get(name, baseenv())))
+    override("readline", disguised(ask, readline))
     record_draws(unlist(job$drawing))
-    done <- function(status) {
-      state$line <- NA_integer_
-      status
+    invisible()
+  }
+
+  # Rscript keeps no text of functions, and prints what it parsed; the lines of `{` stay.
+  without_text <- function(expr) {
+    if (!is.call(expr)) return(expr)
+    if (identical(expr[[1L]], quote(`function`)) && length(expr) == 4L) expr[[4L]] <- NULL
+    # By index: an argument that is left out, as in x[, 1], cannot be held by a name.
+    for (i in seq_along(expr)) if (is.language(expr[[i]]) || is.pairlist(expr[[i]])) {
+      if (is.call(expr[[i]])) expr[[i]] <- without_text(expr[[i]])
+      else if (is.pairlist(expr[[i]])) for (j in seq_along(expr[[i]])) {
+        if (is.call(expr[[i]][[j]])) expr[[i]][[j]] <- without_text(expr[[i]][[j]])
+      }
     }
-    state$folder <- folder
-    state$before <- before
-    # No tryCatch() for errors round the script: it would also catch a condition that a handler of
-    # the script only passes on, as message(e) does. An error unwinds to R's own top level, and
-    # Python then calls failed().
-    status <- withRestarts(
-      withCallingHandlers({
-        for (i in seq_along(exprs)) {
-          state$line <- refs[[i]][[1L]]
-          state$last_line <- refs[[i]][[3L]]
-          state$ref <- refs[[i]]
-          say("at")
-          value <- withVisible(eval(exprs[[i]], globalenv()))
-          if (value$visible) if (isS4(value$value)) methods::show(value$value) else print(value$value)
-        }
-        done("ok")
-      },
+    expr
+  }
+
+  # Plots are drawn to files of ours, by a device that goes by the name of Rscript's own.
+  device_in <- function(plots) function(...) {
+    grDevices::svg(file.path(plots, "page-%04d.svg"), width = 7, height = 5)
+    file.create("Rplots.pdf", showWarnings = FALSE)
+    named <- get(".Devices", baseenv())
+    named[[grDevices::dev.cur()]] <- structure("pdf", filepath = "Rplots.pdf")
+    unlocked <- function(name, value) {
+      if (bindingIsLocked(name, baseenv())) unlockBinding(name, baseenv())
+      assign(name, value, envir = baseenv())
+    }
+    unlocked(".Devices", named)
+    unlocked(".Device", named[[grDevices::dev.cur()]])
+  }
+
+  take <- function() {
+    state$at <- state$at + 1L
+    if (state$at > length(state$exprs)) return(FALSE)
+    state$ref <- state$refs[[state$at]]
+    state$line <- state$ref[[1L]]
+    state$last_line <- state$ref[[3L]]
+    say("at")
+    # Primitives only: they are evaluated without a frame.
+    visibly <- as.call(list(.Internal, as.call(list(quote(withVisible), state$exprs[[state$at]]))))
+    kept <- as.call(list(quote(assign), "value", visibly, state, FALSE))
+    promise(as.call(list(.Internal, kept)), globalenv())
+    TRUE
+  }
+
+  show <- function() {
+    value <- state$value
+    state$value <- NULL
+    if (bindingIsLocked(".Last.value", baseenv())) unlockBinding(".Last.value", baseenv())
+    assign(".Last.value", value$value, envir = baseenv())
+    if (!value$visible) return(FALSE)
+    value <- value$value
+    printing <- if (isS4(value)) methods::show
+                else if (is.object(value) || is.function(value)) print else print.default
+    promise(as.call(list(printing, quote(x))), list2env(list(x = value), parent = globalenv()))
+    TRUE
+  }
+
+  # Below the handlers of every condition, which hang on R's top level and not on a call.
+  promise <- function(expr, env) {
+    whole <- as.call(list(`{`, as.call(list(listen)), expr))
+    do.call(delayedAssign, list("pending", whole, env, bridge))
+  }
+
+  listen <- function() {
+    # Those of the script's own stay above ours.
+    handlers <- c(globalCallingHandlers(), list(
       warning = function(w) signal("warning", w),
       message = function(m) signal("message", m),
       error = function(e) {
@@ -421,10 +512,21 @@ local({
         state$error <- e
         state$error_line <- if (!deep) innermost_line()
         state$origin <- if (deep) "script" else origin()
-      }),
-      keras_bridge_quit = function() done("quit")
-    )
-    say("status", status = status)
+      }
+    ))
+    .Internal(.addGlobHands(names(handlers), handlers, globalenv(), NULL, TRUE))
+  }
+
+  # R tells of the warnings after every expression, as warnings() will.
+  warned <- function() .Internal(printDeferredWarnings())
+
+  # With an error handler of the script's own, Rscript goes on with the next expression.
+  recovers <- function() !is.null(getOption("error"))
+
+  ended <- function() {
+    run_last()
+    state$line <- NA_integer_
+    say("status", status = "ok")
   }
 
   # What the script left behind when an error ended it.
@@ -474,7 +576,7 @@ local({
   }
 
   bridge$install <- install
-  bridge$run <- run
-  bridge$failed <- failed
-  bridge$after <- after
+  for (step in list("begin", "take", "show", "warned", "failed", "recovers", "ended", "after")) {
+    assign(step, get(step, home), envir = bridge)
+  }
 })

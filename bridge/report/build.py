@@ -270,7 +270,7 @@ def _source(capsule: Capsule) -> Iterator[SourceLine]:
             calls.setdefault(call.line, []).append(spell_call(call))
     printed: dict[int, str] = {}
     for output in manifest.output:
-        if output.line is not None:
+        if output.line is not None and output.stream != "python":
             printed[output.line] = printed.get(output.line, "") + output.text
     warned: dict[int, list[str]] = {}
     for condition in manifest.conditions:
@@ -307,8 +307,11 @@ def _python(runs: Mapping[str, Capsule]) -> str:
 
 
 def _log(capsule: Capsule) -> str:
-    native = [each.text for each in capsule.manifest.output if each.stream == "native"]
-    text = "\n".join(part.strip("\n") for part in native)
+    streams = {"python": "", "native": ""}
+    for each in capsule.manifest.output:
+        if each.stream in streams:
+            streams[each.stream] += each.text + ("\n" if each.stream == "native" else "")
+    text = "\n".join(part.strip("\n") for part in streams.values() if part.strip())
     if len(text) <= _LOG_LENGTH:
         return text
     return f"{text[:_LOG_LENGTH]}\n... {len(text) - _LOG_LENGTH:,} characters more in the capsule"

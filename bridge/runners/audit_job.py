@@ -20,6 +20,7 @@ import numpy as np
 
 from bridge.r import recorder
 from bridge.runners import child
+from bridge.runners.chance import SEED
 from bridge.runners.jobs import Context
 from bridge.runners.spool import SpoolWriter
 
@@ -66,7 +67,7 @@ class _Session:
             return {
                 "script": str(_DRIVER),
                 "plots": str(self._folder / "plots"),
-                "seed": child.SEED,
+                "seed": SEED,
                 "temporary": str(self._folder),
             }
         if event == "situation":

@@ -13,8 +13,11 @@ from typing import Any, Final
 
 from bridge.runners.encode import Data
 
-#: Where the generators of chance of R, Python, NumPy and TensorFlow start, in every run.
-SEED: Final = 1
+#: How a warm process is started. ``-P``: not with the folder of the user, where a ``keras.py``
+#: would be ours. Not as a module: Python's ``__main__`` is the script's, with no names of ours.
+ZYGOTE: Final = (
+    sys.executable, "-P", "-c", "__import__('bridge.runners.zygote').runners.zygote.main()",
+)  # fmt: skip
 
 _PACKAGES: Final = ("tensorflow", "keras", "tf_keras", "numpy", "rpy2", "tensorflow-metal", "jax")
 
@@ -100,15 +103,6 @@ def _cpu_flags() -> list[str]:
             wanted = ("sse4", "avx", "fma", "amx", "f16c", "asimd", "sve", "bf16")
             return sorted(flag for flag in line.split()[2:] if flag.startswith(wanted))
     return []
-
-
-def seed(keras: Any) -> None:
-    """Start every generator of chance from the same place in every run.
-
-    A script that sets no seed may get any numbers; these are as good as others, and the replay
-    and the twin get the same. A script that sets its own overrides them.
-    """
-    keras.utils.set_random_seed(SEED)
 
 
 def keras_of(generation: int) -> Any:

@@ -24,6 +24,7 @@ import numpy as np
 from bridge.capsule import Capsule, read_capsule
 from bridge.claims import Claim, Evidence, PictureOf, declared, wanted
 from bridge.runners import child
+from bridge.runners.chance import start_chance
 from bridge.runners.jobs import Context
 from bridge.runners.spool import Event, SpoolWriter
 
@@ -40,7 +41,7 @@ class _NotRecordedError(Exception):
     """A claim wants R's run, and there is none."""
 
 
-def run(context: Context, params: dict[str, Any]) -> None:
+def run(_: Context, params: dict[str, Any]) -> None:
     """Compute every claim, then draw every picture, each from the same seed."""
     spool = SpoolWriter(Path(params["spool"]))
     # Before the module can load matplotlib: there is no screen here.
@@ -61,11 +62,11 @@ def run(context: Context, params: dict[str, Any]) -> None:
         given = _given(spool, params)
         for number, each in enumerate(claims):
             spool.event("claim-begins", number=number)
-            child.seed(context.keras)
+            start_chance()
             spool.event("claim", number=number, **_compute(each, given, quick, path))
         for number, drawing in enumerate(pictures):
             spool.event("picture-begins", number=number)
-            child.seed(context.keras)
+            start_chance()
             spool.event("picture", number=number, **_draw(spool, drawing, given, quick, path))
     spool.event("end")
 

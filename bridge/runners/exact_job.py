@@ -23,6 +23,7 @@ from bridge.exact.nodes import inputs_of, nodes_of
 from bridge.exact.plan import form
 from bridge.exact.records import WAYS, Part
 from bridge.runners import child
+from bridge.runners.chance import start_chance
 from bridge.runners.encode import Data, Encoder
 from bridge.runners.executed import executed_graphs
 from bridge.runners.faults import Fault
@@ -51,7 +52,7 @@ def run(context: Context, params: dict[str, Any]) -> None:
     recorded = read_capsule(Path(again or params["capsule"]))
     spool = SpoolWriter(Path(params["spool"]))
     os.chdir(params["workdir"])
-    child.seed(context.keras)
+    start_chance()
     child.limit(int(params.get("memory_bytes", 0)))
     fault = Fault.of(params["fault"]) if params.get("fault") else None
     rows = _LEVER_ROWS if again else _ROWS

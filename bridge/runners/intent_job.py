@@ -23,6 +23,7 @@ from bridge.capsule import read_capsule
 from bridge.capsule.values import Value
 from bridge.r.recorder import Recorder, describe_error
 from bridge.runners import child
+from bridge.runners.chance import start_chance
 from bridge.runners.encode import Encoder
 from bridge.runners.jobs import Context
 from bridge.runners.levers import pull
@@ -49,7 +50,7 @@ def run(context: Context, params: dict[str, Any]) -> None:
     recorder = Recorder(spool, encoder)
     Observer(spool, encoder, lambda: recorder.current).install(context.keras)
     os.chdir(params["workdir"])
-    child.seed(context.keras)
+    start_chance()
     child.limit(int(params.get("memory_bytes", 0)))
     _give_draws(about["draws"], Path(params["draws"]))
     session = _Session(spool, recorder, about, _given(about, context.keras))

@@ -11,7 +11,6 @@ import json
 import os
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -20,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
+from bridge.runners.child import ZYGOTE
 from bridge.runners.supervise import MIB, Limits, Pending, Supervisor
 
 __all__ = ["MIB", "Limits", "Outcome", "Pool", "PoolError", "Warm"]
@@ -175,11 +175,7 @@ def _start(
     temporary: Path,
 ) -> subprocess.Popen[bytes]:
     words = [
-        sys.executable,
-        # Not the folder of the user: a keras.py there would be ours.
-        "-P",
-        "-m",
-        "bridge.runners.zygote",
+        *ZYGOTE,
         str(connection.fileno()),
         json.dumps(config),
     ]

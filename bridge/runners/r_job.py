@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
+import sys
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,6 +15,7 @@ import numpy as np
 from bridge.facts.r import DRAWING
 from bridge.r import recorder
 from bridge.runners import child
+from bridge.runners.chance import SEED, start_chance
 from bridge.runners.encode import Encoder
 from bridge.runners.jobs import Context
 from bridge.runners.levers import pull
@@ -42,17 +47,61 @@ def run(context: Context, params: dict[str, Any]) -> None:
     Observer(spool, encoder, recorder.active_call).install(context.keras)
     spool.event("environment", environment=child.describe_environment())
     os.chdir(params["workdir"])
-    child.seed(context.keras)
+    start_chance()
     child.limit(int(params.get("memory_bytes", 0)))
+    context.r.name_script(session.script.name)
     context.r.listen(session.stdout, session.stderr, session.asked)
+    sys.argv = [sys.executable]
+    sys.stdout = _Heard(session.python)
+
+    def finish() -> None:
+        sys.stdout.flush()
+        spool.event(
+            "situation",
+            keras=child.keras_version(context.generation),
+            environment=child.describe_environment(),
+            **session.situation,
+        )
+        spool.event("end")
+
+    session.finish = finish
     context.r.run()
-    spool.event(
-        "situation",
-        keras=child.keras_version(context.generation),
-        environment=child.describe_environment(),
-        **session.situation,
-    )
-    spool.event("end")
+    finish()
+
+
+class _Heard(io.TextIOBase):
+    """What stands for Python's standard output, so that its text keeps its place among R's."""
+
+    encoding = "utf-8"
+    errors = "replace"
+
+    def __init__(self, hear: Callable[[str], None]) -> None:
+        self._hear = hear
+        self.buffer = _HeardBytes(hear)
+
+    def write(self, text: str) -> int:
+        self._hear(text)
+        return len(text)
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return 1
+
+
+class _HeardBytes(io.RawIOBase):
+    """The same for those that write bytes."""
+
+    def __init__(self, hear: Callable[[str], None]) -> None:
+        self._hear = hear
+
+    def write(self, data: Any) -> int:
+        self._hear(bytes(data).decode("utf-8", "replace"))
+        return len(data)
+
+    def writable(self) -> bool:
+        return True
 
 
 class _Session:
@@ -61,24 +110,29 @@ class _Session:
     def __init__(self, spool: SpoolWriter, script: Path, plots: Path, encoder: Encoder) -> None:
         self._spool = spool
         self._encoder = encoder
-        self._script = script
+        self.script = script
         self._plots = plots
         self._line: int | None = None
-        self._printed = 0
-        self._left_out = False
+        self._printed: Counter[str] = Counter()
+        self._left_out: set[str] = set()
         self.situation: dict[str, Any] = {}
+        self.finish: Callable[[], None] = lambda: None
 
     def hear(self, event: str, line: int | None, about: dict[str, Any]) -> Any:
         if event == "job":
             return {
-                "script": str(self._script),
+                "script": str(self.script),
                 "plots": str(self._plots),
-                "seed": child.SEED,
+                "seed": SEED,
                 "drawing": sorted(DRAWING),
                 "temporary": str(self._plots.parent),
             }
         if event == "situation":
             self._situated(about["situation"])
+        elif event == "left":
+            # Nothing on the stack, neither R's nor Python's, may see that the script has left.
+            self.finish()
+            os._exit(0)
         elif event == "at":
             self._line = line
             self._spool.event("at", line=line, plots=len(list(self._plots.iterdir())))
@@ -96,21 +150,28 @@ class _Session:
     def stderr(self, text: str) -> None:
         self._print("stderr", text)
 
+    def python(self, text: str) -> None:
+        self._print("python", text)
+
     def asked(self, _prompt: str) -> str:
         self._spool.event("stdin", line=self._line)
         return ""
 
     def _print(self, stream: str, text: str) -> None:
-        self._printed += len(text)
-        if self._printed > MAX_OUTPUT:
+        # Python's progress bars must not use up the room of what R prints.
+        kind = "Python" if stream == "python" else "R"
+        self._printed[kind] += len(text)
+        if self._printed[kind] > MAX_OUTPUT:
             self._spool.event("status", status="output-limit")
             os._exit(71)
-        if self._printed <= KEPT_OUTPUT:
+        if self._printed[kind] <= KEPT_OUTPUT:
             self._spool.event("output", stream=stream, text=text, line=self._line)
-        elif not self._left_out:
-            self._left_out = True
+        elif kind not in self._left_out:
+            self._left_out.add(kind)
             kept = f"{KEPT_OUTPUT:,}"
-            self._spool.event("note", text=f"Only the first {kept} characters printed are kept.")
+            self._spool.event(
+                "note", text=f"Only the first {kept} characters that {kind} printed are kept."
+            )
 
     def _signalled(
         self,

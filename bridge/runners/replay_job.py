@@ -31,6 +31,7 @@ from bridge.capsule.values import (
 )
 from bridge.r.recorder import describe_error
 from bridge.runners import child
+from bridge.runners.chance import start_chance
 from bridge.runners.encode import Encoder, resolve
 from bridge.runners.jobs import Context
 from bridge.runners.levers import pull
@@ -300,7 +301,7 @@ def run(context: Context, params: dict[str, Any]) -> None:
         spool.event("note", text=note)
     Observer(spool, Encoder(spool)).install(context.keras)
     os.chdir(params["workdir"])
-    child.seed(context.keras)
+    start_chance()
     child.limit(int(params.get("memory_bytes", 0)))
     status = _replay(recorded, context.keras, spool)
     spool.event("status", status=status)

@@ -17,6 +17,7 @@ import numpy as np
 
 from bridge.capsule import Capsule, ExecutedGraph, Probe, read_capsule
 from bridge.runners import child, graph_faults
+from bridge.runners.chance import start_chance
 from bridge.runners.elsewhere import run_elsewhere
 from bridge.runners.encode import Data, Encoder
 from bridge.runners.executed import arithmetic
@@ -47,7 +48,7 @@ def run(context: Context, params: dict[str, Any]) -> None:
     recorded = read_capsule(Path(params["capsule"]))
     spool = SpoolWriter(Path(params["spool"]))
     os.chdir(params["workdir"])
-    child.seed(context.keras)
+    start_chance()
     child.limit(int(params.get("memory_bytes", 0)))
     fault = Fault.of(params["fault"]) if params.get("fault") else None
     faults = {int(key): Fault.of(each) for key, each in (params.get("faults") or {}).items()}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bridge.capsule import Capsule
 from bridge.compare.bits import SameBits, same_bits
-from bridge.runners.child import SEED
+from bridge.runners.chance import SEED
 from bridge.runners.pool import Limits, Pool
 from bridge.runners.run import run_twin
 from bridge.translate.replayed import Replayed, replayed

@@ -13,6 +13,7 @@ from typing import Any
 from bridge.labelling import on_error
 from bridge.r.recorder import describe_error
 from bridge.runners import child
+from bridge.runners.chance import start_chance
 from bridge.runners.encode import Encoder
 from bridge.runners.jobs import Context
 from bridge.runners.levers import pull
@@ -32,7 +33,7 @@ def run(context: Context, params: dict[str, Any]) -> None:
     )
     child.find_neighbours(path)
     os.chdir(params["workdir"])
-    child.seed(context.keras)
+    start_chance()
     child.limit(int(params.get("memory_bytes", 0)))
     status = "ok"
     sys.argv = [str(path)]

@@ -28,7 +28,7 @@ from typing import Any, NoReturn
 
 from bridge.r.embed import EmbeddedR
 from bridge.runners import jobs
-from bridge.runners.child import keras_of, redirect
+from bridge.runners.child import ZYGOTE, keras_of, redirect
 from bridge.runners.contain import contain
 
 Params = dict[str, Any]
@@ -78,8 +78,7 @@ class Zygote:
         os.set_inheritable(self._connection.fileno(), True)
         config = json.dumps(self._config | {"preload": []})
         fd = str(self._connection.fileno())
-        words = [sys.executable, "-P", "-m", "bridge.runners.zygote", fd, config]
-        os.execv(sys.executable, words)
+        os.execv(sys.executable, [*ZYGOTE, fd, config])
 
     def serve(self) -> None:
         """Fork for every job until the pool closes the connection."""
@@ -209,9 +208,5 @@ def work(connection: socket.socket, config: Params) -> NoReturn:
 
 
 def main() -> None:
-    """Run as ``python -m bridge.runners.zygote FD CONFIG``."""
+    """Run as ``ZYGOTE FD CONFIG``."""
     work(socket.socket(fileno=int(sys.argv[1])), json.loads(sys.argv[2]))
-
-
-if __name__ == "__main__":
-    main()

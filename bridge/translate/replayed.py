@@ -331,15 +331,30 @@ def _head(capsule: Capsule, found: Steps, seed: int, data: str, body: str) -> li
     lines += ["from pathlib import Path"] if 'data["' in body else []
     setting = '"TF_USE_LEGACY_KERAS"] = "1"' if legacy else '"KERAS_BACKEND"] = "tensorflow"'
     lines += ["", f"os.environ[{setting}", ""]
-    lines += ["import numpy as np"] if re.search(r"\bnp\.|\bdata\[", body) else []
-    lines += ["import tensorflow as tf"] if re.search(r"\btf\.", body) else []
+    seeding = _seeding(seed, legacy, body)
+    named = "\n".join([*seeding, body])
+    lines += ["import numpy as np"] if re.search(r"\bnp\.|\bdata\[", named) else []
+    lines += ["import tensorflow as tf"] if re.search(r"\btf\.", named) else []
     lines += ["import tf_keras as keras" if legacy else "import keras"]
     lines += [each for each in found.imports if each.startswith("from ")]
-    lines += ["", f"keras.utils.set_random_seed({seed})"]
+    lines += ["", *seeding]
     if 'data["' in body:
         lines.append(f'data = np.load(Path(__file__).with_name("{data}"))')
     lines += ["folder = tempfile.mkdtemp()"] if found.keeps_files else []
     return lines
+
+
+def _seeding(seed: int, legacy: bool, body: str) -> list[str]:
+    """Return the lines that start the generators of chance, so that the script's own seeds count.
+
+    ``keras.utils.set_random_seed()`` of tf_keras makes a generator of Keras's own, which draws from
+    then on, and which ``random.seed()`` in the script does not reach.
+    """
+    if legacy and re.search(r"(?<![\w.])random\.seed\(", body):
+        return [
+            f"{name}({seed})" for name in ("random.seed", "np.random.seed", "tf.random.set_seed")
+        ]
+    return [f"keras.utils.set_random_seed({seed})"]
 
 
 def _comment(text: str) -> str:
