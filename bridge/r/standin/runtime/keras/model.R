@@ -7,13 +7,12 @@ keras_model <- function(inputs, outputs = NULL, ...) {
 
 #' @export
 keras_model_sequential <- function(layers = NULL, name = NULL, ...) {
-  args <- list(layers = layers, name = name)
   given <- list(...)
   if (length(given)) {
     input <- do.call(keras$layers$InputLayer, input_layer_arguments(given))
-    args$layers <- c(list(input), layers)
+    layers <- c(list(input), layers)
   }
-  do.call(keras$models$Sequential, args)
+  keras$models$Sequential(layers = layers, name = name)
 }
 
 # The shape crosses as a list of integers in which only NULL is an unknown dimension.
