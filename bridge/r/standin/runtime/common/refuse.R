@@ -14,13 +14,12 @@ not_served <- function(...) {
 }
 
 refuse_function <- function(name, package) {
-  not_served(sprintf(paste0(
-    "the stand-in front end has no measured rule for %s(); ",
-    "install CRAN's %s and run with --frontend cran"), name, package))
+  not_served(sprintf("%s(), which nobody measured (install CRAN's %s and run with --frontend cran)",
+                     name, package))
 }
 
 refuse_argument <- function(name, argument, package) {
   not_served(sprintf(paste0(
-    "the stand-in front end has no measured rule for the argument %s of %s(); ",
-    "install CRAN's %s and run with --frontend cran"), argument, name, package))
+    "the argument %s of %s(), which nobody measured ",
+    "(install CRAN's %s and run with --frontend cran)"), argument, name, package))
 }

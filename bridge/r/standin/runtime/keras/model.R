@@ -50,7 +50,7 @@ get_config <- function(object) {
 #' @export
 from_config <- function(config, custom_objects = NULL) {
   owner <- attr(config, "owner", exact = TRUE)
-  if (is.null(owner)) stop("the configuration must come from get_config()", call. = FALSE)
+  if (is.null(owner)) not_served("a configuration that does not come from get_config()")
   if (!length(custom_objects)) return(owner$from_config(config))
   owner$from_config(config, kind_custom_objects(custom_objects))
 }

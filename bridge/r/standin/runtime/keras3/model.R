@@ -95,7 +95,10 @@ get_config <- function(object) {
 #' @export
 from_config <- function(config, custom_objects = NULL) {
   owner <- attr(config, "__class__", exact = TRUE)
-  if (is.null(owner)) stop("the configuration must come from get_config()", call. = FALSE)
+  if (is.null(owner)) {
+    refuse("attr(config, \"__class__\") is an invalid pointer from a previous R session.\n",
+           "The output of `get_config()` is not serializable via RDS.", call = sys.call())
+  }
   attr(config, "__class__") <- NULL
   args <- list(config)
   args$custom_objects <- kind_custom_objects(custom_objects)
