@@ -140,12 +140,14 @@ class _Writer:
 
     def _converter(self, argument: str, rule: Argument) -> str:
         """Return an R function of one value."""
-        stop = f"stop({r_string(rule.error.removeprefix('error: '))}, call. = FALSE)"
+        # The table writes ARG for the name of the argument.
+        words = rule.error.removeprefix("error: ").replace("ARG", argument)
+        stop = f"refuse({r_string(words)})"
         match rule.kind:
             case "always_error":
                 return f"function(x) {stop}"
             case "refused":
-                return f'function(x) stop("unused argument ({argument})", call. = FALSE)'
+                return f'function(x) refuse("unused argument ({argument})")'
             case "ignored":
                 return "kind_ignored"
             case "choice":

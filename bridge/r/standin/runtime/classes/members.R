@@ -6,7 +6,7 @@ python_member <- function(name) switch(name, initialize = "__init__", finalize =
 python_members <- function(members, mask, typed_only) {
   for (pair in list(c("initialize", "__init__"), c("finalize", "__del__"))) {
     if (all(pair %in% names(members))) {
-      stop("a class has either ", pair[1L], " or ", pair[2L], ", not both", call. = FALSE)
+      refuse("You should not specify both `", pair[2L], "` and `", pair[1L], "` methods.")
     }
   }
   names <- vapply(names(members), python_member, "", USE.NAMES = FALSE)
@@ -101,7 +101,7 @@ is_active <- function(x) is.function(x) && "property" %in% attr(x, "py_decorator
 
 #' @export
 mark_active <- function(x) {
-  if (!is.function(x)) stop("only a function can be an active property", call. = FALSE)
+  if (!is.function(x)) refuse("Only R functions can be marked active", call = sys.call())
   add_decorator(x, "property")
 }
 

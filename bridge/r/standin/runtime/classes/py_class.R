@@ -47,5 +47,15 @@ r_to_py.R6ClassGenerator <- function(x, convert = TRUE) {
   methods$clone <- NULL
   members <- c(x$public_fields, methods, lapply(x$active, mark_active))
   private <- c(x$private_fields, x$private_methods)
-  package_type(x$classname, members, x$get_inherit(), x$parent_env, private)
+  type <- package_type(x$classname, members, x$get_inherit(), x$parent_env, private)
+  if (inherits(type, "py_R6ClassGenerator")) attr(type, "r6_class") <- x
+  type
+}
+
+# Python's words for the class, then R6's for what it was made from.
+#' @method print py_R6ClassGenerator
+print.py_R6ClassGenerator <- function(x, ...) {
+  NextMethod()
+  if (!is.null(attr(x, "r6_class"))) print(attr(x, "r6_class"))
+  invisible(x)
 }

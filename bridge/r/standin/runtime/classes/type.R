@@ -39,8 +39,8 @@ class_behind <- function(x) {
   if (is_class_wrapper(x)) return(class_of_wrapper(x))
   if (inherits(x, "R6ClassGenerator")) return(r_to_py(x, TRUE))
   path <- attr(x, "python_path", exact = TRUE)
-  if (is.null(path)) stop("a class derives from classes, not from ", class(x)[1L], call. = FALSE)
-  python_class_at(path)
+  # What is no class at all is left for Python to refuse.
+  if (is.null(path)) x else python_class_at(path)
 }
 
 python_class_at <- function(path) {

@@ -3,17 +3,19 @@
 #' @export
 zip_lists <- function(...) {
   lists <- list(...)
+  call <- sys.call()
   if (length(lists) == 1L) lists <- lists[[1L]]
   names <- names(lists[[1L]])
-  if (!is.null(names) && (anyDuplicated(names) || !all(nzchar(names)))) {
-    stop("all names must be unique; use unname() to zip by position", call. = FALSE)
-  }
   lists <- lapply(lists, function(part) {
     if (!setequal(names, names(part))) {
-      stop("the lists must have the same names; use unname() to zip by position", call. = FALSE)
+      refuse("All names of arguments provided to `zip_lists()` must match. ",
+             "Call `unname()` on each argument if you want positional matching", call = call)
     }
     if (is.null(names)) part else part[names]
   })
+  if (!is.null(names) && (anyDuplicated(names) || !all(nzchar(names)))) {
+    not_served("lists with names that are not unique in zip_lists()")
+  }
   zipped <- do.call(Map, c(list(f = list), unname(lapply(lists, unname))))
   structure(unname(zipped), names = names)
 }

@@ -44,8 +44,9 @@ kind_as_axis <- function(x) {
   if (is.null(x)) return(NULL)
   if (length(x) > 1L) return(lapply(as.list(x), kind_as_axis))
   x <- as.integer(x)
-  if (is.na(x)) stop("missing value where an axis is needed", call. = FALSE)
-  if (x == 0L) stop("axes are counted from 1 in R; there is no axis 0", call. = FALSE)
+  if (!length(x)) refuse("argument is of length zero")
+  if (is.na(x)) refuse("missing value where TRUE/FALSE needed")
+  if (x == 0L) refuse("`axis` argument is 1 based, received 0")
   if (x > 0L) x - 1L else x
 }
 
@@ -87,11 +88,11 @@ kind_tensor_shape <- function(x) {
 kind_choice <- function(x, choices) {
   if (is.null(x) || identical(x, choices)) return(choices[1L])
   if (!is.character(x) || length(x) != 1L) {
-    stop("expected one of ", paste(dQuote(choices, FALSE), collapse = ", "), call. = FALSE)
+    not_served("another value than one of ", paste(dQuote(choices, FALSE), collapse = ", "))
   }
   found <- pmatch(x, choices)
   if (is.na(found)) {
-    stop("expected one of ", paste(dQuote(choices, FALSE), collapse = ", "), call. = FALSE)
+    not_served("another value than one of ", paste(dQuote(choices, FALSE), collapse = ", "))
   }
   choices[found]
 }
@@ -115,27 +116,27 @@ kind_unnamed_list <- function(x) if (is.list(x)) unname(x) else x
 kind_path <- function(x) if (is.null(x)) x else normalizePath(path.expand(x), mustWork = FALSE)
 
 kind_known_path <- function(x) {
-  if (is.null(x)) stop("a path is needed", call. = FALSE) else kind_path(x)
+  if (is.null(x)) refuse("invalid 'path' argument") else kind_path(x)
 }
 
 kind_path_or_logs <- function(x) if (is.null(x)) "logs" else kind_path(x)
 
 # Padding or cropping of two or three axes: integers, or a pair of integers for each axis.
-kind_padding_2d <- function(x) padding(x, 2L)
-kind_padding_3d <- function(x) padding(x, 3L)
+kind_padding_2d <- function(x) padding(x, 2L, deparse(substitute(x)))
+kind_padding_3d <- function(x) padding(x, 3L, deparse(substitute(x)))
 
-padding <- function(x, axes) {
+padding <- function(x, axes, argument) {
   if (all(vapply(x, function(part) is.numeric(part) && length(part) == 1L, NA))) {
     return(as.integer(x))
   }
   if (is.list(x) && all(lengths(x) == 2L)) return(lapply(x, function(pair) as.list(as.integer(pair))))
-  stop(sprintf("must be a list of %d integers or a list of %d lists of 2 integers", axes, axes),
-       call. = FALSE)
+  refuse(sprintf("%s must be a list of %d integers or list of %d lists of 2 integers", argument,
+                 axes, axes))
 }
 
 kind_as_integer_pair <- function(x) {
   if (is.null(x)) return(NULL)
-  if (length(x) != 2L) stop("expected two integers", call. = FALSE)
+  if (length(x) != 2L) refuse(deparse(substitute(x)), " must be 2 element integer vector")
   integer_tuple(x)
 }
 
@@ -146,7 +147,7 @@ kind_as_node_index <- function(x) as.integer(x - 1)
 kind_as_layer_index <- function(x) {
   if (is.null(x)) return(NULL)
   x <- as.integer(x)
-  if (x == 0L) stop("layers are counted from 1 in R; there is no layer 0", call. = FALSE)
+  if (x == 0L) refuse("`index` for get_layer() is 1-based (0 was passed as the index)")
   if (x > 0L) x - 1L else x
 }
 
@@ -178,7 +179,7 @@ kind_text_vector <- function(x) if (is.character(x) && length(x) == 1L) as.array
 # The same, and functions give texts only where they need no argument.
 kind_texts <- function(x) {
   if (is.function(x) && !is_python(x) && length(formals(x))) {
-    stop("a function that gives texts must need no argument", call. = FALSE)
+    refuse("fn must be an R function with no arguments")
   }
   kind_text_vector(x)
 }
@@ -199,7 +200,7 @@ name_of_class <- function(x) {
 kind_custom_objects <- function(x) {
   if (is.null(x)) return(x)
   if (is_python(x) || is.function(x)) x <- list(x)
-  if (!is.list(x)) stop("custom objects must be a named list", call. = FALSE)
+  if (!is.list(x)) return(unlisted_custom_objects())
   if (!length(x)) return(no_custom_objects())
   if (is.null(names(x))) names(x) <- rep("", length(x))
   for (i in which(names(x) == "")) {
@@ -207,7 +208,7 @@ kind_custom_objects <- function(x) {
     if (is.null(name)) name <- name_of_class(x[[i]])
     path <- attr(x[[i]], "python_path")
     if (is.null(name) && !is.null(path)) name <- sub(".*[.]", "", path)
-    if (is.null(name)) stop("custom objects must be a named list", call. = FALSE)
+    if (is.null(name)) refuse("object name could not be infered; please supply a named list")
     names(x)[i] <- name
   }
   lapply(x, custom_object)

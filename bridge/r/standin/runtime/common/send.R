@@ -10,7 +10,8 @@ typed_arguments <- function(call, frame, kinds, to = character(), dots = NULL, o
   values <- list()
   for (name in intersect(names(kinds), names(call)[-1L])) {
     if (!is.null(warns[[name]])) warning(warns[[name]], call. = FALSE)
-    value <- kinds[[name]](get(name, envir = frame))
+    # Written as a call, so that an error can say the name of the argument.
+    value <- eval(call("kind", as.name(name)), list(kind = kinds[[name]]), frame)
     if (inherits(value, "not_sent")) next
     sent <- if (name %in% names(to)) to[[name]] else name
     values[sent] <- list(value)
@@ -25,7 +26,9 @@ dots_arguments <- function(frame, kinds = list(), named_only = FALSE) {
   if (named_only) values <- values[nzchar(names(values))]
   named <- names(values)
   if (length(values) && (is.null(named) || any(named == ""))) {
-    stop("all arguments in ... must have names", call. = FALSE)
+    call <- deparse(eval(quote(match.call()), frame), width.cutoff = 500L)
+    refuse("All arguments provided to `...` must be named.\n",
+           "Call with unnamed arguments in dots:\n  ", paste(call, collapse = "\n"))
   }
   for (name in intersect(named, names(kinds))) values[name] <- list(kinds[[name]](values[[name]]))
   values

@@ -142,7 +142,11 @@ create_layer <- function(layer_class, object, args = list()) {
   for (name in grep("_constraint$", names(args), value = TRUE)) {
     args[name] <- list(kind_constraint(args[[name]]))
   }
-  make_layer(class_behind(layer_class), object, args)
+  # A class that derives straight from KerasLayer stays in R; all others become Python classes.
+  in_r <- inherits(layer_class, "R6ClassGenerator") &&
+    identical(layer_class$get_inherit(), KerasLayer)
+  if (!in_r) return(make_layer(class_behind(layer_class), object, args))
+  make_layer(function(...) layer_of_r6(layer_class, list(...)), object, args)
 }
 
 # A model whose call is an R function that `model_fn` gives back.

@@ -14,7 +14,10 @@ kind_as_integer_tuple <- function(x) {
 # A list, also of one number; names make it a dict.
 kind_loss_weights <- function(x) {
   if (!is.numeric(x)) return(x)
-  if (!is.null(dim(x))) stop("loss_weights must be a list or a vector of numbers", call. = FALSE)
+  if (!is.null(dim(x))) {
+    refuse("Matrix type cannot be converted to python (only integer, numeric, complex, logical, ",
+           "and character matrixes can be converted")
+  }
   as.list(x)
 }
 
@@ -22,13 +25,11 @@ kind_sequences <- function(x) {
   if (is.list(x)) lapply(x, function(part) if (is.null(part)) part else as.list(part)) else x
 }
 
-# An R function becomes a constraint object.
+# An R function, or an instance of KerasConstraint, becomes a constraint object.
 kind_constraint <- function(x) {
-  if (is.function(x) && !is_python(x)) {
-    python_tools("kerastools.constraint")$RConstraint(x, function() NULL)
-  } else {
-    x
-  }
+  constraint <- function(...) python_tools("kerastools.constraint")$RConstraint(...)
+  if (inherits(x, "KerasConstraint")) return(constraint(x$call, x$get_config))
+  if (is.function(x) && !is_python(x)) constraint(x, function() NULL) else x
 }
 
 # Data: see keras_array().
@@ -42,11 +43,21 @@ kind_class_weight <- function(x) class_weights(x)
 kind_validation_data <- function(x) {
   if (is.null(x)) return(NULL)
   if (is_data_source(x)) return(python_source(x))
-  if (!is.list(x)) stop("validation data must be a list", call. = FALSE)
+  if (!is.list(x)) refuse("second argument must be a list")
   do.call(tuple, unname(keras_array(x)))
 }
 
-kind_fit_callbacks <- function(x) c(kind_callbacks_list(x), list(metrics_callback()))
+kind_fit_callbacks <- function(x) c(python_callbacks(x), list(metrics_callback()))
+
+# Instances of KerasCallback become Python's; a single callback is a list of one.
+python_callbacks <- function(x) {
+  lapply(kind_callbacks_list(x), function(callback) {
+    if (inherits(callback, "KerasCallback")) callback_of_r6(callback) else callback
+  })
+}
 
 custom_object <- function(x) if (is_class_wrapper(x)) class_of_wrapper(x) else x
-no_custom_objects <- function() stop("custom objects must be a named list", call. = FALSE)
+no_custom_objects <- function() refuse("subscript out of bounds")
+unlisted_custom_objects <- function() {
+  refuse("object name could not be infered; please supply a named list")
+}

@@ -31,6 +31,7 @@ keras <- NULL
     priority = 10, environment = "r-tensorflow")), envir = namespace)
   register_class_filter(short_keras_classes)
   use_magrittr(namespace)
+  offer_r6_classes(namespace)
 }
 
 # tf_keras.src.engine.training.Model is known to R scripts as keras.engine.training.Model, and

@@ -7,13 +7,12 @@ keras_model <- function(inputs, outputs = NULL, ...) {
 
 #' @export
 keras_model_sequential <- function(layers = NULL, name = NULL, ...) {
-  args <- list(layers = layers, name = name)
   given <- list(...)
   if (length(given)) {
     input <- do.call(keras$layers$InputLayer, input_layer_arguments(given))
-    args$layers <- c(list(input), layers)
+    layers <- c(list(input), layers)
   }
-  do.call(keras$models$Sequential, args)
+  keras$models$Sequential(layers = layers, name = name)
 }
 
 # The shape crosses as a list of integers in which only NULL is an unknown dimension.
@@ -51,7 +50,7 @@ get_config <- function(object) {
 #' @export
 from_config <- function(config, custom_objects = NULL) {
   owner <- attr(config, "owner", exact = TRUE)
-  if (is.null(owner)) stop("the configuration must come from get_config()", call. = FALSE)
+  if (is.null(owner)) not_served("a configuration that does not come from get_config()")
   if (!length(custom_objects)) return(owner$from_config(config))
   owner$from_config(config, kind_custom_objects(custom_objects))
 }

@@ -104,7 +104,7 @@ python_source <- function(x) {
   ahead <- next_one()
   py_iterator(function() {
     current <- ahead
-    if (inherits(current, "error")) stop(current)
+    if (inherits(current, "error")) stop(current)  # as the script raised it
     if (!is.null(current)) ahead <<- next_one()
     current
   }, completed = NULL)
@@ -119,7 +119,7 @@ data_arguments <- function(x, y) {
 
 class_weights <- function(weights) {
   if (is.null(weights)) return(NULL)
-  if (!is.list(weights)) stop("class_weight must be a named list of weights", call. = FALSE)
+  if (!is.list(weights)) refuse("class_weight must be a named list of weights")
   do.call(dict, weights)
 }
 
@@ -132,7 +132,7 @@ evaluate.keras.engine.training.Model <- function(object, x = NULL, y = NULL, bat
     batch_size = kind_as_nullable_integer(batch_size),
     verbose = as_verbose(verbose),
     sample_weight = sample_weight,
-    callbacks = kind_callbacks_list(callbacks)), list(...))
+    callbacks = python_callbacks(callbacks)), list(...))
   if (!is.null(steps)) args$steps <- as.integer(steps)
   result <- unlist(do.call(object$evaluate, args))
   names(result) <- unlist(object$metrics_names)[seq_along(result)]
@@ -146,7 +146,7 @@ predict.keras.engine.training.Model <- function(object, x, batch_size = NULL, ve
   args <- list(
     batch_size = kind_as_nullable_integer(batch_size),
     verbose = as_verbose(verbose),
-    callbacks = kind_callbacks_list(callbacks), ...)
+    callbacks = python_callbacks(callbacks), ...)
   args <- append(args, data_arguments(x, NULL), 0L)
   if (!is.null(steps)) args$steps <- as.integer(steps)
   do.call(object$predict, args)

@@ -48,5 +48,5 @@ to_categorical <- function(x, num_classes = NULL) {
   } else if (is.double(x)) {
     x <- kind_as_integer_array(x)
   }
-  keras$utils$to_categorical(x, kind_as_nullable_integer(num_classes))
+  keras$utils$to_categorical(x, kind_as_integer(num_classes))
 }

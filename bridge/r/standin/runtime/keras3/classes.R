@@ -176,7 +176,10 @@ whole_moments <- paste0("on_", c(
 }
 
 #' @export
-active_property <- mark_active
+active_property <- function(x) {
+  if (!is.function(x)) refuse("Only functions can be active properties", call = sys.call())
+  mark_active(x)
+}
 
 # This front end runs on TensorFlow only.
 #' @export

@@ -46,10 +46,10 @@ kind_as_array <- function(x) {
 }
 
 kind_arrays_list <- function(x) {
-  if (is.null(x)) stop("a list of arrays is needed", call. = FALSE)
+  if (is.null(x)) not_served("NULL for a list of arrays")
   parts <- if (is_python(x) || is.function(x) || is.atomic(x)) list(x) else unname(as.list(x))
   lapply(parts, function(part) {
-    if (is.null(part)) stop("a list of arrays must not hold NULL", call. = FALSE)
+    if (is.null(part)) not_served("NULL in a list of arrays")
     if (is.function(part)) part else kind_as_array(part)
   })
 }
@@ -57,7 +57,9 @@ kind_arrays_list <- function(x) {
 # An array in which doubles are of the floating type that is configured.
 kind_as_py_array <- function(x) {
   if (is.null(x) || is_python(x)) return(x)
-  if (is.function(x)) stop("a function cannot become an array", call. = FALSE)
+  if (is.function(x)) {
+    refuse("invalid first argument, must be vector (list or atomic)")
+  }
   numpy_array(x, if (is.double(x)) keras$config$floatx())
 }
 
@@ -71,10 +73,12 @@ kind_keras_array <- function(x) {
 kind_as_index <- function(x) {
   if (is.null(x) || is_python(x)) return(x)
   if (is.list(x)) return(lapply(unclass(x), kind_as_index))
-  if (is.function(x)) stop("a function is no index", call. = FALSE)
+  if (is.function(x)) {
+    refuse("comparison (>) is possible only for atomic and list types")
+  }
   whole <- x
   positive <- trunc(x - 0) > 0
-  if (length(x) > 1L && anyNA(positive)) stop("an index must not be missing", call. = FALSE)
+  if (length(x) > 1L && anyNA(positive)) refuse("NAs are not allowed in subscripted assignments")
   shifted <- as.integer(x - 0) - ifelse(is.na(positive) | !positive, 0L, 1L)
   if (!is.null(dim(whole))) array(shifted, dim(whole)) else
     if (length(shifted) > 1L) as.array(shifted) else shifted
@@ -101,8 +105,12 @@ kind_target_shape <- function(x) {
 
 # Below 1 a share, from 1 on a count.
 kind_split_size <- function(x) {
-  if (is.list(x) && !all(lengths(x) == 1L)) stop("expected one number", call. = FALSE)
-  if (is.function(x) && !is_python(x)) stop("a function is no size", call. = FALSE)
+  if (is.list(x) && !all(lengths(x) == 1L)) {
+    refuse("'list' object cannot be coerced to type 'double'")
+  }
+  if (is.function(x) && !is_python(x)) {
+    refuse("comparison (<) is possible only for atomic and list types")
+  }
   if (is.null(x)) return(list())
   if (inherits(x, "keras_shape")) return(unclass(x))
   if (!is.double(x) || any(x < 1, na.rm = TRUE)) return(x)
@@ -145,3 +153,4 @@ kind_vector_as_array <- function(x) {
 
 custom_object <- function(x) python_for(x)
 no_custom_objects <- function() NULL
+unlisted_custom_objects <- function() refuse("$ operator is invalid for atomic vectors")

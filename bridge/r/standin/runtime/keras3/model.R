@@ -22,26 +22,50 @@ layer_input <- keras_input
 # A shape() crosses as it is, anything else as a tuple.
 kind_shape_or_tuple <- function(x) if (inherits(x, "keras_shape")) x else kind_normalize_shape(x)
 
+# The first argument was once `layers`; a layer or a list with layers there is refused. All that is
+# not the model's own describes its input, also what comes through `...`.
 #' @export
 keras_model_sequential <- function(input_shape = NULL, name = NULL, ..., input_dtype = NULL,
                                    input_batch_size = NULL, input_sparse = NULL,
-                                   input_batch_shape = NULL, input_name = NULL,
-                                   input_tensor = NULL, input_optional = FALSE,
+                                   input_ragged = NULL, input_batch_shape = NULL,
+                                   input_name = NULL, input_tensor = NULL, input_optional = FALSE,
                                    trainable = TRUE, layers = list()) {
   .call <- match.call()
-  input <- typed_arguments(.call, environment(), list(
-    input_shape = kind_normalize_shape, input_dtype = kind_as_is,
-    input_batch_size = kind_as_integer, input_sparse = kind_as_is,
-    input_batch_shape = kind_normalize_shape, input_name = kind_as_is,
-    input_tensor = kind_as_is, input_optional = kind_as_is))
-  names(input) <- sub("^input_", "", names(input))
-  model <- typed_arguments(.call, environment(), list(
-    layers = kind_as_is, name = kind_as_is, trainable = kind_as_is),
-    dots = dots_arguments(environment()))
+  as_typed <- rep(list(kind_as_is), length(formals()) - 1L)
+  names(as_typed) <- setdiff(names(formals()), "...")
+  as_typed$layers <- kind_layers_list
+  typed <- typed_arguments(.call, environment(), as_typed, dots = dots_arguments(environment()))
+  model <- typed[intersect(names(typed), c("layers", "name", "trainable"))]
+  input <- typed[setdiff(names(typed), names(model))]
   if (length(input)) {
-    model$layers <- c(list(do.call(keras$layers$InputLayer, input)), model$layers)
+    is_layer <- function(x) inherits(x, "keras.src.layers.layer.Layer")
+    if (is_layer(input_shape) ||
+        (is.list(input_shape) && any(vapply(input_shape, is_layer, NA)))) {
+      refuse("`layers` must be passed in as a named argument.", call = sys.call())
+    }
+    model$layers <- c(list(do.call(keras$layers$InputLayer, input_layer_arguments(input))),
+                      model$layers)
   }
   do.call(keras$models$Sequential, model)
+}
+
+# The names that Keras knows the arguments of an input by, and what they become on their way.
+input_layer_arguments <- function(args) {
+  for (name in names(args)) {
+    value <- args[[name]]
+    if (name %in% c("input_shape", "shape", "batch_shape", "input_batch_shape",
+                    "batch_input_shape")) value <- kind_normalize_shape(value)
+    if (name %in% c("input_batch_size", "batch_size")) value <- kind_as_integer(value)
+    args[name] <- list(value)
+  }
+  own <- c(input_layer_name = "name", input_name = "name", input_shape = "shape",
+           batch_input_shape = "batch_shape", input_batch_shape = "batch_shape",
+           input_batch_size = "batch_size", input_dtype = "dtype", input_sparse = "sparse",
+           input_ragged = "ragged", input_optional = "optional")
+  for (old in intersect(names(own), names(args))) {
+    if (!own[[old]] %in% names(args)) names(args)[names(args) == old] <- own[[old]]
+  }
+  args
 }
 
 #' @export
@@ -71,7 +95,10 @@ get_config <- function(object) {
 #' @export
 from_config <- function(config, custom_objects = NULL) {
   owner <- attr(config, "__class__", exact = TRUE)
-  if (is.null(owner)) stop("the configuration must come from get_config()", call. = FALSE)
+  if (is.null(owner)) {
+    refuse("attr(config, \"__class__\") is an invalid pointer from a previous R session.\n",
+           "The output of `get_config()` is not serializable via RDS.", call = sys.call())
+  }
   attr(config, "__class__") <- NULL
   args <- list(config)
   args$custom_objects <- kind_custom_objects(custom_objects)

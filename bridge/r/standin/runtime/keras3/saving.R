@@ -12,14 +12,19 @@ save_model <- function(model, filepath = NULL, overwrite = FALSE, zipped = NULL,
   if (is.null(filepath) || !is.null(zipped)) {
     refuse_argument("save_model", "filepath = NULL or zipped", "keras3")
   }
+  if (!overwrite && file.exists(filepath)) refuse_overwriting(filepath)
   keras$saving$save_model(model, filepath, overwrite = overwrite, ...)
   invisible(model)
+}
+
+refuse_overwriting <- function(path) {
+  refuse("File '", path, "' already exists (pass overwrite = TRUE to force save).")
 }
 
 #' @export
 save_model_config <- function(model, filepath = NULL, overwrite = FALSE) {
   if (!overwrite && file.exists(filepath)) {
-    stop("the file ", filepath, " exists; use overwrite = TRUE", call. = FALSE)
+    refuse_overwriting(filepath)
   }
   writeLines(model$to_json(), filepath)
   invisible(model)

@@ -83,6 +83,7 @@ fit.keras.src.models.model.Model <- function(object, x = NULL, y = NULL, ..., ba
 
 validation_pair <- function(x, object) {
   if (is_data_source(x)) return(x)
+  if (!is.list(x)) return(model_data(x, input_type(object)))
   types <- list(input_type(object), output_type(object), "float32")
   unname(Map(model_data, x, types[seq_along(x)]))
 }
@@ -108,7 +109,7 @@ python_generator <- function(fun) {
   ahead <- next_one()
   iterator <- py_iterator(function() {
     current <- ahead
-    if (inherits(current, "error")) stop(current)
+    if (inherits(current, "error")) stop(current)  # as the script raised it
     if (!is.null(current)) ahead <<- next_one()
     current
   }, completed = NULL)
@@ -119,7 +120,7 @@ python_generator <- function(fun) {
 class_weights <- function(weights) {
   if (is.null(weights)) return(NULL)
   if (!is.list(weights) && !is.numeric(weights) || is_python(weights)) {
-    stop("class_weight must be a named list of weights", call. = FALSE)
+    refuse("class_weight must be a named list of weights")
   }
   if (is.null(names(weights))) return(dict())
   do.call(dict, as.list(weights))

@@ -40,7 +40,7 @@ assign_all <- function(targets, parts, frame) {
   }
   missing <- seq_along(targets) > length(parts)
   if (length(parts) > length(targets) || any(missing & defaults == "")) {
-    stop("cannot assign ", length(parts), " values to ", length(targets), " names", call. = FALSE)
+    refuse("invalid `%<-%` right-hand side, incorrect number of values")
   }
   for (i in seq_along(targets)) {
     named <- nzchar(defaults[i])

@@ -47,7 +47,7 @@ pipe_call <- function(rhs) {
                        identical(rhs[[1L]], quote(`:::`)))) {
     return(as.call(list(rhs, quote(.))))
   }
-  if (!is.call(rhs)) stop("the right side of %>% must be a call", call. = FALSE)
+  if (!is.call(rhs)) refuse("attempt to apply non-function")
   dots <- vapply(as.list(rhs)[-1L], identical, NA, quote(.))
   if (any(dots)) rhs else as.call(c(rhs[[1L]], quote(.), as.list(rhs)[-1L]))
 }

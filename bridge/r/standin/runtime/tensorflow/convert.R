@@ -132,17 +132,11 @@ set_random_seed <- function(seed, disable_gpu = TRUE) {
   invisible(seed)
 }
 
-# A Python function around an R one, so that TensorFlow can trace it.
+# A Python function with the signature of an R one, so that TensorFlow can trace it.
 #' @export
 tf_function <- function(f, input_signature = NULL, autograph = TRUE, ...,
                         reduce_retracing = NULL) {
-  if (!is_python(f)) {
-    main <- py_run_string(paste(
-      "def wrap_fn(f):", "  def fn(*args, **kwargs):", "    return f(*args, **kwargs)",
-      "  return fn", sep = "\n"), local = TRUE, convert = FALSE)
-    f <- main$wrap_fn(f)
-  }
-  args <- list(f, input_signature, FALSE, ...)
+  args <- list(if (is_python(f)) f else py_func(f), input_signature, FALSE, ...)
   if (!is.null(reduce_retracing)) args$reduce_retracing <- reduce_retracing
   do.call(tf$`function`, args)
 }

@@ -13,7 +13,7 @@
 #' @reexport reticulate::use_virtualenv
 #' @refuse export_savedmodel flag_boolean flag_integer flag_numeric flag_string flags
 #' @refuse install_tensorflow parse_arguments parse_flags py_require_tensorflow
-#' @refuse run_dir tensorboard tf_extract_opts tf_probability train_and_evaluate use_compat
+#' @refuse run_dir tensorboard tf_probability train_and_evaluate use_compat
 #' @refuse use_session_with_seed view_savedmodel
 
 #' @export

@@ -40,6 +40,8 @@ layer_place <- function(layers, layer) {
   if (is.numeric(layer)) return(if (layer < 0) length(layers) + 1L + as.integer(layer) else as.integer(layer))
   name <- if (is_python(layer)) layer$name else layer
   place <- match(name, vapply(layers, function(l) l$name, ""))
-  if (is.na(place)) stop("the model has no layer ", name, call. = FALSE)
+  if (is.na(place)) {
+    not_served("freezing by the name of a layer that the model does not have")
+  }
   place
 }

@@ -8,12 +8,12 @@ training_history <- function(history) {
 
 #' @method print keras_training_history
 print.keras_training_history <- function(x, ...) {
-  last <- vapply(x$metrics, function(series) series[length(series)], 0)
-  epochs <- length(x$metrics[[1L]])
-  width <- max(nchar(names(last)), 0L)
-  cat(sprintf("Last of %d epochs (plot() shows them all):\n", epochs))
-  cat(sprintf("%s: %s\n", formatC(names(last), width = width), formatC(last, digits = 4)), sep = "")
-  invisible(x)
+  epochs <- min(x$params$epochs, length(x$metrics[[1L]]))
+  last <- lapply(x$metrics, function(series) series[[epochs]])
+  labels <- formatC(names(last), width = max(nchar(names(last))))
+  values <- prettyNum(last, big.mark = ",", digits = 4, scientific = FALSE)
+  cat("\nFinal epoch (plot to see history):\n",
+      paste0(labels, ": ", values, collapse = "\n"), " \n", sep = "")
 }
 
 #' @method as.data.frame keras_training_history

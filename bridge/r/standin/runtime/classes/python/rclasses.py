@@ -51,7 +51,9 @@ def make_method(
             method.__signature__ = inspect.signature(scope[name])
         else:
             method = scope[name]
-    method.__name__ = method.__qualname__ = name
+    method.__name__ = name
+    # The name that CRAN's packages give it, which errors of its arguments show.
+    method.__qualname__ = name if typed_only else f"wrap_fn.<locals>.{name}"
     method.__doc__ = doc
     made: Callable[..., Any] = method
     return made
@@ -77,8 +79,8 @@ def _source(name: str, names: Sequence[str], defaults: Mapping[str, Any]) -> str
     for each in names:
         if each == "...":
             rest = True
-            head.append("*_more")
-            passed.append("*_more")
+            head.append("*_R_dots_positional_args")
+            passed.append("*_R_dots_positional_args")
             continue
         if defaulted and each not in defaults and not rest:
             return None
@@ -86,8 +88,8 @@ def _source(name: str, names: Sequence[str], defaults: Mapping[str, Any]) -> str
         head.append(f"{each}=_defaults[{each!r}]" if each in defaults else each)
         passed.append(f"{each}={each}" if rest else each)
     if rest:
-        head.append("**_named")
-        passed.append("**_named")
+        head.append("**_R_dots_keyword_args")
+        passed.append("**_R_dots_keyword_args")
     return f"def {name}({', '.join(head)}):\n    return _function({', '.join(passed)})\n"
 
 

@@ -31,26 +31,25 @@ class RCallback(Callback):
     def __init__(self, r_set_context: Callable[..., Any] | None = None, **moments: Any) -> None:
         super().__init__()
         self._r_set_context = r_set_context
-        for name in MOMENTS:
-            function = moments.pop("r_on_" + name, None)
-            if not _is_nothing(function):
-                setattr(self, "on_" + name, function)
+        given = {name: moments.pop("r_on_" + name, None) for name in MOMENTS}
         if moments:
             raise TypeError("unknown moments: " + ", ".join(sorted(moments)))
+        for name, function in given.items():
+            if not _is_nothing(function):
+                setattr(self, "on_" + name, function)
+        if not _is_nothing(r_set_context):
+            self.on_train_begin = self._told(given["train_begin"])
 
-    def set_params(self, params: Any) -> None:
-        """Keep the parameters of the run and tell R of them."""
-        super().set_params(params)
-        self._tell()
+    def _told(self, function: Callable[..., Any] | None) -> Callable[..., Any]:
+        """Return what tells R of the model when a training begins, and not before."""
 
-    def set_model(self, model: Any) -> None:
-        """Keep the model and tell R of it."""
-        super().set_model(model)
-        self._tell()
+        def on_train_begin(logs: Any = None) -> None:
+            if self._r_set_context is not None:
+                self._r_set_context(self.params, self.model)
+            if function is not None and not _is_nothing(function):
+                function(logs)
 
-    def _tell(self) -> None:
-        if self._r_set_context is not None and not _is_nothing(self._r_set_context):
-            self._r_set_context(getattr(self, "params", None), getattr(self, "model", None))
+        return on_train_begin
 
 
 def _is_nothing(function: Callable[..., Any] | None) -> bool:
