@@ -14,6 +14,7 @@ from bridge.capsule import Capsule
 from bridge.compare.judge import Judge
 from bridge.compare.result import RunPair
 from bridge.compare.stages import compare_runs
+from bridge.explain.finding import stopped_alone
 from bridge.explain.intended import (
     AGREE,
     Parted,
@@ -57,6 +58,9 @@ def meant(
     at = parted(r, intent, pair)
     if not at:
         return list(pairs), found
+    if stopped_alone(r, intent):
+        # Where our own translation stops, its values say nothing of what R did to any.
+        return [undecided(each) if each is pair else each for each in pairs], found
     settled = found is not None and found.cause not in ("none", "not-known", "user-script")
     replay, reference = (verdicts.get(("r", name)) for name in ("replay", "reference"))
     elsewhere = (

@@ -12,7 +12,7 @@ import pytest
 
 from bridge.capsule import Capsule, Manifest
 from bridge.compare.result import ProbePair, RunPair
-from bridge.explain.repairs import repairs
+from bridge.explain.repairs import repairs, works
 from bridge.explain.usage import Answer, answers
 from bridge.explain.verdict import conclude
 from bridge.r.script import inspect
@@ -272,24 +272,69 @@ def failing(value: dict[str, Any], **arrays: Any) -> Capsule:
     return run.capsule()
 
 
-def test_whole_numbers_are_tried_where_floats_were_refused() -> None:
-    found = next(repairs(failing({"t": "list", "items": [scalar(3.0)]})))
+#: What the text of a call says that :func:`failing` recorded.
+RESHAPED = "tf$reshape(x, weights = 3)"
+
+
+@needs_r
+def test_whole_numbers_are_tried_where_floats_were_refused(tmp_path: Path) -> None:
+    capsule = failing({"t": "list", "items": [scalar(3.0)]})
+    found = next(repairs(capsule, capsule, tree_of(RESHAPED, tmp_path)))
     repaired = found.capsule.manifest.calls[0].kwargs["weights"]
     assert repaired.model_dump()["items"][0] == {"t": "int", "v": "3"}
     assert "1L" in found.sentence
 
 
-def test_a_single_number_among_weights_is_tried_as_an_array() -> None:
+@needs_r
+def test_a_single_number_among_weights_is_tried_as_an_array(tmp_path: Path) -> None:
     kernel = {"t": "array", "dtype": "float64", "shape": (1, 1), "key": "k"}
     capsule = failing({"t": "list", "items": [kernel, scalar(0.5)]}, k=np.ones((1, 1)))
-    found = next(each for each in repairs(capsule) if "as.array" in each.sentence)
+    found = next(
+        each
+        for each in repairs(capsule, capsule, tree_of(RESHAPED, tmp_path))
+        if "as.array" in each.sentence
+    )
     item = found.capsule.manifest.calls[0].kwargs["weights"].model_dump()["items"][1]
     assert item["shape"] == (1,)
     assert found.capsule.arrays[item["key"]].tolist() == [0.5]
 
 
-def test_nothing_is_tried_where_nothing_raised() -> None:
-    assert list(repairs(Run().capsule())) == []
+@needs_r
+def test_nothing_is_tried_where_nothing_raised(tmp_path: Path) -> None:
+    nothing = Run().capsule()
+    assert list(repairs(nothing, nothing, tree_of(RESHAPED, tmp_path))) == []
+
+
+@needs_r
+def test_what_the_script_does_not_write_is_not_put_right(tmp_path: Path) -> None:
+    capsule = failing({"t": "list", "items": [scalar(3.0)]})
+    assert list(repairs(capsule, capsule, tree_of("tf$reshape(x, shape = 3)", tmp_path))) == []
+
+
+@needs_r
+def test_nothing_is_tried_where_the_replay_does_not_raise(tmp_path: Path) -> None:
+    capsule = failing({"t": "list", "items": [scalar(3.0)]})
+    assert list(repairs(capsule, Run().capsule(), tree_of(RESHAPED, tmp_path))) == []
+
+
+@needs_r
+@pytest.mark.parametrize(("later", "good"), [([], True), ([7], False)])
+def test_a_repair_must_not_break_the_calls_that_follow(
+    later: list[int], good: bool, tmp_path: Path
+) -> None:
+    run = Run()
+    error = {"language": "python", "cls": "TypeError", "message": "no"}
+    run.call(symbol("tf.reshape"), kwargs={"weights": scalar(3.0)}, error=error)
+    run.call(symbol("tf.shape"))
+    capsule = run.capsule()
+    _, second = (call.id for call in capsule.manifest.calls)
+    repair = next(repairs(capsule, capsule, tree_of(RESHAPED, tmp_path)))
+    after = Run()
+    after.call(symbol("tf.reshape"))
+    if later:
+        after.call(symbol("tf.shape"), error=error)
+    assert repair.followers == {second}
+    assert works(repair, after.capsule()) is good
 
 
 def agreeing() -> tuple[dict[str, Capsule], list[RunPair]]:

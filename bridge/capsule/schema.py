@@ -48,11 +48,15 @@ class Array(Frozen):
 
 
 class FrontEnd(Frozen):
-    """The R package that the script calls, and whether it is CRAN's or the stand-in."""
+    """The R package that the script calls, and whether it is CRAN's or the stand-in.
+
+    ``standins`` names all packages that were loaded as stand-ins.
+    """
 
     kind: Literal["cran", "standin", "none"]
     package: str
     version: str
+    standins: tuple[str, ...] = ()
 
 
 class Environment(Frozen):
@@ -82,11 +86,26 @@ class Script(Frozen):
     sha256: str
 
 
+class MissingAttribute(Frozen):
+    """An attribute that ``owner`` does not have.
+
+    ``near`` are names of it that are nearly the same, ``elsewhere`` is where the same process has
+    the name.
+    """
+
+    owner: str
+    name: str
+    near: tuple[str, ...] = ()
+    elsewhere: tuple[str, ...] = ()
+
+
 class ErrorRecord(Frozen):
     """An error: its class in the language that raised it, the message, and where.
 
     ``origin`` is the R package whose function signalled it (``script`` for the script's own);
-    ``label`` is the name of the probe inside which a twin met it.
+    ``label`` is the name of the probe inside which a twin met it. ``missing`` describes the
+    attribute that was asked for and is not there; ``in_use`` says that a call worked, and what it
+    had made could not be used.
     """
 
     language: Literal["r", "python", "process"]
@@ -97,6 +116,8 @@ class ErrorRecord(Frozen):
     call: str = ""
     origin: str = ""
     label: str = ""
+    missing: MissingAttribute | None = None
+    in_use: bool = False
 
 
 class Warned(Frozen):

@@ -19,7 +19,7 @@ from bridge.capsule.values import Symbol, Value
 from bridge.compare.errors import compare_errors
 from bridge.compare.result import RunPair
 from bridge.explain.changes import Change, changes_between, leaf
-from bridge.explain.finding import short
+from bridge.explain.finding import ran_through, short
 from bridge.explain.printed import numbers_by_line, parted_lines
 from bridge.explain.result import Attribution
 from bridge.translate.spell import spell
@@ -176,7 +176,7 @@ def unproven(
     if errors:
         lines += (f"R meets {errors[0]}; the intended Python does not",)
     strong = [each for each in told if not each.weak]
-    if at.results and len(strong) == 1 and strong[0].undo is None:
+    if at.results and len(strong) == 1 and strong[0].undo is None and ran_through(r, meant):
         only = strong[0]
         if found is None or found.cause in ("none", "not-known", "user-script", only.cause):
             return Attribution(

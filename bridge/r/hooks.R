@@ -214,6 +214,7 @@ local({
     invoke <- reach("invoke", TRUE)
     invoke_raw <- reach("invoke", FALSE)
     note <- reach("note", FALSE)
+    state$miss <- reach("miss", FALSE)
     state$call <- get("py_call_impl", ns)
     state$hear <- reach("hear", FALSE)
 
@@ -226,6 +227,16 @@ local({
                  else meta(NULL, list(key = key))
         state$call(note, list(kind, owner, text, value, about), NULL)
       })
+    }
+
+    # An attribute that Python does not have; it counts only if nothing catches the error, since
+    # packages ask in this way whether there is one.
+    missing_here <- function(condition, owner, key) {
+      if (state$busy || is.na(state$line) || sys.nframe() > 500L) return(NULL)
+      state$missed <- quietly(list(
+        said = conditionMessage(condition), owner = owner, key = key[[1L]],
+        about = meta(NULL, list(key = key))
+      ))
     }
 
     # Formals differ between versions of reticulate; ours are those of the version found.
@@ -260,9 +271,13 @@ local({
           passed <- lapply(names(formals(old)), as.name)
           key <- passed[[2L]]
           fun <- function() NULL
+          asking <- as.call(c(list(quote(old)), passed))
+          if (name == "py_get_attr") asking <- bquote(
+            withCallingHandlers(.(asking), error = function(e) missing_here(e, x, .(key)))
+          )
           body(fun) <- bquote({
             if (.(writes)) noted(kind, x, .(key), .(passed[[3L]]))
-            result <- .(as.call(c(list(quote(old)), passed)))
+            result <- .(asking)
             if (!.(writes)) noted(kind, x, .(key), result)
             .(if (writes) quote(invisible(result)) else quote(result))
           })
@@ -433,6 +448,9 @@ local({
   failed <- function() {
     state$line <- state$error_line %||% state$line
     said <- sub("^Error[^:]*: *", "", geterrmessage())
+    missed <- state$missed
+    if (!is.null(missed) && identical(missed$said, conditionMessage(state$error %||% simpleError(""))))
+      quietly(state$call(state$miss, list(missed$owner, missed$key, missed$about), NULL))
     signal("error", state$error %||% simpleError(trimws(said)))
     state$line <- NA_integer_
     say("status", status = "error")

@@ -223,7 +223,8 @@ def _frontend(given: FrontEnd | None, situation: Event) -> Data | None:
     versions = situation.get("r_packages", {})
     if given.kind != "none" and given.package in versions:
         kind = "standin" if given.package in markers else "cran"
-        return {"kind": kind, "package": given.package, "version": versions[given.package]}
+        found = {"kind": kind, "package": given.package, "version": versions[given.package]}
+        return found | {"standins": sorted(markers)}
     return given.model_dump()
 
 
