@@ -16,6 +16,7 @@ from bridge.explain.repairs import repairs, works
 from bridge.explain.usage import Answer, answers
 from bridge.explain.verdict import conclude
 from bridge.r.script import inspect
+from tests.compare_samples import Dense, Sample
 
 needs_r = pytest.mark.skipif(shutil.which("Rscript") is None, reason="R is not on the PATH")
 
@@ -188,12 +189,50 @@ def test_a_model_run_as_in_training_and_as_in_use_has_two_modes() -> None:
     assert twice(0.5, training=scalar(True)).causes() == ["maths"]
 
 
-def test_a_difference_of_a_digit_in_the_last_place_is_rounding() -> None:
-    assert twice(1.2e-7).causes() == ["rounding"]
+def predicted_twice(steps: int, *, looked: bool = True) -> Capsule:
+    """Record two predictions of a model; the second is ``steps`` of float32 off."""
+    kernel = np.sin(np.arange(12, dtype=np.float32)).reshape(12, 1)
+    layer = Dense(kernel, np.zeros(1, np.float32))
+    x = np.cos(np.arange(24, dtype=np.float32)).reshape(2, 12)
+    y = layer.run(x)
+    sample = Sample()
+    sample.predict([layer], x, looked=looked, line=4)
+    off = (y + steps * np.spacing(y)).astype(np.float32)
+    sample.predict([layer], x, looked=looked, outputs=[off], line=5)
+    capsule = sample.capsule()
+    # One model: a recording keeps the same weights once.
+    states = (capsule.manifest.states[0],) * 2
+    return Capsule(capsule.manifest.model_copy(update={"states": states}), capsule.arrays)
+
+
+@pytest.mark.parametrize(
+    ("steps", "looked", "decides"),
+    [(1, True, [("rounding", True)]), (1, False, [("not-known", False)]),
+     (4000, True, [("not-known", False)]), (0, True, [])],
+)  # fmt: skip
+def test_other_last_digits_are_rounding_where_every_layer_is_within_its_bound(
+    steps: int, looked: bool, decides: list[tuple[str, bool]]
+) -> None:
+    found = answers(predicted_twice(steps, looked=looked))
+    assert [(each.cause, each.decides) for each in found] == decides
 
 
 def test_a_real_difference_between_two_predictions_is_not_explained_away() -> None:
     assert twice(0.5).causes() == []
+
+
+@pytest.mark.parametrize("gap", [2.5e-4, 0.125])
+def test_two_formulas_of_gelu_are_told_with_the_difference_of_this_run(gap: float) -> None:
+    run = Run()
+    given = {"t": "array"} | {k: v for k, v in run.array("x", [1.0]).items() if k != "name"}
+    for value in (1.0, 1.0 + gap):
+        made = {"t": "tensor"} | {
+            k: v for k, v in run.array("y", [value], "float64").items() if k != "name"
+        }
+        more = {"approximate": scalar(True)} if value != 1.0 else {}
+        run.call(symbol("keras.ops.gelu"), args=[given], kwargs=more, result=made)
+    (found,) = answers(run.capsule())
+    assert f"by up to {gap:.3g} here" in found.sentence
 
 
 def tree_of(text: str, folder: Path) -> Any:

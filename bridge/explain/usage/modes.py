@@ -157,7 +157,7 @@ def two_formulas(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
 
 def _apart(capsule: Capsule, one: Call, other: Call) -> float | None:
     """Return how far the results of two calls are apart, None unless they got the same array."""
-    given = [_elements(capsule, call.args[0] if call.args else None) for call in (one, other)]
+    given = [_elements(capsule, call.kwargs.get("x", *call.args[:1])) for call in (one, other)]
     made = [_elements(capsule, call.result) for call in (one, other)]
     if not same(*given) or made[0] is None or made[1] is None or made[0].shape != made[1].shape:
         return None

@@ -21,7 +21,9 @@ merge_layers <- function(class, inputs, more, args) {
 # neither and are refused, as the real package does.
 python_for <- function(x) {
   if (!is.function(x) || is_python(x)) return(x)
-  if (is.primitive(x)) stop("argument is not an environment", call. = FALSE)
+  if (is.primitive(x)) {
+    stop(errorCondition("argument is not an environment", class = "bridge_standin_measured"))
+  }
   if (is_class_wrapper(x)) return(class_of_wrapper(x))
   path <- attr(x, "python_path", exact = TRUE)
   if (!is.null(path)) return(python_at(path))
