@@ -58,9 +58,7 @@ def meant(
     at = parted(r, intent, pair)
     if not at:
         return list(pairs), found
-    if stopped_alone(r, intent):
-        # Where our own translation stops, its values say nothing of what R did to any.
-        return [undecided(each) if each is pair else each for each in pairs], found
+    stopped = stopped_alone(r, intent)
     settled = found is not None and found.cause not in ("none", "not-known", "user-script")
     replay, reference = (verdicts.get(("r", name)) for name in ("replay", "reference"))
     elsewhere = (
@@ -70,7 +68,8 @@ def meant(
     )
     told: list[Suspect] = []
     if not elsewhere:
-        told = suspects(r, intent)
+        # Where our own translation stops, its values say little of what R did to them.
+        told = [each for each in suspects(r, intent) if each.boundary or not stopped]
         trial = _Trial(r, intent, at, rerun, judge, labels)
         alike = trial.without_types(told)
         if alike is not None:

@@ -57,6 +57,9 @@ _SCRIPTS: Final[Mapping[str, str]] = {
     "x <- matrix(sin(1:9000), 30)\np <- predict(m, x, batch_size = 1, verbose = 0)\n"
     "q <- predict(m, x, batch_size = 30, verbose = 0)\n",
     "base-r-in-the-stand-in": f'{_MODEL}print(get_layer(m, index = list("a", "b")))\n',
+    "fraction-refused": "library(keras3)\nm <- keras_model_sequential(input_shape = 2) |>\n"
+    '  layer_dense(units = 2.5, kernel_initializer = "ones")\n'
+    "print(predict(m, matrix(1, 1, 2), verbose = 0))\n",
     "unknown-variable": "library(keras3)\nm <- keras_model_sequential(input_shape = 2)\n"
     "m |> layer_dense(units = how_many)\n",
 }
@@ -89,6 +92,8 @@ def examined(pool: Pool, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
         ("logs-written", "not-known", "What was meant could not be judged"),
         ("noise", "none", ""),
         ("batches", "rounding", "added in another order"),
+        ("unknown-variable", "user-script", "Make how_many in a line before"),
+        ("fraction-refused", "r-conversion", "the fraction was cut off"),
     ],
 )
 def test_the_cause_is_what_the_runs_show(

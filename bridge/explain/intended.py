@@ -51,7 +51,8 @@ class Suspect:
     """Something that may be why R and the intent part; ``undo`` is None where it cannot be tried.
 
     ``weak`` is what only counts when it is proven: a type that is another, an order. ``typed`` are
-    equal numbers of another type: they explain what was refused, and no number.
+    equal numbers of another type: they explain what was refused, and no number. ``boundary`` is
+    what only the way into Python does to a number: no reading of the text can have made it.
     """
 
     cause: str
@@ -61,6 +62,7 @@ class Suspect:
     line: int = 0
     weak: bool = False
     typed: bool = False
+    boundary: bool = False
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,8 @@ def _of_changes(same: Sequence[Change]) -> Suspect:
     sentence = f"{first.sentence[0].upper()}{first.sentence[1:]}."
     where = f"{first.target}({first.argument}={first.arrived or '...'})"
     typed = first.kind == "typed"
-    return Suspect(first.cause, sentence, where, undo, first.line or 0, typed, typed)
+    boundary = first.kind in ("truncated", "missing")
+    return Suspect(first.cause, sentence, where, undo, first.line or 0, typed, typed, boundary)
 
 
 def intent_notes(runs: dict[str, Capsule]) -> tuple[str, ...]:

@@ -321,6 +321,22 @@ local({
     "script"
   }
 
+  # Whether the script gave a name that it does not know: a package only meets it when it asks for
+  # the argument, and then stands alone on the stack.
+  unbound_in_script <- function(condition) {
+    said <- conditionMessage(condition)
+    for (k in rev(seq_len(sys.nframe()))) {
+      caller <- do.call("parent.frame", list(), envir = sys.frame(k))
+      fun <- sys.function(k)
+      if (nzchar(package_of(caller)) || is.primitive(fun) || ours(fun)) next
+      names <- unique(all.names(sys.call(k)))
+      unknown <- Filter(function(n) nzchar(n) && !exists(n, envir = caller), names)
+      quoted <- c(paste0("'", unknown, "'"), paste0("\u2018", unknown, "\u2019"))
+      if (length(unknown) && any(vapply(quoted, grepl, TRUE, x = said, fixed = TRUE))) return(TRUE)
+    }
+    FALSE
+  }
+
   ours <- function(fun) {
     env <- environment(fun)
     while (!identical(env, emptyenv()) && !identical(env, globalenv())) {
@@ -437,7 +453,7 @@ local({
         deep <- sys.nframe() > 500L
         state$error <- e
         state$error_line <- if (!deep) innermost_line()
-        state$origin <- if (deep) "script" else origin()
+        state$origin <- if (deep || tryCatch(unbound_in_script(e), error = function(x) FALSE)) "script" else origin()
       }),
       keras_bridge_quit = function() done("quit")
     )
