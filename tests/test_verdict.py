@@ -347,10 +347,10 @@ def test_a_twin_that_agrees_says_what_was_meant() -> None:
 
 
 def standing_in(cls: str, origin: str = "keras3", **error: Any) -> Capsule:
-    front: dict[str, Any] = {"kind": "standin", "package": "keras3", "version": "1"}
-    front |= {"standins": ("keras3", "tensorflow")}
+    front = {"kind": "standin", "package": "keras3", "version": "1"}
+    loaded = ("keras3", "tensorflow")
     record = {"language": "r", "cls": cls, "message": "no", "line": 2, "origin": origin} | error
-    return run(status="error", probes=(), error=record, frontend=front)
+    return run(status="error", probes=(), error=record, frontend=front, standins=loaded)
 
 
 @pytest.mark.parametrize(

@@ -48,15 +48,11 @@ class Array(Frozen):
 
 
 class FrontEnd(Frozen):
-    """The R package that the script calls, and whether it is CRAN's or the stand-in.
-
-    ``standins`` names all packages that were loaded as stand-ins.
-    """
+    """The R package that the script calls, and whether it is CRAN's or the stand-in."""
 
     kind: Literal["cran", "standin", "none"]
     package: str
     version: str
-    standins: tuple[str, ...] = ()
 
 
 class Environment(Frozen):
@@ -333,7 +329,8 @@ class Manifest(Frozen):
 
     ``error`` is the one that ended the run; ``caught`` lists those that Python raised and the
     script (or the twin) survived, in order. ``gaps`` names what a run could not do of what it was
-    asked: a replay cannot call a function that was written in R.
+    asked: a replay cannot call a function that was written in R. ``standins`` names the R packages
+    that were loaded as stand-ins.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -355,6 +352,7 @@ class Manifest(Frozen):
     draws: tuple[Draw, ...] = ()
     notes: tuple[str, ...] = ()
     gaps: tuple[str, ...] = ()
+    standins: tuple[str, ...] = ()
     seconds: float = 0.0
     peak_bytes: int = 0
 

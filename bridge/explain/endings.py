@@ -87,7 +87,8 @@ def unmeasured(capsule: Capsule) -> bool:
         return False
     if error.cls == STANDIN_UNMEASURED:
         return True
-    names = front.standins or ((front.package,) if front.kind == "standin" else ())
+    # A recording of an older version does not name the stand-ins beside that of the front end.
+    names = {*capsule.manifest.standins, *([front.package] if front.kind == "standin" else [])}
     return error.language == "r" and error.origin in names
 
 

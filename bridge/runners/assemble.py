@@ -89,6 +89,7 @@ def assemble(origin: Origin, folder: Path, outcome: Outcome) -> Capsule:
         ],
         "notes": _notes(story, outcome),
         "gaps": list(dict.fromkeys(event["text"] for event in story.named("gap"))),
+        "standins": sorted(situation.get("markers") or ()),
         "seconds": outcome.seconds,
         "peak_bytes": outcome.peak_bytes,
     }
@@ -223,8 +224,7 @@ def _frontend(given: FrontEnd | None, situation: Event) -> Data | None:
     versions = situation.get("r_packages", {})
     if given.kind != "none" and given.package in versions:
         kind = "standin" if given.package in markers else "cran"
-        found = {"kind": kind, "package": given.package, "version": versions[given.package]}
-        return found | {"standins": sorted(markers)}
+        return {"kind": kind, "package": given.package, "version": versions[given.package]}
     return given.model_dump()
 
 
