@@ -14,6 +14,7 @@ from bridge.capsule import Capsule
 from bridge.compare.judge import Judge
 from bridge.compare.result import RunPair
 from bridge.compare.stages import compare_runs
+from bridge.explain.finding import stopped_alone
 from bridge.explain.intended import (
     AGREE,
     Parted,
@@ -57,6 +58,7 @@ def meant(
     at = parted(r, intent, pair)
     if not at:
         return list(pairs), found
+    stopped = stopped_alone(r, intent)
     settled = found is not None and found.cause not in ("none", "not-known", "user-script")
     replay, reference = (verdicts.get(("r", name)) for name in ("replay", "reference"))
     elsewhere = (
@@ -66,7 +68,8 @@ def meant(
     )
     told: list[Suspect] = []
     if not elsewhere:
-        told = suspects(r, intent)
+        # Where our own translation stops, its values say little of what R did to them.
+        told = [each for each in suspects(r, intent) if each.boundary or not stopped]
         trial = _Trial(r, intent, at, rerun, judge, labels)
         alike = trial.without_types(told)
         if alike is not None:

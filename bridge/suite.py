@@ -20,7 +20,7 @@ from bridge.exact import judge_exact
 from bridge.explain.intended import Undo, intent_notes
 from bridge.explain.observed import read_observed
 from bridge.explain.reaching import up_to
-from bridge.explain.repairs import repairs
+from bridge.explain.repairs import repairs, works
 from bridge.explain.result import Attribution, SymptomTable
 from bridge.explain.usage import Answer, answers
 from bridge.explain.usage.answer import repaired
@@ -270,13 +270,13 @@ class Suite:
     def _usage(self, runs: Mapping[str, Capsule], inspection: Inspection) -> tuple[Answer, ...]:
         """Ask what the script's own use of Keras answers, and try to repair what raises."""
         found = answers(runs["r"], inspection.tree)
-        for repair in repairs(runs["r"]) if not inspection.problem else ():
+        if inspection.problem or "replay" not in runs:
+            return found
+        for repair in repairs(runs["r"], runs["replay"], inspection.tree):
             limits = self.settings.limits
-            needed = up_to(repair.capsule, {repair.call})
+            needed = up_to(repair.capsule, repair.followers | {repair.call})
             made = run_replay(self.pool, needed, inspection.generation, limits)
-            # Only calls that raise, or that raised when they were recorded, are told.
-            worked = any(call.id == repair.call and not call.error for call in made.manifest.calls)
-            if worked:
+            if works(repair, made):
                 return (repaired(repair.sentence, repair.line), *found)
         return found
 
@@ -392,6 +392,9 @@ class Suite:
             done.manifest.environment.keras,
             accepts=tuple(raised.get(call.id) is False for call in calls),
             refuses=tuple(raised.get(call.id) is True for call in calls),
+            in_use=tuple(
+                call.error for call in done.manifest.calls if call.error and call.error.in_use
+            ),
         )
 
 

@@ -12,10 +12,11 @@ import pytest
 
 from bridge.capsule import Capsule, Manifest
 from bridge.compare.result import ProbePair, RunPair
-from bridge.explain.repairs import repairs
+from bridge.explain.repairs import repairs, works
 from bridge.explain.usage import Answer, answers
 from bridge.explain.verdict import conclude
 from bridge.r.script import inspect
+from tests.compare_samples import Dense, Sample
 
 needs_r = pytest.mark.skipif(shutil.which("Rscript") is None, reason="R is not on the PATH")
 
@@ -188,12 +189,50 @@ def test_a_model_run_as_in_training_and_as_in_use_has_two_modes() -> None:
     assert twice(0.5, training=scalar(True)).causes() == ["maths"]
 
 
-def test_a_difference_of_a_digit_in_the_last_place_is_rounding() -> None:
-    assert twice(1.2e-7).causes() == ["rounding"]
+def predicted_twice(steps: int, *, looked: bool = True) -> Capsule:
+    """Record two predictions of a model; the second is ``steps`` of float32 off."""
+    kernel = np.sin(np.arange(12, dtype=np.float32)).reshape(12, 1)
+    layer = Dense(kernel, np.zeros(1, np.float32))
+    x = np.cos(np.arange(24, dtype=np.float32)).reshape(2, 12)
+    y = layer.run(x)
+    sample = Sample()
+    sample.predict([layer], x, looked=looked, line=4)
+    off = (y + steps * np.spacing(y)).astype(np.float32)
+    sample.predict([layer], x, looked=looked, outputs=[off], line=5)
+    capsule = sample.capsule()
+    # One model: a recording keeps the same weights once.
+    states = (capsule.manifest.states[0],) * 2
+    return Capsule(capsule.manifest.model_copy(update={"states": states}), capsule.arrays)
+
+
+@pytest.mark.parametrize(
+    ("steps", "looked", "decides"),
+    [(1, True, [("rounding", True)]), (1, False, [("not-known", False)]),
+     (4000, True, [("not-known", False)]), (0, True, [])],
+)  # fmt: skip
+def test_other_last_digits_are_rounding_where_every_layer_is_within_its_bound(
+    steps: int, looked: bool, decides: list[tuple[str, bool]]
+) -> None:
+    found = answers(predicted_twice(steps, looked=looked))
+    assert [(each.cause, each.decides) for each in found] == decides
 
 
 def test_a_real_difference_between_two_predictions_is_not_explained_away() -> None:
     assert twice(0.5).causes() == []
+
+
+@pytest.mark.parametrize("gap", [2.5e-4, 0.125])
+def test_two_formulas_of_gelu_are_told_with_the_difference_of_this_run(gap: float) -> None:
+    run = Run()
+    given = {"t": "array"} | {k: v for k, v in run.array("x", [1.0]).items() if k != "name"}
+    for value in (1.0, 1.0 + gap):
+        made = {"t": "tensor"} | {
+            k: v for k, v in run.array("y", [value], "float64").items() if k != "name"
+        }
+        more = {"approximate": scalar(True)} if value != 1.0 else {}
+        run.call(symbol("keras.ops.gelu"), args=[given], kwargs=more, result=made)
+    (found,) = answers(run.capsule())
+    assert f"by up to {gap:.3g} here" in found.sentence
 
 
 def tree_of(text: str, folder: Path) -> Any:
@@ -272,24 +311,69 @@ def failing(value: dict[str, Any], **arrays: Any) -> Capsule:
     return run.capsule()
 
 
-def test_whole_numbers_are_tried_where_floats_were_refused() -> None:
-    found = next(repairs(failing({"t": "list", "items": [scalar(3.0)]})))
+#: What the text of a call says that :func:`failing` recorded.
+RESHAPED = "tf$reshape(x, weights = 3)"
+
+
+@needs_r
+def test_whole_numbers_are_tried_where_floats_were_refused(tmp_path: Path) -> None:
+    capsule = failing({"t": "list", "items": [scalar(3.0)]})
+    found = next(repairs(capsule, capsule, tree_of(RESHAPED, tmp_path)))
     repaired = found.capsule.manifest.calls[0].kwargs["weights"]
     assert repaired.model_dump()["items"][0] == {"t": "int", "v": "3"}
     assert "1L" in found.sentence
 
 
-def test_a_single_number_among_weights_is_tried_as_an_array() -> None:
+@needs_r
+def test_a_single_number_among_weights_is_tried_as_an_array(tmp_path: Path) -> None:
     kernel = {"t": "array", "dtype": "float64", "shape": (1, 1), "key": "k"}
     capsule = failing({"t": "list", "items": [kernel, scalar(0.5)]}, k=np.ones((1, 1)))
-    found = next(each for each in repairs(capsule) if "as.array" in each.sentence)
+    found = next(
+        each
+        for each in repairs(capsule, capsule, tree_of(RESHAPED, tmp_path))
+        if "as.array" in each.sentence
+    )
     item = found.capsule.manifest.calls[0].kwargs["weights"].model_dump()["items"][1]
     assert item["shape"] == (1,)
     assert found.capsule.arrays[item["key"]].tolist() == [0.5]
 
 
-def test_nothing_is_tried_where_nothing_raised() -> None:
-    assert list(repairs(Run().capsule())) == []
+@needs_r
+def test_nothing_is_tried_where_nothing_raised(tmp_path: Path) -> None:
+    nothing = Run().capsule()
+    assert list(repairs(nothing, nothing, tree_of(RESHAPED, tmp_path))) == []
+
+
+@needs_r
+def test_what_the_script_does_not_write_is_not_put_right(tmp_path: Path) -> None:
+    capsule = failing({"t": "list", "items": [scalar(3.0)]})
+    assert list(repairs(capsule, capsule, tree_of("tf$reshape(x, shape = 3)", tmp_path))) == []
+
+
+@needs_r
+def test_nothing_is_tried_where_the_replay_does_not_raise(tmp_path: Path) -> None:
+    capsule = failing({"t": "list", "items": [scalar(3.0)]})
+    assert list(repairs(capsule, Run().capsule(), tree_of(RESHAPED, tmp_path))) == []
+
+
+@needs_r
+@pytest.mark.parametrize(("later", "good"), [([], True), ([7], False)])
+def test_a_repair_must_not_break_the_calls_that_follow(
+    later: list[int], good: bool, tmp_path: Path
+) -> None:
+    run = Run()
+    error = {"language": "python", "cls": "TypeError", "message": "no"}
+    run.call(symbol("tf.reshape"), kwargs={"weights": scalar(3.0)}, error=error)
+    run.call(symbol("tf.shape"))
+    capsule = run.capsule()
+    _, second = (call.id for call in capsule.manifest.calls)
+    repair = next(repairs(capsule, capsule, tree_of(RESHAPED, tmp_path)))
+    after = Run()
+    after.call(symbol("tf.reshape"))
+    if later:
+        after.call(symbol("tf.shape"), error=error)
+    assert repair.followers == {second}
+    assert works(repair, after.capsule()) is good
 
 
 def agreeing() -> tuple[dict[str, Capsule], list[RunPair]]:

@@ -244,7 +244,7 @@ def test_python_read_from_the_text_that_does_not_run_says_nothing_of_r() -> None
     pairs = [pair("replay", "same-bits"), pair("intent", "different", "arguments")]
     runs = {"r": run(), "replay": run("replay"), "intent": stopped()}
     found = conclude(runs, pairs)
-    assert (found.verdict, found.cause) == ("same-bits", "none")
+    assert (found.verdict, found.cause) == ("same-bits", "not-known")
     assert any("does not run through: it stops at line 4" in each for each in found.explanation)
 
 
@@ -265,7 +265,7 @@ def test_an_index_that_python_refuses_was_written_as_r_counts() -> None:
         cause="r-index-base", confidence="likely", verdict="different", sentence="R counts from 1."
     )
     found = conclude(runs, pairs, attribution=shifted)
-    assert (found.verdict, found.cause) == ("same-bits", "none")
+    assert (found.verdict, found.cause) == ("same-bits", "not-known")
 
 
 def test_nothing_is_decided_where_only_the_reading_of_the_text_parts() -> None:
@@ -321,3 +321,97 @@ def test_an_index_that_is_used_as_r_counts_surprises_nobody() -> None:
     shown = Answer("r-index-base", "It counts from 1.", line=8)
     found = conclude(runs, pairs, attribution=printed, usage=[shown])
     assert (found.verdict, found.cause) == ("different", "r-index-base")
+
+
+@pytest.mark.parametrize(
+    ("intent", "verdict", "cause"),
+    [
+        ({}, "same-bits", "none"),
+        ({"gaps": ("a callback",)}, "same-bits", "not-known"),
+        ({"gaps": ("a callback",)}, "abstained", "not-known"),
+        ({"status": "error", "error": python_error(4)}, "abstained", "not-known"),
+    ],
+)
+def test_nothing_is_called_right_where_nobody_says_what_was_meant(
+    intent: dict[str, Any], verdict: Any, cause: str
+) -> None:
+    runs = {"r": run(), "replay": run("replay"), "intent": run("intent", **intent)}
+    found = conclude(runs, [pair("replay", "same-bits"), pair("intent", verdict)])
+    assert (found.verdict, found.cause) == ("same-bits", cause)
+
+
+def test_a_twin_that_agrees_says_what_was_meant() -> None:
+    runs = {"r": run(), "twin": run("twin"), "intent": run("intent", gaps=("a callback",))}
+    found = conclude(runs, [pair("twin", "same-bits"), pair("intent", "abstained")])
+    assert found.cause == "none"
+
+
+def standing_in(cls: str, origin: str = "keras3", **error: Any) -> Capsule:
+    front = {"kind": "standin", "package": "keras3", "version": "1"}
+    loaded = ("keras3", "tensorflow")
+    record = {"language": "r", "cls": cls, "message": "no", "line": 2, "origin": origin} | error
+    return run(status="error", probes=(), error=record, frontend=front, standins=loaded)
+
+
+@pytest.mark.parametrize(
+    ("cls", "origin", "spared"),
+    [
+        ("simpleError", "keras3", True),
+        ("subscriptOutOfBoundsError", "tensorflow", True),
+        ("bridge_standin_unmeasured", "keras3", True),
+        ("bridge_standin_measured", "keras3", False),
+        ("simpleError", "script", False),
+    ],
+)
+def test_an_error_of_a_stand_ins_own_code_is_nobodys_fault(
+    cls: str, origin: str, spared: bool
+) -> None:
+    runs = {"r": standing_in(cls, origin)}
+    blame = Answer("user-script", "The argument is misspelled.", refused=True)
+    found = conclude(runs, [], usage=(blame,))
+    assert (found.cause == "not-known") is spared
+    assert ("does not serve this" in found.sentence) is spared
+    assert ("misspelled" in found.sentence) is not spared
+
+
+MISSING = {"owner": "keras.optimizers.SGD", "name": "minimise", "near": ("minimize",)}
+
+
+@pytest.mark.parametrize(
+    ("missing", "other", "cause", "said"),
+    [
+        ({}, OtherGeneration("tf_keras 2", (True,), (False,)), "keras-version", "tf_keras 2 has"),
+        ({}, OtherGeneration("tf_keras 2", (False,), (True,)), "user-script", "'minimize'"),
+        ({}, OtherGeneration("tf_keras 2", (False,), (False,)), "not-known", "not be tried"),
+        (
+            {"owner": "tensorflow", "elsewhere": ("tf.compat.v1.minimise",)},
+            OtherGeneration("tf_keras 2", (False,), (True,)),
+            "keras-version",
+            "tf.compat.v1.minimise",
+        ),
+        ({"owner": "numpy.ndarray", "near": ()}, None, "user-script", "numpy.ndarray has no"),
+    ],
+)
+def test_an_attribute_that_is_not_there_is_looked_for_where_it_may_be(
+    missing: dict[str, Any], other: OtherGeneration | None, cause: str, said: str
+) -> None:
+    error = {"language": "python", "cls": "AttributeError", "message": "SGD has no minimise"}
+    asked = {"t": "object", "id": 1, "cls": "keras.src.optimizers.sgd:SGD"}
+    call = {"id": 1, "kind": "getattr", "target": asked, "name": "minimise", "line": 3}
+    call |= {"error": error | {"missing": MISSING | missing}}
+    r_error = error | {"language": "r", "line": 3, "origin": "reticulate"}
+    r = run(status="error", probes=(), calls=(call,), error=r_error)
+    found = conclude({"r": r, "replay": run("replay")}, [pair("replay", "same-error")], other)
+    assert (found.verdict, found.cause) == ("same-error", cause)
+    assert said in found.sentence
+    assert "reticulate" not in found.sentence
+
+
+def test_what_can_only_be_made_in_the_other_keras_does_not_work_there() -> None:
+    ended = {"status": "error", "error": python_error(), "calls": (raising_call(),)}
+    runs = {name: run(name, **ended) for name in ("r", "replay", "intent")}
+    pairs = [pair("replay", "same-error"), pair("intent", "same-error")]
+    other = OtherGeneration("keras 3", (False,), (True,), (python_error(),))
+    found = conclude(runs, pairs, other)
+    assert found.cause == "user-script"
+    assert any("cannot be used" in line for line in found.explanation)

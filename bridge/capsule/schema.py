@@ -82,11 +82,26 @@ class Script(Frozen):
     sha256: str
 
 
+class MissingAttribute(Frozen):
+    """An attribute that ``owner`` does not have.
+
+    ``near`` are names of it that are nearly the same, ``elsewhere`` is where the same process has
+    the name.
+    """
+
+    owner: str
+    name: str
+    near: tuple[str, ...] = ()
+    elsewhere: tuple[str, ...] = ()
+
+
 class ErrorRecord(Frozen):
     """An error: its class in the language that raised it, the message, and where.
 
     ``origin`` is the R package whose function signalled it (``script`` for the script's own);
-    ``label`` is the name of the probe inside which a twin met it.
+    ``label`` is the name of the probe inside which a twin met it. ``missing`` describes the
+    attribute that was asked for and is not there; ``in_use`` says that a call worked, and what it
+    had made could not be used.
     """
 
     language: Literal["r", "python", "process"]
@@ -97,6 +112,8 @@ class ErrorRecord(Frozen):
     call: str = ""
     origin: str = ""
     label: str = ""
+    missing: MissingAttribute | None = None
+    in_use: bool = False
 
 
 class Warned(Frozen):
@@ -346,7 +363,8 @@ class Manifest(Frozen):
 
     ``error`` is the one that ended the run; ``caught`` lists those that Python raised and the
     script (or the twin) survived, in order. ``gaps`` names what a run could not do of what it was
-    asked: a replay cannot call a function that was written in R.
+    asked: a replay cannot call a function that was written in R. ``standins`` names the R packages
+    that were loaded as stand-ins.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -368,6 +386,7 @@ class Manifest(Frozen):
     draws: tuple[Draw, ...] = ()
     notes: tuple[str, ...] = ()
     gaps: tuple[str, ...] = ()
+    standins: tuple[str, ...] = ()
     seconds: float = 0.0
     peak_bytes: int = 0
 

@@ -10,6 +10,10 @@ from bridge.capsule import Capsule, ErrorRecord
 from bridge.compare.errors import same_error
 from bridge.explain.finding import Finding, failed, short
 
+#: The classes of R conditions by which a stand-in tells what it knows of the real package.
+STANDIN_MEASURED: Final = "bridge_standin_measured"
+STANDIN_UNMEASURED: Final = "bridge_standin_unmeasured"
+
 _STOPPED: Final = {
     "time-limit": "The script did not end in time and was stopped{at}",
     "memory-limit": "The script used more memory than it may and was stopped{at}",
@@ -73,11 +77,32 @@ def from_python(capsule: Capsule) -> bool:
     )
 
 
+def unmeasured(capsule: Capsule) -> bool:
+    """Say whether the code of a stand-in ended the script, as the real package may not have.
+
+    Refusals that were measured of the real package have a class of their own.
+    """
+    error, front = capsule.manifest.error, capsule.manifest.frontend
+    if error is None or front is None or error.cls == STANDIN_MEASURED or from_python(capsule):
+        return False
+    if error.cls == STANDIN_UNMEASURED:
+        return True
+    # A recording of an older version does not name the stand-ins beside that of the front end.
+    names = {*capsule.manifest.standins, *([front.package] if front.kind == "standin" else [])}
+    return error.language == "r" and error.origin in names
+
+
 def r_error(capsule: Capsule) -> Finding:
     """Return the finding of a script that an error of R's ended."""
     error = capsule.manifest.error
     assert error is not None
     at = f" at line {error.line}" if error.line else ""
+    if unmeasured(capsule):
+        sentence = (
+            f"The stand-in for {error.origin} does not serve this{at}: {short(error)} What the "
+            f"package itself does here was not measured: run it with --frontend cran."
+        )
+        return failed(sentence, "not-known")
     unused = re.search(r"unused argument", error.message)
     if not unused and error.origin in ("keras", "keras3", "tensorflow", "reticulate"):
         sentence = f"The R package {error.origin} refuses{at}: {short(error)}"

@@ -30,12 +30,14 @@ class OtherGeneration:
     """What happened when the calls that raise here were made on the other Keras.
 
     ``accepts`` has one entry for each such call, in order; ``refuses`` as well: a call that could
-    not be made there is neither.
+    not be made there is neither. ``in_use`` has the errors that were met only when what these calls
+    had made was used; such a call is refused.
     """
 
     keras: str
     accepts: tuple[bool, ...]
     refuses: tuple[bool, ...] = ()
+    in_use: tuple[ErrorRecord, ...] = ()
 
 
 _RUNS: Final = {
@@ -56,6 +58,17 @@ def stand_in(capsule: Capsule) -> bool:
     """Say whether a stand-in answered for the R package."""
     frontend = capsule.manifest.frontend
     return frontend is not None and frontend.kind == "standin"
+
+
+def stopped_alone(r: Capsule, other: Capsule) -> bool:
+    """Say whether another run stopped where R's did not."""
+    whole = ("ok", "quit")
+    return r.manifest.status in whole and other.manifest.status not in whole
+
+
+def ran_through(r: Capsule, other: Capsule) -> bool:
+    """Say whether another run did all that it was asked, as far as R's run came."""
+    return not other.manifest.gaps and not stopped_alone(r, other)
 
 
 def run_name(name: str) -> str:

@@ -19,7 +19,7 @@ from bridge.capsule.values import Symbol, Value
 from bridge.compare.errors import compare_errors
 from bridge.compare.result import RunPair
 from bridge.explain.changes import Change, changes_between, leaf
-from bridge.explain.finding import short
+from bridge.explain.finding import ran_through, short
 from bridge.explain.printed import numbers_by_line, parted_lines
 from bridge.explain.result import Attribution
 from bridge.translate.spell import spell
@@ -51,7 +51,8 @@ class Suspect:
     """Something that may be why R and the intent part; ``undo`` is None where it cannot be tried.
 
     ``weak`` is what only counts when it is proven: a type that is another, an order. ``typed`` are
-    equal numbers of another type: they explain what was refused, and no number.
+    equal numbers of another type: they explain what was refused, and no number. ``boundary`` is
+    what only the way into Python does to a number: no reading of the text can have made it.
     """
 
     cause: str
@@ -61,6 +62,7 @@ class Suspect:
     line: int = 0
     weak: bool = False
     typed: bool = False
+    boundary: bool = False
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,8 @@ def _of_changes(same: Sequence[Change]) -> Suspect:
     sentence = f"{first.sentence[0].upper()}{first.sentence[1:]}."
     where = f"{first.target}({first.argument}={first.arrived or '...'})"
     typed = first.kind == "typed"
-    return Suspect(first.cause, sentence, where, undo, first.line or 0, typed, typed)
+    boundary = first.kind in ("truncated", "missing")
+    return Suspect(first.cause, sentence, where, undo, first.line or 0, typed, typed, boundary)
 
 
 def intent_notes(runs: dict[str, Capsule]) -> tuple[str, ...]:
@@ -176,7 +179,7 @@ def unproven(
     if errors:
         lines += (f"R meets {errors[0]}; the intended Python does not",)
     strong = [each for each in told if not each.weak]
-    if at.results and len(strong) == 1 and strong[0].undo is None:
+    if at.results and len(strong) == 1 and strong[0].undo is None and ran_through(r, meant):
         only = strong[0]
         if found is None or found.cause in ("none", "not-known", "user-script", only.cause):
             return Attribution(

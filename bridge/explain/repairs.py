@@ -2,12 +2,13 @@
 
 R has no whole numbers unless they are written with an L, no numbers without a length, and only
 doubles. Where a call raises, each of these may be why. A repair is the recording with that one
-thing put right; replaying it shows whether the call then works.
+thing put right; replaying it shows whether the call then works. Only what the script itself writes
+is put right: what a package or Python adds is not the script's to mend.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -15,6 +16,9 @@ import numpy as np
 
 from bridge.capsule import Call, Capsule
 from bridge.capsule.values import ArrayValue, Items, Method, ObjectValue, Pairs, Scalar, Value
+from bridge.translate.syntax import Call as Written
+from bridge.translate.syntax import Node, Row, SyntaxRowsError, build, walk
+from bridge.translate.wrappers import Wrapper, wrappers
 
 
 @dataclass(frozen=True)
@@ -29,25 +33,55 @@ class Repair:
     sentence: str
     capsule: Capsule
     line: int | None = None
+    #: The calls that the script went on to make: they must not raise for the repair's sake.
+    followers: frozenset[int] = frozenset()
 
 
-def repairs(capsule: Capsule) -> Iterator[Repair]:
-    """Yield what may be tried for the first call that raised, the likeliest first."""
+def works(repair: Repair, replay: Capsule) -> bool:
+    """Say whether a replay of the repair makes the call that raised, and those that follow.
+
+    A replay lists only calls that raise, or that raised when they were recorded.
+    """
+    errors = {call.id: call.error for call in replay.manifest.calls}
+    raised = {call.id for call in repair.capsule.manifest.calls if call.error}
+    return errors.get(repair.call, True) is None and not any(
+        errors[number] for number in errors.keys() & (repair.followers - raised)
+    )
+
+
+def repairs(capsule: Capsule, replay: Capsule, tree: Sequence[Row]) -> Iterator[Repair]:
+    """Yield what may be tried for the first call that raised, the likeliest first.
+
+    Nothing is, where the ``replay`` does not raise there too: then more than the arguments of the
+    recording is needed for the error, and no trial says anything. ``tree`` has the rows of the
+    script's syntax tree.
+    """
     calls = capsule.manifest.calls
     raised = (c for c in calls if c.kind == "call" and c.error and not c.parent and not c.internal)
     failing = next(raised, None)
-    if failing is None:
+    again = {call.id for call in replay.manifest.calls if call.error is not None}
+    if failing is None or failing.id not in again:
         return
+    try:
+        nodes = [node for item in build(tree) for node in walk(item)]
+    except SyntaxRowsError:
+        return
+    followers = frozenset(
+        call.id
+        for call in calls[calls.index(failing) + 1 :]
+        if call.kind == "call" and not call.parent and not call.internal
+    )
     for what, change in _CHANGES:
         for call in (failing, *_makers(capsule, failing)):
-            work = _Work(capsule, change)
+            work = _Work(capsule, change, _written(capsule, nodes, call))
             repaired = work.call(call)
             if repaired is None:
                 continue
             put_right = tuple(repaired if each.id == call.id else each for each in calls)
             manifest = capsule.manifest.model_copy(update={"calls": put_right})
             changed = Capsule(manifest, {**capsule.arrays, **work.arrays})
-            yield Repair(failing.id, what.format(names=work.names), changed, call.line)
+            sentence = what.format(names=work.names)
+            yield Repair(failing.id, sentence, changed, call.line, followers)
 
 
 @dataclass
@@ -56,6 +90,7 @@ class _Work:
 
     capsule: Capsule
     change: Callable[[_Work, str, Value], Value | None]
+    written: frozenset[str]
     arrays: dict[str, Any] = field(default_factory=dict)
     changed: list[str] = field(default_factory=list)
 
@@ -68,7 +103,10 @@ class _Work:
         """Return the call with the change made, None where there is nothing to change."""
         whole = call.target.name if isinstance(call.target, Method) else ""
         args = tuple(self.value(whole or f"argument {n}", v) for n, v in enumerate(call.args, 1))
-        kwargs = {name: self.value(name, value) for name, value in call.kwargs.items()}
+        kwargs = {
+            name: self.value(name, value) if name in self.written else value
+            for name, value in call.kwargs.items()
+        }
         return call.model_copy(update={"args": args, "kwargs": kwargs}) if self.changed else None
 
     def value(self, name: str, value: Value) -> Value:
@@ -91,6 +129,31 @@ class _Work:
         key = f"repaired{len(self.arrays)}"
         self.arrays[key] = elements
         return key
+
+
+def _written(capsule: Capsule, nodes: Sequence[Node], call: Call) -> frozenset[str]:
+    """Return the arguments of a recorded call that the text names or gives by place.
+
+    By the names that they have in R, and those that the R package's function gives them.
+    """
+    front = capsule.manifest.frontend
+    known = wrappers(front.package) if front is not None else {}
+    found: set[str] = set()
+    for node in nodes:
+        if isinstance(node, Written) and call.line in {each.line for each in walk(node)}:
+            found |= _names_given(node, known.get(node.name))
+    return frozenset(found)
+
+
+def _names_given(node: Written, wrapper: Wrapper | None) -> set[str]:
+    named = {argument.name for argument in node.arguments if argument.name}
+    if wrapper is None:
+        return named
+    # R fills the places that no name has taken, in order.
+    places = [name for name in wrapper.formals if name != "..." and name not in named]
+    given = named | set(places[: sum(not argument.name for argument in node.arguments)])
+    sent = {parameter.to for name, parameter in wrapper.parameters.items() if name in given}
+    return given | {name for name in sent if isinstance(name, str)}
 
 
 def _makers(capsule: Capsule, call: Call) -> Iterator[Call]:

@@ -54,6 +54,8 @@ def same_error(
     # generations of Keras refuse it, nothing to do with the version.
     refused = other is not None and bool(other.refuses) and all(other.refuses)
     asked = meant and "replay" in partners and not (other is not None and any(other.accepts))
+    if other is not None:
+        lines = (*lines, *_put_off(other))
     if asked or ("twin" in partners and refused):
         sentence = f"{lines[0]} {who} meet it alike: the script asks for what is refused there."
         return Finding("same-error", "user-script", sentence, lines[1:])
@@ -62,6 +64,14 @@ def same_error(
         good = sum(other.accepts)
         lines = (*lines, f"{good} of the {len(errors)} calls work with {other.keras}.")
     return Finding("same-error", "not-known", sentence, lines, unexplained)
+
+
+def _put_off(other: OtherGeneration) -> tuple[str, ...]:
+    """Say where the other generation only meets an error when what was made is used."""
+    return tuple(
+        f"{other.keras} takes the call, and what it makes cannot be used: {spelled(error)}"
+        for error in other.in_use
+    )
 
 
 def _suspects(capsule: Capsule) -> tuple[str, ...]:

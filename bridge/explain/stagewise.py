@@ -17,6 +17,7 @@ from bridge.compare.canonical import compare_configs, layers_of
 from bridge.compare.numbers import AnyArray
 from bridge.compare.places import parting
 from bridge.compare.result import RunPair, Stage, Verdict
+from bridge.explain.finding import ran_through
 from bridge.explain.patterns import read_arrays
 from bridge.explain.result import Attribution
 from bridge.explain.settings import Told, making_of, read_setting
@@ -44,6 +45,9 @@ def attribute(runs: Mapping[str, Capsule], pairs: Sequence[RunPair]) -> Attribut
     verdicts = {(pair.a, pair.b): pair.verdict for pair in pairs}
     for name in MEANT:
         if name not in runs or verdicts.get(("r", name)) != "different":
+            continue
+        if name == "intent" and not ran_through(runs["r"], runs[name]):
+            # What comes after a gap may be our translation's doing.
             continue
         partings = partings_of(runs["r"], runs[name])
         if not partings:

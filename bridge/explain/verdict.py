@@ -20,8 +20,19 @@ from bridge.explain.endings import (
     nothing_to_compare,
     r_error,
     twin_did_not_run,
+    unmeasured,
 )
-from bridge.explain.finding import Finding, OtherGeneration, joined, run_name, short, stand_in
+from bridge.explain.finding import (
+    Finding,
+    OtherGeneration,
+    joined,
+    ran_through,
+    run_name,
+    short,
+    spelled,
+    stand_in,
+)
+from bridge.explain.missing import missing_attribute
 from bridge.explain.result import Attribution
 from bridge.explain.same_error import same_error
 from bridge.explain.usage import Answer
@@ -77,11 +88,39 @@ def conclude(
         attribution = attribution.model_copy(update={"verdict": "abstained"})
     found = _with_attribution(_with_exact(_compared(runs, pairs, other), exact), attribution)
     ended = runs["r"].manifest.status == "error"
-    found = _left_open(with_usage(found, usage, ended=ended), pairs)
-    found = replace(found, explanation=(*found.explanation, *aside))
+    # Errors of a stand-in are nobody's fault: what explains errors has nothing to say of them.
+    answers = () if unmeasured(runs["r"]) else usage
+    found = _left_open(with_usage(found, answers, ended=ended), pairs)
+    found = _unjudged(replace(found, explanation=(*found.explanation, *aside)), runs, pairs)
     if not stand_in(runs["r"]) or found.verdict in ("failed", "abstained"):
         return found
     return replace(found, explanation=(*found.explanation, _STAND_IN))
+
+
+def _unjudged(found: Finding, runs: Mapping[str, Capsule], pairs: Sequence[RunPair]) -> Finding:
+    """Call nothing right where no run says what was meant: R may do otherwise than its text says.
+
+    The replay has R's own arguments. Where no intent was asked for, that is the caller's choice.
+    """
+    intent = runs.get("intent")
+    agree = {pair.b for pair in pairs if pair.verdict in _SAME}
+    if found.cause != "none" or intent is None or "twin" in agree:
+        return found
+    if "intent" in agree and ran_through(runs["r"], intent):
+        return found
+    error = intent.manifest.error
+    reasons = (
+        *(f"{gap}." for gap in intent.manifest.gaps),
+        *((f"the Python of the text stops: {spelled(error)}",) if error is not None else ()),
+        *(f"{pair.detail}." for pair in pairs if pair.b == "intent" and pair.detail),
+    )
+    why = f", because of this: {reasons[0]}" if reasons else "."
+    return replace(
+        found,
+        cause="not-known",
+        sentence=f"{found.sentence} What was meant could not be judged{why}",
+        unexplained=(*found.unexplained, "whether R does what its text means"),
+    )
 
 
 def _weighed(
@@ -161,6 +200,9 @@ def _compared(
     divergent = _first_divergent(pairs)
     if divergent is not None:
         return _different(pairs, divergent)
+    missing = missing_attribute(runs, pairs, other)
+    if missing is not None:
+        return missing
     if python:
         return same_error(runs, pairs, python, other)
     if not r.probes:

@@ -214,6 +214,7 @@ local({
     invoke <- reach("invoke", TRUE)
     invoke_raw <- reach("invoke", FALSE)
     note <- reach("note", FALSE)
+    state$miss <- reach("miss", FALSE)
     state$call <- get("py_call_impl", ns)
     state$hear <- reach("hear", FALSE)
 
@@ -226,6 +227,16 @@ local({
                  else meta(NULL, list(key = key))
         state$call(note, list(kind, owner, text, value, about), NULL)
       })
+    }
+
+    # An attribute that Python does not have; it counts only if nothing catches the error, since
+    # packages ask in this way whether there is one.
+    missing_here <- function(condition, owner, key) {
+      if (state$busy || is.na(state$line) || sys.nframe() > 500L) return(NULL)
+      state$missed <- quietly(list(
+        said = conditionMessage(condition), owner = owner, key = key[[1L]],
+        about = meta(NULL, list(key = key))
+      ))
     }
 
     # Formals differ between versions of reticulate; ours are those of the version found.
@@ -260,9 +271,13 @@ local({
           passed <- lapply(names(formals(old)), as.name)
           key <- passed[[2L]]
           fun <- function() NULL
+          asking <- as.call(c(list(quote(old)), passed))
+          if (name == "py_get_attr") asking <- bquote(
+            withCallingHandlers(.(asking), error = function(e) missing_here(e, x, .(key)))
+          )
           body(fun) <- bquote({
             if (.(writes)) noted(kind, x, .(key), .(passed[[3L]]))
-            result <- .(as.call(c(list(quote(old)), passed)))
+            result <- .(asking)
             if (!.(writes)) noted(kind, x, .(key), result)
             .(if (writes) quote(invisible(result)) else quote(result))
           })
@@ -301,6 +316,22 @@ local({
       return(if (nzchar(pkg)) pkg else "script")
     }
     "script"
+  }
+
+  # Whether the script gave a name that it does not know: a package only meets it when it asks for
+  # the argument, and then stands alone on the stack.
+  unbound_in_script <- function(condition) {
+    said <- conditionMessage(condition)
+    for (k in rev(seq_len(sys.nframe()))) {
+      caller <- do.call("parent.frame", list(), envir = sys.frame(k))
+      fun <- sys.function(k)
+      if (nzchar(package_of(caller)) || is.primitive(fun) || ours(fun)) next
+      names <- unique(all.names(sys.call(k)))
+      unknown <- Filter(function(n) nzchar(n) && !exists(n, envir = caller), names)
+      quoted <- c(paste0("'", unknown, "'"), paste0("\u2018", unknown, "\u2019"))
+      if (length(unknown) && any(vapply(quoted, grepl, TRUE, x = said, fixed = TRUE))) return(TRUE)
+    }
+    FALSE
   }
 
   ours <- function(fun) {
@@ -511,7 +542,8 @@ local({
         deep <- sys.nframe() > 500L
         state$error <- e
         state$error_line <- if (!deep) innermost_line()
-        state$origin <- if (deep) "script" else origin()
+        unbound <- deep || tryCatch(unbound_in_script(e), error = function(x) FALSE)
+        state$origin <- if (unbound) "script" else origin()
       }
     ))
     .Internal(.addGlobHands(names(handlers), handlers, globalenv(), NULL, TRUE))
@@ -533,6 +565,9 @@ local({
   failed <- function() {
     state$line <- state$error_line %||% state$line
     said <- sub("^Error[^:]*: *", "", geterrmessage())
+    missed <- state$missed
+    if (!is.null(missed) && identical(missed$said, conditionMessage(state$error %||% simpleError(""))))
+      quietly(state$call(state$miss, list(missed$owner, missed$key, missed$about), NULL))
     signal("error", state$error %||% simpleError(trimws(said)))
     state$line <- NA_integer_
     say("status", status = "error")

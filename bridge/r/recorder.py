@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from bridge.runners.encode import Encoder
+from bridge.runners.missing import describe_missing
 from bridge.runners.spool import SpoolWriter
 
 #: Crossings beyond this are counted but no longer described: a training loop in R makes millions.
@@ -58,6 +59,16 @@ class Recorder:
         number = self._count + 1
         self._guarded(self._begin, kind, owner, meta, (), {}, name)
         self._guarded(self._returned, number, result)
+
+    def miss(self, owner: Any, name: str, meta: Any) -> None:
+        """Record that R read an attribute that is not there."""
+        number = self._count + 1
+        self._guarded(self._begin, "getattr", owner, meta, (), {}, name)
+        try:
+            getattr(owner, name)
+        except Exception as error:
+            described = describe_error(error) | {"missing": describe_missing(owner, name)}
+            self._spool.event("raised", id=number, error=described)
 
     def _guarded(self, record: Callable[..., None], *args: Any) -> None:
         """Record; whatever goes wrong in that must not reach the script."""
@@ -145,6 +156,12 @@ def note(kind: str, owner: Any, name: str, result: Any, meta: Any) -> None:
     """Record the read or write of an attribute or item that R made."""
     if _active is not None:
         _active.note(kind, owner, name, result, meta)
+
+
+def miss(owner: Any, name: str, meta: Any) -> None:
+    """Record the read of an attribute that is not there and that ended the script."""
+    if _active is not None:
+        _active.miss(owner, name, meta)
 
 
 class Session(Protocol):

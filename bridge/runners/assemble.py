@@ -89,6 +89,7 @@ def assemble(origin: Origin, folder: Path, outcome: Outcome) -> Capsule:
         ],
         "notes": _notes(story, outcome),
         "gaps": list(dict.fromkeys(event["text"] for event in story.named("gap"))),
+        "standins": sorted(situation.get("markers") or ()),
         "seconds": outcome.seconds,
         "peak_bytes": outcome.peak_bytes,
     }

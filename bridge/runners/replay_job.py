@@ -35,8 +35,10 @@ from bridge.runners.chance import start_chance
 from bridge.runners.encode import Encoder, resolve
 from bridge.runners.jobs import Context
 from bridge.runners.levers import pull
+from bridge.runners.missing import has_counterpart
 from bridge.runners.observer import Observer
 from bridge.runners.spool import SpoolWriter
+from bridge.runners.trial import use_once
 
 #: A recording may come from a stranger: only these libraries are called.
 _ALLOWED: Final = frozenset({"tensorflow", "keras", "tf_keras", "numpy"})
@@ -103,6 +105,8 @@ class Replay:
         self._objects: dict[int, Any] = {}
         self._found_as: dict[str, str] = {}
         self._lacking: dict[int, str] = {}
+        #: Calls that were made without callbacks that were written in R.
+        self.cut: set[int] = set()
 
     def lack(self, call: Call, error: ReplayError) -> None:
         """Remember that a call could not be made on an object, which is not what it was then."""
@@ -110,8 +114,8 @@ class Replay:
         if isinstance(owner, ObjectValue) and not isinstance(error, NotMadeAgainError):
             self._lacking.setdefault(owner.id, str(error))
 
-    def step(self, call: Call) -> None:
-        """Make one recorded call and remember what it gave."""
+    def step(self, call: Call) -> Any:
+        """Make one recorded call, remember what it gave, and return that."""
         target = self.value(call.target)
         if call.kind == "call":
             renamed = self._renamed(call.target)
@@ -123,8 +127,9 @@ class Replay:
                 },
             )
         elif call.kind == "getattr":
-            # R asks softly: an attribute that is not there is NULL.
-            result = getattr(target, call.name, None)
+            # R asks softly: an attribute that is not there is NULL. One that ended the script is
+            # asked for as it was.
+            result = getattr(target, call.name, *(() if call.error else (None,)))
             if isinstance(call.result, Method):
                 # A method may be found by another name than the one that it gives itself.
                 self._found_as[call.result.name] = call.name
@@ -133,8 +138,23 @@ class Replay:
             setattr(target, call.name, result)
         else:
             # Items are read by keys that R computed; the objects they give are known otherwise.
-            return
+            return None
         self._bind(call.result, result)
+        return result
+
+    def knows(self, call: Call) -> bool:
+        """Say whether the class of what a missing attribute was asked of has it in this Keras.
+
+        For objects that could not be made again.
+        """
+        target = call.target
+        asked = call.kind == "getattr" and call.error is not None
+        return (
+            asked
+            and isinstance(target, ObjectValue)
+            and target.cls.partition(":")[0].partition(".")[0] in _KERAS
+            and has_counterpart(self._keras, target.cls, call.name)
+        )
 
     def _renamed(self, target: Value) -> Mapping[str, str]:
         """Return how the target's arguments are called in the Keras that the replay runs on."""
@@ -152,6 +172,7 @@ class Replay:
             try:
                 callbacks.append(self.value(item))
             except ReplayError as error:
+                self.cut.add(call.id)
                 self._gap(call, error)
         return callbacks
 
@@ -331,6 +352,14 @@ def _told(spool: SpoolWriter, call: Call) -> None:
     spool.event("call", parent=None, internal=False, **call.model_dump(mode="json", include=kept))
 
 
+def _tried(spool: SpoolWriter, call: Call, keras: Any, made: Any) -> None:
+    """Use what a call made that raised when it was recorded: it may only put the error off."""
+    try:
+        use_once(keras, made)
+    except Exception as error:
+        spool.event("raised", id=call.id, error=describe_error(error) | {"in_use": True})
+
+
 def _gap(spool: SpoolWriter, call: Call, error: ReplayError) -> None:
     where = f" (line {call.line})" if call.line else ""
     spool.event("gap", text=f"{call.r_call or call.kind}{where}: {error}"[:500])
@@ -344,10 +373,13 @@ def _replay(recorded: Capsule, keras: Any, spool: SpoolWriter) -> str:
         if call.internal or call.parent is not None:
             continue
         try:
-            replay.step(call)
+            made = replay.step(call)
         except ReplayError as error:
+            if replay.knows(call):
+                _told(spool, call)
+                continue
             # An attribute that cannot be read matters only where something is done with it.
-            if call.kind != "getattr" and not _prepares(call):
+            if (call.kind != "getattr" or call.error) and not _prepares(call):
                 _gap(spool, call, error)
                 replay.lack(call, error)
         except Exception as error:
@@ -355,9 +387,10 @@ def _replay(recorded: Capsule, keras: Any, spool: SpoolWriter) -> str:
             _told(spool, call)
             spool.event("raised", id=call.id, error=last)
         else:
-            if call.error is not None:
+            if call.error is not None and call.id not in replay.cut:
                 # What raised when it was recorded, and does not here, is worth telling.
                 _told(spool, call)
+                _tried(spool, call, keras, made)
     # R may have caught an error and gone on; only the one that ended the script ends the replay.
     if last is not None and recorded.manifest.status == "error":
         spool.event("error", error=last)

@@ -9,9 +9,11 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from bridge.capsule import Capsule, ModelState, Probe
-from bridge.capsule.values import Scalar
+from bridge.capsule import Call, Capsule, ModelState, Probe
+from bridge.capsule.values import ArrayValue, Scalar, Value
+from bridge.compare.result import Rung
 from bridge.compare.rules import class_name
+from bridge.compare.seen import judge_probe
 from bridge.explain.usage.said import (
     Said,
     activation_of,
@@ -25,6 +27,8 @@ from bridge.explain.usage.said import (
 from bridge.translate.syntax import Node
 
 _PREDICTED: Final = ("predict", "call")
+#: Rungs of the ladder that prove what they say of a layer.
+_PROVEN: Final[tuple[Rung, ...]] = ("bit-equal", "exact-probe", "certified")
 #: Layers that do something else in training (the documentation of keras.layers).
 _TWO_MODES: Final = (
     "Dropout", "BatchNormalization", "GaussianNoise", "Random", "AlphaDropout",
@@ -57,19 +61,19 @@ def training_mode(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
 
 
 def other_order(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
-    """Find the same prediction made twice with other last digits."""
+    """Find the same prediction made twice with other last digits.
+
+    That it is rounding is only said where every layer of both is within its own bound on what it
+    received: then nothing else can have made the difference.
+    """
     for one, other in _pairs(capsule):
         if _in_training(capsule, one) or _in_training(capsule, other):
             continue
         a, b = (_output(capsule, each) for each in (one, other))
-        if a is None or b is None or a.shape != b.shape or same(a, b) or a.dtype != np.float32:
+        if a is None or b is None or a.shape != b.shape or same(a, b):
             continue
-        gap = float(np.max(np.abs(a.astype(np.float64) - b)))
-        # What float32 keeps of the largest number, for each layer that it went through.
-        state = state_of(capsule, one)
-        depth = len(state.layers) if state is not None else 1
-        scale = float(np.max(np.abs(a))) * float(np.finfo(np.float32).eps)
-        if not np.isfinite(gap) or gap > scale * max(depth, 1) * _terms(state):
+        gap = _gap(a, b)
+        if not np.isfinite(gap) or not gap:
             continue
         batches = [_batch(capsule, each) for each in (one, other)]
         how = (
@@ -77,13 +81,29 @@ def other_order(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
             if batches[0] != batches[1]
             else "in two ways"
         )
-        yield Said(
-            "rounding",
-            f"Lines {one.line} and {other.line} predict the same {how}, and differ by up to "
-            f"{gap:.3g}: float32 sums were added in another order. Neither is more right.",
-            line=other.line,
-        )
+        lines = f"Lines {one.line} and {other.line}"
+        apart = f"{lines} predict the same {how}, and differ by up to {gap:.3g}"
+        if _certified(capsule, one) and _certified(capsule, other):
+            sentence = f"{apart}: float32 sums were added in another order. Neither is more right."
+            yield Said("rounding", sentence, line=other.line)
+        else:
+            sentence = f"{apart}; that this is rounding could not be proven layer by layer."
+            yield Said("not-known", sentence, decides=False, line=other.line)
         return
+
+
+def _certified(capsule: Capsule, probe: Probe) -> bool:
+    """Say whether each layer of a prediction was seen, and is within its proven bound."""
+    verdicts = judge_probe(capsule, probe)
+    return bool(verdicts) and all(
+        each.verdict in ("same-bits", "within-rounding") and each.rung in _PROVEN
+        for each in verdicts
+    )
+
+
+def _gap(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:
+    """Return how far two arrays are apart where they are farthest."""
+    return float(np.max(np.abs(a.astype(np.float64) - b.astype(np.float64)), initial=0.0))
 
 
 def two_slopes(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
@@ -105,7 +125,8 @@ def two_slopes(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
         return
     (layer_name, slope), by_name = next(iter(layers.items())), sorted(named)[0]
     # keras.activations.leaky_relu has another default than keras.layers.LeakyReLU.
-    if not np.isclose(slope, _BY_NAME):
+    # A slope is kept in float32.
+    if np.float32(slope) != np.float32(_BY_NAME):
         yield Said(
             "maths",
             f"Layer {layer_name} is a leaky relu with the slope {slope:g}, and the activation "
@@ -116,24 +137,41 @@ def two_slopes(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
 
 def two_formulas(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
     """Find a gelu that is asked for in both of its forms, the exact one and the approximation."""
-    exact: set[int | None] = set()
-    near: set[int | None] = set()
+    exact: list[Call] = []
+    near: list[Call] = []
     for call in capsule.manifest.calls:
         if name_of(call) == "gelu" and call.error is None:
             given = call.kwargs.get("approximate", call.args[1] if len(call.args) > 1 else None)
-            (near if is_true(given) else exact).add(call.line)
+            (near if is_true(given) else exact).append(call)
     if not exact or not near:
         return
+    gaps = [gap for a in exact for b in near if (gap := _apart(capsule, a, b)) is not None]
+    apart = f"On the same numbers they part by up to {max(gaps):.3g} here" if gaps else "They part"
     yield Said(
         "maths",
         "Gelu has two formulas: the exact one is x times the normal distribution's pnorm(x), "
         f"{_places(exact)}, and with approximate = TRUE a tanh takes its place, {_places(near)}. "
-        "They part in the 4th digit (by up to 5e-4); both are right.",
+        f"{apart}; both are right.",
     )
 
 
-def _places(lines: set[int | None]) -> str:
-    known = sorted(line for line in lines if line)
+def _apart(capsule: Capsule, one: Call, other: Call) -> float | None:
+    """Return how far the results of two calls are apart, None unless they got the same array."""
+    given = [_elements(capsule, call.kwargs.get("x", *call.args[:1])) for call in (one, other)]
+    made = [_elements(capsule, call.result) for call in (one, other)]
+    if not same(*given) or made[0] is None or made[1] is None or made[0].shape != made[1].shape:
+        return None
+    return _gap(made[0], made[1])
+
+
+def _elements(capsule: Capsule, value: Value | None) -> npt.NDArray[Any] | None:
+    if not isinstance(value, ArrayValue) or value.key is None:
+        return None
+    return capsule.arrays.get(value.key)
+
+
+def _places(calls: Sequence[Call]) -> str:
+    known = sorted(call.line for call in calls if call.line)
     return f"in line {known[0]}" if known else "in one call"
 
 
@@ -198,11 +236,3 @@ def _output(capsule: Capsule, probe: Probe) -> npt.NDArray[Any] | None:
 
 def _same_outputs(capsule: Capsule, one: Probe, other: Probe) -> bool:
     return same(_output(capsule, one), _output(capsule, other))
-
-
-def _terms(state: ModelState | None) -> int:
-    """Return how many numbers the longest sum in the model adds."""
-    if state is None:
-        return 1
-    shapes = (each.array.shape for layer in state.layers for each in layer.weights)
-    return max((int(np.prod(shape[:-1])) for shape in shapes if len(shape) > 1), default=1)
