@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from bridge.errors import BridgeError
+
 if TYPE_CHECKING:
     from _pytest._code.code import TerminalRepr
 
@@ -101,7 +103,7 @@ class ScriptFile(pytest.File):
         yield item
 
 
-class ScriptFailedError(Exception):
+class ScriptFailedError(BridgeError):
     """A script is not as its header expects; the report says how."""
 
     def __init__(self, report: CaseReport) -> None:

@@ -10,16 +10,17 @@ import ml_dtypes
 import numpy as np
 
 from bridge.certify.exact import F64, AnyArray
+from bridge.errors import BridgeError
 
 #: Sums of more terms are beyond any bound that is certified.
 MOST_TERMS: Final = 2**23
 
 
-class UncheckedError(Exception):
+class UncheckedError(BridgeError):
     """The checker has no formula of its own for this; the message is a sentence that says why."""
 
 
-class MisfitError(Exception):
+class MisfitError(BridgeError):
     """What was recorded contradicts itself, so that nothing certified can be true of it."""
 
 

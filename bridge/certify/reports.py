@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from bridge.capsule import Capsule, CapsuleError, Probe, read_capsule
 from bridge.certify.schema import SUFFIX, Certificate, Certificates
 from bridge.certify.store import read_certificates
+from bridge.errors import BridgeError
 
 _NAME: Final = "report.json"
 _MOST_BYTES: Final = 2**30
@@ -64,7 +65,7 @@ class Report(_Read):
     pairs: tuple[Pair, ...] = ()
 
 
-class ReportError(ValueError):
+class ReportError(BridgeError, ValueError):
     """There is nothing to check, or it cannot be read; the message says why."""
 
 

@@ -22,13 +22,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from bridge.errors import BridgeError
 from bridge.r import recorder
 
 _HOOKS: Final = Path(__file__).with_name("hooks.R")
 _LIBRARY: Final = {"Darwin": "libR.dylib", "Windows": "R.dll"}
 
 
-class RError(RuntimeError):
+class RError(BridgeError, RuntimeError):
     """R raised an error outside the script: while it was started or prepared."""
 
 

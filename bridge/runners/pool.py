@@ -20,12 +20,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
+from bridge.errors import BridgeError, keep
+from bridge.runners.spool import read_failures
 from bridge.runners.supervise import MIB, Limits, Pending, Supervisor
 
 __all__ = ["MIB", "Limits", "Outcome", "Pool", "PoolError", "Warm"]
 
 
-class PoolError(RuntimeError):
+class PoolError(BridgeError, RuntimeError):
     """A warm process could not be started; the message says what to do."""
 
 
@@ -269,6 +271,8 @@ class Pool:
             os.close(err_end)
             watch = Supervisor(pending, limits, started, out, err, self._contained)
             status = watch.until_it_ends()
+            for record in read_failures(Path(params["spool"])) if "spool" in params else ():
+                keep(record)
             read_stdin = os.lseek(stdin.fileno(), 0, os.SEEK_CUR) > 0
         code = pending.wait_status or 0
         return Outcome(

@@ -29,6 +29,7 @@ from bridge.capsule.values import (
     Symbol,
     Value,
 )
+from bridge.errors import BridgeError
 from bridge.r.recorder import describe_error
 from bridge.runners import child
 from bridge.runners.encode import Encoder, resolve
@@ -82,7 +83,7 @@ _STANDING: Final[Mapping[str, Callable[[], Any]]] = {
 }
 
 
-class ReplayError(RuntimeError):
+class ReplayError(BridgeError, RuntimeError):
     """A recorded value cannot be had in this process; the message says which and why."""
 
 

@@ -26,10 +26,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
+from bridge.errors import BridgeError, collect_elsewhere, internal_error
 from bridge.r.embed import EmbeddedR
 from bridge.runners import jobs
 from bridge.runners.child import keras_of, redirect
 from bridge.runners.contain import contain
+from bridge.runners.spool import SpooledErrors
 
 Params = dict[str, Any]
 
@@ -157,13 +159,18 @@ class Zygote:
                 os.close(fd)
             redirect(*fds)
             params = job["params"]
+            if params.get("spool"):
+                collect_elsewhere(SpooledErrors(Path(params["spool"])))
             if params.get("contain"):
                 params["contained"] = contain(Path(params["contain"]))
             run: Callable[[jobs.Context, Params], None] = jobs.find(job["name"])
             run(self._context, params)
             code = 0
-        except BaseException:
+        except BaseException as error:
             traceback.print_exc()
+            # A limit, or a refusal that says what to do, is no defect of ours.
+            if isinstance(error, Exception) and not isinstance(error, (MemoryError, BridgeError)):
+                internal_error(f"the job {job['name']}", error)
         finally:
             with contextlib.suppress(Exception):
                 sys.stdout.flush()
