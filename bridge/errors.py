@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import functools
 import threading
 import traceback
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from typing import Final, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
+U = TypeVar("U")
 
 _MAX_MESSAGE: Final = 2_000
 _MAX_TRACEBACK: Final = 20_000
@@ -31,8 +33,49 @@ class BridgeError(Exception):
     ::
 
         BridgeError
-        TREE
+            AddingError (ValueError)
+            ArrayFileError (ValueError)
+            CannotError
+            CapsuleError (ValueError)
+            CaseError (ValueError)
+            ClaimError (TypeError)
+            ContainError (RuntimeError)
+            ContradictoryError
+            FaultError (ValueError)
+            Gap
+            JobError
+            LeverError (ValueError)
+            LookError (RuntimeError)
+            MisfitError
+            NeedsStatementsError
+            NoFrontEndError (RuntimeError)
+            NoRError (RuntimeError)
+            NoStackError (ValueError)
+            NothingRecordedError (ValueError)
+            ObservedError (ValueError)
+            PlanError (ValueError)
+            PoolError (RuntimeError)
+            RError (RuntimeError)
+            RecipeError (ValueError)
+            ReplayError (RuntimeError)
+                NotMadeAgainError
+            ReportError (ValueError)
+            ScriptFailedError
+            SelftestError (RuntimeError)
+            StandinError (RuntimeError)
+            SyntaxRowsError (ValueError)
+            TableError (ValueError)
+            UncheckedError
+            UnmadeError (ValueError)
+            UnsupportedError
+                InexactError
+            WiringError (ValueError)
+
+    Attributes:
+        ends_everything: no case can be examined, as where R or TensorFlow cannot be started.
     """
+
+    ends_everything = False
 
 
 @dataclass(frozen=True)
@@ -42,6 +85,18 @@ class InternalError:
     step: str
     message: str
     traceback: str
+
+
+class JobError(BridgeError):
+    """A process that did a job for us was ended by an exception of ours.
+
+    Attributes:
+        record: what that process told of it.
+    """
+
+    def __init__(self, record: InternalError) -> None:
+        super().__init__(f"a process of keras-bridge failed: {record.message}")
+        self.record = record
 
 
 class Errors:
@@ -60,6 +115,12 @@ class Errors:
                 self._found.append(record)
             return new
 
+    def take(self) -> tuple[InternalError, ...]:
+        """Return what was met, and forget it."""
+        with self._lock:
+            found, self._found = tuple(self._found), []
+            return found
+
     @property
     def found(self) -> tuple[InternalError, ...]:
         """What was met, in order."""
@@ -67,8 +128,8 @@ class Errors:
             return tuple(self._found)
 
 
-#: What is met where nobody collects: in threads of Keras' own, in a process that does one job.
-_elsewhere: Errors | None = None
+#: Sees all that is met in this process, in threads of Keras' own as well.
+_watching: Errors | None = None
 _errors: contextvars.ContextVar[Errors | None] = contextvars.ContextVar("errors", default=None)
 
 
@@ -82,16 +143,17 @@ def collected(errors: Errors) -> Iterator[Errors]:
         _errors.reset(token)
 
 
-def collect_elsewhere(errors: Errors | None) -> None:
-    """Keep what is met in this process wherever nothing else is :func:`collected`."""
-    global _elsewhere
-    _elsewhere = errors
+def watch(errors: Errors | None) -> None:
+    """Keep everything that is met in this process in ``errors`` as well; None ends that."""
+    global _watching
+    _watching = errors
 
 
 def bound(work: Callable[P, T]) -> Callable[P, T]:
     """Return ``work`` for another thread, so that what it meets is kept where it was asked for."""
     errors = _errors.get()
 
+    @functools.wraps(work)
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
         token = _errors.set(errors)
         try:
@@ -104,16 +166,34 @@ def bound(work: Callable[P, T]) -> Callable[P, T]:
 
 def internal_error(step: str, error: BaseException) -> InternalError:
     """Make the record of an exception of ours, and keep it where errors are :func:`collected`."""
+    if isinstance(error, JobError):
+        # The process that met it made the record, and has told of it.
+        return error.record
     record = InternalError(step, _message(error), _traceback(error))
     keep(record)
     return record
 
 
+def isolated(step: str, work: Callable[[], T], otherwise: U) -> T | U:
+    """Do one step of a case: an exception of ours ends it alone, and ``otherwise`` is its result.
+
+    Raises:
+        BridgeError: one that no case can survive (``ends_everything``).
+    """
+    try:
+        return work()
+    except Exception as error:
+        if isinstance(error, BridgeError) and error.ends_everything:
+            raise
+        internal_error(step, error)
+        return otherwise
+
+
 def keep(record: InternalError) -> None:
     """Keep a record that another process made."""
-    errors = _errors.get() or _elsewhere
-    if errors is not None:
-        errors.add(record)
+    for errors in (_errors.get(), _watching):
+        if errors is not None:
+            errors.add(record)
 
 
 def _message(error: BaseException) -> str:

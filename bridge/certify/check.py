@@ -21,6 +21,7 @@ from bridge.certify.kinds import MisfitError, UncheckedError
 from bridge.certify.layers import stage_of
 from bridge.certify.schema import Bounds, Certificate, Certificates
 from bridge.certify.table import digest
+from bridge.errors import internal_error
 
 #: How many elements that do not hold are described.
 _MOST_DESCRIBED: Final = 5
@@ -119,8 +120,9 @@ def check_certificate(
     except UncheckedError as error:
         unchecked = str(error)
     except Exception as error:
-        # A file of a stranger's may hold what nobody thought of; it must not pass for checked.
-        unchecked = f"the checker could not follow it ({type(error).__name__}: {error})"
+        # What nobody thought of must not pass for checked.
+        record = internal_error("checking a certificate", error)
+        unchecked = f"the checker could not follow it ({record.message})"
     again = [
         name for name, was in certificate.tables.items() if digest(name, certificate.format) != was
     ]

@@ -20,8 +20,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
-from bridge.errors import BridgeError, keep
-from bridge.runners.spool import read_failures
+from bridge.errors import BridgeError, JobError, keep
+from bridge.runners.spool import FAILED_CODE, read_failures
 from bridge.runners.supervise import MIB, Limits, Pending, Supervisor
 
 __all__ = ["MIB", "Limits", "Outcome", "Pool", "PoolError", "Warm"]
@@ -29,6 +29,8 @@ __all__ = ["MIB", "Limits", "Outcome", "Pool", "PoolError", "Warm"]
 
 class PoolError(BridgeError, RuntimeError):
     """A warm process could not be started; the message says what to do."""
+
+    ends_everything = True
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,19 @@ class Outcome:
     stderr: str
     read_stdin: bool = False
     cpu_seconds: float = 0.0
+
+
+def _tell(params: dict[str, Any], wait_status: int) -> None:
+    """Keep the exceptions of ours that a child met.
+
+    Raises:
+        JobError: one of them ended it.
+    """
+    failures = list(read_failures(Path(params["spool"]))) if "spool" in params else []
+    for record in failures:
+        keep(record)
+    if failures and os.WIFEXITED(wait_status) and os.WEXITSTATUS(wait_status) == FAILED_CODE:
+        raise JobError(failures[-1])
 
 
 class _Parent:
@@ -246,6 +261,7 @@ class Pool:
         """Do one job in a fresh child and return how it ended.
 
         Raises:
+            JobError: an exception of ours ended the child.
             PoolError: the warm process could not be started.
         """
         limits = limits or Limits()
@@ -271,10 +287,9 @@ class Pool:
             os.close(err_end)
             watch = Supervisor(pending, limits, started, out, err, self._contained)
             status = watch.until_it_ends()
-            for record in read_failures(Path(params["spool"])) if "spool" in params else ():
-                keep(record)
             read_stdin = os.lseek(stdin.fileno(), 0, os.SEEK_CUR) > 0
         code = pending.wait_status or 0
+        _tell(params, code)
         return Outcome(
             status=status,
             code=os.WEXITSTATUS(code) if code >= 0 and os.WIFEXITED(code) else -1,

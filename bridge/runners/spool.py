@@ -33,6 +33,8 @@ MAX_SPOOL_BYTES: Final = 4 * 2**30
 
 EVENTS: Final = "events.jsonl"
 ARRAYS: Final = "arrays.bin"
+#: The code with which a process ends that an exception of ours ended.
+FAILED_CODE: Final = 70
 FAILURES: Final = "failures.jsonl"
 
 

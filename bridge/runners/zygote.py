@@ -26,12 +26,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from bridge.errors import BridgeError, collect_elsewhere, internal_error
+from bridge.errors import BridgeError, internal_error, watch
 from bridge.r.embed import EmbeddedR
 from bridge.runners import jobs
 from bridge.runners.child import keras_of, redirect
 from bridge.runners.contain import contain
-from bridge.runners.spool import SpooledErrors
+from bridge.runners.spool import FAILED_CODE, SpooledErrors
 
 Params = dict[str, Any]
 
@@ -149,7 +149,7 @@ class Zygote:
         self._say({"job": job["job"], "pid": pid})
 
     def _child(self, job: Params, fds: list[int]) -> None:
-        code = 70
+        code = FAILED_CODE
         try:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -160,7 +160,7 @@ class Zygote:
             redirect(*fds)
             params = job["params"]
             if params.get("spool"):
-                collect_elsewhere(SpooledErrors(Path(params["spool"])))
+                watch(SpooledErrors(Path(params["spool"])))
             if params.get("contain"):
                 params["contained"] = contain(Path(params["contain"]))
             run: Callable[[jobs.Context, Params], None] = jobs.find(job["name"])
