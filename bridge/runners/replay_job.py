@@ -23,6 +23,7 @@ from bridge.capsule.values import (
     Items,
     Method,
     ObjectValue,
+    Opaque,
     Pairs,
     Scalar,
     Slice,
@@ -189,6 +190,9 @@ class Replay:
                 return found
             case Closure():
                 raise ReplayError(f"the function {value.name or ''} is written in R")
+            case Opaque() if value.id in self._objects:
+                # It could not be described, but the replay made it as well.
+                return self._objects[value.id]
         raise ReplayError(f"a value was not recorded: {value.text}")
 
     def _object(self, number: int, cls: str) -> Any:
