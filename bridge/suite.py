@@ -183,15 +183,28 @@ class Suite:
     def _examine(self, case: Case, inspection: Inspection, served: Served) -> Examined:
         """Examine a case step by step; one odd step must not cost the others their results."""
         steps = Steps()
+        runs: dict[str, Capsule] = {}
         with collected(steps.errors):
-            examined = self._examine_steps(steps, case, inspection, served)
+            examined = steps.do(
+                "examining the case",
+                lambda: self._examine_steps(steps, case, inspection, served, runs),
+                None,
+            )
+        if examined is None:
+            # What goes wrong between two steps; the runs that were made are kept.
+            runs.setdefault("r", not_run(case.name, case.script, inspection, served.frontend))
+            examined = Examined(bare_report(case, runs["r"], NOT_CONCLUDED), runs, {})
         private = (str(case.script.resolve().parent), str(self.pool.folder), *served.libraries)
         return with_errors(examined, steps.errors.found, private)
 
     def _examine_steps(
-        self, steps: Steps, case: Case, inspection: Inspection, served: Served
+        self,
+        steps: Steps,
+        case: Case,
+        inspection: Inspection,
+        served: Served,
+        runs: dict[str, Capsule],
     ) -> Examined:
-        runs: dict[str, Capsule] = {}
         begun = self._run(steps, case, inspection, served, runs)
         judge, labels = Judge(), labels_of(runs.values())
         symptoms = self._symptoms(steps, case, inspection, runs["r"], labels)
@@ -344,10 +357,10 @@ class Suite:
         """Begin to make what every fault would have made, beside the comparison."""
         if case.observed is None or self.settings.quick or not r.manifest.probes:
             return None
-        reports = read_observed(case.observed)
-        limits = self.limits(case)
+        observed, limits = case.observed, self.limits(case)
 
         def made() -> SymptomTable | None:
+            reports = read_observed(observed)
             return symptom_table(self.pool, r, reports, inspection.generation, limits, labels)
 
         return steps.begin(self._threads, "trying every fault", made, None)
@@ -419,7 +432,10 @@ class Suite:
             )
         if twin is not None and self.settings.quick:
             _take(runs, "twin", twin)
-        if r.manifest.calls and not ("twin" in runs and agree(r, runs["twin"])):
+        confirmed = "twin" in runs and steps.do(
+            "comparing r with twin", lambda: agree(r, runs["twin"]), False
+        )
+        if r.manifest.calls and not confirmed:
             self.progress(case.name, "replays and looks inside")
             replay = begin("replay", partial(run_replay, pool, r, generation, limits))
             if not self.settings.quick:

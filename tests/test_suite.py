@@ -65,6 +65,8 @@ def _breaks(monkeypatch: pytest.MonkeyPatch, name: str, first_only: bool = True)
     [
         ("run_r", "abstained", "not-known"),
         ("conclude", "abstained", "not-known"),
+        # Between two steps.
+        ("labels_of", "abstained", "not-known"),
         # The conclusion stands where only the report of it could not be put together.
         ("build_report", "abstained", "not-known"),
     ],
