@@ -60,7 +60,6 @@ class BridgeError(Exception):
             ReplayError (RuntimeError)
                 NotMadeAgainError
             ReportError (ValueError)
-            ScriptFailedError
             SelftestError (RuntimeError)
             StandinError (RuntimeError)
             SyntaxRowsError (ValueError)

@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from bridge.errors import BridgeError
-
 if TYPE_CHECKING:
     from _pytest._code.code import TerminalRepr
 
@@ -103,7 +101,7 @@ class ScriptFile(pytest.File):
         yield item
 
 
-class ScriptFailedError(BridgeError):
+class ScriptFailedError(Exception):
     """A script is not as its header expects; the report says how."""
 
     def __init__(self, report: CaseReport) -> None:
