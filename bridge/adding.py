@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from bridge.case import read_case
+from bridge.errors import BridgeError
 from bridge.report import CaseReport
 from bridge.suite import Suite
 
@@ -20,7 +21,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _MARK: Final = re.compile(rb"^#\|\s*([a-z-]+)\s*:")
 
 
-class AddingError(ValueError):
+class AddingError(BridgeError, ValueError):
     """A script cannot be added; the message says what to do."""
 
 

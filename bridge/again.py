@@ -15,9 +15,10 @@ from bridge.compare.judge import Judge
 from bridge.compare.pairs import compare_probes
 from bridge.compare.result import RUNGS, SEVERITY, LayerVerdict, Verdict
 from bridge.compare.walk import Walk, walk_outputs
+from bridge.errors import BridgeError
 
 
-class NothingRecordedError(ValueError):
+class NothingRecordedError(BridgeError, ValueError):
     """There is nothing in the capsule that could be made again; the message says what is needed."""
 
 

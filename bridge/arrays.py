@@ -12,11 +12,12 @@ import numpy as np
 from bridge.compare.difference import Progress, difference
 from bridge.compare.numbers import AnyArray, float_type
 from bridge.compare.result import Difference
+from bridge.errors import BridgeError
 
 MAGIC: Final = b"\x93NUMPY"
 
 
-class ArrayFileError(ValueError):
+class ArrayFileError(BridgeError, ValueError):
     """A file that holds no array that can be compared: one sentence says why."""
 
 

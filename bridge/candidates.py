@@ -17,6 +17,7 @@ from bridge.capsule import Capsule, CapsuleError, ExecutedGraph, ModelState, Pro
 from bridge.compare.align import labels_of
 from bridge.compare.numbers import AnyArray
 from bridge.compare.seen import seen_layers
+from bridge.errors import BridgeError, bound, internal_error
 from bridge.explain.naming import Bound, bind
 from bridge.explain.observed import Reports
 from bridge.explain.reach import reach
@@ -158,15 +159,15 @@ class _Runs:
         as_recorded = _Setting("", self._recorded, None, sound, executed)
         edits = [each for each in suspects(self._recorded, self._probes) if each.edit]
         with ThreadPoolExecutor(max_workers=_AT_ONCE) as runs:
-            plain = runs.submit(self._as_function)
-            edited = runs.submit(self._edited, edits, sound)
+            plain = runs.submit(bound(self._as_function))
+            edited = runs.submit(bound(self._edited), edits, sound)
             # What is executed as a plain function may have ops that predict's graph has not.
             setting = plain.result()
             settings = [as_recorded, *([setting] if setting is not None else [])]
             graphs = setting.executed.values() if setting is not None else ()
             found = suspects(self._recorded, self._probes, [each for each in graphs if each])
             pending = [
-                (each, at.name, runs.submit(self._with_fault, each, at))
+                (each, at.name, runs.submit(bound(self._with_fault), each, at))
                 for at in settings
                 for each in found
                 if each.kind and (each.fuses or at is as_recorded)
@@ -191,7 +192,10 @@ class _Runs:
             made = self._outputs(self._run(called, self._probes, lever))
         except PoolError:
             raise
-        except Exception:
+        except BridgeError:
+            return None
+        except Exception as error:
+            internal_error("running the models as plain functions", error)
             return None
         executed = {index: graph for index, (_, graph) in made.items()}
         if all(_fused(executed.get(i)) == _fused(p.executed) for i, p in self._by_index.items()):
@@ -279,6 +283,8 @@ class _Runs:
         except PoolError:
             raise
         except Exception as error:
+            if not isinstance(error, BridgeError):
+                internal_error("trying a fault", error)
             why = f"it could not be run: {type(error).__name__}: {error}"[:300]
             return dict.fromkeys(probes, why)
         missing: Output = "it could not be run: the run made no output"

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from bridge.errors import BridgeError
+
 _HEADER: Final = re.compile(r"^#\|\s*([a-z-]+)\s*:\s*(.*?)\s*$")
 _KEYS: Final = frozenset(
     {"title", "expect-verdict", "expect-cause", "seconds", "upstream", "seen-with", "markers"}
@@ -21,7 +23,7 @@ _KEYS: Final = frozenset(
 _OBSERVED: Final = (".yml", ".yaml", ".csv", ".capsule")
 
 
-class CaseError(ValueError):
+class CaseError(BridgeError, ValueError):
     """A case cannot be found, or its header cannot be read; the message says what to do."""
 
 

@@ -50,6 +50,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeVar, get_args
 
+from bridge.errors import BridgeError
+
 Holds = Literal["holds", "does not hold", "holds in part", "undecided"]
 Speaker = Literal["question", "answer", "comment", "ours"]
 
@@ -72,7 +74,7 @@ _TO_BOOL: Final[dict[Holds, bool | None]] = {
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class ClaimError(TypeError):
+class ClaimError(BridgeError, TypeError):
     """A claim or picture is not declared as it has to be; the message says how."""
 
 

@@ -2,7 +2,7 @@
 
 The only part of explaining that runs anything. A model that was recorded is built again and run in
 a fresh process for every lever; where that cannot be, the whole script is run under the lever.
-Nothing that goes wrong here costs a case its other results: it becomes a sentence.
+A lever that cannot be pulled becomes a sentence, and costs no other lever its outcome.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Final
 from bridge.capsule import Capsule
 from bridge.compare.judge import Judge
 from bridge.compare.result import RunPair
+from bridge.errors import BridgeError, bound, internal_error
 from bridge.explain.deciding import FEW_ROWS, MOST_ROWS, part_of
 from bridge.explain.doubts import (
     Doubt,
@@ -78,8 +79,11 @@ class Means:
             begun = time.perf_counter()
             try:
                 made: Capsule | str = self._run(pull, probes)
-            except Exception as error:
+            except BridgeError as error:
                 made = f"{type(error).__name__}: {error}"[:500]
+            except Exception as error:
+                # One lever less: the others may still find the cause.
+                made = internal_error(f"pulling the lever {pull.name}", error).message[:500]
             self._runs[key] = made, time.perf_counter() - begun
         return self._runs[key]
 
@@ -143,30 +147,26 @@ def investigate(
     Returns:
         The cause, or None where there is nothing to explain and nothing was asked for.
     """
-    try:
-        means_judge = judge or Judge()
-        doubts = wrong_layers(runs, means_judge) or disagreements(runs, pairs)
-        subject = doubts[0].run if doubts else "r"
-        asked = attribute(runs, pairs)
-        if subject not in runs:
-            return asked
-        means = Means(
-            pool,
-            runs[subject],
-            generation,
-            limits,
-            script if subject == "r" else None,
-            fault,
-            progress,
-            means_judge,
-        )
-        if not doubts and asked is None:
-            doubts = _eager_differs(means)
-        found = _both(asked, _search(means, runs, doubts) if doubts else None)
-        return _with_basic(means, found) if basic else found
-    except Exception as error:
-        sentence = f"Looking for the cause came to no end: {type(error).__name__}: {error}"
-        return Attribution(cause="not-known", confidence="", sentence=f"{sentence[:500]}.")
+    means_judge = judge or Judge()
+    doubts = wrong_layers(runs, means_judge) or disagreements(runs, pairs)
+    subject = doubts[0].run if doubts else "r"
+    asked = attribute(runs, pairs)
+    if subject not in runs:
+        return asked
+    means = Means(
+        pool,
+        runs[subject],
+        generation,
+        limits,
+        script if subject == "r" else None,
+        fault,
+        progress,
+        means_judge,
+    )
+    if not doubts and asked is None:
+        doubts = _eager_differs(means)
+    found = _both(asked, _search(means, runs, doubts) if doubts else None)
+    return _with_basic(means, found) if basic else found
 
 
 def _both(asked: Attribution | None, computed: Attribution | None) -> Attribution | None:
@@ -311,4 +311,4 @@ def _basic(means: Means, probes: frozenset[int], told: set[str]) -> Iterable[Lev
         return found.model_copy(update={"restricted": restricted})
 
     with ThreadPoolExecutor(_AT_ONCE) as several:
-        yield from several.map(pulled, names)
+        yield from several.map(bound(pulled), names)

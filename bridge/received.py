@@ -7,6 +7,7 @@ recorded configuration, by no code but Keras' own, and run under levers on this 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from bridge.again import NothingRecordedError, generation_of
@@ -15,20 +16,23 @@ from bridge.capsule import Capsule, Environment, read_capsule
 from bridge.case import Case
 from bridge.compare.align import labels_of
 from bridge.compare.judge import Judge
-from bridge.compare.stages import compare_runs
+from bridge.compare.stages import compare_runs, not_compared
+from bridge.errors import collected
 from bridge.explain.doubts import wrong_layers
 from bridge.explain.elsewhere import asked_again, elsewhere
+from bridge.explain.finding import run_name
 from bridge.explain.observed import read_observed
 from bridge.explain.result import Attribution
 from bridge.explain.verdict import conclude
 from bridge.investigate import investigate
-from bridge.report.build import build_report
-from bridge.report.pictures import draw
+from bridge.isolation import NOT_CONCLUDED, Steps, honest
+from bridge.report.build import bare_report, build_report
+from bridge.report.pictures import Drawing, draw
 from bridge.runners.pool import Limits, Pool
 from bridge.runners.reference import reference
 from bridge.runners.rerun import rerun
 from bridge.runners.run import look
-from bridge.suite import Examined
+from bridge.suite import Examined, with_errors
 
 #: Which pairs are compared, in this order.
 _PAIRS = (("r", "replay"), ("r", "reference"))
@@ -50,42 +54,104 @@ def explain_capsule(
     """
     recorded = _as_first(read_capsule(path))
     generation = generation_of(recorded)
+    steps = Steps()
+    with collected(steps.errors):
+        examined = _explained(steps, pool, recorded, path, generation, limits, observed, progress)
+    return with_errors(examined, steps.errors.found, (str(path.resolve().parent), str(pool.folder)))
+
+
+def _explained(
+    steps: Steps,
+    pool: Pool,
+    recorded: Capsule,
+    path: Path,
+    generation: int,
+    limits: Limits,
+    observed: Path | None,
+    progress: Callable[[str], None],
+) -> Examined:
     progress("runs the models again")
-    again = rerun(pool, recorded, generation, limits)
+    again = steps.do(
+        "the run replay",
+        lambda: rerun(pool, recorded, generation, limits),
+        None,
+        tells=(_whether("replay"),),
+    )
     if not any(probe.layers for probe in recorded.manifest.probes):
         # Only where this machine makes the recorded bits can it be looked into.
-        recorded = look(pool, recorded, generation, limits)
+        recorded = steps.do(
+            "looking into r",
+            partial(look, pool, recorded, generation, limits),
+            recorded,
+            tells=("whether the layers of the recorded run are within their bounds",),
+        )
     progress("computes the reference")
-    runs = {"r": recorded, "replay": again, "reference": reference(recorded)}
-    judge, labels = Judge(), labels_of([recorded])
-    pairs = [compare_runs(runs[a], runs[b], judge=judge, labels=labels) for a, b in _PAIRS]
-    found = investigate(
-        pool,
-        runs,
-        pairs,
-        generation=generation,
-        limits=limits,
-        judge=judge,
-        basic=True,
-        progress=progress,
+    exact = steps.do(
+        "the run reference", partial(reference, recorded), None, tells=(_whether("reference"),)
     )
-    doubts = wrong_layers({"r": recorded}, judge)
-    if found is not None and doubts:
+    made = {"r": recorded, "replay": again, "reference": exact}
+    runs = {runner: capsule for runner, capsule in made.items() if capsule is not None}
+    judge, labels = Judge(), labels_of([recorded])
+    pairs = [
+        steps.do(
+            f"comparing {a} with {b}",
+            partial(compare_runs, runs[a], runs[b], judge=judge, labels=labels),
+            not_compared(a, b),
+            tells=(_whether(b),),
+        )
+        for a, b in _PAIRS
+        if b in runs
+    ]
+
+    def looked_for() -> Attribution | None:
+        found = investigate(
+            pool,
+            runs,
+            pairs,
+            generation=generation,
+            limits=limits,
+            judge=judge,
+            basic=True,
+            progress=progress,
+        )
+        doubts = wrong_layers({"r": recorded}, judge)
+        if found is None or not doubts or again is None:
+            return found
         target = doubts[0].target
         found = elsewhere(found, recorded, again, target.probe, target.names)
         lost = doubts[0].situation(recorded, frozenset(), (), False).lost
-        found = in_its_graph(found, recorded.manifest.environment, lost)
+        return in_its_graph(found, recorded.manifest.environment, lost)
+
+    found = steps.do(
+        "looking for the cause", looked_for, None, tells=("what pulling levers would have shown",)
+    )
     table = None
     if observed is not None:
         progress("tries what was reported against every fault")
-        table = symptom_table(pool, recorded, read_observed(observed), generation, limits, labels)
-    finding = conclude(runs, pairs, attribution=found)
+        reports = read_observed(observed)
+        table = steps.do(
+            "trying every fault",
+            lambda: symptom_table(pool, recorded, reports, generation, limits, labels),
+            None,
+        )
+    finding = steps.do(
+        "drawing the conclusion",
+        lambda: conclude(runs, pairs, attribution=found),
+        NOT_CONCLUDED,
+    )
+    finding = honest(finding, steps.unjudged)
     script = recorded.manifest.script
     case = Case(name=path.stem, script=Path(script.name if script else path.name))
-    report = build_report(case, runs, pairs, finding)
-    drawing = draw(runs, report.pairs)
+    report = steps.do(
+        "building the report", lambda: build_report(case, runs, pairs, finding), None
+    ) or bare_report(case, recorded, finding)
+    drawing = steps.do("drawing the pictures", lambda: draw(runs, report.pairs), Drawing((), {}))
     report = report.model_copy(update={"pictures": drawing.pictures, "symptoms": table})
     return Examined(report, runs, dict(drawing.files))
+
+
+def _whether(name: str) -> str:
+    return f"whether {run_name('r')} and {run_name(name)} agree"
 
 
 def _as_first(recorded: Capsule) -> Capsule:

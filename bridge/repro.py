@@ -19,6 +19,7 @@ from bridge.capsule import Capsule, Probe
 from bridge.compare.judge import Judge
 from bridge.compare.numbers import F64, AnyArray
 from bridge.compare.seen import seen_layers
+from bridge.errors import BridgeError, InternalError, internal_error
 from bridge.explain.deciding import MOST_ROWS, part_of
 from bridge.explain.doubts import way_of, wrong_layers
 from bridge.explain.reach import reach
@@ -26,6 +27,8 @@ from bridge.explain.recipe import FAILS, Recipe, RecipeError
 from bridge.explain.shrink import Small, fewer_rows, fewer_units, recording, windows
 from bridge.r.frontend import Wanted, serve
 from bridge.r.script import inspect
+from bridge.report.words import ERROR_LOG
+from bridge.runners.assemble import Scrubber
 from bridge.runners.pool import Limits, Pool
 from bridge.runners.reference import reference
 from bridge.runners.rerun import rerun
@@ -92,9 +95,19 @@ def write_repro(
     """
     try:
         return _shrunk(pool, runs, generation, limits, folder, title, in_r)
+    except BridgeError as error:
+        return Repro((f"Shrinking came to no end: {error}"[:500] + ".",))
     except Exception as error:
         # What was explained is worth more than a small script of it.
-        return Repro((f"Shrinking came to no end: {type(error).__name__}: {error}"[:500] + ".",))
+        return Repro((lost(internal_error("making the model smaller", error), folder),))
+
+
+def lost(record: InternalError, folder: Path) -> str:
+    """Leave the traceback of an exception of ours beside the scripts, and return a sentence."""
+    clean = Scrubber((str(folder.resolve()),))
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / ERROR_LOG).write_text(clean(f"{record.step}: {record.message}\n\n{record.traceback}"))
+    return f"A step of keras-bridge itself failed ({record.step}); see {ERROR_LOG}."
 
 
 def _shrunk(

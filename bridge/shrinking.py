@@ -15,10 +15,11 @@ from typing import Final
 
 from bridge.capsule import Manifest
 from bridge.case import Case, read_case
+from bridge.errors import BridgeError, internal_error
 from bridge.explain.cutting import KINDS, Cut, Kind, closed, cuts, tidied, without
 from bridge.explain.reprex import Shown, issue, reprex
 from bridge.r.script import Inspection, inspect
-from bridge.repro import Repro, r_runner, run_python, write_repro
+from bridge.repro import Repro, lost, r_runner, run_python, write_repro
 from bridge.runners.run import lay_beside
 from bridge.runners.scripted import Proof, prove
 from bridge.suite import Examined, Suite
@@ -58,10 +59,11 @@ def make_small(suite: Suite, case: Case, examined: Examined, folder: Path) -> Re
     try:
         with tempfile.TemporaryDirectory(dir=suite.pool.folder) as tries:
             return _Scripts(suite, case, folder, Path(tries)).smallest(examined)
+    except BridgeError as error:
+        return Repro((f"Shrinking the script came to no end: {error}"[:500] + ".",))
     except Exception as error:
         # What was explained is worth more than a small script of it.
-        said = f"Shrinking the script came to no end: {type(error).__name__}: {error}"
-        return Repro((f"{said[:500]}.",))
+        return Repro((lost(internal_error("making the script smaller", error), folder),))
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -14,9 +15,11 @@ from bridge.case import Case
 from bridge.compare.align import labels_of
 from bridge.compare.judge import Judge
 from bridge.compare.result import LayerVerdict, RunPair
-from bridge.compare.stages import compare_runs
+from bridge.compare.stages import compare_runs, not_compared
 from bridge.doubt import agree, chance, in_doubt, other_bits
+from bridge.errors import Errors, InternalError, collected, isolated
 from bridge.exact import judge_exact
+from bridge.explain.finding import run_name
 from bridge.explain.intended import Undo, intent_notes
 from bridge.explain.observed import read_observed
 from bridge.explain.reaching import up_to
@@ -26,18 +29,20 @@ from bridge.explain.usage import Answer, answers
 from bridge.explain.usage.answer import repaired
 from bridge.explain.verdict import Finding, OtherGeneration, conclude
 from bridge.investigate import investigate, slow_to_start
+from bridge.isolation import NOT_CONCLUDED, Steps, honest
 from bridge.meant import meant
 from bridge.r.frontend import Served, Wanted, serve
 from bridge.r.script import Inspection, inspect
 from bridge.report import CaseReport, folders, write_report
-from bridge.report.build import build_report
+from bridge.report.build import bare_report, build_report
 from bridge.report.claimed import report_claims, report_pictures
-from bridge.report.pictures import draw
+from bridge.report.pictures import Drawing, draw
+from bridge.runners.assemble import Scrubber
 from bridge.runners.claims import Claimed, run_claims
 from bridge.runners.exact import run_exact
 from bridge.runners.intent import run_intent
 from bridge.runners.levers import EXACT_LEVERS, Lever
-from bridge.runners.pool import Limits, Pool, PoolError, Warm
+from bridge.runners.pool import Limits, Pool, Warm
 from bridge.runners.reference import reference
 from bridge.runners.run import look, not_run, run_r, run_replay, run_twin, warm_for_r
 from bridge.runners.scripted import script_of
@@ -49,6 +54,13 @@ _QUICK: Final = (
 )
 
 Progress = Callable[[str, str], None]
+
+_NOT_RECORDED: Final = Finding(
+    "abstained",
+    "not-known",
+    "R's run could not be recorded: a step of keras-bridge itself failed.",
+)
+_NO_PICTURES: Final[tuple[Drawing, tuple[str, ...]]] = (Drawing((), {}), ())
 
 #: Which pairs are compared, in this order, where both runs are there.
 _PAIRS: Final = (("r", "replay"), ("r", "twin"), ("r", "intent"), ("r", "reference"))
@@ -74,7 +86,7 @@ class _Begun:
     """What is still being computed beside the comparison of the runs."""
 
     claims: Future[Claimed] | None
-    other: Future[OtherGeneration] | None = None
+    other: Future[OtherGeneration | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -120,7 +132,7 @@ class Suite:
         self.pool = pool or Pool(contained=settings.sandbox)
         # A case keeps a few processes busy at once: R's and the twin's, then the replay's, the
         # intent's and the look's.
-        self._steps = ThreadPoolExecutor(max_workers=3 * settings.jobs)
+        self._threads = ThreadPoolExecutor(max_workers=3 * settings.jobs)
 
     def __enter__(self) -> Suite:
         return self
@@ -128,7 +140,7 @@ class Suite:
     def __exit__(self, *_: object) -> None:
         # The pool first: with its processes gone, nothing waits for them any more.
         self._close_pool()
-        self._steps.shutdown(wait=True, cancel_futures=True)
+        self._threads.shutdown(wait=True, cancel_futures=True)
 
     def examine(self, cases: Sequence[Case]) -> Iterator[Examined]:
         """Yield the examined cases in the given order.
@@ -174,35 +186,61 @@ class Suite:
             self.pool.close()
 
     def _examine(self, case: Case, inspection: Inspection, served: Served) -> Examined:
+        """Examine a case step by step; one odd step must not cost the others their results."""
+        steps = Steps()
         runs: dict[str, Capsule] = {}
-        try:
-            return self._examine_runs(case, inspection, served, runs)
-        except PoolError:
-            raise
-        except Exception as error:
-            # One odd case must not cost the others their reports.
-            runs.setdefault("r", not_run(case.name, case.script, inspection, served.frontend))
-            sentence = (
-                f"The case could not be compared: {type(error).__name__}: {error} (a defect of "
-                "keras-bridge; please report it with the script)."
+        with collected(steps.errors):
+            examined = steps.do(
+                "examining the case",
+                lambda: self._examine_steps(steps, case, inspection, served, runs),
+                None,
             )
-            finding = Finding("abstained", "not-known", sentence)
-            return Examined(build_report(case, runs, [], finding), runs, {})
+        if examined is None:
+            # What goes wrong between two steps; the runs that were made are kept.
+            runs.setdefault("r", not_run(case.name, case.script, inspection, served.frontend))
+            examined = Examined(bare_report(case, runs["r"], NOT_CONCLUDED), runs, {})
+        private = (str(case.script.resolve().parent), str(self.pool.folder), *served.libraries)
+        return with_errors(examined, steps.errors.found, private)
 
-    def _examine_runs(
-        self, case: Case, inspection: Inspection, served: Served, runs: dict[str, Capsule]
+    def _examine_steps(
+        self,
+        steps: Steps,
+        case: Case,
+        inspection: Inspection,
+        served: Served,
+        runs: dict[str, Capsule],
     ) -> Examined:
-        begun = self._run(case, inspection, served, runs)
+        begun = self._run(steps, case, inspection, served, runs)
         judge, labels = Judge(), labels_of(runs.values())
-        symptoms = self._symptoms(case, inspection, runs["r"], labels)
+        symptoms = self._symptoms(steps, case, inspection, runs["r"], labels)
         pairs = [
-            compare_runs(runs[a], runs[b], judge=judge, labels=labels)
+            steps.do(
+                f"comparing {a} with {b}",
+                partial(compare_runs, runs[a], runs[b], judge=judge, labels=labels),
+                not_compared(a, b),
+                tells=(_whether(a, b),),
+            )
             for a, b in _PAIRS
-            if a in runs and b in runs
+            if a in runs and b in runs and _was_run(runs)
         ]
-        probed = self._probe_exactly(case, inspection, runs["r"], pairs)
-        exact = judge_exact(probed) if probed else None
-        attribution = self._investigate(case, inspection, served, runs, pairs, judge)
+        probed = steps.do(
+            "probing with whole numbers",
+            lambda: self._probe_exactly(case, inspection, runs["r"], pairs),
+            (),
+            tells=("whether probes with whole numbers come out exactly",),
+        )
+        exact = steps.do(
+            "judging the probes with whole numbers",
+            lambda: judge_exact(probed) if probed else None,
+            None,
+            tells=("whether probes with whole numbers come out exactly",),
+        )
+        attribution = steps.do(
+            "looking for the cause",
+            lambda: self._investigate(case, inspection, served, runs, pairs, judge),
+            None,
+            tells=("what pulling levers would have shown",),
+        )
 
         def as_r(undo: Undo) -> Capsule:
             self.progress(case.name, "takes the text as R does")
@@ -214,21 +252,45 @@ class Suite:
                 made = look(self.pool, made, inspection.generation, limits)
             return made
 
-        pairs, attribution = meant(runs, pairs, attribution, as_r, judge, labels)
-        usage = self._usage(runs, inspection)
+        pairs, attribution = steps.do(
+            "finding out what R took otherwise than its text says",
+            partial(meant, runs, pairs, attribution, as_r, judge, labels),
+            (pairs, attribution),
+            tells=("whether R does what its text says",),
+        )
+        usage = self._usage(steps, runs, inspection)
         other = begun.other.result() if begun.other is not None else None
-        finding = conclude(runs, pairs, other, exact, attribution, usage)
+        finding = _NOT_RECORDED
+        if _was_run(runs):
+            finding = steps.do(
+                "drawing the conclusion",
+                lambda: conclude(runs, pairs, other, exact, attribution, usage),
+                NOT_CONCLUDED,
+            )
+        finding = honest(finding, steps.unjudged)
         self.progress(case.name, "computes the claims")
         claimed = begun.claims.result() if begun.claims is not None else Claimed()
         table = self._table(case, symptoms)
         self.progress(case.name, "draws")
-        drawn, undrawn = report_pictures(claimed.pictures)
-        notes = (*((_QUICK,) if self.settings.quick else ()), *chance(inspection, runs), *undrawn)
-        notes += intent_notes(runs)
-        report = build_report(case, runs, pairs, finding, notes, exact)
-        drawing = draw(runs, report.pairs)
+        drawn, undrawn = steps.do(
+            "drawing the pictures of the claims",
+            lambda: report_pictures(claimed.pictures),
+            _NO_PICTURES,
+        )
+        by_chance = steps.do("noting what is chance", lambda: chance(inspection, runs), ())
+        meant_by = steps.do("noting what the text means", lambda: intent_notes(runs), ())
+        quick = (_QUICK,) if self.settings.quick else ()
+        notes = (*quick, *by_chance, *undrawn, *meant_by)
+        report = steps.do(
+            "building the report",
+            lambda: build_report(case, runs, pairs, finding, notes, exact),
+            None,
+        ) or bare_report(case, runs["r"], finding)
+        drawing = steps.do(
+            "drawing the pictures", lambda: draw(runs, report.pairs), Drawing((), {})
+        )
+        claims_of = steps.do("writing the claims", lambda: report_claims(claimed.claims), ())
         pictures = (*drawn.pictures, *drawing.pictures)
-        claims_of = report_claims(claimed.claims)
         report = report.model_copy(
             update={"pictures": pictures, "claims": claims_of, "symptoms": table}
         )
@@ -267,32 +329,50 @@ class Suite:
             progress=lambda text: self.progress(case.name, text),
         )
 
-    def _usage(self, runs: Mapping[str, Capsule], inspection: Inspection) -> tuple[Answer, ...]:
+    def _usage(
+        self, steps: Steps, runs: Mapping[str, Capsule], inspection: Inspection
+    ) -> tuple[Answer, ...]:
         """Ask what the script's own use of Keras answers, and try to repair what raises."""
-        found = answers(runs["r"], inspection.tree)
+        found = steps.do(
+            "asking how the script uses Keras", lambda: answers(runs["r"], inspection.tree), ()
+        )
         if inspection.problem or "replay" not in runs:
             return found
+        worked = steps.do("trying repairs", lambda: self._repaired(runs, inspection), ())
+        return (*worked, *found)
+
+    def _repaired(self, runs: Mapping[str, Capsule], inspection: Inspection) -> tuple[Answer, ...]:
+        """Return the first repair with which the call works that raises, and what follows it."""
         for repair in repairs(runs["r"], runs["replay"], inspection.tree):
             limits = self.settings.limits
             needed = up_to(repair.capsule, repair.followers | {repair.call})
             made = run_replay(self.pool, needed, inspection.generation, limits)
             if works(repair, made):
-                return (repaired(repair.sentence, repair.line), *found)
-        return found
+                return (repaired(repair.sentence, repair.line),)
+        return ()
 
     def _symptoms(
-        self, case: Case, inspection: Inspection, r: Capsule, labels: Mapping[int, str]
-    ) -> Future[SymptomTable] | None:
+        self,
+        steps: Steps,
+        case: Case,
+        inspection: Inspection,
+        r: Capsule,
+        labels: Mapping[int, str],
+    ) -> Future[SymptomTable | None] | None:
         """Begin to make what every fault would have made, beside the comparison."""
         if case.observed is None or self.settings.quick or not r.manifest.probes:
             return None
-        reports = read_observed(case.observed)
-        limits = self.limits(case)
-        return self._steps.submit(
-            symptom_table, self.pool, r, reports, inspection.generation, limits, labels
-        )
+        observed, limits = case.observed, self.limits(case)
 
-    def _table(self, case: Case, symptoms: Future[SymptomTable] | None) -> SymptomTable | None:
+        def made() -> SymptomTable | None:
+            reports = read_observed(observed)
+            return symptom_table(self.pool, r, reports, inspection.generation, limits, labels)
+
+        return steps.begin(self._threads, "trying every fault", made, None)
+
+    def _table(
+        self, case: Case, symptoms: Future[SymptomTable | None] | None
+    ) -> SymptomTable | None:
         if symptoms is None:
             return None
         self.progress(case.name, "tries what was reported against every fault")
@@ -310,65 +390,101 @@ class Suite:
         return run_exact(self.pool, r, inspection.generation, self.limits(case), levers)
 
     def _run(
-        self, case: Case, inspection: Inspection, served: Served, runs: dict[str, Capsule]
+        self,
+        steps: Steps,
+        case: Case,
+        inspection: Inspection,
+        served: Served,
+        runs: dict[str, Capsule],
     ) -> _Begun:
-        """Fill ``runs`` one by one: if one of them fails us, those before it are kept."""
+        """Fill ``runs`` one by one: if one of them fails us, the others are kept."""
         if inspection.problem:
             runs["r"] = not_run(case.name, case.script, inspection, served.frontend)
-            return _Begun(self._claims(case, inspection, None))
-        pool, limits = self.pool, self.limits(case)
-        generation = inspection.generation
-        twin: Future[Capsule] | None = None
+            return _Begun(self._claims(steps, case, inspection, None))
+        pool, limits, generation = self.pool, self.limits(case), inspection.generation
+
+        def begin(name: str, run: Callable[[], Capsule]) -> Future[Capsule | None]:
+            return steps.begin(self._threads, f"the run {name}", run, None, tells=_missing(name))
+
+        def seen(name: str) -> Capsule:
+            looked = partial(look, pool, runs[name], generation, limits)
+            return steps.do(f"looking into {name}", looked, runs[name], tells=_unseen(name))
+
+        twin: Future[Capsule | None] | None = None
         if case.twin is not None:
-            twin = self._steps.submit(run_twin, pool, case.name, case.twin, generation, limits)
+            twin = begin("twin", partial(run_twin, pool, case.name, case.twin, generation, limits))
         self.progress(case.name, "runs R")
-        r = run_r(pool, case.name, case.script, inspection, served, limits)
+        recorded = steps.do(
+            "the run r",
+            lambda: run_r(pool, case.name, case.script, inspection, served, limits),
+            None,
+            tells=("what R's run gives",),
+        )
+        r = recorded or not_run(case.name, case.script, inspection, served.frontend)
         runs["r"] = r
-        begun = _Begun(self._claims(case, inspection, r))
+        begun = _Begun(self._claims(steps, case, inspection, recorded))
         if any(call.error for call in r.manifest.calls):
-            begun.other = self._steps.submit(self._try_other_generation, r, inspection)
-        intent: Future[Capsule] | None = None
-        if not self.settings.quick:
-            intent = self._steps.submit(
-                run_intent, pool, case.name, case.script, inspection, r, limits
+            begun.other = steps.begin(
+                self._threads,
+                "trying the other Keras",
+                lambda: self._try_other_generation(r, inspection),
+                None,
+            )
+        intent: Future[Capsule | None] | None = None
+        if not self.settings.quick and recorded is not None:
+            intent = begin(
+                "intent", partial(run_intent, pool, case.name, case.script, inspection, r, limits)
             )
         if twin is not None and self.settings.quick:
-            runs["twin"] = twin.result()
-        if r.manifest.calls and not ("twin" in runs and agree(r, runs["twin"])):
+            _take(runs, "twin", twin)
+        confirmed = "twin" in runs and steps.do(
+            "comparing r with twin", lambda: agree(r, runs["twin"]), False
+        )
+        if r.manifest.calls and not confirmed:
             self.progress(case.name, "replays and looks inside")
-            replay = self._steps.submit(run_replay, pool, r, generation, limits)
+            replay = begin("replay", partial(run_replay, pool, r, generation, limits))
             if not self.settings.quick:
-                runs["r"] = look(pool, r, generation, limits)
-            runs["replay"] = replay.result()
-        if intent is not None:
-            runs["intent"] = intent.result()
-        if twin is not None:
-            runs["twin"] = twin.result()
+                runs["r"] = seen("r")
+            _take(runs, "replay", replay)
+        _take(runs, "intent", intent)
+        _take(runs, "twin", twin)
         for name in ("replay", "twin", "intent"):
             if name in runs and not self.settings.quick and other_bits(runs["r"], runs[name]):
                 # Only then is it worth the time: equal bits need no bound.
-                runs[name] = look(pool, runs[name], generation, limits)
+                runs[name] = seen(name)
         if runs["r"].manifest.probes:
             self.progress(case.name, "computes the reference")
-            runs["reference"] = reference(runs["r"])
+            made = steps.do(
+                "the run reference",
+                lambda: reference(runs["r"]),
+                None,
+                tells=_missing("reference"),
+            )
+            if made is not None:
+                runs["reference"] = made
         return begun
 
     def _claims(
-        self, case: Case, inspection: Inspection, r: Capsule | None
+        self, steps: Steps, case: Case, inspection: Inspection, r: Capsule | None
     ) -> Future[Claimed] | None:
         """Begin to compute the claims beside the replay; they may read R's run."""
         if case.twin is None:
             return None
-        return self._steps.submit(
-            run_claims,
-            self.pool,
-            case.name,
-            case.twin,
-            inspection.generation,
-            self.limits(case),
-            recorded=r,
-            quick=self.settings.quick,
-            tell=lambda text: self.progress(case.name, f"claims: {text}"),
+        return steps.begin(
+            self._threads,
+            "computing the claims",
+            partial(
+                run_claims,
+                self.pool,
+                case.name,
+                case.twin,
+                inspection.generation,
+                self.limits(case),
+                recorded=r,
+                quick=self.settings.quick,
+                tell=lambda text: self.progress(case.name, f"claims: {text}"),
+            ),
+            Claimed(trouble="a step of keras-bridge itself failed"),
         )
 
     def limits(self, case: Case) -> Limits:
@@ -398,24 +514,71 @@ class Suite:
         )
 
 
+def _was_run(runs: Mapping[str, Capsule]) -> bool:
+    """Say whether R's run was recorded, or could not begin for a reason of the script's own."""
+    return runs["r"].manifest.status != "not-run"
+
+
+def _take(runs: dict[str, Capsule], name: str, run: Future[Capsule | None] | None) -> None:
+    """Wait for a run that was begun; one that failed us is not there."""
+    made = run.result() if run is not None else None
+    if made is not None:
+        runs[name] = made
+
+
+def _whether(a: str, b: str) -> str:
+    return f"whether {run_name(a)} and {run_name(b)} agree"
+
+
+def _missing(name: str) -> tuple[str, ...]:
+    return (_whether("r", name),)
+
+
+def _unseen(name: str) -> tuple[str, ...]:
+    return (f"whether the layers of {run_name(name)} are within their bounds",)
+
+
+def with_errors(
+    examined: Examined, errors: Sequence[InternalError], private: tuple[str, ...]
+) -> Examined:
+    """List exceptions of ours in a report, without the folders that name the user."""
+    if not errors:
+        return examined
+    clean = Scrubber(private)
+    listed = tuple(InternalError(**clean(asdict(error))) for error in errors)
+    known = examined.report.internal_errors
+    report = examined.report.model_copy(update={"internal_errors": (*known, *listed)})
+    return replace(examined, report=report)
+
+
 def write(examined: Sequence[Examined], out: Path) -> Path:
     """Write the reports, pictures, capsules and certificates; return the path of ``index.html``."""
-    reports = [each.report for each in examined]
-    pictures = {each.report.case: each.pictures for each in examined}
-    index = write_report(reports, out, pictures=pictures)
-    for each, folder in zip(examined, folders(reports), strict=True):
-        for name, capsule in each.runs.items():
-            write_capsule(capsule, out / folder / f"{name}.capsule")
-            path = out / folder / f"{name}.certificates"
+    places = folders([each.report for each in examined])
+    written = [
+        _write_files(each, out / folder) for each, folder in zip(examined, places, strict=True)
+    ]
+    pictures = {each.report.case: each.pictures for each in written}
+    return write_report([each.report for each in written], out, pictures=pictures)
+
+
+def _write_files(examined: Examined, folder: Path) -> Examined:
+    """Write what lies beside a report; return it with what failed us in that."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with collected(Errors()) as errors:
+        for name, capsule in examined.runs.items():
+            write_capsule(capsule, folder / f"{name}.capsule")
+            path = folder / f"{name}.certificates"
+            # An earlier run into this folder may have looked, where this one did not.
+            path.unlink(missing_ok=True)
             if any(probe.layers for probe in capsule.manifest.probes):
-                write_certificates(path, certificates(capsule, each.verdicts.get(name)))
-            else:
-                # An earlier run into this folder may have looked, where this one did not.
-                path.unlink(missing_ok=True)
-        _write_script(each.runs.get("r"), out / folder / "replay.py")
-        for number, capsule in enumerate(each.probed):
-            write_capsule(capsule, out / folder / f"exact-{number}.capsule")
-    return index
+                given = examined.verdicts.get(name)
+                made = isolated("issuing certificates", partial(certificates, capsule, given), None)
+                if made is not None:
+                    write_certificates(path, made)
+        _write_script(examined.runs.get("r"), folder / "replay.py")
+        for number, capsule in enumerate(examined.probed):
+            write_capsule(capsule, folder / f"exact-{number}.capsule")
+    return with_errors(examined, errors.found, (str(folder.resolve()),))
 
 
 def _write_script(recorded: Capsule | None, path: Path) -> None:
@@ -423,7 +586,8 @@ def _write_script(recorded: Capsule | None, path: Path) -> None:
     path.unlink(missing_ok=True)
     if recorded is None or not recorded.manifest.calls:
         return
-    try:
-        script_of(recorded, path.stem).save(path)
-    except Exception as error:
-        path.write_text(f"# It could not be written: {type(error).__name__}.\n", "utf-8")
+    script = isolated("writing replay.py", partial(script_of, recorded, path.stem), None)
+    if script is None:
+        path.write_text("# It could not be written: see internal-errors.log.\n", "utf-8")
+    else:
+        script.save(path)

@@ -10,12 +10,37 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bridge.errors import Errors, watch
+from bridge.report.words import ERROR_LOG
 from tests.examples import register
 
 if TYPE_CHECKING:
     from bridge.runners.pool import Pool
 
 register()
+
+#: The exceptions of keras-bridge itself that this process has met since the last look.
+_MET = Errors()
+watch(_MET)
+
+
+@pytest.fixture(autouse=True)
+def no_internal_errors(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test in which a step of keras-bridge itself failed, unless it is marked for that.
+
+    A report lists such a step and goes on; a test that looks at something else would not see it.
+    What a fixture of several tests met is told with the first of them, what a command wrote that
+    ran in another process is found by the log that it left.
+    """
+    folder: Path | None = None
+    if "tmp_path" in request.fixturenames:
+        folder = request.getfixturevalue("tmp_path")
+    yield
+    met = [f"{each.step}: {each.message}\n{each.traceback}" for each in _MET.take()]
+    if folder is not None:
+        met += [log.read_text("utf-8") for log in folder.rglob(ERROR_LOG)]
+    if met and request.node.get_closest_marker("internal_errors") is None:
+        pytest.fail("steps of keras-bridge itself failed:\n" + "\n".join(met))
 
 
 @pytest.fixture(scope="session")

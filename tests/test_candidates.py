@@ -108,6 +108,7 @@ def test_nothing_is_run_as_a_plain_function_where_the_same_is_fused() -> None:
     assert all("plain function" not in each.name for each in found.candidates)
 
 
+@pytest.mark.internal_errors
 def test_a_run_that_fails_costs_one_row_and_not_the_table() -> None:
     found = table(Runner(broken="kernel-bf16"))
     row = next(each for each in found.candidates if "bfloat16" in each.name)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from bridge import suite
-from bridge.capsule import Capsule, FrontEnd, Manifest
+from bridge.capsule import Call, Capsule, FrontEnd, Manifest
+from bridge.capsule.values import Scalar, Symbol
 from bridge.case import Case, read_case
+from bridge.errors import Errors, collected
+from bridge.explain.usage import answer
+from bridge.explain.usage.said import Said
 from bridge.r.frontend import Served
 from bridge.r.script import Inspection, Installed
 from bridge.runners.pool import Pool
@@ -39,22 +45,135 @@ def cases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Case]:
     return [read_case(tmp_path / f"{name}.R") for name in ("first", "second")]
 
 
-@pytest.mark.parametrize("broken", ["run_r", "conclude"])
-def test_a_defect_of_ours_is_reported_and_the_next_case_examined(
-    cases: list[Case], monkeypatch: pytest.MonkeyPatch, broken: str
-) -> None:
-    whole = getattr(suite, broken)
+def _breaks(monkeypatch: pytest.MonkeyPatch, name: str, first_only: bool = True) -> None:
+    """Let a function of the suite's raise, as a defect of ours would, when it is first called."""
+    whole = getattr(suite, name)
     calls: list[int] = []
 
-    def fails_once(*args: Any) -> Any:
+    def fails(*args: Any, **kwargs: Any) -> Any:
         calls.append(1)
-        if len(calls) == 1:
+        if len(calls) == 1 or not first_only:
             raise KeyError("add")
-        return whole(*args)
+        return whole(*args, **kwargs)
 
-    monkeypatch.setattr(suite, broken, fails_once)
+    monkeypatch.setattr(suite, name, fails)
+
+
+@pytest.mark.internal_errors
+@pytest.mark.parametrize(
+    ("broken", "verdict", "cause"),
+    [
+        ("run_r", "abstained", "not-known"),
+        ("conclude", "abstained", "not-known"),
+        # Between two steps.
+        ("labels_of", "abstained", "not-known"),
+        # The conclusion stands where only the report of it could not be put together.
+        ("build_report", "abstained", "not-known"),
+    ],
+)
+def test_a_defect_of_ours_is_reported_and_the_next_case_examined(
+    cases: list[Case], monkeypatch: pytest.MonkeyPatch, broken: str, verdict: str, cause: str
+) -> None:
+    _breaks(monkeypatch, broken)
     with Suite(Settings(jobs=1)) as running:
         first, second = running.examine(cases)
-    assert (first.report.verdict, first.report.cause) == ("abstained", "not-known")
-    assert "KeyError" in first.report.sentence
+    assert (first.report.verdict, first.report.cause) == (verdict, cause)
+    (error,) = first.report.internal_errors
+    assert error.message == "KeyError: 'add'"
+    assert "in fails" in error.traceback
     assert "never calls Keras" in second.report.sentence
+    assert second.report.internal_errors == ()
+
+
+@pytest.mark.internal_errors
+def test_where_r_was_not_recorded_nothing_is_said_of_it(
+    cases: list[Case], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _breaks(monkeypatch, "run_r")
+    with Suite(Settings(jobs=1)) as running:
+        first, _ = running.examine(cases)
+    assert (first.report.verdict, first.report.cause) == ("abstained", "not-known")
+    assert "could not be recorded" in first.report.sentence
+    assert "what R's run gives" in first.report.unexplained
+
+
+@pytest.mark.internal_errors
+@pytest.mark.parametrize(
+    ("broken", "step"),
+    [
+        ("run_intent", "the run intent"),
+        ("compare_runs", "comparing r with intent"),
+        ("conclude", "drawing the conclusion"),
+        ("answers", "asking how the script uses Keras"),
+        ("repairs", "trying repairs"),
+        ("meant", "finding out what R took otherwise than its text says"),
+        ("chance", "noting what is chance"),
+        ("intent_notes", "noting what the text means"),
+        ("build_report", "building the report"),
+        ("report_pictures", "drawing the pictures of the claims"),
+        ("draw", "drawing the pictures"),
+        ("report_claims", "writing the claims"),
+    ],
+)
+def test_each_step_fails_by_itself(
+    cases: list[Case], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, broken: str, step: str
+) -> None:
+    _breaks(monkeypatch, broken, first_only=False)
+    with Suite(Settings(jobs=1)) as running:
+        examined = list(running.examine(cases[:1]))
+    (error,) = examined[0].report.internal_errors
+    assert error.step == step
+    suite.write(examined, tmp_path / "out")
+    folder = tmp_path / "out" / "first"
+    log = (folder / "internal-errors.log").read_text("utf-8")
+    assert step in log
+    assert "in fails" in log
+    assert str(tmp_path) not in log + (folder / "report.json").read_text("utf-8")
+    told = "1 step of keras-bridge itself failed; see internal-errors.log."
+    assert told in (folder / "report.md").read_text("utf-8")
+    assert told in (tmp_path / "out" / "index.html").read_text("utf-8")
+
+
+@pytest.mark.internal_errors
+def test_what_fails_while_files_are_written_is_listed_as_well(
+    cases: list[Case], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(suite, "run_r", lambda _pool, case, *_: _with_a_call("r", case))
+    monkeypatch.setattr(suite, "run_replay", lambda *_: _with_a_call("replay", "first"))
+    _breaks(monkeypatch, "script_of")
+    with Suite(Settings(jobs=1, quick=True)) as running:
+        examined = list(running.examine(cases[:1]))
+    assert examined[0].report.internal_errors == ()
+    suite.write(examined, tmp_path / "out")
+    folder = tmp_path / "out" / "first"
+    listed = json.loads((folder / "report.json").read_text("utf-8"))["internal_errors"]
+    assert [each["step"] for each in listed] == ["writing replay.py"]
+    assert "internal-errors.log" in (folder / "replay.py").read_text("utf-8")
+    # Written again without a defect, the log of the earlier run is gone.
+    suite.write(examined, tmp_path / "out")
+    assert not (folder / "internal-errors.log").exists()
+    assert "import" in (folder / "replay.py").read_text("utf-8")
+
+
+def _with_a_call(runner: Literal["r", "replay"], case: str) -> Capsule:
+    number = Scalar(t="int", v="1")
+    path = Symbol(path="numpy:abs", public="numpy.abs")
+    call = Call(id=1, kind="call", target=path, args=(number,), result=number)
+    return Capsule(Manifest(runner=runner, case=case, status="ok", calls=(call,)), {})
+
+
+@pytest.mark.internal_errors
+def test_a_rule_that_fails_costs_no_other_rule_its_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> Iterator[Said]:
+        raise IndexError("no such layer")
+        yield
+
+    def sound(*_: object) -> Iterator[Said]:
+        yield Said("maths", "An answer.")
+
+    monkeypatch.setattr(answer, "_RULES", (broken, sound))
+    capsule = Capsule(Manifest(runner="r", case="a", status="ok"), {})
+    with collected(Errors()) as errors:
+        found = answer.answers(capsule)
+    assert [each.sentence for each in found] == ["An answer."]
+    assert [each.message for each in errors.found] == ["IndexError: no such layer"]

@@ -22,6 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from bridge.capsule.schema import SCHEMA_VERSION, Array, Manifest
+from bridge.errors import BridgeError
 
 AnyArray = np.ndarray[Any, np.dtype[Any]]
 
@@ -30,7 +31,7 @@ MAX_HEADER_BYTES: Final = 256 * 2**20
 _METADATA_KEY: Final = "keras-bridge"
 
 
-class CapsuleError(ValueError):
+class CapsuleError(BridgeError, ValueError):
     """The file is not a capsule that this version can read; the message says why."""
 
 

@@ -58,6 +58,18 @@ def compare_runs(
     return _conclude(a.manifest, b.manifest, tuple(pairs))
 
 
+def not_compared(a: str, b: str) -> RunPair:
+    """Return the pair of two runners of which comparing failed us: nothing is decided."""
+    return RunPair(
+        a=a,
+        b=b,
+        verdict="abstained",
+        first_divergence=None,
+        probes=(),
+        detail="the comparison itself failed",
+    )
+
+
 def _undecided(pair: ProbePair, gaps: tuple[str, ...]) -> ProbePair:
     """Decide nothing on a probe that parts where a run could not do all that it was asked.
 

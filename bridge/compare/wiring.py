@@ -11,11 +11,12 @@ from bridge.capsule import LayerState, ModelState, Probe
 from bridge.compare.calls import Feed, LayerCall, recorded_calls, references
 from bridge.compare.numbers import AnyArray
 from bridge.compare.rules import class_name
+from bridge.errors import BridgeError
 
 Shape = tuple[int | None, ...]
 
 
-class WiringError(ValueError):
+class WiringError(BridgeError, ValueError):
     """The record does not say how the layers are connected; the message says what is missing."""
 
 

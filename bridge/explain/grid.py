@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from bridge.errors import BridgeError
 from bridge.explain.lines import Interval
 
 F64 = npt.NDArray[np.float64]
@@ -18,7 +19,7 @@ F64 = npt.NDArray[np.float64]
 MOST_POINTS: Final = 4096
 
 
-class ContradictoryError(Exception):
+class ContradictoryError(BridgeError):
     """One input has several outputs; the message is a sentence that says which."""
 
 

@@ -19,6 +19,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from bridge.capsule import Capsule, CapsuleError, read_capsule
+from bridge.errors import BridgeError
 
 MAX_BYTES: Final = 2**18
 MAX_REPORTS: Final = 2_000
@@ -49,7 +50,7 @@ A,gelu,as expected"""
 _COLUMNS: Final = ("probe", "model", "line", "activation", "shape", "x", "y")
 
 
-class ObservedError(ValueError):
+class ObservedError(BridgeError, ValueError):
     """The file of observations cannot be read; the message says where, and what is allowed."""
 
 

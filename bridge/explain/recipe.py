@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from bridge.compare.numbers import F64, AnyArray
+from bridge.errors import BridgeError
 from bridge.explain.shrink import Part, Small
 
 #: Numbers in a script, at most.
@@ -28,7 +29,7 @@ _OWN_R: Final = {
 }  # fmt: skip
 
 
-class RecipeError(ValueError):
+class RecipeError(BridgeError, ValueError):
     """It cannot be written as a script; the message says why."""
 
 

@@ -22,6 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from bridge.errors import BridgeError
 from bridge.r import recorder
 
 _HOOKS: Final = Path(__file__).with_name("hooks.R")
@@ -32,7 +33,7 @@ _IN_ADDITION: Final = "In addition: "
 _LIBRARY: Final = {"Darwin": "libR.dylib", "Windows": "R.dll"}
 
 
-class RError(RuntimeError):
+class RError(BridgeError, RuntimeError):
     """R raised an error outside the script: while it was started or prepared."""
 
 

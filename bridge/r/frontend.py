@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bridge.capsule import FrontEnd
+from bridge.errors import BridgeError
 from bridge.r.script import Installed
 from bridge.r.standin.build import ensure_standin
 
 Wanted = Literal["auto", "cran", "standin"]
 
 
-class NoFrontEndError(RuntimeError):
+class NoFrontEndError(BridgeError, RuntimeError):
     """The wanted front end is not there; the message says what to do."""
 
 

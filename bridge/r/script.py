@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bridge.capsule import ErrorRecord
+from bridge.errors import BridgeError
 
 _SCRIPT: Final = Path(__file__).with_name("script.R")
 _PLACE: Final = re.compile(r"^(\d+):(\d+): (.*?)(?:\n|$)", re.DOTALL)
@@ -20,7 +21,7 @@ _PLACE: Final = re.compile(r"^(\d+):(\d+): (.*?)(?:\n|$)", re.DOTALL)
 GENERATIONS: Final = {"keras": 2, "keras3": 3, "tensorflow": 3, "reticulate": 3}
 
 
-class NoRError(RuntimeError):
+class NoRError(BridgeError, RuntimeError):
     """R is not installed, or cannot be run; the message says what to type."""
 
 

@@ -20,6 +20,8 @@ import sys
 from dataclasses import dataclass
 from typing import Final
 
+from bridge.errors import BridgeError
+
 Version = tuple[int, ...]
 
 OLDEST_R: Final[Version] = (4, 2)
@@ -42,7 +44,7 @@ _RETICULATE: Final = (
 )
 
 
-class NoStackError(ValueError):
+class NoStackError(BridgeError, ValueError):
     """No set of versions is known to work here: the reason, and what to type or change."""
 
     def __init__(self, reason: str, fix: str) -> None:

@@ -91,6 +91,25 @@ def build_report(
     )
 
 
+def bare_report(case: Case, r: Capsule, finding: Finding) -> CaseReport:
+    """Return the report of a case of which nothing more could be put together."""
+    manifest = r.manifest
+    return CaseReport(
+        case=case.name,
+        title=case.title,
+        script=case.script.name,
+        frontend=manifest.frontend or _NO_FRONTEND,
+        environment=manifest.environment,
+        verdict=finding.verdict,
+        cause=finding.cause,
+        sentence=finding.sentence,
+        explanation=finding.explanation,
+        unexplained=finding.unexplained,
+        expected=_expected(case, finding, None),
+        notes=case.problems,
+    )
+
+
 def _hypotheses(finding: Finding) -> tuple[Hypothesis, ...]:
     """Set every cause against the levers that were pulled."""
     return tuple(

@@ -20,6 +20,7 @@ from bridge.compare.result import (
     Verdict,
     Worst,
 )
+from bridge.errors import InternalError
 from bridge.exact.result import ExactResult
 from bridge.explain.result import (
     Collapse,
@@ -142,7 +143,7 @@ class CaseReport(_Model):
 
     ``exact`` is what probes with whole numbers found, where they were made. ``log`` is what came
     past R's and Python's own output: TensorFlow's C++ messages, and programs that the script
-    started.
+    started. ``internal_errors`` are exceptions of keras-bridge itself, each of which ended a step.
     """
 
     schema_: Literal[1] = Field(default=1, alias="schema")
@@ -180,4 +181,5 @@ class CaseReport(_Model):
     pictures: tuple[Picture, ...] = ()
     notes: tuple[str, ...] = ()
     log: str = ""
+    internal_errors: tuple[InternalError, ...] = ()
     extra: dict[str, JsonValue] = Field(default_factory=dict)

@@ -17,7 +17,7 @@ from bridge.compare.result import Verdict
 from bridge.report.order import unmet, worst_cases, worst_number
 from bridge.report.schema import CaseReport
 from bridge.report.text import one_line
-from bridge.report.words import SIGNS, claim_word, front_end_short
+from bridge.report.words import SIGNS, claim_word, failed_steps, front_end_short
 
 _COLOURS: Final[dict[Verdict, str]] = {
     "failed": "bold red",
@@ -151,6 +151,8 @@ def _sentence(report: CaseReport) -> str:
 def _below(report: CaseReport) -> list[str]:
     """Return what stands under a sentence: the cause with its confidence, and what it leaves."""
     lines = []
+    if report.internal_errors:
+        lines.append(failed_steps(len(report.internal_errors)))
     if report.claims:
         lines.append(f"Claims: {_counted(report)}.")
     if report.confidence:

@@ -25,6 +25,7 @@ from bridge.report.words import (
     STAGES,
     cause_meaning,
     claim_word,
+    failed_steps,
     front_end,
     front_end_short,
 )
@@ -124,6 +125,7 @@ class CaseView:
     python: str
     runs: tuple[RunView, ...]
     environment: tuple[tuple[str, str], ...]
+    failed_steps: str
 
     def pictures_of(self, *kinds: str) -> tuple[PictureView, ...]:
         """Return the pictures of these kinds, in order."""
@@ -178,6 +180,7 @@ def case(report: CaseReport, folder: str, files: Mapping[str, bytes]) -> CaseVie
         python=clip(report.python, characters=100_000, lines=MAX_LINES),
         runs=tuple(run_view(run) for run in report.runs),
         environment=environment(report.environment),
+        failed_steps=failed_steps(len(report.internal_errors)),
     )
 
 

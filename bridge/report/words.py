@@ -50,6 +50,18 @@ STAGES: Final[dict[Stage, str]] = {
     "training curve": "losses and metrics",
 }
 
+#: Where the exceptions of keras-bridge itself stand, beside a case's report.
+ERROR_LOG: Final = "internal-errors.log"
+
+
+def failed_steps(number: int) -> str:
+    """Return the sentence on steps that ended by an exception of ours, "" if there is none."""
+    if not number:
+        return ""
+    steps = "step" if number == 1 else "steps"
+    return f"{number:,} {steps} of keras-bridge itself failed; see {ERROR_LOG}."
+
+
 #: Whether a claim holds, and the kind of word that this is: said by more than its colour.
 CLAIMS: Final[dict[Holds, str]] = {
     "holds": "yes",

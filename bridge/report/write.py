@@ -12,8 +12,9 @@ from bridge.report.files import write_in_one_step
 from bridge.report.numbers import spelled
 from bridge.report.schema import CaseReport
 from bridge.report.text import slug
+from bridge.report.words import ERROR_LOG
 
-_OWN_FILES = frozenset({"report.json", "report.md"})
+_OWN_FILES = frozenset({"report.json", "report.md", ERROR_LOG})
 
 
 def write_report(
@@ -38,11 +39,22 @@ def write_report(
             if name != PurePosixPath(name).name or slug(name) != name or name in _OWN_FILES:
                 raise ValueError(f"{name!r} is not a plain name for a picture")
             write_in_one_step(folder / name, content)
+        _write_errors(seen.report, folder / ERROR_LOG)
         write_in_one_step(folder / "report.json", report_json(seen.report).encode())
         write_in_one_step(folder / "report.md", render.markdown(seen).encode())
     index = out / "index.html"
     write_in_one_step(index, render.html(views).encode())
     return index
+
+
+def _write_errors(report: CaseReport, path: Path) -> None:
+    """Write the tracebacks of exceptions of ours; an earlier run's are gone without any."""
+    path.unlink(missing_ok=True)
+    if report.internal_errors:
+        parts = [
+            f"{each.step}: {each.message}\n\n{each.traceback}" for each in report.internal_errors
+        ]
+        write_in_one_step(path, "\n".join(parts).encode("utf-8", "backslashreplace"))
 
 
 def folders(reports: Sequence[CaseReport]) -> list[str]:

@@ -124,10 +124,11 @@ class _Story:
         for event in self._events:
             if event["e"] == "call":
                 calls[event["id"]] = {key: value for key, value in event.items() if key != "e"}
-            elif event["e"] == "returned":
-                calls[event["id"]]["result"] = event["result"]
-            elif event["e"] == "raised":
-                calls[event["id"]]["error"] = event["error"]
+            elif event["e"] in ("returned", "raised"):
+                # A call whose beginning is not there was still made.
+                call = calls.setdefault(event["id"], _unannounced(event["id"]))
+                name = "result" if event["e"] == "returned" else "error"
+                call[name] = event[name]
         return list(calls.values())
 
     def caught(self, status: str) -> list[Data]:
@@ -162,6 +163,13 @@ class _Story:
         ):
             text = "".join(event["text"] for event in events)
             yield {"stream": stream, "text": text, "line": line}
+
+
+def _unannounced(number: int) -> Data:
+    """Describe a call of which only the end was recorded."""
+    target = {"t": "opaque", "text": "its beginning was not recorded"}
+    return {"id": number, "parent": None, "kind": "call", "target": target, "line": None,
+            "r_call": "", "internal": False}  # fmt: skip
 
 
 def _ending(story: _Story, outcome: Outcome) -> tuple[str, Data | None]:

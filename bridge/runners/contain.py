@@ -19,6 +19,8 @@ import tempfile
 from pathlib import Path
 from typing import Final, NoReturn
 
+from bridge.errors import BridgeError
+
 #: From <linux/sched.h>, <linux/mount.h>, <linux/prctl.h>; the numbers of calls since Linux 5.12
 #: are the same on every machine, that of capset is not.
 _NEW_NS: Final = 0x00020000
@@ -42,7 +44,7 @@ FILE_BYTES: Final = 4 * 2**30
 _OWN_PID_MAX: Final = (6, 14)
 
 
-class ContainError(RuntimeError):
+class ContainError(BridgeError, RuntimeError):
     """A script cannot be contained on this machine; the message says why."""
 
 

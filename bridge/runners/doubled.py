@@ -10,6 +10,7 @@ import numpy as np
 
 from bridge.compare.rules.layer import policy_name
 from bridge.compare.rules.rounding import FORMATS
+from bridge.errors import BridgeError
 from bridge.runners.encode import to_numpy
 from bridge.runners.rebuild import settle
 from bridge.runners.spool import AnyArray
@@ -19,7 +20,7 @@ from bridge.runners.watch import Call, Tensor, arrays
 Values = dict[int, Any]
 
 
-class CannotError(Exception):
+class CannotError(BridgeError):
     """A layer run by itself would say nothing; the message is a sentence that says why."""
 
 

@@ -1,7 +1,8 @@
 """Python objects as :data:`bridge.capsule.Value` data, in the process where they live.
 
 Objects keep their number for as long as they live, so that a replay can tell "the same layer
-again" from "another layer"; numbers are never used twice.
+again" from "another layer"; numbers are never used twice. A value that cannot be described is
+opaque, and costs neither the call that it belongs to nor the values beside it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,13 @@ from typing import Any, Final
 
 import numpy as np
 
+from bridge.runners.attributes import (
+    attribute,
+    class_name,
+    has_attribute,
+    is_instance,
+    qualified,
+)
 from bridge.runners.spool import SpoolWriter
 
 Data = dict[str, Any]
@@ -59,17 +67,25 @@ class Encoder:
         }
 
     def value(self, item: Any, depth: int = 0) -> Data:
-        """Describe any object."""
+        """Describe any object; whatever it does when it is looked at, nothing is raised."""
+        try:
+            return self._value(item, depth)
+        except Exception as error:
+            # A stranger's code may have run, as that of a dict which cannot be walked through.
+            text = f"{class_name(item)}, which raised {class_name(error)} when it was looked at"
+            return {"t": "opaque", "text": text, "id": self.number(item)}
+
+    def _value(self, item: Any, depth: int) -> Data:
         scalar = _scalar(item)
         if scalar is not None:
             return scalar
-        if isinstance(item, (np.ndarray, np.generic)):
+        if is_instance(item, (np.ndarray, np.generic)):
             return self._array(np.asarray(item), "array", None)
         if depth >= _MAX_DEPTH:
             return {"t": "opaque", "text": "nested too deep to record"}
-        if isinstance(item, (list, tuple, set, frozenset, dict)):
+        if is_instance(item, (list, tuple, set, frozenset, dict)):
             return self._container(item, depth)
-        if isinstance(item, slice):
+        if is_instance(item, slice):
             parts = (self.value(part, depth + 1) for part in (item.start, item.stop, item.step))
             return dict(zip(("t", "start", "stop", "step"), ("slice", *parts), strict=True))
         if _is_tensor(item):
@@ -78,19 +94,19 @@ class Encoder:
 
     def _container(self, item: Any, depth: int) -> Data:
         if len(item) > _MAX_ITEMS:
-            return {"t": "opaque", "text": f"{type(item).__name__} of {len(item)} items"}
-        if isinstance(item, dict):
+            return {"t": "opaque", "text": f"{class_name(item)} of {len(item)} items"}
+        if is_instance(item, dict):
             pairs = [
                 [self.value(key, depth + 1), self.value(value, depth + 1)]
                 for key, value in item.items()
             ]
             return {"t": "dict", "items": pairs}
-        kind = "tuple" if isinstance(item, tuple) else "list" if isinstance(item, list) else "set"
+        kind = "tuple" if is_instance(item, tuple) else "list" if is_instance(item, list) else "set"
         return {"t": kind, "items": [self.value(part, depth + 1) for part in item]}
 
     def _tensor(self, item: Any) -> Data:
         number = self.number(item)
-        kind = "variable" if hasattr(item, "assign") else "tensor"
+        kind = "variable" if has_attribute(item, "assign") else "tensor"
         try:
             return self._array(to_numpy(item), kind, number)
         except Exception:
@@ -116,13 +132,13 @@ class Encoder:
             return {
                 "t": "closure",
                 "id": self.number(item),
-                "name": getattr(item, "__name__", ""),
+                "name": str(attribute(item, "__name__", "")),
             }
-        if isinstance(item, types.MethodType) or _is_builtin_method(item):
+        if is_instance(item, types.MethodType) or _is_builtin_method(item):
             owner = self.value(item.__self__, depth + 1)
             return {"t": "method", "owner": owner, "name": item.__name__}
-        if isinstance(item, functools.partial) or not callable(item):
-            path = _dtype_path(item) or (item.__name__ if inspect.ismodule(item) else None)
+        if is_instance(item, functools.partial) or not callable(item):
+            path = _dtype_path(item) or (item.__name__ if _is_module(item) else None)
         else:
             path = importable(item)
         if path is not None:
@@ -146,46 +162,45 @@ def _scalar(item: Any) -> Data | None:
 
 
 def _is_builtin_method(item: Any) -> bool:
-    if not isinstance(item, types.BuiltinMethodType):
+    if not is_instance(item, types.BuiltinMethodType):
         return False
-    return item.__self__ is not None and not inspect.ismodule(item.__self__)
+    return item.__self__ is not None and not _is_module(item.__self__)
+
+
+def _is_module(item: Any) -> bool:
+    return is_instance(item, types.ModuleType)
 
 
 def _is_tensor(item: Any) -> bool:
     tensorflow = sys.modules.get("tensorflow")
     if tensorflow is None:
         return False
-    return isinstance(item, (tensorflow.Tensor, tensorflow.Variable)) or (
-        hasattr(item, "assign") and hasattr(item, "numpy") and hasattr(item, "dtype")
+    return is_instance(item, (tensorflow.Tensor, tensorflow.Variable)) or all(
+        has_attribute(item, name) for name in ("assign", "numpy", "dtype")
     )
 
 
 def to_numpy(item: Any) -> np.ndarray[Any, Any]:
     """Return the elements of an array, tensor or number, without changing their type."""
-    if isinstance(item, np.ndarray):
-        return item
-    method = getattr(item, "numpy", None)
+    if is_instance(item, np.ndarray):
+        return np.asarray(item)
+    method = attribute(item, "numpy")
     return np.asarray(method() if callable(method) else item)
 
 
 def is_r_closure(item: Any) -> bool:
     """Say whether ``item`` is the Python wrapper that reticulate makes of an R function."""
-    code = getattr(item, "__code__", None)
-    if code is None or not callable(item):
+    code = attribute(item, "__code__")
+    if not is_instance(code, types.CodeType) or not callable(item):
         return False
-    return "rpytools" in code.co_filename or "py_object" in getattr(item, "__dict__", {})
-
-
-def qualified(kind: type) -> str:
-    """Return ``module:qualname``."""
-    return f"{kind.__module__}:{kind.__qualname__}"
+    return "rpytools" in code.co_filename or "py_object" in attribute(item, "__dict__", {})
 
 
 def importable(item: Any) -> str | None:
     """Return ``module:qualname`` if importing that gives this very object, else None."""
-    module = getattr(item, "__module__", None)
-    name = getattr(item, "__qualname__", None)
-    if not isinstance(module, str) or not isinstance(name, str) or "<" in name:
+    module = attribute(item, "__module__")
+    name = attribute(item, "__qualname__")
+    if type(module) is not str or type(name) is not str or "<" in name:
         return None
     return f"{module}:{name}" if resolve(f"{module}:{name}") is item else None
 
@@ -204,7 +219,7 @@ def resolve(path: str) -> Any:
 
 def _dtype_path(item: Any) -> str | None:
     tensorflow = sys.modules.get("tensorflow")
-    if tensorflow is not None and isinstance(item, tensorflow.DType):
+    if tensorflow is not None and is_instance(item, tensorflow.DType):
         name = str(item.name)
         return f"tensorflow:{name}" if getattr(tensorflow, name, None) == item else None
     return None
@@ -215,7 +230,7 @@ def public_path(item: Any) -> str:
 
     Keras and TensorFlow note the names that they export on the objects themselves.
     """
-    if inspect.ismodule(item):
+    if _is_module(item):
         name: str = item.__name__
         return name.replace(".api.", ".").replace(".api", "").replace("._v2", "")
     dtype = _dtype_path(item)

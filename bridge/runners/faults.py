@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from bridge.errors import BridgeError
 from bridge.runners.kernels import to_bf16, wrap
 
 #: What a note begins with where a fault could not be put in; what follows says why.
@@ -23,7 +24,7 @@ WITHOUT: Final = "without the fault: "
 IDLE: Final = "the fault changes nothing: no op that is executed can have it"
 
 
-class FaultError(ValueError):
+class FaultError(BridgeError, ValueError):
     """The layer cannot have this fault; the message says why."""
 
 

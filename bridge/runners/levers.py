@@ -15,6 +15,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from bridge.errors import BridgeError
 from bridge.runners.pool import Warm
 
 Way = Literal["", "eager", "graph", "xla", "xla-off", "call"]
@@ -72,7 +73,7 @@ _DRIVERS: Final = (Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))
 _OF_MODELS: Final = frozenset({"graph", "xla", "call"})
 
 
-class LeverError(ValueError):
+class LeverError(BridgeError, ValueError):
     """The lever does not exist or cannot be pulled here; the message says what to do."""
 
 

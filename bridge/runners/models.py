@@ -5,6 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
+from bridge.runners.attributes import (
+    attribute,
+    class_name,
+    error_text,
+    has_attribute,
+    is_instance,
+)
 from bridge.runners.encode import Data, Encoder, public_path, to_numpy
 
 _MAX_CONFIG_DEPTH: Final = 40
@@ -156,37 +163,42 @@ def _config(item: Any) -> tuple[Any, str]:
     try:
         return plain(item.get_config()), ""
     except Exception as error:
-        return None, f"get_config() raised {type(error).__name__}: {error}"[:500]
+        return None, f"get_config() raised {class_name(error)}: {error_text(error)}"[:500]
 
 
 def _compiled(model: Any) -> Any:
-    if not getattr(model, "optimizer", None):
-        return None
     try:
+        if not getattr(model, "optimizer", None):
+            return None
         return plain(model.get_compile_config())
     except Exception as error:
-        return {"unreadable": f"{type(error).__name__}: {error}"[:500]}
+        return {"unreadable": f"{class_name(error)}: {error_text(error)}"[:500]}
 
 
 def plain(item: Any, depth: int = 0) -> Any:
     """Return ``item`` as JSON: numbers, text, lists and dicts, the rest described in words."""
-    if item is None or isinstance(item, (bool, int, str)):
+    try:
+        return _plain(item, depth)
+    except Exception:
+        # A stranger's code may have run: what cannot be read does not cost what stands beside it.
+        return f"<{class_name(item)}>"
+
+
+def _plain(item: Any, depth: int) -> Any:
+    if item is None or issubclass(type(item), (bool, int, str)):
         return item
-    if isinstance(item, float):
+    if issubclass(type(item), float):
         return item if json.dumps(item)[-1].isdigit() else repr(item)
     if depth > _MAX_CONFIG_DEPTH:
         return "..."
-    if isinstance(item, dict):
+    if is_instance(item, dict):
         return {str(key): plain(value, depth + 1) for key, value in item.items()}
-    if isinstance(item, (list, tuple, set)):
+    if is_instance(item, (list, tuple, set)):
         return [plain(value, depth + 1) for value in item]
-    if hasattr(item, "shape") and hasattr(item, "dtype"):
-        try:
-            return plain(to_numpy(item).tolist(), depth + 1)
-        except Exception:
-            return f"<{type(item).__name__}>"
-    if hasattr(item, "get_config"):
+    if has_attribute(item, "shape") and has_attribute(item, "dtype"):
+        return plain(to_numpy(item).tolist(), depth + 1)
+    if has_attribute(item, "get_config"):
         config, _ = _config(item)
-        return {"class_name": type(item).__name__, "config": config}
-    name = getattr(item, "__name__", None)
-    return str(name) if name else f"<{type(item).__name__}>"
+        return {"class_name": class_name(item), "config": config}
+    name = attribute(item, "__name__")
+    return str(name) if name else f"<{class_name(item)}>"

@@ -2,6 +2,8 @@
 
 The same watcher stands in every process that runs a model (R's, the replay's, the twin's), so
 that a probe means the same in all of them. It wraps the public methods and executes nothing more.
+What a script hands to a model or makes of one may raise when it is looked at; that is noted in the
+probe, and reaches neither the script nor the other parts of the probe.
 """
 
 from __future__ import annotations
@@ -12,7 +14,15 @@ import json
 from collections.abc import Callable
 from typing import Any, Final
 
+from bridge.errors import internal_error
 from bridge.labelling import current_label
+from bridge.runners.attributes import (
+    attribute,
+    class_name,
+    error_text,
+    has_attribute,
+    is_instance,
+)
 from bridge.runners.encode import Data, Encoder, to_numpy
 from bridge.runners.executed import executed_graphs
 from bridge.runners.feeding import leaves
@@ -88,8 +98,9 @@ class Observer:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> Any:
+        notes: list[str] = []
         x = args[0] if args else kwargs.get("x", kwargs.get("inputs"))
-        inputs, notes = self._arrays("x", x)
+        inputs = self._arrays("x", x, notes)
         targets, settings = self._asked(original, kind, model, args, kwargs)
         before = self._state(model) if kind in ("fit", "train") else None
         failed: BaseException | None = None
@@ -100,10 +111,21 @@ class Observer:
             except BaseException as error:
                 failed = error
         key = (id(model), kind)
-        eager = _is_eager(model) or kind == "call"
+        eager = kind == "call" or _is_eager(model)
         if executed.found and not eager:
-            self._graphs[key] = executed.describe()
-        outputs, curves = ([], {}) if failed else self._results(kind, model, result)
+            try:
+                self._graphs[key] = executed.describe()
+            except Exception as error:
+                internal_error("reading an executed graph", error)
+        outputs: list[Data] = []
+        curves: dict[str, list[float]] = {}
+        if failed is not None:
+            notes.append(f"raised {class_name(failed)}")
+        elif kind == "fit":
+            outputs = self._weights(model, notes)
+            curves = _curves(result, notes)
+        else:
+            outputs = self._arrays("y", result, notes)
         self._spool.event(
             "probe",
             index=self._count,
@@ -119,7 +141,7 @@ class Observer:
             # Single operations that run eagerly are wrapped into functions too.
             executed=None if eager else self._graphs.get(key),
             eager=eager,
-            notes=notes + ([f"raised {type(failed).__name__}"] if failed else []),
+            notes=notes,
         )
         self._count += 1
         if failed is not None:
@@ -139,33 +161,37 @@ class Observer:
             return [], {}
         try:
             bound = inspect.signature(original).bind(model, *args, **kwargs)
-        except (TypeError, ValueError):
+        except Exception:
+            # The call itself will raise, and say why.
             return [], {}
         bound.apply_defaults()
         given = bound.arguments
         targets: list[Data] = []
         for name in ("y", "sample_weight"):
             if given.get(name) is not None:
-                targets += self._arrays(name, given[name])[0]
+                # What is no array there is seen in the results.
+                targets += self._arrays(name, given[name], [])
         return targets, {name: plain(given[name]) for name in _SETTINGS if name in given}
 
-    def _results(self, kind: str, model: Any, result: Any) -> tuple[list[Data], dict[str, Any]]:
-        if kind == "fit":
-            history = getattr(result, "history", {})
-            curves = {str(name): [float(v) for v in values] for name, values in history.items()}
-            after = [
+    def _weights(self, model: Any, notes: list[str]) -> list[Data]:
+        """Describe a model's weights; none of them where one cannot be had."""
+        try:
+            return [
                 self._encoder.array(f"{layer.name}/{index}", weight)
                 for layer in model.layers
                 for index, weight in enumerate(layer.weights)
             ]
-            return after, curves
-        return self._arrays("y", result)[0], {}
+        except Exception as error:
+            notes.append(f"the weights could not be read: {class_name(error)}: {error_text(error)}")
+            return []
 
     def _state(self, model: Any) -> int | None:
         try:
             state = describe_model(model, self._encoder)
         except Exception as error:
-            self._spool.event("note", text=f"a model could not be described: {error}"[:500])
+            self._spool.event(
+                "note", text=f"a model could not be described: {error_text(error)}"[:500]
+            )
             return None
         text = json.dumps(state, sort_keys=True)
         if text not in self._states:
@@ -173,19 +199,39 @@ class Observer:
             self._spool.event("state", state=state)
         return self._states[text]
 
-    def _arrays(self, name: str, item: Any) -> tuple[list[Data], list[str]]:
+    def _arrays(self, name: str, item: Any, notes: list[str]) -> list[Data]:
+        """Describe the arrays in ``item``; of what is none, or cannot be read, a note is made."""
         found: list[Data] = []
-        notes: list[str] = []
-        for path, leaf in leaves(name, item):
-            try:
-                values = to_numpy(leaf)
-            except Exception:
-                values = None
-            if values is None or values.dtype.hasobject:
-                notes.append(f"{path} is a {type(leaf).__name__}; its elements are not recorded")
-            else:
-                found.append(self._encoder.array(path, values))
-        return found, notes
+        try:
+            for path, leaf in leaves(name, item):
+                try:
+                    described = self._array(path, leaf)
+                except Exception:
+                    described = None
+                if described is None:
+                    notes.append(f"{path} is a {class_name(leaf)}; its elements are not recorded")
+                else:
+                    found.append(described)
+        except Exception as error:
+            # The rest of a list or dict that cannot be walked through.
+            notes.append(f"{name} is a {class_name(item)}, which raised {class_name(error)}")
+        return found
+
+    def _array(self, path: str, leaf: Any) -> Data | None:
+        values = to_numpy(leaf)
+        return None if values.dtype.hasobject else self._encoder.array(path, values)
+
+
+def _curves(result: Any, notes: list[str]) -> dict[str, list[float]]:
+    """Return the history of a training by name; what a callback added may be no numbers."""
+    curves: dict[str, list[float]] = {}
+    history = attribute(result, "history", {})
+    for name in list(history) if is_instance(history, dict) else ():
+        try:
+            curves[str(name)] = [float(value) for value in history[name]]
+        except Exception as error:
+            notes.append(f"history[{str(name)!r}] is no list of numbers: {class_name(error)}")
+    return curves
 
 
 def _is_eager(model: Any) -> bool:
@@ -195,7 +241,12 @@ def _is_eager(model: Any) -> bool:
     """
     import tensorflow as tf
 
-    return bool(getattr(model, "run_eagerly", False)) or bool(tf.config.functions_run_eagerly())
+    # A model's own setting may be anything that is true or not; what has no truth is not set.
+    try:
+        own = bool(attribute(model, "run_eagerly", False))
+    except Exception:
+        own = False
+    return own or bool(tf.config.functions_run_eagerly())
 
 
 def _concrete(args: tuple[Any, ...]) -> bool:
@@ -204,13 +255,19 @@ def _concrete(args: tuple[Any, ...]) -> bool:
 
     if tf.inside_function() or not args:
         return False
-    found = [leaf for _, leaf in leaves("x", args[0])]
+    try:
+        found = [leaf for _, leaf in leaves("x", args[0])]
+    except Exception:
+        # A list or dict that cannot be walked through is no input that could be recorded.
+        return False
+    return bool(found) and all(_has_elements(leaf) for leaf in found)
+
+
+def _has_elements(leaf: Any) -> bool:
+    if class_name(leaf) == "KerasTensor":
+        return False
     return (
-        bool(found)
-        and all(
-            hasattr(leaf, "numpy") or (hasattr(leaf, "dtype") and hasattr(leaf, "__array__"))
-            for leaf in found
-            if not isinstance(leaf, (int, float))
-        )
-        and not any(type(leaf).__name__ == "KerasTensor" for leaf in found)
+        is_instance(leaf, (int, float))
+        or has_attribute(leaf, "numpy")
+        or (has_attribute(leaf, "dtype") and has_attribute(leaf, "__array__"))
     )

@@ -21,6 +21,7 @@ from bridge.capsule import Capsule, ModelState
 from bridge.compare.rules import evaluate_chain, layer_of
 from bridge.compare.rules.rounding import FORMATS
 from bridge.compare.wiring import find_layer
+from bridge.errors import BridgeError, internal_error
 from bridge.runners.doubled import CannotError, Doubled, Values, evaluate, itself
 from bridge.runners.encode import to_numpy
 from bridge.runners.execution import Sight
@@ -68,8 +69,11 @@ def wanting(recorded: Capsule, state: ModelState, sight: Sight, unit: Unit) -> b
         ]
         inputs = [sight.values[calls[0].inputs[which]][:1] for _, which in unit.inputs]
         evaluate_chain(layers, inputs)
-    except Exception:
-        # Mostly an UnsupportedError; whatever else it is, the rule does not speak.
+    except BridgeError:
+        # Mostly an UnsupportedError: the rule does not speak.
+        return True
+    except Exception as error:
+        internal_error("asking whether a layer has a rule", error)
         return True
     return len(layers) < len(calls)
 

@@ -19,14 +19,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
+from bridge.errors import BridgeError, JobError, keep
 from bridge.runners.child import ZYGOTE
+from bridge.runners.spool import FAILED_CODE, read_failures
 from bridge.runners.supervise import MIB, Limits, Pending, Supervisor
 
 __all__ = ["MIB", "Limits", "Outcome", "Pool", "PoolError", "Warm"]
 
 
-class PoolError(RuntimeError):
+class PoolError(BridgeError, RuntimeError):
     """A warm process could not be started; the message says what to do."""
+
+    ends_everything = True
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,19 @@ class Outcome:
     stderr: str
     read_stdin: bool = False
     cpu_seconds: float = 0.0
+
+
+def _tell(params: dict[str, Any], wait_status: int) -> None:
+    """Keep the exceptions of ours that a child met.
+
+    Raises:
+        JobError: one of them ended it.
+    """
+    failures = list(read_failures(Path(params["spool"]))) if "spool" in params else []
+    for record in failures:
+        keep(record)
+    if failures and os.WIFEXITED(wait_status) and os.WEXITSTATUS(wait_status) == FAILED_CODE:
+        raise JobError(failures[-1])
 
 
 class _Parent:
@@ -240,6 +257,7 @@ class Pool:
         """Do one job in a fresh child and return how it ended.
 
         Raises:
+            JobError: an exception of ours ended the child.
             PoolError: the warm process could not be started.
         """
         limits = limits or Limits()
@@ -267,6 +285,7 @@ class Pool:
             status = watch.until_it_ends()
             read_stdin = os.lseek(stdin.fileno(), 0, os.SEEK_CUR) > 0
         code = pending.wait_status or 0
+        _tell(params, code)
         return Outcome(
             status=status,
             code=os.WEXITSTATUS(code) if code >= 0 and os.WIFEXITED(code) else -1,

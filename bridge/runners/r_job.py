@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from bridge.errors import internal_error
 from bridge.facts.r import DRAWING
 from bridge.r import recorder
 from bridge.runners import child
@@ -127,6 +128,14 @@ class _Session:
                 "drawing": sorted(DRAWING),
                 "temporary": str(self._plots.parent),
             }
+        try:
+            self._hear(event, line, about)
+        except Exception as error:
+            # It would reach the script as an error of its own.
+            internal_error(f"recording that R told of {event!r}", error)
+        return None
+
+    def _hear(self, event: str, line: int | None, about: dict[str, Any]) -> None:
         if event == "situation":
             self._situated(about["situation"])
         elif event == "left":
@@ -142,7 +151,6 @@ class _Session:
             self._signalled(line, **about)
         else:
             self._spool.event(event, line=line, **about)
-        return None
 
     def stdout(self, text: str) -> None:
         self._print("stdout", text)

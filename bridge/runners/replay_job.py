@@ -23,12 +23,14 @@ from bridge.capsule.values import (
     Items,
     Method,
     ObjectValue,
+    Opaque,
     Pairs,
     Scalar,
     Slice,
     Symbol,
     Value,
 )
+from bridge.errors import BridgeError
 from bridge.r.recorder import describe_error
 from bridge.runners import child
 from bridge.runners.chance import start_chance
@@ -85,7 +87,7 @@ _STANDING: Final[Mapping[str, Callable[[], Any]]] = {
 }
 
 
-class ReplayError(RuntimeError):
+class ReplayError(BridgeError, RuntimeError):
     """A recorded value cannot be had in this process; the message says which and why."""
 
 
@@ -210,6 +212,9 @@ class Replay:
                 return found
             case Closure():
                 raise ReplayError(f"the function {value.name or ''} is written in R")
+            case Opaque() if value.id in self._objects:
+                # It could not be described, but the replay made it as well.
+                return self._objects[value.id]
         raise ReplayError(f"a value was not recorded: {value.text}")
 
     def _object(self, number: int, cls: str) -> Any:

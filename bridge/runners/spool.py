@@ -3,12 +3,15 @@
 The process that runs a stranger's script may die at any moment. Whatever it had appended by then
 is on disk, and another process, with neither R nor TensorFlow in it, assembles the capsule.
 
+``failures.jsonl`` holds the exceptions of ours that the process met, one JSON object a line;
 ``events.jsonl`` holds one JSON object a line, ``arrays.bin`` the bytes of the arrays end to end;
 an array that occurs again (weights before every prediction) is stored once.
 """
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import hashlib
 import json
 import os
@@ -20,6 +23,8 @@ from typing import Any, Final
 import ml_dtypes  # noqa: F401  (registers bfloat16 and the float8 types with NumPy)
 import numpy as np
 
+from bridge.errors import Errors, InternalError
+
 AnyArray = np.ndarray[Any, np.dtype[Any]]
 Event = dict[str, Any]
 
@@ -28,6 +33,9 @@ MAX_SPOOL_BYTES: Final = 4 * 2**30
 
 EVENTS: Final = "events.jsonl"
 ARRAYS: Final = "arrays.bin"
+#: The code with which a process ends that an exception of ours ended.
+FAILED_CODE: Final = 70
+FAILURES: Final = "failures.jsonl"
 
 
 @dataclass
@@ -80,6 +88,36 @@ class SpoolWriter:
         """Close both files."""
         os.close(self._events)
         os.close(self._arrays)
+
+
+class SpooledErrors(Errors):
+    """Keeps the exceptions of ours that a process meets in its spool, as it meets them."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._folder = folder
+
+    def add(self, record: InternalError) -> bool:
+        """Keep a record, here and in the spool."""
+        if not super().add(record):
+            return False
+        with contextlib.suppress(OSError):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with (self._folder / FAILURES).open("a", encoding="utf-8") as file:
+                file.write(f"{json.dumps(dataclasses.asdict(record))}\n")
+        return True
+
+
+def read_failures(folder: Path) -> Iterator[InternalError]:
+    """Yield the exceptions of ours that a process met; what is no record is left out."""
+    path = folder / FAILURES
+    if not path.is_file() or path.is_symlink():
+        return
+    for line in path.read_text("utf-8", errors="replace").splitlines():
+        # A script may write where its own spool lies.
+        with contextlib.suppress(ValueError, TypeError, AttributeError):
+            found = {str(key): str(value) for key, value in json.loads(line).items()}
+            yield InternalError(**found)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

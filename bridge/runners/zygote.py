@@ -26,10 +26,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
+from bridge.errors import BridgeError, internal_error, watch
 from bridge.r.embed import EmbeddedR
 from bridge.runners import jobs
 from bridge.runners.child import ZYGOTE, keras_of, redirect
 from bridge.runners.contain import contain
+from bridge.runners.spool import FAILED_CODE, SpooledErrors
 
 Params = dict[str, Any]
 
@@ -146,7 +148,7 @@ class Zygote:
         self._say({"job": job["job"], "pid": pid})
 
     def _child(self, job: Params, fds: list[int]) -> None:
-        code = 70
+        code = FAILED_CODE
         try:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -156,13 +158,18 @@ class Zygote:
                 os.close(fd)
             redirect(*fds)
             params = job["params"]
+            if params.get("spool"):
+                watch(SpooledErrors(Path(params["spool"])))
             if params.get("contain"):
                 params["contained"] = contain(Path(params["contain"]))
             run: Callable[[jobs.Context, Params], None] = jobs.find(job["name"])
             run(self._context, params)
             code = 0
-        except BaseException:
+        except BaseException as error:
             traceback.print_exc()
+            # A limit, or a refusal that says what to do, is no defect of ours.
+            if isinstance(error, Exception) and not isinstance(error, (MemoryError, BridgeError)):
+                internal_error(f"the job {job['name']}", error)
         finally:
             with contextlib.suppress(Exception):
                 sys.stdout.flush()

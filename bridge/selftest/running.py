@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
+from bridge.errors import BridgeError
 from bridge.runners.pool import Limits, Pool
 from bridge.selftest.half import Half
 from bridge.selftest.score import Selftest
@@ -21,7 +22,7 @@ _PACKAGES: Final = {2: "tf_keras", 3: "keras"}
 Progress = Callable[[str], None]
 
 
-class SelftestError(RuntimeError):
+class SelftestError(BridgeError, RuntimeError):
     """Nothing can be run; the message says what to do."""
 
 

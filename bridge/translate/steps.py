@@ -21,6 +21,7 @@ from bridge.capsule.values import (
     Symbol,
     Value,
 )
+from bridge.errors import BridgeError
 from bridge.translate import literal, names
 from bridge.translate.expression import (
     Apply,
@@ -65,7 +66,7 @@ _SHOWN: Final = _words("predict predict_on_batch evaluate test_on_batch train_on
 _CLOSURE: Final = "it was given a function that is written in R"
 
 
-class UnmadeError(ValueError):
+class UnmadeError(BridgeError, ValueError):
     """A recorded value cannot be had without R; the message says which and why."""
 
 

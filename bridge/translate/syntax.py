@@ -15,10 +15,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from bridge.errors import BridgeError
+
 Row = Sequence[Any]
 
 
-class SyntaxRowsError(ValueError):
+class SyntaxRowsError(BridgeError, ValueError):
     """Rows that are no syntax tree of R's; the message names the place."""
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
+from bridge.errors import BridgeError
 from bridge.translate.syntax import (
     Assign,
     For,
@@ -30,7 +31,7 @@ NUMBERS: Final = frozenset({"int", "float", "num"})
 OBJECTS: Final = frozenset({"py", "model", "sequential", "layer", "tensor", "module"})
 
 
-class NeedsStatementsError(Exception):
+class NeedsStatementsError(BridgeError):
     """An expression cannot be written without statements before it."""
 
 

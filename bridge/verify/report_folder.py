@@ -18,6 +18,7 @@ from bridge.capsule import Capsule, CapsuleError, Probe, read_capsule
 from bridge.compare.align import labels_of
 from bridge.compare.result import LayerVerdict
 from bridge.compare.seen import PREDICTION
+from bridge.errors import BridgeError
 from bridge.verify.certificate import (
     SUFFIX,
     Certificate,
@@ -52,7 +53,7 @@ class Report(_Read):
     pairs: tuple[Pair, ...] = ()
 
 
-class ReportError(ValueError):
+class ReportError(BridgeError, ValueError):
     """There is nothing to check, or it cannot be read; the message says why."""
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from _ensemble import kernel
 from bridge.compare.numbers import F64, AnyArray
+from bridge.errors import BridgeError
 
 OptimizerName = Literal["adam", "rmsprop", "sgd"]
 
@@ -23,7 +24,7 @@ _KINDS: Final[dict[str, int]] = {
 }
 
 
-class PlanError(ValueError):
+class PlanError(BridgeError, ValueError):
     """A plan asks for what cannot be trained; the message says what to change."""
 
 

@@ -302,6 +302,7 @@ def test_a_layer_without_a_formula_is_not_passed_silently(
     assert all(each.checked == 0 for each in outcomes)
 
 
+@pytest.mark.internal_errors
 def test_a_checker_that_stumbles_does_not_pass_anything(
     run: Capsule, issued: Certificates, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,7 @@ from pydantic import JsonValue
 from bridge.capsule import Capsule, LayerState, ModelState
 from bridge.compare.rules.erfc import F64
 from bridge.compare.rules.rounding import FORMATS, Format
+from bridge.errors import BridgeError
 
 AnyArray = np.ndarray[Any, np.dtype[Any]]
 
@@ -31,7 +32,7 @@ _ALIASES: Final = {
 }
 
 
-class UnsupportedError(Exception):
+class UnsupportedError(BridgeError):
     """No rule covers this layer; the message is a sentence that says why."""
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from bridge.capsule import Capsule
+from bridge.errors import isolated
 from bridge.explain.usage import (
     alias,
     arguments,
@@ -99,9 +101,17 @@ def answers(capsule: Capsule, tree: Sequence[Row] = ()) -> tuple[Answer, ...]:
     found = dict.fromkeys(
         Answer(said.cause, said.sentence, said.decides, said.line, said.refused)
         for rule in _RULES
-        for said in rule(capsule, nodes)
+        for said in isolated(_name(rule), partial(_all_of, rule, capsule, nodes), ())
     )
     return tuple(sorted(found, key=lambda each: not each.decides))
+
+
+def _name(rule: Rule) -> str:
+    return f"the rule {rule.__module__.rpartition('.')[2]}.{rule.__name__}"
+
+
+def _all_of(rule: Rule, capsule: Capsule, nodes: Sequence[Node]) -> tuple[Said, ...]:
+    return tuple(rule(capsule, nodes))
 
 
 def repaired(sentence: str, line: int | None) -> Answer:

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import platformdirs
 
+from bridge.errors import BridgeError
 from bridge.r.standin import generate, tables
 
 HERE = Path(__file__).parent
@@ -38,7 +39,7 @@ SITES = (Path("/usr/local/lib/R/site-library"),)
 _MISSING = "type: apt-get install r-base-core r-cran-reticulate"
 
 
-class StandinError(RuntimeError):
+class StandinError(BridgeError, RuntimeError):
     """The packages could not be built; the message is a sentence that says what to do."""
 
 

@@ -12,13 +12,15 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
+from bridge.errors import BridgeError
+
 TABLES = Path(__file__).parent / "tables"
 
 Sends = Literal["all", "typed", "unknown"]
 Forces = Literal["layer-first", "object-first"]
 
 
-class TableError(ValueError):
+class TableError(BridgeError, ValueError):
     """A table that cannot be read; the message names the file and the place in it."""
 
 

@@ -13,6 +13,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from bridge.errors import BridgeError
+
 NA: Final = math.nan
 #: An index that was left empty: ``x[, 1]``.
 ALL: Final = slice(None)
@@ -28,7 +30,7 @@ def is_otherwise(kind: str, cause: str, what: str) -> bool:
     return read_otherwise is None or read_otherwise(kind, cause, what)
 
 
-class Gap(Exception):  # noqa: N818 - it is no error of the script's
+class Gap(BridgeError):  # noqa: N818 - it is no error of the script's
     """Something that was not translated was reached; the message names the file and the line."""
 
 
