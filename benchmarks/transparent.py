@@ -102,9 +102,12 @@ def changes(left: Sequence[str], right: Sequence[str]) -> dict[int, tuple[str, s
 
 def compare(script: Path, inspection: Inspection, served: Served, pool: Pool) -> Compared:
     """Run a script both ways, and say whether it prints the same."""
-    manifest = run_r(
-        pool, script.stem, script, inspection, served, Limits(seconds=plain.LIMIT)
-    ).manifest
+    limits = Limits(seconds=plain.LIMIT)
+    try:
+        manifest = run_r(pool, script.stem, script, inspection, served, limits).manifest
+    except Exception as error:
+        # One script that we cannot run must not hide what the others print.
+        return Compared(script.stem, "differs", 0, (), f"no run here: {error!r}")
     ours = lines_of(printed(manifest))
     text, code = plain.run(script, inspection, served)
     theirs = lines_of(text)
