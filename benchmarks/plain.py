@@ -13,6 +13,8 @@ from bridge.r.script import Inspection
 from bridge.runners.run import lay_beside
 
 LIMIT = 300
+#: What stands for the exit code of a script that did not end within :data:`LIMIT` seconds.
+LATE = -1
 
 
 def environment(inspection: Inspection, served: Served) -> dict[str, str]:
@@ -41,5 +43,5 @@ def run(script: Path, inspection: Inspection, served: Served) -> tuple[str, int]
                 timeout=LIMIT,
             )
         except subprocess.TimeoutExpired as late:
-            return (late.stdout or b"").decode("utf-8", "replace"), -1
+            return (late.stdout or b"").decode("utf-8", "replace"), LATE
     return done.stdout.decode("utf-8", "replace"), done.returncode

@@ -47,7 +47,7 @@ _MASKS: Final = (
     (re.compile(r"(<\w+>|~)?(/[\w.+%-]+)+/[\w.+%-]*|<work>[\w./+%-]*"), "<path>"),
 )
 
-Verdict = Literal["same", "unseeded", "differs"]
+Verdict = Literal["same", "unseeded", "differs", "unmeasured"]
 
 
 @dataclass(frozen=True)
@@ -102,19 +102,25 @@ def changes(left: Sequence[str], right: Sequence[str]) -> dict[int, tuple[str, s
 
 def compare(script: Path, inspection: Inspection, served: Served, pool: Pool) -> Compared:
     """Run a script both ways, and say whether it prints the same."""
-    manifest = run_r(
-        pool, script.stem, script, inspection, served, Limits(seconds=plain.LIMIT)
-    ).manifest
+    limits = Limits(seconds=plain.LIMIT)
+    try:
+        manifest = run_r(pool, script.stem, script, inspection, served, limits).manifest
+    except Exception as error:
+        # One script that we cannot run must not hide what the others print.
+        return Compared(script.stem, "unmeasured", 0, (), f"no run here: {error!r}")
     ours = lines_of(printed(manifest))
     text, code = plain.run(script, inspection, served)
     theirs = lines_of(text)
+    if code == plain.LATE:
+        return Compared(script.stem, "unmeasured", 0, (), "plain Rscript came to no end in time")
     well = manifest.status in ("ok", "quit")
     ends = "" if well == (code == 0) else f"Rscript {code}, here {manifest.status}"
     found = changes(theirs, ours)
     if not found:
         return Compared(script.stem, "same", len(theirs), (), ends)
-    again, _ = plain.run(script, inspection, served)
-    drawn = changes(theirs, lines_of(again))
+    again, code = plain.run(script, inspection, served)
+    # What a run that was cut short did not print is no draw.
+    drawn = changes(theirs, lines_of(again)) if code != plain.LATE else {}
     left = tuple(each for place, each in found.items() if place not in drawn)
     verdict: Verdict = "differs" if left else "unseeded"
     return Compared(script.stem, verdict, len(theirs), left, ends)
@@ -145,7 +151,10 @@ def measure(scripts: Sequence[Path], wanted: Wanted, jobs: int) -> list[Compared
 
 def page(found: Sequence[Compared], wanted: str) -> str:
     """Write the page."""
-    count = {name: sum(each.verdict == name for each in found) for name in ("same", "unseeded")}
+    count = {
+        name: sum(each.verdict == name for each in found)
+        for name in ("same", "unseeded", "unmeasured")
+    }
     differing = [each for each in found if each.verdict == "differs"]
     ends = [each for each in found if each.ends]
     return (
@@ -157,10 +166,10 @@ def page(found: Sequence[Compared], wanted: str) -> str:
                 f"and by keras-bridge with the same R packages (`--frontend {wanted}`), and what",
                 "it prints is compared line by line. Times, addresses and paths are masked.",
                 "",
-                "| scripts | lines | the same | but for unseeded draws | different | other end |",
-                "| ---: | ---: | ---: | ---: | ---: | ---: |",
+                "| scripts | lines | same | unseeded | different | not measured | other end |",
+                "| ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
                 f"| {len(found)} | {sum(each.lines for each in found):,} | {count['same']} "
-                f"| {count['unseeded']} | {len(differing)} | {len(ends)} |",
+                f"| {count['unseeded']} | {len(differing)} | {count['unmeasured']} | {len(ends)} |",
                 "",
                 "A line counts as an unseeded draw if it differs between two runs of plain",
                 "`Rscript` as well. Wanted: nothing different.",
