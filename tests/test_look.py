@@ -135,7 +135,11 @@ def test_op_by_op_every_layer_is_seen_by_itself(looked: Looked) -> None:
 
 def test_what_is_not_fused_is_seen(looked: Looked) -> None:
     names = ["conv", "norm", "relu", "pool"]
-    assert looked.told("conv norm relu") == [(name,) for name in names]
+    executed = looked.probe("conv norm relu").executed
+    assert executed is not None
+    # Which of them the graph optimiser makes one depends on the processor and on oneDNN.
+    found = executed.fingerprint()
+    assert looked.told("conv norm relu") == [(name,) for name in names], found
 
 
 def test_two_sums_that_were_made_one_are_seen_as_one(looked: Looked) -> None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -143,7 +143,8 @@ def measured(name: str, kind: Kind) -> Activation:
     Raises:
         UncheckedError: they were not.
     """
-    own, single = errors_of(name, kind), errors_of(name, FLOAT32)
+    whole = replace(FLOAT32, kernels=kind.kernels)
+    own, single = errors_of(name, kind), errors_of(name, whole)
     if own is None or single is None:
         raise UncheckedError(f"the kernels of {name} were not measured in {kind.name}")
 
@@ -155,7 +156,7 @@ def measured(name: str, kind: Kind) -> Activation:
     return Activation(
         PLAIN[name],
         lambda reach: own.between(reach.low, reach.high),
-        None if kind is FLOAT32 else unrounded,
+        None if kind.name == FLOAT32.name else unrounded,
     )
 
 

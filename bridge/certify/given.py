@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from pydantic import JsonValue
 
-from bridge.capsule import Capsule, LayerOutput, LayerState, ModelState, Probe
+from bridge.capsule import Capsule, KernelErrors, LayerOutput, LayerState, ModelState, Probe
 from bridge.certify.exact import F64, AnyArray
 from bridge.certify.kinds import KINDS, MOST_TERMS, Kind, MisfitError, UncheckedError
 
@@ -26,7 +26,7 @@ class Given:
 
     ``name`` is the bare name of its class, "" if the class is not one of Keras. ``shape`` is that
     of the output that is checked, ``number`` its number among the layer's outputs. ``on_cpu`` says
-    that it ran on nothing else.
+    that it ran on nothing else; ``kernels`` were measured where it ran.
     """
 
     name: str
@@ -39,6 +39,7 @@ class Given:
     masked: bool = False
     on_cpu: bool = True
     number: int = 0
+    kernels: tuple[KernelErrors, ...] = ()
 
     @property
     def kind(self) -> Kind:
@@ -50,7 +51,7 @@ class Given:
         name = computes_in(self.config)
         if name not in KINDS:
             raise UncheckedError(f"it computes in {name}")
-        return KINDS[name]
+        return replace(KINDS[name], kernels=self.kernels)
 
     def the_input(self) -> F64:
         """Return its only input, as it computes with it.
@@ -161,6 +162,7 @@ class Recorded:
             masked=first and self.seen.masked,
             on_cpu=self._devices() <= {"CPU"},
             number=number,
+            kernels=self.capsule.manifest.kernels,
         )
 
     def _devices(self) -> set[str]:

@@ -9,6 +9,7 @@ from typing import Any, Final
 import ml_dtypes
 import numpy as np
 
+from bridge.capsule import KernelErrors
 from bridge.certify.exact import F64, AnyArray
 
 #: Sums of more terms are beyond any bound that is certified.
@@ -25,13 +26,17 @@ class MisfitError(Exception):
 
 @dataclass(frozen=True)
 class Kind:
-    """A binary floating-point type, by its bits after the point and its range of exponents."""
+    """A binary floating-point type, by its bits after the point and its range of exponents.
+
+    ``kernels`` are the errors of activations that were measured where something was computed in it.
+    """
 
     name: str
     bits: int
     lowest: int
     highest: int
     cut: bool = False
+    kernels: tuple[KernelErrors, ...] = ()
 
     @property
     def u(self) -> float:

@@ -68,7 +68,7 @@ class Normalised:
         with np.errstate(all="ignore"):
             bound, evaluated = _error(x, np.abs(g), np.abs(b), by, root, away, value,
                                       weighted=self.gamma is not None)  # fmt: skip
-            if self.kind is not FLOAT32:
+            if self.kind.name != FLOAT32.name:
                 end = largest(value) + bound
                 bound = UPWARDS * (bound + self.kind.half_steps(UPWARDS * end) + _TINY)
                 bound = np.where(end + bound < self.kind.limit * UPWARDS, bound, np.inf)
@@ -144,7 +144,7 @@ def batch(given: Given) -> Stage:
 def by_moments(given: Given) -> Stage:
     """LayerNormalization, GroupNormalization and RMSNormalization: by the input's own moments."""
     x, name = _input(given), given.name
-    if name != "RMSNormalization" and given.kind is not FLOAT32 and given.generation != 3:
+    if name != "RMSNormalization" and given.kind.name != FLOAT32.name and given.generation != 3:
         raise UncheckedError(f"in {given.kind.name} it has a formula for Keras 3 alone")
     axes = _axes(given)
     epsilon = _epsilon(given, 1e-6 if name == "RMSNormalization" else 1e-3)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -30,6 +31,8 @@ _COUNT: Final = _HIGHEST - _LOWEST + 1
 _BINADES: Final = range(_LOWEST, _HIGHEST + 1)
 #: How far an end of an image may be off before a power of two is missed: more than forms err.
 _MARGIN: Final = 2.0**-38
+#: What returns its argument or a constant, and rounds nothing.
+_COMPARING: Final = ("linear", "relu", "relu6", "hard_tanh")
 
 
 @dataclass(frozen=True)
@@ -71,8 +74,23 @@ def relative(errors: Errors, kind: Kind) -> tuple[float, float]:
 
 
 def errors_of(activation: str, kind: Kind) -> Errors | None:
-    """Return the errors of an activation's kernels in a type; None if they were not measured."""
-    return _read().get((activation, kind.name))
+    """Return the errors of an activation's kernels in a type; None if they were not measured.
+
+    What only compares and chooses may take subnormal numbers for zero on any machine.
+    """
+    found = _read().get((activation, kind.name))
+    if found is None:
+        return None
+    rows = [found.rows]
+    for each in kind.kernels:
+        if (each.activation, each.dtype) == (activation, kind.name):
+            kernel = {"positive": each.positive, "negative": each.negative}
+            rows.append(_rows(kernel, kind, exhaustive=each.exhaustive))
+    if activation in _COMPARING:
+        whole = 2.0 ** (np.arange(_LOWEST, _HIGHEST + 1) + 1.0)
+        lost = np.where(whole <= kind.tiny, whole, 0.0)
+        rows.append(np.concatenate([lost[::-1], lost]))
+    return Errors(np.max(rows, axis=0))
 
 
 def digest(activation: str, dtype: str) -> str:
@@ -94,21 +112,27 @@ def _read() -> dict[tuple[str, str], Errors]:
         kind = KINDS.get(record.get("dtype", "float32"))
         if kind is None:
             continue
-        rows = found[record["activation"], kind.name]
+        key, exhaustive = (record["activation"], kind.name), record["coverage"] == "exhaustive"
         for kernel in record["kernels"]:
-            for name in ("positive", "negative"):
-                errors = _errors(kernel[name], kind)
-                if record["coverage"] != "exhaustive":
-                    seen = np.where(np.isfinite(errors), errors, 0.0)
-                    units = np.array([_unit(binade, kind) for binade in _BINADES])
-                    seen = np.maximum.accumulate((seen / units)[::-1])[::-1] * units
-                    errors = np.maximum(errors, np.maximum.accumulate(seen))
-                side = slice(_COUNT, None) if name == "positive" else slice(_COUNT - 1, None, -1)
-                rows[side] = np.maximum(rows[side], errors)
+            found[key] = np.maximum(found[key], _rows(kernel, kind, exhaustive=exhaustive))
     return {name: Errors(rows) for name, rows in found.items()}
 
 
-def _errors(runs: list[list[Any]], kind: Kind) -> F64:
+def _rows(kernel: Mapping[str, Any], kind: Kind, *, exhaustive: bool) -> F64:
+    """Return the errors of one kernel, the negative values first."""
+    sides = []
+    for name in ("negative", "positive"):
+        errors = _errors(kernel[name], kind)
+        if not exhaustive:
+            seen = np.where(np.isfinite(errors), errors, 0.0)
+            units = np.array([_unit(binade, kind) for binade in _BINADES])
+            seen = np.maximum.accumulate((seen / units)[::-1])[::-1] * units
+            errors = np.maximum(errors, np.maximum.accumulate(seen))
+        sides.append(errors)
+    return np.concatenate([sides[0][::-1], sides[1]])
+
+
+def _errors(runs: Sequence[Sequence[Any]], kind: Kind) -> F64:
     errors = np.zeros(_COUNT)
     for first, last, units in runs:
         for binade in range(first, last + 1):
