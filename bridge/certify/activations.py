@@ -26,7 +26,7 @@ from bridge.certify.exact import F64, UPWARDS
 from bridge.certify.functions import PLAIN, Function
 from bridge.certify.given import computes_in, number
 from bridge.certify.kinds import FLOAT32, Kind, MisfitError, UncheckedError
-from bridge.certify.table import errors_of
+from bridge.certify.table import errors_of, flushing
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,9 @@ class Reach:
         """The largest magnitude of a value."""
         return UPWARDS * np.maximum(np.abs(self.low), np.abs(self.high))
 
+
+#: What returns its argument or a constant: all that it can lose, anywhere, is what it flushes.
+_COMPARING: Final = ("relu", "relu6", "hard_tanh")
 
 #: What a kernel's result may be off by, given its reach.
 KernelError = Callable[[Reach], F64]
@@ -147,6 +150,8 @@ def measured(name: str, kind: Kind) -> Activation:
     own, single = errors_of(name, kind), errors_of(name, whole)
     if own is None or single is None:
         raise UncheckedError(f"the kernels of {name} were not measured in {kind.name}")
+    if name in _COMPARING:
+        own, single = flushing(own, kind), flushing(single, whole)
 
     def unrounded(reach: Reach) -> F64:
         error = single.between(reach.low, reach.high)

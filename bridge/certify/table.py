@@ -31,8 +31,6 @@ _COUNT: Final = _HIGHEST - _LOWEST + 1
 _BINADES: Final = range(_LOWEST, _HIGHEST + 1)
 #: How far an end of an image may be off before a power of two is missed: more than forms err.
 _MARGIN: Final = 2.0**-38
-#: What returns its argument or a constant, and rounds nothing.
-_COMPARING: Final = ("linear", "relu", "relu6", "hard_tanh")
 
 
 @dataclass(frozen=True)
@@ -74,10 +72,7 @@ def relative(errors: Errors, kind: Kind) -> tuple[float, float]:
 
 
 def errors_of(activation: str, kind: Kind) -> Errors | None:
-    """Return the errors of an activation's kernels in a type; None if they were not measured.
-
-    What only compares and chooses may take subnormal numbers for zero on any machine.
-    """
+    """Return the errors of an activation's kernels in a type; None if they were not measured."""
     found = _read().get((activation, kind.name))
     if found is None:
         return None
@@ -86,11 +81,14 @@ def errors_of(activation: str, kind: Kind) -> Errors | None:
         if (each.activation, each.dtype) == (activation, kind.name):
             kernel = {"positive": each.positive, "negative": each.negative}
             rows.append(_rows(kernel, kind, exhaustive=each.exhaustive))
-    if activation in _COMPARING:
-        whole = 2.0 ** (np.arange(_LOWEST, _HIGHEST + 1) + 1.0)
-        lost = np.where(whole <= kind.tiny, whole, 0.0)
-        rows.append(np.concatenate([lost[::-1], lost]))
     return Errors(np.max(rows, axis=0))
+
+
+def flushing(errors: Errors, kind: Kind) -> Errors:
+    """Return the errors of kernels that may take subnormal numbers for zero besides."""
+    whole = 2.0 ** (np.arange(_LOWEST, _HIGHEST + 1) + 1.0)
+    lost = np.where(whole <= kind.tiny, whole, 0.0)
+    return Errors(np.maximum(errors.rows, np.concatenate([lost[::-1], lost])))
 
 
 def digest(activation: str, dtype: str) -> str:

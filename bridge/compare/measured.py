@@ -61,12 +61,13 @@ def dtype_of(record: Mapping[str, Any]) -> str:
 def installations_of(activation: str, dtype: str) -> tuple[Installation, ...]:
     """Return the installations on which the file has an activation's kernels in a type."""
     data = read()
-    names = {
-        each["environment"]
-        for each in data["measurements"]
-        if (each["activation"], dtype_of(each)) == (activation, dtype) and each["part"] == "vector"
-    }
-    return tuple(installation_of_record(data["environments"][name]) for name in sorted(names))
+    parts: dict[str, set[str]] = {}
+    for each in data["measurements"]:
+        if (each["activation"], dtype_of(each)) == (activation, dtype):
+            parts.setdefault(each["environment"], set()).add(each["part"])
+    # A layer of any size runs the loop over whole vectors and that over leftover elements.
+    whole = (name for name, seen in sorted(parts.items()) if seen >= {"vector", "scalar"})
+    return tuple(installation_of_record(data["environments"][name]) for name in whole)
 
 
 def coverage(here: Installation) -> Coverage:
