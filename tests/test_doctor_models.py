@@ -40,7 +40,10 @@ def on(place: Installation) -> Situation:
 def test_an_installation_that_was_measured_is_covered(place: Installation) -> None:
     (found,) = about_models(on(place))
     assert found.level == "ok"
-    assert found.sentence.startswith("The kernels of all")
+    told = coverage(place)
+    assert told.covered > 20
+    begins = "The kernels of all" if told.complete else f"{told.covered} of {told.total}"
+    assert found.sentence.startswith(begins)
     assert place.processor in found.sentence
 
 
@@ -58,7 +61,7 @@ def test_an_installation_that_was_measured_is_covered(place: Installation) -> No
 def test_one_that_was_not_is_told_in_one_line_what_happens(situation: Situation, says: str) -> None:
     (found,) = about_models(situation)
     assert found.level == "ok"
-    assert found.sentence.startswith("None of the activations' kernels were measured with")
+    assert found.sentence.startswith("No activations' kernels were measured with")
     assert says in found.sentence
     assert "are measured at its first run" in found.sentence
     assert "\n" not in found.sentence
@@ -71,7 +74,7 @@ def test_without_tensorflow_there_is_nothing_to_say_of_models() -> None:
 
 @pytest.mark.parametrize("place", measured_places(), ids=lambda place: place.processor)
 def test_any_difference_that_may_change_a_kernel_ends_the_coverage(place: Installation) -> None:
-    assert coverage(place).complete
+    assert coverage(place).covered > 20
     versions = dict(place.packages)
     for other in (
         replace(place, vendor="Another"),

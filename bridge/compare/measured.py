@@ -37,9 +37,11 @@ class Coverage:
         """What there is, in a sentence."""
         if self.complete:
             return f"The kernels of all {self.total} activations were measured with {self.place}."
-        count = f"{self.covered} of {self.total}" if self.covered else "None of the"
+        count, which = ("No", "those") if not self.covered else (
+            f"{self.covered} of {self.total}", "the others"
+        )  # fmt: skip
         return (
-            f"{count} activations' kernels were measured with {self.place}: those that a model "
+            f"{count} activations' kernels were measured with {self.place}: {which} that a model "
             "uses are measured at its first run."
         )
 
