@@ -34,8 +34,8 @@ bench-run: $(installed) ## measure a run against plain R and plain Python: bench
 bench-difference: $(installed) ## measure the comparison of arrays (QUICK=1: small): benchmarks/DIFFERENCE.md
 	@$(venv)/python benchmarks/difference.py
 
-bench-trust: $(installed) ## measure whether the ladder can be trusted: benchmarks/TRUST.md (QUICK=1)
-	@$(venv)/python -m benchmarks.trust
+bench-trust: $(installed) ## measure whether the ladder can be trusted: benchmarks/TRUST.md (QUICK=1, ISA=all)
+	@$(venv)/python -m benchmarks.trust $(if $(ISA),--isa $(ISA))
 
 bench-explain: $(installed) ## measure whether the right cause is named: benchmarks/EXPLAIN.md (QUICK=1)
 	@$(venv)/python -m benchmarks.explain

@@ -18,7 +18,8 @@ import numpy as np
 ROOT: Final = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bridge.compare.measured import dtype_of, processor_class  # noqa: E402
+from bridge.compare.installation import installation_of_record  # noqa: E402
+from bridge.compare.measured import dtype_of  # noqa: E402
 from bridge.compare.rules.rounding import FORMATS, Format  # noqa: E402
 
 SOURCE: Final = ROOT / "bridge" / "compare" / "data" / "activations.json"
@@ -91,12 +92,12 @@ def main() -> None:
     data = json.loads(SOURCE.read_text())
     parts = [_HEAD]
     for place, about in data["environments"].items():
-        versions = f"TensorFlow {about['tensorflow']}, Keras {about['keras']}"
+        where = installation_of_record(about)
         for dtype in FORMATS:
             found = [f"| {' | '.join(row)} |" for row in rows(data, place, dtype)]
             if found:
                 parts += [
-                    f"\n## {dtype}, {versions}, {processor_class(about['cpu_flags'])}\n",
+                    f"\n## {dtype}, {where.sentence}\n",
                     f"| {' | '.join(_COLUMNS)} |",
                     f"|{' --- |' * len(_COLUMNS)}",
                     *found,

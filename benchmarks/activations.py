@@ -51,14 +51,22 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np  # noqa: E402  (the environment of TensorFlow is set first)
 
-from benchmarks.activation_kernels import (  # noqa: E402
+from bridge.capsule import Environment  # noqa: E402
+from bridge.compare.installation import (  # noqa: E402
+    FLOAT_INSTRUCTIONS,
+    PACKAGES,
+    installation_of,
+)
+from bridge.compare.measured import dtype_of  # noqa: E402
+from bridge.compare.rules.rounding import FLOAT32, FORMATS, Format  # noqa: E402
+from bridge.runners.activation_kernels import (  # noqa: E402
     CHUNK,
     Subject,
     executed,
     modes_of,
     subjects,
 )
-from benchmarks.activation_tables import (  # noqa: E402
+from bridge.runners.activation_tables import (  # noqa: E402
     Bits,
     Summary,
     Table,
@@ -67,14 +75,16 @@ from benchmarks.activation_tables import (  # noqa: E402
     sample_missed,
     summarize,
 )
-from bridge.compare.measured import dtype_of, processor_class  # noqa: E402
-from bridge.compare.rules.rounding import FLOAT32, FORMATS, Format  # noqa: E402
+from bridge.runners.child import describe_environment  # noqa: E402
+from bridge.runners.measuring_job import numbers, sample  # noqa: E402
 
 OUT: Final = ROOT / "bridge" / "compare" / "data" / "activations.json"
 STATE: Final = ROOT / "build" / "activations"
 SAVE_SECONDS: Final = 60.0
 #: What tells one record of the file from another.
 KEY: Final = ("activation", "environment", "part", "dtype")
+#: The instructions that are in the name of an environment.
+_NAMED: Final = ("avx2", "avx512f", "avx512_bf16", "avx512_fp16", "amx_tile", "asimd", "sve")
 
 
 @dataclass(frozen=True)
@@ -139,8 +149,7 @@ def exhaustive(fmt: Format, chunk: int) -> Iterator[Bits]:
     """Yield all finite numbers of a type as bits, in order."""
     finite, sign = infinity(fmt), 1 << (8 * fmt.dtype.itemsize - 1)
     if chunk > finite:
-        both = (np.arange(finite), np.arange(sign, sign + finite))
-        yield np.concatenate(both).astype(unsigned(fmt))
+        yield numbers(fmt)
         return
     for base in (0, sign):
         for start in range(0, finite, chunk):
@@ -149,12 +158,7 @@ def exhaustive(fmt: Format, chunk: int) -> Iterator[Bits]:
 
 def stratified(chunk: int) -> Iterator[Bits]:
     """Yield 4,096 float32 significands of each exponent: evenly spread, the ends among them."""
-    spread = np.arange(4096, dtype=np.uint32) << np.uint32(11)
-    low = np.random.default_rng(1).integers(0, 2048, (255, 4096), dtype=np.uint32)
-    low[:, 0] = 0
-    low[:, -1] = 2047
-    finite = (np.arange(255, dtype=np.uint32)[:, None] << np.uint32(23)) | (spread + low)
-    both = np.concatenate((finite.ravel(), finite.ravel() | np.uint32(1 << 31)))
+    both = sample()
     for start in range(0, both.size, chunk):
         part = both[start : start + chunk]
         yield np.concatenate((part, np.repeat(part[-1:], chunk - part.size)))
@@ -245,31 +249,30 @@ def special(job: Job) -> dict[str, dict[str, str]]:
 
 
 def environment() -> tuple[str, dict[str, Any]]:
-    """Return the versions and the class of the processor, and a name for them."""
-    import keras
+    """Return what decides which kernels run here, and a name for it."""
     import tensorflow as tf
-    import tf_keras
 
-    wanted = ("avx", "avx2", "fma", "avx512f", "avx512_bf16", "amx_tile")
-    flags: set[str] = set()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        flags = set(next((line for line in info.open() if line.startswith("flags")), "").split())
-    cpu = processor_class(flags)
-    onednn = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1") != "0"
+    found = Environment.model_validate(describe_environment(), strict=False)
+    here = installation_of(found)
     name = "-".join(
-        part
-        for part in (f"tensorflow-{tf.__version__}", platform.system().lower(), platform.machine(),
-                     cpu, "onednn" if onednn else "")
+        part.replace(" ", "").lower()
+        for part in (
+            f"tensorflow-{tf.__version__}", platform.system(), here.machine, here.vendor,
+            *(flag for flag in FLOAT_INSTRUCTIONS if flag in here.instructions and flag in _NAMED),
+            "onednn" if here.onednn else "",
+            *(f"{switch}={value}" for switch, value in here.switches),
+        )
         if part
     )  # fmt: skip
     return name, {
-        "tensorflow": tf.__version__,
-        "tf_keras": tf_keras.__version__,
-        "keras": keras.__version__,
+        **{package: found.packages[package] for package in PACKAGES if package in found.packages},
         "numpy": np.__version__,
-        "cpu_flags": [flag for flag in wanted if flag in flags],
-        "onednn": onednn,
+        "machine": here.machine,
+        "cpu_model": found.cpu_model,
+        "cpu_vendor": here.vendor,
+        "cpu_flags": sorted(here.instructions),
+        "onednn": here.onednn,
+        "switches": dict(here.switches),
         "threads": 1,
     }
 

@@ -39,8 +39,8 @@ sys.path.insert(0, str(ROOT))
 
 import numpy as np  # noqa: E402  (the folder is put where Python looks first)
 
-from benchmarks.activation_kernels import CHUNK, F32, Mode, executed, scalar_mode  # noqa: E402
 from benchmarks.activations import compact, environment, say  # noqa: E402
+from bridge.runners.activation_kernels import CHUNK, F32, Mode, executed, scalar_mode  # noqa: E402
 
 OUT: Final = ROOT / "bridge" / "compare" / "data" / "roots.json"
 FIRST_NORMAL: Final = 0x00800000

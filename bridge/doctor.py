@@ -16,6 +16,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from bridge.compare.installation import PACKAGES, Installation, instructions
 from bridge.compare.measured import coverage
 from bridge.r.situation import Situation, gather_situation
 from bridge.r.stack import (
@@ -266,21 +267,22 @@ def _metal(situation: Situation) -> Iterator[Finding]:
 
 
 def _models(situation: Situation) -> Iterator[Finding]:
-    """Say whether the activations' error models speak of this TensorFlow and this processor."""
-    version = situation.python_packages.get("tensorflow")
-    if version is None:
+    """Say in one line whether the activations' error models speak of this installation."""
+    if "tensorflow" not in situation.python_packages:
         return
-    found = coverage({"tensorflow": version}, situation.cpu_flags)
-    if not found.elsewhere:
-        yield Finding("ok", "activations", found.sentence)
-        return
-    yield Finding(
-        "warning",
-        "activations",
-        f"{found.sentence} The ladder uses those all the same, and verdicts that rest on them say "
-        "so.",
-        "make bench-activations",
+    here = Installation(
+        machine=situation.machine,
+        vendor=situation.cpu_vendor,
+        instructions=instructions(situation.cpu_flags),
+        packages=tuple(
+            (name, situation.python_packages[name])
+            for name in PACKAGES
+            if name in situation.python_packages
+        ),
+        onednn=situation.onednn,
+        switches=tuple(sorted(situation.switches.items())),
     )
+    yield Finding("ok", "activations", coverage(here).sentence)
 
 
 def _variables(situation: Situation) -> Iterator[Finding]:

@@ -9,6 +9,9 @@ import numpy as np
 
 from bridge.compare.rules import Layer
 from bridge.compare.rules.layer import Generation
+from bridge.compare.rules.resting import kernels_of
+from bridge.runners.measuring import kernels_here
+from bridge.runners.measuring_job import installation_here, measure_here
 from bridge.runners.models import named_weights, plain
 from tests.compare_samples import judge_layer
 
@@ -28,7 +31,9 @@ def described(layer: Any, generation: Generation) -> Layer:
     """Describe a layer as a capsule records it."""
     weights = {name: np.asarray(weight) for name, weight in named_weights(layer)}
     cls = f"keras.layers.{type(layer).__name__}"
-    return Layer(layer.name, cls, plain(layer.get_config()), weights, generation)
+    config = plain(layer.get_config())
+    found = kernels_here(kernels_of([cls, config]), measure_here, installation_here())
+    return Layer(layer.name, cls, config, weights, generation, kernels=found)
 
 
 def hold(layer: Any, generation: Generation, inputs: Sequence[Any]) -> None:

@@ -223,6 +223,7 @@ def test_no_function_of_keras_is_forgotten(generation: Generation, package: str)
 
 
 @pytest.mark.tf
+@pytest.mark.timeout(900)  # on an installation that nobody measured, its kernels are measured first
 @pytest.mark.parametrize("fmt", FORMATS.values(), ids=lambda fmt: fmt.name)
 @pytest.mark.parametrize(("generation", "package"), GENERATIONS)
 def test_activation_layers_in_every_type(generation: Generation, package: str, fmt: Format) -> None:
@@ -239,6 +240,7 @@ def test_activation_layers_in_every_type(generation: Generation, package: str, f
 
 
 @pytest.mark.tf
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("policy", ["float16", "bfloat16", "mixed_float16", "mixed_bfloat16"])
 @pytest.mark.parametrize(("generation", "package"), GENERATIONS)
 def test_dense_layers_in_short_types(generation: Generation, package: str, policy: str) -> None:

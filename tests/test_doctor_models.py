@@ -1,4 +1,4 @@
-"""The doctor and the reports know whether the error models of activations speak of this machine."""
+"""The doctor says in one line whether the error models of activations speak of this machine."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from bridge.compare.measured import coverage, processor_class, read
+from bridge.compare.installation import Installation, installation_of_record
+from bridge.compare.measured import coverage, read
 from bridge.doctor import Finding, diagnose
 from bridge.r.situation import Situation
 from tests.test_doctor import GOOD, with_python
@@ -16,57 +17,77 @@ def about_models(situation: Situation) -> list[Finding]:
     return [each for each in diagnose(situation) if each.subject == "activations"]
 
 
-def test_models_that_were_measured_here_are_in_order() -> None:
-    (found,) = about_models(GOOD)
+def measured_places() -> list[Installation]:
+    """Return the installations of the file that are described well enough to be known again."""
+    found = [installation_of_record(each) for each in read()["environments"].values()]
+    return [each for each in found if each.described]
+
+
+def on(place: Installation) -> Situation:
+    """Return a situation on an installation."""
+    return replace(
+        GOOD,
+        python_packages={**GOOD.python_packages, **dict(place.packages)},
+        machine=place.machine,
+        cpu_vendor=place.vendor,
+        cpu_flags=tuple(place.instructions),
+        onednn=place.onednn,
+        switches=dict(place.switches),
+    )
+
+
+@pytest.mark.parametrize("place", measured_places(), ids=lambda place: place.processor)
+def test_an_installation_that_was_measured_is_covered(place: Installation) -> None:
+    (found,) = about_models(on(place))
     assert found.level == "ok"
-    assert "measured with TensorFlow 2.21.0 on processors with avx2" in found.sentence
+    told = coverage(place)
+    assert told.covered > 20
+    begins = "The kernels of all" if told.complete else f"{told.covered} of {told.total}"
+    assert found.sentence.startswith(begins)
+    assert place.processor in found.sentence
 
 
 @pytest.mark.parametrize(
     ("situation", "says"),
     [
-        (with_python(tensorflow="2.99.0", tf_keras="2.99.0"), "TensorFlow 2.99.0 on"),
         (replace(GOOD, cpu_flags=("asimd",)), "processors with asimd"),
         (replace(GOOD, cpu_flags=()), "a processor of unknown kind"),
+        (with_python(tensorflow="2.99.0", tf_keras="2.99.0"), "TensorFlow 2.99.0"),
+        (replace(GOOD, onednn=False), "oneDNN off"),
+        (replace(GOOD, switches={"ONEDNN_MAX_CPU_ISA": "AVX"}), "under ONEDNN_MAX_CPU_ISA=AVX"),
     ],
-    ids=["another TensorFlow", "another processor", "an unknown processor"],
+    ids=["another processor", "an unknown processor", "another TensorFlow", "oneDNN", "a switch"],
 )
-def test_models_from_elsewhere_are_warned_of_with_the_command_that_measures(
-    situation: Situation, says: str
-) -> None:
+def test_one_that_was_not_is_told_in_one_line_what_happens(situation: Situation, says: str) -> None:
     (found,) = about_models(situation)
-    assert found.level == "warning"
-    assert found.sentence.startswith("No activation was measured with")
+    assert found.level == "ok"
+    assert found.sentence.startswith("No activations' kernels were measured with")
     assert says in found.sentence
-    assert "TensorFlow 2.21.0 on processors with avx2" in found.sentence
-    assert found.fix == "make bench-activations"
+    assert "are measured at its first run" in found.sentence
+    assert "\n" not in found.sentence
+    assert found.fix is None
 
 
 def test_without_tensorflow_there_is_nothing_to_say_of_models() -> None:
     assert about_models(with_python(tensorflow=None)) == []
 
 
-def test_every_environment_of_the_file_covers_what_was_measured_there() -> None:
-    for name, each in read()["environments"].items():
-        found = coverage({"tensorflow": each["tensorflow"]}, each["cpu_flags"])
-        there = {
-            one["activation"]
-            for one in read()["measurements"]
-            if one["environment"] == name and one["part"] == "vector" and "dtype" not in one
-        }
-        assert there <= set(found.here)
-        assert not there & set(found.elsewhere)
-        assert set(found.sampled) <= set(found.here)
-
-
-def test_another_keras_counts_only_where_its_version_is_known() -> None:
-    flags = ("avx2",)
-    assert coverage({"tensorflow": "2.21.0"}, flags).here
-    assert coverage({"tensorflow": "2.21.0", "keras": "3.15.1"}, flags).here
-    assert coverage({"tensorflow": "2.21.0", "keras": "9.0.0"}, flags).here == ()
-
-
-def test_a_processor_is_known_by_its_widest_vectors() -> None:
-    assert processor_class(("avx", "avx2", "avx512f")) == "avx512f"
-    assert processor_class(("fma", "avx2", "avx")) == "avx2"
-    assert processor_class(("mmx",)) == ""
+@pytest.mark.parametrize("place", measured_places(), ids=lambda place: place.processor)
+def test_any_difference_that_may_change_a_kernel_ends_the_coverage(place: Installation) -> None:
+    assert coverage(place).covered > 20
+    versions = dict(place.packages)
+    for other in (
+        replace(place, vendor="Another"),
+        replace(place, machine="aarch64"),
+        replace(place, onednn=not place.onednn),
+        replace(place, switches=(("xla_cpu_max_isa", "AVX"),)),
+        replace(place, instructions=place.instructions - {"fma"}),
+        replace(place, packages=tuple((versions | {"keras": "9.0.0"}).items())),
+        Installation(),
+    ):
+        assert coverage(other).covered == 0, other
+    # Instructions for short types leave float32 as it was: some kernels are covered, none wholly.
+    short = replace(place, instructions=place.instructions ^ {"amx_fp16"})
+    assert place.covers(short, "float32")
+    assert not place.covers(short, "bfloat16")
+    assert not coverage(short).complete

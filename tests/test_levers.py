@@ -21,6 +21,7 @@ from bridge.runners.levers import (
     LeverError,
     available,
     find_lever,
+    isa_levers,
     together,
     without,
 )
@@ -33,7 +34,10 @@ AGREED = [
     "layout-off", "dependency-off", "loop-off", "function-off", "shape-off", "common-subgraph-off",
     "scoped-allocator-off", "pin-to-host-off", "implementation-selector-off",
     "auto-mixed-precision-off", "debug-stripper-off", "backend-numpy", "backend-jax",
-    "backend-torch",
+    "backend-torch", "onednn-isa-sse41", "onednn-isa-avx", "onednn-isa-avx2",
+    "onednn-isa-avx512-core", "onednn-isa-avx512-core-vnni", "onednn-isa-avx512-core-bf16",
+    "xla-isa-sse4-2", "xla-isa-avx", "xla-isa-avx2", "xla-isa-avx512", "xla-isa-avx512-vnni",
+    "xla-isa-avx512-bf16",
 ]  # fmt: skip
 
 
@@ -121,6 +125,33 @@ def test_only_levers_that_can_make_a_difference_here_are_available(
     assert not [name for name in third if LEVERS[name].grappler_pass in OFF_BY_DEFAULT]
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
     assert available(3) == second
+
+
+OLD = ("sse4_1", "sse4_2", "avx")
+NEW = (*OLD, "avx2", "avx512f", "avx512bw", "avx512_vnni")
+
+
+def test_a_library_is_only_held_down_to_less_than_the_processor_has(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert isa_levers(()) == []
+    assert isa_levers(OLD) == ["onednn-isa-sse41", "xla-isa-sse4-2"]
+    newer = isa_levers(NEW)
+    assert "onednn-isa-avx512-core" in newer
+    assert "xla-isa-avx512" in newer
+    assert not [name for name in newer if name.endswith(("vnni", "bf16", "amx"))]
+    monkeypatch.setattr(module, "cpu_flags", lambda: OLD)
+    there = [name for name in available(3) if "-isa-" in name]
+    assert there == ["onednn-isa-sse41", "xla-isa-sse4-2"]
+
+
+def test_holding_xla_down_keeps_the_flags_that_are_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=false")
+    flags = "--xla_cpu_enable_fast_math=false --xla_cpu_max_isa=AVX2"
+    assert LEVERS["xla-isa-avx2"].warm(3).env == (("XLA_FLAGS", flags),)
+    both = together([LEVERS["xla-isa-avx2"], LEVERS["onednn-isa-avx2"]])
+    assert both is not None
+    assert dict(both.warm(3).env) == {"XLA_FLAGS": flags, "ONEDNN_MAX_CPU_ISA": "AVX2"}
 
 
 @pytest.mark.parametrize("found", [True, False])

@@ -134,8 +134,16 @@ def test_op_by_op_every_layer_is_seen_by_itself(looked: Looked) -> None:
 
 
 def test_what_is_not_fused_is_seen(looked: Looked) -> None:
-    names = ["conv", "norm", "relu", "pool"]
-    assert looked.told("conv norm relu") == [(name,) for name in names]
+    executed = looked.probe("conv norm relu").executed
+    assert executed is not None
+    # Which of them the graph optimiser makes one depends on the processor and on oneDNN.
+    found = executed.fingerprint()
+    groups: list[tuple[str, ...]] = [("conv",), ("norm",), ("relu",), ("pool",)]
+    if any(op.startswith("_FusedConv2D") and "FusedBatchNorm" in op for op in found):
+        groups = [("conv", "norm", "relu"), ("pool",)]
+    elif "Relu" not in found:
+        groups = [("conv",), ("norm", "relu"), ("pool",)]
+    assert looked.told("conv norm relu") == groups, found
 
 
 def test_two_sums_that_were_made_one_are_seen_as_one(looked: Looked) -> None:

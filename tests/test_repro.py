@@ -117,10 +117,21 @@ def test_where_nothing_differs_it_says_so(tmp_path: Path) -> None:
 
 @pytest.mark.tf
 def test_a_convolution_that_reads_too_late_is_shrunk_and_fails_by_itself(
-    pool: Pool, tmp_path: Path
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The fault is in TensorFlow's own kernel; where oneDNN is on, its kernel runs instead."""
     from bridge.runners.run import look, run_twin
 
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    raw = tmp_path / "raw.py"
+    raw.write_text(
+        "import tensorflow as tf\n"
+        "x = tf.reshape(tf.range(9.0), (1, 9, 1, 1, 1))\n"
+        "y = tf.nn.conv3d(x, tf.ones((1, 1, 1, 1, 1)), [1, 3, 3, 3, 1], 'SAME')\n"
+        "assert y.numpy().ravel().tolist() == [0.0, 3.0, 6.0]\n",
+        "utf-8",
+    )
+    faulty = bool(run_python(raw)[1])
     script = tmp_path / "twin.py"
     script.write_text(
         "import numpy as np\nimport tf_keras as keras\n\n\ndef twin():\n"
@@ -130,9 +141,12 @@ def test_a_convolution_that_reads_too_late_is_shrunk_and_fails_by_itself(
         "    model.predict(np.arange(90, dtype='float32').reshape(5, 9, 1, 1, 2), verbose=0)\n",
         "utf-8",
     )
-    made = run_twin(pool, "odd", script, 2, Limits())
-    made = look(pool, made, 2, Limits())
-    found = write_repro(pool, {"twin": made}, 2, Limits(), tmp_path / "small", "Odd")
+    with Pool() as pool:
+        made = look(pool, run_twin(pool, "odd", script, 2, Limits()), 2, Limits())
+        found = write_repro(pool, {"twin": made}, 2, Limits(), tmp_path / "small", "Odd")
+    if not faulty:
+        assert "No layer of a model is wrong here" in found.sentences[0]
+        return
     assert "1 of 3 layers, 1 rows and 3 weights" in found.sentences[0]
     assert "fails as it should" in found.sentences[1]
     assert {each.name for each in found.files} == {"repro.py", "repro.R", "repro.md"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -126,6 +128,12 @@ def test_every_layer_is_right_under_every_lever(again: Again, name: str) -> None
         assert not wrong(made, probe.label), probe.label
 
 
+def applied(op: str, found: Mapping[str, int]) -> int:
+    """Count an operation by itself and as a part of others: with oneDNN more of them are fused."""
+    parts = {name: re.split(r"[\[\],]", name) for name in found}
+    return sum(count for name, count in found.items() if op in parts[name])
+
+
 @tf
 def test_levers_change_what_is_executed_and_do_not_leak_into_the_next_run(again: Again) -> None:
     assert executed(again(), "chain").fingerprint()[FUSED] == 1
@@ -133,7 +141,7 @@ def test_levers_change_what_is_executed_and_do_not_leak_into_the_next_run(again:
         found = executed(again(name), "chain").fingerprint()
         assert not [op for op in found if op.startswith("_Fused")], found
         assert found["Relu"] == 1
-    twice = {name: executed(again(name), "twice").fingerprint()["Tanh"]
+    twice = {name: applied("Tanh", executed(again(name), "twice").fingerprint())
              for name in ("", "remapping-off", "grappler-off")}  # fmt: skip
     assert twice == {"": 1, "remapping-off": 1, "grappler-off": 2}
     assert not any(probe.executed for probe in again("eager").manifest.probes)

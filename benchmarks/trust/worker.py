@@ -26,12 +26,17 @@ from benchmarks.trust.faults import FAULTS, OF_WEIGHTS  # noqa: E402
 from bridge.capsule import (  # noqa: E402
     Array,
     Capsule,
+    Environment,
     LayerOutput,
     Manifest,
     ModelState,
     Probe,
     write_capsule,
 )
+from bridge.compare.installation import installation_of  # noqa: E402
+from bridge.compare.rules.resting import measured_kernels  # noqa: E402
+from bridge.runners.child import describe_environment  # noqa: E402
+from bridge.runners.measuring import kernels_here  # noqa: E402
 
 AnyArray = np.ndarray[Any, Any]
 Outputs = dict[str, AnyArray]
@@ -68,11 +73,16 @@ class Run:
     """The recorded state of a model, out of which the capsule of each of its runs is made."""
 
     def __init__(self, model: Model) -> None:
+        from bridge.runners.measuring_job import measure_here
         from bridge.runners.models import describe_model
 
         self.model = model
         self.store = Store()
         self.state = ModelState.model_validate(describe_model(model.keras, self.store))
+        wanted = measured_kernels([self.state])
+        self.environment = Environment.model_validate(describe_environment(), strict=False)
+        here = installation_of(self.environment)
+        self.kernels = kernels_here(wanted, measure_here, here).measured
         self.inputs = {
             name: Array.model_validate(self.store.array(name, x))
             for name, x in model.inputs.items()
@@ -109,7 +119,8 @@ class Run:
         )
         manifest = Manifest(
             runner="twin", lever=way, case=f"seed {self.model.seed}", status="ok",
-            states=(self.state,), probes=(probe,),
+            states=(self.state,), probes=(probe,), environment=self.environment,
+            kernels=self.kernels,
         )  # fmt: skip
         return Capsule(manifest, arrays)
 

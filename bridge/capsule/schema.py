@@ -56,11 +56,18 @@ class FrontEnd(Frozen):
 
 
 class Environment(Frozen):
-    """The machine and the versions; no user name, no path, no environment variable."""
+    """The machine and the versions; no user name and no path.
+
+    ``switches`` are settings that change which kernels oneDNN and XLA choose, by name; no other
+    variable of the environment is recorded.
+    """
 
     system: str = ""
     machine: str = ""
+    cpu_model: str = ""
+    cpu_vendor: str = ""
     cpu_flags: tuple[str, ...] = ()
+    switches: dict[str, str] = Field(default_factory=dict)
     cores: int = 0
     r: str = ""
     r_packages: dict[str, str] = Field(default_factory=dict)
@@ -349,6 +356,21 @@ class Output(Frozen):
     line: int | None = None
 
 
+class KernelErrors(Frozen):
+    """The largest errors of an activation's kernels in a type, as measured where the run was made.
+
+    ``positive`` and ``negative`` are runs of binades of the true value: the first k, the last, and
+    the largest error in units in the last place; None where a kernel gave no number for one.
+    ``exhaustive`` says that all numbers of the type were tried.
+    """
+
+    activation: str
+    dtype: str
+    exhaustive: bool
+    positive: tuple[tuple[int, int, float | None], ...]
+    negative: tuple[tuple[int, int, float | None], ...]
+
+
 class Draw(Frozen):
     """What a function of R's drew at random where the script called it: numbers, or strings."""
 
@@ -376,6 +398,7 @@ class Manifest(Frozen):
     script: Script | None = None
     frontend: FrontEnd | None = None
     environment: Environment = Environment()
+    kernels: tuple[KernelErrors, ...] = ()
     calls: tuple[Call, ...] = ()
     states: tuple[ModelState, ...] = ()
     probes: tuple[Probe, ...] = ()

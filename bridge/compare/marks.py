@@ -67,6 +67,8 @@ class Marks:
         """Where the bound would hold if it were as much larger as a sample may have missed."""
         if self.evaluation.missed == 1.0:
             return np.zeros(self.y.shape, np.bool_)
+        if np.isinf(self.evaluation.missed):
+            return np.ones(self.y.shape, np.bool_)
         wide = Evaluation(
             self.evaluation.value, lambda: self.evaluation.bound * self.evaluation.missed
         )
@@ -88,6 +90,11 @@ class Marks:
             return "are not finite, or may overflow in some order of summation"
         if self.evaluation.doubt:
             return f"are beyond what rounding in float32 can do, but {self.evaluation.doubt}"
+        if np.isinf(self.evaluation.missed):
+            return (
+                f"are beyond a bound that rests on the kernels of {self.evaluation.sampled}, which "
+                "were not measured on the installation that ran it"
+            )
         return (
             f"are just beyond a bound that rests on a sample of {self.evaluation.sampled}; where "
             f"all inputs were tried, a sample was up to {self.evaluation.missed:.3g} times too low"

@@ -1,55 +1,49 @@
-"""What was measured of the activations' kernels: the file, and whether it speaks of this machine.
+"""What was measured of the activations' kernels, and whether it speaks of an installation.
 
-Which loop computes an activation depends on TensorFlow's version and on the widest vectors of the
-processor. A model that was measured elsewhere is the best there is, but it is no proof here.
+A model that was measured elsewhere is the best there is, but it is no proof here: what is missing
+is measured where a run is made (:mod:`bridge.runners.measuring`), or nothing is said of it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
-from typing import Any, Final
+from typing import Any
 
-#: The widest vectors that TensorFlow's loops tell apart, widest first.
-_CLASSES: Final = ("avx512f", "avx2", "avx", "sve", "asimd")
-#: The packages whose versions decide which kernels run, as people write them.
-_PACKAGES: Final = {"tensorflow": "TensorFlow", "tf_keras": "tf_keras", "keras": "Keras"}
+from bridge.compare.installation import Installation, installation_of_record
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """Which activations have models that were measured here, and where the others come from.
+    """How many activations were measured on an installation, in every type that rules are for.
 
-    ``here`` are measured with these versions on this kind of processor; ``sampled`` are those of
-    them of which not every float32 number was tried; ``elsewhere`` have models from somewhere else
-    only. ``place`` says in words what is here, ``places`` where the others were measured.
+    ``place`` says in words what is here.
     """
 
-    here: tuple[str, ...]
-    sampled: tuple[str, ...]
-    elsewhere: tuple[str, ...]
     place: str
-    places: tuple[str, ...]
+    total: int
+    covered: int
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is left to be measured at first use."""
+        return self.covered == self.total
 
     @property
     def sentence(self) -> str:
         """What there is, in a sentence."""
-        total = len(self.here) + len(self.elsewhere)
-        if not self.here:
-            found = f"No activation was measured with {self.place}; the models are those of "
-            return f"{found}{' and of '.join(self.places)}."
-        if not self.elsewhere:
-            found = f"All {total} activations were measured with {self.place}"
-        else:
-            found = f"{len(self.here)} of {total} activations were measured with {self.place}"
-        if self.sampled:
-            found += f", {len(self.sampled)} of them on a sample of float32 only"
-        if self.elsewhere:
-            found += f"; the models of the others are those of {' and of '.join(self.places)}"
-        return f"{found}."
+        if self.complete:
+            return f"The kernels of all {self.total} activations were measured with {self.place}."
+        count, which = ("No", "those") if not self.covered else (
+            f"{self.covered} of {self.total}", "the others"
+        )  # fmt: skip
+        return (
+            f"{count} activations' kernels were measured with {self.place}: {which} that a model "
+            "uses are measured at its first run."
+        )
 
 
 @lru_cache(maxsize=1)
@@ -65,48 +59,26 @@ def dtype_of(record: Mapping[str, Any]) -> str:
     return str(record.get("dtype", "float32"))
 
 
-def processor_class(flags: Collection[str]) -> str:
-    """Return the widest vectors of a processor by its flags, "" if none is known."""
-    return next((each for each in _CLASSES if each in flags), "")
-
-
-def coverage(versions: Mapping[str, str], cpu_flags: Collection[str]) -> Coverage:
-    """Say which activations were measured with ``versions`` of the packages on such a processor.
-
-    ``versions`` are by package; of "tensorflow", "tf_keras" and "keras", those that it does not
-    name may be any. An activation counts as measured when its vector loops were, in float32: the
-    loops over leftover elements and the short types are measured by the same command.
-    """
+@lru_cache(maxsize=512)
+def installations_of(activation: str, dtype: str) -> tuple[Installation, ...]:
+    """Return the installations on which the file has an activation's kernels in a type."""
     data = read()
-    cpu = processor_class(cpu_flags)
-    places = {
-        name: _place({"tensorflow": each["tensorflow"]}, processor_class(each["cpu_flags"]))
-        for name, each in data["environments"].items()
-    }
-    fits = {
+    parts: dict[str, set[str]] = {}
+    for each in data["measurements"]:
+        if (each["activation"], dtype_of(each)) == (activation, dtype):
+            parts.setdefault(each["environment"], set()).add(each["part"])
+    # A layer of any size runs the loop over whole vectors and that over leftover elements.
+    whole = (name for name, seen in sorted(parts.items()) if seen >= {"vector", "scalar"})
+    return tuple(installation_of_record(data["environments"][name]) for name in whole)
+
+
+def coverage(here: Installation) -> Coverage:
+    """Say how much of the file was measured on an installation."""
+    pairs = {(each["activation"], dtype_of(each)) for each in read()["measurements"]}
+    names = {name for name, _dtype in pairs}
+    open_ = {
         name
-        for name, each in data["environments"].items()
-        if processor_class(each["cpu_flags"]) == cpu
-        and all(versions.get(part, each[part]) == each[part] for part in _PACKAGES)
+        for name, dtype in pairs
+        if not any(place.covers(here, dtype) for place in installations_of(name, dtype))
     }
-    vector = [
-        each
-        for each in data["measurements"]
-        if each["part"] == "vector" and dtype_of(each) == "float32"
-    ]
-    here = {each["activation"]: each for each in vector if each["environment"] in fits}
-    other = [each for each in vector if each["activation"] not in here]
-    sampled = (name for name, each in here.items() if each["coverage"] != "exhaustive")
-    return Coverage(
-        here=tuple(sorted(here)),
-        sampled=tuple(sorted(sampled)),
-        elsewhere=tuple(sorted({each["activation"] for each in other})),
-        place=_place(versions, cpu),
-        places=tuple(sorted({places[each["environment"]] for each in other})),
-    )
-
-
-def _place(versions: Mapping[str, str], cpu: str) -> str:
-    found = [f"{title} {versions[part]}" for part, title in _PACKAGES.items() if part in versions]
-    vectors = f"processors with {cpu}" if cpu else "a processor of unknown kind"
-    return f"{', '.join(found) or 'some TensorFlow'} on {vectors}"
+    return Coverage(place=here.sentence, total=len(names), covered=len(names - open_))

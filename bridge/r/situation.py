@@ -9,11 +9,11 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
-from pathlib import Path
 from typing import Final
 
 import psutil
 
+from bridge import processor
 from bridge.r import stack
 
 R_PACKAGES: Final = ("reticulate", "keras", "keras3", "tensorflow")
@@ -46,7 +46,11 @@ class Situation:
     r_packages: Mapping[str, str] = field(default_factory=dict)
     python_packages: Mapping[str, str] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
+    machine: str = ""
+    cpu_vendor: str = ""
     cpu_flags: tuple[str, ...] = ()
+    onednn: bool | None = None
+    switches: Mapping[str, str] = field(default_factory=dict)
 
 
 def gather_situation(seconds: float = 20.0) -> Situation:
@@ -73,16 +77,12 @@ def gather_situation(seconds: float = 20.0) -> Situation:
         r_packages={fact[1]: fact[2] for fact in facts if len(fact) == 3},
         python_packages=_installed(PYTHON_PACKAGES),
         variables={name: os.environ[name] for name in VARIABLES if name in os.environ},
-        cpu_flags=_cpu_flags(),
+        machine=platform.machine(),
+        cpu_vendor=processor.cpu_vendor(),
+        cpu_flags=processor.cpu_flags(),
+        onednn=processor.onednn_by_default(),
+        switches=processor.kernel_switches(),
     )
-
-
-def _cpu_flags() -> tuple[str, ...]:
-    """Return what the processor can do, in the words of Linux; nothing elsewhere."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(errors="replace").splitlines() if info.exists() else []
-    found = next((line for line in lines if line.startswith(("flags", "Features"))), "")
-    return tuple(found.partition(":")[2].split())
 
 
 def _installed(names: tuple[str, ...]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
+from bridge import processor
 from bridge.runners.encode import Data
 
 #: How a warm process is started. ``-P``: not with the folder of the user, where a ``keras.py``
@@ -60,7 +61,10 @@ def describe_environment() -> Data:
     found: Data = {
         "system": f"{platform.system()} {platform.release().split('-')[0]}",
         "machine": platform.machine(),
+        "cpu_model": processor.cpu_model(),
+        "cpu_vendor": processor.cpu_vendor(),
         "cpu_flags": _cpu_flags(),
+        "switches": processor.kernel_switches(),
         "cores": os.cpu_count() or 0,
         "python": platform.python_version(),
         "packages": _versions(),
@@ -95,14 +99,8 @@ def _versions() -> dict[str, str]:
 
 
 def _cpu_flags() -> list[str]:
-    info = Path("/proc/cpuinfo")
-    if not info.exists():
-        return []
-    for line in info.read_text(errors="replace").splitlines():
-        if line.startswith(("flags", "Features")):
-            wanted = ("sse4", "avx", "fma", "amx", "f16c", "asimd", "sve", "bf16")
-            return sorted(flag for flag in line.split()[2:] if flag.startswith(wanted))
-    return []
+    wanted = ("sse4", "avx", "fma", "amx", "f16c", "asimd", "sve", "bf16")
+    return sorted(flag for flag in processor.cpu_flags() if flag.startswith(wanted))
 
 
 def keras_of(generation: int) -> Any:

@@ -32,6 +32,7 @@ _JOBS: Final = {
     "claims": "bridge.runners.claims_job",
     "rerun": "bridge.runners.rerun_job",
     "audit": "bridge.runners.audit_job",
+    "kernels": "bridge.runners.measuring_job",
 }
 
 

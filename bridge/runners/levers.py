@@ -8,6 +8,7 @@ would leak into what runs after.
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from bridge.errors import BridgeError
+from bridge.processor import cpu_flags
 from bridge.runners.pool import Warm
 
 Way = Literal["", "eager", "graph", "xla", "xla-off", "call"]
@@ -69,6 +71,30 @@ _BACKENDS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 #: What a driver of a device beside the CPU leaves in the file system: NVIDIA's, AMD's, Windows'.
 _DRIVERS: Final = (Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))
+#: What oneDNN and XLA can be held down to, oldest first, and the instructions that each level adds,
+#: in the words of Linux (oneDNN's dispatcher control; ``xla_cpu_max_isa`` of XLA's xla.proto).
+_ONEDNN_ISA: Final[Mapping[str, str]] = {
+    "SSE41": "sse4_1",
+    "AVX": "avx",
+    "AVX2": "avx2",
+    "AVX512_CORE": "avx512bw",
+    "AVX512_CORE_VNNI": "avx512_vnni",
+    "AVX512_CORE_BF16": "avx512_bf16",
+    "AVX512_CORE_FP16": "avx512_fp16",
+    "AVX512_CORE_AMX": "amx_tile",
+}
+_XLA_ISA: Final[Mapping[str, str]] = {
+    "SSE4_2": "sse4_2",
+    "AVX": "avx",
+    "AVX2": "avx2",
+    "AVX512": "avx512f",
+    "AVX512_VNNI": "avx512_vnni",
+    "AVX512_BF16": "avx512_bf16",
+    "AMX": "amx_tile",
+}
+_ONEDNN_VARIABLE: Final = "ONEDNN_MAX_CPU_ISA"
+_XLA_VARIABLE: Final = "XLA_FLAGS"
+_XLA_FLAG: Final = "--xla_cpu_max_isa"
 #: Ways that only make sense where a recorded model is run again.
 _OF_MODELS: Final = frozenset({"graph", "xla", "call"})
 
@@ -140,7 +166,7 @@ class Lever:
             LeverError: this generation of Keras has no such back end, or a package is missing.
         """
         if not self.backend:
-            return self.env
+            return tuple((name, _beside(name, value)) for name, value in self.env)
         if generation != 3:
             raise LeverError(
                 f"The lever {self.name!r} needs Keras 3: Keras 2 runs on TensorFlow alone."
@@ -187,6 +213,21 @@ def without(passes: Collection[str]) -> Lever:
     )
 
 
+def _isa_name(library: str, level: str) -> str:
+    """Return the name of the lever that holds a library down to an instruction set."""
+    return f"{library}-isa-{level.lower().replace('_', '-')}"
+
+
+def isa_levers(flags: Collection[str]) -> list[str]:
+    """Return the levers that hold oneDNN or XLA down to less than a processor has."""
+    found = []
+    for library, levels in (("onednn", _ONEDNN_ISA), ("xla", _XLA_ISA)):
+        newest = max((place for place, flag in enumerate(levels.values()) if flag in flags),
+                     default=0)  # fmt: skip
+        found += [_isa_name(library, level) for level in list(levels)[:newest]]
+    return found
+
+
 def _all() -> Iterator[Lever]:
     yield Lever("eager", way="eager")
     yield Lever("graph", way="graph")
@@ -194,6 +235,10 @@ def _all() -> Iterator[Lever]:
     yield Lever("xla-off", way="xla-off")
     yield Lever("call", way="call")
     yield Lever("onednn-off", env=(("TF_ENABLE_ONEDNN_OPTS", "0"),))
+    for level in _ONEDNN_ISA:
+        yield Lever(_isa_name("onednn", level), env=((_ONEDNN_VARIABLE, level),))
+    for level in _XLA_ISA:
+        yield Lever(_isa_name("xla", level), env=((_XLA_VARIABLE, f"{_XLA_FLAG}={level}"),))
     yield Lever("one-thread", threads=1)
     yield Lever("float64", dtype="float64")
     yield Lever("cpu-only", hide_gpus=True)
@@ -207,6 +252,12 @@ def _all() -> Iterator[Lever]:
 
 #: Every lever, by its name.
 LEVERS: Final[Mapping[str, Lever]] = {lever.name: lever for lever in _all()}
+
+_OF_INSTRUCTIONS: Final = frozenset(
+    _isa_name(library, level)
+    for library, levels in (("onednn", _ONEDNN_ISA), ("xla", _XLA_ISA))
+    for level in levels
+)
 
 #: What every exact probe is repeated under.
 EXACT_LEVERS: Final[Mapping[str, Lever]] = {
@@ -260,8 +311,9 @@ def available(generation: int) -> list[str]:
     """Return the levers that can make a difference here, in the order of the registry.
 
     Left out are passes that are off anyhow, back ends that are not installed or that this
-    generation of Keras does not have, and hiding GPUs where there is no sign of one. Nothing is
-    imported to find out.
+    generation of Keras does not have, hiding GPUs where there is no sign of one, and holding a
+    library down to instructions than which this processor has no newer. Nothing is imported to
+    find out.
     """
     return [name for name, lever in LEVERS.items() if _makes_sense(lever, generation)]
 
@@ -269,11 +321,19 @@ def available(generation: int) -> list[str]:
 def _makes_sense(lever: Lever, generation: int) -> bool:
     if lever.grappler_pass in OFF_BY_DEFAULT:
         return False
+    if lever.name in _OF_INSTRUCTIONS:
+        return lever.name in isa_levers(cpu_flags())
     if lever.grappler_pass == "plugin" or lever.hide_gpus:
         return _other_devices()
     if lever.backend:
         return generation == 3 and not _missing(lever.backend)
     return True
+
+
+def _beside(variable: str, value: str) -> str:
+    """Return a lever's value of a variable; flags of XLA's are put after those that are set."""
+    before = os.environ.get(variable, "") if variable == _XLA_VARIABLE else ""
+    return f"{before} {value}".strip()
 
 
 def _missing(backend: str) -> list[str]:

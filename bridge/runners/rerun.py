@@ -15,6 +15,7 @@ from bridge.capsule import Capsule, Manifest, Probe, Script, write_capsule
 from bridge.runners.assemble import Origin, assemble
 from bridge.runners.faults import Fault
 from bridge.runners.levers import Lever
+from bridge.runners.measuring import with_kernels
 from bridge.runners.pool import Limits, Pool, Warm
 from bridge.runners.spool import AnyArray, Event, SpoolArrays, read_events
 from bridge.runners.widen import widen
@@ -85,7 +86,10 @@ def rerun(
         made = assemble(origin, base / "spool", outcome)
         events = list(read_events(base / "spool"))
         arrays = SpoolArrays(base / "spool", iter(events))
-        return _joined(given, Capsule(made.manifest, arrays), events, _called(lever, fault), probes)
+        capsule = Capsule(made.manifest, arrays)
+        again = _joined(given, capsule, events, _called(lever, fault), probes)
+        (base / "kernels").mkdir()
+        return with_kernels(pool, again, warm, base / "kernels") if look else again
 
 
 @contextmanager

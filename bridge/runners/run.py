@@ -23,6 +23,7 @@ from bridge.r.frontend import Served
 from bridge.r.script import Inspection
 from bridge.runners.assemble import Origin, assemble
 from bridge.runners.levers import Lever, LeverError
+from bridge.runners.measuring import with_kernels
 from bridge.runners.pool import Limits, Pool, Warm
 from bridge.runners.rebuild import is_prediction
 from bridge.runners.spool import AnyArray, SpoolArrays, read_events
@@ -169,7 +170,7 @@ def _under(lever: Lever | None, capsule: Capsule) -> Capsule:
 
 def look(pool: Pool, recorded: Capsule, generation: int, limits: Limits) -> Capsule:
     """Return the capsule with what every layer received and made; the run is left untouched."""
-    with folders(pool) as (spool, work):
+    with folders(pool) as (spool, work), folders(pool) as (_, measured):
         path = work.parent / "recorded.capsule"
         write_capsule(recorded, path)
         params = {"capsule": str(path), "spool": str(spool), "workdir": str(work)}
@@ -187,7 +188,8 @@ def look(pool: Pool, recorded: Capsule, generation: int, limits: Limits) -> Caps
             )
             missing = {probe.index for probe in recorded.manifest.probes if is_prediction(probe)}
             unseen |= dict.fromkeys(missing - set(seen) - set(unseen), ended)
-        return in_memory(_with_layers(recorded, seen, unseen, arrays))
+        looked = in_memory(_with_layers(recorded, seen, unseen, arrays))
+        return with_kernels(pool, looked, Warm(generation), measured)
 
 
 def not_run(case: str, script: Path, inspection: Inspection, frontend: FrontEnd) -> Capsule:

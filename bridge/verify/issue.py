@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
@@ -152,7 +153,7 @@ def _rests_on(case: Case) -> Iterator[str]:
             yield "any order of summation, with or without fused multiply-add"
             yield "no transform of the operands: not Winograd's, Strassen's or Fourier's"
     for kernel in _kernels_of(case):
-        model = model_of(kernel, layer.compute_dtype)
+        model = model_of(kernel, layer.compute_dtype, layer.kernels)
         if model is not None:
             versions = ", ".join(model.versions)
             yield f"the measured errors of {kernel} in {layer.compute_dtype}, TensorFlow {versions}"
@@ -162,7 +163,9 @@ def _rests_on(case: Case) -> Iterator[str]:
     if isinstance(case.marks, tuple):
         missed = {(each.evaluation.sampled, each.evaluation.missed) for each in case.marks}
         for kernel, factor in sorted(missed):
-            if factor != 1.0:
+            if math.isinf(factor):
+                yield f"{kernel}: its kernels were measured, but on another installation"
+            elif factor != 1.0:
                 yield f"{kernel}: a sample of its inputs, up to {factor:.3g} times too low"
 
 

@@ -15,6 +15,7 @@ a whole one where results may be cut off.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -24,15 +25,13 @@ import numpy as np
 from bridge.compare.rules.erfc import F64
 from bridge.compare.rules.forms import FORMS, Form
 from bridge.compare.rules.layer import Evaluation, UnsupportedError
-from bridge.compare.rules.models import model_of
+from bridge.compare.rules.models import COMPARING, model_of
 from bridge.compare.rules.rounding import FLOAT32, Format
 
 #: Twice the relative error of a float64 form, at most (below 2^-126, relative to that); tests hold
 #: them to half of it. The worst is gelu near -13, where f is 2^-126: rounding the argument of erfc
 #: there changes f by 2^-44.5.
 FORM_ERROR: Final = 2.0**-43
-#: Forms that only compare and choose: float64 gives them exactly.
-_EXACT: Final = frozenset({"linear", "relu", "relu6", "hard_tanh"})
 
 #: Error of a kernel, given the ends of the argument's interval and of the function's range there.
 KernelError = Callable[[F64, F64, F64, F64], F64]
@@ -108,7 +107,7 @@ def measured(name: str, fmt: Format = FLOAT32) -> Activation:
     Raises:
         UnsupportedError: there is no measurement.
     """
-    model, single = model_of(name, fmt.name), model_of(name)
+    model, single = (model_of(name, dtype, fmt.kernels) for dtype in (fmt.name, FLOAT32.name))
     if model is None or single is None:
         raise UnsupportedError(
             f"the kernels of its activation {name!r} were never measured in {fmt.name}"
@@ -125,8 +124,9 @@ def measured(name: str, fmt: Format = FLOAT32) -> Activation:
     return Activation(
         FORMS[name],
         kernel,
-        form_error=0.0 if name in _EXACT else FORM_ERROR,
-        missed=model.missed,
+        form_error=0.0 if name in COMPARING else FORM_ERROR,
+        # In a short type the float32 kernels make the smaller part: that they were measured counts.
+        missed=model.missed if math.isfinite(single.missed) else math.inf,
         fmt=fmt,
-        unrounded=None if fmt is FLOAT32 else unrounded,
+        unrounded=None if fmt.name == FLOAT32.name else unrounded,
     )

@@ -45,7 +45,7 @@ def dense(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:
         return dot_error([product], bias, z, fmt, moved)
 
     found = apply_activation(spec, layer.generation, z, error, fmt)
-    if fmt is FLOAT32 and set(layer.devices) != {"CPU"}:
+    if fmt.name == FLOAT32.name and set(layer.devices) != {"CPU"}:
         found = replace(found, missed=found.missed * _TENSOR_FLOAT, doubt=_DOUBT)
     return (found,)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Final, Literal
 
@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import JsonValue
 
 from bridge.capsule import Capsule, LayerState, ModelState
+from bridge.compare.installation import Kernels, installation_of
 from bridge.compare.rules.erfc import F64
 from bridge.compare.rules.rounding import FORMATS, Format
 from bridge.errors import BridgeError
@@ -43,6 +44,7 @@ class Layer:
     ``training`` says whether it ran in training mode; None where nobody knows. ``devices`` are the
     kinds of device on which it may have run; ``masked`` says that it was given a mask. ``moved`` is
     a constant that a layer executed in one with it adds to its output before anything else.
+    ``kernels`` are those of the installation that ran it; None asks for any that were measured.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Layer:
     devices: tuple[str, ...] = ("CPU",)
     masked: bool = False
     moved: float = 0.0
+    kernels: Kernels | None = None
 
     def number(self, key: str, default: float) -> float:
         """Return a number of the configuration.
@@ -93,7 +96,7 @@ class Layer:
         if found is None:
             known = ", ".join(FORMATS)
             raise UnsupportedError(f"it computes in {self.compute_dtype}; rules are for {known}")
-        return found
+        return found if self.kernels is None else replace(found, kernels=self.kernels)
 
     def numbers(self, *names: str, optional: tuple[str, ...] = ()) -> dict[str, F64]:
         """Return the weights as the layer computes with them: cast to its type, then float64.
@@ -122,7 +125,8 @@ class Evaluation:
     elements about. ``derive`` computes the bound when somebody asks: |y - value| <= bound for
     every correct float32 implementation in any order of summation; infinite where rounding can
     decide between a number and none, so that nothing is claimed. A bound that rests on a sample of
-    a kernel's inputs may be too small by the factor ``missed``; ``sampled`` names the kernel.
+    a kernel's inputs may be too small by the factor ``missed``, which is infinite where the kernel
+    was never measured on the installation that ran it; ``sampled`` names the kernel.
     ``doubt`` says why else a bound may be too small by that factor.
     """
 
@@ -215,6 +219,9 @@ def layer_of(
         training=training,
         devices=devices,
         masked=masked,
+        kernels=Kernels(
+            installation_of(capsule.manifest.environment), capsule.manifest.kernels, devices
+        ),
     )
 
 

@@ -45,7 +45,7 @@ def unit_length(layer: Layer, x: F64, along: tuple[int, ...], capped: float) -> 
             is not known.
     """
     check_measured(layer)
-    if layer.arithmetic() is not FLOAT32:
+    if layer.arithmetic().name != FLOAT32.name:
         raise UnsupportedError("lengths have a rule for float32 alone")
     if layer.generation == 0:
         raise UnsupportedError("short vectors differ between Keras 2 and 3, and which it was is "

@@ -16,30 +16,45 @@ A sample misses the worst input. It is therefore read as an envelope, the larges
 binades from zero up to that of the value, and how far that is below the truth is measured as well
 where everything was tried: ``sample_missed`` is the largest factor between the envelope of all
 inputs and that of the sample. A sample is given the factor of its own activation's kernels that
-were tried whole, and the largest of any activation where there is none. Inside a bound that rests
-on a sample is inside the true bound; outside, the factor says how far outside the true bound may
-still lie.
+were tried whole, and the largest of any activation where there is none. The factor of a model is
+what its samples, widened so, are above it at most: where kernels that were tried whole err as much
+as a widened sample anyhow, nothing is missing. Inside a bound that rests on a sample is inside the
+true bound; outside, the factor says how far outside the true bound may still lie.
+
+All that is said of an installation that was measured: in the file, or where the run was made, which
+is then recorded with the run. All numbers of a short type are tried there, so that what a kernel
+loses by rounding in the type itself (in float16 and bfloat16, 1 + erf(z) cancels to nothing long
+before z Phi(z) is zero) is a term of its own in the binades where it is lost, whatever the kernel
+does. On any other installation a kernel may do what nobody has seen: the factor is infinite, so
+that an output inside the bound is explained by rounding, and of one outside nothing is said.
+Functions that only compare and choose need no measurement: whatever computes them, all that it can
+lose is what it takes for zero.
 """
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any, Final
 
 import numpy as np
 
-from bridge.compare.measured import coverage, dtype_of, read
+from bridge.compare.installation import Kernels
+from bridge.compare.measured import coverage, dtype_of, installations_of, read
 from bridge.compare.rules.erfc import F64
 from bridge.compare.rules.rounding import FLOAT32, FORMATS, Format
 
 __all__ = [
     "BINADES",
+    "COMPARING",
     "FIRST_BINADE",
     "ErrorModel",
     "coverage",
     "errors_by_row",
+    "is_measured",
     "model_of",
     "row",
 ]
@@ -54,7 +69,10 @@ _SLACK: Final = 2.0**-40
 
 Rows = np.ndarray[Any, np.dtype[np.int64]]
 #: Errors as the file holds them: [first binade, last, ULPs], None where a number was lost.
-Runs = list[list[float | None]]
+Runs = Sequence[Sequence[float | None]]
+#: Functions that only compare their argument with constants and return it or one of them: nothing
+#: is rounded, and no kernel can make more of it.
+COMPARING: Final = frozenset({"linear", "relu", "relu6", "hard_tanh"})
 
 
 @dataclass(frozen=True)
@@ -63,8 +81,8 @@ class ErrorModel:
 
     ``relative`` is (r, t) such that every error above zero is at most r f + t: t covers the
     binades in which a result can be lost whole, r what is more than that in the others.
-    ``missed`` is 1 if every kernel was measured exhaustively, else the factor by which a sample may
-    be too small; ``versions`` are those of TensorFlow that were measured.
+    ``missed`` is the factor by which samples may be too small: 1 if there are none, infinite where
+    the installation was not measured; ``versions`` are those of TensorFlow that were measured.
     """
 
     positive: F64
@@ -120,52 +138,131 @@ def row(magnitude: F64) -> Rows:
     return rows
 
 
-def model_of(activation: str, dtype: str = "float32") -> ErrorModel | None:
-    """Return the error model of an activation in a type, or None if it was never measured."""
-    return _models().get((activation, dtype))
+def model_of(
+    activation: str, dtype: str = "float32", kernels: Kernels | None = None
+) -> ErrorModel | None:
+    """Return the error model of an activation in a type, or None if it was never measured.
+
+    ``kernels`` are those that computed; None asks for any that were measured.
+    """
+    found = _models().get((activation, dtype))
+    if found is None or kernels is None:
+        return found
+    return _model_at(activation, dtype, kernels)
+
+
+def is_measured(activation: str, dtype: str, kernels: Kernels) -> bool:
+    """Say whether an activation was measured in a type on the installation of these kernels."""
+    if set(kernels.devices) != {"CPU"}:
+        return False
+    if any((each.activation, each.dtype) == (activation, dtype) for each in kernels.measured):
+        return True
+    places = installations_of(activation, dtype)
+    return any(place.covers(kernels.installation, dtype) for place in places)
+
+
+@lru_cache(maxsize=512)
+def _model_at(activation: str, dtype: str, kernels: Kernels) -> ErrorModel:
+    found, fmt = _models()[activation, dtype], FORMATS[dtype]
+    if activation in COMPARING:
+        lost = _flushed(fmt)
+        return replace(
+            found,
+            positive=np.maximum(found.positive, lost),
+            negative=np.maximum(found.negative, lost),
+        )
+    if not is_measured(activation, dtype, kernels):
+        return replace(found, missed=math.inf)
+    own = tuple(
+        _Errors.of(each.positive, each.negative, fmt, exhaustive=each.exhaustive)
+        for each in kernels.measured
+        if (each.activation, each.dtype) == (activation, dtype)
+    )
+    if not own:
+        return found
+    known = _errors_of(activation, dtype)
+    return _combine((*known, *own), fmt, found.versions, _sample_factor(activation))
+
+
+def _flushed(fmt: Format) -> F64:
+    """Return by row what a kernel loses that takes subnormal numbers for zero: all of them."""
+    above = np.ldexp(1.0, np.arange(BINADES) + FIRST_BINADE + 1)
+    return np.where(above <= fmt.tiny, above, 0.0)
+
+
+@dataclass(frozen=True)
+class _Errors:
+    """What one measurement says of the absolute error, by sign and row."""
+
+    rows: F64
+    exhaustive: bool
+
+    @classmethod
+    def of(cls, positive: Runs, negative: Runs, fmt: Format, *, exhaustive: bool) -> _Errors:
+        read_runs = errors_by_row if exhaustive else sampled_by_row
+        return cls(np.stack([read_runs(runs, fmt) for runs in (positive, negative)]), exhaustive)
 
 
 @lru_cache(maxsize=1)
 def _models() -> dict[tuple[str, str], ErrorModel]:
     data = read()
-    by_name: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for record in data["measurements"]:
-        by_name.setdefault((record["activation"], dtype_of(record)), []).append(record)
-    missed: dict[str, float] = {}
-    for each in data["measurements"]:
-        if "sample_missed" in each:
-            name = each["activation"]
-            missed[name] = max(missed.get(name, 1.0), each["sample_missed"])
-    most = max(missed.values(), default=1.0)
     versions = {name: each["tensorflow"] for name, each in data["environments"].items()}
+    seen: dict[tuple[str, str], set[str]] = {}
+    for each in data["measurements"]:
+        key = each["activation"], dtype_of(each)
+        seen.setdefault(key, set()).add(versions[each["environment"]])
     return {
-        (name, dtype): _combine(records, FORMATS[dtype], versions, missed.get(name, most))
-        for (name, dtype), records in by_name.items()
+        (name, dtype): _combine(
+            _errors_of(name, dtype), FORMATS[dtype], tuple(sorted(found)), _sample_factor(name)
+        )
+        for (name, dtype), found in seen.items()
         if dtype in FORMATS
     }
 
 
-def _combine(
-    records: list[dict[str, Any]], fmt: Format, versions: dict[str, str], missed: float
-) -> ErrorModel:
-    largest = np.zeros((2, BINADES))
-    covered: dict[tuple[str, str], bool] = {}
-    for record in records:
-        exhaustive = record["coverage"] == "exhaustive"
-        for kernel in record["kernels"]:
-            for mode in kernel["modes"]:
-                key = (record["environment"], mode)
-                covered[key] = covered.get(key, False) or exhaustive
-            for side, name in enumerate(("positive", "negative")):
-                errors = (errors_by_row if exhaustive else sampled_by_row)(kernel[name], fmt)
-                largest[side] = np.maximum(largest[side], errors)
-    return ErrorModel(
-        largest[0],
-        largest[1],
-        _relative(largest[0], fmt),
-        1.0 if all(covered.values()) else missed,
-        tuple(sorted({versions[record["environment"]] for record in records})),
+@lru_cache(maxsize=512)
+def _errors_of(activation: str, dtype: str) -> tuple[_Errors, ...]:
+    """Return what the file says of an activation in a type, kernel by kernel."""
+    return tuple(
+        _Errors.of(
+            kernel["positive"],
+            kernel["negative"],
+            FORMATS[dtype],
+            exhaustive=each["coverage"] == "exhaustive",
+        )
+        for each in read()["measurements"]
+        if (each["activation"], dtype_of(each)) == (activation, dtype)
+        for kernel in each["kernels"]
     )
+
+
+@lru_cache(maxsize=1)
+def _factors() -> dict[str, float]:
+    """Return by how much samples of each activation were too small, where everything was tried."""
+    missed: dict[str, float] = {}
+    for each in read()["measurements"]:
+        if "sample_missed" in each:
+            name = each["activation"]
+            missed[name] = max(missed.get(name, 1.0), each["sample_missed"])
+    return missed
+
+
+def _sample_factor(activation: str) -> float:
+    factors = _factors()
+    return factors.get(activation, max(factors.values(), default=1.0))
+
+
+def _combine(
+    measured: Sequence[_Errors], fmt: Format, versions: tuple[str, ...], factor: float
+) -> ErrorModel:
+    largest = np.max([each.rows for each in measured], axis=0)
+    sampled = [each.rows for each in measured if not each.exhaustive]
+    missed = 1.0
+    if sampled:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            over = factor * np.max(sampled, axis=0) / largest
+        missed = max(1.0, float(np.nan_to_num(over, nan=0.0, posinf=0.0).max()))
+    return ErrorModel(largest[0], largest[1], _relative(largest[0], fmt), missed, versions)
 
 
 def _relative(errors: F64, fmt: Format) -> tuple[float, float]:

@@ -87,7 +87,7 @@ class Scaling:
             bound = carried + rounded + 2.0 * lost + 2.0**-47 * reach
             known = (reach + bound < FLOAT32.overflow) & (gap * (root + step) < FLOAT32.overflow)
             bound = np.where(known & (x + mean + off < FLOAT32.overflow), bound, np.inf)
-            if fmt is not FLOAT32:
+            if fmt.name != FLOAT32.name:
                 end = np.abs(value) + bound
                 bound = bound + 0.5 * fmt.ulp(end) + TINY
                 bound = np.where(end + bound < fmt.overflow, bound, np.inf)
@@ -312,7 +312,7 @@ def _along(weight: F64, x: F64, over: Sequence[int]) -> F64:
 
 def _one_type(layer: Layer) -> Format:
     fmt = layer.arithmetic()
-    if fmt is not FLOAT32 and layer.generation != 3:
+    if fmt.name != FLOAT32.name and layer.generation != 3:
         raise UnsupportedError(f"in {fmt.name} it has a rule for Keras 3 alone")
     return fmt
 

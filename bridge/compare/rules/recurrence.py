@@ -101,7 +101,7 @@ class Recurrence:
 
         A compiler may keep more digits of a narrow type than it hands out.
         """
-        if self.do.fmt is FLOAT32:
+        if self.do.fmt.name == FLOAT32.name:
             return Near(seen)
         return Near(seen, self.do.fmt.unit * np.abs(seen) + self.do.fmt.tiny)
 

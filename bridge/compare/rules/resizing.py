@@ -37,7 +37,7 @@ def bilinear(
     Raises:
         UnsupportedError: the layer does not compute in float32.
     """
-    if layer.arithmetic() is not FLOAT32 or x.dtype.kind not in "fV":
+    if layer.arithmetic().name != FLOAT32.name or x.dtype.kind not in "fV":
         raise UnsupportedError("bilinear interpolation has a rule for float32 alone")
     value = given = x.astype(np.float64)
     with np.errstate(all="ignore"):

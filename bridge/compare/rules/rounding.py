@@ -16,6 +16,7 @@ from typing import Any, Final
 import ml_dtypes
 import numpy as np
 
+from bridge.compare.installation import Kernels
 from bridge.compare.rules.erfc import F64
 
 #: Sums of more terms have no bound: the float64 evaluation must stay far more exact than float32.
@@ -33,7 +34,8 @@ class Format:
     ``highest`` that of the largest. ``chopped`` says that kernels may cut a result off where they
     should round it to nearest: TensorFlow 2.21 does so in eager bfloat16 matrix products on
     processors without bfloat16 instructions (one product, -0.60425 exactly, came out as -0.60156
-    where -0.60547 is nearest).
+    where -0.60547 is nearest). ``kernels`` are those that compute in it, where they are known:
+    some bounds were measured, and a measurement speaks of one installation.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Format:
     lowest: int
     highest: int
     chopped: bool = False
+    kernels: Kernels | None = None
 
     @property
     def unit(self) -> float:

@@ -109,7 +109,7 @@ def log_softmax(
 
 
 def _model(name: str, z: F64, axis: int, fmt: Format) -> ErrorModel:
-    model = model_of(name, fmt.name)
+    model = model_of(name, fmt.name, fmt.kernels)
     if model is None:
         raise UnsupportedError(f"the kernels of softmax were never measured in {fmt.name}")
     if z.ndim == 0 or not -z.ndim <= axis < z.ndim:

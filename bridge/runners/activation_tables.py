@@ -101,10 +101,10 @@ def describe(table: Table, fmt: Format) -> dict[str, Any]:
     ``a_ulp`` and ``b_abs`` sum it up for people, as error <= a_ulp * ulp(f) + b_abs: the first is
     the largest error where |f| >= 1/2, the second what then remains below.
     """
-    unit = np.ldexp(1.0, np.maximum(_BINADE, fmt.lowest) - fmt.digits)
+    unit = _unit(fmt)
     error, at = table.error.reshape(2, BINADES), table.at.reshape(2, BINADES)
     seen = table.seen.reshape(2, BINADES)
-    ulps = np.vectorize(round_up)(error / unit)
+    ulps = ulps_of(table, fmt)
     finite = np.isfinite(error)
     normal = np.where(finite & (fmt.lowest <= _BINADE), ulps, 0.0)
     large = np.where(finite & (_BINADE >= -1), ulps, 0.0)
@@ -127,6 +127,17 @@ def describe(table: Table, fmt: Format) -> dict[str, Any]:
         "positive": runs(ulps[0], seen[0]),
         "negative": runs(ulps[1], seen[1]),
     }
+
+
+def ulps_of(table: Table, fmt: Format) -> F64:
+    """Return the errors of a table in units in the last place, rounded up, by sign and binade."""
+    ulps: F64 = np.vectorize(round_up)(table.error.reshape(2, BINADES) / _unit(fmt))
+    return ulps
+
+
+def _unit(fmt: Format) -> F64:
+    unit: F64 = np.ldexp(1.0, np.maximum(_BINADE, fmt.lowest) - fmt.digits)
+    return unit
 
 
 def round_up(value: float) -> float:
