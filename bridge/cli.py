@@ -57,7 +57,7 @@ Exact = Annotated[
     typer.Option(
         "--exact",
         help="Probe every model with whole numbers too, for which float32 is exact, in every "
-        "setting; otherwise only where something is left open.",
+        "setting.",
     ),
 ]
 Observed = Annotated[

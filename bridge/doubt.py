@@ -1,12 +1,10 @@
-"""What the runs of a case leave open: whether it is worth the time to run more."""
+"""Whether runs agree, so that there is nothing more to run, and what of them is one draw of many."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 from bridge.capsule import Capsule
-from bridge.compare.result import RunPair
 from bridge.compare.stages import compare_runs
 from bridge.facts.keras import RANDOM_INITIALIZER, RANDOM_LAYER
 from bridge.facts.r import SEEDING_KERAS
@@ -16,18 +14,6 @@ _UNSEEDED: Final = (
     "The script does not seed Keras. Every run here starts from the same seeds, so that they can "
     "be compared; where weights start at random, plain R gives other numbers each time."
 )
-
-
-def in_doubt(pairs: Sequence[RunPair]) -> bool:
-    """Say whether a layer was found wrong, or left open, or judged without a rule."""
-    return any(
-        layer.verdict == "different" or layer.rung in ("stochastic", "abstained")
-        for pair in pairs
-        # Where only the intent parts, R asked for something else: no kernel is in doubt.
-        if "intent" not in (pair.a, pair.b)
-        for probe in pair.probes
-        for layer in probe.layers
-    )
 
 
 def chance(inspection: Inspection, runs: dict[str, Capsule]) -> tuple[str, ...]:

@@ -50,10 +50,8 @@ class BridgeError(Exception):
             NeedsStatementsError
             NoFrontEndError (RuntimeError)
             NoRError (RuntimeError)
-            NoStackError (ValueError)
             NothingRecordedError (ValueError)
             ObservedError (ValueError)
-            PlanError (ValueError)
             PoolError (RuntimeError)
             RError (RuntimeError)
             RecipeError (ValueError)

@@ -16,7 +16,7 @@ from bridge.compare.align import labels_of
 from bridge.compare.judge import Judge
 from bridge.compare.result import LayerVerdict, RunPair
 from bridge.compare.stages import compare_runs, not_compared
-from bridge.doubt import agree, chance, in_doubt, other_bits
+from bridge.doubt import agree, chance, other_bits
 from bridge.errors import Errors, InternalError, collected, isolated
 from bridge.exact import judge_exact
 from bridge.explain.finding import run_name
@@ -93,8 +93,7 @@ class _Begun:
 class Settings:
     """How a suite is run.
 
-    ``quick`` looks at no layer; ``exact`` probes every model with whole numbers, under every lever,
-    where otherwise only models are probed of which something is left open or is different.
+    ``quick`` looks at no layer; ``exact`` probes every model with whole numbers, under every lever.
     ``explain`` pulls a basic set of levers even where nothing is wrong. ``sandbox`` contains
     every process that runs what a script asked for; a machine that cannot is told at the start.
     """
@@ -225,7 +224,7 @@ class Suite:
         ]
         probed = steps.do(
             "probing with whole numbers",
-            lambda: self._probe_exactly(case, inspection, runs["r"], pairs),
+            lambda: self._probe_exactly(case, inspection, runs["r"]),
             (),
             tells=("whether probes with whole numbers come out exactly",),
         )
@@ -378,15 +377,12 @@ class Suite:
         self.progress(case.name, "tries what was reported against every fault")
         return symptoms.result()
 
-    def _probe_exactly(
-        self, case: Case, inspection: Inspection, r: Capsule, pairs: Sequence[RunPair]
-    ) -> tuple[Capsule, ...]:
-        """Probe the models of R's run with whole numbers, if that was asked for or may help."""
-        asked = self.settings.exact
-        if not r.manifest.states or self.settings.quick or not (asked or in_doubt(pairs)):
+    def _probe_exactly(self, case: Case, inspection: Inspection, r: Capsule) -> tuple[Capsule, ...]:
+        """Probe the models of R's run with whole numbers, if that was asked for."""
+        if not r.manifest.states or self.settings.quick or not self.settings.exact:
             return ()
         self.progress(case.name, "probes with whole numbers")
-        levers = tuple(EXACT_LEVERS.values()) if asked else ()
+        levers = tuple(EXACT_LEVERS.values())
         return run_exact(self.pool, r, inspection.generation, self.limits(case), levers)
 
     def _run(

@@ -16,6 +16,7 @@ from bridge.case import Case, read_case
 from bridge.errors import Errors, collected
 from bridge.explain.usage import answer
 from bridge.explain.usage.said import Said
+from bridge.isolation import Steps
 from bridge.r.frontend import Served
 from bridge.r.script import Inspection, Installed
 from bridge.runners.pool import Pool
@@ -98,6 +99,19 @@ def test_where_r_was_not_recorded_nothing_is_said_of_it(
 
 
 @pytest.mark.internal_errors
+def test_a_repair_that_cannot_be_tried_costs_no_other_answer(
+    cases: list[Case], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _breaks(monkeypatch, "repairs", first_only=False)
+    runs = {"r": suite.run_r(None, "first"), "replay": suite.run_r(None, "first")}  # type: ignore[call-arg,arg-type]
+    steps = Steps()
+    with Suite(Settings(jobs=1)) as running, collected(steps.errors):
+        assert running._usage(steps, runs, Inspection("x")) == ()
+    assert [error.step for error in steps.errors.found] == ["trying repairs"]
+    assert len(cases) == 2
+
+
+@pytest.mark.internal_errors
 @pytest.mark.parametrize(
     ("broken", "step"),
     [
@@ -105,7 +119,6 @@ def test_where_r_was_not_recorded_nothing_is_said_of_it(
         ("compare_runs", "comparing r with intent"),
         ("conclude", "drawing the conclusion"),
         ("answers", "asking how the script uses Keras"),
-        ("repairs", "trying repairs"),
         ("meant", "finding out what R took otherwise than its text says"),
         ("chance", "noting what is chance"),
         ("intent_notes", "noting what the text means"),

@@ -20,8 +20,6 @@ import sys
 from dataclasses import dataclass
 from typing import Final
 
-from bridge.errors import BridgeError
-
 Version = tuple[int, ...]
 
 OLDEST_R: Final[Version] = (4, 2)
@@ -44,7 +42,7 @@ _RETICULATE: Final = (
 )
 
 
-class NoStackError(BridgeError, ValueError):
+class NoStackError(ValueError):
     """No set of versions is known to work here: the reason, and what to type or change."""
 
     def __init__(self, reason: str, fix: str) -> None:

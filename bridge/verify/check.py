@@ -22,6 +22,7 @@ from bridge.compare.marks import Marks
 from bridge.compare.rules import class_name
 from bridge.compare.rules.rounding import FORMATS
 from bridge.compare.seen import Subject, subjects
+from bridge.errors import BridgeError
 from bridge.verify.certificate import Bounds, Certificate, Certificates
 from bridge.verify.exact_arithmetic import (
     F64,
@@ -51,7 +52,7 @@ FLOAT64_PART: Final = 2.0**-20
 Progress = Callable[[int], None]
 
 
-class MisfitError(Exception):
+class MisfitError(BridgeError):
     """What was recorded contradicts a certificate, so that it cannot be true."""
 
 

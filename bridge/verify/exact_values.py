@@ -14,6 +14,7 @@ import numpy as np
 from flint import arb
 
 from bridge.compare.rules.layer import Layer
+from bridge.errors import BridgeError
 from bridge.verify.activation_functions import Real
 from bridge.verify.exact_arithmetic import AnyArray, Balls, Ints, Mask, points
 
@@ -21,7 +22,7 @@ from bridge.verify.exact_arithmetic import AnyArray, Balls, Ints, Mask, points
 CHUNK: Final = 2**14
 
 
-class UncheckedError(Exception):
+class UncheckedError(BridgeError):
     """A layer has no exact evaluation here; the message is a sentence that says why."""
 
 
