@@ -1,4 +1,4 @@
-"""Whether runs agree, so that there is nothing more to run, and what of them is one draw of many."""
+"""Whether runs agree, so that nothing more need be run, and what of them is one draw of many."""
 
 from __future__ import annotations
 

@@ -103,10 +103,10 @@ def test_a_repair_that_cannot_be_tried_costs_no_other_answer(
     cases: list[Case], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _breaks(monkeypatch, "repairs", first_only=False)
-    runs = {"r": suite.run_r(None, "first"), "replay": suite.run_r(None, "first")}  # type: ignore[call-arg,arg-type]
+    run = Capsule(Manifest(runner="r", case="first", status="ok"), {})
     steps = Steps()
     with Suite(Settings(jobs=1)) as running, collected(steps.errors):
-        assert running._usage(steps, runs, Inspection("x")) == ()
+        assert running._usage(steps, {"r": run, "replay": run}, Inspection("x")) == ()
     assert [error.step for error in steps.errors.found] == ["trying repairs"]
     assert len(cases) == 2
 
