@@ -28,7 +28,7 @@ from bridge.runners.pool import Limits, Pool
 from bridge.runners.reference import reference
 from bridge.runners.rerun import rerun
 from bridge.runners.run import look
-from bridge.suite import Examined
+from bridge.suite import Examined, with_score
 
 #: Which pairs are compared, in this order.
 _PAIRS = (("r", "replay"), ("r", "reference"))
@@ -85,7 +85,7 @@ def explain_capsule(
     report = build_report(case, runs, pairs, finding)
     drawing = draw(runs, report.pairs)
     report = report.model_copy(update={"pictures": drawing.pictures, "symptoms": table})
-    return Examined(report, runs, dict(drawing.files))
+    return with_score(Examined(report, runs, dict(drawing.files)))
 
 
 def _as_first(recorded: Capsule) -> Capsule:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -42,6 +43,7 @@ from bridge.runners.pool import Limits, Pool, PoolError, Warm
 from bridge.runners.reference import reference
 from bridge.runners.run import look, not_run, run_r, run_replay, run_twin, warm_for_r
 from bridge.runners.scripted import script_of
+from bridge.scorebook import last_score
 
 _QUICK: Final = (
     "--quick: no layer was looked at on its own; only predictions were compared. Where the twin "
@@ -49,6 +51,8 @@ _QUICK: Final = (
 )
 
 Progress = Callable[[str, str], None]
+#: Is told of a case that is done, and of the seconds that it took.
+Finished = Callable[["Examined", float], None]
 
 #: Which pairs are compared, in this order, where both runs are there.
 _PAIRS: Final = (("r", "replay"), ("r", "twin"), ("r", "intent"), ("r", "reference"))
@@ -62,6 +66,12 @@ class Examined:
     runs: dict[str, Capsule]
     pictures: dict[str, bytes]
     probed: tuple[Capsule, ...] = ()
+
+
+def with_score(examined: Examined) -> Examined:
+    """Return a case whose report carries the last self-test's score, where there is one."""
+    report = examined.report.model_copy(update={"selftest": last_score()})
+    return replace(examined, report=report)
 
 
 @dataclass
@@ -125,8 +135,10 @@ class Suite:
         self._close_pool()
         self._steps.shutdown(wait=True, cancel_futures=True)
 
-    def examine(self, cases: Sequence[Case]) -> Iterator[Examined]:
-        """Yield the examined cases in the given order.
+    def examine(
+        self, cases: Sequence[Case], finished: Finished = lambda _examined, _seconds: None
+    ) -> Iterator[Examined]:
+        """Yield the examined cases in the given order; ``finished`` hears of each as it is done.
 
         Raises:
             NoRError: R cannot be run.
@@ -152,7 +164,7 @@ class Suite:
                 self.pool.warm(warm_for_r(inspection, by))
         with ThreadPoolExecutor(max_workers=self.settings.jobs) as cases_at_once:
             futures = [
-                cases_at_once.submit(self._examine, case, inspection, by)
+                cases_at_once.submit(self._timed, case, inspection, by, finished)
                 for case, inspection, by in zip(cases, inspections, served, strict=True)
             ]
             try:
@@ -167,6 +179,14 @@ class Suite:
     def _close_pool(self) -> None:
         if not self._borrowed:
             self.pool.close()
+
+    def _timed(
+        self, case: Case, inspection: Inspection, served: Served, finished: Finished
+    ) -> Examined:
+        began = time.monotonic()
+        examined = with_score(self._examine(case, inspection, served))
+        finished(examined, time.monotonic() - began)
+        return examined
 
     def _examine(self, case: Case, inspection: Inspection, served: Served) -> Examined:
         runs: dict[str, Capsule] = {}
