@@ -166,4 +166,4 @@ def test_a_class_may_be_written_as_a_block(keras: dict[str, Any]) -> None:
 
 def test_lists_are_zipped_by_name(keras: dict[str, Any]) -> None:
     assert keras["zip"] == {"a": [1, 3], "b": [2, 4]}
-    assert "the same names" in keras["names"]
+    assert "provided to `zip_lists()` must match" in keras["names"]

@@ -150,7 +150,7 @@ def test_a_loss_is_a_function_when_it_is_given_values() -> None:
     )
     text = text_of(function, "loss_hinge")
     assert "if (!missing(y_true) || !missing(y_pred)) {" in text
-    assert 'stop("unused argument (name)"' in text
+    assert 'refuse("unused argument (name)"' in text
     assert 'attr(loss_hinge, "py_function_name") <- "hinge"' in text
 
 
