@@ -128,11 +128,19 @@ def choose(cases: Sequence[Case], names: Sequence[str]) -> list[Case]:
     return chosen or list(cases)
 
 
-def suite_folders() -> list[tuple[Path, Path]]:
-    """Return where cases are looked for: the current folder, then the suite that we ship."""
+def suite_folders(builtin: bool | None = None) -> list[tuple[Path, Path]]:
+    """Return where cases are looked for: the current folder, then the suite that we ship.
+
+    Args:
+        builtin: whether the shipped suite is among them; None leaves it out where the current
+            folder has scripts of its own.
+    """
     package = Path(__file__).parent
     shipped = [package.parent, package / "_suite"]
-    roots = [Path.cwd(), *(root for root in shipped if (root / "r_scripts").is_dir())]
+    own = any((Path.cwd() / "r_scripts").glob("*.R"))
+    roots = [Path.cwd()]
+    if builtin or (builtin is None and not own):
+        roots += [root for root in shipped if (root / "r_scripts").is_dir()]
     unique = dict.fromkeys(root.resolve() for root in roots)
     return [(root / "r_scripts", root / "comparisons") for root in unique]
 

@@ -103,22 +103,28 @@ def run(
     seconds: Seconds = 120.0,
     memory: Memory = 4096,
     sandbox: Sandbox = False,
+    builtin: Annotated[
+        bool,
+        typer.Option(
+            "--builtin", help="Run the cases of keras-bridge too, where r_scripts/ has others."
+        ),
+    ] = False,
 ) -> None:
-    """Run the comparison suite and write the reports."""
+    """Run the scripts in r_scripts/, or those of keras-bridge, and write the reports."""
     from bridge.case import CaseError, choose, find_cases, suite_folders
 
     check_frontend(frontend)
     check_out(out)
     try:
-        chosen = choose(find_cases(suite_folders()), cases or [])
+        chosen = choose(find_cases(suite_folders(builtin or None)), cases or [])
     except CaseError as error:
-        stop(str(error))
+        stop(f"{error} With --builtin, the cases of keras-bridge are among them.")
     if not chosen:
         stop("There are no cases: no r_scripts folder here. Use 'keras-bridge check SCRIPT.R'.")
     options = Options(
         frontend, jobs or cases_at_once(), seconds, memory, quick, exact, sandbox=sandbox
     )
-    raise typer.Exit(examine(chosen, out, options))
+    raise typer.Exit(examine(chosen, out, options, lines=True))
 
 
 @app.command()
@@ -382,7 +388,11 @@ def explain(
     if path.is_file() and path.suffix != ".R":
         raise typer.Exit(explain_received(path, observed, out, repro, options, as_json))
     try:
-        case = read_case(path) if path.is_file() else choose(find_cases(suite_folders()), [what])[0]
+        case = (
+            read_case(path)
+            if path.is_file()
+            else choose(find_cases(suite_folders(builtin=True)), [what])[0]
+        )
     except CaseError as error:
         stop(str(error))
     case = case if observed is None else replace(case, observed=observed)
@@ -440,9 +450,11 @@ def selftest(
 ) -> None:
     """Put faults into small models of this installation, and see whether they are found.
 
-    R is not needed. The score is kept, and later reports carry it.
+    R is not needed. The score is kept, and the reports that are made with the same versions of
+    Keras and TensorFlow carry it.
     """
-    from bridge.selftest import SelftestError, keep
+    from bridge.scorebook import keep
+    from bridge.selftest import SelftestError
     from bridge.selftest import run as run_selftest
 
     with Progress(after=2.0) as progress, environment_errors():

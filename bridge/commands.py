@@ -11,6 +11,7 @@ import typer
 from bridge.console import (
     OK,
     UNEXPECTED,
+    CaseLines,
     Options,
     Progress,
     environment_errors,
@@ -25,13 +26,19 @@ if TYPE_CHECKING:
     from bridge.suite import Examined
 
 
-def examine(cases: list[Case], out: Path, options: Options) -> int:
-    """Run cases, write their reports and print the table; return the exit code."""
+def examine(cases: list[Case], out: Path, options: Options, lines: bool = False) -> int:
+    """Run cases, write their reports and print the table; return the exit code.
+
+    With ``lines`` stderr has one line for each case that is done.
+    """
     from bridge.report import print_summary
     from bridge.suite import write
 
     with suite_with(options) as suite, environment_errors():
-        examined = list(suite.examine(cases))
+        if lines:
+            examined = list(suite.examine(cases, CaseLines(len(cases))))
+        else:
+            examined = list(suite.examine(cases))
     index = write(examined, out)
     reports = [each.report for each in examined]
     print_summary(reports)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ import typer
 
 if TYPE_CHECKING:
     from bridge.report import CaseReport
-    from bridge.suite import Suite
+    from bridge.suite import Examined, Suite
 
 #: Exit codes: as expected; something is not; the command or the machine is at fault.
 OK: Final = 0
@@ -115,6 +116,28 @@ class Progress:
         if self._shown and passed >= self._after:
             text = f"[{passed:5.1f} s] {case} {what}".replace("]  ", "] ")
             sys.stderr.write(f"\r\x1b[2K{text[:100]}")
+            sys.stderr.flush()
+
+
+class CaseLines:
+    """Writes one plain line on stderr for each case that is done, also where it is piped."""
+
+    def __init__(self, total: int) -> None:
+        self._total, self._done = total, 0
+        self._lock = threading.Lock()
+
+    def __call__(self, examined: Examined, seconds: float) -> None:
+        """Say what became of a case, and how long it took."""
+        from bridge.report.text import one_line
+
+        report = examined.report
+        with self._lock:
+            self._done += 1
+            # The live display stands in the same line; it comes back with the next step.
+            start = "\r\x1b[2K" if sys.stderr.isatty() else ""
+            parts = (report.case, report.verdict, report.cause, f"{seconds:.1f} s")
+            text = "  ".join(one_line(part) for part in parts)
+            sys.stderr.write(f"{start}[{self._done}/{self._total}] {text}\n")
             sys.stderr.flush()
 
 

@@ -32,7 +32,7 @@ from bridge.runners.pool import Limits, Pool
 from bridge.runners.reference import reference
 from bridge.runners.rerun import rerun
 from bridge.runners.run import look
-from bridge.suite import Examined, with_errors
+from bridge.suite import Examined, with_errors, with_score
 
 #: Which pairs are compared, in this order.
 _PAIRS = (("r", "replay"), ("r", "reference"))
@@ -147,7 +147,7 @@ def _explained(
     ) or bare_report(case, recorded, finding)
     drawing = steps.do("drawing the pictures", lambda: draw(runs, report.pairs), Drawing((), {}))
     report = report.model_copy(update={"pictures": drawing.pictures, "symptoms": table})
-    return Examined(report, runs, dict(drawing.files))
+    return with_score(Examined(report, runs, dict(drawing.files)))
 
 
 def _whether(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
@@ -46,6 +47,7 @@ from bridge.runners.pool import Limits, Pool, Warm
 from bridge.runners.reference import reference
 from bridge.runners.run import look, not_run, run_r, run_replay, run_twin, warm_for_r
 from bridge.runners.scripted import script_of
+from bridge.scorebook import last_score
 from bridge.verify.issue import certificates, write_certificates
 
 _QUICK: Final = (
@@ -54,6 +56,8 @@ _QUICK: Final = (
 )
 
 Progress = Callable[[str, str], None]
+#: Is told of a case that is done, and of the seconds that it took.
+Finished = Callable[["Examined", float], None]
 
 _NOT_RECORDED: Final = Finding(
     "abstained",
@@ -79,6 +83,12 @@ class Examined:
     pictures: dict[str, bytes]
     probed: tuple[Capsule, ...] = ()
     verdicts: Mapping[str, Mapping[int, tuple[LayerVerdict, ...]]] = field(default_factory=dict)
+
+
+def with_score(examined: Examined) -> Examined:
+    """Return a case whose report carries the last self-test's score, where there is one."""
+    report = examined.report.model_copy(update={"selftest": last_score()})
+    return replace(examined, report=report)
 
 
 @dataclass
@@ -141,8 +151,10 @@ class Suite:
         self._close_pool()
         self._threads.shutdown(wait=True, cancel_futures=True)
 
-    def examine(self, cases: Sequence[Case]) -> Iterator[Examined]:
-        """Yield the examined cases in the given order.
+    def examine(
+        self, cases: Sequence[Case], finished: Finished = lambda _examined, _seconds: None
+    ) -> Iterator[Examined]:
+        """Yield the examined cases in the given order; ``finished`` hears of each as it is done.
 
         Raises:
             NoRError: R cannot be run.
@@ -168,7 +180,7 @@ class Suite:
                 self.pool.warm(warm_for_r(inspection, by))
         with ThreadPoolExecutor(max_workers=self.settings.jobs) as cases_at_once:
             futures = [
-                cases_at_once.submit(self._examine, case, inspection, by)
+                cases_at_once.submit(self._timed, case, inspection, by, finished)
                 for case, inspection, by in zip(cases, inspections, served, strict=True)
             ]
             try:
@@ -183,6 +195,14 @@ class Suite:
     def _close_pool(self) -> None:
         if not self._borrowed:
             self.pool.close()
+
+    def _timed(
+        self, case: Case, inspection: Inspection, served: Served, finished: Finished
+    ) -> Examined:
+        began = time.monotonic()
+        examined = with_score(self._examine(case, inspection, served))
+        finished(examined, time.monotonic() - began)
+        return examined
 
     def _examine(self, case: Case, inspection: Inspection, served: Served) -> Examined:
         """Examine a case step by step; one odd step must not cost the others their results."""

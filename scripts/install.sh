@@ -44,7 +44,7 @@ r_is_debians() { dpkg -S "$(readlink -f "$(command -v R)")" >/dev/null 2>&1; }
 # What rpy2's C interface is compiled with is what R itself was linked with.
 wanted() {
     if ! has R || r_is_debians; then
-        echo r-base-core r-cran-reticulate
+        echo r-base-core r-cran-reticulate r-cran-r6
     fi
     first_python true || echo python3 python3-venv libpython3-dev
     echo gcc libc6-dev libblas-dev libbz2-dev libdeflate-dev libicu-dev liblzma-dev \

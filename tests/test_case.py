@@ -84,3 +84,23 @@ def test_every_case_that_we_ship_expects_verdicts_and_causes_that_exist() -> Non
         assert case.verdicts
         assert set(case.verdicts) <= verdicts
         assert all(is_cause(cause) for cause in case.causes)
+
+
+def test_a_folder_with_scripts_of_its_own_has_only_those(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = {case.name for case in find_cases(suite_folders())}
+    monkeypatch.chdir(tmp_path)
+    assert {case.name for case in find_cases(suite_folders())} == shipped
+    (tmp_path / "r_scripts").mkdir()
+    assert {case.name for case in find_cases(suite_folders())} == shipped
+    script(tmp_path / "r_scripts", "mine.R")
+    assert [case.name for case in find_cases(suite_folders())] == ["mine"]
+    assert {case.name for case in find_cases(suite_folders(builtin=True))} == {*shipped, "mine"}
+
+
+def test_the_checkout_of_the_project_has_the_whole_suite(monkeypatch: pytest.MonkeyPatch) -> None:
+    root = Path(__file__).parent.parent
+    monkeypatch.chdir(root)
+    scripts = {path.stem for path in (root / "r_scripts").glob("*.R")}
+    assert {case.name for case in find_cases(suite_folders())} == scripts

@@ -7,6 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
+
+from bridge import cli
+from bridge.case import Case
+from bridge.console import CaseLines
+from bridge.suite import Examined
+from tests.report_samples import different, matching
 
 COMMANDS = ["run", "check", "doctor", "record", "diff", "verify", "explain"]
 
@@ -86,3 +93,35 @@ def test_what_is_neither_case_nor_capsule_is_not_explained(tmp_path: Path) -> No
     done = keras_bridge("explain", "relu_midle_dense", cwd=tmp_path)
     assert done.returncode == 2
     assert "near it are: relu_middle_dense" in done.stderr
+
+
+def test_run_takes_the_scripts_of_this_folder_and_ours_when_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[list[str]] = []
+
+    def examine(cases: list[Case], *_rest: object, **_named: object) -> int:
+        taken.append([case.name for case in cases])
+        return 0
+
+    monkeypatch.setattr(cli, "examine", examine)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "r_scripts").mkdir()
+    (tmp_path / "r_scripts" / "mine.R").write_text("1\n")
+    assert CliRunner().invoke(cli.app, ["run"]).exit_code == 0
+    assert CliRunner().invoke(cli.app, ["run", "--builtin"]).exit_code == 0
+    assert taken[0] == ["mine"]
+    assert "mine" in taken[1]
+    assert len(taken[1]) > 50
+
+
+def test_each_case_that_is_done_has_one_plain_line(capfd: pytest.CaptureFixture[str]) -> None:
+    lines = CaseLines(2)
+    lines(Examined(matching(), {}, {}), 2.13)
+    lines(Examined(different(), {}, {}), 0.04)
+    first, second = capfd.readouterr().err.splitlines()
+    assert first.split() == [
+        "[1/2]", matching().case, matching().verdict, matching().cause, "2.1", "s"
+    ]  # fmt: skip
+    assert second.startswith("[2/2] ")
+    assert "\x1b" not in first + second

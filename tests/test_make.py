@@ -97,7 +97,7 @@ def test_without_root_the_user_is_told_what_root_has_to_type(tree: Path) -> None
     told = last(installed(tree))
     assert "only root" in told.lower()
     assert re.search(
-        r"su -c 'apt-get update; apt-get install .*r-base-core r-cran-reticulate", told
+        r"su -c 'apt-get update; apt-get install .*r-base-core r-cran-reticulate r-cran-r6", told
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,8 @@ from bridge import cli
 from bridge.explain.pulls import Pull, Searching
 from bridge.explain.result import Attribution, LeverOutcome, SelftestScore
 from bridge.runners.pool import Pool
-from bridge.selftest import Benign, Selftest, Trial, keep, last_score
+from bridge.scorebook import keep, last_score
+from bridge.selftest import Benign, Selftest, Trial
 from bridge.selftest.asking import drive_together
 
 KEYS = ["injected", "detected", "localised", "attributed", "abstained", "confidently_wrong",
@@ -43,6 +46,7 @@ def test_trials_are_counted_by_what_was_said_of_them() -> None:
     assert score.model_dump() == {
         "injected": 7, "detected": 6, "localised": 5, "attributed": 3, "abstained": 1,
         "confidently_wrong": 1, "false_alarms": 1, "seconds": 12.3, "benign": 2,
+        "date": "",
     }  # fmt: skip
 
 
@@ -75,17 +79,52 @@ def test_what_went_wrong_is_listed_with_the_worst_first() -> None:
     assert row == ["activation-lost", "5", "4", "4", "1", "1", "1"]
 
 
-def test_the_last_score_is_kept(tmp_path: Path) -> None:
+def test_the_last_score_is_kept_with_its_day(tmp_path: Path) -> None:
     assert last_score(tmp_path) is None
     score = Selftest((RIGHT,), (), 0, 1.0).score
     keep(score, tmp_path / "not" / "there")
-    assert last_score(tmp_path / "not" / "there") == score
+    kept = last_score(tmp_path / "not" / "there")
+    assert kept is not None
+    assert kept.model_copy(update={"date": ""}) == score
+    assert date.fromisoformat(kept.date) >= date(2024, 1, 1)
+
+
+def test_a_score_of_other_versions_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep(Selftest((RIGHT,), (), 0, 1.0).score, tmp_path)
+    version = importlib.metadata.version
+    newer = {"numpy": "999"}
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: newer.get(name, version(name)))
+    assert last_score(tmp_path) is None
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[1]", '{"injected": "many"}', "\0"])
 def test_a_score_that_cannot_be_read_is_none(tmp_path: Path, text: str) -> None:
-    (tmp_path / "selftest.json").write_text(text)
+    keep(Selftest((RIGHT,), (), 0, 1.0).score, tmp_path)
+    (kept,) = tmp_path.iterdir()
+    kept.write_text(text)
     assert last_score(tmp_path) is None
+
+
+def test_reports_carry_the_last_score_and_show_its_day(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import platformdirs
+
+    from bridge.report import write_report
+    from bridge.suite import Examined, with_score
+    from tests.report_samples import matching
+
+    monkeypatch.setattr(platformdirs, "user_cache_path", lambda _name: tmp_path / "cache")
+    plain = Examined(matching(), {}, {})
+    assert with_score(plain).report.selftest is None
+    keep(Selftest((RIGHT,), (), 0, 1.0).score)
+    scored = with_score(plain).report
+    assert scored.selftest is not None
+    write_report([scored], tmp_path / "out", pictures={})
+    written = next((tmp_path / "out").glob("*/report.json")).read_text("utf-8")
+    assert json.loads(written)["selftest"]["date"] == scored.selftest.date
+    page = (tmp_path / "out" / "index.html").read_text("utf-8")
+    assert f"Self-test: on {scored.selftest.date}: 1 fault put into this installation" in page
 
 
 def test_a_folder_that_cannot_be_written_costs_nothing(tmp_path: Path) -> None:
@@ -122,6 +161,7 @@ def test_searches_that_ask_for_the_same_lever_share_a_run() -> None:
 
 def fake(monkeypatch: pytest.MonkeyPatch, result: Selftest | Exception) -> dict[str, Any]:
     """Have the command run this; return what it was asked for, and what it kept."""
+    import bridge.scorebook
     import bridge.selftest
 
     seen: dict[str, Any] = {}
@@ -133,7 +173,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, result: Selftest | Exception) -> dict[
         return result
 
     monkeypatch.setattr(bridge.selftest, "run", run)
-    monkeypatch.setattr(bridge.selftest, "keep", lambda score: seen.update(kept=score))
+    monkeypatch.setattr(bridge.scorebook, "keep", lambda score: seen.update(kept=score))
     return seen
 
 

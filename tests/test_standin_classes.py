@@ -50,6 +50,8 @@ note("rest", list(a, b, length(rest)))
 c(a, b = "none") %<-% list(1)
 note("default", b)
 note("jax", error_of(use_backend("jax")))
+note("jax class", tryCatch(use_backend("jax"), error = class)[1])
+note("axis class", tryCatch(op_sum(x, axis = 0), error = class)[1])
 """
 
 KERAS = """
@@ -133,7 +135,7 @@ def test_a_class_may_derive_from_an_exported_wrapper(keras3: dict[str, Any]) -> 
 
 
 def test_a_constructor_under_two_names_is_refused(keras3: dict[str, Any]) -> None:
-    assert "either initialize or __init__" in keras3["both"]
+    assert "both `__init__` and `initialize`" in keras3["both"]
 
 
 def test_several_names_take_defaults_and_the_rest(keras3: dict[str, Any]) -> None:
@@ -142,7 +144,12 @@ def test_several_names_take_defaults_and_the_rest(keras3: dict[str, Any]) -> Non
 
 
 def test_another_backend_than_tensorflow_is_refused(keras3: dict[str, Any]) -> None:
-    assert "no measured rule for the argument backend of use_backend()" in keras3["jax"]
+    assert "the argument backend of use_backend(), which nobody measured" in keras3["jax"]
+
+
+def test_an_error_says_whether_it_was_measured(keras3: dict[str, Any]) -> None:
+    assert keras3["jax class"] == "bridge_standin_unmeasured"
+    assert keras3["axis class"] == "bridge_standin_measured"
 
 
 def test_a_legacy_method_gets_only_what_was_given(keras: dict[str, Any]) -> None:
@@ -159,4 +166,4 @@ def test_a_class_may_be_written_as_a_block(keras: dict[str, Any]) -> None:
 
 def test_lists_are_zipped_by_name(keras: dict[str, Any]) -> None:
     assert keras["zip"] == {"a": [1, 3], "b": [2, 4]}
-    assert "the same names" in keras["names"]
+    assert "provided to `zip_lists()` must match" in keras["names"]

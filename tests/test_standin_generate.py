@@ -150,7 +150,7 @@ def test_a_loss_is_a_function_when_it_is_given_values() -> None:
     )
     text = text_of(function, "loss_hinge")
     assert "if (!missing(y_true) || !missing(y_pred)) {" in text
-    assert 'stop("unused argument (name)"' in text
+    assert 'refuse("unused argument (name)"' in text
     assert 'attr(loss_hinge, "py_function_name") <- "hinge"' in text
 
 
@@ -344,3 +344,14 @@ def test_what_crosses_though_it_was_not_typed_is_written_down() -> None:
         }
     )
     assert 'omitted = list(activation = "relu")' in text_of(function)
+
+
+def test_every_error_of_the_runtime_says_whether_it_was_measured() -> None:
+    bare = [
+        f"{path.name}: {line.strip()}"
+        for path in sorted(build.RUNTIME.rglob("*.R"))
+        if path.name != "refuse.R"
+        for line in path.read_text("utf-8").splitlines()
+        if re.search(r"\bstop\(", line) and "stop(current)" not in line
+    ]
+    assert bare == []

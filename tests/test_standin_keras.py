@@ -73,7 +73,7 @@ note("printed", any(grepl("val_loss", printed)))
 note("frame", dim(as.data.frame(h)))
 note("first layer", get_layer(m, index = 1)$name == m$layers[[1]]$name)
 note("no layer 0", error_of(get_layer(m, index = 0)))
-note("refuses", error_of(KerasLayer()))
+note("refuses", error_of(use_implementation()))
 note("functional", error_of({
   i <- layer_input(4); o <- i %>% layer_dense(3) %>% layer_dense(2); keras_model(i, o)}))
 t <- as_tensor(matrix(1:6, 2))
@@ -161,13 +161,13 @@ def test_a_vector_of_class_weights_is_refused(found: dict[str, Any]) -> None:
 
 def test_layers_are_counted_from_one(found: dict[str, Any]) -> None:
     assert found["first layer"] is True
-    assert "counted from 1" in found["no layer 0"]
+    assert "`index` for get_layer() is 1-based" in found["no layer 0"]
 
 
 def test_what_was_not_measured_refuses_and_says_what_to_do(found: dict[str, Any]) -> None:
     assert found["refuses"] == (
-        "the stand-in front end has no measured rule for KerasLayer(); "
-        "install CRAN's keras and run with --frontend cran"
+        "not served by the stand-in: use_implementation(), which nobody measured (install CRAN's "
+        "keras and run with --frontend cran); CRAN's package may behave otherwise"
     )
 
 
@@ -177,7 +177,7 @@ def test_a_functional_model_works(found: dict[str, Any]) -> None:
 
 def test_tensors_are_indexed_from_one_with_negatives_as_in_python(found: dict[str, Any]) -> None:
     assert found["index"] == [3, [5, 6], [[3, 5], [4, 6]]]
-    assert "no element 0" in found["index 0"]
+    assert "It looks like you might be using 0-based indexing" in found["index 0"]
 
 
 def test_tensors_broadcast_along_the_last_axis(found: dict[str, Any]) -> None:

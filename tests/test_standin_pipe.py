@@ -71,4 +71,4 @@ def test_the_last_step_is_evaluated_first(found: dict[str, Any]) -> None:
 
 
 def test_a_step_that_is_no_call_is_an_error(found: dict[str, Any]) -> None:
-    assert "must be a call" in found["error"]
+    assert found["error"] == "attempt to apply non-function"

@@ -198,7 +198,7 @@ class SymptomTable(_Result):
 
 
 class SelftestScore(_Result):
-    """How well faults that were put into this installation were found."""
+    """How well faults that were put into this installation were found, and on which day."""
 
     injected: int
     detected: int
@@ -209,6 +209,7 @@ class SelftestScore(_Result):
     false_alarms: int
     seconds: float
     benign: int = 0
+    date: str = ""
 
 
 class Upstream(_Result):

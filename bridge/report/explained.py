@@ -217,9 +217,11 @@ def _upstream(upstream: Upstream | None) -> UpstreamView | None:
 def _selftest(score: SelftestScore | None) -> str:
     if score is None:
         return ""
+    day = f"on {score.date}: " if score.date else ""
     harmless = f" in {plural(score.benign, 'harmless run')}" if score.benign else ""
     return (
-        f"{plural(score.injected, 'fault')} put into this installation: {score.detected:,} found, "
+        f"{day}{plural(score.injected, 'fault')} put into this installation: "
+        f"{score.detected:,} found, "
         f"{score.localised:,} at the right layer, {score.attributed:,} with the right cause, "
         f"{score.abstained:,} left open, {score.confidently_wrong:,} confidently wrong; "
         f"{plural(score.false_alarms, 'false alarm')}{harmless} ({numbers.seconds(score.seconds)})."

@@ -5,6 +5,6 @@ from a seed; a fault that changes no bit of what a model makes is none, and anot
 """
 
 from bridge.selftest.running import SelftestError, run
-from bridge.selftest.score import Benign, Selftest, Trial, keep, last_score
+from bridge.selftest.score import Benign, Selftest, Trial
 
-__all__ = ["Benign", "Selftest", "SelftestError", "Trial", "keep", "last_score", "run"]
+__all__ = ["Benign", "Selftest", "SelftestError", "Trial", "run"]

@@ -1,15 +1,11 @@
-"""What a self-test found, counted; and the last score, kept for the reports."""
+"""What a self-test found, counted."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
-
-import platformdirs
-from pydantic import ValidationError
 
 from bridge.explain.faultlist import FAULTS, is_cause_of
 from bridge.explain.result import Attribution, SelftestScore
@@ -142,7 +138,7 @@ class Selftest:
 
     def as_json(self) -> str:
         """Return the score as JSON: its eight numbers, and nothing else."""
-        return json.dumps(self.score.model_dump(exclude={"benign"}), indent=1)
+        return json.dumps(self.score.model_dump(exclude={"benign", "date"}), indent=1)
 
     def lines(self) -> Iterable[str]:
         """Yield the sentence, the table by kind of fault, and what went wrong, the worst first."""
@@ -201,25 +197,3 @@ def _table(trials: Sequence[Trial]) -> Iterable[str]:
     for kind, counts in rows:
         numbers = (str(x).rjust(len(name)) for x, name in zip(counts, head[1:], strict=True))
         yield "  ".join((kind.ljust(width), *numbers))
-
-
-def keep(score: SelftestScore, folder: Path | None = None) -> None:
-    """Keep a score for the reports; a folder that cannot be written costs nothing but that."""
-    path = _file(folder)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(score.model_dump_json(indent=1), "utf-8")
-    except OSError:
-        return
-
-
-def last_score(folder: Path | None = None) -> SelftestScore | None:
-    """Return the score of the last self-test on this machine, None if there is none."""
-    try:
-        return SelftestScore.model_validate_json(_file(folder).read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, ValidationError):
-        return None
-
-
-def _file(folder: Path | None) -> Path:
-    return (folder or platformdirs.user_state_path("keras-bridge")) / "selftest.json"

@@ -82,6 +82,7 @@ private_members <- function(members, mask) {
 super_of <- function(type) {
   force(type)
   structure(function(class = type, object = get("self", envir = parent.frame())) {
+    force(object)
     import_builtins()$super(class, object)
   }, class = "keras_super")
 }

@@ -7,7 +7,7 @@ from typing import Any
 def calls_r(kind: type[Any]) -> type[Any]:
     """Give a class of layers the methods that call the functions that R gave."""
 
-    def __init__(
+    def initialise(
         self: Any,
         r_build: Callable[..., Any],
         r_call: Callable[..., Any],
@@ -32,7 +32,8 @@ def calls_r(kind: type[Any]) -> type[Any]:
         several = all(isinstance(part, tuple | list) for part in shape)
         return shape if several else tuple(shape)
 
-    for method in (__init__, build, call, compute_output_shape):
+    kind.__init__ = initialise
+    for method in (build, call, compute_output_shape):
         setattr(kind, method.__name__, method)
     return kind
 
