@@ -71,6 +71,10 @@ def has_package(name: str) -> bool:
     return any((path / name / "DESCRIPTION").is_file() for path in paths)
 
 
+def _without_addresses(lines: list[str]) -> list[str]:
+    return [re.sub(r"0x[0-9a-f]+", "0x", line) for line in lines]
+
+
 def _clean(path: Path) -> str:
     return re.sub(r"/[\w./-]*/Rtmp\w+/[\w.]+", "<temporary file>", path.read_text("utf-8"))
 
@@ -86,7 +90,8 @@ def test_a_script_makes_the_calls_that_it_made_on_the_real_package(path: Path) -
     assert len(here["calls"]) == len(real["calls"]), here["about"]["message"]
     assert here["about"]["status"] == real["status"], here["about"]["message"]
     if real.get("printed"):
-        assert here["about"]["output"] == real["output"]
+        printed = (_without_addresses(each["output"]) for each in (here["about"], real))
+        assert next(printed) == next(printed)
 
 
 def test_there_are_golden_calls_of_both_packages() -> None:

@@ -13,6 +13,7 @@ from tests.standin import needs_r, notes
 pytestmark = needs_r
 
 SCRIPT = f"""
+source("{(build.RUNTIME / "common" / "refuse.R").as_posix()}")
 source("{(build.RUNTIME / "pipe" / "pipe.R").as_posix()}")
 add <- function(x, y = 1) x + y
 note("call", 2 %>% add(3))
