@@ -8,6 +8,8 @@ import pytest
 from bridge.compare.numbers import AnyArray
 from bridge.compare.rules.rounding import FLOAT16, FLOAT32
 from bridge.exact.integers import InexactError, check_sum, grid
+from bridge.exact.nodes import nodes_of
+from bridge.exact.plan import _Planner
 from tests.exact_samples import Model, numbers
 
 
@@ -144,6 +146,16 @@ def test_a_layer_that_is_never_exact_is_left_out_with_the_reason() -> None:
     planned = model.plan()
     assert len(planned.stretches) == 2
     assert "nothing shows that Softmax" in planned.refused["softmax_1"]
+
+
+def test_an_operation_that_is_no_layer_is_left_out_and_the_rest_planned() -> None:
+    model = Model((4,)).dense(5).dense(3, "linear")
+    state = model.state
+    nodes = nodes_of(state)
+    bare = state.model_copy(update={"layers": state.layers[:1]})
+    planned = _Planner(bare, nodes, model.tensors, 0).plan()
+    assert planned.refused == {"dense_1": "it is an operation and no layer"}
+    assert [layer.name for layer in planned.stretches[0].layers] == ["dense_0"]
 
 
 def test_recurrent_layers_are_left_out_with_the_reason() -> None:

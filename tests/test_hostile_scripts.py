@@ -55,6 +55,21 @@ def _examined(pool: Pool, path: Path, text: str) -> Examined:
     return examined
 
 
+def test_a_model_of_operations_is_probed_without_a_defect(pool: Pool, tmp_path: Path) -> None:
+    path = tmp_path / "operations.R"
+    path.write_text("""
+    library(keras3)
+    x <- keras_input(2)
+    m <- keras_model(x, op_square(op_reciprocal(x)))
+    print(predict(m, matrix(c(3, 7), 1), verbose = 0))
+    """)
+    with Suite(Settings(frontend="standin", jobs=1, exact=True), pool=pool) as suite:
+        (examined,) = suite.examine([read_case(path)])
+    assert len(examined.runs["r"].manifest.probes) == 1
+    assert examined.probed
+    assert examined.report.internal_errors == ()
+
+
 def test_objects_that_refuse_every_question_cost_only_themselves(
     pool: Pool, tmp_path: Path
 ) -> None:

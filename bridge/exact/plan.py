@@ -205,6 +205,7 @@ class _Planner:
         """Say why a layer is not covered; note if it is covered without its activation."""
         layer = self._layers.get(name)
         if layer is None:
+            # Keras 3 has operations in its graphs that are not among a model's layers.
             return "it is an operation and no layer"
         if layer.layers:
             return "it is a model that is used as a layer"

@@ -61,6 +61,9 @@ def wanting(recorded: Capsule, state: ModelState, sight: Sight, unit: Unit) -> b
     if not unit.is_chain or any(call.arguments for call in calls):
         return True
     found = [(call, find_layer(state.layers, call.path)) for call in calls]
+    if any(layer is None for _, layer in found):
+        # Operations of Keras 3 are called in the graph, and are not among the layers.
+        return True
     try:
         layers = [
             layer_of(recorded, state, layer, masked=call.masked)
@@ -75,7 +78,7 @@ def wanting(recorded: Capsule, state: ModelState, sight: Sight, unit: Unit) -> b
     except Exception as error:
         internal_error("asking whether a layer has a rule", error)
         return True
-    return len(layers) < len(calls)
+    return False
 
 
 class Perturber:
