@@ -59,6 +59,7 @@ class BridgeError(Exception):
                 NotMadeAgainError
             ReportError (ValueError)
             SelftestError (RuntimeError)
+            SpoolClosedError (OSError)
             StandinError (RuntimeError)
             SyntaxRowsError (ValueError)
             TableError (ValueError)
@@ -70,9 +71,11 @@ class BridgeError(Exception):
 
     Attributes:
         ends_everything: no case can be examined, as where R or TensorFlow cannot be started.
+        is_the_scripts: what the script did to us is why; it is no defect of ours.
     """
 
     ends_everything = False
+    is_the_scripts = False
 
 
 @dataclass(frozen=True)
@@ -167,7 +170,8 @@ def internal_error(step: str, error: BaseException) -> InternalError:
         # The process that met it made the record, and has told of it.
         return error.record
     record = InternalError(step, _message(error), _traceback(error))
-    keep(record)
+    if not (isinstance(error, BridgeError) and error.is_the_scripts):
+        keep(record)
     return record
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import hashlib
 import json
 import os
@@ -23,7 +24,7 @@ from typing import Any, Final
 import ml_dtypes  # noqa: F401  (registers bfloat16 and the float8 types with NumPy)
 import numpy as np
 
-from bridge.errors import Errors, InternalError
+from bridge.errors import BridgeError, Errors, InternalError
 
 AnyArray = np.ndarray[Any, np.dtype[Any]]
 Event = dict[str, Any]
@@ -120,10 +121,23 @@ def read_failures(folder: Path) -> Iterator[InternalError]:
             yield InternalError(**found)
 
 
+class SpoolClosedError(BridgeError, OSError):
+    """A script closed all that its process had open: the spool ends where it is."""
+
+    is_the_scripts = True
+
+
 def _write_all(descriptor: int, data: bytes) -> None:
     view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
+    try:
+        while view:
+            view = view[os.write(descriptor, view) :]
+    except OSError as error:
+        if error.errno == errno.EBADF:
+            raise SpoolClosedError(
+                "the script closed the file that its run is written to"
+            ) from None
+        raise
 
 
 def read_events(folder: Path) -> Iterator[Event]:
