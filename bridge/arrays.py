@@ -9,8 +9,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from bridge._typing import AnyArray
 from bridge.compare.difference import Progress, difference
-from bridge.compare.numbers import AnyArray, float_type
+from bridge.compare.numbers import float_type
 from bridge.compare.result import Difference
 from bridge.errors import BridgeError
 

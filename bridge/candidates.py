@@ -13,9 +13,9 @@ from typing import Final, Protocol
 
 import numpy as np
 
+from bridge._typing import AnyArray
 from bridge.capsule import Capsule, CapsuleError, ExecutedGraph, ModelState, Probe
 from bridge.compare.align import labels_of
-from bridge.compare.numbers import AnyArray
 from bridge.compare.seen import seen_layers
 from bridge.errors import BridgeError, bound, internal_error
 from bridge.explain.naming import Bound, bind

@@ -15,9 +15,9 @@ from typing import Final
 
 import numpy as np
 
+from bridge._typing import F64, AnyArray
 from bridge.capsule import Capsule, Probe
 from bridge.compare.judge import Judge
-from bridge.compare.numbers import F64, AnyArray
 from bridge.compare.seen import seen_layers
 from bridge.errors import BridgeError, InternalError, internal_error
 from bridge.explain.deciding import MOST_ROWS, part_of

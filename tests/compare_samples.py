@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from bridge._typing import AnyArray
 from bridge.capsule import (
     Array,
     Capsule,
@@ -20,7 +21,6 @@ from bridge.capsule import (
     WeightRecord,
 )
 from bridge.compare.ladder import LADDER, Case, Step, judge_case
-from bridge.compare.numbers import AnyArray
 from bridge.compare.result import LayerVerdict
 from bridge.compare.rules import Layer
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from bridge._typing import AnyArray
 from bridge.capsule import (
     Array,
     Capsule,
@@ -16,7 +17,6 @@ from bridge.capsule import (
     Probe,
     WeightRecord,
 )
-from bridge.compare.numbers import AnyArray
 from bridge.compare.rules import Layer
 from bridge.exact import LEVER, Plan, Setting, Stretch, Tensor, plan
 from bridge.exact.expected import Numbers

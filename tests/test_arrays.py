@@ -19,10 +19,10 @@ from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from bridge import commands
+from bridge._typing import AnyArray
 from bridge.arrays import ArrayFileError, Compared, compare_files
 from bridge.capsule import write_capsule
 from bridge.compare.difference import difference
-from bridge.compare.numbers import AnyArray
 from tests.compare_samples import Sample, grid, two_layers
 from tests.examples import examples
 

@@ -9,9 +9,9 @@ from typing import Any, Final
 import numpy as np
 import pytest
 
+from bridge._typing import F64
 from bridge.compare.measured import dtype_of, read
 from bridge.compare.rules.activations import activation_of
-from bridge.compare.rules.erfc import F64
 from bridge.compare.rules.families import leaky_relu, squareplus
 from bridge.compare.rules.forms import FORMS
 from bridge.compare.rules.models import (

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from bridge._typing import AnyArray
 from bridge.compare.difference import difference
-from bridge.compare.numbers import AnyArray
 from bridge.compare.result import Difference
 from tests.examples import examples
 

@@ -19,10 +19,11 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
+from bridge._typing import AnyArray
 from bridge.compare import difference as module
 from bridge.compare import kernel
 from bridge.compare.difference import difference
-from bridge.compare.numbers import AnyArray, words
+from bridge.compare.numbers import words
 from bridge.compare.result import Difference
 from bridge.compare.tally import Tally
 from tests.examples import examples

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bridge._typing import AnyArray
 from bridge.capsule import read_capsule, write_capsule
-from bridge.compare.numbers import AnyArray
 from bridge.exact import ExactResult, Setting, judge_exact
 from tests.exact_samples import Change, Model, capsule
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bridge.compare.numbers import AnyArray
+from bridge._typing import AnyArray
 from bridge.compare.rules.rounding import FLOAT16, FLOAT32
 from bridge.exact.integers import InexactError, check_sum, grid
 from bridge.exact.nodes import nodes_of

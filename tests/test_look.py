@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bridge._typing import AnyArray
 from bridge.capsule import Array, Capsule, LayerOutput, Probe, read_capsule, write_capsule
-from bridge.compare.numbers import AnyArray
 from bridge.compare.seen import judge_probe
 from bridge.runners.pool import Limits, Pool
 from bridge.runners.run import look, run_twin

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bridge._typing import AnyArray
 from bridge.capsule import (
     Capsule,
     LayerState,
@@ -16,7 +17,6 @@ from bridge.capsule import (
     read_capsule,
     write_capsule,
 )
-from bridge.compare.numbers import AnyArray
 from bridge.compare.stages import compare_runs
 from bridge.runners.reference import reference
 from tests.compare_samples import Dense, Sample, grid, two_layers

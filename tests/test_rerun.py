@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bridge._typing import AnyArray
 from bridge.again import NothingRecordedError, generation_of, set_beside, summary
 from bridge.capsule import Capsule, ExecutedGraph, Manifest, Probe, write_capsule
-from bridge.compare.numbers import AnyArray, same_bits
+from bridge.compare.numbers import same_bits
 from bridge.compare.seen import judge_probe
 from bridge.runners.executed import arithmetic
 from bridge.runners.faults import IDLE, Fault

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.compare.numbers import F64
+from bridge._typing import F64
 from bridge.compare.rules import Layer, UnsupportedError, conv_shapes, evaluate, windows
 from bridge.compare.rules.rounding import FORMATS
 from tests.compare_samples import F32, judge_layer

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from bridge.compare.numbers import AnyArray
+from bridge._typing import AnyArray
 from bridge.compare.rules import Layer, UnsupportedError, evaluate
 from bridge.compare.rules.layer import Generation
 from tests.compare_samples import F32

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.compare.numbers import AnyArray
+from bridge._typing import AnyArray
 from bridge.compare.rules import Layer, UnsupportedError, evaluate
 from bridge.compare.rules.layer import Generation
 from bridge.compare.rules.rounding import FLOAT32

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bridge._typing import AnyArray
 from bridge.capsule import Capsule, Manifest, Script
 from bridge.capsule.schema import Call
 from bridge.capsule.values import ArrayValue, Closure, Method, ObjectValue, Scalar, Symbol
 from bridge.runners.pool import MIB, Limits, Pool, Warm
 from bridge.runners.run import look, run_replay, run_twin
-from bridge.runners.spool import AnyArray
 
 pytestmark = pytest.mark.tf
 

@@ -6,18 +6,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from benchmarks.trust.faults import STRUCTURAL
 from benchmarks.trust.rivals import RIVALS
+from bridge._typing import AnyArray
 from bridge.capsule import Capsule, read_capsule
 from bridge.compare.judge import Judge
 from bridge.compare.result import RunPair
 from bridge.compare.stages import compare_runs
 
-AnyArray = np.ndarray[Any, Any]
 LADDER = "the ladder"
 
 

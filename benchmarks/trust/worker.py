@@ -23,6 +23,7 @@ import numpy as np  # noqa: E402
 
 from benchmarks.trust.corpus import Model, Step, make  # noqa: E402
 from benchmarks.trust.faults import FAULTS, OF_WEIGHTS  # noqa: E402
+from bridge._typing import AnyArray  # noqa: E402
 from bridge.capsule import (  # noqa: E402
     Array,
     Capsule,
@@ -38,7 +39,6 @@ from bridge.compare.rules.resting import measured_kernels  # noqa: E402
 from bridge.runners.child import describe_environment  # noqa: E402
 from bridge.runners.measuring import kernels_here  # noqa: E402
 
-AnyArray = np.ndarray[Any, Any]
 Outputs = dict[str, AnyArray]
 
 #: Settings: environment, optimiser options, threads, and the ways in which each is asked.

@@ -21,10 +21,9 @@ from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from bridge._typing import AnyArray
 from bridge.capsule.schema import SCHEMA_VERSION, Array, Manifest
 from bridge.errors import BridgeError
-
-AnyArray = np.ndarray[Any, np.dtype[Any]]
 
 MAX_FILE_BYTES: Final = 16 * 2**30
 MAX_HEADER_BYTES: Final = 256 * 2**20

@@ -17,8 +17,8 @@ from typing import Final
 
 import numpy as np
 
+from bridge._typing import F64, AnyArray
 from bridge.compare.marks import WORST
-from bridge.compare.numbers import F64, AnyArray
 from bridge.compare.result import Verdict, Worst
 from bridge.compare.rules.rounding import FORMATS
 

@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Final
 import ml_dtypes
 import numpy as np
 
+from bridge._typing import AnyArray
 from bridge.compare.chunks import Source, whole_rows
-from bridge.compare.numbers import AnyArray, float_type
+from bridge.compare.numbers import float_type
 from bridge.compare.result import Difference
 from bridge.compare.tally import Tally
 

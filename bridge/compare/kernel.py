@@ -18,7 +18,8 @@ from typing import Any, Final
 import numba
 import numpy as np
 
-from bridge.compare.numbers import AnyArray, words
+from bridge._typing import AnyArray
+from bridge.compare.numbers import words
 from bridge.compare.tally import Tally
 
 #: Elements looked at together, twice: small enough for the processor's first cache.

@@ -19,9 +19,9 @@ from typing import Final, Protocol
 
 import numpy as np
 
+from bridge._typing import F64, AnyArray
 from bridge.compare.chance import Spread
 from bridge.compare.marks import WORST, Marks
-from bridge.compare.numbers import F64, AnyArray
 from bridge.compare.result import LayerVerdict, Rung, Verdict
 from bridge.compare.rules import Layer, UnsupportedError, evaluate_chain
 from bridge.compare.rules.rounding import FORMATS

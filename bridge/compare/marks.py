@@ -8,7 +8,8 @@ from typing import Final
 
 import numpy as np
 
-from bridge.compare.numbers import F64, AnyArray, Mask, words
+from bridge._typing import F64, AnyArray, Mask
+from bridge.compare.numbers import words
 from bridge.compare.result import Worst
 from bridge.compare.rules import Evaluation
 from bridge.compare.rules.rounding import FLOAT32, FORMATS, Format

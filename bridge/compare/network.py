@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from bridge._typing import AnyArray
 from bridge.capsule import Capsule, LayerState, ModelState
-from bridge.compare.numbers import AnyArray
 from bridge.compare.rules import Evaluation, Layer, UnsupportedError, evaluate, layer_of
 from bridge.compare.rules.rounding import FLOAT32
 from bridge.compare.wiring import feeds, in_order, input_names, is_sequential, output_names

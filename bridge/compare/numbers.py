@@ -15,9 +15,8 @@ from typing import Any, Final
 import ml_dtypes
 import numpy as np
 
-AnyArray = np.ndarray[Any, np.dtype[Any]]
-F64 = np.ndarray[Any, np.dtype[np.float64]]
-Mask = np.ndarray[Any, np.dtype[np.bool_]]
+from bridge._typing import F64, AnyArray, Mask
+
 DType = np.dtype[Any]
 
 _WORDS: Final = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}

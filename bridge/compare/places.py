@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bridge._typing import AnyArray
 from bridge.capsule import Array, Capsule, CapsuleError
-from bridge.compare.numbers import AnyArray, same_bits, words
+from bridge.compare.numbers import same_bits, words
 
 _RESULTS = {
     "predict": "model.predict(x)",

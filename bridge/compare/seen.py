@@ -10,10 +10,11 @@ from typing import Final
 
 from pydantic import JsonValue
 
+from bridge._typing import AnyArray
 from bridge.capsule import Capsule, CapsuleError, LayerOutput, ModelState, Probe
 from bridge.compare.chance import Spread
 from bridge.compare.ladder import LADDER, Case, Step, judge_case
-from bridge.compare.numbers import AnyArray, same_bits
+from bridge.compare.numbers import same_bits
 from bridge.compare.result import LayerVerdict
 from bridge.compare.rules import Layer, class_name, layer_of
 from bridge.compare.rules.operations import RULES as OPERATIONS

@@ -19,9 +19,9 @@ from typing import Final
 
 import numpy as np
 
+from bridge._typing import F64, AnyArray
 from bridge.capsule import Capsule, CapsuleError, ModelState, Probe
 from bridge.compare.network import Network
-from bridge.compare.numbers import F64, AnyArray
 from bridge.compare.rules import Evaluation, UnsupportedError
 from bridge.compare.rules.rounding import FORMATS
 from bridge.compare.wiring import WiringError, fed_inputs

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from bridge.compare.numbers import AnyArray, gaps, is_nan, words
+from bridge._typing import AnyArray
+from bridge.compare.numbers import gaps, is_nan, words
 from bridge.compare.result import Difference, Worst
 
 #: An element that differs: -|a - b|, -ULPs, flat index, a, b. The smallest are the worst.

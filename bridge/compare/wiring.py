@@ -7,9 +7,9 @@ from itertools import islice
 
 from pydantic import JsonValue
 
+from bridge._typing import AnyArray
 from bridge.capsule import LayerState, ModelState, Probe
 from bridge.compare.calls import Feed, LayerCall, recorded_calls, references
-from bridge.compare.numbers import AnyArray
 from bridge.compare.rules import class_name
 from bridge.errors import BridgeError
 

@@ -12,8 +12,8 @@ from functools import cached_property
 
 import numpy as np
 
+from bridge._typing import AnyArray, Mask
 from bridge.capsule import Capsule, ModelState, Probe
-from bridge.compare.numbers import AnyArray, Mask
 from bridge.compare.rules import Layer, UnsupportedError, evaluate, layer_of
 from bridge.compare.wiring import output_names
 from bridge.exact.integers import InexactError

@@ -28,8 +28,8 @@ from typing import Any, Final
 import numpy as np
 from pydantic import JsonValue
 
+from bridge._typing import F64, AnyArray
 from bridge.capsule import LayerState
-from bridge.compare.numbers import F64, AnyArray
 from bridge.compare.rules import Layer, UnsupportedError, class_name, evaluate
 from bridge.compare.rules.layer import as_number
 from bridge.compare.rules.rounding import Format

@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 from pydantic import JsonValue
 
-from bridge.compare.numbers import F64, AnyArray
+from bridge._typing import F64, AnyArray
 from bridge.compare.rules import Layer, class_name, evaluate
 from bridge.compare.rules.layer import as_number
 from bridge.compare.rules.rounding import FLOAT32, Format

@@ -18,8 +18,8 @@ from typing import Final
 import numpy as np
 from pydantic import JsonValue
 
+from bridge._typing import F64, AnyArray
 from bridge.capsule import LayerState, ModelState
-from bridge.compare.numbers import F64, AnyArray
 from bridge.compare.rules import Layer, UnsupportedError, class_name, generation_of
 from bridge.compare.rules.rounding import FORMATS
 from bridge.compare.wiring import WiringError, output_names

@@ -14,8 +14,8 @@ from typing import Final, Self
 
 import numpy as np
 
+from bridge._typing import AnyArray, Mask
 from bridge.capsule import Capsule, CapsuleError, ExactProbe, ModelState, Probe
-from bridge.compare.numbers import AnyArray, Mask
 from bridge.compare.result import Worst
 from bridge.compare.rules import UnsupportedError, evaluate
 from bridge.compare.rules.rounding import FLOAT32, FORMATS

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from bridge.compare.numbers import F64
+from bridge._typing import F64
 from bridge.compare.seen import Seen
 from bridge.explain.result import UnitCensus
 from bridge.explain.sums import Before, sums_before

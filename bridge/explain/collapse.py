@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from bridge.compare.numbers import F64, AnyArray
+from bridge._typing import F64, AnyArray
 from bridge.compare.rules import Layer, UnsupportedError, class_name, evaluate, moving
 from bridge.compare.seen import Seen
 from bridge.explain.result import Collapse, UnitCensus

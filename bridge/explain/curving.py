@@ -9,7 +9,8 @@ from typing import Final
 
 import numpy as np
 
-from bridge.explain.grid import F64, Grid
+from bridge._typing import F64
+from bridge.explain.grid import Grid
 from bridge.explain.pieces import SUPPORT
 
 #: A joint of two straight pieces bends two triples of neighbours at most, so three triples in a

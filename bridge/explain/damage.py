@@ -12,9 +12,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from bridge._typing import AnyArray
 from bridge.capsule import Capsule, LayerState, ModelState, Probe, WeightRecord
 from bridge.capsule.schema import Array
-from bridge.compare.numbers import AnyArray
 from bridge.compare.rules import class_name
 from bridge.explain.faultlist import FAULTS
 

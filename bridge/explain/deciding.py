@@ -13,10 +13,10 @@ from typing import Final
 
 import numpy as np
 
+from bridge._typing import AnyArray
 from bridge.capsule import Capsule, CapsuleError, ModelState, Probe
 from bridge.capsule.schema import Array
 from bridge.compare.judge import Judge
-from bridge.compare.numbers import AnyArray
 from bridge.compare.result import LayerVerdict
 from bridge.compare.rules import class_name
 from bridge.explain.ops import labels

@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from bridge.compare.numbers import AnyArray
+from bridge._typing import AnyArray
 from bridge.explain.result import ResponseShape, Says
 from bridge.explain.shapes import shape_of
 

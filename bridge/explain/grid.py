@@ -8,12 +8,10 @@ from fractions import Fraction
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
+from bridge._typing import F64
 from bridge.errors import BridgeError
 from bridge.explain.lines import Interval
-
-F64 = npt.NDArray[np.float64]
 
 #: Beyond so many different inputs, evenly thinned ones are looked at: exact numbers take time.
 MOST_POINTS: Final = 4096

@@ -11,9 +11,9 @@ from functools import cache
 
 import numpy as np
 
+from bridge._typing import F64
 from bridge.capsule import Capsule, CapsuleError, Probe
 from bridge.compare.align import label_of
-from bridge.compare.numbers import F64
 from bridge.compare.seen import Seen, predicted, seen_layers
 from bridge.explain.census import census_of
 from bridge.explain.collapse import collapses_of

@@ -9,9 +9,10 @@ from typing import Final
 
 import numpy as np
 
+from bridge._typing import AnyArray
 from bridge.capsule import Capsule, CapsuleError, LayerState, Probe
 from bridge.compare.align import align
-from bridge.compare.numbers import AnyArray, same_bits
+from bridge.compare.numbers import same_bits
 from bridge.compare.rules import class_name
 from bridge.explain.drawn import response
 from bridge.explain.observed import Report, Reports

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from pydantic import JsonValue
 
+from bridge._typing import AnyArray
 from bridge.capsule import Array, Capsule, LayerOutput, LayerState, ModelState, Probe
-from bridge.compare.numbers import AnyArray
 
 
 def narrowed(capsule: Capsule) -> Capsule:

@@ -8,9 +8,10 @@ from typing import Final
 
 import numpy as np
 
+from bridge._typing import AnyArray
 from bridge.capsule import Capsule, CapsuleError, LayerOutput, Probe
 from bridge.compare.judge import Judge
-from bridge.compare.numbers import AnyArray, same_bits
+from bridge.compare.numbers import same_bits
 from bridge.compare.result import LayerVerdict, Verdict
 from bridge.compare.seen import PREDICTION
 from bridge.explain.narrow import narrowed

@@ -15,7 +15,7 @@ from typing import Final
 
 import numpy as np
 
-from bridge.compare.numbers import AnyArray
+from bridge._typing import AnyArray
 
 #: A pattern that so few random arrays would show is no accident.
 CHANCE: Final = 2.0**-20

@@ -10,7 +10,8 @@ from typing import Final
 
 import numpy as np
 
-from bridge.explain.grid import F64, Grid
+from bridge._typing import F64
+from bridge.explain.grid import Grid
 from bridge.explain.lines import Lines, breaks, common, lines_through, segments, simplest
 
 #: Any two points are on a line; a third one tells whether there is a line.

@@ -18,7 +18,7 @@ from typing import Final
 
 import numpy as np
 
-from bridge.compare.numbers import F64, AnyArray
+from bridge._typing import F64, AnyArray
 from bridge.compare.rules import (
     Evaluation,
     Layer,

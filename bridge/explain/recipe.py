@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from bridge.compare.numbers import F64, AnyArray
+from bridge._typing import F64, AnyArray
 from bridge.errors import BridgeError
 from bridge.explain.shrink import Part, Small
 

@@ -14,8 +14,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from bridge._typing import F64
 from bridge.explain.curving import Curve, curve_of
-from bridge.explain.grid import F64, ContradictoryError, Grid, grid_of
+from bridge.explain.grid import ContradictoryError, Grid, grid_of
 from bridge.explain.pieces import SUPPORT, Pieces, Uncertain, pieces_of
 from bridge.explain.result import ResponseShape, ShapeKind
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from bridge._typing import AnyArray
 from bridge.capsule import (
     Capsule,
     CapsuleError,
@@ -22,7 +23,6 @@ from bridge.capsule import (
     WeightRecord,
 )
 from bridge.capsule.schema import Array
-from bridge.compare.numbers import AnyArray
 from bridge.compare.rules import class_name
 from bridge.explain.pulls import Way
 

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from bridge._typing import AnyArray
 from bridge.capsule import Array, Capsule, CapsuleError, LayerState, ModelState, Probe
 from bridge.compare.align import align
 from bridge.compare.canonical import compare_configs, layers_of
-from bridge.compare.numbers import AnyArray
 from bridge.compare.places import parting
 from bridge.compare.result import RunPair, Stage, Verdict
 from bridge.explain.finding import ran_through

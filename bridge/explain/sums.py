@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from pydantic import JsonValue
 
-from bridge.compare.numbers import F64, AnyArray
+from bridge._typing import F64, AnyArray
 from bridge.compare.rules import Layer, UnsupportedError, class_name, conv, dense, evaluate_chain
 from bridge.compare.rules import evaluate as evaluate_layer
 from bridge.compare.rules.activations import LAYERS, Activation, activation_of

@@ -12,7 +12,8 @@ from typing import Final
 
 import numpy as np
 
-from bridge.compare.numbers import AnyArray, same_bits
+from bridge._typing import AnyArray
+from bridge.compare.numbers import same_bits
 from bridge.explain.drawn import (
     as_drawn,
     as_not_expected,

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from bridge._typing import AnyArray
 from bridge.capsule import Array, Capsule, CapsuleError, Probe
 from bridge.compare.align import labels_of
-from bridge.compare.numbers import AnyArray, float_type, gaps
+from bridge.compare.numbers import float_type, gaps
 
 Vector = np.ndarray[Any, np.dtype[np.float64]]
 

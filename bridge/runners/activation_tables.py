@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from bridge.compare.rules.erfc import F64
+from bridge._typing import F64
 from bridge.compare.rules.models import BINADES, FIRST_BINADE, errors_by_row, sampled_by_row
 from bridge.compare.rules.rounding import Format
 

@@ -15,10 +15,11 @@ from typing import Any, Final
 
 import numpy as np
 
+from bridge._typing import AnyArray
 from bridge.capsule import Capsule, FrontEnd, Manifest
 from bridge.compare.errors import essence
 from bridge.runners.pool import Outcome
-from bridge.runners.spool import AnyArray, Event, SpoolArrays, read_events
+from bridge.runners.spool import Event, SpoolArrays, read_events
 
 Data = dict[str, Any]
 

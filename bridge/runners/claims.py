@@ -13,11 +13,12 @@ from typing import Any, Final
 
 import platformdirs
 
+from bridge._typing import AnyArray
 from bridge.capsule import Capsule, write_capsule
 from bridge.claims import Decided, Drawn, Evidence, Speaker, announced
 from bridge.runners.assemble import Scrubber
 from bridge.runners.pool import Limits, Outcome, Pool, Warm
-from bridge.runners.spool import AnyArray, Event, SpoolArrays, read_events
+from bridge.runners.spool import Event, SpoolArrays, read_events
 
 Told = Callable[[str], None]
 

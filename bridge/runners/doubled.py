@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from bridge._typing import AnyArray
 from bridge.compare.rules.layer import policy_name
 from bridge.compare.rules.rounding import FORMATS
 from bridge.errors import BridgeError
 from bridge.runners.encode import to_numpy
 from bridge.runners.rebuild import settle
-from bridge.runners.spool import AnyArray
 from bridge.runners.watch import Call, Tensor, arrays
 
 #: Arrays and tensors by number.

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from bridge._typing import AnyArray
 from bridge.runners.execution import Named, Sight
 from bridge.runners.feeding import assemble, batches, leaves
 from bridge.runners.rebuild import LookError, forget
-from bridge.runners.spool import AnyArray
 from bridge.runners.watch import Call, Watch
 
 

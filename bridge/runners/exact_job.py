@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from bridge._typing import AnyArray
 from bridge.capsule import Capsule, ExactProbe, ModelState, Probe, read_capsule
 from bridge.compare.wiring import output_names
 from bridge.exact import Draw, Setting, Source, Stretch, Tensor, plan, subjects
@@ -33,8 +34,6 @@ from bridge.runners.models import describe_model
 from bridge.runners.rebuild import LookError, rebuild
 from bridge.runners.spool import SpoolWriter
 from bridge.runners.stretches import Built, Models, Task, tensors_of
-
-AnyArray = np.ndarray[Any, np.dtype[Any]]
 
 #: How many rows are run at a time; None is all of them. A lever is pulled for fewer of them.
 _ROWS: Final = (None, 32, 7, 1)

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from bridge._typing import AnyArray
 from bridge.runners.encode import to_numpy
 from bridge.runners.executed import Executed, executed_graphs
 from bridge.runners.feeding import assemble, batches, leaves
 from bridge.runners.rebuild import LookError, forget
-from bridge.runners.spool import AnyArray
 from bridge.runners.watch import Call, Watch
 
 Named = Sequence[tuple[str, AnyArray]]

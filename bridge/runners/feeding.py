@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from bridge.runners.spool import AnyArray
+from bridge._typing import AnyArray
 
 _PART: Final = re.compile(r"\[((?:\d+)|(?:'(?:[^'\\]|\\.)*')|(?:\"(?:[^\"\\]|\\.)*\"))\]")
 

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from bridge._typing import AnyArray
 from bridge.capsule import Capsule, ModelState
 from bridge.compare.rules import evaluate_chain, layer_of
 from bridge.compare.rules.rounding import FORMATS
@@ -25,7 +26,6 @@ from bridge.errors import BridgeError, internal_error
 from bridge.runners.doubled import CannotError, Doubled, Values, evaluate, itself
 from bridge.runners.encode import to_numpy
 from bridge.runners.execution import Sight
-from bridge.runners.spool import AnyArray
 from bridge.runners.ulp import moved
 from bridge.runners.units import Unit
 from bridge.runners.watch import Call

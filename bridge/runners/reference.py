@@ -14,6 +14,7 @@ from typing import Final
 
 import numpy as np
 
+from bridge._typing import AnyArray
 from bridge.capsule import (
     Array,
     Capsule,
@@ -23,7 +24,6 @@ from bridge.capsule import (
     Probe,
 )
 from bridge.compare.network import Network
-from bridge.compare.numbers import AnyArray
 from bridge.compare.rules import UnsupportedError
 from bridge.compare.wiring import (
     WiringError,

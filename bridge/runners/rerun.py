@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from bridge._typing import AnyArray
 from bridge.capsule import Capsule, Manifest, Probe, Script, write_capsule
 from bridge.runners.assemble import Origin, assemble
 from bridge.runners.faults import Fault
 from bridge.runners.levers import Lever
 from bridge.runners.measuring import with_kernels
 from bridge.runners.pool import Limits, Pool, Warm
-from bridge.runners.spool import AnyArray, Event, SpoolArrays, read_events
+from bridge.runners.spool import Event, SpoolArrays, read_events
 from bridge.runners.widen import widen
 
 #: What the keys of arrays begin with that were made when models were run again.

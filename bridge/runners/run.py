@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from bridge._typing import AnyArray
 from bridge.capsule import (
     Capsule,
     FrontEnd,
@@ -26,7 +27,7 @@ from bridge.runners.levers import Lever, LeverError
 from bridge.runners.measuring import with_kernels
 from bridge.runners.pool import Limits, Pool, Warm
 from bridge.runners.rebuild import is_prediction
-from bridge.runners.spool import AnyArray, SpoolArrays, read_events
+from bridge.runners.spool import SpoolArrays, read_events
 
 #: Files beside a script are at its hand up to this many bytes together.
 _BESIDE_BYTES: Final = 64 * 2**20

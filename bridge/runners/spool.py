@@ -24,9 +24,9 @@ from typing import Any, Final
 import ml_dtypes  # noqa: F401  (registers bfloat16 and the float8 types with NumPy)
 import numpy as np
 
+from bridge._typing import AnyArray
 from bridge.errors import BridgeError, Errors, InternalError
 
-AnyArray = np.ndarray[Any, np.dtype[Any]]
 Event = dict[str, Any]
 
 #: Elements beyond this are not stored, only their SHA-256: a capsule stays a file one can mail.

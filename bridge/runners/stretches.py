@@ -9,14 +9,13 @@ from typing import Any, Final
 
 import numpy as np
 
+from bridge._typing import AnyArray
 from bridge.capsule import ModelState
 from bridge.compare.rules import Layer, UnsupportedError, class_name, generation_of
 from bridge.exact import Draw, Setting, Source, Stretch, Tensor
 from bridge.exact.expected import Numbers, as_exact
 from bridge.exact.records import Part
 from bridge.runners.faults import OF_WEIGHTS, Fault, put_in
-
-AnyArray = np.ndarray[Any, np.dtype[Any]]
 
 #: Layers that are called with a list, even of one.
 _MERGING: Final = frozenset(

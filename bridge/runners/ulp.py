@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from bridge.runners.spool import AnyArray
+from bridge._typing import AnyArray
 
 _WORDS: Final = {2: np.int16, 4: np.int32, 8: np.int64}
 

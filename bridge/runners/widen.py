@@ -6,9 +6,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from bridge._typing import AnyArray
 from bridge.capsule import Array, Capsule, LayerState, ModelState, Probe
 from bridge.runners.feeding import as_fed
-from bridge.runners.spool import AnyArray
 
 _NARROW: Final = frozenset({"float16", "bfloat16", "float32", "mixed_float16", "mixed_bfloat16"})
 _WIDE: Final = "float64"

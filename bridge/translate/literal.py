@@ -9,10 +9,9 @@ from typing import Any, Final
 import ml_dtypes  # noqa: F401  (registers bfloat16 and the float8 types with NumPy)
 import numpy as np
 
+from bridge._typing import AnyArray
 from bridge.capsule.values import Items, Scalar
 from bridge.translate.expression import Apply, Expression, Sequence, Text
-
-AnyArray = np.ndarray[Any, np.dtype[Any]]
 
 #: Arrays of more elements than this are kept beside the script: a reader does not read them.
 MAX_INLINE: Final = 32

@@ -15,11 +15,12 @@ from typing import Final
 
 import numpy as np
 
+from bridge._typing import AnyArray
 from bridge.capsule import Capsule
 from bridge.capsule.values import Method
 from bridge.translate import names
 from bridge.translate.expression import Apply, Attribute, Expression, Made, Text, write
-from bridge.translate.steps import AnyArray, Step, Steps
+from bridge.translate.steps import Step, Steps
 
 _LONGEST: Final = 100
 #: Functions of R's that make many things of one kind: none of them is what the name stands for.

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from bridge._typing import AnyArray
 from bridge.capsule import Call, Capsule
 from bridge.capsule.values import (
     ArrayValue,
@@ -33,8 +34,6 @@ from bridge.translate.expression import (
     Text,
     made_in,
 )
-
-AnyArray = np.ndarray[Any, np.dtype[Any]]
 
 
 def _words(text: str) -> frozenset[str]:

@@ -10,11 +10,11 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
-import numpy as np
 from pydantic import Field, ValidationError
 
+from bridge._typing import AnyArray
 from bridge.capsule import Array, CapsuleError
 from bridge.capsule.store import read_arrays, write_arrays
 from bridge.capsule.values import Frozen
@@ -26,8 +26,6 @@ SUFFIX: Final = ".certificates"
 
 _METADATA_KEY: Final = "keras-bridge-certificates"
 _WHAT: Final = "a file of certificates"
-
-AnyArray = np.ndarray[Any, np.dtype[Any]]
 
 
 class Bounds(Frozen):

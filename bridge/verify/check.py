@@ -16,6 +16,7 @@ from typing import Final
 import numpy as np
 from flint import arb
 
+from bridge._typing import F64, AnyArray, Mask
 from bridge.capsule import Capsule, CapsuleError, Probe
 from bridge.compare.ladder import Case
 from bridge.compare.marks import Marks
@@ -24,17 +25,7 @@ from bridge.compare.rules.rounding import FORMATS
 from bridge.compare.seen import Subject, subjects
 from bridge.errors import BridgeError
 from bridge.verify.certificate import Bounds, Certificate, Certificates
-from bridge.verify.exact_arithmetic import (
-    F64,
-    AnyArray,
-    Balls,
-    Ints,
-    Mask,
-    lower,
-    points,
-    precisely,
-    upper,
-)
+from bridge.verify.exact_arithmetic import Balls, Ints, lower, points, precisely, upper
 from bridge.verify.exact_values import CHUNK, ExactLayer, UncheckedError, Values
 from bridge.verify.issue import digest_of
 from bridge.verify.layer_values import exact_values

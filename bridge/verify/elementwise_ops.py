@@ -11,8 +11,8 @@ from typing import Final
 import numpy as np
 from flint import arb
 
-from bridge.compare.rules.erfc import F64
-from bridge.compare.rules.layer import AnyArray, Layer, class_name, single
+from bridge._typing import F64, AnyArray
+from bridge.compare.rules.layer import Layer, class_name, single
 from bridge.compare.rules.merging import aligned, dot_axes
 from bridge.compare.rules.pooling import all_places, windows_of
 from bridge.compare.rules.rescaling import constants

@@ -16,10 +16,9 @@ from typing import Any, Final
 import numpy as np
 from flint import arb, ctx, fmpz_mat
 
-AnyArray = np.ndarray[Any, np.dtype[Any]]
-F64 = np.ndarray[Any, np.dtype[np.float64]]
+from bridge._typing import F64, AnyArray, Mask
+
 Ints = np.ndarray[Any, np.dtype[np.int64]]
-Mask = np.ndarray[Any, np.dtype[np.bool_]]
 Balls = list[arb]
 
 #: Bits of a ball's midpoint.

@@ -13,10 +13,11 @@ from typing import Final, Protocol
 import numpy as np
 from flint import arb
 
+from bridge._typing import AnyArray, Mask
 from bridge.compare.rules.layer import Layer
 from bridge.errors import BridgeError
 from bridge.verify.activation_functions import Real
-from bridge.verify.exact_arithmetic import AnyArray, Balls, Ints, Mask, points
+from bridge.verify.exact_arithmetic import Balls, Ints, points
 
 #: Values that are asked for at once where a layer does not say.
 CHUNK: Final = 2**14

@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 from pydantic import JsonValue
 
+from bridge._typing import AnyArray
 from bridge.capsule import Array, Capsule, Probe
 from bridge.compare.ladder import Case
 from bridge.compare.result import LayerVerdict
@@ -19,7 +20,6 @@ from bridge.compare.rules.models import model_of
 from bridge.compare.rules.rounding import FORMATS
 from bridge.compare.seen import Subject, judge_probe, subjects
 from bridge.verify.certificate import (
-    AnyArray,
     Bounds,
     Certificate,
     CertificateManifest,

@@ -12,12 +12,12 @@ from typing import Final
 import numpy as np
 from flint import arb
 
-from bridge.compare.rules.layer import AnyArray, Layer
+from bridge._typing import AnyArray, Mask
+from bridge.compare.rules.layer import Layer
 from bridge.compare.rules.normalising import Normalisation, read_normalisation
 from bridge.verify.exact_arithmetic import (
     Balls,
     Ints,
-    Mask,
     balls,
     dots,
     dyadic,

@@ -13,12 +13,11 @@ from typing import Final, Protocol
 
 import numpy as np
 
+from bridge._typing import F64, Mask
 from bridge.verify.exact_arithmetic import (
-    F64,
     Balls,
     Dyadic,
     Ints,
-    Mask,
     balls,
     dots,
     dyadic,

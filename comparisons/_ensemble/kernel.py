@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from bridge.compare.numbers import AnyArray
+from bridge._typing import AnyArray
 
 try:
     import numba

@@ -8,7 +8,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from bridge.compare.numbers import F64, AnyArray
+from bridge._typing import F64, AnyArray
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, Self
 import numpy as np
 
 from _ensemble import kernel
-from bridge.compare.numbers import F64, AnyArray
+from bridge._typing import F64, AnyArray
 from bridge.errors import BridgeError
 
 OptimizerName = Literal["adam", "rmsprop", "sgd"]

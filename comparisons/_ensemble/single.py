@@ -25,7 +25,7 @@ import numpy as np
 
 from _ensemble import kernel
 from _ensemble.plan import Plan, as_keras, from_keras
-from bridge.compare.numbers import F64, AnyArray
+from bridge._typing import F64, AnyArray
 
 #: Half the distance of 1 to the next float32: the most that one rounding does, relatively.
 ROUNDING = 2.0**-24

@@ -22,7 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from _ensemble import kernel
 from _ensemble.plan import Plan, PlanError, glorot
-from bridge.compare.numbers import AnyArray
+from bridge._typing import AnyArray
 
 #: What takes less time than this, in seconds, shows no bar.
 PATIENCE: Final = 2.0

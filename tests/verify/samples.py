@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bridge._typing import F64, AnyArray
 from bridge.capsule import (
     Array,
     Capsule,
@@ -18,14 +19,11 @@ from bridge.capsule import (
     Probe,
     WeightRecord,
 )
-from bridge.compare.numbers import AnyArray
 from bridge.compare.rules import Layer, evaluate
 from bridge.verify.certificate import Certificates
 from bridge.verify.check import Outcome, check_certificate
 from bridge.verify.issue import certificates
 from tests.compare_samples import Sample
-
-F64 = np.ndarray[Any, np.dtype[np.float64]]
 
 
 @dataclass(frozen=True, eq=False)

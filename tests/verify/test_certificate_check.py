@@ -14,12 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bridge._typing import F64, AnyArray
 from bridge.capsule import Capsule
 from bridge.compare import rules
 from bridge.compare.judge import Judge
 from bridge.compare.rules import Layer, forms
 from bridge.compare.rules.forms import FORMS, Form
-from bridge.compare.rules.layer import AnyArray, Evaluation
+from bridge.compare.rules.layer import Evaluation
 from bridge.compare.seen import judge_probe
 from bridge.verify import layer_values
 from bridge.verify.activation_functions import PLAIN, real_of
@@ -38,7 +39,7 @@ from bridge.verify.exact_arithmetic import (
 from bridge.verify.issue import certificates
 from tests.compare_samples import Dense, Sample, flip_bit, grid, normal, two_layers
 from tests.examples import examples
-from tests.verify.samples import F64, check_all, with_array, with_capsule_array
+from tests.verify.samples import check_all, with_array, with_capsule_array
 
 PLACE = (3, 2)
 

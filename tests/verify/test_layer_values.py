@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bridge._typing import F64, AnyArray
 from bridge.capsule import Capsule, ExecutedGraph, ExecutedOp, LayerState
-from bridge.compare.numbers import AnyArray
 from bridge.compare.rules import AS_THEY_ARE, RULES, evaluate
 from bridge.verify.certificate import Certificates
 from bridge.verify.check import Outcome
@@ -20,15 +20,7 @@ from bridge.verify.issue import certificates
 from bridge.verify.layer_values import EXACT
 from tests.compare_samples import F32, flip_bit, normal
 from tests.examples import examples
-from tests.verify.samples import (
-    F64,
-    Made,
-    check_all,
-    off_by,
-    recorded,
-    with_array,
-    with_capsule_array,
-)
+from tests.verify.samples import Made, check_all, off_by, recorded, with_array, with_capsule_array
 
 RNG = np.random.default_rng(2024)
 

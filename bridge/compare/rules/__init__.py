@@ -13,6 +13,7 @@ from typing import Final
 
 import numpy as np
 
+from bridge._typing import F64, AnyArray
 from bridge.compare.rules import (
     conv,
     dense,
@@ -31,9 +32,7 @@ from bridge.compare.rules import (
     wrappers,
 )
 from bridge.compare.rules.chain import follow, moved_by
-from bridge.compare.rules.erfc import F64
 from bridge.compare.rules.layer import (
-    AnyArray,
     Evaluation,
     Layer,
     ObservedRule,

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from pydantic import JsonValue
 
+from bridge._typing import F64
 from bridge.compare.rules.activations import activation_of
-from bridge.compare.rules.erfc import F64
 from bridge.compare.rules.layer import Evaluation, Generation
 from bridge.compare.rules.rounding import FLOAT32, Format
 from bridge.compare.rules.softmax import log_softmax, softmax

@@ -22,7 +22,7 @@ from typing import Final
 
 import numpy as np
 
-from bridge.compare.rules.erfc import F64
+from bridge._typing import F64
 from bridge.compare.rules.forms import FORMS, Form
 from bridge.compare.rules.layer import Evaluation, UnsupportedError
 from bridge.compare.rules.models import COMPARING, model_of

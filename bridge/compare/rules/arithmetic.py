@@ -14,9 +14,9 @@ from typing import Final
 import numpy as np
 from pydantic import JsonValue
 
+from bridge._typing import F64
 from bridge.compare.rules.activate import apply_activation
 from bridge.compare.rules.activations import activation_of
-from bridge.compare.rules.erfc import F64
 from bridge.compare.rules.forms import FORMS, Form
 from bridge.compare.rules.layer import Generation, UnsupportedError
 from bridge.compare.rules.near import ZERO, Matrix, Near, Part, length_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bridge.compare.rules.erfc import F64
+from bridge._typing import F64
 from bridge.compare.rules.layer import UnsupportedError
 from bridge.compare.rules.rounding import MOST_TERMS, Format
 from bridge.compare.rules.sums import sum_error

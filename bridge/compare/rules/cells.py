@@ -16,8 +16,8 @@ from typing import Protocol
 import numpy as np
 from pydantic import JsonValue
 
+from bridge._typing import F64
 from bridge.compare.rules.arithmetic import Arithmetic
-from bridge.compare.rules.erfc import F64
 from bridge.compare.rules.near import Matrix, Near, Part
 
 

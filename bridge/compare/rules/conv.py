@@ -25,6 +25,7 @@ from typing import Final
 
 import numpy as np
 
+from bridge._typing import F64, AnyArray
 from bridge.compare.rules.activate import added_by, apply_activation
 from bridge.compare.rules.conv_shapes import (
     Image,
@@ -34,8 +35,7 @@ from bridge.compare.rules.conv_shapes import (
     narrowing,
     widening,
 )
-from bridge.compare.rules.erfc import F64
-from bridge.compare.rules.layer import AnyArray, Evaluation, Layer, Rule, UnsupportedError
+from bridge.compare.rules.layer import Evaluation, Layer, Rule, UnsupportedError
 from bridge.compare.rules.sums import Product, dot_error
 from bridge.compare.rules.windows import convolve, spread
 

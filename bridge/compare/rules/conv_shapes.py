@@ -13,9 +13,9 @@ from typing import Final
 
 import numpy as np
 
-from bridge.compare.rules.erfc import F64
+from bridge._typing import F64, AnyArray
 from bridge.compare.rules.geometry import channels_first, check_size, is_int, sizes
-from bridge.compare.rules.layer import AnyArray, Layer, UnsupportedError, single
+from bridge.compare.rules.layer import Layer, UnsupportedError, single
 from bridge.compare.rules.rounding import MOST_TERMS
 from bridge.compare.rules.windows import AT_ONCE, Axis
 

@@ -8,9 +8,9 @@ from typing import Final
 
 import numpy as np
 
+from bridge._typing import F64, AnyArray
 from bridge.compare.rules.activate import added_by, apply_activation
-from bridge.compare.rules.erfc import F64
-from bridge.compare.rules.layer import AnyArray, Evaluation, Layer, Rule, UnsupportedError, single
+from bridge.compare.rules.layer import Evaluation, Layer, Rule, UnsupportedError, single
 from bridge.compare.rules.rounding import FLOAT32, MOST_TERMS
 from bridge.compare.rules.sums import Product, dot_error
 

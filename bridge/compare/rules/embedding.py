@@ -7,10 +7,9 @@ from typing import Final
 
 import numpy as np
 
-from bridge.compare.numbers import Mask
-from bridge.compare.rules.erfc import F64
+from bridge._typing import F64, AnyArray, Mask
 from bridge.compare.rules.geometry import check_size
-from bridge.compare.rules.layer import AnyArray, Evaluation, Layer, Rule, UnsupportedError, single
+from bridge.compare.rules.layer import Evaluation, Layer, Rule, UnsupportedError, single
 from bridge.compare.rules.rounding import FORMATS, TINY
 
 _INT32: Final = 2**31

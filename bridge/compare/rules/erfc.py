@@ -7,11 +7,11 @@ W. J. Cody, "Rational Chebyshev approximations for the error function", Mathemat
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
-F64 = np.ndarray[Any, np.dtype[np.float64]]
+from bridge._typing import F64
 
 _SMALL: Final = 0.46875
 _MIDDLE: Final = 4.0

@@ -11,9 +11,9 @@ import math
 
 import numpy as np
 
+from bridge._typing import F64
 from bridge.compare.rules import forms
 from bridge.compare.rules.activation import Activation, KernelError, measured
-from bridge.compare.rules.erfc import F64
 from bridge.compare.rules.layer import UnsupportedError
 from bridge.compare.rules.rounding import FLOAT32, Format
 

@@ -22,7 +22,8 @@ from typing import Final
 
 import numpy as np
 
-from bridge.compare.rules.erfc import F64, erfc
+from bridge._typing import F64
+from bridge.compare.rules.erfc import erfc
 
 Function = Callable[[F64], F64]
 

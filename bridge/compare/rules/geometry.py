@@ -8,7 +8,8 @@ from typing import Final
 
 from pydantic import JsonValue
 
-from bridge.compare.rules.layer import AnyArray, Layer, UnsupportedError
+from bridge._typing import AnyArray
+from bridge.compare.rules.layer import Layer, UnsupportedError
 
 #: Larger outputs are not evaluated: a bound takes half a dozen float64 arrays of that size.
 MOST_ELEMENTS: Final = 2**28

@@ -6,18 +6,16 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
 from pydantic import JsonValue
 
+from bridge._typing import F64, AnyArray
 from bridge.capsule import Capsule, LayerState, ModelState
 from bridge.compare.installation import Kernels, installation_of
-from bridge.compare.rules.erfc import F64
 from bridge.compare.rules.rounding import FORMATS, Format
 from bridge.errors import BridgeError
-
-AnyArray = np.ndarray[Any, np.dtype[Any]]
 
 #: 2: tf_keras; 3: Keras 3; 0: not known.
 Generation = Literal[0, 2, 3]

@@ -12,10 +12,10 @@ from typing import Final
 
 import numpy as np
 
+from bridge._typing import F64, AnyArray
 from bridge.compare.rules.averaging import check_terms
-from bridge.compare.rules.erfc import F64
 from bridge.compare.rules.geometry import axes
-from bridge.compare.rules.layer import AnyArray, Evaluation, Layer, Rule, UnsupportedError, single
+from bridge.compare.rules.layer import Evaluation, Layer, Rule, UnsupportedError, single
 from bridge.compare.rules.roots import check_measured, relative_error
 from bridge.compare.rules.rounding import FLOAT32, TINY, UNIT, float32
 

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import numpy as np
 
+from bridge._typing import F64, AnyArray
 from bridge.compare.rules.averaging import check_terms, mean_error
-from bridge.compare.rules.erfc import F64
 from bridge.compare.rules.geometry import axes, check_size, is_int
-from bridge.compare.rules.layer import AnyArray, Evaluation, Layer, Rule, UnsupportedError
+from bridge.compare.rules.layer import Evaluation, Layer, Rule, UnsupportedError
 from bridge.compare.rules.lengths import Unit, unit_length
 from bridge.compare.rules.rounding import MOST_TERMS, Format
 from bridge.compare.rules.selecting import selected

@@ -42,9 +42,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from bridge._typing import F64
 from bridge.compare.installation import Kernels
 from bridge.compare.measured import coverage, dtype_of, installations_of, read
-from bridge.compare.rules.erfc import F64
 from bridge.compare.rules.rounding import FLOAT32, FORMATS, Format
 
 __all__ = [

@@ -21,8 +21,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bridge._typing import F64
 from bridge.compare.rules.averaging import check_terms, mean_error
-from bridge.compare.rules.erfc import F64
 from bridge.compare.rules.rounding import FLOAT32, TINY, UNIT
 
 

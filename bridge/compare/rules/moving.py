@@ -8,7 +8,8 @@ from typing import Final
 
 import numpy as np
 
-from bridge.compare.rules.layer import AnyArray, Evaluation, Layer, Rule, UnsupportedError, single
+from bridge._typing import AnyArray
+from bridge.compare.rules.layer import Evaluation, Layer, Rule, UnsupportedError, single
 
 
 def identity(_layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:

@@ -17,7 +17,7 @@ from typing import Final
 
 import numpy as np
 
-from bridge.compare.rules.erfc import F64
+from bridge._typing import F64
 
 #: The error of a number that is known.
 ZERO: Final = np.zeros(())

@@ -20,17 +20,9 @@ from typing import Final
 
 import numpy as np
 
-from bridge.compare.rules.erfc import F64
+from bridge._typing import F64, AnyArray
 from bridge.compare.rules.geometry import axes, is_int
-from bridge.compare.rules.layer import (
-    AnyArray,
-    Evaluation,
-    Layer,
-    Rule,
-    UnsupportedError,
-    class_name,
-    single,
-)
+from bridge.compare.rules.layer import Evaluation, Layer, Rule, UnsupportedError, class_name, single
 from bridge.compare.rules.moments import Moments
 from bridge.compare.rules.roots import check_measured, reciprocal_root
 from bridge.compare.rules.rounding import FLOAT32, FORMATS, TINY, UNIT, Format, float32

@@ -14,7 +14,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from bridge.compare.rules.layer import AnyArray, Evaluation, Layer, Rule, UnsupportedError
+from bridge._typing import AnyArray
+from bridge.compare.rules.layer import Evaluation, Layer, Rule, UnsupportedError
 from bridge.compare.rules.rounding import FORMATS, TINY
 
 _Function = Callable[..., Any]

@@ -18,10 +18,10 @@ from typing import Any, Final
 
 import numpy as np
 
+from bridge._typing import F64, AnyArray
 from bridge.compare.rules.averaging import check_terms, mean_error
-from bridge.compare.rules.erfc import F64
 from bridge.compare.rules.geometry import sizes, spatial_axes
-from bridge.compare.rules.layer import AnyArray, Evaluation, Layer, Rule, UnsupportedError, single
+from bridge.compare.rules.layer import Evaluation, Layer, Rule, UnsupportedError, single
 from bridge.compare.rules.selecting import selected
 from bridge.compare.rules.windows import Axis
 

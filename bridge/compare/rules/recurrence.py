@@ -13,9 +13,9 @@ from typing import Final
 
 import numpy as np
 
+from bridge._typing import F64
 from bridge.compare.rules.arithmetic import Arithmetic
 from bridge.compare.rules.cells import Cell
-from bridge.compare.rules.erfc import F64
 from bridge.compare.rules.near import Near, join, stack
 from bridge.compare.rules.rounding import FLOAT32
 

@@ -22,19 +22,12 @@ from typing import Final
 import numpy as np
 from pydantic import JsonValue
 
+from bridge._typing import F64, AnyArray
 from bridge.compare.rules.activate import apply_activation
 from bridge.compare.rules.arithmetic import Arithmetic, constant_of
 from bridge.compare.rules.cells import Cell, Gated, LongShort, Simple
-from bridge.compare.rules.erfc import F64
 from bridge.compare.rules.geometry import check_size
-from bridge.compare.rules.layer import (
-    AnyArray,
-    Evaluation,
-    Layer,
-    ObservedRule,
-    Rule,
-    UnsupportedError,
-)
+from bridge.compare.rules.layer import Evaluation, Layer, ObservedRule, Rule, UnsupportedError
 from bridge.compare.rules.near import Matrix
 from bridge.compare.rules.recurrence import Recurrence
 from bridge.compare.rules.rounding import FORMATS, MOST_TERMS

@@ -7,16 +7,8 @@ from typing import Final
 
 import numpy as np
 
-from bridge.compare.rules.erfc import F64
-from bridge.compare.rules.layer import (
-    AnyArray,
-    Evaluation,
-    Layer,
-    Rule,
-    UnsupportedError,
-    as_number,
-    single,
-)
+from bridge._typing import F64, AnyArray
+from bridge.compare.rules.layer import Evaluation, Layer, Rule, UnsupportedError, as_number, single
 from bridge.compare.rules.rounding import Format
 
 

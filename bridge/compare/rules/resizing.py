@@ -24,8 +24,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bridge.compare.rules.erfc import F64
-from bridge.compare.rules.layer import AnyArray, Evaluation, Layer, UnsupportedError
+from bridge._typing import F64, AnyArray
+from bridge.compare.rules.layer import Evaluation, Layer, UnsupportedError
 from bridge.compare.rules.rounding import FLOAT32, TINY, UNIT
 
 

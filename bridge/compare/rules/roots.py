@@ -20,7 +20,7 @@ from typing import Final
 
 import numpy as np
 
-from bridge.compare.rules.erfc import F64
+from bridge._typing import F64
 from bridge.compare.rules.layer import Layer, UnsupportedError
 from bridge.compare.rules.rounding import TINY, UNIT
 

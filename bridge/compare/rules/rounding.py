@@ -16,8 +16,8 @@ from typing import Any, Final
 import ml_dtypes
 import numpy as np
 
+from bridge._typing import F64
 from bridge.compare.installation import Kernels
-from bridge.compare.rules.erfc import F64
 
 #: Sums of more terms have no bound: the float64 evaluation must stay far more exact than float32.
 MOST_TERMS: Final = 2**23

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from bridge.compare.rules.erfc import F64
-from bridge.compare.rules.layer import AnyArray, Evaluation
+from bridge._typing import F64, AnyArray
+from bridge.compare.rules.layer import Evaluation
 from bridge.compare.rules.rounding import TINY
 
 

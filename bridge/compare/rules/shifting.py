@@ -12,9 +12,9 @@ from typing import Final
 
 import numpy as np
 
-from bridge.compare.rules.erfc import F64
+from bridge._typing import F64, AnyArray
 from bridge.compare.rules.geometry import check_size, is_int, pairs, sizes, spatial_axes
-from bridge.compare.rules.layer import AnyArray, Evaluation, Layer, Rule, UnsupportedError, single
+from bridge.compare.rules.layer import Evaluation, Layer, Rule, UnsupportedError, single
 from bridge.compare.rules.resizing import bilinear
 from bridge.compare.rules.rounding import FORMATS, TINY, float32
 

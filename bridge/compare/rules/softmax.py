@@ -20,8 +20,8 @@ from typing import Final
 
 import numpy as np
 
-from bridge.compare.rules.erfc import F64
-from bridge.compare.rules.layer import AnyArray, Evaluation, Layer, Rule, UnsupportedError, single
+from bridge._typing import F64, AnyArray
+from bridge.compare.rules.layer import Evaluation, Layer, Rule, UnsupportedError, single
 from bridge.compare.rules.models import ErrorModel, model_of
 from bridge.compare.rules.rounding import FLOAT32, MOST_TERMS, Format
 

@@ -29,7 +29,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bridge.compare.rules.erfc import F64
+from bridge._typing import F64
 from bridge.compare.rules.rounding import FLOAT32, Format
 
 #: A map that is linear in each of two arrays and adds only products of their elements: a matrix

@@ -5,18 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from bridge._typing import AnyArray
 from bridge.compare.rules.activate import apply_activation
 from bridge.compare.rules.activations import LAYERS
 from bridge.compare.rules.families import prelu
-from bridge.compare.rules.layer import (
-    AnyArray,
-    Evaluation,
-    Layer,
-    Rule,
-    UnsupportedError,
-    class_name,
-    single,
-)
+from bridge.compare.rules.layer import Evaluation, Layer, Rule, UnsupportedError, class_name, single
 
 
 def unary(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:

@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from bridge.compare.rules.erfc import F64
+from bridge._typing import F64
 
 #: Elements of an intermediate that are made at a time: 8 MiB of float64 stay in a cache, and their
 #: memory is used again (that of far larger arrays goes back to the system and is cleared anew).

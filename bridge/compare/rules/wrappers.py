@@ -14,11 +14,10 @@ from typing import Final
 import numpy as np
 from pydantic import JsonValue
 
+from bridge._typing import F64, AnyArray
 from bridge.compare.rules import recurrent
 from bridge.compare.rules.arithmetic import Arithmetic
-from bridge.compare.rules.erfc import F64
 from bridge.compare.rules.layer import (
-    AnyArray,
     Evaluation,
     Layer,
     ObservedRule,
