@@ -65,6 +65,6 @@ distclean: clean ## remove the installation as well
 help: ## say what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
-$(installed): pyproject.toml $(wildcard constraints/*.txt) scripts/install.sh bridge/r/stack.py
+$(installed): pyproject.toml $(wildcard constraints/*.txt) scripts/install.sh bridge/r/version_constraints.py
 	@sh scripts/install.sh
 	@touch $@

@@ -18,16 +18,16 @@ import numpy as np
 ROOT: Final = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bridge.compare.installation import installation_of_record  # noqa: E402
-from bridge.compare.measured import dtype_of  # noqa: E402
-from bridge.compare.rules.rounding import FORMATS, Format  # noqa: E402
+from bridge.rounding.installation import installation_of_record  # noqa: E402
+from bridge.rounding.measurements import dtype_of  # noqa: E402
+from bridge.rounding.rules.rounding import FORMATS, Format  # noqa: E402
 
-SOURCE: Final = ROOT / "bridge" / "compare" / "data" / "activations.json"
+SOURCE: Final = ROOT / "bridge" / "rounding" / "data" / "activations.json"
 OUT: Final = ROOT / "benchmarks" / "ACTIVATIONS.md"
 
 _HEAD: Final = """# How far TensorFlow's activations are from their functions
 
-Written by `make bench-activations` from `bridge/compare/data/activations.json`, which holds the
+Written by `make bench-activations` from `bridge/rounding/data/activations.json`, which holds the
 same by binade. Every result of a kernel is compared with the function in float64.
 
 - *ulp*: the largest error where |f| >= 1/2, in units in the last place, and the input that reaches

@@ -6,7 +6,7 @@
 For every activation, every way in which its kernel is reached and every number z of a type, the
 result y of the kernel is compared with the float64 form f(z). What is kept is, for each sign and
 each binade [2^k, 2^(k+1)) of f(z), the largest |y - f(z)| and the input that reached it. No curve
-is fitted: that table *is* the error model (see :mod:`bridge.compare.rules.models`).
+is fitted: that table *is* the error model (see :mod:`bridge.rounding.rules.models`).
 
 The ways ("modes"):
 
@@ -52,21 +52,23 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np  # noqa: E402  (the environment of TensorFlow is set first)
 
 from bridge.capsule import Environment  # noqa: E402
-from bridge.compare.installation import (  # noqa: E402
+from bridge.process.job_setup import describe_environment  # noqa: E402
+from bridge.rounding.installation import (  # noqa: E402
     FLOAT_INSTRUCTIONS,
     PACKAGES,
     installation_of,
 )
-from bridge.compare.measured import dtype_of  # noqa: E402
-from bridge.compare.rules.rounding import FLOAT32, FORMATS, Format  # noqa: E402
-from bridge.runners.activation_kernels import (  # noqa: E402
+from bridge.rounding.measurements import dtype_of  # noqa: E402
+from bridge.rounding.rules.rounding import FLOAT32, FORMATS, Format  # noqa: E402
+from bridge.runs.activation_kernels import (  # noqa: E402
     CHUNK,
     Subject,
     executed,
     modes_of,
     subjects,
 )
-from bridge.runners.activation_tables import (  # noqa: E402
+from bridge.runs.activation_measurement_job import numbers, sample  # noqa: E402
+from bridge.runs.activation_tables import (  # noqa: E402
     Bits,
     Summary,
     Table,
@@ -75,10 +77,8 @@ from bridge.runners.activation_tables import (  # noqa: E402
     sample_missed,
     summarize,
 )
-from bridge.runners.child import describe_environment  # noqa: E402
-from bridge.runners.measuring_job import numbers, sample  # noqa: E402
 
-OUT: Final = ROOT / "bridge" / "compare" / "data" / "activations.json"
+OUT: Final = ROOT / "bridge" / "rounding" / "data" / "activations.json"
 STATE: Final = ROOT / "build" / "activations"
 SAVE_SECONDS: Final = 60.0
 #: What tells one record of the file from another.

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from bridge.capsule import Capsule, read_capsule
-from bridge.case import choose, find_cases, suite_folders
+from bridge.cases.case import choose, find_cases, suite_folders
 from bridge.r.frontend import serve
 from bridge.r.script import inspect
 

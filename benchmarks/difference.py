@@ -26,8 +26,8 @@ import numpy as np
 ROOT: Final = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bridge.compare import difference as module  # noqa: E402
-from bridge.compare.difference import difference  # noqa: E402
+from bridge.compare import array_difference as module  # noqa: E402
+from bridge.compare.array_difference import difference  # noqa: E402
 
 F32 = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -318,7 +318,7 @@ def loading(loads: list[dict[str, Any]], anew: dict[str, Any]) -> list[str]:
         f"In {load:.2f} s NumPy looks at {load / few / 1e6:.0f} million elements that differ where "
         f"one in ten does ({few * 1e9:.0f} ns each),",
         f"at {load / many / 1e6:.0f} million where all do ({many * 1e9:.0f} ns each); "
-        f"`bridge.compare.difference.COMPILED` is {module.COMPILED / 1e6:.0f} million.",
+        f"`bridge.compare.array_difference.COMPILED` is {module.COMPILED / 1e6:.0f} million.",
         "",
     ]
 

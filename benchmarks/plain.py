@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bridge.r.frontend import Served
 from bridge.r.script import Inspection
-from bridge.runners.run import lay_beside
+from bridge.runs.run import lay_beside
 
 LIMIT = 300
 #: What stands for the exit code of a script that did not end within :data:`LIMIT` seconds.

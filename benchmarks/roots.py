@@ -6,7 +6,7 @@ Normalisation divides by a square root, and TensorFlow does so with approximatio
 the processor, made better by one step of Newton's method. For every way in which a layer reaches
 the kernel and every positive normal float32 number z, the result is compared with 1/sqrt(z) in
 float64. What is kept is the largest relative error and the input that reached it (see
-:mod:`bridge.compare.rules.roots`).
+:mod:`bridge.rounding.rules.roots`).
 
 The ways ("modes"):
 
@@ -40,9 +40,9 @@ sys.path.insert(0, str(ROOT))
 import numpy as np  # noqa: E402  (the folder is put where Python looks first)
 
 from benchmarks.activations import compact, environment, say  # noqa: E402
-from bridge.runners.activation_kernels import CHUNK, F32, Mode, executed, scalar_mode  # noqa: E402
+from bridge.runs.activation_kernels import CHUNK, F32, Mode, executed, scalar_mode  # noqa: E402
 
-OUT: Final = ROOT / "bridge" / "compare" / "data" / "roots.json"
+OUT: Final = ROOT / "bridge" / "rounding" / "data" / "roots.json"
 FIRST_NORMAL: Final = 0x00800000
 INFINITE: Final = 0x7F800000
 ONE: Final = 0x3F800000

@@ -20,10 +20,10 @@ from types import TracebackType
 
 import psutil
 
-from bridge.case import choose, find_cases, suite_folders
+from bridge.cases.case import choose, find_cases, suite_folders
+from bridge.pipeline.examine_case import Settings, Suite, write
 from bridge.r.frontend import serve
 from bridge.r.script import inspect
-from bridge.suite import Settings, Suite, write
 
 HERE = Path(__file__).parent
 CASE = "relu_middle_dense"

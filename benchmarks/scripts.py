@@ -21,11 +21,11 @@ from pathlib import Path
 
 from benchmarks import plain as by_hand
 from benchmarks.run import Memory
-from bridge.case import Case, find_cases, suite_folders
+from bridge.cases.case import Case, find_cases, suite_folders
+from bridge.pipeline.examine_case import Settings, Suite, write
 from bridge.r.frontend import serve
 from bridge.r.script import inspect
 from bridge.report.schema import CaseReport
-from bridge.suite import Settings, Suite, write
 
 HERE = Path(__file__).parent
 QUICK = bool(os.environ.get("QUICK"))

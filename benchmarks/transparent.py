@@ -25,11 +25,11 @@ from typing import Final, Literal
 
 from benchmarks import plain
 from bridge.capsule import Manifest
-from bridge.case import suite_folders
+from bridge.cases.case import suite_folders
+from bridge.process.pool import Limits, Pool
 from bridge.r.frontend import Served, Wanted, serve
 from bridge.r.script import Inspection, inspect
-from bridge.runners.pool import Limits, Pool
-from bridge.runners.run import run_r
+from bridge.runs.run import run_r
 
 HERE = Path(__file__).parent
 QUICK = bool(os.environ.get("QUICK"))

@@ -17,31 +17,31 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bridge.capsule import Capsule, CapsuleError, read_capsule, write_capsule
-    from bridge.case import Case, find_cases, read_case
-    from bridge.claims import Evidence, claim, picture
-    from bridge.compare.difference import difference
+    from bridge.cases.case import Case, find_cases, read_case
+    from bridge.cases.claims import Evidence, claim, picture
+    from bridge.cases.probe_label import probe
+    from bridge.compare.array_difference import difference
     from bridge.compare.stages import compare_runs
-    from bridge.labelling import probe
+    from bridge.pipeline.examine_case import Examined, Settings, Suite
     from bridge.report import CaseReport, write_report
-    from bridge.suite import Examined, Settings, Suite
 
 _HOMES = {
     "Capsule": "bridge.capsule",
     "CapsuleError": "bridge.capsule",
-    "Case": "bridge.case",
+    "Case": "bridge.cases.case",
     "CaseReport": "bridge.report",
-    "Evidence": "bridge.claims",
-    "Examined": "bridge.suite",
-    "Settings": "bridge.suite",
-    "Suite": "bridge.suite",
-    "claim": "bridge.claims",
+    "Evidence": "bridge.cases.claims",
+    "Examined": "bridge.pipeline.examine_case",
+    "Settings": "bridge.pipeline.examine_case",
+    "Suite": "bridge.pipeline.examine_case",
+    "claim": "bridge.cases.claims",
     "compare_runs": "bridge.compare.stages",
-    "difference": "bridge.compare.difference",
-    "find_cases": "bridge.case",
-    "picture": "bridge.claims",
-    "probe": "bridge.labelling",
+    "difference": "bridge.compare.array_difference",
+    "find_cases": "bridge.cases.case",
+    "picture": "bridge.cases.claims",
+    "probe": "bridge.cases.probe_label",
     "read_capsule": "bridge.capsule",
-    "read_case": "bridge.case",
+    "read_case": "bridge.cases.case",
     "write_capsule": "bridge.capsule",
     "write_report": "bridge.report",
 }

@@ -26,7 +26,7 @@ from _ensemble.outcome import (
 from _ensemble.plan import Plan, as_keras, glorot
 from _ensemble.train import Store, Trained, complete, train
 from bridge import Capsule, Evidence, claim, picture, probe
-from bridge.claims import Holds
+from bridge.cases.claims import Holds
 
 Tell = Callable[[str], None]
 Array = npt.NDArray[Any]

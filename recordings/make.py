@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from bridge.capsule import Capsule, Probe, write_capsule
+from bridge.faults.layers import Fault
+from bridge.process.pool import Limits, Pool, Warm
 from bridge.r.frontend import serve
 from bridge.r.script import inspect
-from bridge.runners.faults import Fault
-from bridge.runners.pool import Limits, Pool, Warm
-from bridge.runners.rerun import rerun
-from bridge.runners.run import run_r, warm_for_r
+from bridge.runs.rerun import rerun
+from bridge.runs.run import run_r, warm_for_r
 
 HERE = Path(__file__).parent
 

@@ -36,7 +36,7 @@ first_python() {
     done
     return 1
 }
-choose_versions() { "$python" -I bridge/r/stack.py >build/constraints 2>build/refusal; }
+choose_versions() { "$python" -I bridge/r/version_constraints.py >build/constraints 2>build/refusal; }
 
 # An R that someone built keeps its own packages: Debian's would bring a second R.
 r_is_debians() { dpkg -S "$(readlink -f "$(command -v R)")" >/dev/null 2>&1; }

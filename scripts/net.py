@@ -20,9 +20,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from bridge.case import find_cases, suite_folders
+from bridge.cases.case import find_cases, suite_folders
 from bridge.r.script import inspect
-from bridge.runners.intent import intended
+from bridge.runs.intent import intended
 
 #: What another run of the same code says otherwise: times, memory, and the machine's own words.
 _VOLATILE: Final = frozenset({"seconds", "peak_mib", "log", "environment", "digest"})

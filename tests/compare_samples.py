@@ -20,9 +20,9 @@ from bridge.capsule import (
     Probe,
     WeightRecord,
 )
-from bridge.compare.ladder import LADDER, Case, Step, judge_case
 from bridge.compare.result import LayerVerdict
-from bridge.compare.rules import Layer
+from bridge.rounding.ladder import LADDER, Case, Step, judge_case
+from bridge.rounding.rules import Layer
 
 F32 = np.ndarray[Any, np.dtype[np.float32]]
 RunnerName = Literal["r", "replay", "twin", "intent", "reference"]

@@ -15,7 +15,7 @@ from bridge.report.words import ERROR_LOG
 from tests.examples import register
 
 if TYPE_CHECKING:
-    from bridge.runners.pool import Pool
+    from bridge.process.pool import Pool
 
 register()
 
@@ -46,7 +46,7 @@ def no_internal_errors(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def pool() -> Iterator[Pool]:
     """Warm processes for all tests: each takes seconds to start, and a job only forks one."""
-    from bridge.runners.pool import Pool
+    from bridge.process.pool import Pool
 
     with Pool() as pool:
         yield pool

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from bridge.compare.rules import Layer
-from bridge.compare.rules.rounding import TINY
+from bridge.rounding.rules import Layer
+from bridge.rounding.rules.rounding import TINY
 from tests.compare_samples import F32
 
 

@@ -11,11 +11,11 @@ from bridge.exact import (
     ExactResult,
     judge_exact,
 )
-from bridge.runners.exact import run_exact
-from bridge.runners.faults import Fault
-from bridge.runners.levers import Lever
-from bridge.runners.pool import Limits, Pool
-from bridge.runners.run import run_twin
+from bridge.faults.layers import Fault
+from bridge.process.pool import Limits, Pool
+from bridge.runs.exact_probes import run_exact
+from bridge.runs.levers import Lever
+from bridge.runs.run import run_twin
 from tests.exact_models import HEADS
 
 LIMITS = Limits(seconds=280)

@@ -17,10 +17,10 @@ from bridge.capsule import (
     Probe,
     WeightRecord,
 )
-from bridge.compare.rules import Layer
 from bridge.exact import LEVER, Plan, Setting, Stretch, Tensor, plan
 from bridge.exact.expected import Numbers
 from bridge.exact.records import Part
+from bridge.rounding.rules import Layer
 
 Shape = tuple[int, ...]
 

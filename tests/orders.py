@@ -8,10 +8,10 @@ from typing import Any, Final
 import numpy as np
 from hypothesis import strategies as st
 
-from bridge.compare.marks import Marks
 from bridge.compare.result import LayerVerdict
-from bridge.compare.rules import Layer, evaluate
-from bridge.compare.rules.rounding import TINY
+from bridge.rounding.elementwise import Marks
+from bridge.rounding.rules import Layer, evaluate
+from bridge.rounding.rules.rounding import TINY
 from tests.compare_samples import F32, judge_layer
 
 GOOD: Final = ("same-bits", "within-rounding")

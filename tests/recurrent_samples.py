@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from hypothesis import strategies as st
 
-from bridge.compare.rules import Layer
+from bridge.rounding.rules import Layer
 from tests.compare_samples import F32
 from tests.orders import Order, flush, flushing, layer
 

@@ -7,12 +7,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from bridge.compare.rules import Layer
-from bridge.compare.rules.layer import Generation
-from bridge.compare.rules.resting import kernels_of
-from bridge.runners.measuring import kernels_here
-from bridge.runners.measuring_job import installation_here, measure_here
-from bridge.runners.models import named_weights, plain
+from bridge.rounding.rules import Layer
+from bridge.rounding.rules.layer import Generation
+from bridge.rounding.rules.resting import kernels_of
+from bridge.runs.activation_measurement import kernels_here
+from bridge.runs.activation_measurement_job import installation_here, measure_here
+from bridge.trace.model_description import named_weights, plain
 from tests.compare_samples import judge_layer
 
 #: Of every generation of Keras: its package.

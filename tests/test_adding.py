@@ -9,12 +9,12 @@ from typing import Any, cast
 import pytest
 from typer.testing import CliRunner
 
-from bridge.adding import AddingError, add_script, place_for
 from bridge.capsule import Capsule, Environment, FrontEnd, Manifest
-from bridge.case import find_cases, read_case
-from bridge.cli import app
+from bridge.cases.case import find_cases, read_case
+from bridge.cli.add import AddingError, add_script, place_for
+from bridge.cli.main import app
+from bridge.pipeline.examine_case import Suite
 from bridge.report import CaseReport
-from bridge.suite import Suite
 
 
 @pytest.fixture

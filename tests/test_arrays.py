@@ -18,11 +18,11 @@ import typer
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
-from bridge import commands
 from bridge._typing import AnyArray
-from bridge.arrays import ArrayFileError, Compared, compare_files
 from bridge.capsule import write_capsule
-from bridge.compare.difference import difference
+from bridge.cli import check
+from bridge.cli.npy_diff import ArrayFileError, Compared, compare_files
+from bridge.compare.array_difference import difference
 from tests.compare_samples import Sample, grid, two_layers
 from tests.examples import examples
 
@@ -244,7 +244,7 @@ def test_how_far_it_is_shows_on_a_terminal_once_it_takes_long(
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setattr(time, "monotonic", lambda: next(clock))
     with pytest.raises(typer.Exit) as ended:
-        commands.compare_arrays(tmp_path / "a.npy", tmp_path / "a.npy", as_json=False)
+        check.compare_arrays(tmp_path / "a.npy", tmp_path / "a.npy", as_json=False)
     assert ended.value.exit_code == 0
     assert ("100% of 1,048,576 elements" in terminal.getvalue()) == shown
     # What was said is wiped out again.

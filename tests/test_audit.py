@@ -11,7 +11,7 @@ from bridge.audit.judge import judge, sort_events, spelled
 from bridge.audit.result import AuditReport, Finding
 from bridge.audit.texts import issues, summary
 from bridge.capsule import FrontEnd
-from bridge.cli import app
+from bridge.cli.main import app
 from tests.standin import needs_r
 
 PLAIN = {
@@ -168,8 +168,8 @@ def test_faults_of_the_real_packages_are_found(
 
 @pytest.fixture(scope="module")
 def audited() -> dict[str, AuditReport]:
-    from bridge.auditing import audit
-    from bridge.runners.pool import Limits
+    from bridge.cli.audit import audit
+    from bridge.process.pool import Limits
 
     # Only what the tests look at: the rest takes its time.
     reports = audit([], "standin", Limits(seconds=300), families="^(constraint|callback)_")

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from bridge.compare.ladder import Case, judge_case
-from bridge.compare.rules import Layer, evaluate
-from bridge.compare.rules.rounding import TINY
+from bridge.rounding.ladder import Case, judge_case
+from bridge.rounding.rules import Layer, evaluate
+from bridge.rounding.rules.rounding import TINY
 from tests.compare_samples import F32, judge_layer
 from tests.examples import examples
 

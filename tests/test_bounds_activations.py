@@ -7,12 +7,12 @@ from typing import Any, Final
 import numpy as np
 import pytest
 
-from bridge.compare.rules import Layer, UnsupportedError
-from bridge.compare.rules.activate import apply_activation
-from bridge.compare.rules.activations import activation_of
-from bridge.compare.rules.families import celu, hard_shrink, squareplus, threshold
-from bridge.compare.rules.layer import Generation
-from bridge.compare.rules.rounding import BFLOAT16, FLOAT16, FLOAT32, FORMATS, Format
+from bridge.rounding.rules import Layer, UnsupportedError
+from bridge.rounding.rules.activate import apply_activation
+from bridge.rounding.rules.activations import activation_of
+from bridge.rounding.rules.families import celu, hard_shrink, squareplus, threshold
+from bridge.rounding.rules.layer import Generation
+from bridge.rounding.rules.rounding import BFLOAT16, FLOAT16, FLOAT32, FORMATS, Format
 from tests.compare_samples import judge_layer
 from tests.tensorflow_ways import GENERATIONS, described, hold, ways
 

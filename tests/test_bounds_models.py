@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from bridge._typing import F64
-from bridge.compare.measured import dtype_of, read
-from bridge.compare.rules.activations import activation_of
-from bridge.compare.rules.families import leaky_relu, squareplus
-from bridge.compare.rules.forms import FORMS
-from bridge.compare.rules.models import (
+from bridge.rounding.measurements import dtype_of, read
+from bridge.rounding.rules.activations import activation_of
+from bridge.rounding.rules.families import leaky_relu, squareplus
+from bridge.rounding.rules.forms import FORMS
+from bridge.rounding.rules.models import (
     BINADES,
     FIRST_BINADE,
     ErrorModel,
@@ -23,8 +23,8 @@ from bridge.compare.rules.models import (
     row,
     sampled_by_row,
 )
-from bridge.compare.rules.rounding import FLOAT32, FORMATS, TINY, Format
-from bridge.runners.measuring import kernels_here
+from bridge.rounding.rules.rounding import FLOAT32, FORMATS, TINY, Format
+from bridge.runs.activation_measurement import kernels_here
 
 FOUNDING: Final = ("relu", "gelu", "sigmoid", "tanh", "elu", "selu", "softplus", "leaky_relu")
 DATA: Final = read()
@@ -263,8 +263,8 @@ def tried(fmt: Format, size: int) -> Any:
 @pytest.mark.parametrize("dtype", FORMATS)
 @pytest.mark.parametrize("name", sorted(FORMS))
 def test_the_kernels_installed_here_err_no_more_than_the_models(name: str, dtype: str) -> None:
-    from bridge.runners.activation_kernels import modes_of, subjects
-    from bridge.runners.measuring_job import installation_here, measure_here
+    from bridge.runs.activation_kernels import modes_of, subjects
+    from bridge.runs.activation_measurement_job import installation_here, measure_here
 
     subject, fmt = subjects()[name], FORMATS[dtype]
     here = kernels_here([(name, dtype)], measure_here, installation_here())

@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bridge.candidates import symptom_table, table_from
 from bridge.capsule import Capsule, ExecutedGraph, ExecutedOp
-from bridge.explain.observed import Reports, of_yaml, read_observed
 from bridge.explain.result import SymptomTable
-from bridge.runners.faults import Fault
-from bridge.runners.levers import Lever
-from bridge.runners.pool import Limits, Pool
-from bridge.runners.run import run_twin
+from bridge.explain.symptoms.observations import Reports, of_yaml, read_observed
+from bridge.faults.layers import Fault
+from bridge.pipeline.hypothesis_runs import symptom_table, table_from
+from bridge.process.pool import Limits, Pool
+from bridge.runs.levers import Lever
+from bridge.runs.run import run_twin
 from tests.observed_samples import X, labels, recorded, with_output
 from tests.test_observed import NINE
 

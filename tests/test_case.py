@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.case import CaseError, choose, find_cases, read_case, suite_folders
+from bridge.cases.case import CaseError, choose, find_cases, read_case, suite_folders
 from bridge.explain.causes import is_cause
 
 

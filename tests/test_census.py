@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from bridge.capsule import Capsule
-from bridge.compare.seen import seen_layers
-from bridge.explain.mathematics import Described, describe, surprise
-from bridge.explain.reach import reach
+from bridge.explain.responses.description import Described, describe, surprise
+from bridge.explain.responses.error_propagation import reach
+from bridge.rounding.layer_records import seen_layers
 from tests.compare_samples import F32, Dense, Sample, normal
 
 X = np.linspace(-5, 5, 101, dtype=np.float32).reshape(-1, 1)

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from bridge.capsule import Capsule, LayerState, Manifest, ModelState, Probe
-from bridge.case import read_case
-from bridge.doubt import chance
-from bridge.explain.usage.said import state_of
+from bridge.cases.case import read_case
 from bridge.facts.r import DRAWING
+from bridge.pipeline.plan import chance
+from bridge.process.pool import Limits, Pool
 from bridge.r.frontend import serve
 from bridge.r.script import Inspection, inspect
-from bridge.runners.intent import run_intent
-from bridge.runners.pool import Limits, Pool
-from bridge.runners.run import run_r
+from bridge.rules.said import state_of
+from bridge.runs.intent import run_intent
+from bridge.runs.run import run_r
 from bridge.translate.text import translate
 
 #: What each function is called with, so that it draws a few numbers.

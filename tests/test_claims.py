@@ -10,12 +10,12 @@ import pytest
 
 from bridge import Evidence, claim, picture
 from bridge.capsule import Capsule, Manifest
-from bridge.claims import ClaimError, Drawn, announced, declared
+from bridge.cases.claims import ClaimError, Drawn, announced, declared
+from bridge.process.pool import Limits, Pool
 from bridge.report import print_summary, render, view
 from bridge.report.claimed import report_claims, report_pictures
-from bridge.runners.claims import Claimed, run_claims
-from bridge.runners.pool import Limits, Pool
-from bridge.runners.run import run_twin
+from bridge.runs.claims import Claimed, run_claims
+from bridge.runs.run import run_twin
 from tests.report_samples import matching
 
 # --- what a claim is ----------------------------------------------------------------------------
@@ -313,7 +313,7 @@ def test_a_module_without_claims_starts_nothing(tmp_path: Path) -> None:
 
 
 def decided() -> Claimed:
-    from bridge.claims import Decided
+    from bridge.cases.claims import Decided
 
     return Claimed(
         (

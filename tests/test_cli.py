@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from bridge import cli
-from bridge.case import Case
-from bridge.console import CaseLines
-from bridge.suite import Examined
+from bridge.cases.case import Case
+from bridge.cli import main
+from bridge.cli.options import CaseLines
+from bridge.pipeline.examine_case import Examined
 from tests.report_samples import different, matching
 
 COMMANDS = ["run", "check", "doctor", "record", "diff", "verify", "explain"]
@@ -40,7 +40,7 @@ def test_help_needs_nothing_heavy(command: str) -> None:
         "        if name.partition('.')[0] in heavy: raise ImportError(name)\n"
         "sys.meta_path.insert(0, Forbid())\n"
         f"sys.argv = ['keras-bridge', '{command}', '--help']\n"
-        "from bridge.cli import main\nmain()\n"
+        "from bridge.cli.main import main\nmain()\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", forbid], capture_output=True, text=True, timeout=60, check=False
@@ -104,12 +104,12 @@ def test_run_takes_the_scripts_of_this_folder_and_ours_when_asked(
         taken.append([case.name for case in cases])
         return 0
 
-    monkeypatch.setattr(cli, "examine", examine)
+    monkeypatch.setattr(main, "examine", examine)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "r_scripts").mkdir()
     (tmp_path / "r_scripts" / "mine.R").write_text("1\n")
-    assert CliRunner().invoke(cli.app, ["run"]).exit_code == 0
-    assert CliRunner().invoke(cli.app, ["run", "--builtin"]).exit_code == 0
+    assert CliRunner().invoke(main.app, ["run"]).exit_code == 0
+    assert CliRunner().invoke(main.app, ["run", "--builtin"]).exit_code == 0
     assert taken[0] == ["mine"]
     assert "mine" in taken[1]
     assert len(taken[1]) > 50

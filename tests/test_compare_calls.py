@@ -8,9 +8,16 @@ import numpy as np
 import pytest
 
 from bridge.capsule import LayerState, ModelState, Probe
-from bridge.compare.calls import Feed, LayerCall, recorded_calls
-from bridge.compare.canonical import Unlike, compare_configs
-from bridge.compare.wiring import WiringError, calls, fed_inputs, feeds, find_layer, outputs_of
+from bridge.compare.config_normal_form import Unlike, compare_configs
+from bridge.rounding.layer_calls import Feed, LayerCall, recorded_calls
+from bridge.rounding.layer_graph import (
+    WiringError,
+    calls,
+    fed_inputs,
+    feeds,
+    find_layer,
+    outputs_of,
+)
 from tests.compare_samples import Sample
 
 #: A layer: its class, its name and its calls; a call is what it is fed and its arguments.

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from bridge._typing import AnyArray
-from bridge.compare.difference import difference
+from bridge.compare.array_difference import difference
 from bridge.compare.result import Difference
 from tests.examples import examples
 

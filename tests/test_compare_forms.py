@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bridge.compare.rules import forms
-from bridge.compare.rules.activation import FORM_ERROR
-from bridge.compare.rules.erfc import erfc
-from bridge.compare.rules.forms import FORMS, SELU_ALPHA, SELU_SCALE
-from bridge.compare.rules.rounding import TINY
+from bridge.rounding.rules import forms
+from bridge.rounding.rules.activation import FORM_ERROR
+from bridge.rounding.rules.erfc import erfc
+from bridge.rounding.rules.forms import FORMS, SELU_ALPHA, SELU_SCALE
+from bridge.rounding.rules.rounding import TINY
 
 _CONTEXT = Context(prec=130, Emin=-99999, Emax=99999)
 _PI = Decimal(

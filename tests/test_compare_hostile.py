@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.capsule import Capsule, LayerState, ModelState, Probe
-from bridge.compare.canonical import compare_configs
-from bridge.compare.rules import RULES, Layer
+from bridge.compare.config_normal_form import compare_configs
 from bridge.compare.stages import compare_runs
-from bridge.runners.reference import reference
+from bridge.rounding.rules import RULES, Layer
+from bridge.runs.reference import reference
 from tests.compare_samples import Sample, grid, judge_layer, two_layers
 from tests.examples import examples
 

@@ -20,10 +20,10 @@ from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from bridge._typing import AnyArray
-from bridge.compare import difference as module
+from bridge.capsule.numbers import words
+from bridge.compare import array_difference as module
 from bridge.compare import kernel
-from bridge.compare.difference import difference
-from bridge.compare.numbers import words
+from bridge.compare.array_difference import difference
 from bridge.compare.result import Difference
 from bridge.compare.tally import Tally
 from tests.examples import examples
@@ -177,7 +177,7 @@ def run(code: str, **environment: str) -> str:
 BEGIN = """
 import sys
 import numpy as np
-from bridge.compare.difference import COMPILED, difference
+from bridge.compare.array_difference import COMPILED, difference
 """
 
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from bridge.capsule import Capsule
-from bridge.compare.ladder import LADDER
 from bridge.compare.result import LayerVerdict
-from bridge.compare.rules import RULES, Evaluation, Layer
-from bridge.compare.rules.models import model_of
-from bridge.compare.seen import judge_probe
+from bridge.rounding.ladder import LADDER
+from bridge.rounding.layer_records import judge_probe
+from bridge.rounding.rules import RULES, Evaluation, Layer
+from bridge.rounding.rules.models import model_of
 from tests.compare_samples import F32, Dense, Sample, grid, judge_layer, two_layers
 
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from bridge.capsule import Capsule, Environment, LayerState, Manifest, ModelState, Probe
 from bridge.capsule.schema import Array
-from bridge.compare.judge import Judge
-from bridge.explain.deciding import FEW_ROWS, MOST_PROBES, part_of, telling
+from bridge.explain.lever_search.row_selection import FEW_ROWS, MOST_PROBES, part_of, telling
+from bridge.rounding.judge import Judge
 
 
 def recorded(activations: list[str], rows: int) -> Capsule:

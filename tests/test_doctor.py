@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from bridge.doctor import Finding, as_json, diagnose, gather_situation, render
-from bridge.r.situation import Situation
+from bridge.cli.doctor import Finding, as_json, diagnose, gather_situation, render
+from bridge.r.installation import Situation
 
 GOOD = Situation(
     python="3.11.2",
@@ -275,7 +275,7 @@ def test_only_the_variables_that_matter_are_looked_at(monkeypatch: pytest.Monkey
 
 def test_nothing_heavy_is_imported_to_look_around() -> None:
     code = (
-        "import sys, bridge.doctor as d; d.diagnose(d.gather_situation()); "
+        "import sys, bridge.cli.doctor as d; d.diagnose(d.gather_situation()); "
         "print({'tensorflow', 'keras', 'tf_keras', 'rpy2', 'numpy'} & set(sys.modules))"
     )
     done = subprocess.run(

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from bridge.compare.installation import Installation, installation_of_record
-from bridge.compare.measured import coverage, read
-from bridge.doctor import Finding, diagnose
-from bridge.r.situation import Situation
+from bridge.cli.doctor import Finding, diagnose
+from bridge.r.installation import Situation
+from bridge.rounding.installation import Installation, installation_of_record
+from bridge.rounding.measurements import coverage, read
 from tests.test_doctor import GOOD, with_python
 
 

@@ -22,9 +22,9 @@ from bridge.errors import (
     isolated,
 )
 from bridge.explain.finding import Finding
-from bridge.isolation import Steps, honest
-from bridge.runners.pool import PoolError
-from bridge.runners.spool import FAILURES, SpooledErrors, read_failures
+from bridge.pipeline.steps import Steps, honest
+from bridge.process.pool import PoolError
+from bridge.trace.spool import FAILURES, SpooledErrors, read_failures
 
 pytestmark = pytest.mark.internal_errors
 

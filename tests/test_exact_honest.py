@@ -7,9 +7,9 @@ import pytest
 from bridge.exact import (
     subjects,
 )
-from bridge.runners.exact import run_exact
-from bridge.runners.levers import EXACT_LEVERS
-from bridge.runners.pool import Pool
+from bridge.process.pool import Pool
+from bridge.runs.exact_probes import run_exact
+from bridge.runs.levers import EXACT_LEVERS
 from tests.exact_models import script
 from tests.exact_recorded import IMAGE, LIMITS, SMALL, Record, judged, record, text_of
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from bridge._typing import AnyArray
-from bridge.compare.rules.rounding import FLOAT16, FLOAT32
 from bridge.exact.integers import InexactError, check_sum, grid
 from bridge.exact.nodes import nodes_of
 from bridge.exact.plan import _Planner
+from bridge.rounding.rules.rounding import FLOAT16, FLOAT32
 from tests.exact_samples import Model, numbers
 
 

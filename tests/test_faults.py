@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from bridge.capsule import Array, Capsule, LayerState, Manifest, ModelState, Probe, WeightRecord
-from bridge.explain.damage import KINDS, Damaged, damage
-from bridge.explain.faultlist import FAULTS, IN_KERNELS, TRACED, is_cause_of
-from bridge.runners.faults import Fault, FaultError, put_in
+from bridge.faults.catalogue import FAULTS, IN_KERNELS, TRACED, is_cause_of
+from bridge.faults.layers import Fault, FaultError, put_in
+from bridge.faults.recording import KINDS, Damaged, damage
 
 SQUARE = np.arange(9, dtype=np.float32).reshape(3, 3) / 7
 FLAT = np.arange(6, dtype=np.float32).reshape(3, 2) - 2.5
@@ -320,7 +320,7 @@ def test_a_layer_that_cannot_have_a_fault_says_why(keras: Any, kind: str, says: 
 
 @pytest.mark.tf
 def test_subnormal_numbers_are_taken_for_zero(keras: Any) -> None:
-    from bridge.runners.kernels import flushed
+    from bridge.faults.kernels import flushed
 
     assert keras
     tiny = np.array([1e-40, -1e-40, 1e-38, 1.0, 0.0], np.float32)

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from bridge.capsule import Capsule
-from bridge.case import choose, find_cases, suite_folders
+from bridge.cases.case import choose, find_cases, suite_folders
 from bridge.compare.stages import compare_runs
-from bridge.runners.pool import Limits, Pool
-from bridge.runners.run import run_twin
-from bridge.suite import Examined, Settings, Suite, write
+from bridge.pipeline.examine_case import Examined, Settings, Suite, write
+from bridge.process.pool import Limits, Pool
+from bridge.runs.run import run_twin
 
 pytestmark = [pytest.mark.r, pytest.mark.tf]
 

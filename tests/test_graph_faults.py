@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bridge.runners.faults import Fault, FaultError
+from bridge.faults.layers import Fault, FaultError
 
 pytestmark = pytest.mark.tf
 
@@ -46,7 +46,7 @@ def run(model: Any, fault: Fault, x: Any) -> tuple[Any, Any, Any]:
     """Return what the model makes without and with the fault, and what was called."""
     import tensorflow as tf
 
-    from bridge.runners.graph_faults import Faulty
+    from bridge.faults.graph import Faulty
 
     traced = tf.function(lambda given: [model(given, training=False)], autograph=False)
     faulty = Faulty(fault, traced)
@@ -76,8 +76,8 @@ def test_the_numbers_change_as_the_fault_says(keras: Any, kind: str) -> None:
 def test_what_is_executed_is_what_the_capsule_would_show(keras: Any) -> None:
     import tensorflow as tf
 
-    from bridge.runners.executed import executed_graphs
-    from bridge.runners.graph_faults import Faulty
+    from bridge.faults.graph import Faulty
+    from bridge.trace.executed_graph import executed_graphs
 
     model, given = chain(keras), tf.constant(grid())
     traced = tf.function(lambda given: [model(given, training=False)], autograph=False)
@@ -148,7 +148,7 @@ def test_a_layer_on_a_faulty_kernel_rounds_what_the_graph_would(
 ) -> None:
     import tensorflow as tf
 
-    from bridge.runners.faults import put_in
+    from bridge.faults.layers import put_in
 
     x = np.random.default_rng(0).standard_normal((20, 2)).astype(np.float32)
     model = chain(keras, activation="linear")
@@ -166,7 +166,7 @@ def test_a_layer_on_a_faulty_kernel_rounds_what_the_graph_would(
 def test_the_kernels_are_whole_again_beside_a_faulty_layer(keras: Any) -> None:
     import tensorflow as tf
 
-    from bridge.runners.faults import put_in
+    from bridge.faults.layers import put_in
 
     x = np.random.default_rng(0).standard_normal((20, 2)).astype(np.float32)
     model = chain(keras)
@@ -192,7 +192,7 @@ def test_convolutions_have_faults_as_dense_layers_do(keras: Any) -> None:
 def test_what_a_function_keeps_is_as_it_was(keras: Any) -> None:
     import tensorflow as tf
 
-    from bridge.runners.graph_faults import Faulty
+    from bridge.faults.graph import Faulty
 
     count = tf.Variable(0, trainable=False)
     model = chain(keras)
@@ -211,7 +211,7 @@ def test_what_a_function_keeps_is_as_it_was(keras: Any) -> None:
 def test_the_optimiser_is_on_again_for_what_follows(keras: Any) -> None:
     import tensorflow as tf
 
-    from bridge.runners.executed import executed_graphs
+    from bridge.trace.executed_graph import executed_graphs
 
     x = grid()
     run(chain(keras), Fault("relu-lost-in-fused", ""), x)
@@ -232,7 +232,7 @@ def test_an_unknown_fault_or_scope_says_what_there_is(keras: Any) -> None:
 def test_blocks_that_collect_graphs_can_stand_in_each_other() -> None:
     import tensorflow as tf
 
-    from bridge.runners.executed import executed_graphs
+    from bridge.trace.executed_graph import executed_graphs
 
     def traced(name: str) -> Any:
         def step(x: Any) -> Any:
@@ -257,10 +257,10 @@ def test_blocks_that_collect_graphs_can_stand_in_each_other() -> None:
 
 
 def test_every_kind_of_fault_has_a_record_and_every_record_a_kind() -> None:
-    from bridge.explain.faultlist import FAULTS
-    from bridge.runners import faults, graph_faults
+    from bridge.faults import graph, layers
+    from bridge.faults.catalogue import FAULTS
 
     listed = {each.kind for each in FAULTS.values() if each.into != "recording"}
-    known = faults.KINDS | graph_faults.KINDS
+    known = layers.KINDS | graph.KINDS
     assert listed <= known
     assert known - listed == {"precision-lost"}

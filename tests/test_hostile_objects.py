@@ -11,16 +11,16 @@ import pytest
 
 from bridge.capsule import Capsule
 from bridge.capsule.values import Items, ObjectValue, Opaque, Scalar
-from bridge.r import recorder as recording
-from bridge.r.recorder import Recorder, describe_error
-from bridge.runners.assemble import Origin, assemble
-from bridge.runners.attributes import class_name, has_attribute, is_instance, qualified
-from bridge.runners.encode import Encoder, to_numpy
-from bridge.runners.models import plain
-from bridge.runners.observer import Observer
-from bridge.runners.pool import Outcome
-from bridge.runners.replay_job import Replay, ReplayError
-from bridge.runners.spool import SpoolWriter, read_events
+from bridge.process.pool import Outcome
+from bridge.runs.replay_job import Replay, ReplayError
+from bridge.trace import recorder as recording
+from bridge.trace.capsule_builder import Origin, assemble
+from bridge.trace.encoder import Encoder, to_numpy
+from bridge.trace.model_description import plain
+from bridge.trace.observer import Observer
+from bridge.trace.recorder import Recorder, describe_error
+from bridge.trace.safe_attributes import class_name, has_attribute, is_instance, qualified
+from bridge.trace.spool import SpoolWriter, read_events
 
 
 class NoAttributes:

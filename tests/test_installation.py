@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from pydantic import JsonValue
 
-from bridge import processor
 from bridge.capsule import Environment, KernelErrors
-from bridge.compare.installation import Installation, Kernels, installation_of
-from bridge.compare.rules import Layer
-from bridge.compare.rules.activations import activation_of
-from bridge.compare.rules.models import COMPARING, is_measured, model_of
-from bridge.compare.rules.resting import kernels_of
-from bridge.compare.rules.rounding import FORMATS
-from bridge.runners.measuring import Store, kernels_here, missing
+from bridge.process import processor
+from bridge.rounding.installation import Installation, Kernels, installation_of
+from bridge.rounding.rules import Layer
+from bridge.rounding.rules.activations import activation_of
+from bridge.rounding.rules.models import COMPARING, is_measured, model_of
+from bridge.rounding.rules.resting import kernels_of
+from bridge.rounding.rules.rounding import FORMATS
+from bridge.runs.activation_measurement import Store, kernels_here, missing
 from tests.compare_samples import judge_layer
 
 #: A processor that nobody has.

@@ -7,9 +7,9 @@ from typing import Final
 
 import pytest
 
-from bridge.case import Case
-from bridge.runners.pool import Pool
-from bridge.suite import Examined, Settings, Suite
+from bridge.cases.case import Case
+from bridge.pipeline.examine_case import Examined, Settings, Suite
+from bridge.process.pool import Pool
 
 pytestmark = [pytest.mark.r, pytest.mark.tf, pytest.mark.slow]
 

@@ -11,20 +11,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bridge import investigate as module
 from bridge.capsule import Capsule, ExecutedGraph, ExecutedOp
 from bridge.compare.stages import compare_runs
-from bridge.explain.hypotheses import weigh
-from bridge.explain.pulls import ALL_OFF, AS_RECORDED, Pull
+from bridge.explain.intent_diff.stage_diff import attribute
+from bridge.explain.lever_search.hypotheses import weigh
+from bridge.explain.lever_search.protocol import ALL_OFF, AS_RECORDED, Pull
 from bridge.explain.result import Attribution
-from bridge.explain.stagewise import attribute
-from bridge.investigate import BASIC, investigate, lever_of
-from bridge.runners.faults import Fault
-from bridge.runners.levers import LEVERS, Lever
-from bridge.runners.pool import Limits, Pool
-from bridge.runners.reference import reference
-from bridge.runners.rerun import rerun
-from bridge.runners.run import run_twin
+from bridge.faults.layers import Fault
+from bridge.pipeline import lever_runs as module
+from bridge.pipeline.lever_runs import BASIC, investigate, lever_of
+from bridge.process.pool import Limits, Pool
+from bridge.runs.levers import LEVERS, Lever
+from bridge.runs.reference import reference
+from bridge.runs.rerun import rerun
+from bridge.runs.run import run_twin
 from tests.compare_samples import Dense, Sample, grid, two_layers
 
 FUSED = ExecutedGraph(
@@ -60,7 +60,7 @@ class Stack:
         self.pulled: list[str] = []
 
     def __call__(self, *_args: Any, lever: Lever | None, **_more: Any) -> Capsule:
-        """Run again, as :func:`bridge.runners.rerun.rerun` is asked to."""
+        """Run again, as :func:`bridge.runs.rerun.rerun` is asked to."""
         self.pulled.append(lever.name if lever is not None else AS_RECORDED)
         return recorded(self.shows(lever), runner="replay")
 

@@ -11,8 +11,9 @@ import pytest
 
 from bridge.capsule import Manifest
 from bridge.explain.causes import is_cause
-from bridge.runners import levers as module
-from bridge.runners.levers import (
+from bridge.process.pool import Limits, Pool
+from bridge.runs import levers as module
+from bridge.runs.levers import (
     EXACT_LEVERS,
     LEVERS,
     OFF_BY_DEFAULT,
@@ -25,8 +26,7 @@ from bridge.runners.levers import (
     together,
     without,
 )
-from bridge.runners.pool import Limits, Pool
-from bridge.runners.run import run_twin
+from bridge.runs.run import run_twin
 
 AGREED = [
     "eager", "graph", "xla", "xla-off", "call", "onednn-off", "one-thread", "float64", "cpu-only",

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from bridge.capsule import ExecutedGraph, ExecutedOp
-from bridge.runners.doubled import in_float64
-from bridge.runners.execution import Sight
-from bridge.runners.feeding import as_fed, assemble, batches, leaves, path_of
-from bridge.runners.rebuild import LookError, foreign
-from bridge.runners.ulp import moved
-from bridge.runners.units import Unit, units
-from bridge.runners.visible import View, look
+from bridge.runs.layer_rerun import in_float64
+from bridge.runs.model_execution import Sight
+from bridge.runs.model_rebuild import LookError, foreign
+from bridge.runs.observable_tensors import View, look
+from bridge.runs.ulp import moved
+from bridge.trace.call_units import Unit, units
+from bridge.trace.model_inputs import as_fed, assemble, batches, leaves, path_of
 
 # --- what a model was fed -----------------------------------------------------------------------
 

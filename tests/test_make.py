@@ -24,7 +24,7 @@ esac
 PYTHON = """
 case "$*" in
   *"-m venv"*) mkdir -p .venv/bin && cat "$0" >.venv/bin/python && chmod +x .venv/bin/python ;;
-  *stack.py) echo constraints/common.txt ;;
+  *version_constraints.py) echo constraints/common.txt ;;
   *"-m pip"*) PIP ;;
   --version) echo Python 3.11.2 ;;
 esac
@@ -39,7 +39,7 @@ def tree(tmp_path: Path) -> Path:
     (project / "bin").mkdir()
     shutil.copytree(ROOT / "scripts", project / "scripts")
     shutil.copytree(ROOT / "constraints", project / "constraints")
-    for name in ("Makefile", "pyproject.toml", "bridge/r/stack.py"):
+    for name in ("Makefile", "pyproject.toml", "bridge/r/version_constraints.py"):
         shutil.copy(ROOT / name, project / name)
     for name in TOOLS:
         (project / "bin" / name).symlink_to(shutil.which(name) or name)
@@ -136,7 +136,7 @@ def test_without_a_python_the_user_is_told_which(tree: Path) -> None:
 
 def test_a_refusal_of_the_versions_is_passed_on(tree: Path) -> None:
     with_r_and_python(tree)
-    program(tree, "python3", 'case "$*" in *stack.py) echo "No: why" >&2; exit 2 ;; esac')
+    program(tree, "python3", 'case "$*" in *version_constraints.py) echo "No: why" >&2; exit 2 ;; esac')
     assert last(installed(tree)) == "keras-bridge: No: why"
 
 

@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 
 from bridge.capsule import Capsule, KernelErrors
-from bridge.compare.installation import Kernels, installation_of
-from bridge.compare.rules.forms import FORMS
-from bridge.compare.rules.models import is_measured, model_of
-from bridge.compare.rules.rounding import FORMATS
-from bridge.compare.seen import judge_probe
-from bridge.runners.levers import LEVERS
-from bridge.runners.measuring import with_kernels
-from bridge.runners.measuring_job import chunks, ends
-from bridge.runners.pool import Limits, Pool
-from bridge.runners.rerun import rerun
-from bridge.runners.run import run_twin
+from bridge.process.pool import Limits, Pool
+from bridge.rounding.installation import Kernels, installation_of
+from bridge.rounding.layer_records import judge_probe
+from bridge.rounding.rules.forms import FORMS
+from bridge.rounding.rules.models import is_measured, model_of
+from bridge.rounding.rules.rounding import FORMATS
+from bridge.runs.activation_measurement import with_kernels
+from bridge.runs.activation_measurement_job import chunks, ends
+from bridge.runs.levers import LEVERS
+from bridge.runs.rerun import rerun
+from bridge.runs.run import run_twin
 
 SCRIPT = """
 import numpy as np
@@ -58,8 +58,8 @@ def test_of_a_short_type_every_finite_number_is_tried(dtype: str) -> None:
 @pytest.mark.timeout(600)
 def test_a_kernel_that_loses_small_values_is_measured_as_it_is() -> None:
     tf = pytest.importorskip("tensorflow")
-    from bridge.runners.activation_kernels import Subject
-    from bridge.runners.measuring_job import measure
+    from bridge.runs.activation_kernels import Subject
+    from bridge.runs.activation_measurement_job import measure
 
     def flushing(x: object) -> object:
         y = tf.math.sigmoid(x)

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from bridge.capsule import write_capsule
-from bridge.case import choose, find_cases
-from bridge.explain.naming import bind
-from bridge.explain.observed import (
+from bridge.cases.case import choose, find_cases
+from bridge.explain.symptoms.observations import (
     MAX_BYTES,
     ObservedError,
     Reports,
@@ -18,6 +17,7 @@ from bridge.explain.observed import (
     of_yaml,
     read_observed,
 )
+from bridge.explain.symptoms.probe_names import bind
 from tests.observed_samples import X, curve, labels, recorded, with_output, written
 
 NINE = """observed:

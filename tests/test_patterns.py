@@ -11,8 +11,8 @@ import pytest
 from bridge.capsule import Call, Capsule, LayerState, Manifest, ModelState
 from bridge.capsule.values import Scalar, Symbol
 from bridge.explain.causes import is_cause
-from bridge.explain.patterns import read_arrays
-from bridge.explain.settings import Making, making_of, read_setting
+from bridge.explain.intent_diff.array_patterns import read_arrays
+from bridge.explain.intent_diff.config_diff import Making, making_of, read_setting
 
 Rng = np.random.default_rng
 Floats = np.ndarray[Any, np.dtype[np.float32]]

@@ -13,7 +13,7 @@ STOPS = "library(keras3)\nstop('no luck')\n"
 CONFIG = "[pytest]\naddopts = --strict-markers -p no:cacheprovider\nmarkers = gpu: needs a GPU\n"
 SUITE = """
 from types import SimpleNamespace
-import bridge.pytest_plugin as plugin
+import bridge.cli.pytest_plugin as plugin
 
 class Fake:
     def examine(self, cases):
@@ -130,7 +130,7 @@ def test_nothing_is_loaded_where_there_is_no_script(pytester: pytest.Pytester) -
 
         def test_loaded():
             loaded = {name for name in sys.modules if name.startswith("bridge")}
-            assert loaded <= {"bridge", "bridge.pytest_plugin"}
+            assert loaded <= {"bridge", "bridge.cli", "bridge.cli.pytest_plugin"}
             assert not {"numpy", "tensorflow", "pydantic", "rpy2"} & set(sys.modules)
         """
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bridge.capsule import Call, Capsule, Manifest
 from bridge.capsule.values import Method, ObjectValue, Symbol, Value
-from bridge.explain.reaching import up_to
+from bridge.trace.slicing import up_to
 
 
 def model(number: int) -> ObjectValue:

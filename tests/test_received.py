@@ -8,7 +8,7 @@ import pytest
 
 from bridge.capsule import Environment
 from bridge.explain.result import Attribution, LeverOutcome
-from bridge.received import in_its_graph
+from bridge.pipeline.explain_capsule import in_its_graph
 
 CPU, GPU = Environment(devices=("CPU:0",)), Environment(devices=("CPU:0", "GPU:0"))
 

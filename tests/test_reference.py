@@ -18,7 +18,7 @@ from bridge.capsule import (
     write_capsule,
 )
 from bridge.compare.stages import compare_runs
-from bridge.runners.reference import reference
+from bridge.runs.reference import reference
 from tests.compare_samples import Dense, Sample, grid, two_layers
 
 

@@ -21,10 +21,10 @@ from bridge.capsule.values import (
     Symbol,
     Value,
 )
-from bridge.case import read_case
-from bridge.runners.pool import MIB, Limits, Pool
-from bridge.runners.scripted import prove
-from bridge.suite import Settings, Suite
+from bridge.cases.case import read_case
+from bridge.pipeline.examine_case import Settings, Suite
+from bridge.process.pool import MIB, Limits, Pool
+from bridge.runs.replay_script import prove
 from bridge.translate import literal
 from bridge.translate.expression import write
 from bridge.translate.replayed import Replayed, replayed

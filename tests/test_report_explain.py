@@ -13,12 +13,12 @@ from markdown_it import MarkdownIt
 from rich.console import Console
 
 from bridge.capsule import write_capsule
-from bridge.case import Case
+from bridge.cases.case import Case
 from bridge.explain.result import Cell, Observation, SymptomTable, Upstream
 from bridge.explain.verdict import Finding
 from bridge.report import CaseReport, print_summary, report_json, summary_table, write_report
 from bridge.report.build import build_report
-from bridge.report.sparks import MOST_POINTS, scale_of, spark
+from bridge.report.sparklines import MOST_POINTS, scale_of, spark
 from bridge.report.suspects import MAX_CANDIDATES, MAX_OBSERVATIONS, suspects
 from tests.compare_samples import Sample, grid, two_layers
 from tests.explained_samples import symptoms

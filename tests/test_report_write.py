@@ -116,7 +116,7 @@ def printed_forms(report: CaseReport) -> set[str]:
 def test_the_report_needs_neither_r_nor_tensorflow_nor_a_runner() -> None:
     program = (
         "import sys, bridge.report, bridge.report.pictures\n"
-        "unwanted = {'rpy2', 'tensorflow', 'keras', 'tf_keras', 'bridge.runners', 'bridge.r'}\n"
+        "unwanted = {'rpy2', 'tensorflow', 'keras', 'tf_keras', 'bridge.runs', 'bridge.r'}\n"
         "print(sorted(unwanted & set(sys.modules)))"
     )
     done = subprocess.run(

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bridge import repro
 from bridge.capsule import Capsule, Environment, LayerState, Manifest, Probe, WeightRecord
 from bridge.capsule.schema import Array
-from bridge.explain.recipe import MOST_NUMBERS, Recipe, RecipeError
-from bridge.explain.shrink import Part, Small, fewer_rows, fewer_units, recording
-from bridge.repro import run_python, write_repro
-from bridge.runners.pool import Limits, Pool
+from bridge.process.pool import Limits, Pool
+from bridge.reduce import reproducer
+from bridge.reduce.model_reduction import Part, Small, fewer_rows, fewer_units, recording
+from bridge.reduce.recipe import MOST_NUMBERS, Recipe, RecipeError
+from bridge.reduce.reproducer import run_python, write_repro
 
 
 def dense(units: int, inputs: int, **config: object) -> Part:
@@ -120,7 +120,7 @@ def test_a_convolution_that_reads_too_late_is_shrunk_and_fails_by_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The fault is in TensorFlow's own kernel; where oneDNN is on, its kernel runs instead."""
-    from bridge.runners.run import look, run_twin
+    from bridge.runs.run import look, run_twin
 
     monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
     raw = tmp_path / "raw.py"
@@ -165,7 +165,7 @@ def test_a_bound_of_another_shape_decides_nothing(
     class Last:
         last = "layer"
 
-    monkeypatch.setattr(repro, "seen_layers", lambda *_: [Last])
-    monkeypatch.setattr(repro, "reach", lambda _: {"layer": np.ones(shape)})
-    tried = repro._tried(run(1.0), run(9.0), 0, small())
+    monkeypatch.setattr(reproducer, "seen_layers", lambda *_: [Last])
+    monkeypatch.setattr(reproducer, "reach", lambda _: {"layer": np.ones(shape)})
+    tried = reproducer._tried(run(1.0), run(9.0), 0, small())
     assert (tried is not None) == (shape == (3, 4))

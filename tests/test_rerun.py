@@ -11,17 +11,22 @@ import numpy as np
 import pytest
 
 from bridge._typing import AnyArray
-from bridge.again import NothingRecordedError, generation_of, set_beside, summary
 from bridge.capsule import Capsule, ExecutedGraph, Manifest, Probe, write_capsule
-from bridge.compare.numbers import same_bits
-from bridge.compare.seen import judge_probe
-from bridge.runners.executed import arithmetic
-from bridge.runners.faults import IDLE, Fault
-from bridge.runners.levers import LEVERS, Lever
-from bridge.runners.pool import Limits, Pool
-from bridge.runners.rerun import rerun
-from bridge.runners.run import run_twin
-from bridge.runners.widen import widen
+from bridge.capsule.numbers import same_bits
+from bridge.faults.layers import IDLE, Fault
+from bridge.pipeline.replay_comparison import (
+    NothingRecordedError,
+    generation_of,
+    set_beside,
+    summary,
+)
+from bridge.process.pool import Limits, Pool
+from bridge.rounding.layer_records import judge_probe
+from bridge.runs.float64_rerun import widen
+from bridge.runs.levers import LEVERS, Lever
+from bridge.runs.rerun import rerun
+from bridge.runs.run import run_twin
+from bridge.trace.executed_graph import arithmetic
 from tests import rerun_models
 from tests.test_cli import keras_bridge
 

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge._typing import F64
-from bridge.compare.rules import Layer, UnsupportedError, conv_shapes, evaluate, windows
-from bridge.compare.rules.rounding import FORMATS
+from bridge.rounding.rules import Layer, UnsupportedError, conv_shapes, evaluate, windows
+from bridge.rounding.rules.rounding import FORMATS
 from tests.compare_samples import F32, judge_layer
 from tests.conv_samples import (
     BIAS,

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.compare.rules import RULES, Layer, UnsupportedError, evaluate
+from bridge.rounding.rules import RULES, Layer, UnsupportedError, evaluate
 from tests.compare_samples import F32
 from tests.conv_samples import BIAS, KERNEL, X
 from tests.examples import examples

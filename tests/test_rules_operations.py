@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from bridge.capsule import Capsule, LayerOutput, Manifest, ModelState, Probe
-from bridge.compare.ladder import Case as LayerCase
-from bridge.compare.ladder import judge_case
-from bridge.compare.rules import Layer, UnsupportedError, evaluate, evaluate_chain
-from bridge.compare.seen import seen_layers
-from bridge.compare.wiring import find_operation
+from bridge.rounding.ladder import Case as LayerCase
+from bridge.rounding.ladder import judge_case
+from bridge.rounding.layer_graph import find_operation
+from bridge.rounding.layer_records import seen_layers
+from bridge.rounding.rules import Layer, UnsupportedError, evaluate, evaluate_chain
 from tests.compare_samples import Sample, judge_layer
 
 

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge._typing import AnyArray
-from bridge.compare.rules import Layer, UnsupportedError, evaluate
-from bridge.compare.rules.layer import Generation
-from bridge.compare.rules.rounding import FLOAT16, TINY
+from bridge.rounding.rules import Layer, UnsupportedError, evaluate
+from bridge.rounding.rules.layer import Generation
+from bridge.rounding.rules.rounding import FLOAT16, TINY
 from tests.compare_samples import F32
 from tests.examples import examples
 from tests.orders import GOOD, ORDERS, Judge, Order, arrays, flush, judged, layer

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.compare.rules import Layer, UnsupportedError, evaluate, recurrence
-from bridge.compare.rules.arithmetic import SLOPES
-from bridge.compare.rules.forms import FORMS
-from bridge.compare.rules.near import Matrix
+from bridge.rounding.rules import Layer, UnsupportedError, evaluate, recurrence
+from bridge.rounding.rules.arithmetic import SLOPES
+from bridge.rounding.rules.forms import FORMS
+from bridge.rounding.rules.near import Matrix
 from tests.compare_samples import F32, judge_layer
 from tests.examples import examples
 from tests.orders import GOOD, ORDERS, forwards, in_pairs

@@ -8,8 +8,8 @@ from typing import Any, Final
 import numpy as np
 import pytest
 
-from bridge.compare.rules.layer import Generation
-from bridge.runners.models import named_weights
+from bridge.rounding.rules.layer import Generation
+from bridge.trace.model_description import named_weights
 from tests.compare_samples import F32, judge_layer
 from tests.orders import GOOD
 from tests.tensorflow_ways import GENERATIONS, described, hold

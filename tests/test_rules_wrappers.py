@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bridge.compare.rules import Layer, UnsupportedError, evaluate
-from bridge.runners.models import named_weights
+from bridge.rounding.rules import Layer, UnsupportedError, evaluate
+from bridge.trace.model_description import named_weights
 from tests.compare_samples import F32, judge_layer
 from tests.orders import GOOD, forwards, layer
 from tests.recurrent_samples import KINDS, Rnn, sample

@@ -11,8 +11,8 @@ from bridge._typing import AnyArray
 from bridge.capsule import Capsule, Manifest, Script
 from bridge.capsule.schema import Call
 from bridge.capsule.values import ArrayValue, Closure, Method, ObjectValue, Scalar, Symbol
-from bridge.runners.pool import MIB, Limits, Pool, Warm
-from bridge.runners.run import look, run_replay, run_twin
+from bridge.process.pool import MIB, Limits, Pool, Warm
+from bridge.runs.run import look, run_replay, run_twin
 
 pytestmark = pytest.mark.tf
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bridge.case import read_case
-from bridge.runners.pool import MIB, Limits, Pool
-from bridge.suite import Examined, Settings, Suite
+from bridge.cases.case import read_case
+from bridge.pipeline.examine_case import Examined, Settings, Suite
+from bridge.process.pool import MIB, Limits, Pool
 
 pytestmark = [pytest.mark.r, pytest.mark.tf]
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from bridge.capsule import Capsule
-from bridge.case import read_case
-from bridge.runners.contain import why_not
-from bridge.runners.pool import MIB, Limits, Pool
-from bridge.suite import Examined, Settings, Suite
+from bridge.cases.case import read_case
+from bridge.pipeline.examine_case import Examined, Settings, Suite
+from bridge.process.pool import MIB, Limits, Pool
+from bridge.process.sandbox import why_not
 
 pytestmark = [pytest.mark.r, pytest.mark.tf]
 

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from bridge import cli
-from bridge.explain.pulls import Pull, Searching
+from bridge.cli import main
+from bridge.explain.lever_search.protocol import Pull, Searching
 from bridge.explain.result import Attribution, LeverOutcome, SelftestScore
-from bridge.runners.pool import Pool
-from bridge.scorebook import keep, last_score
+from bridge.process.pool import Pool
+from bridge.report.selftest_score import keep, last_score
 from bridge.selftest import Benign, Selftest, Trial
-from bridge.selftest.asking import drive_together
+from bridge.selftest.batched_search import drive_together
 
 KEYS = ["injected", "detected", "localised", "attributed", "abstained", "confidently_wrong",
         "false_alarms", "seconds"]  # fmt: skip
@@ -110,8 +110,8 @@ def test_reports_carry_the_last_score_and_show_its_day(
 ) -> None:
     import platformdirs
 
+    from bridge.pipeline.examine_case import Examined, with_score
     from bridge.report import write_report
-    from bridge.suite import Examined, with_score
     from tests.report_samples import matching
 
     monkeypatch.setattr(platformdirs, "user_cache_path", lambda _name: tmp_path / "cache")
@@ -161,7 +161,7 @@ def test_searches_that_ask_for_the_same_lever_share_a_run() -> None:
 
 def fake(monkeypatch: pytest.MonkeyPatch, result: Selftest | Exception) -> dict[str, Any]:
     """Have the command run this; return what it was asked for, and what it kept."""
-    import bridge.scorebook
+    import bridge.report.selftest_score
     import bridge.selftest
 
     seen: dict[str, Any] = {}
@@ -173,13 +173,13 @@ def fake(monkeypatch: pytest.MonkeyPatch, result: Selftest | Exception) -> dict[
         return result
 
     monkeypatch.setattr(bridge.selftest, "run", run)
-    monkeypatch.setattr(bridge.scorebook, "keep", lambda score: seen.update(kept=score))
+    monkeypatch.setattr(bridge.report.selftest_score, "keep", lambda score: seen.update(kept=score))
     return seen
 
 
 def test_the_command_prints_exactly_the_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = fake(monkeypatch, Selftest((RIGHT,), (), 0, 1.0))
-    result = CliRunner().invoke(cli.app, ["selftest", "--faults", "7", "--seed", "3", "--json"])
+    result = CliRunner().invoke(main.app, ["selftest", "--faults", "7", "--seed", "3", "--json"])
     assert result.exit_code == 0, result.output
     assert list(json.loads(result.stdout)) == KEYS
     assert (seen["faults"], seen["seed"]) == (7, 3)
@@ -191,7 +191,7 @@ def test_the_exit_code_says_whether_anything_was_said_wrongly(
     monkeypatch: pytest.MonkeyPatch, trials: tuple[Trial, ...], code: int
 ) -> None:
     seen = fake(monkeypatch, Selftest(trials, (), 0, 1.0))
-    result = CliRunner().invoke(cli.app, ["selftest"])
+    result = CliRunner().invoke(main.app, ["selftest"])
     assert result.exit_code == code, result.output
     assert ("kept" in seen) is bool(trials)
 
@@ -200,7 +200,7 @@ def test_without_keras_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> No
     from bridge.selftest import running
 
     monkeypatch.setattr(running, "generations", tuple)
-    result = CliRunner().invoke(cli.app, ["selftest"])
+    result = CliRunner().invoke(main.app, ["selftest"])
     assert result.exit_code == 2
     assert "keras-bridge doctor" in result.stderr
 
@@ -215,7 +215,7 @@ def test_faults_are_shared_out_among_the_generations() -> None:
 @pytest.mark.tf
 @pytest.mark.parametrize("package", ["tf_keras", "keras"])
 def test_random_models_are_the_same_for_the_same_seed(package: str) -> None:
-    from bridge.runners import random_models
+    from bridge.selftest import random_models
 
     keras = pytest.importorskip(package)
     made: list[list[Any]] = []

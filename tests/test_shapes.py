@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.explain.lines import Interval, breaks, lines_through, segments, simplest
+from bridge.explain.responses.lines import Interval, breaks, lines_through, segments, simplest
+from bridge.explain.responses.shapes import MOST_LISTED, line, shape_of
 from bridge.explain.result import ResponseShape
-from bridge.explain.shapes import MOST_LISTED, line, shape_of
 from tests.examples import examples
 
 X = np.linspace(-3, 3, 61)

@@ -9,13 +9,13 @@ import pytest
 
 from bridge.capsule import ErrorRecord, Manifest
 from bridge.capsule.schema import Output
-from bridge.case import read_case
-from bridge.explain.cutting import Kind, closed, cuts, tidied, without
-from bridge.explain.reprex import Shown, issue, reprex
+from bridge.cases.case import read_case
+from bridge.pipeline.examine_case import Settings, Suite
+from bridge.process.pool import Pool
 from bridge.r.script import inspect
-from bridge.runners.pool import Pool
-from bridge.shrinking import make_small
-from bridge.suite import Settings, Suite
+from bridge.reduce.reprex import Shown, issue, reprex
+from bridge.reduce.script_cuts import Kind, closed, cuts, tidied, without
+from bridge.reduce.script_reduction import make_small
 
 SCRIPT = """\
 # what it is about

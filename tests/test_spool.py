@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from bridge.capsule import Capsule
-from bridge.runners.assemble import Origin, assemble
-from bridge.runners.encode import Encoder
-from bridge.runners.pool import Outcome
-from bridge.runners.spool import ARRAYS, EVENTS, SpoolArrays, SpoolWriter, read_events
+from bridge.process.pool import Outcome
+from bridge.trace.capsule_builder import Origin, assemble
+from bridge.trace.encoder import Encoder
+from bridge.trace.spool import ARRAYS, EVENTS, SpoolArrays, SpoolWriter, read_events
 
 ENDED = Outcome("exited", 0, 0, 1.0, 2**20, "", "")
 KILLED = Outcome("exited", -1, 9, 1.0, 2**20, "", "")

@@ -13,8 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.r import stack
-from bridge.r.stack import NoStackError, Version, choose, parse_r_version, parse_version
+from bridge.r import version_constraints
+from bridge.r.version_constraints import (
+    NoStackError,
+    Version,
+    choose,
+    parse_r_version,
+    parse_version,
+)
 
 ROOT = Path(__file__).parent.parent
 DEBIAN_12 = ((4, 2, 2), (1, 28), (3, 11, 2))
@@ -134,17 +140,17 @@ def test_what_names_no_release_has_no_version(printed: str) -> None:
 
 @given(releases)
 def test_a_version_survives_being_written_and_read(version: Version) -> None:
-    assert parse_version(stack.dotted(version)) == version
+    assert parse_version(version_constraints.dotted(version)) == version
 
 
 @pytest.mark.parametrize("command", [("no-such-command",), ("false",), ("sleep", "9")])
 def test_a_question_that_is_not_answered_has_an_empty_answer(command: tuple[str, ...]) -> None:
-    assert stack.ask(command, seconds=0.2) == ""
+    assert version_constraints.ask(command, seconds=0.2) == ""
 
 
 def ran_as_a_script(path: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-I", "-S", ROOT / "bridge/r/stack.py"],
+        [sys.executable, "-I", "-S", ROOT / "bridge/r/version_constraints.py"],
         capture_output=True,
         check=False,
         text=True,
@@ -187,6 +193,6 @@ def test_as_a_script_it_says_that_there_is_no_r(tmp_path: Path) -> None:
 
 @pytest.mark.r
 def test_the_r_of_this_machine_has_a_stack() -> None:
-    r = parse_r_version(stack.ask(("R", "--version")))
+    r = parse_r_version(version_constraints.ask(("R", "--version")))
     assert r is not None
     assert choose(r, None, (3, 11, 0)).constraints

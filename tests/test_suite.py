@@ -9,18 +9,18 @@ from typing import Any, Literal
 
 import pytest
 
-from bridge import suite
 from bridge.capsule import Call, Capsule, FrontEnd, Manifest
 from bridge.capsule.values import Scalar, Symbol
-from bridge.case import Case, read_case
+from bridge.cases.case import Case, read_case
 from bridge.errors import Errors, collected
-from bridge.explain.usage import answer
-from bridge.explain.usage.said import Said
-from bridge.isolation import Steps
+from bridge.pipeline import examine_case
+from bridge.pipeline.examine_case import Settings, Suite
+from bridge.pipeline.steps import Steps
+from bridge.process.pool import Pool
 from bridge.r.frontend import Served
 from bridge.r.script import Inspection, Installed
-from bridge.runners.pool import Pool
-from bridge.suite import Settings, Suite
+from bridge.rules import answer
+from bridge.rules.said import Said
 
 
 @pytest.fixture
@@ -35,11 +35,13 @@ def cases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Case]:
         return Capsule(Manifest(runner="intent", case=case, status="ok"), {})
 
     monkeypatch.setattr(
-        suite, "inspect", lambda paths: (Installed("4.2.2", {}), [Inspection("x")] * len(paths))
+        examine_case,
+        "inspect",
+        lambda paths: (Installed("4.2.2", {}), [Inspection("x")] * len(paths)),
     )
-    monkeypatch.setattr(suite, "serve", lambda *_: served)
-    monkeypatch.setattr(suite, "run_r", run_r)
-    monkeypatch.setattr(suite, "run_intent", run_intent)
+    monkeypatch.setattr(examine_case, "serve", lambda *_: served)
+    monkeypatch.setattr(examine_case, "run_r", run_r)
+    monkeypatch.setattr(examine_case, "run_intent", run_intent)
     monkeypatch.setattr(Pool, "warm", lambda *_: None)
     for name in ("first", "second"):
         (tmp_path / f"{name}.R").write_text("x")
@@ -48,7 +50,7 @@ def cases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Case]:
 
 def _breaks(monkeypatch: pytest.MonkeyPatch, name: str, first_only: bool = True) -> None:
     """Let a function of the suite's raise, as a defect of ours would, when it is first called."""
-    whole = getattr(suite, name)
+    whole = getattr(examine_case, name)
     calls: list[int] = []
 
     def fails(*args: Any, **kwargs: Any) -> Any:
@@ -57,7 +59,7 @@ def _breaks(monkeypatch: pytest.MonkeyPatch, name: str, first_only: bool = True)
             raise KeyError("add")
         return whole(*args, **kwargs)
 
-    monkeypatch.setattr(suite, name, fails)
+    monkeypatch.setattr(examine_case, name, fails)
 
 
 @pytest.mark.internal_errors
@@ -136,7 +138,7 @@ def test_each_step_fails_by_itself(
         examined = list(running.examine(cases[:1]))
     (error,) = examined[0].report.internal_errors
     assert error.step == step
-    suite.write(examined, tmp_path / "out")
+    examine_case.write(examined, tmp_path / "out")
     folder = tmp_path / "out" / "first"
     log = (folder / "internal-errors.log").read_text("utf-8")
     assert step in log
@@ -151,19 +153,19 @@ def test_each_step_fails_by_itself(
 def test_what_fails_while_files_are_written_is_listed_as_well(
     cases: list[Case], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(suite, "run_r", lambda _pool, case, *_: _with_a_call("r", case))
-    monkeypatch.setattr(suite, "run_replay", lambda *_: _with_a_call("replay", "first"))
+    monkeypatch.setattr(examine_case, "run_r", lambda _pool, case, *_: _with_a_call("r", case))
+    monkeypatch.setattr(examine_case, "run_replay", lambda *_: _with_a_call("replay", "first"))
     _breaks(monkeypatch, "script_of")
     with Suite(Settings(jobs=1, quick=True)) as running:
         examined = list(running.examine(cases[:1]))
     assert examined[0].report.internal_errors == ()
-    suite.write(examined, tmp_path / "out")
+    examine_case.write(examined, tmp_path / "out")
     folder = tmp_path / "out" / "first"
     listed = json.loads((folder / "report.json").read_text("utf-8"))["internal_errors"]
     assert [each["step"] for each in listed] == ["writing replay.py"]
     assert "internal-errors.log" in (folder / "replay.py").read_text("utf-8")
     # Written again without a defect, the log of the earlier run is gone.
-    suite.write(examined, tmp_path / "out")
+    examine_case.write(examined, tmp_path / "out")
     assert not (folder / "internal-errors.log").exists()
     assert "import" in (folder / "replay.py").read_text("utf-8")
 

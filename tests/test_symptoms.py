@@ -9,13 +9,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bridge.explain.drawn import MARGIN, WIDTH, as_drawn, as_not_expected, response, word_fits
-from bridge.explain.naming import Bound, bind
-from bridge.explain.observed import Reports, of_yaml
+from bridge.explain.responses.visual_similarity import (
+    MARGIN,
+    WIDTH,
+    as_drawn,
+    as_not_expected,
+    response,
+    word_fits,
+)
 from bridge.explain.result import Candidate, SymptomTable
-from bridge.explain.separating import AS_FUNCTION, separating
-from bridge.explain.suspects import HEALTHY, Suspect, suspects
-from bridge.explain.symptoms import Made, Output, Recorded, match
+from bridge.explain.symptoms.discriminating_runs import AS_FUNCTION, separating
+from bridge.explain.symptoms.fault_hypotheses import HEALTHY, Suspect, suspects
+from bridge.explain.symptoms.observations import Reports, of_yaml
+from bridge.explain.symptoms.probe_names import Bound, bind
+from bridge.explain.symptoms.table import Made, Output, Recorded, match
 from tests.observed_samples import X, curve, labels, recorded, with_output
 from tests.test_observed import NINE
 

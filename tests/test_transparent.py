@@ -8,10 +8,10 @@ import pytest
 
 from benchmarks import plain
 from benchmarks.transparent import changes, lines_of, printed
+from bridge.process.pool import Limits, Pool
 from bridge.r.frontend import serve
 from bridge.r.script import inspect
-from bridge.runners.pool import Limits, Pool
-from bridge.runners.run import run_r
+from bridge.runs.run import run_r
 
 R = r"""
 f <- function(x,y=2)   {

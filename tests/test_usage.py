@@ -13,9 +13,9 @@ import pytest
 from bridge.capsule import Capsule, Manifest
 from bridge.compare.result import ProbePair, RunPair
 from bridge.explain.repairs import repairs, works
-from bridge.explain.usage import Answer, answers
 from bridge.explain.verdict import conclude
 from bridge.r.script import inspect
+from bridge.rules import Answer, answers
 from tests.compare_samples import Dense, Sample
 
 needs_r = pytest.mark.skipif(shutil.which("Rscript") is None, reason="R is not on the PATH")

@@ -8,8 +8,8 @@ from typing import Any, Final
 import pytest
 
 from bridge.capsule import Capsule, Manifest
-from bridge.explain.usage import Answer, answers
 from bridge.r.script import inspect
+from bridge.rules import Answer, answers
 from bridge.translate.syntax import Row
 
 pytestmark = pytest.mark.r

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bridge.explain.usage import answers
+from bridge.rules import answers
 from tests.test_usage import Run, crossing, method, needs_r, scalar, symbol, tree_of
 
 

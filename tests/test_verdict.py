@@ -12,8 +12,8 @@ from bridge.capsule.values import Scalar, Symbol
 from bridge.compare.result import Divergence, ProbePair, RunPair, Verdict
 from bridge.explain.causes import CAUSES, is_cause, meaning
 from bridge.explain.result import Attribution
-from bridge.explain.usage import Answer
 from bridge.explain.verdict import OtherGeneration, conclude
+from bridge.rules import Answer
 
 
 def run(runner: str = "r", **fields: Any) -> Capsule:

@@ -8,21 +8,21 @@ from typing import Any, Final
 
 import pytest
 
-from bridge.again import generation_of
 from bridge.capsule import Capsule, Environment, Manifest, read_capsule
-from bridge.case import Case, choose, find_cases, read_case, suite_folders
-from bridge.compare.judge import Judge
+from bridge.cases.case import Case, choose, find_cases, read_case, suite_folders
 from bridge.compare.result import LayerVerdict, ProbePair, RunPair, Verdict
 from bridge.explain.causes import is_cause
-from bridge.explain.elsewhere import elsewhere
-from bridge.explain.pulls import AS_RECORDED
+from bridge.explain.cross_machine import elsewhere
+from bridge.explain.lever_search.protocol import AS_RECORDED
 from bridge.explain.result import Attribution, LeverOutcome
 from bridge.explain.upstream import standing
 from bridge.explain.verdict import Finding
-from bridge.investigate import investigate
+from bridge.pipeline.examine_case import Settings, Suite
+from bridge.pipeline.lever_runs import investigate
+from bridge.pipeline.replay_comparison import generation_of
+from bridge.process.pool import Limits, Pool
 from bridge.report.build import build_report
-from bridge.runners.pool import Limits, Pool
-from bridge.suite import Settings, Suite
+from bridge.rounding.judge import Judge
 
 ROOT: Final = Path(__file__).parents[1]
 RECORDINGS: Final = ROOT / "recordings"

@@ -27,14 +27,14 @@ ROOT: Final = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.explain import faults, founding  # noqa: E402
-from bridge.case import find_cases, suite_folders  # noqa: E402
-from bridge.compare.judge import Judge  # noqa: E402
-from bridge.explain.deciding import FEW_ROWS, MOST_ROWS, part_of  # noqa: E402
-from bridge.runners.levers import LEVERS  # noqa: E402
-from bridge.runners.pool import Limits, Pool  # noqa: E402
-from bridge.runners.rerun import rerun  # noqa: E402
-from bridge.runners.run import run_twin  # noqa: E402
-from bridge.suite import Settings, Suite  # noqa: E402
+from bridge.cases.case import find_cases, suite_folders  # noqa: E402
+from bridge.explain.lever_search.row_selection import FEW_ROWS, MOST_ROWS, part_of  # noqa: E402
+from bridge.pipeline.examine_case import Settings, Suite  # noqa: E402
+from bridge.process.pool import Limits, Pool  # noqa: E402
+from bridge.rounding.judge import Judge  # noqa: E402
+from bridge.runs.levers import LEVERS  # noqa: E402
+from bridge.runs.rerun import rerun  # noqa: E402
+from bridge.runs.run import run_twin  # noqa: E402
 
 #: Faults of a full run.
 _FULL: Final = 4376

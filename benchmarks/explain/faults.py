@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.explain.models import HELD_OUT
-from bridge.runners.pool import Limits, Pool
-from bridge.selftest.half import Half
+from bridge.process.pool import Limits, Pool
+from bridge.selftest.generation_run import Half
 from bridge.selftest.running import generations
 from bridge.selftest.score import Trial
 

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from bridge.candidates import symptom_table
 from bridge.capsule import write_capsule
-from bridge.explain.observed import read_observed
-from bridge.runners.faults import Fault
-from bridge.runners.pool import Limits, Pool
-from bridge.runners.rerun import rerun
-from bridge.runners.run import run_twin
+from bridge.explain.symptoms.observations import read_observed
+from bridge.faults.layers import Fault
+from bridge.pipeline.hypothesis_runs import symptom_table
+from bridge.process.pool import Limits, Pool
+from bridge.runs.rerun import rerun
+from bridge.runs.run import run_twin
 
 _FAULT: Final = Fault("relu-lost-in-fused", "", scope="feeds-matmul")
 _TWIN: Final = """\

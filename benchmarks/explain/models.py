@@ -1,6 +1,6 @@
 """Random models of 2 to 30 layers, drawn from a seed: Dense, Conv, Pool, Norm, RNN and merging.
 
-``predict(keras, seed, numbers)`` is called as that of :mod:`bridge.runners.random_models` is.
+``predict(keras, seed, numbers)`` is called as that of :mod:`bridge.selftest.random_models` is.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from bridge.labelling import probe
-from bridge.runners.random_models import _weight
+from bridge.cases.probe_label import probe
+from bridge.selftest.random_models import _weight
 
 #: Classes of layers that are in no model of the self-test and in no case of the zoo, so that no
 #: search and no pattern was mended by looking at them: five of the 22 classes below. What is found

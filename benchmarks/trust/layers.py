@@ -24,8 +24,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np  # noqa: E402
 
 from benchmarks.trust.corpus import _UNARY_2, _UNARY_3  # noqa: E402
-from bridge.compare.ladder import Case, judge_case  # noqa: E402
-from bridge.compare.rules import Layer  # noqa: E402
+from bridge.rounding.ladder import Case, judge_case  # noqa: E402
+from bridge.rounding.rules import Layer  # noqa: E402
 
 _POLICIES: Final = ("float32",) * 8 + ("mixed_bfloat16", "mixed_float16", "bfloat16", "float16")
 _MERGES: Final = ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate")

@@ -13,9 +13,9 @@ from benchmarks.trust.faults import STRUCTURAL
 from benchmarks.trust.rivals import RIVALS
 from bridge._typing import AnyArray
 from bridge.capsule import Capsule, read_capsule
-from bridge.compare.judge import Judge
 from bridge.compare.result import RunPair
 from bridge.compare.stages import compare_runs
+from bridge.rounding.judge import Judge
 
 LADDER = "the ladder"
 

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from benchmarks.trust.faults import STRUCTURAL
 from benchmarks.trust.measure import LADDER, Counts, Tally
-from bridge.processor import cpu_flags, cpu_model
-from bridge.runners.levers import LEVERS, isa_levers
+from bridge.process.processor import cpu_flags, cpu_model
+from bridge.runs.levers import LEVERS, isa_levers
 
 #: What was measured, a row for each processor, version and instruction set.
 ROWS: Final = Path(__file__).with_name("processors.json")

@@ -1,7 +1,7 @@
 """Auditing a front end: what its wrappers do to arguments on their way to Python.
 
 Judging (:mod:`bridge.audit.judge`) and writing (:mod:`bridge.audit.texts`) are pure;
-:mod:`bridge.runners.audit` runs R.
+:mod:`bridge.audit.wrapper_calls` runs R.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from bridge._typing import AnyArray
-from bridge.compare.numbers import DType
+from bridge.capsule.numbers import DType
 
 #: Bytes of a file that may be held before their pages are given back.
 _HELD: Final = 1 << 25

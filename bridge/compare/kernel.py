@@ -2,7 +2,8 @@
 
 It finds what :class:`bridge.compare.tally.Tally` finds, bit for bit. Importing this module loads
 numba: that and the first call take half a second, and some seconds the first time on a machine,
-when the pass is compiled. :func:`bridge.compare.difference.difference` does so only where it pays.
+when the pass is compiled. :func:`bridge.compare.array_difference.difference` does so only where it
+pays.
 
 The pass sees a number twice: as a value, float32 or float64, and as the word of its bits, from
 which NaN, the infinities and the steps between two numbers are read. float16 and bfloat16 come as
@@ -19,7 +20,7 @@ import numba
 import numpy as np
 
 from bridge._typing import AnyArray
-from bridge.compare.numbers import words
+from bridge.capsule.numbers import words
 from bridge.compare.tally import Tally
 
 #: Elements looked at together, twice: small enough for the processor's first cache.

@@ -17,11 +17,11 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from bridge.capsule import Capsule, Manifest, Probe
-from bridge.compare.align import align, label_of
+from bridge.compare.alignment import align, label_of
 from bridge.compare.errors import compare_errors, errors_of
-from bridge.compare.judge import Judge
 from bridge.compare.pairs import compare_probes
 from bridge.compare.result import SEVERITY, Divergence, ProbePair, RunPair, StageResult, Verdict
+from bridge.rounding.judge import Judge
 
 #: How a run can end without having been stopped from outside.
 _ENDED: Final = frozenset({"ok", "error", "quit"})

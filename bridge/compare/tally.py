@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bridge._typing import AnyArray
-from bridge.compare.numbers import gaps, is_nan, words
+from bridge.capsule.numbers import gaps, is_nan, words
 from bridge.compare.result import Difference, Worst
 
 #: An element that differs: -|a - b|, -ULPs, flat index, a, b. The smallest are the worst.

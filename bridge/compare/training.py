@@ -16,8 +16,8 @@ import numpy as np
 from pydantic import JsonValue
 
 from bridge.capsule import Array, Capsule, CapsuleError, Probe
-from bridge.compare.numbers import same_bits
-from bridge.compare.places import parting
+from bridge.capsule.numbers import same_bits
+from bridge.compare.code_locations import parting
 from bridge.compare.result import StageResult
 
 #: The kinds of probes that train or evaluate: what they return rests on targets too.

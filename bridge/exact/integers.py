@@ -30,9 +30,9 @@ from pydantic import JsonValue
 
 from bridge._typing import F64, AnyArray
 from bridge.capsule import LayerState
-from bridge.compare.rules import Layer, UnsupportedError, class_name, evaluate
-from bridge.compare.rules.layer import as_number
-from bridge.compare.rules.rounding import Format
+from bridge.rounding.rules import Layer, UnsupportedError, class_name, evaluate
+from bridge.rounding.rules.layer import as_number
+from bridge.rounding.rules.rounding import Format
 
 #: No finer grid is looked for.
 _FINEST: Final = 2.0**-64

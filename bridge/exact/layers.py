@@ -18,10 +18,10 @@ import numpy as np
 from pydantic import JsonValue
 
 from bridge._typing import F64, AnyArray
-from bridge.compare.rules import Layer, class_name, evaluate
-from bridge.compare.rules.layer import as_number
-from bridge.compare.rules.rounding import FLOAT32, Format
 from bridge.exact.integers import InexactError, check_held, check_sum, grid, units
+from bridge.rounding.rules import Layer, class_name, evaluate
+from bridge.rounding.rules.layer import as_number
+from bridge.rounding.rules.rounding import FLOAT32, Format
 
 #: Layers whose activation can be left out of a probe: what they add up is then still probed.
 SUMS_OF_PRODUCTS: Final = frozenset(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bridge.capsule import ModelState
-from bridge.compare.calls import LayerCall
-from bridge.compare.rules import class_name
-from bridge.compare.wiring import calls, in_order, input_names, is_sequential
+from bridge.rounding.layer_calls import LayerCall
+from bridge.rounding.layer_graph import calls, in_order, input_names, is_sequential
+from bridge.rounding.rules import class_name
 
 #: The name of a Sequential's only input, which has no layer in its list of layers.
 INPUT = ""

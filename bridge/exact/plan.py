@@ -20,12 +20,12 @@ from pydantic import JsonValue
 
 from bridge._typing import F64, AnyArray
 from bridge.capsule import LayerState, ModelState
-from bridge.compare.rules import Layer, UnsupportedError, class_name, generation_of
-from bridge.compare.rules.rounding import FORMATS
-from bridge.compare.wiring import WiringError, output_names
 from bridge.exact.integers import Chooser, InexactError, Style, grid, most_units, units
 from bridge.exact.layers import exact_output, grows, may_be_bare, rounds, why_never
 from bridge.exact.nodes import Node, inputs_of, nodes_of
+from bridge.rounding.layer_graph import WiringError, output_names
+from bridge.rounding.rules import Layer, UnsupportedError, class_name, generation_of
+from bridge.rounding.rules.rounding import FORMATS
 
 #: Settings that say how a layer was named, filled or trained, and not what it computes.
 _APART: Final = re.compile(

@@ -17,11 +17,11 @@ import numpy as np
 from bridge._typing import AnyArray, Mask
 from bridge.capsule import Capsule, CapsuleError, ExactProbe, ModelState, Probe
 from bridge.compare.result import Worst
-from bridge.compare.rules import UnsupportedError, evaluate
-from bridge.compare.rules.rounding import FLOAT32, FORMATS
-from bridge.compare.wiring import WiringError
 from bridge.exact.expected import Numbers, agree, numbers_of
 from bridge.exact.result import ExactDeviation, ExactRefusal
+from bridge.rounding.layer_graph import WiringError
+from bridge.rounding.rules import UnsupportedError, evaluate
+from bridge.rounding.rules.rounding import FLOAT32, FORMATS
 
 #: What a capsule of exact probes says in the place of a lever.
 LEVER: Final = "exact-probe"

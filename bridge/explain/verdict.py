@@ -13,15 +13,6 @@ from typing import Final
 from bridge.capsule import Capsule
 from bridge.compare.result import RUNGS, SEVERITY, Divergence, Rung, RunPair, Verdict
 from bridge.exact.result import ExactResult
-from bridge.explain.endings import (
-    from_python,
-    hidden_package,
-    not_comparable,
-    nothing_to_compare,
-    r_error,
-    twin_did_not_run,
-    unmeasured,
-)
 from bridge.explain.finding import (
     Finding,
     OtherGeneration,
@@ -32,10 +23,19 @@ from bridge.explain.finding import (
     spelled,
     stand_in,
 )
-from bridge.explain.missing import missing_attribute
+from bridge.explain.missing_attribute import missing_attribute
+from bridge.explain.no_result import (
+    from_python,
+    hidden_package,
+    not_comparable,
+    nothing_to_compare,
+    r_error,
+    twin_did_not_run,
+    unmeasured,
+)
 from bridge.explain.result import Attribution
 from bridge.explain.same_error import same_error
-from bridge.explain.usage import Answer
+from bridge.rules import Answer
 
 __all__ = ["Finding", "OtherGeneration", "conclude", "weakest_rung", "worst"]
 
@@ -73,7 +73,7 @@ def conclude(
 
     ``exact`` is what probes with whole numbers found, where they were made; ``attribution`` what
     looking for a cause found, where there was something to explain; ``usage`` what the script's
-    own use of Keras answers (:mod:`bridge.explain.usage`).
+    own use of Keras answers (:mod:`bridge.rules`).
     """
     before = not_comparable(runs["r"]) or hidden_package(runs["r"])
     if before is not None:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bridge.errors import BridgeError
-from bridge.r import recorder
+from bridge.trace import recorder
 
 _HOOKS: Final = Path(__file__).with_name("hooks.R")
 #: The functions of hooks.R that run a script, in the order in which they are first called.
@@ -101,7 +101,7 @@ class EmbeddedR:
         self._library.R_set_command_line_arguments(len(words), given)
 
     def run(self) -> None:
-        """Run the script that :data:`bridge.r.recorder.session` names, as Rscript would.
+        """Run the script that :data:`bridge.trace.recorder.session` names, as Rscript would.
 
         Every expression is evaluated, and what is visible printed, with nothing of ours on R's
         stack: the script sees its own calls only, and R tells of its warnings after each.

@@ -5,7 +5,7 @@ are made by :func:`bridge.report.pictures.draw`, which is not imported here beca
 takes its time to load.
 """
 
-from bridge.report.order import overall, worst_cases
+from bridge.report.ranking import overall, worst_cases
 from bridge.report.schema import CaseReport
 from bridge.report.terminal import print_summary, summary_table
 from bridge.report.write import folders, report_json, write_report

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bridge.capsule import Call, Capsule, FrontEnd, Probe
-from bridge.case import Case
-from bridge.compare.align import labels_of
+from bridge.cases.case import Case
+from bridge.compare.alignment import labels_of
 from bridge.compare.result import ProbePair, RunPair, StageResult
 from bridge.exact.result import ExactResult
-from bridge.explain.hypotheses import weigh
-from bridge.explain.mathematics import describe
+from bridge.explain.lever_search.hypotheses import weigh
+from bridge.explain.responses.description import describe
 from bridge.explain.result import Collapse, ResponseShape, UnitCensus, Upstream
 from bridge.explain.upstream import standing
 from bridge.explain.verdict import Finding

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bridge.claims import Decided, Drawn
+from bridge.cases.claims import Decided, Drawn
 from bridge.report.pictures import Drawing
 from bridge.report.schema import Claim, Picture
 from bridge.report.text import slug

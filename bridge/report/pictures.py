@@ -14,7 +14,7 @@ from typing import Final
 
 from bridge.capsule import Capsule, CapsuleError
 from bridge.compare.result import SEVERITY
-from bridge.report.order import concern
+from bridge.report.ranking import concern
 from bridge.report.schema import Pair, Picture
 from bridge.report.series import Group, Panel, curve_of, gap_in_ulps, panels
 from bridge.report.text import listed, plural
@@ -61,7 +61,7 @@ def draw(capsules: Mapping[str, Capsule], pairs: Sequence[Pair] = ()) -> Drawing
         alt = f"{title}, in {plural(len(shown), 'panel')}"
         entries.append(Picture(file="overlay.svg", title=title, kind="overlay", alt=alt))
     if len(present) > 1:
-        from bridge.report.gaps import gaps
+        from bridge.report.ulp_plot import gaps
 
         base = present[-1]
         files["difference.svg"] = gaps(shown, base, bad=bad, left_out=left_out)

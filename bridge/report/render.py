@@ -14,7 +14,7 @@ from typing import Any, Final
 import jinja2
 
 from bridge.compare.result import SEVERITY
-from bridge.report import order, text
+from bridge.report import ranking, text
 from bridge.report.numbers import Number
 from bridge.report.view import CaseView, LineView
 from bridge.report.words import RUNGS, SIGNS, VERDICTS
@@ -29,7 +29,7 @@ def html(cases: Sequence[CaseView]) -> str:
     page = _html_environment().get_template("index.html.j2")
     return page.render(
         cases=cases,
-        overall=order.overall([case.report for case in cases]),
+        overall=ranking.overall([case.report for case in cases]),
         standins=sum(case.report.frontend.kind == "standin" for case in cases),
         verdicts=[(SIGNS[verdict], verdict, means) for verdict, means in VERDICTS.items()],
         rungs=list(RUNGS.items()),
@@ -55,7 +55,7 @@ def markdown(case: CaseView) -> str:
             case=case,
             report=case.report,
             rows=pairs[:_MAX_ROWS],
-            attention=[pair for pair in pairs if pair.verdict in order.ATTENTION][:_MAX_SHOWN],
+            attention=[pair for pair in pairs if pair.verdict in ranking.ATTENTION][:_MAX_SHOWN],
             rows_left_out=max(0, len(pairs) - _MAX_ROWS),
             bad_layers=[layer for layer in case.layers if layer.beyond][:_MAX_ROWS],
             max_rows=_MAX_ROWS,

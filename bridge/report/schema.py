@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from bridge.capsule import Environment, ErrorRecord, FrontEnd
-from bridge.claims import Holds
+from bridge.cases.claims import Holds
 from bridge.compare.result import (
     Divergence,
     LayerVerdict,

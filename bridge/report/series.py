@@ -12,8 +12,8 @@ import numpy as np
 
 from bridge._typing import AnyArray
 from bridge.capsule import Array, Capsule, CapsuleError, Probe
-from bridge.compare.align import labels_of
-from bridge.compare.numbers import float_type, gaps
+from bridge.capsule.numbers import float_type, gaps
+from bridge.compare.alignment import labels_of
 
 Vector = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -80,7 +80,7 @@ def curve_of(group: Group, run: str) -> Curve | None:
 def gap_in_ulps(a: Curve, b: Curve) -> Vector:
     """Return how far ``a`` is from ``b``, element by element, in units in the last place.
 
-    What a unit is says :mod:`bridge.compare.numbers`. Where exactly one side is NaN, or infinities
+    What a unit is says :mod:`bridge.capsule.numbers`. Where exactly one side is NaN, or infinities
     differ, the gap is infinite; where both are NaN or the same infinity it is 0.
     """
     left, right = a.values, b.values

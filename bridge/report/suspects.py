@@ -9,7 +9,7 @@ from typing import Final
 from markupsafe import Markup
 
 from bridge.explain.result import Candidate, Cell, Observation, Says, Separating, SymptomTable
-from bridge.report.sparks import Points, Scale, scale_of, spark
+from bridge.report.sparklines import Points, Scale, scale_of, spark
 from bridge.report.text import listed
 from bridge.report.words import SAYS
 

@@ -9,7 +9,7 @@ from bridge.compare.result import SEVERITY, LayerVerdict, Verdict, Worst
 from bridge.exact.result import ExactResult, ExactStretch
 from bridge.report import numbers
 from bridge.report.numbers import Number
-from bridge.report.order import concern, pair_key, share_of_bound, worst_pairs
+from bridge.report.ranking import concern, pair_key, share_of_bound, worst_pairs
 from bridge.report.schema import Pair
 from bridge.report.words import SIGNS
 

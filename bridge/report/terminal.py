@@ -12,9 +12,9 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from bridge.claims import Holds
+from bridge.cases.claims import Holds
 from bridge.compare.result import Verdict
-from bridge.report.order import unmet, worst_cases, worst_number
+from bridge.report.ranking import unmet, worst_cases, worst_number
 from bridge.report.schema import CaseReport
 from bridge.report.text import one_line
 from bridge.report.words import SIGNS, claim_word, failed_steps, front_end_short

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from bridge.report import operations, tables
+from bridge.report.environment import RunView, environment, run_view
 from bridge.report.explained import ExplainedView, explained
 from bridge.report.files import MAX_EMBEDDED_BYTES, data_uri
 from bridge.report.numbers import Number
-from bridge.report.order import ATTENTION, case_key, unmet, worst_number, worst_pairs
-from bridge.report.ran import RunView, environment, run_view
+from bridge.report.ranking import ATTENTION, case_key, unmet, worst_number, worst_pairs
 from bridge.report.schema import CaseReport, Claim, Picture, SourceLine
 from bridge.report.text import clip
 from bridge.report.words import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from bridge.capsule import FrontEnd
-from bridge.claims import Holds
+from bridge.cases.claims import Holds
 from bridge.compare.result import Rung, Stage, Verdict
 from bridge.explain.causes import meaning
 from bridge.explain.result import Says, ShapeKind

@@ -9,9 +9,7 @@ from typing import Final
 import numpy as np
 
 from bridge.capsule import Capsule, LayerState, Probe
-from bridge.compare.rules import class_name
-from bridge.explain.damage import damage
-from bridge.explain.faultlist import (
+from bridge.faults.catalogue import (
     EVERYWHERE,
     FAULTS,
     IN_GRAPHS,
@@ -21,7 +19,9 @@ from bridge.explain.faultlist import (
     FaultKind,
     Group,
 )
-from bridge.runners.faults import Fault
+from bridge.faults.layers import Fault
+from bridge.faults.recording import damage
+from bridge.rounding.rules import class_name
 
 #: How many of a hundred faults are of each group.
 _SHARES: Final[Mapping[Group, int]] = {

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from bridge.errors import BridgeError
-from bridge.runners.pool import Limits, Pool
-from bridge.selftest.half import Half
+from bridge.process.pool import Limits, Pool
+from bridge.selftest.generation_run import Half
 from bridge.selftest.score import Selftest
 
 #: The generations of Keras, and the packages that they are in.

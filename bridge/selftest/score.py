@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from bridge.explain.faultlist import FAULTS, is_cause_of
 from bridge.explain.result import Attribution, SelftestScore
+from bridge.faults.catalogue import FAULTS, is_cause_of
 
 #: Causes that say that nothing is wrong, or that it is not known what.
 _NO_CAUSE: Final = frozenset({"", "not-known"})

@@ -18,12 +18,12 @@ from flint import arb
 
 from bridge._typing import F64, AnyArray, Mask
 from bridge.capsule import Capsule, CapsuleError, Probe
-from bridge.compare.ladder import Case
-from bridge.compare.marks import Marks
-from bridge.compare.rules import class_name
-from bridge.compare.rules.rounding import FORMATS
-from bridge.compare.seen import Subject, subjects
 from bridge.errors import BridgeError
+from bridge.rounding.elementwise import Marks
+from bridge.rounding.ladder import Case
+from bridge.rounding.layer_records import Subject, subjects
+from bridge.rounding.rules import class_name
+from bridge.rounding.rules.rounding import FORMATS
 from bridge.verify.certificate import Bounds, Certificate, Certificates
 from bridge.verify.exact_arithmetic import Balls, Ints, lower, points, precisely, upper
 from bridge.verify.exact_values import CHUNK, ExactLayer, UncheckedError, Values

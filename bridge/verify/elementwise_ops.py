@@ -12,10 +12,10 @@ import numpy as np
 from flint import arb
 
 from bridge._typing import F64, AnyArray
-from bridge.compare.rules.layer import Layer, class_name, single
-from bridge.compare.rules.merging import aligned, dot_axes
-from bridge.compare.rules.pooling import all_places, windows_of
-from bridge.compare.rules.rescaling import constants
+from bridge.rounding.rules.layer import Layer, class_name, single
+from bridge.rounding.rules.merging import aligned, dot_axes
+from bridge.rounding.rules.pooling import all_places, windows_of
+from bridge.rounding.rules.rescaling import constants
 from bridge.verify.exact_arithmetic import (
     Balls,
     Ints,

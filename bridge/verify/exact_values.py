@@ -14,8 +14,8 @@ import numpy as np
 from flint import arb
 
 from bridge._typing import AnyArray, Mask
-from bridge.compare.rules.layer import Layer
 from bridge.errors import BridgeError
+from bridge.rounding.rules.layer import Layer
 from bridge.verify.activation_functions import Real
 from bridge.verify.exact_arithmetic import Balls, Ints, points
 

@@ -11,14 +11,22 @@ from pydantic import JsonValue
 
 from bridge._typing import AnyArray
 from bridge.capsule import Array, Capsule, Probe
-from bridge.compare.ladder import Case
 from bridge.compare.result import LayerVerdict
-from bridge.compare.rules import OBSERVED, RULES, Layer, UnsupportedError, class_name, moving, unary
-from bridge.compare.rules.activations import LAYERS, activation_of
-from bridge.compare.rules.forms import FORMS
-from bridge.compare.rules.models import model_of
-from bridge.compare.rules.rounding import FORMATS
-from bridge.compare.seen import Subject, judge_probe, subjects
+from bridge.rounding.ladder import Case
+from bridge.rounding.layer_records import Subject, judge_probe, subjects
+from bridge.rounding.rules import (
+    OBSERVED,
+    RULES,
+    Layer,
+    UnsupportedError,
+    class_name,
+    moving,
+    unary,
+)
+from bridge.rounding.rules.activations import LAYERS, activation_of
+from bridge.rounding.rules.forms import FORMS
+from bridge.rounding.rules.models import model_of
+from bridge.rounding.rules.rounding import FORMATS
 from bridge.verify.certificate import (
     Bounds,
     Certificate,

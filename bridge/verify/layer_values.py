@@ -15,11 +15,11 @@ import numpy as np
 from pydantic import JsonValue
 
 from bridge._typing import AnyArray
-from bridge.compare.ladder import Case
-from bridge.compare.rules import AS_THEY_ARE, Layer, cast_inputs, class_name, evaluate, moving
-from bridge.compare.rules.activations import LAYERS, activation_of
-from bridge.compare.rules.layer import single
-from bridge.compare.rules.softmax import axis_of
+from bridge.rounding.ladder import Case
+from bridge.rounding.rules import AS_THEY_ARE, Layer, cast_inputs, class_name, evaluate, moving
+from bridge.rounding.rules.activations import LAYERS, activation_of
+from bridge.rounding.rules.layer import single
+from bridge.rounding.rules.softmax import axis_of
 from bridge.verify.activation_functions import leaky, real_of
 from bridge.verify.convolution import CONVOLUTIONS, weights_of
 from bridge.verify.elementwise_ops import ELEMENTWISE, rescale

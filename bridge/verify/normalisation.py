@@ -13,8 +13,8 @@ import numpy as np
 from flint import arb
 
 from bridge._typing import AnyArray, Mask
-from bridge.compare.rules.layer import Layer
-from bridge.compare.rules.normalising import Normalisation, read_normalisation
+from bridge.rounding.rules.layer import Layer
+from bridge.rounding.rules.normalising import Normalisation, read_normalisation
 from bridge.verify.exact_arithmetic import (
     Balls,
     Ints,

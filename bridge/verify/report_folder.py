@@ -15,10 +15,10 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bridge.capsule import Capsule, CapsuleError, Probe, read_capsule
-from bridge.compare.align import labels_of
+from bridge.compare.alignment import labels_of
 from bridge.compare.result import LayerVerdict
-from bridge.compare.seen import PREDICTION
 from bridge.errors import BridgeError
+from bridge.rounding.layer_records import PREDICTION
 from bridge.verify.certificate import (
     SUFFIX,
     Certificate,

@@ -1,6 +1,6 @@
 """Windows over the elements of an array: the places of those that each result looks at.
 
-Where the taps of a window stand is read by the rules (:class:`bridge.compare.rules.windows.Axis`).
+Where the taps of a window stand is read by the rules (:class:`bridge.rounding.rules.windows.Axis`).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from bridge.compare.rules.windows import Axis
+from bridge.rounding.rules.windows import Axis
 from bridge.verify.exact_arithmetic import Ints
 
 

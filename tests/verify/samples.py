@@ -19,7 +19,7 @@ from bridge.capsule import (
     Probe,
     WeightRecord,
 )
-from bridge.compare.rules import Layer, evaluate
+from bridge.rounding.rules import Layer, evaluate
 from bridge.verify.certificate import Certificates
 from bridge.verify.check import Outcome, check_certificate
 from bridge.verify.issue import certificates

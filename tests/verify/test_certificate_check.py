@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 
 from bridge._typing import F64, AnyArray
 from bridge.capsule import Capsule
-from bridge.compare import rules
-from bridge.compare.judge import Judge
-from bridge.compare.rules import Layer, forms
-from bridge.compare.rules.forms import FORMS, Form
-from bridge.compare.rules.layer import Evaluation
-from bridge.compare.seen import judge_probe
+from bridge.rounding import rules
+from bridge.rounding.judge import Judge
+from bridge.rounding.layer_records import judge_probe
+from bridge.rounding.rules import Layer, forms
+from bridge.rounding.rules.forms import FORMS, Form
+from bridge.rounding.rules.layer import Evaluation
 from bridge.verify import layer_values
 from bridge.verify.activation_functions import PLAIN, real_of
 from bridge.verify.certificate import Certificates

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bridge._typing import F64, AnyArray
 from bridge.capsule import Capsule, ExecutedGraph, ExecutedOp, LayerState
-from bridge.compare.rules import AS_THEY_ARE, RULES, evaluate
+from bridge.rounding.rules import AS_THEY_ARE, RULES, evaluate
 from bridge.verify.certificate import Certificates
 from bridge.verify.check import Outcome
 from bridge.verify.issue import certificates

@@ -17,12 +17,12 @@ from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from bridge.capsule import Capsule, CapsuleError, write_capsule
-from bridge.case import Case
-from bridge.compare.judge import Judge
+from bridge.cases.case import Case
 from bridge.compare.stages import compare_runs
 from bridge.explain.verdict import Finding
 from bridge.report import report_json
 from bridge.report.build import build_report
+from bridge.rounding.judge import Judge
 from bridge.verify import layer_values
 from bridge.verify.certificate import Certificates, read_certificates
 from bridge.verify.issue import certificates, write_certificates

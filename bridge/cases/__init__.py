@@ -1,0 +1,1 @@
+"""What an author of cases writes: scripts with expectations, claims and labels."""

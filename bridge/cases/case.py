@@ -1,0 +1,168 @@
+"""A case: an R script, what its header expects, and its Python twin where there is one.
+
+The header is the run of ``#| key: value`` lines at the top of the script (Quarto's habit); it
+names expectations and never changes what is run.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from bridge.errors import BridgeError
+
+_HEADER: Final = re.compile(r"^#\|\s*([a-z-]+)\s*:\s*(.*?)\s*$")
+_KEYS: Final = frozenset(
+    {"title", "expect-verdict", "expect-cause", "seconds", "upstream", "seen-with", "markers"}
+)
+#: What a file of observations may be; it stands beside the twin, by the script's name.
+_OBSERVED: Final = (".yml", ".yaml", ".csv", ".capsule")
+
+
+class CaseError(BridgeError, ValueError):
+    """A case cannot be found, or its header cannot be read; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One case; ``verdicts`` and ``causes`` are those that the header accepts.
+
+    ``observed`` is a file that says what was reported of it
+    (:mod:`bridge.explain.symptoms.observations`). ``upstream`` names the fault of a library that
+    the case shows, ``seen_with`` the package and version that it was seen with; where it no longer
+    shows, the case is "fixed upstream", and expected all the same. ``markers`` are those that
+    pytest gives it.
+    """
+
+    name: str
+    script: Path
+    twin: Path | None = None
+    title: str = ""
+    verdicts: tuple[str, ...] = ()
+    causes: tuple[str, ...] = ()
+    seconds: float | None = None
+    observed: Path | None = None
+    upstream: str = ""
+    seen_with: str = ""
+    markers: tuple[str, ...] = ()
+    problems: tuple[str, ...] = field(default=())
+
+
+def read_case(script: Path, twin: Path | None = None, observed: Path | None = None) -> Case:
+    """Read the header of ``script``.
+
+    Raises:
+        CaseError: the script cannot be read.
+    """
+    try:
+        text = script.read_text("utf-8", errors="replace")
+    except OSError as error:
+        raise CaseError(f"cannot read {script}: {error.strerror}.") from None
+    header, problems = _header(text)
+    seconds = header.get("seconds")
+    if seconds is not None and not re.fullmatch(r"\d+(\.\d+)?", seconds):
+        problems.append(f"seconds should be a number, is {seconds!r}")
+        seconds = None
+    seen_with = header.get("seen-with", "")
+    if seen_with and not re.fullmatch(r"[a-z_-]+ \d[\w.]*", seen_with):
+        problems.append(f"seen-with should be a package and a version, is {seen_with!r}")
+        seen_with = ""
+    markers = _choices(header.get("markers", ""))
+    if not all(marker.isidentifier() for marker in markers):
+        problems.append(f"markers should be names, are {header['markers']!r}")
+        markers = tuple(filter(str.isidentifier, markers))
+    return Case(
+        name=script.stem,
+        script=script,
+        twin=twin,
+        title=header.get("title", ""),
+        verdicts=_choices(header.get("expect-verdict", "")),
+        causes=_choices(header.get("expect-cause", "")),
+        seconds=float(seconds) if seconds else None,
+        observed=observed,
+        upstream=header.get("upstream", ""),
+        seen_with=seen_with,
+        markers=markers,
+        problems=tuple(problems),
+    )
+
+
+def find_cases(folders: Iterable[tuple[Path, Path]]) -> list[Case]:
+    """Return the cases of the suite: ``(r_scripts, comparisons)`` folders, earlier ones first.
+
+    A script in an earlier folder hides one of the same name in a later folder.
+    """
+    found: dict[str, Case] = {}
+    for scripts, comparisons in folders:
+        for script in sorted(scripts.glob("*.R")):
+            twin = comparisons / f"{script.stem}.py"
+            beside = (comparisons / f"{script.stem}.observed{kind}" for kind in _OBSERVED)
+            observed = next((path for path in beside if path.is_file()), None)
+            case = read_case(script, twin if twin.is_file() else None, observed)
+            found.setdefault(script.stem, case)
+    return sorted(found.values(), key=lambda case: case.name)
+
+
+def choose(cases: Sequence[Case], names: Sequence[str]) -> list[Case]:
+    """Return the cases of these names, in this order; no name means all.
+
+    Raises:
+        CaseError: a name is not known; the message lists the near ones.
+    """
+    by_name = {case.name: case for case in cases}
+    chosen = []
+    for name in names:
+        stem = name.removesuffix(".R")
+        if stem not in by_name:
+            near = difflib.get_close_matches(stem, by_name, n=3, cutoff=0.4)
+            listed = ", ".join(near or sorted(by_name)[:5]) or "none"
+            hint = "near it are" if near else "there are"
+            raise CaseError(
+                f"There is no case {name!r}; {hint}: {listed}. "
+                "Type 'keras-bridge run' without a name to run all."
+            )
+        chosen.append(by_name[stem])
+    return chosen or list(cases)
+
+
+def suite_folders(builtin: bool | None = None) -> list[tuple[Path, Path]]:
+    """Return where cases are looked for: the current folder, then the suite that we ship.
+
+    Args:
+        builtin: whether the shipped suite is among them; None leaves it out where the current
+            folder has scripts of its own.
+    """
+    package = Path(__file__).parents[1]
+    shipped = [package.parent, package / "_suite"]
+    own = any((Path.cwd() / "r_scripts").glob("*.R"))
+    roots = [Path.cwd()]
+    if builtin or (builtin is None and not own):
+        roots += [root for root in shipped if (root / "r_scripts").is_dir()]
+    unique = dict.fromkeys(root.resolve() for root in roots)
+    return [(root / "r_scripts", root / "comparisons") for root in unique]
+
+
+def _header(text: str) -> tuple[dict[str, str], list[str]]:
+    found: dict[str, str] = {}
+    problems: list[str] = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.startswith("#|"):
+            break
+        match = _HEADER.match(line)
+        if match is None:
+            problems.append(f"line {number} of the header is not 'key: value'")
+        elif match[1] not in _KEYS:
+            near = difflib.get_close_matches(match[1], _KEYS, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            problems.append(f"line {number}: unknown header key {match[1]!r}{hint}")
+        else:
+            found[match[1]] = match[2]
+    return found, problems
+
+
+def _choices(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())

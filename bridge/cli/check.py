@@ -1,0 +1,174 @@
+"""What the longer commands do, once their options are read."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, cast
+
+import typer
+
+from bridge.cli.options import (
+    OK,
+    UNEXPECTED,
+    CaseLines,
+    Options,
+    Progress,
+    environment_errors,
+    is_unexpected,
+    stop,
+    suite_with,
+)
+
+if TYPE_CHECKING:
+    from bridge.cases.case import Case
+    from bridge.pipeline.examine_case import Examined
+    from bridge.reduce.reproducer import Repro
+
+
+def examine(cases: list[Case], out: Path, options: Options, lines: bool = False) -> int:
+    """Run cases, write their reports and print the table; return the exit code.
+
+    With ``lines`` stderr has one line for each case that is done.
+    """
+    from bridge.pipeline.examine_case import write
+    from bridge.report import print_summary
+
+    with suite_with(options) as suite, environment_errors():
+        if lines:
+            examined = list(suite.examine(cases, CaseLines(len(cases))))
+        else:
+            examined = list(suite.examine(cases))
+    index = write(examined, out)
+    reports = [each.report for each in examined]
+    print_summary(reports)
+    print(index)
+    return UNEXPECTED if any(is_unexpected(report) for report in reports) else OK
+
+
+def compare_arrays(a: Path, b: Path, as_json: bool) -> NoReturn:
+    """Compare two files of arrays and print how they differ."""
+    from bridge.cli.npy_diff import ArrayFileError, compare_files
+
+    shown = ""
+    with Progress(after=2.0) as terminal:
+
+        def progress(done: int, total: int) -> None:
+            nonlocal shown
+            percent = f"{done / total:.0%}"
+            if percent != shown:
+                terminal.step("", f"{percent} of {total:,} elements")
+                shown = percent
+
+        try:
+            compared = compare_files(a, b, progress)
+        except ArrayFileError as error:
+            stop(str(error))
+    print(compared.as_json() if as_json else compared.text())
+    raise typer.Exit(OK if compared.same else UNEXPECTED)
+
+
+def explain_received(
+    path: Path,
+    observed: Path | None,
+    out: Path,
+    repro: Path | None,
+    options: Options,
+    as_json: bool,
+) -> int:
+    """Judge a capsule from elsewhere, run it again here, and tell; return the exit code."""
+    from bridge.capsule import CapsuleError
+    from bridge.pipeline.explain_capsule import NothingRecordedError, explain_capsule
+    from bridge.pipeline.replay_comparison import generation_of
+    from bridge.process.pool import MIB, Limits, Pool
+    from bridge.reduce.reproducer import write_repro
+
+    limits = Limits(options.seconds, options.memory * MIB)
+    try:
+        with Progress("starting TensorFlow") as shown, environment_errors(), Pool() as pool:
+            found = explain_capsule(
+                pool, path, limits, observed, lambda text: shown.step(path.name, text)
+            )
+            small = None
+            if repro is not None:
+                generation = generation_of(found.runs["r"])
+                small = write_repro(pool, found.runs, generation, limits, repro, path.stem)
+    except CapsuleError as error:
+        stop(str(error))
+    except NothingRecordedError as error:
+        stop(f"{path} cannot be explained: {error}.")
+    return told(found, out, as_json, small)
+
+
+def told(examined: Examined, out: Path, as_json: bool, small: Repro | None = None) -> int:
+    """Print what was found of one case and write its report; return the exit code."""
+    from bridge.pipeline.examine_case import write
+    from bridge.report.text import one_line
+
+    report, index = examined.report, write([examined], out)
+    if as_json:
+        print(report.model_dump_json(by_alias=True, indent=1))
+    else:
+        sure = f", {report.confidence}" if report.confidence else ""
+        print(one_line(f"{report.verdict}: {report.cause}{sure}"))
+        for line in (report.sentence, *report.explanation):
+            print(one_line(line))
+        for each in report.levers:
+            ops = f" ({' '.join(dict.fromkeys(each.executed_ops))})" if each.executed_ops else ""
+            part = f" on {each.restricted}" if each.restricted else ""
+            print(f"  {one_line(each.lever):20} {one_line(each.verdict + part + ops)}")
+        for line in report.unexplained:
+            print(one_line(f"Not explained: {line}"))
+        for line in small.sentences if small is not None else ():
+            print(one_line(line))
+        for made in small.files if small is not None else ():
+            print(made)
+        print(index)
+    return UNEXPECTED if is_unexpected(report) else OK
+
+
+def print_intent(what: Path, output: Path | None) -> int:
+    """Print or write what a script's text says in Python; return the exit code."""
+    from bridge.report.text import one_line
+    from bridge.runs.intent import translated
+
+    with environment_errors():
+        found = translated(what)
+    if output is None:
+        print(found.text, end="")
+    else:
+        output.write_text(found.text, "utf-8")
+        print(output)
+    for gap in found.gaps:
+        print(f"Not translated: {one_line(gap.sentence)}", file=sys.stderr)
+    return OK
+
+
+def print_replay(what: Path, output: Path | None, options: Options) -> int:
+    """Print or write what a script asked of Python; return the exit code."""
+    from bridge.capsule import CapsuleError
+    from bridge.cases.case import CaseError
+    from bridge.cli.translate import translate_trace
+    from bridge.process.pool import MIB, Limits
+    from bridge.report.text import one_line
+
+    limits = Limits(options.seconds, options.memory * MIB)
+    stem = output.stem if output is not None else "replay"
+    try:
+        with Progress("starting R and TensorFlow"), environment_errors():
+            found, recorded = translate_trace(what, cast("Any", options.frontend), limits, stem)
+    except (CapsuleError, CaseError) as error:
+        stop(str(error))
+    if not recorded.manifest.calls:
+        stop(f"{what} asked nothing of Python: there is nothing to translate.")
+    if output is None:
+        print(found.source, end="")
+    else:
+        found.save(output)
+        print(output)
+    said = [f"Left out: {one_line(gap)}" for gap in found.gaps]
+    if output is None and found.arrays:
+        said.append("Its large arrays are not written: use -o FILE to have them beside it.")
+    for line in said:
+        print(line, file=sys.stderr)
+    return OK

@@ -1,0 +1,108 @@
+"""Which probe of one run answers to which of another.
+
+Two runs that do the same thing make the same probes in the same order. Where one has more, the
+longest sensible alignment is looked for, and what has no partner is kept without one: a prediction
+that one run did not make is a finding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import zip_longest
+from typing import Final
+
+from bridge.capsule import Capsule, Probe
+from bridge.rounding.rules import class_name
+
+Aligned = tuple[Probe | None, Probe | None]
+
+#: Beyond this many cells the table is not built, and probes are taken in order.
+_MOST_CELLS: Final = 100_000
+
+
+def align(a: Capsule, b: Capsule) -> list[Aligned]:
+    """Return the probes of both runs side by side, in order; None stands for a missing one."""
+    probes_a, probes_b = a.manifest.probes, b.manifest.probes
+    kinds_a, kinds_b = ([probe.kind for probe in each] for each in (probes_a, probes_b))
+    if kinds_a == kinds_b:
+        return list(zip(probes_a, probes_b, strict=True))
+    if len(probes_a) * len(probes_b) > _MOST_CELLS:
+        return _in_order(probes_a, probes_b)
+    looks_a = [_look(a, probe) for probe in probes_a]
+    looks_b = [_look(b, probe) for probe in probes_b]
+    rows, columns = len(looks_a), len(looks_b)
+    # best[i][j]: the best score of aligning what follows i and j.
+    best = [[0] * (columns + 1) for _ in range(rows + 1)]
+    for i in range(rows - 1, -1, -1):
+        for j in range(columns - 1, -1, -1):
+            score = _likeness(looks_a[i], looks_b[j])
+            both = best[i + 1][j + 1] + score if score else 0
+            best[i][j] = max(both, best[i + 1][j], best[i][j + 1])
+    found: list[Aligned] = []
+    i = j = 0
+    while i < rows and j < columns:
+        score = _likeness(looks_a[i], looks_b[j])
+        if score and best[i][j] == best[i + 1][j + 1] + score:
+            found.append((probes_a[i], probes_b[j]))
+            i, j = i + 1, j + 1
+        elif best[i][j] == best[i + 1][j]:
+            found.append((probes_a[i], None))
+            i += 1
+        else:
+            found.append((None, probes_b[j]))
+            j += 1
+    found.extend((probe, None) for probe in probes_a[i:])
+    found.extend((None, probe) for probe in probes_b[j:])
+    return found
+
+
+def labels_of(capsules: Iterable[Capsule]) -> dict[int, str]:
+    """Return the name of every probe of several runs, by index.
+
+    The first run that names a probe names it for all; else it has its kind, number and line.
+    """
+    found: dict[int, str] = {}
+    for index, probes in enumerate(zip_longest(*(each.manifest.probes for each in capsules))):
+        there = [probe for probe in probes if probe is not None]
+        named = next((probe for probe in there if probe.label), there[0])
+        found[index] = label_of(named, there[0])
+    return found
+
+
+def label_of(a: Probe | None, b: Probe | None) -> str:
+    """Return the name that a run gave the probe, or its kind, number and line."""
+    for probe in (a, b):
+        if probe is not None and probe.label:
+            return probe.label
+    probe = a or b
+    if probe is None:
+        return ""
+    line = next((each.line for each in (a, b) if each is not None and each.line), None)
+    return f"{probe.kind} {probe.index + 1}" + (f" (line {line})" if line else "")
+
+
+def _look(capsule: Capsule, probe: Probe) -> tuple[object, ...]:
+    """Return what two probes of the same thing have in common; the first entry must agree."""
+    layers: tuple[object, ...] = ()
+    if probe.state is not None and 0 <= probe.state < len(capsule.manifest.states):
+        state = capsule.manifest.states[probe.state]
+        layers = tuple((class_name(layer.cls), layer.config.get("units"),
+                        str(layer.config.get("activation"))) for layer in state.layers)  # fmt: skip
+    shapes = tuple(ref.shape for ref in probe.inputs), tuple(ref.shape for ref in probe.outputs)
+    return probe.kind, layers, *shapes, probe.label
+
+
+def _likeness(a: tuple[object, ...], b: tuple[object, ...]) -> int:
+    return sum(one == other for one, other in zip(a, b, strict=True)) if a[0] == b[0] else 0
+
+
+def _in_order(a: tuple[Probe, ...], b: tuple[Probe, ...]) -> list[Aligned]:
+    found: list[Aligned] = []
+    for number in range(max(len(a), len(b))):
+        one = a[number] if number < len(a) else None
+        other = b[number] if number < len(b) else None
+        if one is not None and other is not None and one.kind != other.kind:
+            found.extend([(one, None), (None, other)])
+        else:
+            found.append((one, other))
+    return found

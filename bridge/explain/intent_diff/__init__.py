@@ -1,0 +1,1 @@
+"""Where R's run and the Python that its text means part, and why."""

@@ -1,0 +1,278 @@
+"""Why R's run and what its text means part, and whose doing that is.
+
+Two things can be to blame: arguments that R's run gave Python otherwise than the text says
+(:mod:`bridge.explain.intent_diff.argument_diff`), and places that a reader of the text takes
+otherwise than R's own rules have it (:class:`bridge.translate.writing.Reading`). Both are suspects
+only. The intent is run again with a suspect taken as R has it: where the difference then is gone,
+the suspect is the cause, and that is proven. What cannot be tried is "likely" where nothing else is
+there; in all other cases the cause is not known, and what was seen is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from bridge.capsule import Call, Capsule
+from bridge.capsule.values import Symbol, Value
+from bridge.compare.errors import compare_errors
+from bridge.compare.result import RunPair
+from bridge.explain.finding import ran_through, short
+from bridge.explain.intent_diff.argument_diff import Change, changes_between, leaf
+from bridge.explain.intent_diff.stdout_diff import numbers_by_line, parted_lines
+from bridge.explain.result import Attribution
+from bridge.translate.spell import spell
+from bridge.translate.writing import ORDER, Reading, reading_of
+
+_MOST: Final = 12
+AGREE: Final = frozenset({"same-bits", "within-rounding", "same-error"})
+
+
+@dataclass(frozen=True)
+class Undo:
+    """What a run of the intent takes as R has it: places of the text, and arguments of calls.
+
+    ``arguments`` are the number of the intent's call, the argument (its name, or its place from 1)
+    and what R gave there, None for nothing.
+    """
+
+    as_r: frozenset[tuple[str, int]] = frozenset()
+    arguments: tuple[tuple[int, str, Value | None], ...] = ()
+
+    def __or__(self, other: Undo) -> Undo:
+        """Return both together."""
+        more = tuple(each for each in other.arguments if each not in self.arguments)
+        return Undo(self.as_r | other.as_r, self.arguments + more)
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """Something that may be why R and the intent part; ``undo`` is None where it cannot be tried.
+
+    ``weak`` is what only counts when it is proven: a type that is another, an order. ``typed`` are
+    equal numbers of another type: they explain what was refused, and no number. ``boundary`` is
+    what only the way into Python does to a number: no reading of the text can have made it.
+    """
+
+    cause: str
+    sentence: str
+    where: str
+    undo: Undo | None
+    line: int = 0
+    weak: bool = False
+    typed: bool = False
+    boundary: bool = False
+
+
+@dataclass(frozen=True)
+class Parted:
+    """Where two runs part: at probes or errors, and at printed lines."""
+
+    results: bool
+    lines: frozenset[int] = field(default_factory=frozenset)
+
+    def __bool__(self) -> bool:
+        """Say whether there is anything to explain."""
+        return self.results or bool(self.lines)
+
+    def is_gone(self, now: Parted) -> bool:
+        """Say whether a run no longer parts where it did, and nowhere else instead."""
+        if now.results or now.lines - self.lines:
+            return False
+        return self.results or bool(self.lines - now.lines)
+
+
+def parted(r: Capsule, meant: Capsule, pair: RunPair) -> Parted:
+    """Return where R's run and the intent part."""
+    undecided = pair.verdict == "abstained" and (
+        any(probe.verdict != "same-bits" for probe in pair.probes)
+        or not compare_errors(r.manifest, meant.manifest)[0]
+    )
+    results = pair.verdict in ("different", "failed") or undecided
+    return Parted(results, parted_lines(r, meant))
+
+
+def readings_of(meant: Capsule) -> list[Reading]:
+    """Return what the intent read otherwise than R reads it."""
+    found = (reading_of(note) for note in meant.manifest.notes)
+    return [each for each in dict.fromkeys(found) if each is not None]
+
+
+def suspects(r: Capsule, meant: Capsule) -> list[Suspect]:
+    """Return what may be why R and the intent part, in the order of the text."""
+    found: dict[tuple[object, ...], list[Change]] = {}
+    for each in changes_between(r, meant):
+        found.setdefault((each.line, each.target, each.argument, each.kind), []).append(each)
+    made = [_of_changes(each) for each in found.values()]
+    for told in readings_of(meant):
+        place = frozenset({told.place})
+        made.append(
+            Suspect(
+                told.cause, f"Line {told.line}: {told.what}.", f"line {told.line}", Undo(place),
+                told.line,
+            )
+        )  # fmt: skip
+    made.sort(key=lambda each: each.line)
+    if _order_of_making(r, meant):
+        sentence = (
+            "The layers of the pipe are made in another order than they are written in, so that "
+            "the same seed gives other weights."
+        )
+        made.append(Suspect("r-semantics", sentence, "", Undo(frozenset({ORDER})), weak=True))
+    # First what was asked for otherwise, then the order, then types: so they are tried.
+    return sorted(made, key=lambda each: (each.weak, each.typed, each.line))
+
+
+def _of_changes(same: Sequence[Change]) -> Suspect:
+    first = same[0]
+    undo = None
+    if all(each.undoable for each in same):
+        undo = Undo(arguments=tuple((each.call, each.argument, each.value) for each in same))
+    sentence = f"{first.sentence[0].upper()}{first.sentence[1:]}."
+    where = f"{first.target}({first.argument}={first.arrived or '...'})"
+    typed = first.kind == "typed"
+    boundary = first.kind in ("truncated", "missing")
+    return Suspect(first.cause, sentence, where, undo, first.line or 0, typed, typed, boundary)
+
+
+def intent_notes(runs: dict[str, Capsule]) -> tuple[str, ...]:
+    """Return what the report says of the intent: its gaps, and what ended it."""
+    intent = runs.get("intent")
+    if intent is None:
+        return ()
+    notes = [f"Not translated from the text: {gap}." for gap in intent.manifest.gaps]
+    return tuple(notes[:_MOST])
+
+
+def proven(
+    suspect: Suspect, others: Sequence[Suspect], r: Capsule, meant: Capsule, at: Parted
+) -> Attribution:
+    """Conclude on what was undone and took the difference away; ``others`` were undone with it."""
+    lines = tuple(each.sentence for each in (suspect, *others))
+    gone = "with this taken as R has it, the Python of the text gives what R gives"
+    sentence = suspect.sentence
+    if not at.results:
+        line = min(at.lines)
+        one, other = (numbers_by_line(run).get(line, []) for run in (r, meant))
+        if one and other:
+            sentence = (
+                f"Line {line}: R prints {' '.join(one[:6])} where Python has "
+                f"{' '.join(f'{float(text):.7g}' for text in other[:6])}. {sentence}"
+            )
+    return Attribution(
+        cause=suspect.cause,
+        confidence="proven",
+        sentence=sentence,
+        where=suspect.where,
+        evidence_for=(*lines[:_MOST], gone),
+        verdict=None if at.results else "different",
+    )
+
+
+def unproven(
+    r: Capsule, meant: Capsule, at: Parted, told: Sequence[Suspect], found: Attribution | None
+) -> Attribution | None:
+    """Conclude where nothing could be proven: from what cannot be tried, or not at all."""
+    lines = tuple(each.sentence for each in told[:_MOST])
+    errors = only_in_r(r, meant)
+    if errors:
+        lines += (f"R meets {errors[0]}; the intended Python does not",)
+    strong = [each for each in told if not each.weak]
+    if at.results and len(strong) == 1 and strong[0].undo is None and ran_through(r, meant):
+        only = strong[0]
+        if found is None or found.cause in ("none", "not-known", "user-script", only.cause):
+            return Attribution(
+                cause=only.cause,
+                confidence="likely",
+                sentence=only.sentence,
+                where=only.where,
+                evidence_for=lines,
+            )
+    if not at.results or not lines:
+        return found
+    if found is None:
+        return Attribution(
+            cause="not-known",
+            confidence="",
+            sentence="Why R and the Python of its text part is not known.",
+            unexplained=lines,
+        )
+    return found.model_copy(update={"evidence_for": (*found.evidence_for, *lines)})
+
+
+def only_in_r(r: Capsule, meant: Capsule) -> list[str]:
+    """Return the errors that R's run met and the intent did not meet."""
+    mine = [*r.manifest.caught, *([r.manifest.error] if r.manifest.error else [])]
+    theirs = [*meant.manifest.caught, *([meant.manifest.error] if meant.manifest.error else [])]
+    if len(theirs) >= len(mine):
+        return []
+    return [f"{each.cls}: {short(each, 160)}" for each in mine]
+
+
+def undecided(pair: RunPair) -> RunPair:
+    """Return the pair of R and an intent that parts for no reason that is known.
+
+    The text was translated by a machine: what nothing explains may as well be its doing.
+    """
+    why = "the Python of the text gives something else, and nothing that was found explains it"
+    seen = f" ({pair.detail})" if pair.detail else ""
+    return pair.model_copy(
+        update={
+            "verdict": "abstained",
+            "first_divergence": None,
+            "detail": f"{why}{seen}",
+            "probes": tuple(
+                each.model_copy(
+                    update={
+                        "verdict": "abstained",
+                        "rung": "abstained",
+                        "detail": each.detail or why,
+                        "stages": tuple(
+                            stage.model_copy(update={"same": None})
+                            if stage.same is False
+                            else stage
+                            for stage in each.stages
+                        ),
+                    }
+                )
+                if each.verdict in ("different", "failed")
+                else each
+                for each in pair.probes
+            ),
+        }
+    )
+
+
+def joined(told: Iterable[Suspect]) -> Undo:
+    """Return all that can be undone together."""
+    made = Undo()
+    for each in told:
+        if each.undo is not None:
+            made |= each.undo
+    return made
+
+
+def _order_of_making(r: Capsule, meant: Capsule) -> bool:
+    """Say whether both runs make the same layers, in another order."""
+    one, other = (
+        [
+            leaf(call.target) + _identity(call)
+            for call in run.manifest.calls
+            if call.kind == "call"
+            and call.parent is None
+            and isinstance(call.target, Symbol)
+            and ".layers." in (call.target.public or call.target.path.replace(":", "."))
+            and "Input" not in leaf(call.target)
+        ]
+        for run in (r, meant)
+    )
+    return one != other and sorted(one) == sorted(other)
+
+
+def _identity(call: Call) -> str:
+    return ",".join(
+        f"{key}={spell(call.kwargs[key])}"
+        for key in ("units", "filters", "name", "rate")
+        if key in call.kwargs
+    )

@@ -1,0 +1,224 @@
+"""Where two runs first ask for different things, and who made them do so.
+
+The four-way pattern: where R's run and its replay agree and another run, which says what was meant,
+differs from both before anything was computed, the cause lies above Keras. What differs, and how,
+says whether R's conversion, a default, the base of an index or the script itself is to blame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from bridge._typing import AnyArray
+from bridge.capsule import Array, Capsule, CapsuleError, LayerState, ModelState, Probe
+from bridge.compare.alignment import align
+from bridge.compare.code_locations import parting
+from bridge.compare.config_normal_form import compare_configs, layers_of
+from bridge.compare.result import RunPair, Stage, Verdict
+from bridge.explain.finding import ran_through
+from bridge.explain.intent_diff.array_patterns import read_arrays
+from bridge.explain.intent_diff.config_diff import Told, making_of, read_setting
+from bridge.explain.result import Attribution
+
+#: The runs that say what was meant, the strongest first.
+MEANT: Final = ("twin", "intent")
+_AGREE: Final[frozenset[Verdict]] = frozenset({"same-bits", "within-rounding", "same-error"})
+#: The stages before anything is computed, in order.
+_ORDER: Final[tuple[Stage, ...]] = ("config", "weights", "input")
+#: Differences, at most, that are read.
+_MOST: Final = 40
+
+
+@dataclass(frozen=True)
+class Parting:
+    """One thing that two runs ask for differently, with what its pattern says."""
+
+    stage: Stage
+    where: str
+    told: Told
+
+
+def attribute(runs: Mapping[str, Capsule], pairs: Sequence[RunPair]) -> Attribution | None:
+    """Say who made R's run ask for something else than was meant; None where it does not."""
+    verdicts = {(pair.a, pair.b): pair.verdict for pair in pairs}
+    for name in MEANT:
+        if name not in runs or verdicts.get(("r", name)) != "different":
+            continue
+        if name == "intent" and not ran_through(runs["r"], runs[name]):
+            # What comes after a gap may be our translation's doing.
+            continue
+        partings = partings_of(runs["r"], runs[name])
+        if not partings:
+            continue
+        found = _concluded(partings)
+        replay = verdicts.get(("r", "replay"))
+        if replay is not None and replay not in _AGREE:
+            return _not_of_calls(found)
+        if replay in _AGREE:
+            more = "the replay of R's calls gives R's numbers: it is what R asked for that differs"
+            return found.model_copy(update={"evidence_for": (*found.evidence_for, more)})
+        return found
+    return None
+
+
+def partings_of(a: Capsule, b: Capsule) -> list[Parting]:
+    """Return what ``a`` asks for otherwise than ``b``, the earliest stage first."""
+    found: dict[tuple[Stage, str], Parting] = {}
+    for one, other in align(a, b):
+        if one is None or other is None:
+            continue
+        for each in _of_probe(a, b, one, other):
+            found.setdefault((each.stage, each.where), each)
+            if len(found) >= _MOST:
+                break
+    return sorted(found.values(), key=lambda each: _ORDER.index(each.stage))
+
+
+def _concluded(partings: Sequence[Parting]) -> Attribution:
+    """Conclude from the earliest stage; what it does not explain is left over."""
+    stage = partings[0].stage
+    first = [each for each in partings if each.stage == stage]
+    causes = {each.told.cause for each in first} - {""}
+    lines = tuple(f"{each.where}: {each.told.sentence}" for each in first[:5])
+    cause = causes.pop() if len(causes) == 1 else ""
+    spoken = next((each for each in first if each.told.cause == cause), first[0])
+    later = tuple(
+        f"{each.where}: {each.told.sentence or 'differs in no way that is known'}"
+        for each in partings if each.told.cause != cause
+    )[:3]  # fmt: skip
+    if cause:
+        sure = all(each.told.confidence == "likely" for each in first)
+        return Attribution(
+            cause=cause,
+            confidence="likely" if sure else "possible",
+            sentence=f"{spoken.where}: {spoken.told.sentence}.",
+            where=spoken.where,
+            evidence_for=lines,
+            unexplained=later,
+        )
+    if causes:
+        sentence = f"What differs at the stage '{stage}' speaks for more than one cause."
+    else:
+        sentence = f"{partings[0].where} differs; its pattern singles out no cause."
+    return Attribution(
+        cause="not-known",
+        confidence="",
+        sentence=sentence,
+        where=partings[0].where,
+        evidence_for=lines,
+        unexplained=(f"why {partings[0].where} differs", *later),
+    )
+
+
+def _not_of_calls(found: Attribution) -> Attribution:
+    """Take back a cause where R's own run and the replay of its calls do not agree."""
+    against = "the replay of R's calls does not give R's numbers, so more than the calls differs"
+    return found.model_copy(
+        update={
+            "cause": "not-known",
+            "confidence": "",
+            "evidence_against": (against,),
+            "unexplained": ("why the replay does not give R's numbers", *found.unexplained),
+        }
+    )
+
+
+def _of_probe(a: Capsule, b: Capsule, one: Probe, other: Probe) -> Iterator[Parting]:
+    mine, theirs = state_of(a, one), state_of(b, other)
+    if mine is not None and theirs is not None:
+        yield from _configs(a, mine, theirs)
+        yield from _weights(a, mine, b, theirs)
+    if len(one.inputs) == len(other.inputs):
+        for place, (p, q) in enumerate(zip(one.inputs, other.inputs, strict=True)):
+            where = "x" if len(one.inputs) == 1 else f"x[{place}]"
+            told = _arrays(a, p, b, q, {})
+            if told is not None and not _received_the_same(a, p, b, q):
+                yield Parting("input", where, told)
+
+
+def state_of(capsule: Capsule, probe: Probe) -> ModelState | None:
+    """Return the model of a probe, None if it was not recorded."""
+    states = capsule.manifest.states
+    known = probe.state is not None and 0 <= probe.state < len(states)
+    return states[probe.state or 0] if known else None
+
+
+def _configs(a: Capsule, mine: ModelState, theirs: ModelState) -> Iterator[Parting]:
+    deciding, _ = compare_configs(mine, theirs)
+    for unlike in deciding:
+        where = unlike.spell(mine)
+        if unlike.position is None or len(unlike.path) != 1:
+            yield Parting("config", where, Told("", "", unlike.tell()))
+            continue
+        layer = layers_of(mine)[unlike.position]
+        key = str(unlike.path[0])
+        making = making_of(a, layer)
+        yield Parting("config", where, read_setting(layer.cls, key, unlike.a, unlike.b, making))
+
+
+def _weights(a: Capsule, mine: ModelState, b: Capsule, theirs: ModelState) -> Iterator[Parting]:
+    one, other = layers_of(mine), layers_of(theirs)
+    if len(one) != len(other):
+        return
+    for p, q in zip(one, other, strict=True):
+        if len(p.weights) != len(q.weights):
+            where = f"model.get_layer({p.name!r}).weights"
+            yield Parting("weights", where, Told("", "", "there are others"))
+            continue
+        for place, (w, v) in enumerate(zip(p.weights, q.weights, strict=True)):
+            told = _arrays(a, w.array, b, v.array, _elsewhere(a, mine, p, place))
+            if told is not None:
+                name = w.name if w.name.isidentifier() else f"weights[{place}]"
+                yield Parting("weights", f"model.get_layer({p.name!r}).{name}", told)
+
+
+def _elsewhere(
+    capsule: Capsule, state: ModelState, layer: LayerState, place: int
+) -> dict[str, AnyArray]:
+    """Return the weights that the same layer had at other moments of the run."""
+    found = {}
+    for number, other in enumerate(capsule.manifest.states):
+        if other is state or other.id != state.id:
+            continue
+        twin = next((each for each in other.layers if each.name == layer.name), None)
+        if twin is None or place >= len(twin.weights):
+            continue
+        try:
+            found[f"what it was at moment {number + 1}"] = capsule.array(twin.weights[place].array)
+        except CapsuleError:
+            continue
+    return found
+
+
+def _arrays(
+    a: Capsule, p: Array, b: Capsule, q: Array, others: Mapping[str, AnyArray]
+) -> Told | None:
+    unlike = parting(a, p, b, q)
+    if unlike is None:
+        return None
+    if not unlike.known:
+        return Told("", "", unlike.detail)
+    try:
+        reading = read_arrays(a.array(p), b.array(q), others)
+    except CapsuleError as error:
+        return Told("", "", str(error))
+    if not reading.patterns:
+        return Told("", "", unlike.detail)
+    if not reading.cause:
+        return Told("", "", reading.sentence)
+    return Told(reading.cause, "likely" if reading.sure else "possible", reading.sentence)
+
+
+def _received_the_same(a: Capsule, p: Array, b: Capsule, q: Array) -> bool:
+    """Say whether two inputs are the same to Keras, which casts floating-point data."""
+    if {p.dtype, q.dtype} != {"float32", "float64"}:
+        return False
+    try:
+        one, other = a.array(p), b.array(q)
+    except CapsuleError:
+        return False
+    return one.shape == other.shape and bool(
+        (one.astype("float32") == other.astype("float32")).all()
+    )

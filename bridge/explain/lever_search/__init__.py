@@ -1,0 +1,1 @@
+"""Which switch of the stack takes a difference away: the search and its parts."""

@@ -1,0 +1,330 @@
+"""From a wrong result to its cause, by pulling as few levers as decide.
+
+Run eagerly first: what is wrong only in a graph comes from XLA, from a pass of Grappler, from
+oneDNN's part in it, or from tracing; what is wrong eagerly too comes from a kernel, or from the
+layer of Keras itself. A cause is named only if a run here showed the fault again and a switch took
+it away, or if everything that executes the layer in another way is as wrong; a lever whose run was
+not decided proves nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from typing import Final, Literal
+
+from bridge.explain.lever_search.passes import blame_passes
+from bridge.explain.lever_search.protocol import (
+    ALL_OFF,
+    AS_RECORDED,
+    Answer,
+    Asking,
+    Log,
+    Maybe,
+    Pull,
+    Searching,
+    Situation,
+    not_again,
+)
+from bridge.explain.result import Attribution, LeverOutcome
+
+Held = Literal["", "graph"]
+
+#: Ops that look at one element at a time, beside what a layer is about: nothing is summed in them.
+ELEMENTWISE: Final = frozenset({
+    "BiasAdd", "Add", "AddV2", "Sub", "Mul", "Relu", "Relu6", "Elu", "Selu", "LeakyRelu", "Sigmoid",
+    "Tanh", "Softplus", "Maximum", "Minimum", "Reshape", "Squeeze", "Transpose", "Erf", "Erfc",
+    "Exp", "Neg", "Softsign", "Square", "UnaryOpsComposition",
+})  # fmt: skip
+
+#: What TensorFlow puts before the name of an op when it fuses something into it.
+_FUSING: Final = ("_MklNative", "_Mkl", "_Fused")
+
+
+def search(situation: Situation) -> Searching:
+    """Search for the cause of a result that is wrong; ``drive`` of ``protocol`` runs the search."""
+    log = Log(situation)
+    if not situation.repeated:
+        again = yield from log.ask(AS_RECORDED)
+        if again != "wrong":
+            return not_again(log, again)
+    eager: Answer = "wrong"
+    if situation.way != "eager":
+        eager = yield from log.ask("eager")
+    found = yield from (_everywhere(log) if eager == "wrong" else _traced(log, eager))
+    return found or log.unknown(
+        f"No lever that could be pulled and judged makes {situation.subject} right."
+    )
+
+
+def _traced(log: Log, eager: Answer) -> Maybe:
+    """Search where the eager run is right, or was not decided."""
+    situation = log.situation
+    way: Held = ""
+    if situation.way == "xla":
+        plain = yield from log.ask("xla-off" if "xla-off" in situation.levers else "graph")
+        if plain == "right":
+            sentence = (
+                f"XLA is to blame for {situation.subject}: the same graph without XLA is right."
+            )
+            return (yield from _switch(log, "xla", sentence))
+        if plain == "open" or situation.relative:
+            return log.unknown(
+                f"With XLA {situation.subject} is not as it is eagerly, and without XLA "
+                f"{'neither' if plain == 'wrong' else 'it was not decided'}."
+            )
+        way = "graph"
+    elif situation.relative and (yield from log.ask("xla")) == "wrong":
+        return log.unknown(
+            f"For {situation.subject} there is no definition to judge by, and the eager run "
+            "stands alone against the graph and XLA: either side may be the wrong one.",
+            "whether the eager run or the graph is wrong",
+        )
+    suspected = situation.fused or any("[" in op for op in situation.ops)
+    found = yield from blame_passes(log, way, "remapping" if suspected else "")
+    if found is not None:
+        found = yield from _weighed(log, found, way)
+    else:
+        found = yield from _switches(log, way)
+    if found is not None:
+        return (yield from _compiled_too(log, found)) if way else found
+    if eager == "right" and (yield from log.ask(ALL_OFF, way=way)) == "wrong":
+        return (yield from _tracing(log, way))
+    return None
+
+
+def _compiled_too(log: Log, found: Attribution) -> Maybe:
+    """Ask whether what mends the graph mends the run that was recorded, which XLA compiled."""
+    family, _, name = found.cause.partition(":")
+    if found.cause == "not-known":
+        return found
+    again = yield from log.ask(AS_RECORDED)
+    if again != "wrong":
+        return not_again(log, again)
+    if family == "grappler":
+        mended = yield from log.off(frozenset({name}), "")
+    else:
+        lever = {"onednn": "onednn-off", "device-plugin": "cpu-only"}.get(family, "one-thread")
+        mended = yield from log.ask(lever)
+    if mended == "right":
+        return found.model_copy(update={"levers": tuple(log.outcomes)})
+    rest = "is wrong without it too" if mended == "wrong" else "could not be judged without it"
+    return log.unknown(
+        f"Without XLA {log.situation.subject} is wrong because of {found.cause}, but that does not "
+        f"explain the run with XLA, which {rest}.",
+        f"why {log.situation.subject} is wrong with XLA",
+    )
+
+
+def _switch(log: Log, cause: str, sentence: str) -> Maybe:
+    """Blame what a switch took away, if the fault shows here without the switch."""
+    if not log.seen_wrong:
+        again = yield from log.ask(AS_RECORDED)
+        if again != "wrong":
+            return not_again(log, again)
+    return log.named(cause, "proven", sentence)
+
+
+def _weighed(log: Log, found: Attribution, way: Held) -> Maybe:
+    """Set a pass against what else may be to blame: the kernel of what it made, or oneDNN."""
+    situation = log.situation
+    if not found.cause.startswith("grappler:") or "The passes" in found.sentence:
+        return found
+    if situation.lost:
+        said = ", ".join(situation.lost)
+        more = f"no executed op of it lists {said}, which its configuration asks for"
+        return found.model_copy(update={"evidence_for": (more, *found.evidence_for)})
+    sure = found.confidence
+    for lever, whose in (("onednn-off", "oneDNN"), ("cpu-only", "the device")):
+        if lever == "cpu-only" and not situation.accelerated:
+            continue
+        other = yield from log.ask(lever, way=way)
+        if other == "right":
+            return log.named(
+                found.cause,
+                "likely",
+                found.sentence,
+                against=(f"{lever} mends it too: the kernel may be {whose}'s, and at fault",),
+                unexplained=(f"whether the pass or {whose} is at fault",),
+            )
+        if other == "open":
+            sure = "likely"
+    fused = _single([op for op in situation.ops if "[" in op])
+    if found.cause == "grappler:remapping" and situation.lost == () and fused:
+        sentence = (
+            f"The kernel of {fused} is to blame for {situation.subject}: Grappler's pass "
+            "'remapping' makes that op, and it lists all that the layer does, but what it returns "
+            "is wrong."
+        )
+        against = ("the op is there only while the pass 'remapping' is on",)
+        return log.named(f"kernel:{fused}", "likely", sentence, against=against)
+    return log.named(found.cause, sure, found.sentence)
+
+
+def _left_open(log: Log, way: Held) -> Generator[Pull, LeverOutcome, list[str]]:
+    """Return the switches below graph and eager execution of which it is not known what they do.
+
+    As long as there are some, nothing is concluded from what is left over.
+    """
+    left = []
+    for name in ("onednn-off", "one-thread", *(["cpu-only"] * log.situation.accelerated)):
+        if name in log.situation.levers and (yield from log.ask(name, way=way)) == "open":
+            left.append(name)
+    return left
+
+
+def _undecided(log: Log, left: list[str]) -> Attribution:
+    return log.unknown(
+        f"{_capital(log.situation.subject)} may be wrong because of what {' or '.join(left)} would "
+        "switch off: those runs could not be judged."
+    )
+
+
+def _switches(log: Log, way: Held) -> Maybe:
+    """Ask the switches that lie below graph and eager execution alike."""
+    situation = log.situation
+    if (yield from log.ask("onednn-off", way=way)) == "right":
+        sentence = f"oneDNN is to blame for {situation.subject}: with it off the result is right."
+        return (yield from _switch(log, "onednn", sentence))
+    if situation.accelerated and (yield from log.ask("cpu-only", way=way)) == "right":
+        kinds = ", ".join(device for device in situation.devices if device != "CPU")
+        sentence = f"The device is to blame for {situation.subject} ({kinds}): the CPU is right."
+        return (yield from _switch(log, "device-plugin", sentence))
+    if (yield from log.ask("one-thread", way=way)) == "right":
+        return (yield from _kernel(log, "with a single thread it is right", way))
+    return None
+
+
+def _tracing(log: Log, way: Held) -> Maybe:
+    """Search where nothing but being a graph makes the difference.
+
+    XLA compiles the graph that Keras traced with kernels of its own: if it is as wrong, the graph
+    asks for something else than the eager run does.
+    """
+    situation = log.situation
+    compiled = yield from _compiled(log)
+    if compiled == "right" and situation.way == "xla":
+        return not_again(log, compiled)
+    subject = _capital(situation.subject)
+    if compiled == "right":
+        return log.unknown(
+            f"{subject} is wrong in a graph alone, with Grappler off too, and right both eagerly "
+            "and where XLA compiles the same graph: neither tracing nor a kernel explains that."
+        )
+    left = yield from _left_open(log, way)
+    if compiled == "open" or left:
+        return log.unknown(
+            f"{subject} is wrong only in a graph, with Grappler off too; "
+            f"{' and '.join([*(['xla'] * (compiled == 'open')), *left])} could not be judged, so "
+            "tracing and a kernel cannot be told apart."
+        )
+    if (yield from log.ask("call")) == "wrong":
+        return log.unknown(
+            f"{subject} is right where functions run eagerly, and wrong in a graph and where the "
+            "model is called directly; no switch separates the two."
+        )
+    sentence = (
+        f"Keras asks for something else for {situation.subject} when it is traced into a graph: "
+        "run eagerly it is right, and the graph is wrong however it is executed."
+    )
+    return log.named("tracing", "likely", sentence)
+
+
+def _everywhere(log: Log) -> Maybe:
+    """Search where the eager run is wrong as well: a kernel, or the layer of Keras itself."""
+    situation = log.situation
+    subject = _capital(situation.subject)
+    if situation.relative:
+        return log.unknown(
+            f"For {situation.subject} there is no definition to judge by, and it is the same "
+            "eagerly: no lever says what is right."
+        )
+    found = yield from _switches(log, "")
+    if found is not None:
+        return found
+    xla = yield from _compiled(log)
+    if xla == "right" and situation.way == "xla":
+        return not_again(log, xla)
+    if xla == "right":
+        return (yield from _kernel(log, "XLA, which compiles the same operations, is right", ""))
+    left = yield from _left_open(log, "")
+    if left:
+        return _undecided(log, left)
+    other: Answer = "open"
+    if xla == "open":
+        other = yield from _another_backend(log)
+    if "wrong" not in (xla, other):
+        return log.unknown(
+            f"{subject} is wrong eagerly and in a graph alike; nothing else that executes it could "
+            "be judged as wrong by itself, so a kernel and the layer cannot be told apart."
+        )
+    double = yield from log.ask("float64")
+    if double == "right":
+        return log.unknown(
+            f"{subject} is wrong in float32 however it is executed, and right in float64: the "
+            "layer's formula is right, and what it makes of float32 is not explained."
+        )
+    who = "XLA" if xla == "wrong" else "another back end of Keras"
+    sentence = (
+        f"The layer of Keras is to blame for {situation.subject}: {who} makes it as wrong as "
+        "TensorFlow's own kernels do, so it is what the layer asks for that is not its definition."
+    )
+    return log.named("keras-layer", "likely" if double == "wrong" else "possible", sentence)
+
+
+def _compiled(log: Log) -> Asking:
+    """Ask what XLA makes of it; in a run that it compiled, that is the run as it was."""
+    return (yield from log.ask(AS_RECORDED if log.situation.way == "xla" else "xla"))
+
+
+def _another_backend(log: Log) -> Asking:
+    for name in sorted(log.situation.levers):
+        if name.startswith("backend-"):
+            answer = yield from log.ask(name)
+            if answer != "open":
+                return answer
+    return "open"
+
+
+def _kernel(log: Log, why: str, way: Held) -> Generator[Pull, LeverOutcome, Attribution]:
+    """Name the kernel of the op that does the layer's arithmetic, if there is but one."""
+    situation = log.situation
+    if not log.seen_wrong:
+        again = yield from log.ask(AS_RECORDED)
+        if again != "wrong":
+            return not_again(log, again)
+    left = yield from _left_open(log, way)
+    if set(left) - {"one-thread"}:
+        return _undecided(log, left)
+    recorded = [*situation.ops, *(op for each in log.outcomes for op in each.layer_ops)]
+    ops = sorted({_plain(op) for op in recorded})
+    heavy = sorted(set(ops) - ELEMENTWISE)
+    if len(ops) == 1 or len(heavy) == 1:
+        op = (heavy or ops)[0]
+        rest = ", ".join(each for each in ops if each != op)
+        beside = (f"whether it is {op}, or one of {rest} beside it",) if rest else ()
+        sentence = f"The kernel of {op} is to blame for {situation.subject}: {why}."
+        sure: Literal["likely", "possible"] = "possible" if rest else "likely"
+        return log.named(f"kernel:{op}", sure, sentence, unexplained=beside)
+    told = ", ".join(ops) or "not recorded"
+    return log.unknown(
+        f"A kernel is to blame for {situation.subject}: {why}; its ops are {told}, and which of "
+        "them is wrong cannot be told.",
+        "which op's kernel is wrong",
+    )
+
+
+def _plain(op: str) -> str:
+    """Return the op without what is fused into it: the kernels share their arithmetic."""
+    name = op.partition("[")[0]
+    for prefix in _FUSING:
+        name = name.removeprefix(prefix)
+    return name.lstrip("_") or op
+
+
+def _single(ops: Iterable[str]) -> str:
+    names = {op.partition("[")[0] for op in ops}
+    return names.pop() if len(names) == 1 else ""
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,1 @@
+"""What a model makes of its input: shapes of responses and the units behind them."""

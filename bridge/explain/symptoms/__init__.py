@@ -1,0 +1,1 @@
+"""What was reported elsewhere, set against every fault that may be its cause."""

@@ -1,0 +1,192 @@
+"""A run that was recorded elsewhere, explained here.
+
+The reference is computed here from what was recorded; the models are built again from their
+recorded configuration, by no code but Keras' own, and run under levers on this machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from bridge.capsule import Capsule, Environment, read_capsule
+from bridge.cases.case import Case
+from bridge.compare.alignment import labels_of
+from bridge.compare.stages import compare_runs, not_compared
+from bridge.errors import collected
+from bridge.explain.cross_machine import asked_again, elsewhere
+from bridge.explain.finding import run_name
+from bridge.explain.lever_search.targets import wrong_layers
+from bridge.explain.result import Attribution
+from bridge.explain.symptoms.observations import read_observed
+from bridge.explain.verdict import conclude
+from bridge.pipeline.examine_case import Examined, with_errors, with_score
+from bridge.pipeline.hypothesis_runs import symptom_table
+from bridge.pipeline.lever_runs import investigate
+from bridge.pipeline.replay_comparison import NothingRecordedError, generation_of
+from bridge.pipeline.steps import NOT_CONCLUDED, Steps, honest
+from bridge.process.pool import Limits, Pool
+from bridge.report.build import bare_report, build_report
+from bridge.report.pictures import Drawing, draw
+from bridge.rounding.judge import Judge
+from bridge.runs.reference import reference
+from bridge.runs.rerun import rerun
+from bridge.runs.run import look
+
+#: Which pairs are compared, in this order.
+_PAIRS = (("r", "replay"), ("r", "reference"))
+
+
+def explain_capsule(
+    pool: Pool,
+    path: Path,
+    limits: Limits,
+    observed: Path | None = None,
+    progress: Callable[[str], None] = lambda _text: None,
+) -> Examined:
+    """Explain the run in a capsule: the verdicts here, levers pulled here, and what differs.
+
+    Raises:
+        CapsuleError: the file is no capsule.
+        NothingRecordedError: it has no prediction of a recorded model.
+        PoolError: TensorFlow or Keras cannot be started.
+    """
+    recorded = _as_first(read_capsule(path))
+    generation = generation_of(recorded)
+    steps = Steps()
+    with collected(steps.errors):
+        examined = _explained(steps, pool, recorded, path, generation, limits, observed, progress)
+    return with_errors(examined, steps.errors.found, (str(path.resolve().parent), str(pool.folder)))
+
+
+def _explained(
+    steps: Steps,
+    pool: Pool,
+    recorded: Capsule,
+    path: Path,
+    generation: int,
+    limits: Limits,
+    observed: Path | None,
+    progress: Callable[[str], None],
+) -> Examined:
+    progress("runs the models again")
+    again = steps.do(
+        "the run replay",
+        lambda: rerun(pool, recorded, generation, limits),
+        None,
+        tells=(_whether("replay"),),
+    )
+    if not any(probe.layers for probe in recorded.manifest.probes):
+        # Only where this machine makes the recorded bits can it be looked into.
+        recorded = steps.do(
+            "looking into r",
+            partial(look, pool, recorded, generation, limits),
+            recorded,
+            tells=("whether the layers of the recorded run are within their bounds",),
+        )
+    progress("computes the reference")
+    exact = steps.do(
+        "the run reference", partial(reference, recorded), None, tells=(_whether("reference"),)
+    )
+    made = {"r": recorded, "replay": again, "reference": exact}
+    runs = {runner: capsule for runner, capsule in made.items() if capsule is not None}
+    judge, labels = Judge(), labels_of([recorded])
+    pairs = [
+        steps.do(
+            f"comparing {a} with {b}",
+            partial(compare_runs, runs[a], runs[b], judge=judge, labels=labels),
+            not_compared(a, b),
+            tells=(_whether(b),),
+        )
+        for a, b in _PAIRS
+        if b in runs
+    ]
+
+    def looked_for() -> Attribution | None:
+        found = investigate(
+            pool,
+            runs,
+            pairs,
+            generation=generation,
+            limits=limits,
+            judge=judge,
+            basic=True,
+            progress=progress,
+        )
+        doubts = wrong_layers({"r": recorded}, judge)
+        if found is None or not doubts or again is None:
+            return found
+        target = doubts[0].target
+        found = elsewhere(found, recorded, again, target.probe, target.names)
+        lost = doubts[0].situation(recorded, frozenset(), (), False).lost
+        return in_its_graph(found, recorded.manifest.environment, lost)
+
+    found = steps.do(
+        "looking for the cause", looked_for, None, tells=("what pulling levers would have shown",)
+    )
+    table = None
+    if observed is not None:
+        progress("tries what was reported against every fault")
+        reports = read_observed(observed)
+        table = steps.do(
+            "trying every fault",
+            lambda: symptom_table(pool, recorded, reports, generation, limits, labels),
+            None,
+        )
+    finding = steps.do(
+        "drawing the conclusion",
+        lambda: conclude(runs, pairs, attribution=found),
+        NOT_CONCLUDED,
+    )
+    finding = honest(finding, steps.unjudged)
+    script = recorded.manifest.script
+    case = Case(name=path.stem, script=Path(script.name if script else path.name))
+    report = steps.do(
+        "building the report", lambda: build_report(case, runs, pairs, finding), None
+    ) or bare_report(case, recorded, finding)
+    drawing = steps.do("drawing the pictures", lambda: draw(runs, report.pairs), Drawing((), {}))
+    report = report.model_copy(update={"pictures": drawing.pictures, "symptoms": table})
+    return with_score(Examined(report, runs, dict(drawing.files)))
+
+
+def _whether(name: str) -> str:
+    return f"whether {run_name('r')} and {run_name(name)} agree"
+
+
+def _as_first(recorded: Capsule) -> Capsule:
+    """Return the run as the one that is explained; what is run again here is the replay of it."""
+    manifest = recorded.manifest
+    if manifest.runner != "replay":
+        return recorded
+    is_r = manifest.script is not None and manifest.script.language == "r"
+    return Capsule(manifest.model_copy(update={"runner": "r" if is_r else "twin"}), recorded.arrays)
+
+
+def in_its_graph(
+    found: Attribution, there: Environment, lost: tuple[str, ...] | None
+) -> Attribution:
+    """Say of a fault that this machine does not show what was executed for it there.
+
+    Args:
+        found: what looking for the cause here, and setting the machines side by side, found.
+        there: the machine of the recording.
+        lost: what the wrong layer should do and no op lists that was executed for it there.
+    """
+    on_cpu = all(each.startswith("CPU") for each in there.devices)
+    if not asked_again(found) or not lost or not on_cpu:
+        return found
+    said = ", ".join(lost)
+    return found.model_copy(
+        update={
+            "cause": "grappler:remapping",
+            "confidence": "possible",
+            "sentence": f"The graph that was executed there lacks {said}, which was fused away; "
+            "run again on this machine it is there.",
+            "evidence_for": (f"what was executed there lacks {said}", *found.evidence_for),
+            "evidence_against": ("this machine does not show it",),
+        }
+    )
+
+
+__all__ = ["NothingRecordedError", "explain_capsule", "in_its_graph"]

@@ -1,0 +1,143 @@
+"""Finding out why R and what its text means part: the intent, run again with suspects undone.
+
+The only part of that which runs anything. A few runs at most: all suspects at once, and if that
+takes the difference away, one after the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from bridge.capsule import Capsule
+from bridge.compare.result import RunPair
+from bridge.compare.stages import compare_runs
+from bridge.explain.finding import stopped_alone
+from bridge.explain.intent_diff.attribution import (
+    AGREE,
+    Parted,
+    Suspect,
+    Undo,
+    joined,
+    only_in_r,
+    parted,
+    proven,
+    suspects,
+    undecided,
+    unproven,
+)
+from bridge.explain.result import Attribution
+from bridge.rounding.judge import Judge
+
+#: Runs of the intent with something undone, at most.
+MOST_RUNS: Final = 6
+
+#: Runs the intent again with something taken as R has it, and looks into it where bits differ.
+Rerun = Callable[[Undo], Capsule]
+
+
+def meant(
+    runs: Mapping[str, Capsule],
+    pairs: Sequence[RunPair],
+    found: Attribution | None,
+    rerun: Rerun,
+    judge: Judge,
+    labels: Mapping[int, str],
+) -> tuple[list[RunPair], Attribution | None]:
+    """Say why R's run and the intent part; ``found`` is what was known before.
+
+    What levers or a twin found stays; so does everything where R and the replay of its own calls
+    do not agree. Return the pairs, where the intent's may be left undecided, and the cause.
+    """
+    verdicts = {(pair.a, pair.b): pair for pair in pairs}
+    pair = verdicts.get(("r", "intent"))
+    if pair is None:
+        return list(pairs), found
+    r, intent = runs["r"], runs["intent"]
+    at = parted(r, intent, pair)
+    if not at:
+        return list(pairs), found
+    stopped = stopped_alone(r, intent)
+    settled = found is not None and found.cause not in ("none", "not-known", "user-script")
+    replay, reference = (verdicts.get(("r", name)) for name in ("replay", "reference"))
+    elsewhere = (
+        (settled and found is not None and not found.cause.startswith("r-"))
+        or (replay is not None and replay.verdict in ("different", "failed"))
+        or (reference is not None and reference.verdict == "different")
+    )
+    told: list[Suspect] = []
+    if not elsewhere:
+        # Where our own translation stops, its values say little of what R did to them.
+        told = [each for each in suspects(r, intent) if each.boundary or not stopped]
+        trial = _Trial(r, intent, at, rerun, judge, labels)
+        alike = trial.without_types(told)
+        if alike is not None:
+            return [alike if each is pair else each for each in pairs], found
+        made = trial.proven(told)
+        if made is not None:
+            if pair.verdict != "different" and at.results:
+                made = made.model_copy(update={"verdict": "different"})
+            return list(pairs), made
+    if not elsewhere:
+        found = unproven(r, intent, at, told, found)
+    likely = found is not None and found.cause.startswith("r-")
+    refused = only_in_r(r, intent) and not intent.manifest.gaps
+    if pair.verdict in ("different", "failed") and not (likely or refused):
+        return [undecided(each) if each is pair else each for each in pairs], found
+    return list(pairs), found
+
+
+@dataclass
+class _Trial:
+    """The intent, run again with suspects undone."""
+
+    r: Capsule
+    intent: Capsule
+    at: Parted
+    rerun: Rerun
+    judge: Judge
+    labels: Mapping[int, str]
+    left: int = MOST_RUNS
+
+    def without_types(self, told: Sequence[Suspect]) -> RunPair | None:
+        """Return the pair as it is with R's types, where they are all that made numbers part.
+
+        Equal numbers of another type are rounded elsewhere: that is no difference of meaning.
+        """
+        typed = [each for each in told if each.typed and each.undo is not None]
+        if not typed or not self.at.results or only_in_r(self.r, self.intent):
+            return None
+        pair, gone = self._undone(joined(typed))
+        return pair if gone and pair.verdict in ("same-bits", "within-rounding") else None
+
+    def proven(self, told: Sequence[Suspect]) -> Attribution | None:
+        """Undo all suspects, and then one after the other, until it is clear which it was."""
+        refused = bool(only_in_r(self.r, self.intent))
+        some = [each for each in told if each.undo is not None and (refused or not each.typed)]
+        strong = [each for each in some if not each.weak]
+        # What is only possible may be no cause at all, and undoing it another difference.
+        sets = [strong, some] if 0 < len(strong) < len(some) else [some]
+        tried = next((each for each in sets if each and self._takes_away(joined(each))), [])
+        if not tried:
+            return None
+        if len(tried) == 1:
+            return proven(tried[0], (), self.r, self.intent, self.at)
+        for each in tried:
+            if each.undo is not None and self.left and self._takes_away(each.undo):
+                return proven(each, (), self.r, self.intent, self.at)
+        if len({each.cause for each in tried}) == 1:
+            return proven(tried[0], tried[1:], self.r, self.intent, self.at)
+        return None
+
+    def _takes_away(self, undo: Undo) -> bool:
+        pair, gone = self._undone(undo)
+        return gone and (pair.verdict in AGREE or pair.verdict == "abstained")
+
+    def _undone(self, undo: Undo) -> tuple[RunPair, bool]:
+        self.left -= 1
+        now = self.rerun(undo)
+        # What stays untranslated is no difference: R's own run says whether the rest agrees.
+        bare = replace(now, manifest=now.manifest.model_copy(update={"gaps": ()}))
+        pair = compare_runs(self.r, bare, judge=self.judge, labels=self.labels)
+        return pair, self.at.is_gone(parted(self.r, bare, pair))

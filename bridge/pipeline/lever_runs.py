@@ -1,0 +1,314 @@
+"""Asking the stack: the search's questions, answered by runs under levers.
+
+The only part of explaining that runs anything. A model that was recorded is built again and run in
+a fresh process for every lever; where that cannot be, the whole script is run under the lever.
+A lever that cannot be pulled becomes a sentence, and costs no other lever its outcome.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from bridge.capsule import Capsule
+from bridge.compare.result import RunPair
+from bridge.errors import BridgeError, bound, internal_error
+from bridge.explain.cross_machine import asked_again, elsewhere
+from bridge.explain.intent_diff.stage_diff import attribute
+from bridge.explain.lever_search.float64_judgement import narrowed
+from bridge.explain.lever_search.outcome import nothing, outcome, whole
+from bridge.explain.lever_search.protocol import ALL_OFF, AS_RECORDED, Pull, drive
+from bridge.explain.lever_search.row_selection import FEW_ROWS, MOST_ROWS, part_of
+from bridge.explain.lever_search.search import search
+from bridge.explain.lever_search.targets import (
+    Doubt,
+    against,
+    disagreements,
+    repeated,
+    undecided,
+    wrong_layers,
+)
+from bridge.explain.result import Attribution, LeverOutcome
+from bridge.faults.layers import Fault
+from bridge.process.pool import Limits, Pool, Warm
+from bridge.rounding.judge import Judge
+from bridge.runs.levers import LEVERS, Lever, available, without
+from bridge.runs.rerun import rerun
+
+#: What ``explain`` pulls in any case.
+BASIC: Final = ("eager", ALL_OFF, "remapping-off", "onednn-off", "xla", "float64", "batch-1")
+#: Runs under levers, at most, in all searches of a case.
+MOST_RUNS: Final = 32
+#: Further places, at most, that are searched for a cause of their own.
+_MORE: Final = 2
+#: Runs at once where the order does not matter.
+_AT_ONCE: Final = 2
+
+#: Runs the whole script under a lever and looks into its layers.
+Script = Callable[[Lever | None], Capsule]
+Progress = Callable[[str], None]
+
+
+@dataclass
+class Means:
+    """How runs under levers are had, each only once: ``script`` is asked where models cannot be.
+
+    ``fault`` is put into every run, to see whether it is found.
+    """
+
+    pool: Pool
+    recorded: Capsule
+    generation: int
+    limits: Limits
+    script: Script | None = None
+    fault: Fault | None = None
+    progress: Progress = lambda _text: None
+    judge: Judge = field(default_factory=Judge)
+    _runs: dict[tuple[Pull, frozenset[int]], tuple[Capsule | str, float]] = field(
+        default_factory=dict
+    )
+
+    def run(self, pull: Pull, probes: frozenset[int]) -> tuple[Capsule | str, float]:
+        """Return a run under a lever, or the sentence that says why there is none; and its time."""
+        key = (pull, probes)
+        if key not in self._runs:
+            self.progress(f"pulls the lever {pull.name}")
+            begun = time.perf_counter()
+            try:
+                made: Capsule | str = self._run(pull, probes)
+            except BridgeError as error:
+                made = f"{type(error).__name__}: {error}"[:500]
+            except Exception as error:
+                # One lever less: the others may still find the cause.
+                made = internal_error(f"pulling the lever {pull.name}", error).message[:500]
+            self._runs[key] = made, time.perf_counter() - begun
+        return self._runs[key]
+
+    def _run(self, pull: Pull, probes: frozenset[int]) -> Capsule:
+        lever = lever_of(pull)
+        made = rerun(
+            self.pool,
+            self.recorded,
+            self.generation,
+            self.limits,
+            lever=lever,
+            fault=self.fault,
+            probes=sorted(probes),
+        )
+        if lever is not None and lever.dtype == "float64":
+            made = narrowed(made)
+        there = {each.index for each in made.manifest.probes if each.outputs}
+        if self.script is None or probes <= there or (lever is not None and lever.of_models):
+            return made
+        return self.script(lever)
+
+
+def lever_of(pull: Pull) -> Lever | None:
+    """Return the lever that a search asks for; None leaves everything as it was."""
+    held = LEVERS[pull.way] if pull.way else None
+    if pull.lever == AS_RECORDED:
+        return held
+    lever = without(pull.without) if pull.without else LEVERS[pull.lever]
+    if held is not None:
+        lever = replace(lever, way=held.way)
+    return replace(lever, name=pull.name)
+
+
+def investigate(
+    pool: Pool,
+    runs: Mapping[str, Capsule],
+    pairs: Sequence[RunPair],
+    *,
+    generation: int,
+    limits: Limits,
+    script: Script | None = None,
+    fault: Fault | None = None,
+    judge: Judge | None = None,
+    basic: bool = False,
+    progress: Progress = lambda _text: None,
+) -> Attribution | None:
+    """Search for the cause of what is wrong, or of what runs disagree on.
+
+    Args:
+        pool: starts the processes.
+        runs: the runs of the case, by their runners' names.
+        pairs: their comparison.
+        generation: the Keras of the case, 2 or 3.
+        limits: of every run.
+        script: runs the whole script under a lever, for what no recorded model makes.
+        fault: a defect that is put into every run, to see whether it is found.
+        judge: remembers the verdicts on layers.
+        basic: pull the basic set of levers, even if nothing is wrong.
+        progress: is told what is done.
+
+    Returns:
+        The cause, or None where there is nothing to explain and nothing was asked for.
+    """
+    means_judge = judge or Judge()
+    doubts = wrong_layers(runs, means_judge) or disagreements(runs, pairs)
+    subject = doubts[0].run if doubts else "r"
+    asked = attribute(runs, pairs)
+    if subject not in runs:
+        return asked
+    means = Means(
+        pool,
+        runs[subject],
+        generation,
+        limits,
+        script if subject == "r" else None,
+        fault,
+        progress,
+        means_judge,
+    )
+    if not doubts and asked is None:
+        doubts = _eager_differs(means)
+    found = _both(asked, _search(means, runs, doubts) if doubts else None)
+    return _with_basic(means, found) if basic else found
+
+
+def _both(asked: Attribution | None, computed: Attribution | None) -> Attribution | None:
+    """Put together what R asked for otherwise than was meant, and what was computed wrongly.
+
+    The earlier stage comes first, if its cause is known; the other is left over as another fault.
+    """
+    if asked is None or computed is None:
+        return asked or computed
+    first, second = (asked, computed) if asked.cause != "not-known" else (computed, asked)
+    other = f"there is something else besides ({second.cause}): {second.sentence}"
+    return first.model_copy(
+        update={
+            "levers": computed.levers,
+            "verdict": "different",
+            "unexplained": (*first.unexplained, other),
+        }
+    )
+
+
+def _search(means: Means, runs: Mapping[str, Capsule], doubts: Sequence[Doubt]) -> Attribution:
+    """Search for the cause of the first doubt, and see whether it is that of the others too."""
+    probes = frozenset(doubt.target.probe for doubt in doubts)
+    first = _one(means, runs, doubts[0], probes, MOST_RUNS)
+    found = first.model_copy(update={"verdict": "different"})
+    others: list[str] = []
+    for doubt in doubts[1:]:
+        if _answers_alike(means, doubts[0], doubt, first, probes):
+            continue
+        if len(others) == _MORE:
+            others.append("further places are wrong for other reasons")
+            break
+        left = max(0, MOST_RUNS - len(found.levers))
+        other = _one(means, runs, doubt, probes, left)
+        others.append(f"{doubt.subject} is wrong for another reason ({other.cause}): "
+                      f"{other.sentence}")  # fmt: skip
+        known = {each.lever for each in found.levers}
+        more = (each for each in other.levers if each.lever not in known)
+        found = found.model_copy(update={"levers": (*found.levers, *more)})
+    return found.model_copy(update={"unexplained": (*found.unexplained, *others)})
+
+
+def _one(
+    means: Means, runs: Mapping[str, Capsule], doubt: Doubt, probes: frozenset[int], limit: int
+) -> Attribution:
+    names = available(means.generation)
+    passes = tuple(LEVERS[name].grappler_pass for name in names if LEVERS[name].grappler_pass)
+    situation = doubt.situation(runs[doubt.run], frozenset(names), passes, repeated(runs, doubt))
+    situation = replace(situation, limit=limit)
+    found = drive(search(situation), lambda pull: _pulled(means, doubt, pull, probes))
+    again, _ = means.run(Pull(AS_RECORDED), probes) if asked_again(found) else ("", 0.0)
+    if isinstance(again, str):
+        return found
+    target = doubt.target
+    return elsewhere(found, runs[doubt.run], again, target.probe, target.names)
+
+
+def _pulled(means: Means, doubt: Doubt, pull: Pull, probes: frozenset[int]) -> LeverOutcome:
+    made, seconds = means.run(pull, probes)
+    if isinstance(made, str):
+        return nothing(pull.name, made, seconds)
+    return outcome(made, doubt.target, pull.name, seconds, means.judge)
+
+
+def _answers_alike(
+    means: Means, one: Doubt, other: Doubt, found: Attribution, probes: frozenset[int]
+) -> bool:
+    """Say whether every lever that was pulled for one place did the same for another."""
+    if found.cause == "not-known":
+        return False
+    pulls = {pull.name: pull for pull, asked in means._runs if asked == probes}
+    return all(
+        _pulled(means, other, pulls[each.lever], probes).verdict
+        in _like(_pulled(means, one, pulls[each.lever], probes))
+        for each in found.levers
+        if each.lever in pulls
+    )
+
+
+def _like(outcome: LeverOutcome) -> tuple[str, ...]:
+    right = ("same-bits", "within-rounding")
+    return right if outcome.verdict in right else (outcome.verdict,)
+
+
+def _eager_differs(means: Means) -> list[Doubt]:
+    """Return what is another result eagerly, of what no rule decides and no rounding changes."""
+    targets = undecided(means.recorded, means.judge)
+    if not targets:
+        return []
+    probes = frozenset(target.probe for target in targets)
+    eager, _ = means.run(Pull("eager"), probes)
+    if isinstance(eager, str):
+        return []
+    there = {each.index for each in eager.manifest.probes if each.outputs}
+    found = []
+    for target in targets:
+        if target.probe not in there:
+            continue
+        judged = against(target, eager)
+        if outcome(means.recorded, judged, AS_RECORDED).verdict == "different":
+            subject = f"the result of prediction {target.probe + 1}"
+            found.append(Doubt("r", judged, subject, "model.predict(x)"))
+    return found
+
+
+def _with_basic(means: Means, found: Attribution | None) -> Attribution:
+    """Add the basic set of levers, for what decides of all that the run predicted."""
+    probes = frozenset(
+        each.index
+        for each in means.recorded.manifest.probes
+        if each.kind in ("predict", "call") and each.outputs
+    )
+    told = {each.lever for each in found.levers} if found else set()
+    more = list(_basic(means, probes, told)) if probes else []
+    if found is not None:
+        return found.model_copy(update={"levers": (*found.levers, *more)})
+    return Attribution(cause="none", confidence="", sentence="", levers=tuple(more))
+
+
+def slow_to_start(generation: int) -> tuple[Warm, ...]:
+    """Return the processes of basic levers of the environment: each has to load TensorFlow anew."""
+    names = [name for name in BASIC if name in available(generation) and LEVERS[name].env]
+    return tuple(LEVERS[name].warm(generation) for name in names)
+
+
+def _basic(means: Means, probes: frozenset[int], told: set[str]) -> Iterable[LeverOutcome]:
+    names = [name for name in BASIC if name not in told and name in available(means.generation)]
+    means.pool.warm(*slow_to_start(means.generation))
+    parts = {
+        rows: part_of(means.recorded, probes, rows, means.judge) for rows in (FEW_ROWS, MOST_ROWS)
+    }
+
+    def pulled(name: str) -> LeverOutcome:
+        part = parts[FEW_ROWS if LEVERS[name].rows else MOST_ROWS]
+        passes = (LEVERS[name].grappler_pass,) if LEVERS[name].grappler_pass else ()
+        fewer = replace(means, recorded=part.capsule, _runs={})
+        made, seconds = fewer.run(Pull(name, passes), part.probes)
+        if isinstance(made, str):
+            return nothing(name, made, seconds)
+        restricted = part.sentence if made.manifest.runner == "replay" else ""
+        found = whole(made, name, seconds, means.judge)
+        return found.model_copy(update={"restricted": restricted})
+
+    with ThreadPoolExecutor(_AT_ONCE) as several:
+        yield from several.map(bound(pulled), names)

@@ -1,0 +1,274 @@
+"""The smallest model that still differs, found by running smaller ones, and written as scripts.
+
+Each script is run in a fresh process before it is handed out, and it is said whether it failed.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from bridge._typing import F64, AnyArray
+from bridge.capsule import Capsule, Probe
+from bridge.errors import BridgeError, InternalError, internal_error
+from bridge.explain.lever_search.row_selection import MOST_ROWS, part_of
+from bridge.explain.lever_search.targets import way_of, wrong_layers
+from bridge.explain.responses.error_propagation import reach
+from bridge.process.pool import Limits, Pool
+from bridge.r.frontend import Wanted, serve
+from bridge.r.script import inspect
+from bridge.reduce.model_reduction import Small, fewer_rows, fewer_units, recording, windows
+from bridge.reduce.recipe import FAILS, Recipe, RecipeError
+from bridge.report.words import ERROR_LOG
+from bridge.rounding.judge import Judge
+from bridge.rounding.layer_records import seen_layers
+from bridge.runs.reference import reference
+from bridge.runs.rerun import rerun
+from bridge.runs.run import run_r
+from bridge.trace.capsule_builder import Scrubber
+
+#: Rounds of making rows and units fewer, at most.
+_ROUNDS: Final = 4
+_SECONDS: Final = 120.0
+
+#: Runs an R script in a process of its own and returns how it failed, "" if it did not.
+RunR = Callable[[Path], str]
+
+
+@dataclass(frozen=True)
+class Repro:
+    """What was made: sentences about it, and the files that were written."""
+
+    sentences: tuple[str, ...]
+    files: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """A small model that was run: what it made, what it should, and where that is too far."""
+
+    small: Small
+    made: AnyArray
+    expected: AnyArray
+    bound: F64
+
+    @property
+    def wrong(self) -> AnyArray:
+        """The indices of the elements that are beyond their bound, one a row."""
+        with np.errstate(invalid="ignore"):
+            beyond = ~(np.abs(self.made - self.expected) <= self.bound)
+        return np.argwhere(beyond)
+
+    def along(self, axis: int) -> list[int]:
+        """Return the places along an axis at which something is wrong, in order of distance."""
+        far = np.abs(self.made - self.expected) - self.bound
+        found = sorted(self.wrong.tolist(), key=lambda at: -float(np.nan_to_num(far[tuple(at)])))
+        return list(dict.fromkeys(at[axis] for at in found))
+
+
+def write_repro(
+    pool: Pool,
+    runs: Mapping[str, Capsule],
+    generation: int,
+    limits: Limits,
+    folder: Path,
+    title: str,
+    in_r: RunR | None = None,
+) -> Repro:
+    """Write ``repro.py``, ``repro.R`` and ``repro.md`` for the first wrong layer of a run.
+
+    Args:
+        pool: where smaller models are run.
+        runs: the runs of a case by their names.
+        generation: of Keras.
+        limits: of every run.
+        folder: where the files are written.
+        title: of the issue, and the first line of the scripts.
+        in_r: runs the R script, to see whether it fails; None where R cannot be run.
+    """
+    try:
+        return _shrunk(pool, runs, generation, limits, folder, title, in_r)
+    except BridgeError as error:
+        return Repro((f"Shrinking came to no end: {error}"[:500] + ".",))
+    except Exception as error:
+        # What was explained is worth more than a small script of it.
+        return Repro((lost(internal_error("making the model smaller", error), folder),))
+
+
+def lost(record: InternalError, folder: Path) -> str:
+    """Leave the traceback of an exception of ours beside the scripts, and return a sentence."""
+    clean = Scrubber((str(folder.resolve()),))
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / ERROR_LOG).write_text(clean(f"{record.step}: {record.message}\n\n{record.traceback}"))
+    return f"A step of keras-bridge itself failed ({record.step}); see {ERROR_LOG}."
+
+
+def _shrunk(
+    pool: Pool,
+    runs: Mapping[str, Capsule],
+    generation: int,
+    limits: Limits,
+    folder: Path,
+    title: str,
+    in_r: RunR | None,
+) -> Repro:
+    judge = Judge()
+    doubts = wrong_layers(runs, judge)
+    if not doubts:
+        return Repro(("No layer of a model is wrong here, so there is nothing to shrink.",))
+    doubt = doubts[0]
+    capsule = runs[doubt.run]
+    part = part_of(capsule, {doubt.target.probe}, MOST_ROWS, judge)
+    probe = next(each for each in part.capsule.manifest.probes if each.index == doubt.target.probe)
+    if not probe.layers:
+        # Fewer rows were kept, and what the layers received of them is to be seen again.
+        capsule = rerun(pool, part.capsule, generation, limits, probes=[probe.index])
+        probe = capsule.manifest.probes[0]
+    shrinker = _Shrinker(pool, capsule, generation, limits)
+    found = shrinker.smallest(windows(capsule, probe, doubt.target.names, way_of(probe)))
+    if found is None:
+        return Repro((
+            f"{doubt.subject} could not be taken out of its model: by itself, or with its "
+            "neighbours, it does not differ, or it is no layer of a chain.",
+        ))  # fmt: skip
+    return _written(found, capsule, probe, folder, title, in_r)
+
+
+class _Shrinker:
+    def __init__(self, pool: Pool, like: Capsule, generation: int, limits: Limits) -> None:
+        self._pool, self._like, self._generation, self._limits = pool, like, generation, limits
+
+    def smallest(self, smalls: Sequence[Small]) -> _Tried | None:
+        """Return the smallest that is wrong, made smaller as long as that goes on."""
+        best = self._first_wrong(smalls)
+        if best is None:
+            return None
+        for _ in range(_ROUNDS):
+            tries = [*fewer_rows(best.small, best.along(0)),
+                     *fewer_units(best.small, best.along(-1))]  # fmt: skip
+            both = [each for one in fewer_rows(best.small, best.along(0))[:1]
+                    for each in fewer_units(one, best.along(-1))]  # fmt: skip
+            smaller = self._first_wrong(sorted([*tries, *both], key=lambda each: each.size))
+            if smaller is None:
+                break
+            best = smaller
+        return best
+
+    def _first_wrong(self, smalls: Sequence[Small]) -> _Tried | None:
+        if not smalls:
+            return None
+        run = rerun(
+            self._pool, recording(smalls, self._like), self._generation, self._limits, look=True
+        )
+        meant = reference(run)
+        for number, small in enumerate(smalls):
+            tried = _tried(run, meant, number, small)
+            if tried is not None and len(tried.wrong):
+                return tried
+        return None
+
+
+def _tried(run: Capsule, meant: Capsule, number: int, small: Small) -> _Tried | None:
+    probe, other = run.manifest.probes[number], meant.manifest.probes[number]
+    if len(probe.outputs) != 1 or len(other.outputs) != 1:
+        return None
+    made, expected = run.array(probe.outputs[0]), meant.array(other.outputs[0])
+    seen = seen_layers(run, probe)
+    bound = reach(seen).get(seen[-1].last) if seen else None
+    if bound is None or isinstance(bound, str):
+        return None
+    if not bound.shape == made.shape == expected.shape:
+        return None
+    return _Tried(small, np.asarray(made), np.asarray(expected), np.asarray(bound))
+
+
+def _written(
+    found: _Tried,
+    capsule: Capsule,
+    probe: Probe,
+    folder: Path,
+    title: str,
+    in_r: RunR | None,
+) -> Repro:
+    small = found.small
+    recipe = Recipe(small, found.expected, found.bound, " ".join(title.split()) or "Wrong numbers")
+    weights = sum(w.size for part in small.parts for w in part.weights)
+    whole = capsule.manifest.states[probe.state or 0]
+    sentences = [
+        f"The smallest model that still differs here has {len(small.parts)} of "
+        f"{len(whole.layers)} layers, {len(small.x)} rows and {weights} weights."
+    ]
+    try:
+        python = recipe.python()
+    except RecipeError as error:
+        return Repro((*sentences, f"It is not written as a script: {error}."))
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "repro.py"
+    path.write_text(python, "utf-8")
+    files = [path]
+    printed, failed = run_python(path)
+    sentences.append(_verified("repro.py", failed))
+    r = ""
+    try:
+        r = recipe.r()
+        script = folder / "repro.R"
+        script.write_text(r, "utf-8")
+        files.append(script)
+        why = None if in_r is None else in_r(script)
+        sentences.append(
+            "repro.R was not run: R is not there." if why is None else _verified("repro.R", why)
+        )
+    except RecipeError as error:
+        sentences.append(f"There is no R script: {error}.")
+    packages = capsule.manifest.environment.packages
+    versions = ", ".join(f"{name} {version}" for name, version in sorted(packages.items()))
+    text = folder / "repro.md"
+    text.write_text(recipe.markdown(python, r, printed, versions), "utf-8")
+    return Repro(tuple(sentences), (*files, text))
+
+
+def _verified(name: str, failed: str) -> str:
+    if failed:
+        return f"{name} was run in a fresh process and fails as it should: {failed}"
+    return f"{name} was run in a fresh process and does not fail: there the model is right."
+
+
+def r_runner(pool: Pool, limits: Limits, frontend: Wanted) -> RunR:
+    """Return what runs an R script in a fresh process and says how it failed."""
+
+    def run(script: Path) -> str:
+        installed, (inspection,) = inspect([script])
+        served = serve(inspection.package, frontend, installed)
+        made = run_r(pool, script.stem, script, inspection, served, limits).manifest
+        said = made.error.message if made.error is not None else ""
+        return said if FAILS in said else ""
+
+    return run
+
+
+def run_python(path: Path) -> tuple[str, str]:
+    """Run a script in a fresh process; return what it printed, and the assertion that failed.
+
+    What ended it belongs to what it printed.
+    """
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", str(path.resolve())],
+            env=kept | {"TF_CPP_MIN_LOG_LEVEL": "3"},
+            cwd=path.parent, capture_output=True, text=True, errors="replace", timeout=_SECONDS,
+            check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return "", ""
+    last = done.stderr.strip().splitlines()[-1:] or [""]
+    failed = last[0] if done.returncode == 1 and last[0].startswith("AssertionError") else ""
+    ended = last[0] if done.returncode else ""
+    return f"{done.stdout}{ended}"[:5000], failed

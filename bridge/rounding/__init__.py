@@ -1,0 +1,1 @@
+"""How far rounding may take a layer's output: bounds, the ladder, measured activations."""

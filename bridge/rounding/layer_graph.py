@@ -1,0 +1,263 @@
+"""How the layers of a recorded model hang together, and what shape its inputs take inside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+
+from pydantic import JsonValue
+
+from bridge._typing import AnyArray
+from bridge.capsule import LayerState, ModelState, Probe
+from bridge.errors import BridgeError
+from bridge.rounding.layer_calls import Feed, LayerCall, recorded_calls, references
+from bridge.rounding.rules import class_name
+
+Shape = tuple[int | None, ...]
+
+
+class WiringError(BridgeError, ValueError):
+    """The record does not say how the layers are connected; the message says what is missing."""
+
+
+def is_sequential(state: ModelState) -> bool:
+    """Say whether every layer is fed by the one before it."""
+    return class_name(state.cls) == "Sequential"
+
+
+def input_shapes(state: ModelState) -> tuple[Shape, ...]:
+    """Return the shapes that the model's inputs declare, in the order in which they are fed.
+
+    The first entry of each is the batch axis. Nothing is returned where they are not recorded.
+    """
+    declared = {layer.name: _declared(layer.config) for layer in state.layers if _is_input(layer)}
+    named = [shape for name in input_names(state) if (shape := declared.get(name)) is not None]
+    # A Sequential keeps its input layer out of its list of layers, but in its configuration.
+    inner = (shape for shape in _in_config(state.config) if shape is not None)
+    return tuple(named) or tuple(islice(inner, 1))
+
+
+def input_names(state: ModelState) -> tuple[str, ...]:
+    """Return the names of the model's input layers, in the order in which they are fed."""
+    ordered = tuple(feed.layer for _, feed in references(state.config, "input_layers"))
+    return ordered or tuple(layer.name for layer in state.layers if _is_input(layer))
+
+
+def output_names(state: ModelState) -> tuple[str, ...]:
+    """Return the names of the layers whose outputs are the model's."""
+    return tuple(feed.layer for feed in output_feeds(state))
+
+
+def output_feeds(state: ModelState) -> tuple[Feed, ...]:
+    """Return the model's outputs, in the order in which Keras flattens them."""
+    if not state.layers:
+        return ()
+    if is_sequential(state):
+        return (Feed(state.layers[-1].name),)
+    ordered = tuple(feed for _, feed in references(state.config, "output_layers"))
+    if ordered:
+        return ordered
+    used = {name for layer in state.layers for name in layer.inbound}
+    return tuple(Feed(layer.name) for layer in state.layers if layer.name not in used)
+
+
+def outputs_of(state: ModelState, names: Sequence[str]) -> tuple[Feed, ...] | None:
+    """Return what makes each of a probe's outputs, given by its name: ``y``, ``y[0]``, ``y['a']``.
+
+    What a model that is used as a layer makes, a layer within it makes, named by its path. None is
+    returned where it was not recorded.
+    """
+    named = {f"y{place}": feed for place, feed in references(state.config, "output_layers")}
+    if all(name in named for name in names):
+        found = tuple(named[name] for name in names)
+    else:
+        found = output_feeds(state)
+        # A dict of outputs is not in the order of its keys; a lone one may stand in a list or not.
+        by_key = any("'" in name or '"' in name for name in (*names, *named))
+        if len(found) != len(names) or (len(names) > 1 and by_key):
+            return None
+    return tuple(_innermost(state.layers, feed) for feed in found)
+
+
+def _innermost(layers: Sequence[LayerState], feed: Feed) -> Feed:
+    """Return what makes a tensor, within models that are used as layers."""
+    outer = next((layer for layer in layers if layer.name == feed.layer), None)
+    if outer is None or not outer.layers:
+        return feed
+    made = [inner for _, inner in references(outer.config, "output_layers")]
+    if class_name(outer.cls) == "Sequential":
+        made = [Feed(outer.layers[-1].name)]
+    if feed.tensor >= len(made):
+        return feed
+    inner = made[feed.tensor]
+    told = recorded_calls(outer.config) or ()
+    times = sum(call.layer == inner.layer for call in told) or 1
+    within = _innermost(
+        outer.layers, Feed(inner.layer, feed.node * times + inner.node, inner.tensor)
+    )
+    return Feed(f"{outer.name}/{within.layer}", within.node, within.tensor)
+
+
+def find_layer(layers: Sequence[LayerState], path: str) -> LayerState | None:
+    """Return the layer of that name, or of a path into models that are used as layers.
+
+    None is returned where there is none, or more than one.
+    """
+    found = [layer for layer in layers if layer.name == path]
+    for layer in layers:
+        if layer.layers and path.startswith(f"{layer.name}/"):
+            inner = find_layer(layer.layers, path[len(layer.name) + 1 :])
+            found += [inner] if inner is not None else []
+    return found[0] if len(found) == 1 else None
+
+
+def find_operation(config: JsonValue, name: str) -> LayerState | None:
+    """Return an operation of Keras 3 by its name.
+
+    It is called like a layer, but is none: the model's configuration alone tells of it.
+    """
+    layers = config.get("layers") if isinstance(config, dict) else None
+    for entry in layers if isinstance(layers, list) else ():
+        if not isinstance(entry, dict) or entry.get("name") != name:
+            continue
+        module, cls, inner = entry.get("module"), entry.get("class_name"), entry.get("config")
+        known = isinstance(module, str) and module.startswith(("keras.src.ops.", "keras.ops"))
+        if known and isinstance(cls, str):
+            told = dict(inner) if isinstance(inner, dict) else {}
+            return LayerState(name=name, cls=f"keras.ops.{cls}", config=told)
+    return None
+
+
+def calls(state: ModelState) -> tuple[LayerCall, ...]:
+    """Return the calls of the model's layers, those of one layer in order.
+
+    Where the configuration does not tell of them, each layer is taken to be called once, by those
+    that feed it; what feeds the first layer of a Sequential has the name "".
+
+    Raises:
+        WiringError: what feeds a layer was not recorded.
+    """
+    names = {layer.name for layer in state.layers}
+    if len(names) < len(state.layers):
+        raise WiringError("two layers of the model have the same name")
+    if is_sequential(state):
+        if any(_is_input(layer) for layer in state.layers[1:]):
+            raise WiringError("an input stands between the layers of a Sequential")
+        before = ["", *(layer.name for layer in state.layers)]
+        return tuple(
+            LayerCall(layer.name, 0, (Feed(fed),))
+            for layer, fed in zip(state.layers, before, strict=False)
+        )
+    found = recorded_calls(state.config) or tuple(
+        LayerCall(layer.name, 0, tuple(Feed(name) for name in layer.inbound))
+        for layer in state.layers
+        if not _is_input(layer)
+    )
+    called = {call.layer for call in found}
+    for call in found:
+        if call.layer in names and not names.issuperset(feed.layer for feed in call.feeds):
+            raise WiringError(f"what feeds layer {call.layer!r} was not recorded")
+    for layer in state.layers:
+        if not _is_input(layer) and not (layer.name in called and _is_fed(layer.name, found)):
+            raise WiringError(f"what feeds layer {layer.name!r} was not recorded")
+    return found
+
+
+def conform(x: AnyArray, shape: Shape | None) -> AnyArray:
+    """Give ``x`` the rank that an input declares, as Keras does: by axes of length one at the end.
+
+    What does not fit that way is returned as it is.
+    """
+    if shape is None:
+        return x
+    if x.ndim < len(shape) and all(part == 1 for part in shape[x.ndim :]):
+        return x.reshape(x.shape + (1,) * (len(shape) - x.ndim))
+    if x.ndim > len(shape) and all(part == 1 for part in x.shape[len(shape) :]):
+        return x.reshape(x.shape[: len(shape)])
+    return x
+
+
+def feeds(state: ModelState) -> dict[str, tuple[str, ...]]:
+    """Return, for each layer, the layers that feed it; nothing for those fed by the model's input.
+
+    Raises:
+        WiringError: it was not recorded, or it is more than names can say.
+    """
+    found: dict[str, tuple[str, ...]] = {
+        layer.name: () for layer in state.layers if _is_input(layer) and not is_sequential(state)
+    }
+    for call in calls(state):
+        if call.layer in found:
+            raise WiringError(f"layer {call.layer!r} is called more than once")
+        if call.arguments:
+            named = ", ".join(call.arguments)
+            raise WiringError(f"layer {call.layer!r} is called with arguments: {named}")
+        part = next((feed for feed in call.feeds if feed.node or feed.tensor), None)
+        if part is not None:
+            raise WiringError(f"layer {call.layer!r} is fed one of the outputs of {part.layer!r}")
+        found[call.layer] = tuple(feed.layer for feed in call.feeds if feed.layer)
+    return {layer.name: found[layer.name] for layer in state.layers}
+
+
+def fed_inputs(state: ModelState, probe: Probe, arrays: Mapping[str, AnyArray]) -> list[AnyArray]:
+    """Return the probe's inputs in the order of the model's, each with the rank it has inside.
+
+    ``arrays`` holds the elements by the name of the input.
+    """
+    names = [ref.name for ref in probe.inputs]
+    told = references(state.config, "input_layers")
+    # Keras takes a dict by the keys that the model was made with, or by the names of its inputs.
+    by_place = {f"x{place}": number for number, (place, _) in enumerate(told)}
+    by_name = {f"x[{name!r}]": number for number, name in enumerate(input_names(state))}
+    for known in (by_place, by_name):
+        if names and all(name in known for name in names):
+            names.sort(key=lambda name: known[name])
+            break
+    shapes = input_shapes(state)
+    padded = (*shapes, *(None,) * max(0, len(names) - len(shapes)))
+    return [conform(arrays[name], shape) for name, shape in zip(names, padded, strict=False)]
+
+
+def in_order(fed_by: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
+    """Yield the layers so that each comes after those that feed it.
+
+    Raises:
+        WiringError: they feed one another in a circle.
+    """
+    waiting, done = list(fed_by), set[str]()
+    while waiting:
+        ready = [name for name in waiting if done.issuperset(fed_by[name])]
+        if not ready:
+            raise WiringError(f"layer {waiting[0]!r} feeds itself")
+        yield from ready
+        done.update(ready)
+        waiting = [name for name in waiting if name not in done]
+
+
+def _is_fed(name: str, found: Sequence[LayerCall]) -> bool:
+    return all(call.feeds for call in found if call.layer == name)
+
+
+def _is_input(layer: LayerState) -> bool:
+    return class_name(layer.cls) == "InputLayer"
+
+
+def _declared(config: Mapping[str, JsonValue]) -> Shape | None:
+    for key in ("batch_shape", "batch_input_shape"):
+        found = config.get(key)
+        if isinstance(found, list) and all(
+            part is None or (isinstance(part, int) and part >= 0) for part in found
+        ):
+            return tuple(part if isinstance(part, int) else None for part in found)
+    return None
+
+
+def _in_config(config: JsonValue) -> Iterator[Shape | None]:
+    layers = config.get("layers") if isinstance(config, dict) else None
+    for layer in layers if isinstance(layers, list) else ():
+        inner = layer.get("config") if isinstance(layer, dict) else None
+        if isinstance(inner, dict):
+            yield _declared(inner)
+    if isinstance(config, dict):
+        build = config.get("build_input_shape")
+        yield _declared({"batch_shape": build})

@@ -1,0 +1,219 @@
+"""Rules: for a layer and its inputs, what it should return and how far float32 may be from it.
+
+A rule evaluates the layer in float64 and derives a componentwise bound that holds for every
+correct float32 implementation, in any order of summation. There is one module for each family; to
+add one, write its ``RULES`` and name the module in ``_FAMILIES``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+
+from bridge._typing import F64, AnyArray
+from bridge.rounding.rules import (
+    conv,
+    dense,
+    embedding,
+    lengths,
+    merging,
+    moving,
+    normalising,
+    operations,
+    pooling,
+    recurrent,
+    rescaling,
+    shifting,
+    softmax,
+    unary,
+    wrappers,
+)
+from bridge.rounding.rules.chain import follow, moved_by
+from bridge.rounding.rules.layer import (
+    Evaluation,
+    Layer,
+    ObservedRule,
+    Rule,
+    UnsupportedError,
+    class_name,
+    generation_of,
+    layer_of,
+)
+from bridge.rounding.rules.rounding import FLOAT32, FORMATS
+
+__all__ = [
+    "AS_THEY_ARE",
+    "OBSERVED",
+    "RULES",
+    "Evaluation",
+    "Layer",
+    "Rule",
+    "UnsupportedError",
+    "cast_inputs",
+    "class_name",
+    "evaluate",
+    "evaluate_chain",
+    "generation_of",
+    "layer_of",
+]
+
+_FAMILIES: Final = (
+    conv,
+    dense,
+    embedding,
+    lengths,
+    merging,
+    moving,
+    normalising,
+    operations,
+    pooling,
+    recurrent,
+    rescaling,
+    shifting,
+    softmax,
+    unary,
+    wrappers,
+)
+
+#: The rules by the name of the layer's class.
+RULES: Final[dict[str, Rule]] = {
+    name: rule for family in _FAMILIES for name, rule in family.RULES.items()
+}
+
+#: Rules that need what the layer returned as well: a recurrent layer's own last state.
+OBSERVED: Final[dict[str, ObservedRule]] = {
+    name: rule for family in _FAMILIES for name, rule in getattr(family, "OBSERVED", {}).items()
+}
+
+#: Rules that are given elements of any type, because they only move them about or select them.
+#: Floating-point numbers are cast first to the type in which the layer computes; indices are not.
+AS_THEY_ARE: Final = frozenset(
+    {
+        *embedding.RULES,
+        *moving.RULES,
+        *merging.SELECTING,
+        *operations.RULES,
+        *pooling.SELECTING,
+        *shifting.RULES,
+    }
+)
+
+#: Rules of layers that treat every step alike, masked or not.
+_MASK_FREE: Final = frozenset(
+    {
+        *conv.RULES,
+        *dense.RULES,
+        *embedding.RULES,
+        *lengths.RULES,
+        *(merging.RULES.keys() - merging.OVER_STEPS),
+        *moving.RULES,
+        *(normalising.RULES.keys() - normalising.OVER_STEPS),
+        *(pooling.RULES.keys() - pooling.OVER_STEPS),
+        *rescaling.RULES,
+        *shifting.RULES,
+        *unary.RULES,
+    }
+)
+
+
+def evaluate(
+    layer: Layer,
+    inputs: Sequence[AnyArray],
+    *,
+    received: bool = True,
+    outputs: Sequence[AnyArray] | None = None,
+) -> tuple[Evaluation, ...]:
+    """Evaluate a layer on its inputs, one evaluation for each output.
+
+    ``received`` says that the inputs are what the layer was really given: they are cast first to
+    the type in which it computes, as Keras casts them (R has only doubles; the layer computes with
+    the float32 next to each). A chain of float64 evaluations passes False. With ``outputs``, what
+    the layer returned, a recurrent layer is judged step by step, each on the state that it had.
+
+    Raises:
+        UnsupportedError: no rule covers the layer; the message is a sentence that says why.
+    """
+    name = class_name(layer.cls)
+    if name is None:
+        raise UnsupportedError(f"{layer.cls} is not a layer of Keras")
+    rule = RULES.get(name)
+    if rule is None:
+        raise UnsupportedError(f"there is no rule for {name}")
+    if layer.masked and name not in _MASK_FREE:
+        raise UnsupportedError("it was given a mask, and its rule does not know masks")
+    if not inputs:
+        raise UnsupportedError("its inputs were not recorded")
+    given, inputs = inputs, cast_inputs(layer, inputs, received=received)
+    try:
+        if outputs is not None and name in OBSERVED:
+            return OBSERVED[name](layer, inputs, outputs)
+        found = rule(layer, inputs)
+        cast = any(x.dtype != y.dtype for x, y in zip(given, inputs, strict=True))
+        return tuple(map(_flushing, found)) if name in AS_THEY_ARE and cast else found
+    except ValueError as error:
+        raise UnsupportedError(
+            f"its rule cannot be applied to what was recorded: {error}"
+        ) from None
+
+
+def cast_inputs(
+    layer: Layer, inputs: Sequence[AnyArray], *, received: bool = True
+) -> list[AnyArray]:
+    """Return the inputs as a layer that has a rule computes with them, or hands them on.
+
+    ``received`` is as for :func:`evaluate`.
+    """
+    name = class_name(layer.cls) or ""
+    if name not in AS_THEY_ARE:
+        wide = layer.generation == 3 and name in normalising.WIDE
+        return [_number(x, layer, received, wide) for x in inputs]
+    if received and name not in embedding.RULES and name not in operations.RULES:
+        return [_element(x, layer) for x in inputs]
+    return list(inputs)
+
+
+def evaluate_chain(
+    layers: Sequence[Layer],
+    inputs: Sequence[AnyArray],
+    *,
+    received: bool = True,
+    outputs: Sequence[AnyArray] | None = None,
+) -> tuple[Evaluation, ...]:
+    """Evaluate a layer and those that were executed in one with it.
+
+    Raises:
+        UnsupportedError: no rule covers one of them.
+    """
+    first, *then = layers
+    if not then:
+        return evaluate(first, inputs, received=received, outputs=outputs)
+    found = evaluate(replace(first, moved=moved_by(then)), inputs, received=received)
+    return tuple(follow(then, each) for each in found)
+
+
+def _number(x: AnyArray, layer: Layer, received: bool, wide: bool) -> F64:
+    """Cast to the type in which the layer computes; ``wide``: which is float32 at least."""
+    fmt = FORMATS.get(layer.compute_dtype)
+    if fmt is None or not (received or x.dtype.kind in "biu"):
+        return x.astype(np.float64)
+    return (FLOAT32 if wide else fmt).cast(x)
+
+
+def _element(x: AnyArray, layer: Layer) -> AnyArray:
+    """Cast floating-point numbers as Keras casts them before a layer moves them about."""
+    fmt = FORMATS.get(layer.compute_dtype)
+    if fmt is None or x.dtype.name not in (*FORMATS, "float64"):
+        return x
+    with np.errstate(over="ignore"):
+        return x.astype(fmt.dtype)
+
+
+def _flushing(found: Evaluation) -> Evaluation:
+    """Allow for a cast before elements were moved: it may have flushed subnormal ones to zero."""
+    if found.derive is not None or found.value.dtype.kind in "biu":
+        return found
+    small = FLOAT32.subnormal(found.value.astype(np.float64))
+    return found if small is None else Evaluation(found.value, lambda: small)

@@ -1,0 +1,242 @@
+"""Layers that merge several inputs: sums, products, extrema, concatenation and dot products."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from bridge._typing import F64, AnyArray
+from bridge.rounding.rules.averaging import check_terms, mean_error
+from bridge.rounding.rules.geometry import axes, check_size, is_int
+from bridge.rounding.rules.layer import Evaluation, Layer, Rule, UnsupportedError
+from bridge.rounding.rules.lengths import Unit, unit_length
+from bridge.rounding.rules.rounding import MOST_TERMS, Format
+from bridge.rounding.rules.selecting import selected
+from bridge.rounding.rules.sums import sum_error
+
+
+def add(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:
+    """Evaluate Add: the sum of its inputs."""
+    return (_sum(aligned(inputs), layer.arithmetic()),)
+
+
+def subtract(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:
+    """Evaluate Subtract: the first input without the second."""
+    if len(inputs) != 2:
+        raise UnsupportedError(f"it has {len(inputs)} inputs; its rule takes two")
+    first, second = aligned(inputs)
+    return (_sum([first, -second], layer.arithmetic()),)
+
+
+def average(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:
+    """Evaluate Average: the sum of its inputs, divided by how many there are."""
+    fmt = layer.arithmetic()
+    terms = aligned(inputs)
+    number = len(terms)
+    check_terms(number)
+    with np.errstate(all="ignore"):
+        total = _total(terms)
+        value = total / number
+
+    def derive() -> F64:
+        with np.errstate(all="ignore"):
+            size = _total([np.abs(x) for x in terms])
+            small = _total(_small(terms, fmt))
+            return mean_error(size, small, total, np.array(float(number)), number, fmt)
+
+    return (Evaluation(value, derive),)
+
+
+def multiply(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:
+    """Evaluate Multiply.
+
+    Each of the n - 1 products is rounded once. One that is flushed to zero, or an argument that
+    is, loses at most ``tiny`` times the other factors, of which those below 1 are left out.
+    """
+    fmt = layer.arithmetic()
+    factors = aligned(inputs)
+    number = len(factors)
+    if number > 2**10:
+        raise UnsupportedError(f"{number} factors are too many for a bound")
+    with np.errstate(all="ignore"):
+        value = np.asarray(math.prod(factors[1:], start=factors[0]))
+
+    def derive() -> F64:
+        with np.errstate(all="ignore"):
+            largest = np.asarray(math.prod(np.maximum(np.abs(x), 1.0) for x in factors))
+            growth = fmt.gamma(number) + number * 2.0**-52
+            bound = growth * np.abs(value) + 2.0 * number * fmt.tiny * largest
+            if number == 1:
+                bound = np.zeros(value.shape)
+            return np.where(largest * (1.0 + growth) < fmt.overflow, bound, np.inf)
+
+    return (Evaluation(value, derive),)
+
+
+def maximum(_layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:
+    """Evaluate Maximum."""
+    return (_extremum(inputs, np.maximum),)
+
+
+def minimum(_layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:
+    """Evaluate Minimum."""
+    return (_extremum(inputs, np.minimum),)
+
+
+def concatenate(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:
+    """Evaluate Concatenate along ``axis``."""
+    if len({x.ndim for x in inputs}) != 1 or len({x.dtype.kind for x in inputs}) != 1:
+        raise UnsupportedError("its inputs differ in their axes or in their kind of numbers")
+    (axis,) = axes(layer, inputs[0].ndim)[:1]
+    return (Evaluation(np.concatenate(inputs, axis)),)
+
+
+def dot(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:
+    """Evaluate Dot: for every sample, the products of its two inputs summed along one axis of each.
+
+    With ``normalize`` both are divided by their lengths along that axis first.
+    """
+    fmt = layer.arithmetic()
+    if len(inputs) != 2 or any(x.ndim < 2 for x in inputs):
+        raise UnsupportedError("its inputs are not two arrays with a batch axis and others")
+    places = dot_axes(layer, inputs)
+    if inputs[0].shape[0] != inputs[1].shape[0]:
+        raise UnsupportedError("its inputs differ in the number of samples")
+    terms = inputs[0].shape[places[0]]
+    if terms != inputs[1].shape[places[1]]:
+        shapes = " and ".join(str(x.shape) for x in inputs)
+        raise UnsupportedError(f"its inputs of shapes {shapes} do not fit axes {places}")
+    if not 0 < terms < MOST_TERMS - 2:
+        raise UnsupportedError(f"{terms} products are too few or too many for a bound")
+    shape = inputs[0].shape[:1]
+    for x, place in zip(inputs, places, strict=True):
+        shape = (*shape, *x.shape[1:place], *x.shape[place + 1 :])
+    # One sum for each sample is a column.
+    shape = (*shape, 1) if len(shape) == 1 else shape
+    check_size(shape)
+    normalize = layer.config.get("normalize", False)
+    if not isinstance(normalize, bool):
+        raise UnsupportedError(f"its normalize {normalize!r} is neither true nor false")
+    units = [
+        unit_length(layer, x, (place,), capped=1e-7) if normalize else Unit(x)
+        for x, place in zip(inputs, places, strict=True)
+    ]
+
+    def apply(first: F64, second: F64) -> F64:
+        rows = np.moveaxis(first, places[0], -1).reshape(len(first), -1, terms)
+        columns = np.moveaxis(second, places[1], 1).reshape(len(second), terms, -1)
+        return np.asarray(np.matmul(rows, columns).reshape(shape))
+
+    with np.errstate(all="ignore"):
+        value = apply(units[0].value, units[1].value)
+    return (Evaluation(value, lambda: _dot_error(units, apply, value, terms, fmt)),)
+
+
+def _dot_error(units: Sequence[Unit], apply: Any, value: F64, terms: int, fmt: Format) -> F64:
+    with np.errstate(all="ignore"):
+        errors = [unit.error() for unit in units]
+        sizes = [np.abs(unit.value) + error for unit, error in zip(units, errors, strict=True)]
+        carried = apply(errors[0], sizes[1]) + apply(sizes[0], errors[1])
+        small = [fmt.subnormal(size) for size in sizes]
+        lost = np.full(value.shape, (2 * terms - 1) * fmt.tiny)
+        if small[0] is not None:
+            lost = lost + apply(small[0], sizes[1])
+        if small[1] is not None:
+            lost = lost + apply(sizes[0], small[1])
+        added = sum_error(apply(*sizes), value, terms - 1, lost=lost, carried=carried, fmt=fmt)
+        bound = carried + added
+        return np.where(np.isfinite(bound), bound, np.inf)
+
+
+def dot_axes(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[int, int]:
+    """Return the axis of each of two inputs along which products are summed.
+
+    Raises:
+        UnsupportedError: the configuration cannot be read, or does not fit the inputs.
+    """
+    found = layer.config.get("axes")
+    parts = found if isinstance(found, list) else [found] * 2
+    good: list[int] = []
+    for part, x in zip(parts, inputs, strict=False):
+        if isinstance(part, int) and is_int(part) and -x.ndim <= part < x.ndim:
+            good.append(part % x.ndim)
+    if len(parts) != 2 or len(good) != 2 or 0 in good:
+        raise UnsupportedError(f"its axes {found!r} do not fit its inputs")
+    return good[0], good[1]
+
+
+def _sum(terms: Sequence[F64], fmt: Format) -> Evaluation:
+    adds = len(terms) - 1
+    with np.errstate(all="ignore"):
+        value = _total(terms)
+
+    def derive() -> F64:
+        if adds == 0:
+            return np.zeros(value.shape)
+        size = _total([np.abs(x) for x in terms])
+        lost = _total(_small(terms, fmt)) + adds * fmt.tiny
+        return sum_error(size, value, adds, rounded=False, lost=lost, fmt=fmt)
+
+    return Evaluation(value, derive)
+
+
+def _extremum(inputs: Sequence[AnyArray], function: Any) -> Evaluation:
+    if len({x.dtype for x in inputs}) != 1:
+        raise UnsupportedError("its inputs are of several types")
+    first, *others = aligned(inputs)
+    if not others:
+        return Evaluation(first)
+    for other in others:
+        first = function(first, other)
+    return selected(first)
+
+
+def aligned(inputs: Sequence[AnyArray]) -> list[AnyArray]:
+    """Give all inputs the same number of axes, as Keras does, and check that they fit.
+
+    Raises:
+        UnsupportedError: one of them has no axis for the batch, or the output is too large.
+        ValueError: they do not fit together.
+    """
+    most = max(x.ndim for x in inputs)
+    if any(x.ndim == 0 for x in inputs) and most > 0:
+        raise UnsupportedError("one of its inputs has no batch axis")
+    found = [x.reshape(x.shape[:1] + (1,) * (most - x.ndim) + x.shape[1:]) for x in inputs]
+    # A ValueError for shapes that do not fit is reported as one.
+    check_size(np.broadcast_shapes(*(x.shape for x in found)))
+    return found
+
+
+def _total(terms: Sequence[F64]) -> F64:
+    total = terms[0]
+    for term in terms[1:]:
+        total = total + term
+    return total
+
+
+def _small(terms: Sequence[F64], fmt: Format) -> list[F64]:
+    found = [fmt.subnormal(x) for x in terms]
+    return [np.zeros_like(x) if s is None else s for x, s in zip(terms, found, strict=True)]
+
+
+#: Those that return elements of their inputs.
+SELECTING: Final[Mapping[str, Rule]] = {
+    "Concatenate": concatenate,
+    "Maximum": maximum,
+    "Minimum": minimum,
+}
+
+#: Those in which a mask changes what is merged, in Keras 3.
+OVER_STEPS: Final = frozenset({"Maximum", "Minimum", "Multiply"})
+
+RULES: Final[Mapping[str, Rule]] = {
+    **SELECTING,
+    "Add": add,
+    "Average": average,
+    "Dot": dot,
+    "Multiply": multiply,
+    "Subtract": subtract,
+}

@@ -1,0 +1,121 @@
+"""An answer to why a result surprises, and asking every rule for one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from bridge.capsule import Capsule
+from bridge.errors import isolated
+from bridge.rules import (
+    alias,
+    arguments,
+    errors,
+    fractions,
+    indices,
+    inputs,
+    labels,
+    last_layer,
+    loops,
+    modes,
+    outcomes,
+    refusals,
+    repeated,
+    responses,
+    seeds,
+)
+from bridge.rules.said import Said
+from bridge.translate.syntax import Node, Row, SyntaxRowsError, build
+
+Rule = Callable[[Capsule, Sequence[Node]], Iterator[Said]]
+
+#: In this order: what changed a number before what explains one.
+_RULES: Final[tuple[Rule, ...]] = (
+    labels.missing,
+    fractions.cut_off,
+    arguments.forgotten,
+    arguments.emptied,
+    errors.primitives,
+    errors.dropped_null,
+    errors.factors,
+    refusals.zero_axis,
+    refusals.one_beyond,
+    refusals.data_frames,
+    refusals.dropped_axis,
+    refusals.misspelled,
+    refusals.by_what_is_said,
+    alias.shared_models,
+    repeated.repeated_pipe,
+    loops.shared_variable,
+    inputs.sorted_names,
+    indices.two_counts,
+    indices.counted_results,
+    indices.counted_from_zero,
+    indices.from_the_end,
+    labels.counted_from_one,
+    last_layer.over_one,
+    last_layer.unfit_loss,
+    last_layer.unfit_targets,
+    last_layer.never_equal,
+    last_layer.twice,
+    outcomes.no_number,
+    outcomes.never_changes,
+    outcomes.one_for_many,
+    last_layer.out_of_reach,
+    labels.validated_elsewhere,
+    modes.training_mode,
+    modes.two_slopes,
+    modes.two_formulas,
+    responses.straight,
+    seeds.other_generator,
+    modes.other_order,
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer: its cause from the closed list, a sentence, and whether it names the cause.
+
+    ``line`` is that of the script, where there is one; ``refused`` says that it explains an error.
+    """
+
+    cause: str
+    sentence: str
+    decides: bool = True
+    line: int | None = None
+    refused: bool = False
+
+
+def answers(capsule: Capsule, tree: Sequence[Row] = ()) -> tuple[Answer, ...]:
+    """Return what a run and the text of its script answer, what decides first.
+
+    ``tree`` has the rows of R's syntax tree (:mod:`bridge.translate.syntax`); without them the
+    rules that read the text stay silent.
+    """
+    try:
+        nodes = build(tree)
+    except SyntaxRowsError:
+        nodes = []
+    found = dict.fromkeys(
+        Answer(said.cause, said.sentence, said.decides, said.line, said.refused)
+        for rule in _RULES
+        for said in isolated(_name(rule), partial(_all_of, rule, capsule, nodes), ())
+    )
+    return tuple(sorted(found, key=lambda each: not each.decides))
+
+
+def _name(rule: Rule) -> str:
+    return f"the rule {rule.__module__.rpartition('.')[2]}.{rule.__name__}"
+
+
+def _all_of(rule: Rule, capsule: Capsule, nodes: Sequence[Node]) -> tuple[Said, ...]:
+    return tuple(rule(capsule, nodes))
+
+
+def repaired(sentence: str, line: int | None) -> Answer:
+    """Return the answer for a call that works once one thing of it is put right."""
+    where = f"Line {line}: the" if line else "The"
+    told = f"{where} call that raises works in Python when {sentence}."
+    return Answer("r-conversion", told, line=line, refused=True)

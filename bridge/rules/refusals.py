@@ -1,0 +1,208 @@
+"""What Keras or the R package refuses, where the script's own data or indices are why."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from bridge.capsule import Capsule, ErrorRecord
+from bridge.capsule.values import Items, Pairs
+from bridge.rules.said import Said, asked, at, name_of, state_of
+from bridge.translate.syntax import Assign, Call, Index, Node, Number, Symbol, number_of, walk
+from bridge.translate.wrappers import wrappers
+
+#: What TensorFlow says of an index that its table does not have (gather, embedding), and of a
+#: class that a sparse loss does not know.
+_BEYOND: Final = re.compile(
+    r"indices\[[\d,]*\] = (\d+) is not in \[0, (\d+)\)"
+    r"|label value of (\d+) which is outside the valid range of \[0, (\d+)\)"
+)
+#: What an error says, and what the script does then.
+_SAYING: Final = (
+    (
+        re.compile(
+            r"Cast string to \w+ is not supported|could not convert string to float"
+            r"|Invalid dtype: (?:str|object)|Unsupported object type str"
+        ),
+        "texts were given where Keras computes with numbers. For classes, "
+        "as.integer(factor(y)) - 1 gives their numbers, counted from 0.",
+    ),
+    (
+        re.compile("only be called for the variables it was originally built with"),
+        "the optimizer was used with another model before, and keeps what it knows of that one's "
+        "weights. Make a new one for every model, inside the loop or function.",
+    ),
+)
+#: What R and Python say of an argument that they do not know.
+_UNKNOWN: Final = re.compile(
+    r"unused argument \((\w[\w.]*) =|Unrecognized keyword arguments? passed to \w+: \{'(\w+)'"
+    r"|unexpected keyword argument '(\w+)'"
+    r"|Keyword argument not understood: '?(\w+)"
+    r"|\('Keyword argument not understood:', '(\w+)'\)"
+)
+_AXES: Final = re.compile(r"found ndim=(\d+)|received input with shape \((?:None|\d+),\)")
+_USES: Final = frozenset({"predict", "evaluate", "fit", "train_on_batch", "predict_on_batch"})
+_COUNTED: Final = frozenset({"axis", "axes", "dims", "index"})
+
+
+def one_beyond(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
+    """Find indices that are refused because they are just one too large: counted from 1."""
+    for error, text in _errors(capsule):
+        found = _BEYOND.search(text)
+        if found is None:
+            continue
+        value, size = (int(each) for each in found.groups() if each is not None)
+        if value == size:
+            yield Said(
+                "r-index-base",
+                f"{at(error.line)}the index {value} is refused: there are {size}, and Python "
+                f"counts them from 0 to {size - 1}. R counts from 1 (levels of a factor, "
+                "match(), seq_along()); subtract 1, or make room for one more.",
+                line=error.line,
+                refused=True,
+            )
+            return
+
+
+def zero_axis(capsule: Capsule, tree: Sequence[Node]) -> Iterator[Said]:
+    """Find an axis 0, as Python writes it, given to an R package that counts axes from 1."""
+    error = capsule.manifest.error
+    if error is None or error.origin not in ("keras", "keras3"):
+        return
+    for node in _at(tree, error.line):
+        for argument in node.arguments:
+            value = argument.value
+            if argument.name not in _COUNTED or not isinstance(value, Number):
+                continue
+            if number_of(value.text)[0] == 0:
+                yield Said(
+                    "r-index-base",
+                    f"Line {node.line}: {node.name}() of the R package counts from 1, so that "
+                    f"there is no {argument.name} 0, as Python would have it: the first one is 1.",
+                    line=node.line,
+                    refused=True,
+                )
+                return
+
+
+def data_frames(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
+    """Find data frames given to a model of one input, which arrive as a dict of columns."""
+    single = {
+        probe.line
+        for probe in capsule.manifest.probes
+        if (state := state_of(capsule, probe)) is not None and state.cls.endswith("Sequential")
+    }
+    for call in asked(capsule):
+        if call.error is None or name_of(call) not in _USES or call.line not in single:
+            continue
+        for value in (*call.args[:1], call.kwargs.get("x")):
+            if not isinstance(value, Pairs) or len(value.items) < 2:
+                continue
+            if all(isinstance(each, Items) or hasattr(each, "shape") for _, each in value.items):
+                names = ", ".join(str(getattr(key, "v", key)) for key, _ in value.items[:3])
+                yield Said(
+                    "r-conversion",
+                    f"{at(call.line)}the data frame reached Python as a dict of "
+                    f"{len(value.items)} columns ({names} ...), and the model takes one matrix: "
+                    "as.matrix() makes one of a data frame of numbers.",
+                    line=call.line,
+                    refused=True,
+                )
+                return
+
+
+def dropped_axis(capsule: Capsule, tree: Sequence[Node]) -> Iterator[Said]:
+    """Find a single row taken out of a matrix, which R makes a vector of."""
+    taken = {
+        node.target.name: node.value
+        for item in tree
+        for node in walk(item)
+        if isinstance(node, Assign) and isinstance(node.target, Symbol)
+    }
+    for error, text in _errors(capsule):
+        if not _AXES.search(text):
+            continue
+        for node in _at(tree, error.line):
+            if node.name not in _USES:
+                continue
+            for argument in node.arguments:
+                value = argument.value
+                value = taken.get(value.name) if isinstance(value, Symbol) else value
+                if not isinstance(value, Index) or not _drops(value):
+                    continue
+                yield Said(
+                    "r-semantics",
+                    f"Line {value.line}: R drops an axis of which one element is left, so that "
+                    "one row of a matrix is a plain vector, and the model misses an axis. "
+                    "drop = FALSE inside the brackets keeps it.",
+                    line=value.line,
+                    refused=True,
+                )
+                return
+
+
+def misspelled(capsule: Capsule, tree: Sequence[Node]) -> Iterator[Said]:
+    """Find arguments that nobody knows, and one of nearly the same name that is known."""
+    for error, text in _errors(capsule):
+        found = _UNKNOWN.search(text)
+        if found is None:
+            continue
+        name = next(filter(None, found.groups()))
+        for node in _at(tree, error.line):
+            formals = {
+                package: wrappers(package)[node.name].formals
+                for package in ("keras3", "keras")
+                if node.name in wrappers(package)
+            }
+            if any(name in each for each in formals.values()):
+                # It is spelled right, for the other generation.
+                continue
+            front = capsule.manifest.frontend
+            known = formals.get(front.package if front is not None else "", ())
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
+            if near and name in (argument.name for argument in node.arguments):
+                yield Said(
+                    "user-script",
+                    f"Line {node.line}: {node.name}() has no argument {name}; did you mean "
+                    f"{near[0]}?",
+                    line=node.line,
+                    refused=True,
+                )
+                return
+
+
+def by_what_is_said(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
+    """Find errors whose words alone tell what the script does."""
+    for pattern, sentence in _SAYING:
+        for error, text in _errors(capsule):
+            if pattern.search(text):
+                said = f"{at(error.line)}{sentence}"
+                yield Said("user-script", said, line=error.line, refused=True)
+                break
+
+
+def _drops(node: Index) -> bool:
+    """Say whether brackets take one element of an axis, and nothing keeps the axis."""
+    if node.double or len(node.arguments) < 2:
+        return False
+    if any(each.name == "drop" for each in node.arguments):
+        return False
+    return any(isinstance(each.value, Number) for each in node.arguments)
+
+
+def _errors(capsule: Capsule) -> Iterator[tuple[ErrorRecord, str]]:
+    """Yield the errors that the script met, each with all that Python said of it."""
+    raised = [call for call in asked(capsule) if call.error is not None]
+    ended = capsule.manifest.error
+    for error in (*capsule.manifest.caught, *((ended,) if ended is not None else ())):
+        said = [call.error.message for call in raised if call.error and call.line == error.line]
+        yield error, "\n".join((error.message, *said))
+
+
+def _at(tree: Sequence[Node], line: int | None) -> Iterator[Call]:
+    """Yield the calls that the text has at a line, or around it."""
+    for node in (each for item in tree for each in walk(item)):
+        if isinstance(node, Call) and line in {each.line for each in walk(node)}:
+            yield node

@@ -1,0 +1,55 @@
+"""Seeds that do not reach the generator that draws."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from bridge.capsule import Capsule
+from bridge.facts.keras import RANDOM_INITIALIZER
+from bridge.facts.r import DRAWING, SEEDING_KERAS, SEEDING_R
+from bridge.rules.said import Said, asked, name_of, owner_of, state_of
+from bridge.translate.syntax import Call, Node, called_in, walk
+
+_SETS: Final = frozenset({"set_weights", "load_weights"})
+
+
+def other_generator(capsule: Capsule, tree: Sequence[Node]) -> Iterator[Said]:
+    """Find scripts that seed R's generator and let Keras draw."""
+    calls = [node for item in tree for node in walk(item) if isinstance(node, Call)]
+    seeds = [call for call in calls if call.name == SEEDING_R]
+    if not seeds or called_in(tree) & SEEDING_KERAS:
+        return
+    if any(name_of(call) in SEEDING_KERAS for call in asked(capsule)):
+        return
+    drawn = drawn_layer(capsule)
+    if not drawn:
+        return
+    used = any(call.name in DRAWING for call in calls)
+    yield Said(
+        "r-semantics",
+        f"Line {seeds[0].line}: set.seed() seeds R's own generator, and the weights of layer "
+        f"{drawn} are drawn by Keras, which knows nothing of it: they are others in every run. "
+        "set_random_seed() seeds R, Python, NumPy and TensorFlow.",
+        # Where R draws as well, the seed has a purpose of its own.
+        decides=not used,
+        line=seeds[0].line,
+    )
+
+
+def drawn_layer(capsule: Capsule) -> str:
+    """Return the name of a layer whose weights were drawn and are used, "" if there is none."""
+    given = {owner_of(call) for call in asked(capsule) if name_of(call) in _SETS}
+    if any("weights" in call.kwargs for call in asked(capsule)):
+        # Which layer of a model a call made is not recorded: one that is given decides for all.
+        return ""
+    for probe in capsule.manifest.probes:
+        state = state_of(capsule, probe)
+        if state is None or state.id in given:
+            continue
+        for layer in state.layers:
+            told = str([v for k, v in layer.config.items() if k.endswith("initializer")])
+            seeded = "'seed': None" in told or "'seed'" not in told
+            if layer.weights and RANDOM_INITIALIZER.search(told) and seeded:
+                return layer.name
+    return ""

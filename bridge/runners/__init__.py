@@ -1,1 +1,0 @@
-"""Things that execute and return a capsule: ``r``, ``replay``, ``twin``, ``reference``."""

@@ -1,0 +1,158 @@
+"""What is told of a run that was looked into: its layers, and what repeated runs did to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bridge.capsule import Capsule, Probe
+from bridge.runs.model_execution import Named, Sight
+from bridge.runs.model_rebuild import LookError
+from bridge.runs.observable_tensors import View
+from bridge.runs.perturbation import Found, Perturber, wanting
+from bridge.trace.call_units import Unit, units
+from bridge.trace.encoder import Data, Encoder
+
+
+@dataclass(frozen=True)
+class _Looked:
+    """A probe that was looked at, with the units that repeated runs may say something of."""
+
+    probe: int
+    state: int
+    sight: Sight
+    wanting: Sequence[tuple[int, Unit]]
+
+
+class Teller:
+    """Tells the layers of the probes of one recorded run.
+
+    Args:
+        recorded: the run whose predictions are made again.
+        encoder: writes the arrays.
+    """
+
+    def __init__(self, recorded: Capsule, encoder: Encoder) -> None:
+        self._recorded, self._encoder = recorded, encoder
+        self._looked: list[_Looked] = []
+
+    def layers(self, probe: Probe, view: View, sound: Sight | None = None) -> list[Data]:
+        """Return :class:`bridge.capsule.LayerOutput` data of the layers of a probe, in order.
+
+        ``sound`` is the run with layers that have no fault, where those that were run have one:
+        repeated runs are of them.
+        """
+        found = _units(view)
+        number = probe.state or 0
+        state, sight = self._recorded.manifest.states[number], sound or view.sight
+        rest = [
+            (place, unit)
+            for place, unit in enumerate(found)
+            if wanting(self._recorded, state, sight, unit)
+        ]
+        if rest:
+            self._looked.append(_Looked(probe.index, number, sight, rest))
+        return [_describe(view, unit, self._encoder) for unit in found]
+
+    def perturbed(self, until: float) -> Iterator[tuple[int, int, Data]]:
+        """Run layers without a rule again and again, as long as there is time.
+
+        Yields the index of a probe, the place of a layer among those that were told of it, and
+        what there is to add there. ``until`` is a time of the process, of the processor.
+        """
+        known: dict[int, dict[Any, Found]] = {}
+        for each in self._looked:
+            perturber = Perturber(each.sight, until, known.setdefault(each.state, {}))
+            for place, unit in each.wanting:
+                yield each.probe, place, _tell(perturber.perturb(unit), self._encoder)
+
+
+def _tell(found: Found | str, encoder: Encoder) -> Data:
+    if isinstance(found, str):
+        return {"why": found}
+    data = {
+        "exact": encoder.array("exact", found.exact),
+        "scale": encoder.array("scale", found.scale),
+        "statistics": list(found.statistics),
+        "rows": found.rows,
+    }
+    return {"perturbed": data}
+
+
+def _units(view: View) -> list[Unit]:
+    """Return what is told: all units but the operations that make nothing but masks.
+
+    Keras 3 writes down, as calls of the model, how the masks of its layers are made; Keras 2 does
+    not. In both, a layer that heeds a mask is told to have one.
+    """
+    calls = view.sight.calls
+    used = set(view.sight.returned)
+    told: set[int] = set()
+    for place, call in reversed(list(enumerate(calls))):
+        if hasattr(call.layer, "weights") or used.intersection(call.outputs):
+            told.add(place)
+            used |= {
+                each for which, each in enumerate(call.inputs) if which not in call.mask_places
+            }
+    return [unit for unit in units(calls, view.visible) if unit.last in told]
+
+
+def _describe(view: View, unit: Unit, encoder: Encoder) -> Data:
+    """Return :class:`bridge.capsule.LayerOutput` data."""
+    calls = [view.sight.calls[place] for place in unit.calls]
+    first, last = calls[0], view.sight.calls[unit.last]
+    arguments: Data = {}
+    for call in calls:
+        prefix = "" if call is first else f"{call.path}: "
+        arguments |= {
+            f"{prefix}{key}": value for key, value in call.arguments.items() if "mask" not in key
+        }
+    return {
+        "layer": first.path,
+        "inputs": [
+            _array(view, view.sight.calls[place].names[which], call_input, encoder)
+            for place, which in unit.inputs
+            if which not in view.sight.calls[place].mask_places
+            for call_input in [view.sight.calls[place].inputs[which]]
+        ],
+        "outputs": [_array(view, last.path, number, encoder) for number in last.outputs],
+        "graph_unchanged": view.unchanged,
+        "node": last.node,
+        "rows": view.sight.rows,
+        "through": [call.path for call in calls[1:]],
+        "masked": any(call.masked for call in calls),
+        "arguments": arguments,
+    }
+
+
+def _array(view: View, name: str, number: int, encoder: Encoder) -> Data:
+    values = view.sight.values.get(number)
+    if values is not None:
+        return encoder.array(name, values)
+    # It was not seen; its shape is known but for what depends on the number of rows.
+    tensor = view.sight.tensors[number]
+    rows = len(view.sight.outputs[0][1])
+    shape = [rows if part is None else part for part in tensor.shape.as_list()]
+    return {"name": name, "key": None, "dtype": tensor.dtype.name, "shape": shape}
+
+
+def must_agree(seen: Named, recorded: Named) -> None:
+    """Make sure that a run made these bits.
+
+    Raises:
+        LookError: it made others.
+    """
+    made = dict(seen)
+    for name, expected in recorded:
+        found = made.get(name)
+        if (
+            found is None
+            or found.shape != expected.shape
+            or found.dtype != expected.dtype
+            or found.tobytes() != expected.tobytes()
+        ):
+            raise LookError(
+                "built again from its configuration and weights, the model does not give the "
+                "recorded bits, so its layers were not looked at"
+            )

@@ -1,0 +1,318 @@
+"""What rounding does to a layer, measured: repeated runs with every argument moved a little.
+
+For layers without a rule. The layer runs many times on what it received, every element of its
+inputs and weights moved by at most one unit in the last place (ULP), half of the runs op by op and
+half as a graph; and once in float64, on the same numbers unmoved. How far the runs are from that is
+what rounding does, whatever the layer computes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from bridge._typing import AnyArray
+from bridge.capsule import Capsule, ModelState
+from bridge.errors import BridgeError, internal_error
+from bridge.rounding.layer_graph import find_layer
+from bridge.rounding.rules import evaluate_chain, layer_of
+from bridge.rounding.rules.rounding import FORMATS
+from bridge.runs.layer_rerun import CannotError, Doubled, Values, evaluate, itself
+from bridge.runs.model_execution import Sight
+from bridge.runs.ulp import moved
+from bridge.trace.call_tracer import Call
+from bridge.trace.call_units import Unit
+from bridge.trace.encoder import to_numpy
+
+#: How often a layer is run.
+RUNS: Final = 32
+#: The first rows that are used, at most, and the elements of inputs and outputs together.
+MOST_ROWS: Final = 256
+MOST_ELEMENTS: Final = 2**20
+#: Weights beyond this number of elements are not moved so often.
+MOST_WEIGHTS: Final = 2**23
+
+#: The binary digits after the point of float64.
+_DIGITS: Final = np.finfo(np.float64).nmant
+
+
+@dataclass(frozen=True)
+class Found:
+    """As :class:`bridge.capsule.Perturbed`."""
+
+    exact: AnyArray
+    scale: AnyArray
+    statistics: tuple[float, ...]
+    rows: int
+
+
+def wanting(recorded: Capsule, state: ModelState, sight: Sight, unit: Unit) -> bool:
+    """Say whether no rule speaks for a unit, so that repeated runs should.
+
+    A rule is asked by giving it the first row: there may be one, and not for such a layer.
+    """
+    calls = [sight.calls[place] for place in unit.calls]
+    if not unit.is_chain or any(call.arguments for call in calls):
+        return True
+    found = [(call, find_layer(state.layers, call.path)) for call in calls]
+    if any(layer is None for _, layer in found):
+        # Operations of Keras 3 are called in the graph, and are not among the layers.
+        return True
+    try:
+        layers = [
+            layer_of(recorded, state, layer, masked=call.masked)
+            for call, layer in found
+            if layer is not None
+        ]
+        inputs = [sight.values[calls[0].inputs[which]][:1] for _, which in unit.inputs]
+        evaluate_chain(layers, inputs)
+    except BridgeError:
+        # Mostly an UnsupportedError: the rule does not speak.
+        return True
+    except Exception as error:
+        internal_error("asking whether a layer has a rule", error)
+        return True
+    return False
+
+
+class Perturber:
+    """Perturbs the units of one run.
+
+    Args:
+        sight: the run.
+        until: the time of the process (of the processor, in seconds) when nothing new is begun.
+        memory: what was found before, in runs of the same model as well.
+    """
+
+    def __init__(
+        self, sight: Sight, until: float = math.inf, memory: dict[Any, Found] | None = None
+    ) -> None:
+        self._sight = sight
+        self._until = until
+        self._memory = {} if memory is None else memory
+
+    def perturb(self, unit: Unit) -> Found | str:
+        """Return what repeated runs did, or a sentence that says why there are none."""
+        try:
+            key = self._key(unit)
+            if key not in self._memory:
+                if time.process_time() > self._until:
+                    return "no time was left for repeated runs"
+                self._memory[key] = self._perturb(unit)
+            return self._memory[key]
+        except CannotError as error:
+            return f"repeated runs say nothing: {error}"
+        except Exception as error:
+            return f"the layer cannot be run by itself: {type(error).__name__}: {error}"[:500]
+
+    def _perturb(self, unit: Unit) -> Found:
+        calls = [self._sight.calls[place] for place in unit.calls]
+        given = self._given(unit)
+        result = self._result(calls[-1])
+        rows = _rows([*given.values(), result], len(result))
+        whole = {number: np.asarray(x) for number, x in given.items()}
+        first = {number: _first(x, rows, len(result)) for number, x in whole.items()}
+        weights = _weights(calls)
+        if sum(weight.size for _, weight in weights) > MOST_WEIGHTS:
+            raise CannotError(f"its weights have more than {MOST_WEIGHTS:,} elements")
+        doubled = Doubled(calls)
+        exact = doubled(first)
+        dtype = result.dtype
+        if exact.shape[1:] != result.shape[1:]:
+            raise CannotError(f"in float64 its output has shape {exact.shape}")
+        made = _Runs(calls, first, weights, dtype)
+        try:
+            begun = time.process_time()
+            runs = [made.eagerly()]
+            if time.process_time() + RUNS * (time.process_time() - begun) > self._until:
+                raise CannotError("they would take too long")
+            runs += [made.eagerly() for _ in range(1, RUNS // 2)]
+            runs += [made.as_graph() for _ in range(RUNS // 2)]
+        finally:
+            made.restore()
+        found = _measure(exact, runs, dtype, rows)
+        self._check(doubled, whole, first, found, dtype)
+        return found
+
+    def _key(self, unit: Unit) -> Any:
+        """Return what decides about the runs of a unit, the weights of the model aside."""
+        calls = [self._sight.calls[place] for place in unit.calls]
+        given = (
+            (x.dtype.name, x.shape, hashlib.sha256(x.tobytes()).digest())
+            for x in map(np.asarray, self._given(unit).values())
+        )
+        return (*((call.path, call.node) for call in calls), *given)
+
+    def _given(self, unit: Unit) -> Values:
+        """Return what the unit received, and the masks that came with it, by number."""
+        found: Values = {}
+        for place, which in unit.inputs:
+            call = self._sight.calls[place]
+            wanted = [call.inputs[which]]
+            mask = call.masks[which]
+            wanted += [mask] if call.masked and mask is not None else []
+            for number in wanted:
+                if number not in self._sight.values:
+                    raise CannotError("not everything that it was given could be seen")
+                found[number] = self._sight.values[number]
+        return found
+
+    def _result(self, call: Call) -> AnyArray:
+        if len(call.outputs) != 1:
+            raise CannotError(f"it has {len(call.outputs)} outputs")
+        result = self._sight.values[call.outputs[0]]
+        if result.dtype.name not in FORMATS or result.ndim == 0:
+            raise CannotError(f"its output is {result.dtype.name} of shape {result.shape}")
+        return result
+
+    def _check(
+        self, doubled: Doubled, whole: Values, first: Values, found: Found, dtype: np.dtype[Any]
+    ) -> None:
+        """Make sure that the float64 result is one: the same again, and the same for all rows.
+
+        Where it is, float64 deviates less than the layer's own type by as many binary digits as
+        it has more. Half of them is far from both that and no difference at all.
+        """
+        again = doubled(first)
+        near = np.ldexp(found.scale, -(_DIGITS - FORMATS[dtype.name].digits) // 2)
+        if not _alike(again, found.exact, near):
+            raise CannotError("it is random, or remembers what it was given before")
+        if any(len(x) != len(whole[number]) for number, x in first.items() if x.ndim):
+            every = doubled(whole)[: found.rows]
+            if not _alike(every, found.exact, near):
+                raise CannotError("what it makes of some rows depends on the others")
+
+
+def _alike(a: AnyArray, b: AnyArray, near: AnyArray) -> bool:
+    with np.errstate(invalid="ignore"):
+        same = (np.abs(a - b) <= near) | (a == b) | (np.isnan(a) & np.isnan(b))
+    return bool(same.all())
+
+
+def _rows(values: Sequence[AnyArray], count: int) -> int:
+    """Return how many rows are used; all of them where something has another number of rows."""
+    cut = [x for x in values if x.ndim and len(x) == count]
+    whole = sum(x.size for x in values) - sum(x.size for x in cut)
+    each = sum(x.size for x in cut) // max(count, 1)
+    if whole + each > MOST_ELEMENTS:
+        raise CannotError(f"it was given more than {MOST_ELEMENTS:,} elements at once")
+    return max(1, min(count, MOST_ROWS, (MOST_ELEMENTS - whole) // max(each, 1)))
+
+
+def _first(x: AnyArray, rows: int, count: int) -> AnyArray:
+    return x[:rows] if x.ndim and len(x) == count else x
+
+
+def _weights(calls: Sequence[Call]) -> list[tuple[Any, AnyArray]]:
+    """Return the weights of the layers, each once, with their elements."""
+    found = {
+        id(weight): (weight, to_numpy(weight))
+        for call in calls
+        for weight in getattr(call.layer, "weights", ())
+    }
+    return list(found.values())
+
+
+class _Runs:
+    """Runs of the layers as they are, each with everything moved anew."""
+
+    def __init__(
+        self,
+        calls: Sequence[Call],
+        given: Values,
+        weights: Sequence[tuple[Any, AnyArray]],
+        dtype: np.dtype[Any],
+    ) -> None:
+        self._calls, self._given, self._weights, self._dtype = calls, given, weights, dtype
+        self._types = _types(calls, given, weights)
+        self._random = np.random.default_rng(0)
+        self._graph: Callable[..., Any] | None = None
+
+    def eagerly(self) -> AnyArray:
+        return self._kept(evaluate(self._calls, self._moved(), itself))
+
+    def as_graph(self) -> AnyArray:
+        import tensorflow as tf
+
+        given = self._moved()
+        numbers = list(given)
+        if self._graph is None:
+            self._graph = tf.function(
+                lambda values: evaluate(
+                    self._calls, dict(zip(numbers, values, strict=True)), itself
+                ),
+                autograph=False,
+            )
+        return self._kept(self._graph(list(given.values())))
+
+    def restore(self) -> None:
+        """Give the layers back their own weights."""
+        for variable, values in self._weights:
+            variable.assign(values)
+
+    def _moved(self) -> Values:
+        import tensorflow as tf
+
+        for variable, values in self._weights:
+            variable.assign(self._near(values, self._types[id(variable)]))
+        return {
+            number: tf.constant(self._near(x, self._types[number]))
+            for number, x in self._given.items()
+        }
+
+    def _near(self, x: AnyArray, dtype: np.dtype[Any]) -> AnyArray:
+        """Move numbers; a layer that computes in a narrower type rounds them to that first."""
+        if x.dtype.name not in FORMATS:
+            return x
+        return moved(x.astype(dtype), self._random).astype(x.dtype)
+
+    def _kept(self, made: Any) -> AnyArray:
+        found = to_numpy(made)
+        if found.dtype != self._dtype:
+            raise CannotError(f"by itself it makes {found.dtype.name}")
+        return found
+
+
+def _types(
+    calls: Sequence[Call], given: Values, weights: Sequence[tuple[Any, AnyArray]]
+) -> dict[int, np.dtype[Any]]:
+    """Return the type in which each input, by number, and each weight, by identity, is used."""
+    found = {number: x.dtype for number, x in given.items()}
+    found |= {id(weight): x.dtype for weight, x in weights}
+    for call in reversed(calls):
+        computes = FORMATS.get(str(getattr(call.layer, "compute_dtype", "")))
+        own = [id(weight) for weight in getattr(call.layer, "weights", ())]
+        for key in (*own, *call.inputs):
+            held = FORMATS.get(found[key].name) if key in found else None
+            if computes is not None and held is not None and computes.digits < held.digits:
+                found[key] = computes.dtype
+    return found
+
+
+def _measure(exact: AnyArray, runs: Sequence[AnyArray], dtype: np.dtype[Any], rows: int) -> Found:
+    """Return the scale at each element, and each run's largest distance in it."""
+    with np.errstate(all="ignore"):
+        squares = np.zeros(exact.shape)
+        for y in runs:
+            squares += _distance(y, exact) ** 2
+        scale = np.maximum(np.sqrt(squares / len(runs)), FORMATS[dtype.name].ulp(exact))
+        scale = np.where(np.isnan(scale), np.inf, scale)
+        statistics = []
+        for y in runs:
+            ratio = _distance(y, exact) / scale
+            statistics.append(float(np.nan_to_num(ratio, nan=0.0).max(initial=0.0)))
+    return Found(exact, scale, tuple(statistics), rows)
+
+
+def _distance(y: AnyArray, exact: AnyArray) -> AnyArray:
+    """Return |y - exact|; 0 where both are the same infinity or none is a number."""
+    wide = y.astype(np.float64)
+    same = (wide == exact) | (np.isnan(wide) & np.isnan(exact))
+    gap = np.abs(wide - exact)
+    return np.where(same, 0.0, np.where(np.isnan(gap), np.inf, gap))

@@ -1,0 +1,403 @@
+"""Running recorded boundary calls again, in a process that has no R.
+
+What R asked for is in the calls: the same functions, with the arguments as Python received them.
+A function that was written in R is not there, and neither are the calls that it made.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import os
+import random
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from bridge.capsule import Call, Capsule, read_capsule
+from bridge.capsule.values import (
+    ArrayValue,
+    Closure,
+    Items,
+    Method,
+    ObjectValue,
+    Opaque,
+    Pairs,
+    Scalar,
+    Slice,
+    Symbol,
+    Value,
+)
+from bridge.errors import BridgeError
+from bridge.process import job_setup
+from bridge.process.jobs import Context
+from bridge.process.random_generators import start_chance
+from bridge.runs.levers import pull
+from bridge.runs.trial_use import use_once
+from bridge.trace.encoder import Encoder, resolve
+from bridge.trace.missing_attribute import has_counterpart
+from bridge.trace.observer import Observer
+from bridge.trace.recorder import describe_error
+from bridge.trace.spool import SpoolWriter
+
+#: A recording may come from a stranger: only these libraries are called.
+_ALLOWED: Final = frozenset({"tensorflow", "keras", "tf_keras", "numpy"})
+#: Arguments that have one name in Keras 3 and another in Keras 2, by the function they belong to
+#: (the guide "Migrating Keras 2 code to Keras 3", and the signatures of both).
+_RENAMED: Final = {
+    "keras.layers.InputLayer": {"shape": "input_shape", "batch_shape": "batch_input_shape"},
+    "keras.layers.LeakyReLU": {"negative_slope": "alpha"},
+}
+#: Methods that write where the script wrote: the replay must not touch the user's files.
+_WRITES: Final = frozenset(
+    {"save", "save_weights", "export", "save_own_variables", "to_csv", "tofile", "write", "dump"}
+)
+_WRITERS: Final = ("save", "write", "remove", "unlink", "rmtree", "rename", "copy", "mkdir")
+
+#: Calls into these prepare a process and compute nothing.
+_PREPARING: Final = frozenset({"sys", "kerastools", "rclasses", "warnings", "logging"})
+
+_KERAS: Final = ("keras", "tf_keras")
+_BUILTINS: Final = frozenset(
+    {
+        "int",
+        "float",
+        "bool",
+        "str",
+        "list",
+        "tuple",
+        "dict",
+        "set",
+        "slice",
+        "len",
+        "range",
+        "isinstance",
+        "callable",
+        "repr",
+        "type",
+    }
+)
+
+#: The generators of chance that Python and NumPy make when they start: scripts seed them.
+_STANDING: Final[Mapping[str, Callable[[], Any]]] = {
+    "random:Random": lambda: random,
+    "numpy.random.mtrand:RandomState": lambda: np.random,
+}
+
+
+class ReplayError(BridgeError, RuntimeError):
+    """A recorded value cannot be had in this process; the message says which and why."""
+
+
+class NotMadeAgainError(ReplayError):
+    """A call writes files; what it was made on is as it was in the recording."""
+
+
+class Replay:
+    """The objects that the replayed calls made, by the numbers that they had in the recording."""
+
+    def __init__(
+        self, capsule: Capsule, keras: Any, gap: Callable[[Call, ReplayError], None]
+    ) -> None:
+        self._capsule = capsule
+        self._keras = keras
+        self._gap = gap
+        self._objects: dict[int, Any] = {}
+        self._found_as: dict[str, str] = {}
+        self._lacking: dict[int, str] = {}
+        #: Calls that were made without callbacks that were written in R.
+        self.cut: set[int] = set()
+
+    def lack(self, call: Call, error: ReplayError) -> None:
+        """Remember that a call could not be made on an object, which is not what it was then."""
+        owner = call.target.owner if isinstance(call.target, Method) else call.target
+        if isinstance(owner, ObjectValue) and not isinstance(error, NotMadeAgainError):
+            self._lacking.setdefault(owner.id, str(error))
+
+    def step(self, call: Call) -> Any:
+        """Make one recorded call, remember what it gave, and return that."""
+        target = self.value(call.target)
+        if call.kind == "call":
+            renamed = self._renamed(call.target)
+            result = target(
+                *(self.value(item) for item in call.args),
+                **{
+                    renamed.get(key, key): self._argument(call, key, item)
+                    for key, item in call.kwargs.items()
+                },
+            )
+        elif call.kind == "getattr":
+            # R asks softly: an attribute that is not there is NULL. One that ended the script is
+            # asked for as it was.
+            result = getattr(target, call.name, *(() if call.error else (None,)))
+            if isinstance(call.result, Method):
+                # A method may be found by another name than the one that it gives itself.
+                self._found_as[call.result.name] = call.name
+        elif call.kind == "setattr" and call.result is not None:
+            result = self.value(call.result)
+            setattr(target, call.name, result)
+        else:
+            # Items are read by keys that R computed; the objects they give are known otherwise.
+            return None
+        self._bind(call.result, result)
+        return result
+
+    def knows(self, call: Call) -> bool:
+        """Say whether the class of what a missing attribute was asked of has it in this Keras.
+
+        For objects that could not be made again.
+        """
+        target = call.target
+        asked = call.kind == "getattr" and call.error is not None
+        return (
+            asked
+            and isinstance(target, ObjectValue)
+            and target.cls.partition(":")[0].partition(".")[0] in _KERAS
+            and has_counterpart(self._keras, target.cls, call.name)
+        )
+
+    def _renamed(self, target: Value) -> Mapping[str, str]:
+        """Return how the target's arguments are called in the Keras that the replay runs on."""
+        if not isinstance(target, Symbol) or not _is_foreign(target, self._keras):
+            return {}
+        names = _RENAMED.get(target.public, {})
+        return names if self._keras.__name__ == "tf_keras" else {b: a for a, b in names.items()}
+
+    def _argument(self, call: Call, name: str, value: Value) -> Any:
+        """Return an argument; callbacks that were written in R are left out, and named."""
+        if name != "callbacks" or not isinstance(value, Items):
+            return self.value(value)
+        callbacks = []
+        for item in value.items:
+            try:
+                callbacks.append(self.value(item))
+            except ReplayError as error:
+                self.cut.add(call.id)
+                self._gap(call, error)
+        return callbacks
+
+    def value(self, value: Value | None) -> Any:
+        """Return the Python object that ``value`` describes.
+
+        Raises:
+            ReplayError: it was made where the recording cannot see, or is a function of R's.
+        """
+        match value:
+            case None:
+                return None
+            case Scalar():
+                return _scalar(value)
+            case Items():
+                kinds = {"list": list, "tuple": tuple, "set": set}
+                return kinds[value.t](self.value(item) for item in value.items)
+            case Pairs():
+                return {self.value(key): self.value(item) for key, item in value.items}
+            case Slice():
+                return slice(*(self.value(p) for p in (value.start, value.stop, value.step)))
+            case ArrayValue():
+                return self._array(value)
+            case ObjectValue():
+                return self._object(value.id, value.cls)
+            case Symbol():
+                return _symbol(value, self._keras)
+            case Method():
+                if value.name in _WRITES:
+                    raise NotMadeAgainError(f"{value.name}() writes files, and is not made again")
+                name = self._found_as.get(value.name, value.name)
+                found = getattr(self.value(value.owner), name, None)
+                if found is None:
+                    raise ReplayError(f"there is no {value.name}() without R")
+                return found
+            case Closure():
+                raise ReplayError(f"the function {value.name or ''} is written in R")
+            case Opaque() if value.id in self._objects:
+                # It could not be described, but the replay made it as well.
+                return self._objects[value.id]
+        raise ReplayError(f"a value was not recorded: {value.text}")
+
+    def _object(self, number: int, cls: str) -> Any:
+        if number not in self._objects and cls in _STANDING:
+            return _STANDING[cls]()
+        if number in self._lacking:
+            raise ReplayError(f"it was not made whole, since {self._lacking[number]}")
+        if number not in self._objects:
+            if made_in_r(cls.partition(":")[0]):
+                raise ReplayError(f"the class {cls.rpartition(':')[2]} is written in R")
+            if cls in ("builtins:type", "abc:ABCMeta"):
+                raise ReplayError("its class was made by the script, as a class written in R is")
+            raise ReplayError(f"an object of class {cls} was made where the trace cannot see it")
+        return self._objects[number]
+
+    def _array(self, value: ArrayValue) -> Any:
+        if value.id is not None and value.id in self._objects:
+            return self._objects[value.id]
+        if value.key is None:
+            raise ReplayError(f"the elements of an array of shape {value.shape} were not recorded")
+        # A copy: memory order as it was received, and writable, as reticulate's arrays are.
+        order: Any = "F" if value.order == "F" else "C"
+        array = np.array(self._capsule.arrays[value.key], order=order, copy=True)
+        if value.t == "array":
+            return array
+        import tensorflow as tf
+
+        made = tf.constant(array) if value.t == "tensor" else tf.Variable(array)
+        if value.id is not None:
+            self._objects[value.id] = made
+        return made
+
+    def _bind(self, value: Value | None, made: Any) -> None:
+        """Give what was made the numbers that it had in the recording."""
+        number = getattr(value, "id", None)
+        if number is not None:
+            self._objects[number] = made
+        elif isinstance(value, Items) and isinstance(made, (list, tuple)):
+            for item, part in zip(value.items, made, strict=False):
+                self._bind(item, part)
+        elif isinstance(value, Pairs) and isinstance(made, Mapping):
+            for (key, item), part in zip(value.items, made.values(), strict=False):
+                del key
+                self._bind(item, part)
+
+
+def _scalar(value: Scalar) -> Any:
+    if value.t == "none":
+        return None
+    if value.t == "ellipsis":
+        return ...
+    if value.t == "str":
+        return value.v
+    if value.t == "bytes":
+        return bytes.fromhex(value.v)
+    if value.t == "float":
+        return float(value.v)
+    if value.t == "complex":
+        return complex(value.v)
+    return ast.literal_eval(value.v)
+
+
+def made_in_r(module: str) -> bool:
+    """Whether a class of this module was written in R, as the R packages name such modules."""
+    return module == "R6type" or module.startswith("<r-")
+
+
+def _symbol(value: Symbol, keras: Any) -> Any:
+    module, _, name = value.path.partition(":")
+    root = module.partition(".")[0]
+    if module == "builtins" and name in _BUILTINS:
+        return getattr(builtins, name)
+    if any(word in name.rpartition(".")[2].lower() for word in _WRITERS):
+        raise NotMadeAgainError(f"{value.path} writes files, and is not made again")
+    if made_in_r(module):
+        raise ReplayError(f"the class {name} is written in R")
+    if root not in _ALLOWED:
+        raise ReplayError(
+            f"{value.path} is not called: only TensorFlow, Keras and NumPy are replayed"
+        )
+    if _is_foreign(value, keras):
+        return _counterpart(value, keras)
+    found = resolve(value.path)
+    if found is None:
+        raise ReplayError(f"{value.path} does not exist in the versions that are installed here")
+    return found
+
+
+def _is_foreign(value: Symbol, keras: Any) -> bool:
+    root = value.path.partition(":")[0].partition(".")[0]
+    return root in _KERAS and root != keras.__name__
+
+
+def _counterpart(value: Symbol, keras: Any) -> Any:
+    """Find the same documented name in the other generation of Keras."""
+    found = keras
+    for part in value.public.split(".")[1:]:
+        if part not in ("api", "_v2", "keras"):
+            found = getattr(found, part, None)
+    if found is None:
+        raise ReplayError(f"{value.public} does not exist in {keras.__name__}")
+    return found
+
+
+def run(context: Context, params: dict[str, Any]) -> None:
+    """Replay ``params["capsule"]`` into ``params["spool"]``."""
+    recorded = read_capsule(Path(params["capsule"]))
+    spool = SpoolWriter(Path(params["spool"]))
+    for note in pull(params.get("lever") or {}, context.keras):
+        spool.event("note", text=note)
+    Observer(spool, Encoder(spool)).install(context.keras)
+    os.chdir(params["workdir"])
+    start_chance()
+    job_setup.limit(int(params.get("memory_bytes", 0)))
+    status = _replay(recorded, context.keras, spool)
+    spool.event("status", status=status)
+    spool.event(
+        "situation",
+        keras=job_setup.keras_version(context.generation),
+        environment=job_setup.describe_environment(),
+    )
+    spool.event("end")
+
+
+def _prepares(call: Call) -> bool:
+    target = call.target.owner if isinstance(call.target, Method) else call.target
+    path = target.path if isinstance(target, Symbol) else getattr(target, "cls", "")
+    # The environment's variables were set for R's process, and R's Keras has read them by now.
+    # Setting one of them, R also sets the whole to itself.
+    whole = (path, call.name) == ("os", "environ")
+    return (
+        whole
+        or path == "os:_Environ"
+        or str(path).partition(":")[0].partition(".")[0] in _PREPARING
+    )
+
+
+def _told(spool: SpoolWriter, call: Call) -> None:
+    kept = {"id", "kind", "target", "name", "line", "r_call"}
+    spool.event("call", parent=None, internal=False, **call.model_dump(mode="json", include=kept))
+
+
+def _tried(spool: SpoolWriter, call: Call, keras: Any, made: Any) -> None:
+    """Use what a call made that raised when it was recorded: it may only put the error off."""
+    try:
+        use_once(keras, made)
+    except Exception as error:
+        spool.event("raised", id=call.id, error=describe_error(error) | {"in_use": True})
+
+
+def _gap(spool: SpoolWriter, call: Call, error: ReplayError) -> None:
+    where = f" (line {call.line})" if call.line else ""
+    spool.event("gap", text=f"{call.r_call or call.kind}{where}: {error}"[:500])
+
+
+def _replay(recorded: Capsule, keras: Any, spool: SpoolWriter) -> str:
+    replay = Replay(recorded, keras, lambda call, error: _gap(spool, call, error))
+    last: dict[str, Any] | None = None
+    for call in recorded.manifest.calls:
+        # Calls inside a call were made by a function of R's, or by what that call does anyway.
+        if call.internal or call.parent is not None:
+            continue
+        try:
+            made = replay.step(call)
+        except ReplayError as error:
+            if replay.knows(call):
+                _told(spool, call)
+                continue
+            # An attribute that cannot be read matters only where something is done with it.
+            if (call.kind != "getattr" or call.error) and not _prepares(call):
+                _gap(spool, call, error)
+                replay.lack(call, error)
+        except Exception as error:
+            last = describe_error(error) | {"line": call.line, "call": call.r_call}
+            _told(spool, call)
+            spool.event("raised", id=call.id, error=last)
+        else:
+            if call.error is not None and call.id not in replay.cut:
+                # What raised when it was recorded, and does not here, is worth telling.
+                _told(spool, call)
+                _tried(spool, call, keras, made)
+    # R may have caught an error and gone on; only the one that ended the script ends the replay.
+    if last is not None and recorded.manifest.status == "error":
+        spool.event("error", error=last)
+        return "error"
+    return "ok"

@@ -1,0 +1,1 @@
+"""From a running interpreter to a capsule: what is recorded, and how it is written down."""

@@ -1,0 +1,265 @@
+"""Python objects as :data:`bridge.capsule.Value` data, in the process where they live.
+
+Objects keep their number for as long as they live, so that a replay can tell "the same layer
+again" from "another layer"; numbers are never used twice. A value that cannot be described is
+opaque, and costs neither the call that it belongs to nor the values beside it.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import sys
+import types
+import weakref
+from typing import Any, Final
+
+import numpy as np
+
+from bridge.trace.safe_attributes import (
+    attribute,
+    class_name,
+    has_attribute,
+    is_instance,
+    qualified,
+)
+from bridge.trace.spool import SpoolWriter
+
+Data = dict[str, Any]
+
+_MAX_DEPTH: Final = 24
+_MAX_ITEMS: Final = 10_000
+
+
+class Encoder:
+    """Turns objects into data; arrays go to the spool."""
+
+    def __init__(self, spool: SpoolWriter) -> None:
+        self._spool = spool
+        self._count = 0
+        self._numbers: dict[int, int] = {}
+        self._kept: list[object] = []
+
+    def number(self, item: object) -> int:
+        """Return the number of ``item``; the same object has the same number."""
+        found = self._numbers.get(id(item))
+        if found is not None:
+            return found
+        self._count += 1
+        self._numbers[id(item)] = self._count
+        try:
+            weakref.finalize(item, self._numbers.pop, id(item), None).atexit = False
+        except TypeError:
+            # It cannot say when it dies, so it must not die: its id could be used again.
+            self._kept.append(item)
+        return self._count
+
+    def array(self, name: str, item: Any) -> Data:
+        """Describe ``item``, an array or tensor, as a named array of the capsule."""
+        values = to_numpy(item)
+        key, _ = self._spool.array(values)
+        return {
+            "name": name,
+            "key": key,
+            "dtype": values.dtype.name,
+            "shape": list(values.shape),
+        }
+
+    def value(self, item: Any, depth: int = 0) -> Data:
+        """Describe any object; whatever it does when it is looked at, nothing is raised."""
+        try:
+            return self._value(item, depth)
+        except Exception as error:
+            # A stranger's code may have run, as that of a dict which cannot be walked through.
+            text = f"{class_name(item)}, which raised {class_name(error)} when it was looked at"
+            return {"t": "opaque", "text": text, "id": self.number(item)}
+
+    def _value(self, item: Any, depth: int) -> Data:
+        scalar = _scalar(item)
+        if scalar is not None:
+            return scalar
+        if is_instance(item, (np.ndarray, np.generic)):
+            return self._array(np.asarray(item), "array", None)
+        if depth >= _MAX_DEPTH:
+            return {"t": "opaque", "text": "nested too deep to record"}
+        if is_instance(item, (list, tuple, set, frozenset, dict)):
+            return self._container(item, depth)
+        if is_instance(item, slice):
+            parts = (self.value(part, depth + 1) for part in (item.start, item.stop, item.step))
+            return dict(zip(("t", "start", "stop", "step"), ("slice", *parts), strict=True))
+        if _is_tensor(item):
+            return self._tensor(item)
+        return self._reference(item, depth)
+
+    def _container(self, item: Any, depth: int) -> Data:
+        if len(item) > _MAX_ITEMS:
+            return {"t": "opaque", "text": f"{class_name(item)} of {len(item)} items"}
+        if is_instance(item, dict):
+            pairs = [
+                [self.value(key, depth + 1), self.value(value, depth + 1)]
+                for key, value in item.items()
+            ]
+            return {"t": "dict", "items": pairs}
+        kind = "tuple" if is_instance(item, tuple) else "list" if is_instance(item, list) else "set"
+        return {"t": kind, "items": [self.value(part, depth + 1) for part in item]}
+
+    def _tensor(self, item: Any) -> Data:
+        number = self.number(item)
+        kind = "variable" if has_attribute(item, "assign") else "tensor"
+        try:
+            return self._array(to_numpy(item), kind, number)
+        except Exception:
+            # A symbolic tensor has no elements; it is known by its number alone.
+            return {"t": "object", "id": number, "cls": qualified(type(item))}
+
+    def _array(self, values: np.ndarray[Any, Any], kind: str, number: int | None) -> Data:
+        flags = values.flags
+        order = ("C" if flags.c_contiguous else "") + ("F" if flags.f_contiguous else "")
+        key, digest = self._spool.array(values)
+        return {
+            "t": kind,
+            "dtype": values.dtype.name,
+            "shape": list(values.shape),
+            "order": order,
+            "key": key,
+            "id": number,
+            "digest": digest or None,
+        }
+
+    def _reference(self, item: Any, depth: int) -> Data:
+        if is_r_closure(item):
+            return {
+                "t": "closure",
+                "id": self.number(item),
+                "name": str(attribute(item, "__name__", "")),
+            }
+        if is_instance(item, types.MethodType) or _is_builtin_method(item):
+            owner = self.value(item.__self__, depth + 1)
+            return {"t": "method", "owner": owner, "name": item.__name__}
+        if is_instance(item, functools.partial) or not callable(item):
+            path = _dtype_path(item) or (item.__name__ if _is_module(item) else None)
+        else:
+            path = importable(item)
+        if path is not None:
+            return {"t": "symbol", "path": path, "public": public_path(item)}
+        return {"t": "object", "id": self.number(item), "cls": qualified(type(item))}
+
+
+def _scalar(item: Any) -> Data | None:
+    kind = type(item)
+    if item is None:
+        return {"t": "none"}
+    if kind in (bool, int, float, complex):
+        return {"t": kind.__name__, "v": repr(item)}
+    if kind is str:
+        return {"t": "str", "v": item}
+    if kind in (bytes, bytearray):
+        return {"t": "bytes", "v": bytes(item).hex()}
+    if item is Ellipsis:
+        return {"t": "ellipsis"}
+    return None
+
+
+def _is_builtin_method(item: Any) -> bool:
+    if not is_instance(item, types.BuiltinMethodType):
+        return False
+    return item.__self__ is not None and not _is_module(item.__self__)
+
+
+def _is_module(item: Any) -> bool:
+    return is_instance(item, types.ModuleType)
+
+
+def _is_tensor(item: Any) -> bool:
+    tensorflow = sys.modules.get("tensorflow")
+    if tensorflow is None:
+        return False
+    return is_instance(item, (tensorflow.Tensor, tensorflow.Variable)) or all(
+        has_attribute(item, name) for name in ("assign", "numpy", "dtype")
+    )
+
+
+def to_numpy(item: Any) -> np.ndarray[Any, Any]:
+    """Return the elements of an array, tensor or number, without changing their type."""
+    if is_instance(item, np.ndarray):
+        return np.asarray(item)
+    method = attribute(item, "numpy")
+    return np.asarray(method() if callable(method) else item)
+
+
+def is_r_closure(item: Any) -> bool:
+    """Say whether ``item`` is the Python wrapper that reticulate makes of an R function."""
+    code = attribute(item, "__code__")
+    if not is_instance(code, types.CodeType) or not callable(item):
+        return False
+    return "rpytools" in code.co_filename or "py_object" in attribute(item, "__dict__", {})
+
+
+def importable(item: Any) -> str | None:
+    """Return ``module:qualname`` if importing that gives this very object, else None."""
+    module = attribute(item, "__module__")
+    name = attribute(item, "__qualname__")
+    if type(module) is not str or type(name) is not str or "<" in name:
+        return None
+    return f"{module}:{name}" if resolve(f"{module}:{name}") is item else None
+
+
+def resolve(path: str) -> Any:
+    """Return what ``module:qualname`` names, or None."""
+    module, _, name = path.partition(":")
+    try:
+        found: Any = sys.modules.get(module) or importlib.import_module(module)
+        for part in name.split(".") if name else ():
+            found = getattr(found, part)
+    except Exception:
+        return None
+    return found
+
+
+def _dtype_path(item: Any) -> str | None:
+    tensorflow = sys.modules.get("tensorflow")
+    if tensorflow is not None and is_instance(item, tensorflow.DType):
+        name = str(item.name)
+        return f"tensorflow:{name}" if getattr(tensorflow, name, None) == item else None
+    return None
+
+
+def public_path(item: Any) -> str:
+    """Return the documented spelling of a Keras or TensorFlow symbol, for people.
+
+    Keras and TensorFlow note the names that they export on the objects themselves.
+    """
+    if _is_module(item):
+        name: str = item.__name__
+        return name.replace(".api.", ".").replace(".api", "").replace("._v2", "")
+    dtype = _dtype_path(item)
+    if dtype is not None:
+        return dtype.replace("tensorflow:", "tf.")
+    bare = inspect.unwrap(item) if callable(item) else item
+    own = (vars(bare) if hasattr(bare, "__dict__") else {}) | (
+        vars(item) if hasattr(item, "__dict__") else {}
+    )
+    names = own.get("_keras_api_names") or own.get("_api_export_path")
+    if names:
+        listed = [names] if isinstance(names, str) else list(names)
+        return min(listed, key=lambda name: (len(name.split(".")), len(name)))
+    names = own.get("_tf_api_names")
+    if names:
+        return f"tf.{min(names, key=len)}"
+    return _documented(item)
+
+
+def _documented(item: Any) -> str:
+    """Guess the documented path from the private one, and believe it only if it leads there."""
+    module = getattr(item, "__module__", "") or ""
+    name = getattr(item, "__qualname__", "")
+    parts = [part for part in module.split(".") if part not in ("src", "python")]
+    for count in range(len(parts), 0, -1):
+        found: Any = sys.modules.get(parts[0])
+        for part in (*parts[1:count], *name.split(".")):
+            found = getattr(found, part, None)
+        if found is item:
+            path = ".".join((*parts[:count], name))
+            return path.replace("tf_keras.", "keras.", 1).replace("tensorflow.", "tf.", 1)
+    return f"{module}.{name}" if module else ""
