@@ -136,7 +136,8 @@ def test_without_a_python_the_user_is_told_which(tree: Path) -> None:
 
 def test_a_refusal_of_the_versions_is_passed_on(tree: Path) -> None:
     with_r_and_python(tree)
-    program(tree, "python3", 'case "$*" in *version_constraints.py) echo "No: why" >&2; exit 2 ;; esac')
+    refuses = 'case "$*" in *version_constraints.py) echo "No: why" >&2; exit 2 ;; esac'
+    program(tree, "python3", refuses)
     assert last(installed(tree)) == "keras-bridge: No: why"
 
 
