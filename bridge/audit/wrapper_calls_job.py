@@ -21,10 +21,11 @@ import numpy as np
 from bridge.process import job_setup
 from bridge.process.jobs import Context
 from bridge.process.random_generators import SEED
+from bridge.r import embed
 from bridge.trace import recorder
 from bridge.trace.spool import SpoolWriter
 
-_DRIVER: Final = Path(recorder.__file__).with_name("audit.R")
+_DRIVER: Final = Path(embed.__file__).with_name("audit.R")
 #: Questions that a wrapper asks on its way; they are not what the script asked for.
 _QUESTIONS: Final = frozenset(
     {"is_tensor", "is_keras_tensor", "is_tf_type", "floatx", "image_data_format", "as_list"}

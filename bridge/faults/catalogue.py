@@ -2,7 +2,7 @@
 
 Faults test the explanation: the cause that is named for a run with a fault has to be the fault's
 own. How one is put in is known to others, by its kind: ``bridge.faults.recording`` changes recorded
-runs, ``bridge.runners`` put faults into layers and into executed graphs.
+runs, ``bridge.faults.layers`` and ``bridge.faults.graph`` put them into layers and executed graphs.
 """
 
 from __future__ import annotations

@@ -414,7 +414,7 @@ def test_what_is_checked_needs_neither_r_nor_tensorflow_nor_a_report() -> None:
     code = (
         "import sys, bridge.verify.verification, bridge.verify.issue\n"
         "print([name for name in sys.modules if name.startswith(('bridge.explain', "
-        "'bridge.report', 'bridge.runners', 'bridge.r.', 'tensorflow', 'rpy2'))])"
+        "'bridge.report', 'bridge.runs', 'bridge.process', 'bridge.r.', 'tensorflow', 'rpy2'))])"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True
