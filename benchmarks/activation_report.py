@@ -18,8 +18,10 @@ import numpy as np
 ROOT: Final = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bridge.rounding.installation import installation_of_record  # noqa: E402
-from bridge.rounding.measurements import dtype_of  # noqa: E402
+from bridge.rounding.measurements import (  # noqa: E402
+    dtype_of,
+    installation_of_record,
+)
 from bridge.rounding.rules.rounding import FORMATS, Format  # noqa: E402
 
 SOURCE: Final = ROOT / "bridge" / "rounding" / "data" / "activations.json"

@@ -6,7 +6,7 @@
 For every activation, every way in which its kernel is reached and every number z of a type, the
 result y of the kernel is compared with the float64 form f(z). What is kept is, for each sign and
 each binade [2^k, 2^(k+1)) of f(z), the largest |y - f(z)| and the input that reached it. No curve
-is fitted: that table *is* the error model (see :mod:`bridge.rounding.rules.models`).
+is fitted: that table *is* the error model (see :mod:`bridge.rounding.rules.activation_models`).
 
 The ways ("modes"):
 
@@ -53,30 +53,28 @@ import numpy as np  # noqa: E402  (the environment of TensorFlow is set first)
 
 from bridge.capsule import Environment  # noqa: E402
 from bridge.process.job_setup import describe_environment  # noqa: E402
-from bridge.rounding.installation import (  # noqa: E402
+from bridge.rounding.measurements import (  # noqa: E402
     FLOAT_INSTRUCTIONS,
     PACKAGES,
+    dtype_of,
     installation_of,
 )
-from bridge.rounding.measurements import dtype_of  # noqa: E402
 from bridge.rounding.rules.rounding import FLOAT32, FORMATS, Format  # noqa: E402
 from bridge.runs.activation_kernels import (  # noqa: E402
     CHUNK,
-    Subject,
-    executed,
-    modes_of,
-    subjects,
-)
-from bridge.runs.activation_measurement_job import numbers, sample  # noqa: E402
-from bridge.runs.activation_tables import (  # noqa: E402
     Bits,
+    Subject,
     Summary,
     Table,
+    executed,
     group,
+    modes_of,
     row_of,
     sample_missed,
+    subjects,
     summarize,
 )
+from bridge.runs.activation_measurement import numbers, sample  # noqa: E402
 
 OUT: Final = ROOT / "bridge" / "rounding" / "data" / "activations.json"
 STATE: Final = ROOT / "build" / "activations"

@@ -20,8 +20,7 @@ import numpy as np
 
 from bridge.capsule import Capsule, read_capsule
 from bridge.cases.case import choose, find_cases, suite_folders
-from bridge.r.frontend import serve
-from bridge.r.script import inspect
+from bridge.r.script import inspect, serve
 
 HERE = Path(__file__).parent
 sys.path.append(str(HERE.parent / "comparisons"))

@@ -8,8 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bridge.r.frontend import Served
-from bridge.r.script import Inspection
+from bridge.r.script import Inspection, Served
 from bridge.runs.run import lay_beside
 
 LIMIT = 300

@@ -22,8 +22,7 @@ import psutil
 
 from bridge.cases.case import choose, find_cases, suite_folders
 from bridge.pipeline.examine_case import Settings, Suite, write
-from bridge.r.frontend import serve
-from bridge.r.script import inspect
+from bridge.r.script import inspect, serve
 
 HERE = Path(__file__).parent
 CASE = "relu_middle_dense"

@@ -23,8 +23,7 @@ from benchmarks import plain as by_hand
 from benchmarks.run import Memory
 from bridge.cases.case import Case, find_cases, suite_folders
 from bridge.pipeline.examine_case import Settings, Suite, write
-from bridge.r.frontend import serve
-from bridge.r.script import inspect
+from bridge.r.script import inspect, serve
 from bridge.report.schema import CaseReport
 
 HERE = Path(__file__).parent

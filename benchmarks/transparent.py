@@ -27,8 +27,7 @@ from benchmarks import plain
 from bridge.capsule import Manifest
 from bridge.cases.case import suite_folders
 from bridge.process.pool import Limits, Pool
-from bridge.r.frontend import Served, Wanted, serve
-from bridge.r.script import Inspection, inspect
+from bridge.r.script import Inspection, Served, Wanted, inspect, serve
 from bridge.runs.run import run_r
 
 HERE = Path(__file__).parent

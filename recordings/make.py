@@ -15,8 +15,7 @@ from typing import Any
 from bridge.capsule import Capsule, Probe, write_capsule
 from bridge.faults.layers import Fault
 from bridge.process.pool import Limits, Pool, Warm
-from bridge.r.frontend import serve
-from bridge.r.script import inspect
+from bridge.r.script import inspect, serve
 from bridge.runs.rerun import rerun
 from bridge.runs.run import run_r, warm_for_r
 

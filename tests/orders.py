@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from bridge.compare.result import LayerVerdict
-from bridge.rounding.elementwise import Marks
+from bridge.rounding.ladder import Marks
 from bridge.rounding.rules import Layer, evaluate
 from bridge.rounding.rules.rounding import TINY
 from tests.compare_samples import F32, judge_layer

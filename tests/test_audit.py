@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from bridge.audit.judge import judge, sort_events, spelled
-from bridge.audit.result import AuditReport, Finding
+from bridge.audit.judge import AuditReport, Finding, judge, sort_events, spelled
 from bridge.audit.texts import issues, summary
 from bridge.capsule import FrontEnd
 from bridge.cli.main import app

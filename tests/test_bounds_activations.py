@@ -8,9 +8,14 @@ import numpy as np
 import pytest
 
 from bridge.rounding.rules import Layer, UnsupportedError
-from bridge.rounding.rules.activate import apply_activation
-from bridge.rounding.rules.activations import activation_of
-from bridge.rounding.rules.families import celu, hard_shrink, squareplus, threshold
+from bridge.rounding.rules.activations import (
+    activation_of,
+    apply_activation,
+    celu,
+    hard_shrink,
+    squareplus,
+    threshold,
+)
 from bridge.rounding.rules.layer import Generation
 from bridge.rounding.rules.rounding import BFLOAT16, FLOAT16, FLOAT32, FORMATS, Format
 from tests.compare_samples import judge_layer

@@ -11,10 +11,8 @@ import pytest
 
 from bridge._typing import F64
 from bridge.rounding.measurements import dtype_of, read
-from bridge.rounding.rules.activations import activation_of
-from bridge.rounding.rules.families import leaky_relu, squareplus
-from bridge.rounding.rules.forms import FORMS
-from bridge.rounding.rules.models import (
+from bridge.rounding.rules.activation_forms import FORMS
+from bridge.rounding.rules.activation_models import (
     BINADES,
     FIRST_BINADE,
     ErrorModel,
@@ -23,6 +21,7 @@ from bridge.rounding.rules.models import (
     row,
     sampled_by_row,
 )
+from bridge.rounding.rules.activations import activation_of, leaky_relu, squareplus
 from bridge.rounding.rules.rounding import FLOAT32, FORMATS, TINY, Format
 from bridge.runs.activation_measurement import kernels_here
 
@@ -264,7 +263,7 @@ def tried(fmt: Format, size: int) -> Any:
 @pytest.mark.parametrize("name", sorted(FORMS))
 def test_the_kernels_installed_here_err_no_more_than_the_models(name: str, dtype: str) -> None:
     from bridge.runs.activation_kernels import modes_of, subjects
-    from bridge.runs.activation_measurement_job import installation_here, measure_here
+    from bridge.runs.activation_measurement import installation_here, measure_here
 
     subject, fmt = subjects()[name], FORMATS[dtype]
     here = kernels_here([(name, dtype)], measure_here, installation_here())

@@ -12,8 +12,7 @@ from bridge.cases.case import read_case
 from bridge.facts.r import DRAWING
 from bridge.pipeline.plan import chance
 from bridge.process.pool import Limits, Pool
-from bridge.r.frontend import serve
-from bridge.r.script import Inspection, inspect
+from bridge.r.script import Inspection, inspect, serve
 from bridge.rules.said import state_of
 from bridge.runs.intent import run_intent
 from bridge.runs.run import run_r

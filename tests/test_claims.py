@@ -12,8 +12,8 @@ from bridge import Evidence, claim, picture
 from bridge.capsule import Capsule, Manifest
 from bridge.cases.claims import ClaimError, Drawn, announced, declared
 from bridge.process.pool import Limits, Pool
-from bridge.report import print_summary, render, view
-from bridge.report.claimed import report_claims, report_pictures
+from bridge.report import print_summary, view, write
+from bridge.report.pictures import report_claims, report_pictures
 from bridge.runs.claims import Claimed, run_claims
 from bridge.runs.run import run_twin
 from tests.report_samples import matching
@@ -330,7 +330,7 @@ def test_the_report_opens_with_the_claims(capsys: pytest.CaptureFixture[str]) ->
     assert (first.holds, first.verdict, first.interval) == (False, "does not hold", (0.4, 0.6))
     assert (report.claims[1].holds, report.claims[1].verdict) == (None, "holds in part")
     (seen,) = view.cases([(report, "matching")], {})
-    for text in (render.markdown(seen), render.html([seen])):
+    for text in (write.markdown(seen), write.html([seen])):
         assert text.index("Mixed signs suffice.") < text.index("Every model, every pair")
         assert "holds in part" in text
         assert "an answer" in text

@@ -9,14 +9,16 @@ import pytest
 
 from bridge.capsule import LayerState, ModelState, Probe
 from bridge.compare.config_normal_form import Unlike, compare_configs
-from bridge.rounding.layer_calls import Feed, LayerCall, recorded_calls
 from bridge.rounding.layer_graph import (
+    Feed,
+    LayerCall,
     WiringError,
     calls,
     fed_inputs,
     feeds,
     find_layer,
     outputs_of,
+    recorded_calls,
 )
 from tests.compare_samples import Sample
 

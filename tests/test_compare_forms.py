@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bridge.rounding.rules import forms
-from bridge.rounding.rules.activation import FORM_ERROR
-from bridge.rounding.rules.erfc import erfc
-from bridge.rounding.rules.forms import FORMS, SELU_ALPHA, SELU_SCALE
+from bridge.rounding.rules import activation_forms
+from bridge.rounding.rules.activation_forms import FORMS, SELU_ALPHA, SELU_SCALE, erfc
+from bridge.rounding.rules.activations import FORM_ERROR
 from bridge.rounding.rules.rounding import TINY
 
 _CONTEXT = Context(prec=130, Emin=-99999, Emax=99999)
@@ -95,19 +94,35 @@ def test_the_series_of_tanh_shrink_meets_the_formula() -> None:
 
 def test_a_family_is_the_formula_that_keras_gives() -> None:
     z = np.array([-3.0, -0.75, -0.5, 0.0, 0.25, 0.5, 2.0])
-    assert forms.hard_shrink(0.5)(z).tolist() == [-3.0, -0.75, 0.0, 0.0, 0.0, 0.0, 2.0]
-    assert forms.soft_shrink(0.5)(z).tolist() == [-2.5, -0.25, 0.0, 0.0, 0.0, 0.0, 1.5]
-    assert forms.threshold(0.5, 7.0)(z).tolist() == [7.0, 7.0, 7.0, 7.0, 7.0, 7.0, 2.0]
-    assert forms.relu(0.5, 0.25, 1.0)(z).tolist() == [-1.625, -0.5, -0.375, -0.125, 0.0, 0.5, 1.0]
-    assert forms.prelu(np.full(7, 0.5))(z).tolist() == forms.leaky_relu(0.5)(z).tolist()
-    assert np.allclose(forms.celu(2.0)(z), np.where(z > 0, z, 2.0 * np.expm1(z / 2.0)))
-    assert np.allclose(forms.squareplus(2.0)(z), (z + np.sqrt(z * z + 2.0)) / 2.0)
+    assert activation_forms.hard_shrink(0.5)(z).tolist() == [-3.0, -0.75, 0.0, 0.0, 0.0, 0.0, 2.0]
+    assert activation_forms.soft_shrink(0.5)(z).tolist() == [-2.5, -0.25, 0.0, 0.0, 0.0, 0.0, 1.5]
+    assert activation_forms.threshold(0.5, 7.0)(z).tolist() == [7.0, 7.0, 7.0, 7.0, 7.0, 7.0, 2.0]
+    assert activation_forms.relu(0.5, 0.25, 1.0)(z).tolist() == [
+        -1.625,
+        -0.5,
+        -0.375,
+        -0.125,
+        0.0,
+        0.5,
+        1.0,
+    ]
+    assert (
+        activation_forms.prelu(np.full(7, 0.5))(z).tolist()
+        == activation_forms.leaky_relu(0.5)(z).tolist()
+    )
+    assert np.allclose(activation_forms.celu(2.0)(z), np.where(z > 0, z, 2.0 * np.expm1(z / 2.0)))
+    assert np.allclose(activation_forms.squareplus(2.0)(z), (z + np.sqrt(z * z + 2.0)) / 2.0)
 
 
 @pytest.mark.parametrize(
-    "form", [forms.threshold(0.5, -1.0), forms.hard_shrink(0.5), forms.relu(0.0, 0.5, None)]
+    "form",
+    [
+        activation_forms.threshold(0.5, -1.0),
+        activation_forms.hard_shrink(0.5),
+        activation_forms.relu(0.0, 0.5, None),
+    ],
 )
-def test_a_form_that_jumps_has_both_sides_among_its_turns(form: forms.Form) -> None:
+def test_a_form_that_jumps_has_both_sides_among_its_turns(form: activation_forms.Form) -> None:
     z = np.linspace(-2.0, 2.0, 4001)
     jumps = np.flatnonzero(np.abs(np.diff(form(z))) > 0.1)
     assert jumps.size

@@ -23,9 +23,8 @@ from bridge._typing import AnyArray
 from bridge.capsule.numbers import words
 from bridge.compare import array_difference as module
 from bridge.compare import kernel
-from bridge.compare.array_difference import difference
+from bridge.compare.array_difference import Tally, difference
 from bridge.compare.result import Difference
-from bridge.compare.tally import Tally
 from tests.examples import examples
 
 ROOT = Path(__file__).parent.parent

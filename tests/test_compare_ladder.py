@@ -10,7 +10,7 @@ from bridge.compare.result import LayerVerdict
 from bridge.rounding.ladder import LADDER
 from bridge.rounding.layer_records import judge_probe
 from bridge.rounding.rules import RULES, Evaluation, Layer
-from bridge.rounding.rules.models import model_of
+from bridge.rounding.rules.activation_models import model_of
 from tests.compare_samples import F32, Dense, Sample, grid, judge_layer, two_layers
 
 

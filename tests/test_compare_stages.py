@@ -11,9 +11,8 @@ from bridge.capsule import Capsule, ExecutedGraph, ExecutedOp, LayerState, Model
 from bridge.compare.config_normal_form import Unlike, compare_configs
 from bridge.compare.result import ProbePair, RunPair
 from bridge.compare.stages import compare_runs
-from bridge.rounding.judge import Judge
 from bridge.rounding.ladder import Step
-from bridge.rounding.layer_records import judge_probe
+from bridge.rounding.layer_records import Judge, judge_probe
 from bridge.runs.reference import reference
 from tests.compare_samples import Dense, Sample, error, flip_bit, grid, two_layers
 
@@ -385,7 +384,7 @@ def test_a_judge_looks_at_each_probe_once(monkeypatch: pytest.MonkeyPatch) -> No
         asked.append(probe.index)
         return judge_probe(capsule, probe, ladder)
 
-    monkeypatch.setattr("bridge.rounding.judge.judge_probe", counted)
+    monkeypatch.setattr("bridge.rounding.layer_records.judge_probe", counted)
     judge, r = Judge(), run()
     for _ in range(3):
         compare_runs(r, run(runner="twin", looked=False), judge=judge)

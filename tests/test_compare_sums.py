@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bridge.rounding.rules.reductions import Product, dot_error, sum_error
 from bridge.rounding.rules.rounding import BFLOAT16, FLOAT16, FLOAT32, FORMATS, Format
-from bridge.rounding.rules.sums import Product, dot_error, sum_error
 from tests.examples import examples
 
 ONES = np.ones(1)

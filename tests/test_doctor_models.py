@@ -8,8 +8,7 @@ import pytest
 
 from bridge.cli.doctor import Finding, diagnose
 from bridge.r.installation import Situation
-from bridge.rounding.installation import Installation, installation_of_record
-from bridge.rounding.measurements import coverage, read
+from bridge.rounding.measurements import Installation, coverage, installation_of_record, read
 from tests.test_doctor import GOOD, with_python
 
 

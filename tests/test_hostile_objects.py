@@ -12,14 +12,20 @@ import pytest
 from bridge.capsule import Capsule
 from bridge.capsule.values import Items, ObjectValue, Opaque, Scalar
 from bridge.process.pool import Outcome
-from bridge.runs.replay_job import Replay, ReplayError
+from bridge.runs.replay import Replay, ReplayError
 from bridge.trace import recorder as recording
 from bridge.trace.capsule_builder import Origin, assemble
-from bridge.trace.encoder import Encoder, to_numpy
+from bridge.trace.encoder import (
+    Encoder,
+    class_name,
+    has_attribute,
+    is_instance,
+    qualified,
+    to_numpy,
+)
 from bridge.trace.model_description import plain
 from bridge.trace.observer import Observer
 from bridge.trace.recorder import Recorder, describe_error
-from bridge.trace.safe_attributes import class_name, has_attribute, is_instance, qualified
 from bridge.trace.spool import SpoolWriter, read_events
 
 

@@ -11,11 +11,10 @@ from pydantic import JsonValue
 
 from bridge.capsule import Environment, KernelErrors
 from bridge.process import processor
-from bridge.rounding.installation import Installation, Kernels, installation_of
+from bridge.rounding.measurements import Installation, Kernels, installation_of
 from bridge.rounding.rules import Layer
+from bridge.rounding.rules.activation_models import COMPARING, is_measured, kernels_of, model_of
 from bridge.rounding.rules.activations import activation_of
-from bridge.rounding.rules.models import COMPARING, is_measured, model_of
-from bridge.rounding.rules.resting import kernels_of
 from bridge.rounding.rules.rounding import FORMATS
 from bridge.runs.activation_measurement import Store, kernels_here, missing
 from tests.compare_samples import judge_layer

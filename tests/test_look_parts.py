@@ -15,12 +15,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from bridge.capsule import ExecutedGraph, ExecutedOp
-from bridge.runs.layer_rerun import in_float64
 from bridge.runs.model_execution import Sight
 from bridge.runs.model_rebuild import LookError, foreign
 from bridge.runs.observable_tensors import View, look
-from bridge.runs.ulp import moved
-from bridge.trace.call_units import Unit, units
+from bridge.runs.perturbation import in_float64, moved
+from bridge.trace.call_tracer import Unit, units
 from bridge.trace.model_inputs import as_fed, assemble, batches, leaves, path_of
 
 # --- what a model was fed -----------------------------------------------------------------------

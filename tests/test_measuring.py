@@ -9,13 +9,12 @@ import pytest
 
 from bridge.capsule import Capsule, KernelErrors
 from bridge.process.pool import Limits, Pool
-from bridge.rounding.installation import Kernels, installation_of
 from bridge.rounding.layer_records import judge_probe
-from bridge.rounding.rules.forms import FORMS
-from bridge.rounding.rules.models import is_measured, model_of
+from bridge.rounding.measurements import Kernels, installation_of
+from bridge.rounding.rules.activation_forms import FORMS
+from bridge.rounding.rules.activation_models import is_measured, model_of
 from bridge.rounding.rules.rounding import FORMATS
-from bridge.runs.activation_measurement import with_kernels
-from bridge.runs.activation_measurement_job import chunks, ends
+from bridge.runs.activation_measurement import chunks, ends, with_kernels
 from bridge.runs.levers import LEVERS
 from bridge.runs.rerun import rerun
 from bridge.runs.run import run_twin
@@ -59,7 +58,7 @@ def test_of_a_short_type_every_finite_number_is_tried(dtype: str) -> None:
 def test_a_kernel_that_loses_small_values_is_measured_as_it_is() -> None:
     tf = pytest.importorskip("tensorflow")
     from bridge.runs.activation_kernels import Subject
-    from bridge.runs.activation_measurement_job import measure
+    from bridge.runs.activation_measurement import measure
 
     def flushing(x: object) -> object:
         y = tf.math.sigmoid(x)

@@ -26,7 +26,7 @@ from bridge.pipeline.examine_case import Settings, Suite
 from bridge.process.pool import MIB, Limits, Pool
 from bridge.runs.replay_script import prove
 from bridge.translate import literal
-from bridge.translate.expression import write
+from bridge.translate.literal import write
 from bridge.translate.replayed import Replayed, replayed
 
 DENSE = Symbol(path="tf_keras.src.layers.core.dense:Dense", public="keras.layers.Dense")

@@ -18,8 +18,14 @@ from bridge.explain.result import Cell, Observation, SymptomTable, Upstream
 from bridge.explain.verdict import Finding
 from bridge.report import CaseReport, print_summary, report_json, summary_table, write_report
 from bridge.report.build import build_report
-from bridge.report.sparklines import MOST_POINTS, scale_of, spark
-from bridge.report.suspects import MAX_CANDIDATES, MAX_OBSERVATIONS, suspects
+from bridge.report.suspects import (
+    MAX_CANDIDATES,
+    MAX_OBSERVATIONS,
+    MOST_POINTS,
+    scale_of,
+    spark,
+    suspects,
+)
 from tests.compare_samples import Sample, grid, two_layers
 from tests.explained_samples import symptoms
 from tests.report_samples import HOSTILE, different, hostile, matching

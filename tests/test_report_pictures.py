@@ -15,15 +15,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from bridge.report import series
+from bridge.report import plots
 from bridge.report.pictures import MAX_PANELS, Drawing, draw
 from tests.report_samples import HOSTILE, capsule, founding_capsules, matching
 
 SVG = b"<svg xmlns='http://www.w3.org/2000/svg'/>"
 
 
-def curve(*values: float, dtype: Any = np.float32, run: str = "r") -> series.Curve:
-    return series.Curve(run, np.array(values, dtype=dtype))
+def curve(*values: float, dtype: Any = np.float32, run: str = "r") -> plots.Curve:
+    return plots.Curve(run, np.array(values, dtype=dtype))
 
 
 def words(svg: bytes) -> list[str]:
@@ -41,32 +41,32 @@ def founding(fault: bool = False) -> Drawing:
 def test_neighbours_are_one_ulp_apart_at_every_magnitude() -> None:
     values = np.array([1.0, 1.9999999, 2.0, 1e-30, 3e38, 0.0, -7.0], dtype=np.float32)
     above = np.nextafter(values, np.float32(np.inf))
-    gap = series.gap_in_ulps(curve(*values), curve(*above))
+    gap = plots.gap_in_ulps(curve(*values), curve(*above))
     assert gap.tolist() == [1.0] * len(values)
 
 
 def test_the_unit_is_that_of_the_coarser_type() -> None:
     a, b = curve(1.0), curve(1.0 + 2.0**-24, dtype=np.float64)
-    assert series.gap_in_ulps(a, b).tolist() == [0.5]
-    assert series.gap_in_ulps(b, a).tolist() == [0.5]
+    assert plots.gap_in_ulps(a, b).tolist() == [0.5]
+    assert plots.gap_in_ulps(b, a).tolist() == [0.5]
 
 
 def test_bfloat16_has_its_own_unit() -> None:
-    assert series.gap_in_ulps(curve(1.0, dtype=ml_dtypes.bfloat16), curve(1.0078125)) == [1.0]
+    assert plots.gap_in_ulps(curve(1.0, dtype=ml_dtypes.bfloat16), curve(1.0078125)) == [1.0]
 
 
 def test_the_farthest_numbers_are_finitely_far_apart() -> None:
-    gap = series.gap_in_ulps(curve(1.7e308, dtype=np.float64), curve(-1.7e308, dtype=np.float64))
+    gap = plots.gap_in_ulps(curve(1.7e308, dtype=np.float64), curve(-1.7e308, dtype=np.float64))
     assert np.isfinite(gap).all()
 
 
 def test_integers_differ_by_whole_numbers() -> None:
-    assert series.gap_in_ulps(curve(3, dtype=np.int32), curve(5, dtype=np.int32)) == [2.0]
+    assert plots.gap_in_ulps(curve(3, dtype=np.int32), curve(5, dtype=np.int32)) == [2.0]
 
 
 def test_nan_and_inf_on_one_side_are_infinitely_far_and_on_both_sides_not_at_all() -> None:
     nan, inf = float("nan"), float("inf")
-    gap = series.gap_in_ulps(
+    gap = plots.gap_in_ulps(
         curve(nan, nan, inf, inf, inf, 1.0), curve(nan, 1.0, inf, -inf, 1.0, 1.0)
     )
     assert gap.tolist() == [0.0, inf, 0.0, inf, inf, 0.0]
@@ -78,7 +78,7 @@ def test_nan_and_inf_on_one_side_are_infinitely_far_and_on_both_sides_not_at_all
 )
 def test_thinning_keeps_the_extremes(y: Any, columns: int) -> None:
     x = np.arange(len(y), dtype=np.float64)
-    few_x, few_y = series.thinned(x, y, columns)
+    few_x, few_y = plots.thinned(x, y, columns)
     assert len(few_x) <= max(2 * columns, len(y) if len(y) <= 2 * columns else 0)
     assert (few_y.min(), few_y.max()) == (y.min(), y.max())
     assert (np.diff(few_x) > 0).all()
@@ -90,14 +90,14 @@ def test_thinning_keeps_the_extremes(y: Any, columns: int) -> None:
     st.integers(1, 40),
 )
 def test_the_largest_gap_of_a_column_is_drawn_and_nothing_is_averaged(y: Any, columns: int) -> None:
-    few = series.column_maxima(np.arange(len(y), dtype=np.float64), y, columns)[1]
+    few = plots.column_maxima(np.arange(len(y), dtype=np.float64), y, columns)[1]
     assert few.max() == y.max()
     assert set(few) <= set(y)
 
 
 def test_probes_with_a_model_and_a_variant_share_a_panel() -> None:
     values = {"A/relu": [1.0], "B/relu": [2.0], "A/tanh": [3.0], "loss": [4.0]}
-    found = series.panels({"twin": capsule("twin", values)})
+    found = plots.panels({"twin": capsule("twin", values)})
     assert [(panel.title, [group.model for group in panel.groups]) for panel in found] == [
         ("relu", ["A", "B"]),
         ("tanh", ["A"]),
@@ -107,13 +107,13 @@ def test_probes_with_a_model_and_a_variant_share_a_panel() -> None:
 
 def test_labels_come_from_whichever_run_has_them() -> None:
     runs = {"r": capsule("r", {"": [1.0]}), "twin": capsule("twin", {"A/relu": [1.0]})}
-    (panel,) = series.panels(runs)
+    (panel,) = plots.panels(runs)
     assert (panel.title, panel.groups[0].probe) == ("relu", "A/relu")
     assert [item.run for item in panel.groups[0].curves] == ["r", "twin"]
 
 
 def test_a_probe_without_a_label_is_named_after_what_was_called() -> None:
-    (panel,) = series.panels({"r": capsule("r", {"": [1.0]})})
+    (panel,) = plots.panels({"r": capsule("r", {"": [1.0]})})
     assert panel.title == "predict 1"
 
 
@@ -127,20 +127,20 @@ def test_cases_can_be_drawn_at_the_same_time() -> None:
 
 def test_x_is_the_input_if_that_is_one_number_for_each_output() -> None:
     x, y = [3.0, 1.0, 2.0], [[30.0], [10.0], [20.0]]
-    (panel,) = series.panels({"r": capsule("r", {"y": y}, x=x)})
+    (panel,) = plots.panels({"r": capsule("r", {"y": y}, x=x)})
     assert panel.xlabel == "input"
     assert panel.groups[0].x.tolist() == [1.0, 2.0, 3.0]
     assert panel.groups[0].curves[0].values.tolist() == [10.0, 20.0, 30.0]
 
 
 def test_x_is_the_index_where_the_input_has_many_features() -> None:
-    (panel,) = series.panels({"r": capsule("r", {"y": [1.0, 2.0]}, x=np.ones((2, 5)))})
+    (panel,) = plots.panels({"r": capsule("r", {"y": [1.0, 2.0]}, x=np.ones((2, 5)))})
     assert panel.xlabel == "index"
 
 
 def test_training_curves_have_panels_of_their_own() -> None:
     run = capsule("r", {"fit": np.zeros(0)}, curves={"loss": (0.5, 0.25, 0.125)})
-    (panel,) = series.panels({"r": run})
+    (panel,) = plots.panels({"r": run})
     assert panel.xlabel == "epoch"
     assert panel.groups[0].curves[0].values.tolist() == [0.5, 0.25, 0.125]
 

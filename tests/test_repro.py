@@ -13,8 +13,7 @@ from bridge.capsule.schema import Array
 from bridge.process.pool import Limits, Pool
 from bridge.reduce import reproducer
 from bridge.reduce.model_reduction import Part, Small, fewer_rows, fewer_units, recording
-from bridge.reduce.recipe import MOST_NUMBERS, Recipe, RecipeError
-from bridge.reduce.reproducer import run_python, write_repro
+from bridge.reduce.reproducer import MOST_NUMBERS, Recipe, RecipeError, run_python, write_repro
 
 
 def dense(units: int, inputs: int, **config: object) -> Part:

@@ -14,12 +14,7 @@ from bridge._typing import AnyArray
 from bridge.capsule import Capsule, ExecutedGraph, Manifest, Probe, write_capsule
 from bridge.capsule.numbers import same_bits
 from bridge.faults.layers import IDLE, Fault
-from bridge.pipeline.replay_comparison import (
-    NothingRecordedError,
-    generation_of,
-    set_beside,
-    summary,
-)
+from bridge.pipeline.explain_capsule import NothingRecordedError, generation_of, set_beside, summary
 from bridge.process.pool import Limits, Pool
 from bridge.rounding.layer_records import judge_probe
 from bridge.runs.float64_rerun import widen

@@ -10,10 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.rounding.rules import Layer, UnsupportedError, evaluate, recurrence
-from bridge.rounding.rules.arithmetic import SLOPES
-from bridge.rounding.rules.forms import FORMS
-from bridge.rounding.rules.near import Matrix
+from bridge.rounding.rules import Layer, UnsupportedError, evaluate, recurrent
+from bridge.rounding.rules.activation_forms import FORMS
+from bridge.rounding.rules.arithmetic import SLOPES, Matrix
 from tests.compare_samples import F32, judge_layer
 from tests.examples import examples
 from tests.orders import GOOD, ORDERS, forwards, in_pairs
@@ -216,7 +215,7 @@ def test_blocks_do_not_change_what_is_said(
     layer, outputs = made.layer(return_state=True), [y, *states] if seen else None
     whole = evaluate(layer, [x], outputs=outputs)
     bounds = [each.bound for each in whole]
-    monkeypatch.setattr(recurrence, "_BLOCK", 2 * GATES[kind] * 5)
+    monkeypatch.setattr(recurrent, "_BLOCK", 2 * GATES[kind] * 5)
     for each, other, bound in zip(
         whole, evaluate(layer, [x], outputs=outputs), bounds, strict=True
     ):

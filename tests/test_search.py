@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from bridge.explain.causes import is_cause
+from bridge.explain.finding import is_cause
 from bridge.explain.lever_search.protocol import ALL_OFF, AS_RECORDED, Pull, Situation, drive
 from bridge.explain.lever_search.search import search
 from bridge.explain.result import Attribution, LeverOutcome

@@ -18,7 +18,7 @@ from bridge.explain.result import Attribution, LeverOutcome, SelftestScore
 from bridge.process.pool import Pool
 from bridge.report.selftest_score import keep, last_score
 from bridge.selftest import Benign, Selftest, Trial
-from bridge.selftest.batched_search import drive_together
+from bridge.selftest.generation_run import drive_together
 
 KEYS = ["injected", "detected", "localised", "attributed", "abstained", "confidently_wrong",
         "false_alarms", "seconds"]  # fmt: skip
@@ -197,16 +197,16 @@ def test_the_exit_code_says_whether_anything_was_said_wrongly(
 
 
 def test_without_keras_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    from bridge.selftest import running
+    from bridge.selftest import generation_run
 
-    monkeypatch.setattr(running, "generations", tuple)
+    monkeypatch.setattr(generation_run, "generations", tuple)
     result = CliRunner().invoke(main.app, ["selftest"])
     assert result.exit_code == 2
     assert "keras-bridge doctor" in result.stderr
 
 
 def test_faults_are_shared_out_among_the_generations() -> None:
-    from bridge.selftest.running import _shares
+    from bridge.selftest.generation_run import _shares
 
     assert _shares(7, 2) == [4, 3]
     assert _shares(1, 2) == [1, 0]

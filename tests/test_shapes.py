@@ -13,7 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.explain.responses.lines import Interval, breaks, lines_through, segments, simplest
+from bridge.explain.responses.piecewise_linear import (
+    Interval,
+    breaks,
+    lines_through,
+    segments,
+    simplest,
+)
 from bridge.explain.responses.shapes import MOST_LISTED, line, shape_of
 from bridge.explain.result import ResponseShape
 from tests.examples import examples

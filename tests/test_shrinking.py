@@ -13,9 +13,17 @@ from bridge.cases.case import read_case
 from bridge.pipeline.examine_case import Settings, Suite
 from bridge.process.pool import Pool
 from bridge.r.script import inspect
-from bridge.reduce.reprex import Shown, issue, reprex
-from bridge.reduce.script_cuts import Kind, closed, cuts, tidied, without
-from bridge.reduce.script_reduction import make_small
+from bridge.reduce.script_reduction import (
+    Kind,
+    Shown,
+    closed,
+    cuts,
+    issue,
+    make_small,
+    reprex,
+    tidied,
+    without,
+)
 
 SCRIPT = """\
 # what it is about

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bridge.r.standin import build, generate, rsyntax
-from bridge.r.standin.amend import amend
+from bridge.r.standin.generate import amend
 from bridge.r.standin.tables import (
     Argument,
     Function,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bridge.r.standin import amend, build, generate, tables
+from bridge.r.standin import build, generate, tables
 from tests.standin import needs_r, rscript
 
 pytestmark = [*needs_r, pytest.mark.tf]
@@ -161,7 +161,7 @@ def test_the_kinds_answer_as_measured(package: str, tmp_path: Path) -> None:
 def test_the_kinds_chosen_for_arguments_without_one_have_their_answers(tmp_path: Path) -> None:
     chosen = {
         (name, argument): kind
-        for (package, name, argument), kind in amend.RESOLVED.items()
+        for (package, name, argument), kind in generate.RESOLVED.items()
         if package == "keras"
     }
     table = TABLES["keras"]

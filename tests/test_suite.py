@@ -17,8 +17,7 @@ from bridge.pipeline import examine_case
 from bridge.pipeline.examine_case import Settings, Suite
 from bridge.pipeline.steps import Steps
 from bridge.process.pool import Pool
-from bridge.r.frontend import Served
-from bridge.r.script import Inspection, Installed
+from bridge.r.script import Inspection, Installed, Served
 from bridge.rules import answer
 from bridge.rules.said import Said
 

@@ -14,8 +14,7 @@ from bridge.cases.case import read_case
 from bridge.compare.result import ProbePair, RunPair
 from bridge.compare.stages import compare_runs
 from bridge.process.pool import Limits, Pool
-from bridge.r.frontend import serve
-from bridge.r.script import inspect
+from bridge.r.script import inspect, serve
 from bridge.runs.run import run_r, run_replay, run_twin
 from tests.compare_samples import Sample
 

@@ -9,8 +9,7 @@ import pytest
 from benchmarks import plain
 from benchmarks.transparent import changes, lines_of, printed
 from bridge.process.pool import Limits, Pool
-from bridge.r.frontend import serve
-from bridge.r.script import inspect
+from bridge.r.script import inspect, serve
 from bridge.runs.run import run_r
 
 R = r"""

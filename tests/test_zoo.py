@@ -11,18 +11,17 @@ import pytest
 from bridge.capsule import Capsule, Environment, Manifest, read_capsule
 from bridge.cases.case import Case, choose, find_cases, read_case, suite_folders
 from bridge.compare.result import LayerVerdict, ProbePair, RunPair, Verdict
-from bridge.explain.causes import is_cause
 from bridge.explain.cross_machine import elsewhere
+from bridge.explain.finding import is_cause, standing
 from bridge.explain.lever_search.protocol import AS_RECORDED
 from bridge.explain.result import Attribution, LeverOutcome
-from bridge.explain.upstream import standing
 from bridge.explain.verdict import Finding
 from bridge.pipeline.examine_case import Settings, Suite
+from bridge.pipeline.explain_capsule import generation_of
 from bridge.pipeline.lever_runs import investigate
-from bridge.pipeline.replay_comparison import generation_of
 from bridge.process.pool import Limits, Pool
 from bridge.report.build import build_report
-from bridge.rounding.judge import Judge
+from bridge.rounding.layer_records import Judge
 
 ROOT: Final = Path(__file__).parents[1]
 RECORDINGS: Final = ROOT / "recordings"

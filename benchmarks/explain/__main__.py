@@ -31,7 +31,7 @@ from bridge.cases.case import find_cases, suite_folders  # noqa: E402
 from bridge.explain.lever_search.row_selection import FEW_ROWS, MOST_ROWS, part_of  # noqa: E402
 from bridge.pipeline.examine_case import Settings, Suite  # noqa: E402
 from bridge.process.pool import Limits, Pool  # noqa: E402
-from bridge.rounding.judge import Judge  # noqa: E402
+from bridge.rounding.layer_records import Judge  # noqa: E402
 from bridge.runs.levers import LEVERS  # noqa: E402
 from bridge.runs.rerun import rerun  # noqa: E402
 from bridge.runs.run import run_twin  # noqa: E402

@@ -12,8 +12,7 @@ from typing import Any, Final
 
 from benchmarks.explain.models import HELD_OUT
 from bridge.process.pool import Limits, Pool
-from bridge.selftest.generation_run import Half
-from bridge.selftest.running import generations
+from bridge.selftest.generation_run import Half, generations
 from bridge.selftest.score import Trial
 
 #: Faults of one seed in one generation of Keras; two of each model.

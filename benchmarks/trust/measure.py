@@ -15,7 +15,7 @@ from bridge._typing import AnyArray
 from bridge.capsule import Capsule, read_capsule
 from bridge.compare.result import RunPair
 from bridge.compare.stages import compare_runs
-from bridge.rounding.judge import Judge
+from bridge.rounding.layer_records import Judge
 
 LADDER = "the ladder"
 

@@ -35,8 +35,8 @@ from bridge.capsule import (  # noqa: E402
     write_capsule,
 )
 from bridge.process.job_setup import describe_environment  # noqa: E402
-from bridge.rounding.installation import installation_of  # noqa: E402
-from bridge.rounding.rules.resting import measured_kernels  # noqa: E402
+from bridge.rounding.measurements import installation_of  # noqa: E402
+from bridge.rounding.rules.activation_models import measured_kernels  # noqa: E402
 from bridge.runs.activation_measurement import kernels_here  # noqa: E402
 
 Outputs = dict[str, AnyArray]
@@ -73,7 +73,7 @@ class Run:
     """The recorded state of a model, out of which the capsule of each of its runs is made."""
 
     def __init__(self, model: Model) -> None:
-        from bridge.runs.activation_measurement_job import measure_here
+        from bridge.runs.activation_measurement import measure_here
         from bridge.trace.model_description import describe_model
 
         self.model = model

@@ -6,6 +6,6 @@ Judging (:mod:`bridge.audit.judge`) and writing (:mod:`bridge.audit.texts`) are 
 
 from __future__ import annotations
 
-from bridge.audit.result import AuditReport, Change, Finding
+from bridge.audit.judge import AuditReport, Change, Finding
 
 __all__ = ["AuditReport", "Change", "Finding"]

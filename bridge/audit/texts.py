@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from bridge.audit.result import AuditReport, Finding, Level
+from bridge.audit.judge import AuditReport, Finding, Level
 
 #: What each level says, for the table's foot and the issue texts.
 MEANINGS: dict[Level, str] = {

@@ -9,12 +9,11 @@ from typing import Final
 
 from rich.console import Console
 
-from bridge.audit.result import AuditReport, Level
+from bridge.audit.judge import AuditReport, Level
 from bridge.audit.texts import summary, table, write
 from bridge.audit.wrapper_calls import FAMILIES, run_audit
 from bridge.process.pool import Limits, Pool
-from bridge.r.frontend import NoFrontEndError, Wanted, serve
-from bridge.r.script import inspect
+from bridge.r.script import NoFrontEndError, Wanted, inspect, serve
 
 __all__ = ["PACKAGES", "audit", "tell", "write"]
 

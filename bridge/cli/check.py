@@ -78,8 +78,7 @@ def explain_received(
 ) -> int:
     """Judge a capsule from elsewhere, run it again here, and tell; return the exit code."""
     from bridge.capsule import CapsuleError
-    from bridge.pipeline.explain_capsule import NothingRecordedError, explain_capsule
-    from bridge.pipeline.replay_comparison import generation_of
+    from bridge.pipeline.explain_capsule import NothingRecordedError, explain_capsule, generation_of
     from bridge.process.pool import MIB, Limits, Pool
     from bridge.reduce.reproducer import write_repro
 

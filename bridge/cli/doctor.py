@@ -26,8 +26,7 @@ from bridge.r.version_constraints import (
     dotted,
     parse_version,
 )
-from bridge.rounding.installation import PACKAGES, Installation, instructions
-from bridge.rounding.measurements import coverage
+from bridge.rounding.measurements import PACKAGES, Installation, coverage, instructions
 
 __all__ = [
     "Finding",

@@ -311,7 +311,7 @@ def replay(
     Nothing of the script is run: the models are built from their recorded configuration.
     """
     from bridge.capsule import CapsuleError, read_capsule, write_capsule
-    from bridge.pipeline.replay_comparison import (
+    from bridge.pipeline.explain_capsule import (
         NothingRecordedError,
         generation_of,
         set_beside,

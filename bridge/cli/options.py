@@ -80,8 +80,7 @@ def suite_with(options: Options) -> Iterator[Suite]:
 def environment_errors() -> Iterator[None]:
     """Turn what is wrong with the machine into one sentence and exit code 2."""
     from bridge.process.pool import PoolError
-    from bridge.r.frontend import NoFrontEndError
-    from bridge.r.script import NoRError
+    from bridge.r.script import NoFrontEndError, NoRError
     from bridge.r.standin.build import StandinError
 
     try:

@@ -144,12 +144,11 @@ class ScriptItem(pytest.Item):
     ) -> str | TerminalRepr:
         """Explain the failure; what is wrong with the machine is one sentence."""
         if isinstance(excinfo.value, ScriptFailedError):
-            from bridge.report.failure import explain_failure
+            from bridge.report.terminal import explain_failure
 
             return explain_failure(excinfo.value.report)
         from bridge.process.pool import PoolError
-        from bridge.r.frontend import NoFrontEndError
-        from bridge.r.script import NoRError
+        from bridge.r.script import NoFrontEndError, NoRError
         from bridge.r.standin.build import StandinError
 
         if isinstance(excinfo.value, (NoFrontEndError, NoRError, StandinError, PoolError)):

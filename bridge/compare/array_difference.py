@@ -1,31 +1,243 @@
-"""How two arrays differ, element by element, in one pass and in constant memory.
-
-Both arrays are read in chunks, in C order whatever their layout, so arrays larger than memory
-(``numpy.memmap``) can be compared. A chunk whose bits agree costs a comparison of integers; of the
-others only the elements that differ are looked at further, by NumPy where they are few and by
-compiled code where they are many. Large arrays are read by several threads. None of this is seen
-in the result.
-
->>> difference(np.float32([1, 2]), np.float32([1, 2.0000002])).max_ulp
-1.0
-"""
+"""How two arrays differ, element by element, in one pass and in constant memory."""
 
 from __future__ import annotations
 
+import mmap
 import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import ml_dtypes
 import numpy as np
 
 from bridge._typing import AnyArray
-from bridge.capsule.numbers import float_type
-from bridge.compare.chunks import Source, whole_rows
-from bridge.compare.result import Difference
-from bridge.compare.tally import Tally
+from bridge.capsule.numbers import DType, float_type, gaps, is_nan, words
+from bridge.compare.result import Difference, Worst
+
+#: Bytes of a file that may be held before their pages are given back.
+_HELD: Final = 1 << 25
+
+#: Columns of an array that is not in C order that are read together.
+_COLUMNS: Final = 256
+
+
+class Source:
+    """One array as chunks of its elements, in C order and in this machine's byte order."""
+
+    def __init__(self, array: AnyArray) -> None:
+        """Make ready to read ``array``; nothing is read yet."""
+        self._array = np.asarray(array)
+        self.dtype: DType = array.dtype if array.dtype.isnative else array.dtype.newbyteorder("=")
+        self._flat = self._array.reshape(-1) if array.flags.c_contiguous else None
+        self._file: mmap.mmap | None = None
+        self._offset = self._released = 0
+        # Pages of a file that nobody writes to can be given back: reading brings them again.
+        if isinstance(array, np.memmap) and array.mode == "r" and self._flat is not None:
+            base = array.base
+            if isinstance(base, mmap.mmap) and hasattr(base, "madvise"):
+                self._file, self._offset = base, array.offset % mmap.ALLOCATIONGRANULARITY
+
+    def read(self, start: int, end: int) -> AnyArray:
+        """Return the elements from ``start`` to ``end``, or to the last."""
+        if self._flat is not None:
+            return np.asarray(self._flat[start:end], self.dtype)
+        part = np.empty(min(end, self._array.size) - start, self.dtype)
+        _copy(self._array, start, part)
+        return part
+
+    def release(self, until: int) -> None:
+        """Give back memory that holds the file's elements up to about ``until``."""
+        if self._file is None:
+            return
+        end = self._offset + until * self.dtype.itemsize
+        end -= end % mmap.PAGESIZE
+        if end - self._released >= _HELD:
+            self._file.madvise(mmap.MADV_DONTNEED, self._released, end - self._released)
+            self._released = end
+
+
+def _copy(array: AnyArray, start: int, part: AnyArray) -> None:
+    """Fill ``part`` with the elements of ``array`` from the flat index ``start`` on, in C order.
+
+    Whole rows are copied together, and what is left of a row in the same way: where columns lie
+    together, as in R, that is several times as fast as ``array.flat``.
+    """
+    if array.ndim == 1:
+        part[:] = array[start : start + part.size]
+        return
+    row = array[0].size
+    first, last = -(-start // row), (start + part.size) // row
+    if first > last:
+        _copy(array[last], start - last * row, part)
+        return
+    head, tail = first * row - start, start + part.size - last * row
+    if head:
+        _copy(array[first - 1], row - head, part[:head])
+    if first < last:
+        rows = array[first:last]
+        whole = part[head : part.size - tail].reshape(rows.shape)
+        # Few columns at a time, whose rows then are in the cache.
+        for column in range(0, array.shape[-1], _COLUMNS):
+            columns = slice(column, column + _COLUMNS)
+            whole[..., columns] = rows[..., columns]
+    if tail:
+        _copy(array[last], 0, part[part.size - tail :])
+
+
+def whole_rows(shape: tuple[int, ...], most: int) -> int:
+    """Return how many elements, not more than ``most``, make whole rows of ``shape``."""
+    row = 1
+    for length in reversed(shape):
+        if row * length > most:
+            break
+        row *= length
+    return most - most % row
+
+
+# What is known about two arrays after some of their chunks: counts, maxima, the worst elements.
+
+#: An element that differs: -|a - b|, -ULPs, flat index, a, b. The smallest are the worst.
+Seen = tuple[float, float, int, float, float]
+
+
+@dataclass
+class Tally:
+    """What is known; ``wanted`` is the length of the list of the worst elements."""
+
+    wanted: int
+    same_bits: bool = True
+    points: int = 0
+    different: int = 0
+    max_abs: float = 0.0
+    max_rel: float = 0.0
+    max_ulp: float = 0.0
+    nan: int = 0
+    inf: int = 0
+    nan_in_both: int = 0
+    #: In their order.
+    worst: list[Seen] = field(default_factory=list)
+
+    def add(self, x: AnyArray, y: AnyArray, start: int) -> int:
+        """Take in one chunk of each array, whose first element has the flat index ``start``.
+
+        Returns how many elements had to be looked at: those whose bits differ.
+        """
+        self.points += x.size
+        nan_in_x = int(np.count_nonzero(is_nan(x)))
+        if x.dtype == y.dtype:
+            unlike = np.flatnonzero(words(x) != words(y))
+            if unlike.size == 0:
+                self.nan_in_both += nan_in_x
+                return 0
+            places = unlike + start
+            x, y = x[unlike], y[unlike]
+        else:
+            places = np.arange(start, start + x.size)
+        self.same_bits = False
+        nan_x, nan_y = is_nan(x), is_nan(y)
+        self.nan_in_both += nan_in_x - int(np.count_nonzero(nan_x & ~nan_y))
+        self._unlike(x, y, places, nan_x, nan_y)
+        return x.size
+
+    def join(self, other: Tally) -> None:
+        """Take in what is known about other chunks."""
+        self.same_bits = self.same_bits and other.same_bits
+        self.points += other.points
+        self.different += other.different
+        self.max_abs = max(self.max_abs, other.max_abs)
+        self.max_rel = max(self.max_rel, other.max_rel)
+        self.max_ulp = max(self.max_ulp, other.max_ulp)
+        self.nan += other.nan
+        self.inf += other.inf
+        self.nan_in_both += other.nan_in_both
+        self._note(other.worst)
+
+    def _unlike(
+        self, x: AnyArray, y: AnyArray, places: AnyArray, nan_x: AnyArray, nan_y: AnyArray
+    ) -> None:
+        nan = nan_x ^ nan_y
+        infinite = ~(nan_x | nan_y) & (_is_inf(x) | _is_inf(y))
+        # Infinities differ unless both are there with the same sign.
+        inf = infinite.copy()
+        inf[infinite] = x[infinite].astype(np.float64) != y[infinite].astype(np.float64)
+        self.nan += int(np.count_nonzero(nan))
+        self.inf += int(np.count_nonzero(inf))
+        self.different += int(np.count_nonzero(nan)) + int(np.count_nonzero(inf))
+        self._note(
+            [
+                (-np.inf, -np.inf, int(places[at]), float(x[at]), float(y[at]))
+                for at in np.flatnonzero(nan | inf)[: max(self.wanted, 0)].tolist()
+            ]
+        )
+        finite = np.flatnonzero(~(nan_x | nan_y | infinite))
+        if finite.size:
+            self._finite(x[finite], y[finite], places[finite])
+
+    def _finite(self, x: AnyArray, y: AnyArray, places: AnyArray) -> None:
+        gap, magnitude, ulp = gaps(x, y)
+        apart = int(np.count_nonzero(gap))
+        self.different += apart
+        if apart == 0:
+            return
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            relative = np.where(gap > 0.0, gap / magnitude, 0.0)
+        self.max_abs = max(self.max_abs, float(gap.max()))
+        self.max_rel = max(self.max_rel, float(relative.max()))
+        self.max_ulp = max(self.max_ulp, float(ulp.max()))
+        if self.wanted <= 0:
+            return
+        floor = -self.worst[-1][0] if len(self.worst) >= self.wanted else 0.0
+        listed = np.flatnonzero((gap > 0.0) & (gap >= floor))
+        if listed.size > self.wanted:
+            # All that tie with the last place stay, so that ties are settled by ULPs and index.
+            last = np.partition(gap[listed], listed.size - self.wanted)[listed.size - self.wanted]
+            listed = listed[gap[listed] >= last]
+            order = np.lexsort((places[listed], -ulp[listed], -gap[listed]))
+            listed = listed[order[: self.wanted]]
+        self._note(
+            [
+                (-float(gap[at]), -float(ulp[at]), int(places[at]), float(x[at]), float(y[at]))
+                for at in listed.tolist()
+            ]
+        )
+
+    def _note(self, seen: list[Seen]) -> None:
+        self.worst = sorted([*self.worst, *seen], key=lambda one: one[:3])[: max(self.wanted, 0)]
+
+    def result(self, shape: tuple[int, ...]) -> Difference:
+        """Return what is known of arrays of ``shape`` as data."""
+        return Difference(
+            points=self.points,
+            same_bits=self.same_bits,
+            different=self.different,
+            max_abs=self.max_abs,
+            max_rel=self.max_rel,
+            max_ulp=self.max_ulp,
+            nan=self.nan,
+            inf=self.inf,
+            nan_in_both=self.nan_in_both,
+            worst=tuple(
+                Worst(index=_index(place, shape), a=x, b=y, ulp=-ulp)
+                for _, ulp, place, x, y in self.worst
+            ),
+        )
+
+
+def _is_inf(values: AnyArray) -> AnyArray:
+    if values.dtype.kind in "biu":
+        return np.zeros(values.shape, np.bool_)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.isinf(values))
+
+
+def _index(place: int, shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(int(part) for part in np.unravel_index(place, shape)) if shape else ()
+
+
+# How two arrays differ, element by element, in one pass and in constant memory.
 
 if TYPE_CHECKING:
     from bridge.compare.kernel import CompiledTally

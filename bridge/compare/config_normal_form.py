@@ -16,8 +16,16 @@ import numpy as np
 from pydantic import JsonValue
 
 from bridge.capsule import LayerState, ModelState
-from bridge.rounding.layer_calls import Feed, LayerCall, references
-from bridge.rounding.layer_graph import WiringError, calls, input_names, is_sequential, output_feeds
+from bridge.rounding.layer_graph import (
+    Feed,
+    LayerCall,
+    WiringError,
+    calls,
+    input_names,
+    is_sequential,
+    output_feeds,
+    references,
+)
 from bridge.rounding.rules import class_name, generation_of
 from bridge.rounding.rules.layer import as_number, policy_name
 

@@ -1,9 +1,8 @@
 """The element pass as machine code, for arrays of one float type of which many elements differ.
 
-It finds what :class:`bridge.compare.tally.Tally` finds, bit for bit. Importing this module loads
-numba: that and the first call take half a second, and some seconds the first time on a machine,
-when the pass is compiled. :func:`bridge.compare.array_difference.difference` does so only where it
-pays.
+It finds what ``Tally`` of :mod:`bridge.compare.array_difference` finds, bit for bit. Importing this
+module loads numba: that and the first call take half a second, and some seconds the first time on a
+machine, when the pass is compiled. ``difference`` of that module does so only where it pays.
 
 The pass sees a number twice: as a value, float32 or float64, and as the word of its bits, from
 which NaN, the infinities and the steps between two numbers are read. float16 and bfloat16 come as
@@ -21,7 +20,7 @@ import numpy as np
 
 from bridge._typing import AnyArray
 from bridge.capsule.numbers import words
-from bridge.compare.tally import Tally
+from bridge.compare.array_difference import Tally
 
 #: Elements looked at together, twice: small enough for the processor's first cache.
 _BLOCK: Final = 2048

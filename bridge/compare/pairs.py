@@ -13,8 +13,7 @@ from bridge.capsule.numbers import same_bits
 from bridge.compare.code_locations import index_code, output_code, result_code
 from bridge.compare.result import RUNGS, LayerVerdict, ProbePair, Rung, Verdict
 from bridge.compare.stage_walk import Walk, walk_outputs, walk_stages
-from bridge.rounding.judge import Judge, beyond_bound
-from bridge.rounding.layer_records import PREDICTION
+from bridge.rounding.layer_records import PREDICTION, Judge, beyond_bound
 from bridge.rounding.probabilistic_rung import explains
 
 Decision = tuple[Verdict, Rung, str]

@@ -21,7 +21,7 @@ from bridge.compare.alignment import align, label_of
 from bridge.compare.errors import compare_errors, errors_of
 from bridge.compare.pairs import compare_probes
 from bridge.compare.result import SEVERITY, Divergence, ProbePair, RunPair, StageResult, Verdict
-from bridge.rounding.judge import Judge
+from bridge.rounding.layer_records import Judge
 
 #: How a run can end without having been stopped from outside.
 _ENDED: Final = frozenset({"ok", "error", "quit"})

@@ -1,15 +1,58 @@
-"""What is concluded about a case, and the words for it."""
+"""What is concluded about a case: the closed list of causes, and the finding."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from bridge.capsule import Capsule, ErrorRecord
+from bridge.capsule import Capsule, Environment, ErrorRecord
 from bridge.compare.errors import essence
 from bridge.compare.result import Divergence, Verdict
-from bridge.explain.result import Attribution
+from bridge.explain.result import Attribution, Upstream
+
+CAUSES: Final[dict[str, str]] = {
+    "none": "Nothing is wrong: all runs agree.",
+    "r-conversion": "A value changed when R handed it to Python.",
+    "r-default": "The R package sends a default that Python would not use.",
+    "r-index-base": "R counts from 1 and Python from 0, and one of them was meant.",
+    "r-semantics": "R's own rules (models changed in place, closures, recycling, seeds) apply.",
+    "user-script": "The script itself stops, or does not do what it says.",
+    "keras-version": "The generations of Keras differ in what they accept or compute.",
+    "keras-layer": "A layer of Keras computes something else than its definition.",
+    "tracing": "Keras behaves differently when it is traced into a graph.",
+    "grappler:<pass>": "A pass of TensorFlow's graph optimiser changed the result.",
+    "kernel:<op>": "The kernel that executes an operation is wrong.",
+    "xla": "XLA compiles the graph into something that computes another result.",
+    "onednn": "oneDNN's version of an operation computes another result.",
+    "device-plugin": "A device plug-in (tensorflow-metal, for example) executes it differently.",
+    "rounding": "The results differ only by rounding, and within the proven bound.",
+    "maths": "All runs agree; what surprises follows from the mathematics.",
+    "not-known": "The evidence does not single out a cause.",
+}
+
+_FAMILIES: Final = re.compile(r"^(grappler|kernel):[A-Za-z0-9_]+$")
+
+
+def is_cause(text: str) -> bool:
+    """Say whether ``text`` is on the list; ``grappler:`` and ``kernel:`` take a name."""
+    return (text in CAUSES and "<" not in text) or bool(_FAMILIES.match(text))
+
+
+def meaning(cause: str) -> str:
+    """Return the sentence that says what ``cause`` means.
+
+    Raises:
+        KeyError: ``cause`` is not on the list.
+    """
+    family, colon, _ = cause.partition(":")
+    if colon and is_cause(cause):
+        return CAUSES[f"{family}:<{'pass' if family == 'grappler' else 'op'}>"]
+    return CAUSES[cause]
+
+
+# What is concluded about a case, and the words for it.
 
 
 @dataclass(frozen=True)
@@ -101,3 +144,47 @@ def spelled(error: ErrorRecord, width: int = 240) -> str:
 _NO_CLASS: Final = frozenset(
     {"Rcpp::exception", "simpleError", "error", "rlang_error", "condition"}
 )
+
+
+# Whether a known fault of a library still shows: what a case with ``upstream`` is told.
+
+#: What says that nothing is wrong any more.
+AGREEMENT: Final = frozenset[Verdict]({"same-bits", "within-rounding"})
+
+
+def standing(
+    reference: str, seen_with: str, verdict: Verdict, decided: bool, environment: Environment
+) -> Upstream | None:
+    """Say whether the fault shows, and if not, whether a later version mended it.
+
+    Args:
+        reference: where the fault is tracked, "tensorflow#118178" say.
+        seen_with: the package and version that it was seen with, "tensorflow 2.21.0" say; "" if
+            that is not known.
+        verdict: of the case.
+        decided: whether every layer of it could be judged.
+        environment: of R's run.
+
+    Returns:
+        None if the run does not tell: it failed, or could not be judged.
+    """
+    if not reference:
+        return None
+    package, _, seen = seen_with.partition(" ")
+    version = environment.packages.get(package, "")
+    here = f"{package} {version}" if version else environment.keras or "this installation"
+    if verdict == "different":
+        sentence = f"{reference} still shows with {here}."
+        return Upstream(reference=reference, shows=True, sentence=sentence)
+    if verdict not in AGREEMENT or not decided:
+        return None
+    if seen and version and _numbers(version) <= _numbers(seen):
+        why = f"it was seen with {seen_with}, so that this machine must execute it in another way"
+        sentence = f"{reference} does not show here with {here}: {why}."
+    else:
+        sentence = f"{reference} no longer shows with {here}: fixed upstream."
+    return Upstream(reference=reference, shows=False, sentence=sentence)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])

@@ -1,14 +1,26 @@
-"""Scripts that leave nothing to compare: they were stopped, or ended before they predicted."""
+"""Cases without a result: scripts that ended early, the same error, attributes that are gone."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from bridge.capsule import Capsule, ErrorRecord
+from bridge.capsule import Call, Capsule, ErrorRecord
+from bridge.capsule.schema import MissingAttribute
+from bridge.capsule.values import Pairs, Scalar
 from bridge.compare.errors import same_error
-from bridge.explain.finding import Finding, failed, short
+from bridge.compare.result import RunPair
+from bridge.explain.finding import (
+    Finding,
+    OtherGeneration,
+    failed,
+    joined,
+    run_name,
+    short,
+    spelled,
+    stand_in,
+)
 
 #: The classes of R conditions by which a stand-in tells what it knows of the real package.
 STANDIN_MEASURED: Final = "bridge_standin_measured"
@@ -163,3 +175,130 @@ def twin_did_not_run(runs: Mapping[str, Capsule]) -> Finding | None:
         sentence = "The Python twin ran, but it never predicts: there is nothing to compare with R."
         return Finding("abstained", "not-known", sentence)
     return None
+
+
+# Runs that meet the same error: whose rule it is.
+
+
+def same_error_finding(
+    runs: Mapping[str, Capsule],
+    pairs: Sequence[RunPair],
+    errors: Sequence[ErrorRecord],
+    other: OtherGeneration | None,
+) -> Finding:
+    """Return the finding where runs meet the same error."""
+    partners = [pair.b for pair in pairs if pair.verdict == "same-error"]
+    if not partners:
+        return failed(f"Python raises an error: {short(errors[0])}", "not-known")
+    count = "error" if len(errors) == 1 else f"{len(errors)} errors"
+    who = joined([run_name("r"), *map(run_name, partners)])
+    lines = tuple(
+        f"{f'Line {error.line}: ' if error.line else ''}{spelled(error)}" for error in errors
+    )
+    keras = runs["r"].manifest.environment.keras
+    sentence = f"{who} meet the same {count} in {keras or 'Keras'}"
+    # The replay repeats what R made of the arguments: only a twin can clear R, and only where the
+    # real package was the one that ran.
+    cleared = "twin" in partners and not stand_in(runs["r"])
+    sentence += ": R is not the cause." if cleared else "."
+    # Where the text itself meets it, nothing that R did to an argument is needed for it.
+    meant = "intent" in partners and not runs["intent"].manifest.gaps
+    suspects = () if "twin" in partners or meant else _suspects(runs["r"])
+    if suspects:
+        return Finding("same-error", "not-known", sentence, (*lines, *suspects), suspects)
+    if other is not None and other.accepts and all(other.accepts):
+        which = "The call" if len(errors) == 1 else f"All {len(errors)} calls"
+        works = "works" if len(errors) == 1 else "work"
+        sentence = f"{sentence} {which} {works} with {other.keras}."
+        return Finding("same-error", "keras-version", sentence, lines)
+    # A twin was written for Python: what it meets has nothing to do with R, and where both
+    # generations of Keras refuse it, nothing to do with the version.
+    refused = other is not None and bool(other.refuses) and all(other.refuses)
+    asked = meant and "replay" in partners and not (other is not None and any(other.accepts))
+    if other is not None:
+        lines = (*lines, *_put_off(other))
+    if asked or ("twin" in partners and refused):
+        sentence = f"{lines[0]} {who} meet it alike: the script asks for what is refused there."
+        return Finding("same-error", "user-script", sentence, lines[1:])
+    unexplained = ("whose rule the error follows",)
+    if other is not None and any(other.accepts):
+        good = sum(other.accepts)
+        lines = (*lines, f"{good} of the {len(errors)} calls work with {other.keras}.")
+    return Finding("same-error", "not-known", sentence, lines, unexplained)
+
+
+def _put_off(other: OtherGeneration) -> tuple[str, ...]:
+    """Say where the other generation only meets an error when what was made is used."""
+    return tuple(
+        f"{other.keras} takes the call, and what it makes cannot be used: {spelled(error)}"
+        for error in other.in_use
+    )
+
+
+def _suspects(capsule: Capsule) -> tuple[str, ...]:
+    """Name arguments of calls that raise which look converted: 4 is 4.0 when it comes from R."""
+    found = []
+    for call in capsule.manifest.calls:
+        if call.error is None:
+            continue
+        named = {**{str(n): v for n, v in enumerate(call.args, start=1)}, **call.kwargs}
+        for name, value in named.items():
+            if isinstance(value, Scalar) and value.t == "float" and value.v.endswith(".0"):
+                where = f"line {call.line}: " if call.line else ""
+                found.append(
+                    f"{where}argument {name} reached Python as the float {value.v}; if a whole "
+                    f"number is meant, R writes it {value.v.removesuffix('.0')}L"
+                )
+            elif isinstance(value, Pairs):
+                where = f"line {call.line}: " if call.line else ""
+                found.append(f"{where}argument {name} reached Python as a dict")
+    return tuple(found)
+
+
+# Attributes that Python does not have: gone, in the other generation only, or never there.
+
+
+def missing_attribute(
+    runs: Mapping[str, Capsule], pairs: Sequence[RunPair], other: OtherGeneration | None
+) -> Finding | None:
+    """Return the finding of a script that an attribute ended which is not there, else None."""
+    r = runs["r"].manifest
+    call = _asking(r.calls)
+    if call is None or call.error is None or call.error.missing is None or r.error is None:
+        return None
+    missing = call.error.missing
+    keras = r.environment.keras
+    at = f"Line {r.error.line}: " if r.error.line else ""
+    sentence = f"{at}{missing.owner} has no attribute {missing.name!r}"
+    sentence += f" in {keras}." if keras and _of_keras(missing) else "."
+    accepted = other is not None and bool(other.accepts) and other.accepts[-1]
+    if accepted and other is not None:
+        cause = "keras-version"
+        sentence += f" {other.keras} has it."
+    elif missing.elsewhere:
+        cause = "keras-version"
+        sentence += f" It is {joined(missing.elsewhere)} now, as in TensorFlow 1."
+    elif _of_keras(missing) and not (other is not None and other.refuses and other.refuses[-1]):
+        cause = "not-known"
+        sentence += " Whether the other generation of Keras has it could not be tried."
+    else:
+        cause = "user-script"
+        refused = other is not None and bool(other.refuses) and other.refuses[-1]
+        if refused and other is not None and _of_keras(missing):
+            sentence += f" {other.keras} has none either."
+        sentence += f" The nearest name there is {missing.near[0]!r}." if missing.near else ""
+    partners = [run_name(pair.b) for pair in pairs if pair.verdict == "same-error"]
+    alike = (f"{joined(partners)} {'meets' if len(partners) == 1 else 'meet'} the same error",)
+    return Finding(
+        "same-error" if partners else "failed", cause, sentence, alike if partners else ()
+    )
+
+
+def _asking(calls: Sequence[Call]) -> Call | None:
+    """Return the read of an attribute that ended the script."""
+    last = calls[-1] if calls else None
+    return last if last is not None and last.kind == "getattr" and last.error else None
+
+
+def _of_keras(missing: MissingAttribute) -> bool:
+    return bool({"keras", "tf_keras"} & set(missing.owner.split(".")[:2]))

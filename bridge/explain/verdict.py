@@ -23,18 +23,18 @@ from bridge.explain.finding import (
     spelled,
     stand_in,
 )
-from bridge.explain.missing_attribute import missing_attribute
 from bridge.explain.no_result import (
     from_python,
     hidden_package,
+    missing_attribute,
     not_comparable,
     nothing_to_compare,
     r_error,
+    same_error_finding,
     twin_did_not_run,
     unmeasured,
 )
 from bridge.explain.result import Attribution
-from bridge.explain.same_error import same_error
 from bridge.rules import Answer
 
 __all__ = ["Finding", "OtherGeneration", "conclude", "weakest_rung", "worst"]
@@ -204,7 +204,7 @@ def _compared(
     if missing is not None:
         return missing
     if python:
-        return same_error(runs, pairs, python, other)
+        return same_error_finding(runs, pairs, python, other)
     if not r.probes:
         return nothing_to_compare(runs["r"])
     return _agreement(runs, pairs)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bridge.faults.graph_rewriting import RULES, SCOPES, Graph, Rewriting
+from bridge.faults.kernels import RULES, SCOPES, Graph, Rewriting
 from bridge.faults.layers import KINDS as IN_LAYERS
 from bridge.faults.layers import Fault, FaultError
 from bridge.trace.executed_graph import Executed, executed_graphs

@@ -1,9 +1,4 @@
-"""Faulty kernels: the ops that multiply and add up, with their operands made less precise.
-
-A layer that is wrapped runs as it is; while it runs, TensorFlow's own functions for these ops are
-exchanged. So the fault stands in the kernel of whatever the layer asks for, eagerly as in a graph
-that is traced meanwhile, in recurrent layers as in dense ones.
-"""
+"""Rewriting an executed graph, one rule for each kind of fault, and less precise kernels."""
 
 from __future__ import annotations
 
@@ -13,7 +8,326 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
-from bridge.faults.graph_rewriting import EXPONENT, TF32_HALF, TF32_KEPT
+#: Which ops have the fault: all that can, those whose output feeds another op of their kind, or
+#: those after which no other comes.
+SCOPES: Final = ("", "all", "feeds-matmul", "last")
+
+#: What is fused into an op beside its activation.
+_NOT_ACTIVATIONS: Final = frozenset({"BiasAdd", "FusedBatchNorm", "Add"})
+
+#: Ops that multiply and add up what two operands hold, with what TensorFlow may fuse into them.
+CONTRACTIONS: Final = frozenset({
+    "MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "Conv2D", "Conv3D",
+    "DepthwiseConv2dNative", "_FusedMatMul", "_FusedConv2D", "_FusedConv3D",
+    "_FusedDepthwiseConv2dNative", "_FusedBatchMatMulV2",
+})  # fmt: skip
+
+#: Activations that are ops by themselves too.
+_ACTIVATING: Final = frozenset({"Elu", "LeakyRelu", "Relu", "Relu6", "Sigmoid", "Tanh"})
+
+#: Ops that hand values on as they are.
+_PASSING: Final = frozenset({"Identity", "Reshape", "Squeeze", "ExpandDims", "Snapshot"})
+
+#: Ops through which a weight goes before it is used.
+_HOLDING: Final = frozenset({
+    "Identity", "Reshape", "Cast", "Transpose", "ReadVariableOp", "Enter", "Switch",
+})  # fmt: skip
+
+
+class Graph:
+    """An executed graph: its nodes by name, which arguments hold which variables.
+
+    ``held`` has the name of the variable for places of arguments.
+    """
+
+    def __init__(self, graph_def: Any, held: Mapping[int, str]) -> None:
+        self._def = type(graph_def)()
+        self._def.CopyFrom(graph_def)
+        self._held = held
+        self.nodes: dict[str, Any] = {node.name: node for node in self._def.node}
+
+    def labels(self) -> tuple[str, ...]:
+        """Return what is executed, in the order of the graph: ``_FusedMatMul[BiasAdd,Relu]``."""
+        found = []
+        for node in self._def.node:
+            fused = fused_ops(node)
+            if "/" in node.name and node.op not in ("Const", "ReadVariableOp", *_PASSING):
+                found.append(f"{node.op}[{','.join(fused)}]" if fused else str(node.op))
+        return tuple(found)
+
+    def add(self, op: str, name: str, *inputs: str, **attributes: Any) -> str:
+        """Add a node and return its name, made longer if there is one of that name already."""
+        while name in self.nodes:
+            name += "_"
+        node = self._def.node.add(name=name, op=op, input=inputs)
+        for key, value in attributes.items():
+            node.attr[key].CopyFrom(value)
+        self.nodes[name] = node
+        return name
+
+    def consumers(self, name: str) -> list[Any]:
+        """Return the nodes that are fed by a node, not counting those that only wait for it."""
+        return [node for node in self._def.node if name in map(producer, values(node))]
+
+    def variables_of(self, node: Any) -> list[str]:
+        """Return the names of the variables that a node is fed directly."""
+        found = []
+        for each in values(node):
+            at = self.nodes.get(producer(each))
+            while at is not None and at.op in _HOLDING:
+                at = self.nodes.get(producer(at.input[0]))
+            if at is not None and at.op == "_Arg" and at.attr["index"].i in self._held:
+                found.append(self._held[at.attr["index"].i])
+        return found
+
+    def missing_functions(self) -> list[str]:
+        """Return the names of functions that nodes call and that are not in the graph."""
+        there = {each.signature.name for each in self._def.library.function}
+        called = {attr.func.name for node in self._def.node for attr in node.attr.values()}
+        return sorted(called - there - {""})
+
+    def body(self) -> tuple[Any, dict[str, int], tuple[str, ...]]:
+        """Return the graph without arguments and results, the arguments' places, the results."""
+        body = type(self._def)()
+        body.versions.CopyFrom(self._def.versions)
+        body.library.CopyFrom(self._def.library)
+        arguments: dict[str, int] = {}
+        results: dict[int, str] = {}
+        waiting = {f"^{node.name}" for node in self._def.node if node.op == "_Arg"}
+        for node in self._def.node:
+            if node.op == "_Arg":
+                arguments[f"{node.name}:0"] = node.attr["index"].i
+            elif node.op == "_Retval":
+                made = node.input[0]
+                results[node.attr["index"].i] = made if ":" in made else f"{made}:0"
+            else:
+                kept = body.node.add()
+                kept.CopyFrom(node)
+                # Arguments are there before anything runs: nothing has to wait for one.
+                kept.input[:] = [each for each in node.input if each not in waiting]
+        return body, arguments, tuple(results[place] for place in sorted(results))
+
+
+class Rewriting:
+    """Where a fault stands in a graph."""
+
+    def __init__(self, graph: Graph, layer: str, scope: str) -> None:
+        self._graph, self._layer, self._scope = graph, layer, scope
+
+    def apply(self, rule: Rule) -> tuple[str, ...]:
+        """Change every op that the rule is for, and return their names."""
+        found = [node for node in list(self._graph.nodes.values()) if self._stands_in(node)]
+        return tuple([node.name for node in found if rule(self._graph, node)])
+
+    def _stands_in(self, node: Any) -> bool:
+        if node.op not in CONTRACTIONS:
+            return False
+        if self._layer:
+            held = self._graph.variables_of(node)
+            if not any(self._layer in name.split("/") for name in held):
+                return False
+        if self._scope == "feeds-matmul":
+            return any(each.op in CONTRACTIONS for each in self._fed_by(node))
+        if self._scope == "last":
+            return not self._comes_before_another(node)
+        return True
+
+    def _fed_by(self, node: Any) -> Iterator[Any]:
+        """Yield what is fed by a node, directly or through ops that hand values on."""
+        for each in self._graph.consumers(node.name):
+            yield each
+            if each.op in _PASSING:
+                yield from self._fed_by(each)
+
+    def _comes_before_another(self, node: Any) -> bool:
+        seen: set[str] = set()
+        left = [node.name]
+        while left:
+            for each in self._graph.consumers(left.pop()):
+                if each.op in CONTRACTIONS:
+                    return True
+                if each.name not in seen:
+                    seen.add(each.name)
+                    left.append(each.name)
+        return False
+
+
+#: Changes a node of a graph, or returns False if it cannot have the fault.
+Rule = Callable[[Graph, Any], bool]
+
+
+def fused_ops(node: Any) -> list[str]:
+    """Return what is fused into a node, in order."""
+    if "fused_ops" not in node.attr:
+        return []
+    return [part.decode() for part in node.attr["fused_ops"].list.s]
+
+
+def values(node: Any) -> list[str]:
+    """Return the inputs of a node that are values, without those that it only waits for."""
+    return [each for each in node.input if not each.startswith("^")]
+
+
+def producer(value: str) -> str:
+    """Return the name of the node that makes a value."""
+    return value.removeprefix("^").partition(":")[0]
+
+
+def _without(lost: Callable[[str], bool]) -> Rule:
+    def rule(_graph: Graph, node: Any) -> bool:
+        fused = fused_ops(node)
+        left = [each for each in fused if not lost(each)]
+        if left == fused or not left:
+            # Nothing is fused but an activation: no kernel that is known is like that.
+            return False
+        node.attr["fused_ops"].list.s[:] = [each.encode() for each in left]
+        return True
+
+    return rule
+
+
+def _is_activation(name: str) -> bool:
+    return name not in _NOT_ACTIVATIONS
+
+
+def _bias_lost(graph: Graph, node: Any) -> bool:
+    """Leave the bias out: what is executed is the op without it, and its activation."""
+    fused = fused_ops(node)
+    if fused[:1] != ["BiasAdd"]:
+        return False
+    return _taken_apart(graph, node, fused[1:])
+
+
+def _order_wrong(graph: Graph, node: Any) -> bool:
+    """Add the bias after the activation."""
+    fused = fused_ops(node)
+    if fused[:1] != ["BiasAdd"] or len(fused) < 2:
+        return False
+    return _taken_apart(graph, node, [*fused[1:], "BiasAdd"])
+
+
+def _taken_apart(graph: Graph, node: Any, then: list[str]) -> bool:
+    """Execute the op without what is fused into it, and then one op after the other.
+
+    The last of them gets the name of the node, so that what it feeds is fed as before.
+    """
+    plain = node.op.removeprefix("_Fused")
+    if not all(each in ("BiasAdd", *_ACTIVATING) for each in then):
+        return False
+    whole = type(node)()
+    whole.CopyFrom(node)
+    waits = [each for each in node.input if each.startswith("^")]
+    steps = [(plain, list(values(node)[:2])), *((each, values(node)[2:3]) for each in then)]
+    made = ""
+    for place, (op, inputs) in enumerate(steps):
+        given = [*inputs, *waits] if place == 0 else [made, *(inputs if op == "BiasAdd" else ())]
+        if place == len(steps) - 1:
+            node.Clear()
+            node.name, node.op, node.device = whole.name, op, whole.device
+            node.input.extend(given)
+            at = node
+        else:
+            at = graph.nodes[graph.add(op, f"{whole.name}/{op}", *given)]
+            at.device = whole.device
+        _attributes(at, whole)
+        made = at.name
+    return True
+
+
+def _attributes(node: Any, whole: Any) -> None:
+    """Give a node the attributes of the op that it was part of, as far as it knows them."""
+    from tensorflow.python.framework import op_def_registry
+
+    for known in op_def_registry.get(node.op).attr:
+        name = "leakyrelu_alpha" if (node.op, known.name) == ("LeakyRelu", "alpha") else known.name
+        if name in whole.attr:
+            node.attr[known.name].CopyFrom(whole.attr[name])
+
+
+def _operands(rounded: Callable[[Graph, str, str, Any], str]) -> Rule:
+    def rule(graph: Graph, node: Any) -> bool:
+        if node.attr["T"].type != _float32():
+            return False
+        for place in (0, 1):
+            # A real kernel does this inside: it is no op of any layer, by its name.
+            name = f"operand_{place}.{node.name}".replace("/", ".")
+            node.input[place] = rounded(graph, name, node.input[place], node.attr["T"])
+        return True
+
+    return rule
+
+
+def _float32() -> int:
+    import tensorflow as tf
+
+    return int(tf.float32.as_datatype_enum)
+
+
+def _typed(name: str) -> Any:
+    import tensorflow as tf
+
+    return tf.compat.v1.AttrValue(type=tf.as_dtype(name).as_datatype_enum)
+
+
+def _constant(graph: Graph, name: str, value: Any, beside: str) -> str:
+    """Add a constant; it waits for a value, so that it stands in the same loop."""
+    import tensorflow as tf
+
+    tensor = tf.compat.v1.AttrValue(tensor=tf.make_tensor_proto(value))
+    kind = _typed(value.dtype.name)
+    return graph.add("Const", name, f"^{producer(beside)}", dtype=kind, value=tensor)
+
+
+def _bf16(graph: Graph, name: str, value: str, own: Any) -> str:
+    half = _typed("bfloat16")
+    low = graph.add("Cast", f"{name}.low", value, SrcT=own, DstT=half)
+    return graph.add("Cast", f"{name}.back", low, SrcT=half, DstT=own)
+
+
+def _tf32(graph: Graph, name: str, value: str, own: Any) -> str:
+    import numpy as np
+
+    bits = _typed("int32")
+    half = _constant(graph, f"{name}.half", np.int32(TF32_HALF), value)
+    kept = _constant(graph, f"{name}.kept", np.int32(TF32_KEPT), value)
+    at = graph.add("Bitcast", f"{name}.bits", value, T=own, type=bits)
+    at = graph.add("AddV2", f"{name}.up", at, half, T=bits)
+    at = graph.add("BitwiseAnd", f"{name}.cut", at, kept, T=bits)
+    return graph.add("Bitcast", f"{name}.back", at, T=bits, type=own)
+
+
+def _flushed(graph: Graph, name: str, value: str, own: Any) -> str:
+    """Compare bits, not numbers: what runs this may itself take subnormal numbers for zero."""
+    import numpy as np
+
+    bits = _typed("int32")
+    exponent = _constant(graph, f"{name}.exponent", np.int32(EXPONENT), value)
+    none = _constant(graph, f"{name}.none", np.int32(0), value)
+    at = graph.add("Bitcast", f"{name}.bits", value, T=own, type=bits)
+    part = graph.add("BitwiseAnd", f"{name}.part", at, exponent, T=bits)
+    tiny = graph.add("Equal", f"{name}.tiny", part, none, T=bits)
+    zeros = graph.add("ZerosLike", f"{name}.zeros", value, T=own)
+    return graph.add("SelectV2", f"{name}.flushed", tiny, zeros, value, T=own)
+
+
+#: TensorFloat-32 keeps 10 bits of the 23 that come after the point; ties go away from zero.
+TF32_HALF: Final = 1 << 12
+TF32_KEPT: Final = -(1 << 13)
+#: The bits of a float32's exponent: none is set in a subnormal number and in zero.
+EXPONENT: Final = 0x7F800000
+
+RULES: Final[Mapping[str, Rule]] = {
+    "relu-lost-in-fused": _without(lambda name: name == "Relu"),
+    "fused-activation-lost": _without(_is_activation),
+    "fused-bias-lost": _bias_lost,
+    "fused-order-wrong": _order_wrong,
+    "kernel-bf16": _operands(_bf16),
+    "kernel-tf32": _operands(_tf32),
+    "flush-to-zero": _operands(_flushed),
+}
+
+
+# Faulty kernels: the ops that multiply and add up, with their operands made less precise.
 
 #: The functions through which TensorFlow's Python reaches these kernels, by the module's name.
 _KERNELS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -29,14 +343,14 @@ def wrap(layer: Any, kind: str) -> None:
 
     @functools.wraps(whole)
     def call(*args: Any, **kwargs: Any) -> Any:
-        with _operands(lower):
+        with _kernels_operands(lower):
             return whole(*args, **kwargs)
 
     layer.call = call
 
 
 @contextmanager
-def _operands(lower: Callable[[Any], Any]) -> Iterator[None]:
+def _kernels_operands(lower: Callable[[Any], Any]) -> Iterator[None]:
     import importlib
 
     kept: list[tuple[Any, str, Any]] = []

@@ -29,14 +29,12 @@ from bridge.pipeline.lever_runs import investigate, slow_to_start
 from bridge.pipeline.plan import agree, chance, other_bits
 from bridge.pipeline.steps import NOT_CONCLUDED, Steps, honest
 from bridge.process.pool import Limits, Pool, Warm
-from bridge.r.frontend import Served, Wanted, serve
-from bridge.r.script import Inspection, inspect
+from bridge.r.script import Inspection, Served, Wanted, inspect, serve
 from bridge.report import CaseReport, folders, write_report
 from bridge.report.build import bare_report, build_report
-from bridge.report.claimed import report_claims, report_pictures
-from bridge.report.pictures import Drawing, draw
+from bridge.report.pictures import Drawing, draw, report_claims, report_pictures
 from bridge.report.selftest_score import last_score
-from bridge.rounding.judge import Judge
+from bridge.rounding.layer_records import Judge
 from bridge.rules import Answer, answers
 from bridge.rules.answer import repaired
 from bridge.runs.claims import Claimed, run_claims

@@ -28,7 +28,7 @@ from bridge.explain.intent_diff.attribution import (
     unproven,
 )
 from bridge.explain.result import Attribution
-from bridge.rounding.judge import Judge
+from bridge.rounding.layer_records import Judge
 
 #: Runs of the intent with something undone, at most.
 MOST_RUNS: Final = 6

@@ -18,8 +18,7 @@ from bridge.compare.result import RunPair
 from bridge.errors import BridgeError, bound, internal_error
 from bridge.explain.cross_machine import asked_again, elsewhere
 from bridge.explain.intent_diff.stage_diff import attribute
-from bridge.explain.lever_search.float64_judgement import narrowed
-from bridge.explain.lever_search.outcome import nothing, outcome, whole
+from bridge.explain.lever_search.outcome import narrowed, nothing, outcome, whole
 from bridge.explain.lever_search.protocol import ALL_OFF, AS_RECORDED, Pull, drive
 from bridge.explain.lever_search.row_selection import FEW_ROWS, MOST_ROWS, part_of
 from bridge.explain.lever_search.search import search
@@ -34,7 +33,7 @@ from bridge.explain.lever_search.targets import (
 from bridge.explain.result import Attribution, LeverOutcome
 from bridge.faults.layers import Fault
 from bridge.process.pool import Limits, Pool, Warm
-from bridge.rounding.judge import Judge
+from bridge.rounding.layer_records import Judge
 from bridge.runs.levers import LEVERS, Lever, available, without
 from bridge.runs.rerun import rerun
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bridge.r.embed import EmbeddedR
-from bridge.rounding.rules.models import model_of
+from bridge.rounding.rules.activation_models import model_of
 
 
 @dataclass(frozen=True)
@@ -26,13 +26,13 @@ _JOBS: Final = {
     "r": "bridge.runs.r_job",
     "twin": "bridge.runs.twin_job",
     "intent": "bridge.runs.intent_job",
-    "replay": "bridge.runs.replay_job",
-    "look": "bridge.runs.layer_capture_job",
-    "exact": "bridge.runs.exact_probes_job",
-    "claims": "bridge.runs.claims_job",
-    "rerun": "bridge.runs.rerun_job",
-    "audit": "bridge.audit.wrapper_calls_job",
-    "kernels": "bridge.runs.activation_measurement_job",
+    "replay": "bridge.runs.replay",
+    "look": "bridge.runs.layer_capture",
+    "exact": "bridge.runs.exact_probes",
+    "claims": "bridge.runs.claims",
+    "rerun": "bridge.runs.rerun",
+    "audit": "bridge.audit.wrapper_calls",
+    "kernels": "bridge.runs.activation_measurement",
 }
 
 

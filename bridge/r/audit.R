@@ -1,10 +1,10 @@
 # Every wrapper of a front end is called with one argument at a time set to something odd, and what
-# would reach Python is written down instead of being done. Run by bridge/audit/wrapper_calls_job.py in a
+# would reach Python is written down instead of being done. Run by bridge/audit/wrapper_calls.py in a
 # child of a warm process, so that nothing that is replaced here outlives the audit.
 
 local({
   module <- reticulate::py_eval(
-    "__import__('sys').modules['bridge.audit.wrapper_calls_job']", convert = FALSE
+    "__import__('sys').modules['bridge.audit.wrapper_calls']", convert = FALSE
   )
   ns <- asNamespace("reticulate")
 
@@ -26,7 +26,7 @@ local({
   call <- original("py_call_impl")
   reach <- function(name, convert) {
     reticulate::py_eval(
-      sprintf("__import__('sys').modules['bridge.audit.wrapper_calls_job'].%s", name), convert = convert
+      sprintf("__import__('sys').modules['bridge.audit.wrapper_calls'].%s", name), convert = convert
     )
   }
   arrived <- reach("arrived", TRUE)

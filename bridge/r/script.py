@@ -1,4 +1,4 @@
-"""What can be known of R scripts without running them, and of the R that is installed."""
+"""What an R script says before it is run, and which front end will answer it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
-from bridge.capsule import ErrorRecord
+from bridge.capsule import ErrorRecord, FrontEnd
 from bridge.errors import BridgeError
+from bridge.r.standin.build import ensure_standin
 
 _SCRIPT: Final = Path(__file__).with_name("script.R")
 _PLACE: Final = re.compile(r"^(\d+):(\d+): (.*?)(?:\n|$)", re.DOTALL)
@@ -144,3 +145,50 @@ def _ask_r(paths: list[str]) -> Iterator[Any]:
         said = " ".join(error.stderr.split())[-300:]
         raise NoRError(f"Rscript fails ({said}): run 'keras-bridge doctor'.") from None
     return iter([json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")])
+
+
+# Which R packages answer ``library(keras)``: CRAN's where installed, else our stand-in.
+
+Wanted = Literal["auto", "cran", "standin"]
+
+
+class NoFrontEndError(BridgeError, RuntimeError):
+    """The wanted front end is not there; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Served:
+    """How a script's ``library()`` call is served."""
+
+    frontend: FrontEnd
+    libraries: tuple[str, ...]
+    preload: tuple[str, ...]
+
+
+def serve(package: str, wanted: Wanted, installed: Installed) -> Served:
+    """Decide who serves ``package``, and build the stand-in if it is that.
+
+    Raises:
+        NoFrontEndError: CRAN's package is wanted and not installed.
+        StandinError: the stand-in cannot be built.
+    """
+    if package in ("", "reticulate"):
+        version = installed.packages.get("reticulate", ("", ""))[0]
+        return Served(FrontEnd(kind="none", package="reticulate", version=version), (), ())
+    version, marker = installed.packages.get(package, ("", ""))
+    is_cran = bool(version) and not marker
+    if wanted == "cran" and not is_cran:
+        raise NoFrontEndError(
+            f"CRAN's {package} is not installed in this R: type install.packages('{package}') in "
+            "R, set R_LIBS to the library that has it, or use --frontend standin."
+        )
+    companions = ("tensorflow",) if package == "tensorflow" else (package, "tensorflow")
+    if is_cran and wanted != "standin":
+        # CRAN's keras3 makes TensorFlow start its threads when it is loaded: never before a fork.
+        early = [name for name in companions if name != "keras3"]
+        preload = tuple(name for name in early if name in installed.packages)
+        return Served(FrontEnd(kind="cran", package=package, version=version), (), preload)
+    library = ensure_standin()
+    return Served(
+        FrontEnd(kind="standin", package=package, version=""), (str(library),), companions
+    )

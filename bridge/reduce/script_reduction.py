@@ -1,28 +1,273 @@
-"""Making what was found small: the smallest model that still differs, or the smallest script.
-
-A layer that computes wrong numbers is taken out of its model. Everything else that is found of a
-script is shown by a part of it: pieces are cut out as long as the same is found of what is left.
-"""
+"""A script cut down to what still shows its finding, and the text of an issue around it."""
 
 from __future__ import annotations
 
 import re
 import tempfile
 import time
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Literal
 
 from bridge.capsule import Manifest
 from bridge.cases.case import Case, read_case
 from bridge.errors import BridgeError, internal_error
 from bridge.pipeline.examine_case import Examined, Suite
 from bridge.r.script import Inspection, inspect
-from bridge.reduce.reprex import Shown, issue, reprex
 from bridge.reduce.reproducer import Repro, lost, r_runner, run_python, write_repro
-from bridge.reduce.script_cuts import KINDS, Cut, Kind, closed, cuts, tidied, without
 from bridge.runs.replay_script import Proof, prove
 from bridge.runs.run import lay_beside
+
+Kind = Literal["statements", "steps", "numbers"]
+#: The larger pieces first: what goes with them needs no cut of its own.
+KINDS: Final[tuple[Kind, ...]] = ("statements", "steps", "numbers")
+
+_PIPES: Final = frozenset({"PIPE", "SPECIAL"})
+#: Without these it would be another script, or other numbers in every run.
+_KEPT: Final = re.compile(
+    r"(?:\w+::)?(?:library|require|set\.seed|set_random_seed|use_session_with_seed)\s*\("
+)
+_TAB: Final = 8
+_LARGE: Final = re.compile(r"[1-9]\d+L?")
+_COMMENT: Final = re.compile(r"^\s*#.*$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A piece of a script, from one place in its text up to another, and what stands there then."""
+
+    start: int
+    end: int
+    by: str = ""
+
+
+def without(text: str, cuts: Collection[Cut]) -> str:
+    """Return the text with blanks in the place of what is cut out."""
+    for cut in cuts:
+        blank = re.sub(r"[^\n]", " ", text[cut.start + len(cut.by) : cut.end])
+        text = text[: cut.start] + cut.by + blank + text[cut.end :]
+    return text
+
+
+def closed(text: str, left: str) -> str:
+    """Return what is left of a text, :func:`without` the blanks that stand for what is gone."""
+    pieces: list[str] = []
+    gone = False
+    for sign, now in zip(text, left, strict=True):
+        # A blank that was there before goes too where it follows something that is gone.
+        gone = now == " " and (gone or sign != " ")
+        if not gone:
+            pieces.append(now)
+    return "".join(pieces)
+
+
+def tidied(text: str) -> str:
+    """Return the text without lines that say nothing: blanks, and comments that fill a line."""
+    lines = (line.rstrip() for line in _COMMENT.sub("", text).splitlines())
+    return "\n".join(line for line in lines if line) + "\n"
+
+
+def cuts(text: str, tree: Sequence[Sequence[Any]], kind: Kind) -> list[Cut]:
+    """Return the pieces of one kind, in the order of the text.
+
+    Args:
+        text: of the script.
+        tree: R's own syntax tree of it, as :class:`bridge.r.script.Inspection` has it.
+        kind: of the pieces.
+    """
+    parts = _Parts(text, tree)
+    found = {"statements": _statements, "steps": _steps, "numbers": _numbers}[kind](parts)
+    return sorted(set(found), key=lambda each: (each.start, -each.end))
+
+
+def statements_of(text: str, tree: Sequence[Sequence[Any]]) -> list[Cut]:
+    """Return the statements of a script, those within others left out."""
+    parts = _Parts(text, tree)
+    found = [parts.cut(each) for each in parts.under[0] if parts.token[each].startswith("expr")]
+    return sorted(found, key=lambda each: each.start)
+
+
+class _Parts:
+    """The rows of a tree under their parents, with the place of each in the text."""
+
+    def __init__(self, text: str, tree: Sequence[Sequence[Any]]) -> None:
+        self._script = text
+        starts = _line_starts(text)
+        lines = text.split("\n")
+        self.under: dict[int, list[int]] = defaultdict(list)
+        self.above: dict[int, int] = {}
+        self.token: dict[int, str] = {}
+        self._text: dict[int, str] = {}
+        self._start: dict[int, int] = {}
+        for number, parent, line, column, token, said in tree:
+            self.under[parent].append(number)
+            self.above[number] = parent
+            self.token[number], self._text[number] = token, said
+            if 0 < line <= len(lines):
+                self._start[number] = starts[line - 1] + _place(lines[line - 1], column)
+
+    def cut(self, first: int, last: int | None = None) -> Cut:
+        """Return the piece from one part to the end of another, or of itself."""
+        return Cut(self._start[first], self._end(first if last is None else last))
+
+    def _end(self, number: int) -> int:
+        below = self.under.get(number)
+        if below:
+            return max(self._end(each) for each in below)
+        return self._start[number] + len(self._text[number])
+
+    def begins(self, number: int, pattern: re.Pattern[str]) -> bool:
+        """Say whether a part begins with what a pattern says."""
+        return pattern.match(self._script, self._start[number]) is not None
+
+    def numbers(self) -> Iterator[tuple[int, str]]:
+        """Yield the whole numbers of two digits and more, with their texts."""
+        for number, text in self._text.items():
+            if self.token[number] == "NUM_CONST" and _LARGE.fullmatch(text):
+                yield number, text
+
+    def groups(self) -> Iterator[list[int]]:
+        """Yield the parts under each part, in the order of the text."""
+        for parts in self.under.values():
+            yield sorted(parts, key=lambda each: self._start[each])
+
+
+def _line_starts(text: str) -> list[int]:
+    starts = [0]
+    for line in text.split("\n"):
+        starts.append(starts[-1] + len(line) + 1)
+    return starts
+
+
+def _place(line: str, column: int) -> int:
+    """Return the place of R's column in a line: R counts from 1, and a tab up to the next 8."""
+    at = 0
+    for place, sign in enumerate(line):
+        at = at + 1 if sign != "\t" else -(-(at + 1) // _TAB) * _TAB
+        if at >= column:
+            return place
+    return len(line)
+
+
+def _statements(parts: _Parts) -> Iterator[Cut]:
+    """Yield the statements of the script, and those between braces."""
+    for group in parts.groups():
+        tokens = [*(parts.token[each] for each in group), ""]
+        if parts.above.get(group[0]) == 0 or tokens[0] == "'{'":
+            for place, each in enumerate(group):
+                if tokens[place].startswith("expr") and not parts.begins(each, _KEPT):
+                    ended = tokens[place + 1] == "';'"
+                    yield parts.cut(each, group[place + 1] if ended else each)
+
+
+def _steps(parts: _Parts) -> Iterator[Cut]:
+    """Yield the steps of pipes: each with the pipe that leads on, or else to it.
+
+    The only step of a pipe stays: without it there is no pipe.
+    """
+    for above, group in list(parts.under.items()):
+        if len(group) != 3 or parts.token[group[1]] not in _PIPES:
+            continue
+        outer = parts.under[parts.above[above]] if above in parts.above else []
+        leads = len(outer) == 3 and outer[0] == above and parts.token[outer[1]] in _PIPES
+        inner = parts.under.get(group[0], [])
+        if not leads and not (len(inner) == 3 and parts.token[inner[1]] in _PIPES):
+            continue
+        yield parts.cut(group[2], outer[1]) if leads else parts.cut(group[1], group[2])
+
+
+def _numbers(parts: _Parts) -> Iterator[Cut]:
+    """Yield the whole numbers of two digits and more, each as a 2."""
+    for number, text in parts.numbers():
+        cut = parts.cut(number)
+        yield Cut(cut.start, cut.end, "2L" if text.endswith("L") else "2")
+
+
+# A script with what it prints beside it, as R's reprex writes it, and the text of an issue.
+
+#: Lines of output that are shown of one statement, at most.
+_MOST_LINES: Final = 30
+#: Where R says that its error arose, when it arose at the top of the script.
+_EVALUATED: Final = "Error in eval(exprs[[i]], globalenv()) : "
+#: What TensorFlow's libraries log of the machine: its date, time and process are of no use here.
+_LOGGED: Final = re.compile(r"^(?:[IWEF]\d{4} \d\d:\d\d:|WARNING: All log messages before absl)")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A script of a text for an issue: what it is, its language, its text, what it prints."""
+
+    what: str
+    language: str
+    text: str
+    printed: str = ""
+
+
+def reprex(text: str, tree: Sequence[Sequence[Any]], run: Manifest) -> str:
+    """Return an R script with what its run printed, as comments after each statement.
+
+    Args:
+        text: the script, without comments that fill a line.
+        tree: R's own syntax tree of it.
+        run: its run.
+    """
+    lines = text.rstrip("\n").split("\n")
+    ends = _ends([
+        (1 + text.count("\n", 0, each.start), 1 + text.count("\n", 0, each.end))
+        for each in statements_of(text, tree)
+    ])  # fmt: skip
+    said: dict[int, list[str]] = {}
+    for output in run.output:
+        line = _end_of(output.line, ends, len(lines))
+        said.setdefault(line, []).append(output.text.replace(_EVALUATED, "Error: "))
+    if run.error is not None and not any(each.text.startswith("Error") for each in run.output):
+        line = _end_of(run.error.line, ends, len(lines))
+        said.setdefault(line, []).append(f"Error: {run.error.message}")
+    return "\n".join(_with(lines, said)) + "\n"
+
+
+def _ends(spans: Sequence[tuple[int, int]]) -> list[int]:
+    """Return the lines after which there is no statement that goes on."""
+    lasts = {last for _, last in spans}
+    return sorted(e for e in lasts if not any(first <= e < last for first, last in spans))
+
+
+def _end_of(line: int | None, ends: Sequence[int], last: int) -> int:
+    """Return the last line of the statement that a line belongs to."""
+    return next((end for end in ends if line is not None and end >= line), last)
+
+
+def _with(lines: Sequence[str], said: dict[int, list[str]]) -> Iterator[str]:
+    for number, line in enumerate(lines, start=1):
+        yield line
+        printed = "".join(
+            piece if piece.endswith("\n") else f"{piece}\n" for piece in said.get(number, ())
+        ).splitlines()
+        printed = [each for each in printed if each.strip() and not _LOGGED.match(each)]
+        yield from (f"#> {each}".rstrip() for each in printed[:_MOST_LINES])
+        if len(printed) > _MOST_LINES:
+            yield f"#> ... and {len(printed) - _MOST_LINES} more lines"
+
+
+def issue(title: str, sentences: Sequence[str], shown: Sequence[Shown], versions: str) -> str:
+    """Return the text of an issue."""
+    parts = [f"# {title}", ""]
+    for sentence in sentences:
+        parts += [sentence, ""]
+    for each in shown:
+        parts += [f"{each.what}:", "", *_fenced(each.language, each.text), ""]
+        if each.printed.strip():
+            parts += ["It prints", "", *_fenced("", each.printed), ""]
+    return "\n".join([*parts, *([f"With {versions}.", ""] if versions else [])])
+
+
+def _fenced(language: str, text: str) -> list[str]:
+    return [f"```{language}", text.replace("```", "'''").rstrip(), "```"]
+
+
+# Making what was found small: the smallest model that still differs, or the smallest script.
 
 #: Smaller scripts that are run, at most, and seconds after which no other is tried.
 MOST_TRIES: Final = 60

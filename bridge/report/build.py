@@ -11,10 +11,10 @@ from bridge.cases.case import Case
 from bridge.compare.alignment import labels_of
 from bridge.compare.result import ProbePair, RunPair, StageResult
 from bridge.exact.result import ExactResult
-from bridge.explain.lever_search.hypotheses import weigh
+from bridge.explain.finding import standing
+from bridge.explain.lever_search.protocol import weigh
 from bridge.explain.responses.description import describe
 from bridge.explain.result import Collapse, ResponseShape, UnitCensus, Upstream
-from bridge.explain.upstream import standing
 from bridge.explain.verdict import Finding
 from bridge.report.schema import (
     CaseReport,

@@ -1,9 +1,4 @@
-"""The pictures of a case, made from its capsules.
-
-R's own plots are passed on as they are. ``overlay.svg`` shows what every run made, and
-``difference.svg`` how far each run is from the reference. The files are the same, byte by byte,
-whenever the capsules are.
-"""
+"""The pictures of a report, and those of its claims."""
 
 from __future__ import annotations
 
@@ -13,11 +8,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from bridge.capsule import Capsule, CapsuleError
+from bridge.cases.claims import Decided, Drawn
 from bridge.compare.result import SEVERITY
+from bridge.report.plots import Group, Panel, curve_of, gap_in_ulps, panels
 from bridge.report.ranking import concern
-from bridge.report.schema import Pair, Picture
-from bridge.report.series import Group, Panel, curve_of, gap_in_ulps, panels
-from bridge.report.text import listed, plural
+from bridge.report.schema import Claim, Pair, Picture
+from bridge.report.text import listed, plural, slug
 
 #: More panels than this are not drawn; the worst are, and the picture says how many are left out.
 MAX_PANELS: Final = 12
@@ -54,17 +50,17 @@ def draw(capsules: Mapping[str, Capsule], pairs: Sequence[Pair] = ()) -> Drawing
     bad = frozenset(pair.probe for pair in pairs if pair.verdict in ("different", "failed"))
     if present:
         # matplotlib takes most of a second to load: only what draws waits for it.
-        from bridge.report.overlay import overlay
+        from bridge.report.plots import overlay
 
         files["overlay.svg"] = overlay(shown, present, bad=bad, left_out=left_out)
         title = f"What {listed(present)} computed, drawn over one another"
         alt = f"{title}, in {plural(len(shown), 'panel')}"
         entries.append(Picture(file="overlay.svg", title=title, kind="overlay", alt=alt))
     if len(present) > 1:
-        from bridge.report.ulp_plot import gaps
+        from bridge.report.plots import gap_plot
 
         base = present[-1]
-        files["difference.svg"] = gaps(shown, base, bad=bad, left_out=left_out)
+        files["difference.svg"] = gap_plot(shown, base, bad=bad, left_out=left_out)
         title = f"Difference from {base} in units in the last place (ULP)"
         alt = f"{title} of {listed(present[:-1])}"
         entries.append(Picture(file="difference.svg", title=title, kind="difference", alt=alt))
@@ -115,3 +111,40 @@ def _largest_gap(group: Group) -> float:
     if any(len(curve.values) != len(base.values) for curve in group.curves):
         return math.inf
     return max(float(gap_in_ulps(curve, base).max()) for curve in group.curves)
+
+
+# Claims and their pictures as the report has them.
+
+
+def report_claims(decided: Sequence[Decided]) -> tuple[Claim, ...]:
+    """Return the claims as ``report.json`` has them, in their order."""
+    return tuple(
+        Claim(
+            claim=each.sentence,
+            holds=each.evidence.as_bool,
+            evidence=each.evidence.text,
+            said_by=each.said_by,
+            verdict=each.evidence.verdict,
+            number=each.evidence.number,
+            interval=each.evidence.interval,
+            seconds=round(each.seconds, 3),
+        )
+        for each in decided
+    )
+
+
+def report_pictures(drawn: Sequence[Drawn]) -> tuple[Drawing, tuple[str, ...]]:
+    """Return the pictures that were drawn, and a sentence for each that was not."""
+    taken: set[str] = set()
+    entries: list[Picture] = []
+    files: dict[str, bytes] = {}
+    missing: list[str] = []
+    for each in drawn:
+        if not each.content:
+            missing.append(f"The picture '{each.title}' was not drawn: {each.why}.")
+            continue
+        ending = "png" if each.content.startswith(b"\x89PNG") else "svg"
+        file = f"{slug(f'claim-{each.title.lower()}', taken)}.{ending}"
+        files[file] = each.content
+        entries.append(Picture(file=file, title=each.title, kind="other", alt=each.alt))
+    return Drawing(tuple(entries), files), tuple(missing)

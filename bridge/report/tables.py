@@ -1,17 +1,95 @@
-"""Tables of a case, as rows of printable things, the worst first."""
+"""The tables of a report: machine and versions, pairs, stages, executed operations."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from bridge.capsule import Environment, ErrorRecord
+from bridge.compare.errors import essence
 from bridge.compare.result import SEVERITY, LayerVerdict, Verdict, Worst
 from bridge.exact.result import ExactResult, ExactStretch
 from bridge.report import numbers
 from bridge.report.numbers import Number
 from bridge.report.ranking import concern, pair_key, share_of_bound, worst_pairs
-from bridge.report.schema import Pair
+from bridge.report.schema import Execution, Pair, Run
+from bridge.report.text import clip, one_line
 from bridge.report.words import SIGNS
+
+
+@dataclass(frozen=True)
+class RunView:
+    """A run: what became of it, and what it cost."""
+
+    runner: str
+    status: str
+    keras: str
+    seconds: Number
+    peak: Number
+    said: str
+    capsule: str
+    linked: bool
+
+
+def run_view(run: Run) -> RunView:
+    """Return a run ready to print."""
+    said = [run.sentence, error_sentence(run.error) if run.error else ""]
+    plain = run.capsule and not run.capsule.startswith((".", "/")) and "/" not in run.capsule
+    return RunView(
+        runner=run.runner,
+        status=run.status,
+        keras=run.keras,
+        seconds=numbers.seconds(run.seconds),
+        peak=numbers.mebibytes(run.peak_mib),
+        said=clip("\n".join(part for part in said if part), characters=4_000, lines=40),
+        capsule=run.capsule,
+        linked=bool(plain),
+    )
+
+
+def environment(env: Environment) -> tuple[tuple[str, str], ...]:
+    """Return the environment as names and values, without what is not known."""
+    packages = sorted(env.packages.items())
+    rows = [
+        ("Keras that ran", env.keras),
+        ("R", env.r),
+        ("R packages", ", ".join(f"{name} {version}" for name, version in env.r_packages.items())),
+        ("Python", env.python),
+        ("Python packages", ", ".join(f"{name} {version}" for name, version in packages)),
+        ("System", " ".join(part for part in (env.system, env.machine) if part)),
+        ("Cores", str(env.cores) if env.cores else ""),
+        ("Devices", ", ".join(env.devices)),
+        ("oneDNN", "" if env.onednn is None else "on" if env.onednn else "off"),
+        ("Threads", "" if env.threads is None else _threads(env.threads)),
+        ("Graph optimiser", json.dumps(env.optimizer, sort_keys=True) if env.optimizer else ""),
+        ("CPU", " ".join(env.cpu_flags)),
+    ]
+    return tuple((name, value) for name, value in rows if value)
+
+
+def _threads(threads: tuple[int, int]) -> str:
+    """Return TensorFlow's two pools; it writes 0 where it chooses by itself."""
+    inside, between = (str(number) if number else "automatic" for number in threads)
+    return f"{inside} within an operation, {between} between operations"
+
+
+def error_sentence(error: ErrorRecord) -> str:
+    """Return an error as its class, its message and its place in the script.
+
+    The way to it through the libraries is in ``report.json``.
+    """
+    place = ""
+    if error.line is not None:
+        column = f", column {error.column}" if error.column is not None else ""
+        place = f" (line {error.line}{column})"
+    said, cls = essence(error.message).strip(), one_line(error.cls)
+    # R passes Python's errors on under a class of its own, and the class is in the message.
+    named = f"{cls.rpartition('.')[2]}:" in said[:200] or cls == "Rcpp::exception"
+    return f"{said}{place}" if named else f"{cls}: {said}{place}"
+
+
+# Tables of a case, as rows of printable things, the worst first.
 
 
 @dataclass(frozen=True)
@@ -239,3 +317,81 @@ def _layer_view(pair: Pair, layer: LayerVerdict) -> LayerView:
         worst=_worst(layer.worst),
         why=layer.why,
     )
+
+
+# What was executed at each probe, as a table.
+
+
+@dataclass(frozen=True)
+class Executed:
+    """What was executed at one probe: the ops, and the runs that executed just these."""
+
+    runs: tuple[str, ...]
+    ops: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ExecutedTable:
+    """Executed ops by variant and model, laid out as :class:`Grid` is.
+
+    ``counted`` lists each set of op counts once, with how many executions had it and the first
+    of them. ``looked`` says what is known of whether looking changed a graph, and ``changed``
+    names where it did.
+    """
+
+    models: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[tuple[Executed, ...], ...]], ...]
+    runs: tuple[str, ...]
+    counted: tuple[tuple[str, int, str], ...]
+    looked: str
+    changed: tuple[str, ...]
+
+
+def executed(executions: Sequence[Execution]) -> ExecutedTable | None:
+    """Return what was executed, by probe; None if nothing is known of it."""
+    known = [item for item in executions if item.ops or item.fingerprint]
+    if not known:
+        return None
+    models, variants = layout([item.probe for item in known])
+    cells: dict[str, dict[tuple[str, ...], list[str]]] = {}
+    counted: dict[str, list[str]] = {}
+    for item in known:
+        cells.setdefault(item.probe, {}).setdefault(item.ops, []).append(item.run)
+        ops = ", ".join(
+            op if number == 1 else f"{number:,} \N{MULTIPLICATION SIGN} {op}"
+            for op, number in sorted(item.fingerprint.items())
+        )
+        if ops:
+            counted.setdefault(ops, []).append(f"{item.probe} in {item.run}")
+    rows = []
+    for variant in variants:
+        names = [f"{model}/{variant}" for model in models] if models else [variant]
+        row = tuple(
+            tuple(Executed(tuple(runs), ops) for ops, runs in cells.get(name, {}).items())
+            for name in names
+        )
+        rows.append((variant, row))
+    rows.sort(key=lambda row: -max(len(cell) for cell in row[1]))
+    return ExecutedTable(
+        models=tuple(models),
+        rows=tuple(rows),
+        runs=tuple(dict.fromkeys(item.run for item in known)),
+        counted=tuple((ops, len(where), where[0]) for ops, where in counted.items()),
+        looked=_looked(known),
+        changed=tuple(
+            f"{item.probe} in {item.run}" for item in known if item.unchanged_by_looking is False
+        ),
+    )
+
+
+def _looked(known: Sequence[Execution]) -> str:
+    """Return one sentence on whether looking at layers changed what was executed."""
+    unchanged = sum(item.unchanged_by_looking is True for item in known)
+    changed = sum(item.unchanged_by_looking is False for item in known)
+    unknown = len(known) - unchanged - changed
+    parts = [f"{changed:,} of {len(known):,} graphs were changed by looking at their layers"]
+    if not changed:
+        parts = [f"looking at layers changed none of {unchanged:,} graphs"] if unchanged else []
+    if unknown:
+        parts.append(f"for {unknown:,} it is not known whether looking changed them")
+    return ("; ".join(parts) + ".").capitalize()

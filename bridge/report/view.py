@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from bridge.report import operations, tables
-from bridge.report.environment import RunView, environment, run_view
+from bridge.report import tables
 from bridge.report.explained import ExplainedView, explained
 from bridge.report.files import MAX_EMBEDDED_BYTES, data_uri
 from bridge.report.numbers import Number
 from bridge.report.ranking import ATTENTION, case_key, unmet, worst_number, worst_pairs
 from bridge.report.schema import CaseReport, Claim, Picture, SourceLine
+from bridge.report.tables import RunView, environment, run_view
 from bridge.report.text import clip
 from bridge.report.words import (
     CLAIMS,
@@ -116,7 +116,7 @@ class CaseView:
     probes_left_out: int
     layers: tuple[tables.LayerView, ...]
     layers_left_out: int
-    executed: operations.ExecutedTable | None
+    executed: tables.ExecutedTable | None
     exact: tuple[tables.ExactView, ...]
     claims: tuple[ClaimView, ...]
     explained: ExplainedView
@@ -171,7 +171,7 @@ def case(report: CaseReport, folder: str, files: Mapping[str, bytes]) -> CaseVie
         probes_left_out=max(0, len(probes) - MAX_PROBES),
         layers=layers[:MAX_LAYERS],
         layers_left_out=max(0, len(layers) - MAX_LAYERS),
-        executed=operations.executed(report.executions),
+        executed=tables.executed(report.executions),
         exact=tables.exact(report.exact),
         claims=tuple(map(_claim, report.claims)),
         explained=explained(report),

@@ -7,7 +7,7 @@ from typing import Final
 from bridge.capsule import FrontEnd
 from bridge.cases.claims import Holds
 from bridge.compare.result import Rung, Stage, Verdict
-from bridge.explain.causes import meaning
+from bridge.explain.finding import meaning
 from bridge.explain.result import Says, ShapeKind
 
 #: A sign for each verdict, so that nothing is said by colour alone.

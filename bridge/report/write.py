@@ -1,18 +1,120 @@
-"""Writing the files of a report."""
+"""Writing a folder of reports: pages from templates, JSON, and the names of files."""
 
 from __future__ import annotations
 
+import functools
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any, Final
 
-from bridge.report import render, view
+import jinja2
+
+from bridge.compare.result import SEVERITY
+from bridge.report import ranking, text, view, write
 from bridge.report.files import write_in_one_step
-from bridge.report.numbers import spelled
+from bridge.report.numbers import Number, spelled
 from bridge.report.schema import CaseReport
 from bridge.report.text import slug
-from bridge.report.words import ERROR_LOG
+from bridge.report.view import CaseView, LineView
+from bridge.report.words import ERROR_LOG, RUNGS, SIGNS, VERDICTS
+
+#: Rows of a table in Markdown: GitHub takes 65,536 characters in an issue.
+_MAX_ROWS: Final = 60
+_MAX_SHOWN: Final = 20
+
+
+def html(cases: Sequence[CaseView]) -> str:
+    """Return ``index.html``: one page for ``cases``, which come in the order of the page."""
+    page = _html_environment().get_template("index.html.j2")
+    return page.render(
+        cases=cases,
+        overall=ranking.overall([case.report for case in cases]),
+        standins=sum(case.report.frontend.kind == "standin" for case in cases),
+        verdicts=[(SIGNS[verdict], verdict, means) for verdict, means in VERDICTS.items()],
+        rungs=list(RUNGS.items()),
+    )
+
+
+def markdown(case: CaseView) -> str:
+    """Return ``report.md`` of one case: short enough to be pasted into an issue on GitHub.
+
+    Tables keep their worst rows, and the script and its Python are cut where they are long; what
+    is left out is said, and is in ``report.json``.
+    """
+    pairs = [pair for probe in case.probes for pair in probe.pairs]
+    pairs.sort(key=lambda pair: SEVERITY.index(pair.verdict))
+    script = [line for number in case.source for line in _with_output(number)]
+    calls = [
+        f"# line {line.number}\n" + "\n".join(line.calls) for line in case.source if line.calls
+    ]
+    text_of = (
+        _markdown_environment()
+        .get_template("report.md.j2")
+        .render(
+            case=case,
+            report=case.report,
+            rows=pairs[:_MAX_ROWS],
+            attention=[pair for pair in pairs if pair.verdict in ranking.ATTENTION][:_MAX_SHOWN],
+            rows_left_out=max(0, len(pairs) - _MAX_ROWS),
+            bad_layers=[layer for layer in case.layers if layer.beyond][:_MAX_ROWS],
+            max_rows=_MAX_ROWS,
+            script=text.clip("\n".join(script), characters=12_000, lines=400),
+            calls=text.clip("\n".join(calls), characters=8_000, lines=200),
+            python=text.clip(case.python, characters=8_000, lines=300),
+        )
+    )
+    return re.sub(r"\n{3,}", "\n\n", text_of)
+
+
+def _with_output(line: LineView) -> list[str]:
+    """Return a line of the script and, as reprex prints it, what it printed."""
+    signs = {"output": "#>", "warning": "#!"}
+    return [line.text, *(f"{signs[kind]} {said}" for kind, said in line.below)]
+
+
+@functools.cache
+def _html_environment() -> jinja2.Environment:
+    return _environment(autoescape=True, finalize=_for_html)
+
+
+@functools.cache
+def _markdown_environment() -> jinja2.Environment:
+    environment = _environment(autoescape=False, finalize=_for_markdown)
+    environment.filters["code"] = text.code
+    environment.filters["cell"] = functools.partial(text.code, cell=True)
+    environment.filters["fenced"] = text.fenced
+    environment.filters["md"] = text.Markdown
+    return environment
+
+
+def _environment(**options: Any) -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("bridge.report"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        **options,
+    )
+    environment.globals["plural"] = text.plural
+    return environment
+
+
+def _for_html(value: object) -> object:
+    """Return ``value`` with unseen characters shown; Jinja escapes it after that."""
+    return text.visible(value) if type(value) is str else value
+
+
+def _for_markdown(value: object) -> object:
+    """Return ``value`` as Markdown, escaped unless it is Markdown already."""
+    if isinstance(value, (text.Markdown, Number, int)):
+        return value
+    return text.markdown(str(value))
+
+
+# Writing the files of a report.
 
 _OWN_FILES = frozenset({"report.json", "report.md", ERROR_LOG})
 
@@ -41,9 +143,9 @@ def write_report(
             write_in_one_step(folder / name, content)
         _write_errors(seen.report, folder / ERROR_LOG)
         write_in_one_step(folder / "report.json", report_json(seen.report).encode())
-        write_in_one_step(folder / "report.md", render.markdown(seen).encode())
+        write_in_one_step(folder / "report.md", write.markdown(seen).encode())
     index = out / "index.html"
-    write_in_one_step(index, render.html(views).encode())
+    write_in_one_step(index, write.html(views).encode())
     return index
 
 

@@ -1,4 +1,4 @@
-"""The layers of a probe as they were seen, and the ladder's verdicts on them."""
+"""The layers of a probe as they were recorded, and the ladder's verdicts on them, made once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bridge._typing import AnyArray
 from bridge.capsule import Capsule, CapsuleError, LayerOutput, ModelState, Probe
 from bridge.capsule.numbers import same_bits
 from bridge.compare.result import LayerVerdict
-from bridge.rounding.ladder import LADDER, Case, Step, judge_case
+from bridge.rounding.ladder import LADDER, Case, Spread, Step, judge_case
 from bridge.rounding.layer_graph import (
     conform,
     find_layer,
@@ -24,7 +24,6 @@ from bridge.rounding.layer_graph import (
 )
 from bridge.rounding.rules import Layer, class_name, layer_of
 from bridge.rounding.rules.operations import RULES as OPERATIONS
-from bridge.rounding.stochastic_rung import Spread
 
 #: The name under which the model's own output is judged.
 PREDICTION: Final = "prediction"
@@ -262,3 +261,37 @@ def _devices(capsule: Capsule, probe: Probe) -> tuple[str, ...]:
 
 def _missing(name: str, why: str) -> LayerVerdict:
     return LayerVerdict(layer=name, cls="", verdict="abstained", rung="abstained", why=why)
+
+
+# Judging a run's probes, each only once however many comparisons ask.
+
+
+class Judge:
+    """Remembers the verdicts on the layers of each probe."""
+
+    def __init__(self, ladder: Sequence[Step] = LADDER) -> None:
+        self._ladder = ladder
+        #: The capsules are kept, so that no other can get the identity of one.
+        self._capsules: dict[int, Capsule] = {}
+        self._verdicts: dict[tuple[int, int], tuple[LayerVerdict, ...]] = {}
+
+    def __call__(self, capsule: Capsule, probe: Probe) -> tuple[LayerVerdict, ...]:
+        """Return the verdicts on the probe's layers, then that on its prediction."""
+        self._capsules[id(capsule)] = capsule
+        key = (id(capsule), probe.index)
+        if key not in self._verdicts:
+            self._verdicts[key] = judge_probe(capsule, probe, self._ladder)
+        return self._verdicts[key]
+
+    def verdicts(self, capsule: Capsule) -> dict[int, tuple[LayerVerdict, ...]]:
+        """Return the verdicts on the probes of a run that were judged, by the probe's index."""
+        keys = ((probe.index, (id(capsule), probe.index)) for probe in capsule.manifest.probes)
+        return {index: self._verdicts[key] for index, key in keys if key in self._verdicts}
+
+
+def beyond_bound(verdicts: Sequence[LayerVerdict]) -> int | None:
+    """Return how many points of the prediction are beyond its last layer's bound, if judged."""
+    last = [each for each in verdicts if each.layer == PREDICTION]
+    if not last or any(each.verdict == "abstained" for each in last):
+        return None
+    return sum(each.beyond_bound for each in last)

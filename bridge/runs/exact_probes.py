@@ -1,22 +1,47 @@
-"""Exact probes of a recorded run: one process for the settings, and one for every lever."""
+"""Exact probes of a recorded run: parts of its models with whole numbers, in every setting."""
 
 from __future__ import annotations
 
+import math
+import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
-from bridge.capsule import Capsule, Script, write_capsule
-from bridge.exact import LEVER
-from bridge.exact.records import WAYS
+from bridge._typing import AnyArray
+from bridge.capsule import (
+    Capsule,
+    ExactProbe,
+    ModelState,
+    Probe,
+    Script,
+    read_capsule,
+    write_capsule,
+)
+from bridge.exact import LEVER, Draw, Setting, Source, Stretch, Tensor, plan, subjects
+from bridge.exact.expected import agree
+from bridge.exact.nodes import inputs_of, nodes_of
+from bridge.exact.plan import form
+from bridge.exact.records import WAYS, Part
 from bridge.faults.layers import Fault
+from bridge.process import job_setup
+from bridge.process.jobs import Context
 from bridge.process.pool import Limits, Pool, Warm
-from bridge.runs.levers import EXACT_LEVERS, Lever
+from bridge.process.random_generators import start_chance
+from bridge.rounding.layer_graph import output_names
+from bridge.runs.exact_submodels import Built, Models, Task, tensors_of
+from bridge.runs.levers import EXACT_LEVERS, Lever, pull
+from bridge.runs.model_rebuild import LookError, rebuild
 from bridge.trace.capsule_builder import Origin, assemble
+from bridge.trace.encoder import Data, Encoder
+from bridge.trace.executed_graph import executed_graphs
+from bridge.trace.model_description import describe_model
+from bridge.trace.spool import SpoolWriter
 
 
 def run_exact(
@@ -75,3 +100,313 @@ def _run(
 
 def _under(capsule: Capsule, lever: str) -> Capsule:
     return Capsule(capsule.manifest.model_copy(update={"lever": lever}), capsule.arrays)
+
+
+# Exact probes, run: the stretches of recorded models with whole numbers, in every setting.
+
+#: How many rows are run at a time; None is all of them. A lever is pulled for fewer of them.
+_ROWS: Final = (None, 32, 7, 1)
+_LEVER_ROWS: Final = (None, 7)
+_QUICK: Final = ("graph",)
+#: Every layer's output is asked for in these ways, up to so many bytes of outputs.
+_EVERY: Final = tuple(Setting(way, every_layer=True) for way in ("eager", "graph", "xla"))
+_MOST_BYTES: Final = 32 * 2**20
+
+
+def run(context: Context, params: dict[str, Any]) -> None:
+    """Probe the models of ``params["capsule"]``, or run those of ``params["again"]`` again."""
+    pull(params.get("lever") or {})
+    again = params.get("again")
+    recorded = read_capsule(Path(again or params["capsule"]))
+    spool = SpoolWriter(Path(params["spool"]))
+    os.chdir(params["workdir"])
+    start_chance()
+    job_setup.limit(int(params.get("memory_bytes", 0)))
+    fault = Fault.of(params["fault"]) if params.get("fault") else None
+    rows = _LEVER_ROWS if again else _ROWS
+    lever = str((params.get("lever") or {}).get("name", ""))
+    probing = _Probing(context.keras, spool, params.get("ways") or WAYS, rows, fault, lever)
+    tasks = _repeated(context.keras, recorded) if again else probing.planned(recorded)
+    for task in tasks:
+        probing.probe(task)
+    spool.event("status", status="ok")
+    spool.event(
+        "situation",
+        keras=job_setup.keras_version(context.generation),
+        environment=job_setup.describe_environment(),
+    )
+    spool.event("end")
+
+
+def _repeated(keras: Any, made: Capsule) -> Iterator[Task]:
+    """Yield the stretches of an exact capsule, each with all its numbers."""
+    stretches: dict[tuple[str, int], dict[str, Probe]] = {}
+    for probe in made.manifest.probes:
+        exact = probe.exact
+        if exact is not None and exact.style and not exact.until and probe.inputs:
+            by_style = stretches.setdefault((exact.model, exact.stretch), {})
+            by_style.setdefault(exact.style, probe)
+    for (label, number), by_style in stretches.items():
+        first, *_ = by_style.values()
+        state = _state_of(made, first)
+        try:
+            model = rebuild(keras, state, made)
+        except LookError:
+            # It was built when it was first run; what cannot be built again is not run again.
+            continue
+        draws = tuple(
+            Draw(
+                style,
+                _weights(made, _state_of(made, probe)),
+                tuple(np.asarray(made.array(ref)) for ref in probe.inputs),
+            )
+            for style, probe in by_style.items()
+        )
+        stretch = replace(_all_of(state), draws=draws)
+        assert first.exact is not None
+        bare, whole = first.exact.bare, first.exact.whole
+        yield Task(label, number, state, model, tensors_of(model), stretch, bare, whole)
+
+
+def _state_of(made: Capsule, probe: Probe) -> ModelState:
+    assert probe.state is not None
+    return made.manifest.states[probe.state]
+
+
+def _weights(made: Capsule, state: ModelState) -> dict[str, dict[str, AnyArray]]:
+    return {
+        layer.name: {w.name: np.asarray(made.array(w.array)) for w in layer.weights}
+        for layer in state.layers
+    }
+
+
+def _all_of(state: ModelState) -> Stretch:
+    """Return a recorded model as one stretch."""
+    nodes = nodes_of(state)
+    layers = {layer.name: layer for layer in state.layers}
+    feeds = {name: tuple(Source(feed, feed not in nodes) for feed in node.feeds)
+             for name, node in nodes.items()}  # fmt: skip
+    return Stretch(
+        tuple(layers[name] for name in nodes), feeds, inputs_of(state), output_names(state),
+        whole=True,
+    )  # fmt: skip
+
+
+class _Probing:
+    """Writes the probes of one process to its spool."""
+
+    def __init__(
+        self,
+        keras: Any,
+        spool: SpoolWriter,
+        ways: Sequence[str],
+        rows: Sequence[int | None],
+        fault: Fault | None,
+        lever: str,
+    ) -> None:
+        self._keras = keras
+        self._lever = lever
+        self._spool = spool
+        self._encoder = Encoder(spool)
+        self._ways = tuple(ways)
+        self._fault = fault
+        self._rows = rows
+        self._forms: dict[str, str] = {}
+        self._states = 0
+        self._probes = 0
+
+    def planned(self, recorded: Capsule) -> Iterator[Task]:
+        """Yield the stretches of the recorded models; tell which layers none covers."""
+        for subject in subjects(recorded):
+            try:
+                model = rebuild(self._keras, subject.state, recorded)
+            except Exception as error:
+                told = str(error) if isinstance(error, LookError) else _told(error)
+                known = self._state(_without_weights(subject.state), subject.label)
+                for layer in subject.state.layers:
+                    self._refuse(known, subject.label, layer.name, told)
+                continue
+            yield from self._within(subject.label, subject.state, model)
+
+    def _within(self, label: str, state: ModelState, model: Any) -> Iterator[Task]:
+        """Yield the stretches of a model, and of the models that it uses as layers."""
+        known = self._state(_without_weights(state), label)
+        tensors = tensors_of(model)
+        found = plan(state, tensors)
+        inner = {layer.name: layer for layer in state.layers if layer.layers}
+        for name, why in found.refused.items():
+            if name not in inner:
+                self._refuse(known, label, name, why)
+        for number, stretch in enumerate(found.stretches, 1):
+            same = form(stretch, tensors, state.cls)
+            # A fault stands in a layer of one name, so that names matter then.
+            if same in self._forms and self._fault is None:
+                self._same(known, label, number, stretch, self._forms[same])
+                continue
+            self._forms[same] = f"{label}/{number}"
+            yield Task(label, number, state, model, tensors, stretch, stretch.bare, stretch.whole)
+        for name, layer in inner.items():
+            used = ModelState(
+                id=state.id, cls=layer.cls, keras=state.keras, name=name, layers=layer.layers,
+                config=layer.config,
+            )  # fmt: skip
+            yield from self._within(f"{label}.{name}", used, model.get_layer(name))
+
+    def probe(self, task: Task) -> None:
+        """Run a stretch with all its numbers in all settings; if one is wrong, find the layer."""
+        models = Models(self._keras, task, self._fault)
+        try:
+            models.get(self._ways[0])
+        except Exception as error:
+            known = self._state(_without_weights(task.state), task.label)
+            for layer in task.stretch.layers:
+                self._refuse(known, task.label, layer.name, _told(error))
+            whose = f"{task.label}/{task.number}"
+            self._forms = {form: of for form, of in self._forms.items() if of != whose}
+            return
+        wrong: dict[str, tuple[Draw, Setting]] = {}
+        done: set[tuple[str, Setting]] = set()
+        for place, draw in enumerate(task.stretch.draws):
+            for setting in self._settings(place, task):
+                if setting.way in wrong and place:
+                    continue
+                done.add((draw.style, setting))
+                if self._one(task, models, draw, setting):
+                    wrong.setdefault(setting.way, (draw, setting))
+        for draw, setting in wrong.values():
+            looking = replace(setting, every_layer=True)
+            if (draw.style, looking) not in done:
+                self._one(task, models, draw, looking)
+            for layer in task.stretch.layers:
+                if self._one(task, models, draw, setting, until=layer.name):
+                    break
+
+    def _settings(self, place: int, task: Task) -> Iterator[Setting]:
+        draw = task.stretch.draws[place]
+        rows = len(draw.inputs[0])
+        for many in self._rows:
+            if many is None or many < rows:
+                # With other numbers, few rows at a time are only tried where that takes no time.
+                ways = self._ways if place == 0 or many is None else _QUICK
+                yield from (Setting(way, many) for way in ways if way in self._ways)
+        sizes = (_size(task.tensors[layer.name]) for layer in task.stretch.layers)
+        if 4 * rows * sum(sizes) <= _MOST_BYTES:
+            # A compiler takes its time: its layers are asked for with the first numbers only.
+            yield from (
+                setting
+                for setting in _EVERY
+                if setting.way in self._ways and (place == 0 or setting.way != "xla")
+            )
+
+    def _one(
+        self, task: Task, models: Models, draw: Draw, setting: Setting, until: str = ""
+    ) -> bool:
+        """Run once, tell what was made, and return whether it is wrong."""
+        part = Part(task.label, task.number, draw.style, until)
+        plain = models.get(setting.way, until)
+        inputs = [draw.inputs[task.stretch.inputs.index(name)] for name in plain.inputs]
+        made: list[AnyArray] = []
+        names: Sequence[str] = ()
+        executed = None
+        why = ""
+        state = self._described(models, plain, part, draw)
+        try:
+            built = models.get(setting.way, until, every=setting.every_layer, faulty=True)
+            models.give(built, part, draw)
+            names = built.outputs
+            with executed_graphs() as graphs:
+                made = built.run(setting, inputs)
+            executed = graphs.describe() if graphs.found else None
+        except Exception as error:
+            why = _told(error)
+        outputs = [self._encoder.array(name, y) for name, y in zip(names, made, strict=False)]
+        seen = [
+            {"layer": each["name"], "inputs": [], "outputs": [each]}
+            for each in outputs if setting.every_layer
+        ]  # fmt: skip
+        self._tell(
+            label=f"{part.name}/{setting.label}",
+            kind="predict" if setting.way == "predict" else "call",
+            state=state,
+            inputs=[
+                self._encoder.array(name or "x", x)
+                for name, x in zip(plain.inputs, inputs, strict=True)
+            ],
+            outputs=[] if seen else outputs,
+            layers=seen,
+            executed=executed if setting.way != "eager" else None,
+            eager=setting.way == "eager",
+            exact=ExactProbe(
+                model=task.label,
+                outcome="made" if outputs else "raised",
+                stretch=task.number,
+                style=draw.style,
+                until=until,
+                way=setting.way,
+                rows=setting.rows,
+                every_layer=setting.every_layer,
+                lever=self._lever,
+                bare=task.bare,
+                whole=task.whole,
+                why=why,
+            ),
+        )
+        exact = models.exact(draw)
+        return any(
+            name in exact and (y.shape != exact[name].shape or not agree(y, exact[name]).all())
+            for name, y in zip(names, made, strict=False)
+        )
+
+    def _described(self, models: Models, plain: Built, part: Part, draw: Draw) -> int:
+        """Return the number of the state of a model with its numbers; tell it the first time."""
+        if part.name not in models.states:
+            models.give(plain, part, draw)
+            described = describe_model(plain.model, self._encoder)
+            models.states[part.name] = self._state(described, part.name)
+        return models.states[part.name]
+
+    def _state(self, state: Data | ModelState, name: str) -> int:
+        data = state.model_dump(mode="json") if isinstance(state, ModelState) else state
+        self._spool.event("state", state=data | {"name": name})
+        self._states += 1
+        return self._states - 1
+
+    def _refuse(self, state: int, model: str, layer: str, why: str) -> None:
+        exact = ExactProbe(model=model, outcome="refused", layers=(layer,), why=why)
+        self._tell(label=f"{model}/{layer}", kind="value", state=state, exact=exact)
+
+    def _same(self, state: int, model: str, number: int, stretch: Stretch, other: str) -> None:
+        exact = ExactProbe(
+            model=model,
+            outcome="same",
+            stretch=number,
+            layers=tuple(layer.name for layer in stretch.layers),
+            bare=stretch.bare,
+            same_as=other,
+        )
+        self._tell(label=f"{model}/{number}", kind="value", state=state, exact=exact)
+
+    def _tell(self, exact: ExactProbe, **probe: Any) -> None:
+        empty: Data = {
+            "inputs": [], "outputs": [], "curves": {}, "executed": None, "call": None, "notes": [],
+        }  # fmt: skip
+        told = {"index": self._probes, "exact": exact.model_dump(mode="json")}
+        self._spool.event("probe", **(empty | told | probe))
+        self._probes += 1
+
+
+def _without_weights(state: ModelState) -> ModelState:
+    """Return what is told of a model of which only parts are run: the names of its layers."""
+    layers = tuple(
+        layer.model_copy(update={"weights": (), "config": {}, "layers": ()})
+        for layer in state.layers
+    )
+    return state.model_copy(update={"layers": layers, "config": None, "compiled": None})
+
+
+def _size(tensor: Tensor) -> int:
+    return math.prod(part or 1 for part in tensor.shape[1:])
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:500]

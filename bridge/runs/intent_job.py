@@ -25,12 +25,12 @@ from bridge.process import job_setup
 from bridge.process.jobs import Context
 from bridge.process.random_generators import start_chance
 from bridge.runs.levers import pull
-from bridge.runs.replay_job import Replay
+from bridge.runs.replay import Replay
 from bridge.trace.encoder import Encoder
 from bridge.trace.observer import Observer
 from bridge.trace.recorder import Recorder, describe_error
 from bridge.trace.spool import SpoolWriter
-from bridge.translate.rbase import doing, printing, values
+from bridge.translate.rbase import functional, text, values
 from bridge.translate.rbase.values import Gap, Missing
 from bridge.translate.writing import reading
 
@@ -54,7 +54,7 @@ def run(context: Context, params: dict[str, Any]) -> None:
     job_setup.limit(int(params.get("memory_bytes", 0)))
     _give_draws(about["draws"], Path(params["draws"]))
     session = _Session(spool, recorder, about, _given(about, context.keras))
-    printing.heard = session.heard
+    text.heard = session.heard
     values.read_otherwise = session.read_otherwise
     for kind, cause, line, what in about["readings"]:
         spool.event("note", text=reading(kind, cause, line, what))
@@ -79,7 +79,7 @@ def run(context: Context, params: dict[str, Any]) -> None:
 
 
 def _give_draws(names: list[Any], path: Path) -> None:
-    doing.draws.clear()
+    functional.draws.clear()
     with np.load(path, allow_pickle=False) as arrays:
         for name, key, strings in names:
             drawn: Any = arrays[key] if key else list(strings)
@@ -87,7 +87,7 @@ def _give_draws(names: list[Any], path: Path) -> None:
                 drawn = drawn.reshape(-1)[0].item()
             elif not key and len(strings) == 1:
                 drawn = strings[0]
-            doing.draws.setdefault(name, []).append(drawn)
+            functional.draws.setdefault(name, []).append(drawn)
 
 
 #: An argument that is not given at all.

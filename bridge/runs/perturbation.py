@@ -1,13 +1,8 @@
-"""What rounding does to a layer, measured: repeated runs with every argument moved a little.
-
-For layers without a rule. The layer runs many times on what it received, every element of its
-inputs and weights moved by at most one unit in the last place (ULP), half of the runs op by op and
-half as a graph; and once in float64, on the same numbers unmoved. How far the runs are from that is
-what rounding does, whatever the layer computes.
-"""
+"""What rounding does to a layer, measured: repeated runs with every argument moved a little."""
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import math
 import time
@@ -22,13 +17,147 @@ from bridge.capsule import Capsule, ModelState
 from bridge.errors import BridgeError, internal_error
 from bridge.rounding.layer_graph import find_layer
 from bridge.rounding.rules import evaluate_chain, layer_of
+from bridge.rounding.rules.layer import policy_name
 from bridge.rounding.rules.rounding import FORMATS
-from bridge.runs.layer_rerun import CannotError, Doubled, Values, evaluate, itself
 from bridge.runs.model_execution import Sight
-from bridge.runs.ulp import moved
-from bridge.trace.call_tracer import Call
-from bridge.trace.call_units import Unit
+from bridge.runs.model_rebuild import settle
+from bridge.trace.call_tracer import Call, Tensor, Unit, arrays
 from bridge.trace.encoder import to_numpy
+
+_WORDS: Final = {2: np.int16, 4: np.int32, 8: np.int64}
+
+
+def moved(x: AnyArray, random: np.random.Generator) -> AnyArray:
+    """Return the numbers, each moved to the next below, left as it is, or moved to the next above.
+
+    The three are equally likely. What is not finite stays, and nothing becomes infinite. A zero of
+    either sign has the smallest numbers as its neighbours.
+
+    Args:
+        x: numbers of any binary floating-point type of 16, 32 or 64 bits, in any shape.
+        random: the source of chance.
+    """
+    word: Any = _WORDS[x.dtype.itemsize]
+    bits = np.ascontiguousarray(x).view(word).reshape(x.shape)
+    step = random.integers(-1, 2, x.shape, dtype=np.int8).astype(word)
+    # As a word with the sign taken off, the next larger magnitude is one more.
+    sign = bits & np.iinfo(word).min
+    size = bits & np.iinfo(word).max
+    largest = np.array(np.inf).astype(x.dtype).reshape(1).view(word)[0] - 1
+    step = np.where((size > largest) | ((size == largest) & (step > 0)), 0, step)
+    below_zero = (size == 0) & (step < 0)
+    sign = np.where(below_zero, sign ^ np.iinfo(word).min, sign)
+    size = np.where(below_zero, 1, size + step)
+    found: AnyArray = (sign | size).astype(word).view(x.dtype).reshape(x.shape)
+    return found
+
+
+# Layers run again by themselves: as they are, or copied into float64.
+
+#: Arrays and tensors by number.
+Values = dict[int, Any]
+
+
+class CannotError(BridgeError):
+    """A layer run by itself would say nothing; the message is a sentence that says why."""
+
+
+def evaluate(calls: Sequence[Call], given: Values, layer_of: Callable[[Any], Any]) -> Any:
+    """Make the calls one after another and return what the last one makes; tensors by number."""
+    import tensorflow as tf
+
+    known = dict(given)
+    made: Any = None
+
+    def fill(leaf: Any) -> Any:
+        return known[leaf.number] if isinstance(leaf, Tensor) else leaf
+
+    for call in calls:
+        for number, mask in zip(call.inputs, call.masks, strict=True):
+            if call.masked and mask in given:
+                known[number]._keras_mask = known[mask]
+        args, kwargs = tf.nest.map_structure(fill, (call.args, call.kwargs))
+        made = arrays(layer_of(call.layer)(*args, **kwargs))
+        known.update(zip(call.outputs, made, strict=True))
+    return made[0]
+
+
+def itself(layer: Any) -> Any:
+    """Return the layer."""
+    return layer
+
+
+class Doubled:
+    """The layers in float64, with the same weights."""
+
+    def __init__(self, calls: Sequence[Call]) -> None:
+        self._calls = calls
+        self._copies: dict[int, Any] = {}
+
+    def __call__(self, given: Values) -> AnyArray:
+        """Return what the layers make of the arrays with these numbers.
+
+        Raises:
+            CannotError: they cannot be made to compute in float64.
+        """
+        import tensorflow as tf
+
+        values = {
+            number: tf.constant(x.astype(np.float64) if x.dtype.name in FORMATS else x)
+            for number, x in given.items()
+        }
+        if not self._copies:
+            for call in self._calls:
+                self._copies.setdefault(id(call.layer), _copied(call.layer))
+            # The first run makes the weights, which are then given their elements.
+            evaluate(self._calls, values, self._copy)
+            for call in self._calls:
+                _hand_over(call.layer, self._copy(call.layer))
+        made = to_numpy(evaluate(self._calls, values, self._copy))
+        if made.dtype != np.float64:
+            raise CannotError(f"in float64 it makes {made.dtype.name}")
+        return made
+
+    def _copy(self, layer: Any) -> Any:
+        return self._copies[id(layer)]
+
+
+def _copied(layer: Any) -> Any:
+    """Return the layer again in float64; an operation has no type of its own."""
+    if not hasattr(layer, "weights"):
+        return layer
+    return type(layer).from_config(in_float64(copy.deepcopy(layer.get_config())))
+
+
+def in_float64(config: Any) -> Any:
+    """Return a configuration in which every float type in which something computes is float64."""
+    if isinstance(config, dict):
+        return {
+            key: "float64" if key == "dtype" and _is_float(value) else in_float64(value)
+            for key, value in config.items()
+        }
+    if isinstance(config, (list, tuple)):
+        return type(config)(in_float64(each) for each in config)
+    return config
+
+
+def _is_float(dtype: Any) -> bool:
+    return policy_name(dtype).removeprefix("mixed_") in FORMATS
+
+
+def _hand_over(layer: Any, double: Any) -> None:
+    if double is layer:
+        return
+    weights = [to_numpy(weight) for weight in layer.weights]
+    if [tuple(each.shape) for each in double.weights] != [each.shape for each in weights]:
+        raise CannotError("in float64 it has other weights")
+    double.set_weights([
+        each.astype(np.float64) if each.dtype.name in FORMATS else each for each in weights
+    ])  # fmt: skip
+    settle(double)
+
+
+# What rounding does to a layer, measured: repeated runs with every argument moved a little.
 
 #: How often a layer is run.
 RUNS: Final = 32

@@ -1,25 +1,51 @@
-"""Recorded models run again: the recorded predictions, under a lever or with a fault put in."""
+"""Recorded predictions made again: as they were, under a lever, with a fault put in."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
+import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from bridge._typing import AnyArray
-from bridge.capsule import Capsule, Manifest, Probe, Script, write_capsule
-from bridge.faults.layers import Fault
+from bridge.capsule import (
+    Capsule,
+    ExecutedGraph,
+    Manifest,
+    Probe,
+    Script,
+    read_capsule,
+    write_capsule,
+)
+from bridge.faults import graph
+from bridge.faults.layers import IDLE, WITHOUT, Fault, FaultError
+from bridge.process import job_setup
+from bridge.process.jobs import Context
 from bridge.process.pool import Limits, Pool, Warm
+from bridge.process.random_generators import start_chance
 from bridge.runs.activation_measurement import with_kernels
+from bridge.runs.backend import run_elsewhere
+from bridge.runs.execution_modes import fed_to, under, ways
 from bridge.runs.float64_rerun import widen
-from bridge.runs.levers import Lever
+from bridge.runs.layer_capture import SHARE, Teller, must_agree
+from bridge.runs.levers import Lever, pull
+from bridge.runs.model_execution import Named, Remake, Sight, Way
+from bridge.runs.model_execution import run as run_model
+from bridge.runs.model_rebuild import LookError
+from bridge.runs.observable_tensors import View, look
+from bridge.runs.rebuilt_models import Rebuilt
 from bridge.trace.capsule_builder import Origin, assemble
-from bridge.trace.spool import Event, SpoolArrays, read_events
+from bridge.trace.encoder import Data, Encoder
+from bridge.trace.executed_graph import arithmetic
+from bridge.trace.model_inputs import batches
+from bridge.trace.spool import Event, SpoolArrays, SpoolWriter, read_events
 
 #: What the keys of arrays begin with that were made when models were run again.
 _PREFIX = "n"
@@ -177,3 +203,276 @@ def _with_own_arrays(manifest: Manifest, arrays: Any) -> Capsule:
     wanted = sorted(manifest.array_keys())
     own: dict[str, AnyArray] = {key: np.array(arrays[key]) for key in wanted if key in arrays}
     return Capsule(manifest, own)
+
+
+# Recorded predictions made again, in one process: as they were, under a lever, with a fault.
+
+#: What a probe is told where it was not made again as it was recorded.
+NOT_REPRODUCED: Final = "built again, the model does not give the recorded bits"
+_NOTHING: Final[frozenset[int]] = frozenset()
+
+
+def run(context: Context, params: dict[str, Any]) -> None:
+    """Write a ``probe`` event for every probe of ``params["capsule"]`` that is asked for."""
+    begun = time.process_time()
+    lever = params.get("lever") or {}
+    pull(lever)
+    recorded = read_capsule(Path(params["capsule"]))
+    spool = SpoolWriter(Path(params["spool"]))
+    os.chdir(params["workdir"])
+    start_chance()
+    job_setup.limit(int(params.get("memory_bytes", 0)))
+    fault = Fault.of(params["fault"]) if params.get("fault") else None
+    faults = {int(key): Fault.of(each) for key, each in (params.get("faults") or {}).items()}
+    again = _Again(context, recorded, lever, Encoder(spool), bool(params.get("look", True)))
+    asked = params.get("probes")
+    for probe in recorded.manifest.probes:
+        if asked is None or probe.index in asked:
+            spool.event("probe", **again.make(probe, faults.get(probe.index, fault)))
+    until = begun + SHARE * float(params.get("seconds", np.inf))
+    for index, place, found in again.teller.perturbed(until):
+        spool.event("perturbed", probe=index, place=place, found=found)
+    spool.event("status", status="ok")
+    spool.event(
+        "situation",
+        keras=job_setup.keras_version(context.generation),
+        environment=job_setup.describe_environment(),
+    )
+    spool.event("end")
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A prediction that was made again: a run that nobody looked into, and one that was.
+
+    ``view`` is None where nobody looked; ``sound`` is as :meth:`Teller.layers` wants it.
+    """
+
+    way: Way
+    bare: Sight
+    view: View | None = None
+    sound: Sight | None = None
+    notes: tuple[str, ...] = ()
+
+
+class _Again:
+    """Makes the predictions of a recorded run again."""
+
+    def __init__(
+        self,
+        context: Context,
+        recorded: Capsule,
+        lever: dict[str, Any],
+        encoder: Encoder,
+        looking: bool,
+    ) -> None:
+        self._context, self._recorded, self._lever = context, recorded, lever
+        self._fault: Fault | None = None
+        self._encoder, self._looking = encoder, looking
+        self._models = Rebuilt(context.keras, recorded)
+        self.teller = Teller(recorded, encoder)
+
+    def make(self, probe: Probe, fault: Fault | None = None) -> Data:
+        """Return the probe as data, made with the fault put in.
+
+        What could not be made again has a note that says why.
+        """
+        self._fault = fault
+        told: Data = {
+            "index": probe.index, "label": probe.label, "kind": probe.kind, "state": probe.state,
+            "call": None, "inputs": [], "outputs": [], "layers": [], "executed": None, "curves": {},
+            "eager": probe.eager, "notes": [],
+        }  # fmt: skip
+        try:
+            if probe.kind not in ("predict", "call") or probe.state is None:
+                raise LookError("only predictions of recorded models are made again")
+            made = self._made(probe)
+        except LookError as error:
+            return told | {"notes": [f"not run: {error}"]}
+        except FaultError as error:
+            return told | {"notes": [f"{WITHOUT}{error}"]}
+        except Exception as error:
+            text = str(error).strip()[:500]
+            return told | {"notes": [f"raised {type(error).__name__}", *([text] if text else [])]}
+        layers = []
+        if made.view is not None:
+            layers = self.teller.layers(probe, made.view, made.sound)
+        executed = None if made.way.eager else _described(made.bare, made.way.jit)
+        return told | {
+            "outputs": [self._encoder.array(name, y) for name, y in made.bare.outputs],
+            "layers": layers,
+            "executed": executed and executed.model_dump(mode="json"),
+            "eager": made.way.eager,
+            "notes": list(made.notes),
+        }
+
+    def _made(self, probe: Probe) -> _Made:
+        fed = fed_to(self._models.sound(probe.state or 0), self._recorded, probe)
+        likely = ways(self._context.generation, self._recorded, probe, fed)
+        if not self._as_recorded:
+            return self._run(probe, fed, under(next(likely), self._lever, fed), None)
+        expected = [(ref.name, np.asarray(self._recorded.array(ref))) for ref in probe.outputs]
+        tried: list[_Made] = []
+        failed: Exception | None = None
+        for way in likely:
+            try:
+                made = self._run(probe, fed, way, expected)
+            except Exception as error:
+                failed = failed or error
+                continue
+            if self._is_recorded(probe, made):
+                return made
+            tried.append(made)
+        if tried:
+            return tried[0]
+        if not expected:
+            raise failed or LookError("there is no way to run the model")
+        first = next(ways(self._context.generation, self._recorded, probe, fed))
+        made = self._run(probe, fed, first, None)
+        return replace(made, notes=(NOT_REPRODUCED, *made.notes))
+
+    @property
+    def _as_recorded(self) -> bool:
+        return not self._lever and self._fault is None
+
+    def _is_recorded(self, probe: Probe, made: _Made) -> bool:
+        """Say whether what was executed is what was executed when the run was recorded."""
+        executed = _described(made.bare)
+        if probe.executed is None or executed is None or made.way.jit:
+            return True
+        return arithmetic(probe.executed) == arithmetic(executed)
+
+    def _run(self, probe: Probe, fed: Named, way: Way, expected: Named | None) -> _Made:
+        if self._lever.get("backend"):
+            return self._run_elsewhere(probe, fed, way)
+        model, without = self._models.faulty(probe.state or 0, self._standing(way))
+        put_in: list[graph.Faulty] = []
+        remake = self._remake(way, put_in)
+        runner = _Runner(self._context.keras, model, fed, way, expected, remake)
+        notes = (f"{WITHOUT}{without}",) if without else ()
+        made = self._seen(probe, runner, way, notes)
+        if put_in and not any(each.last is not None and each.last.changed for each in put_in):
+            made = replace(made, notes=(*made.notes, IDLE))
+        return made
+
+    def _seen(self, probe: Probe, runner: _Runner, way: Way, notes: tuple[str, ...]) -> _Made:
+        if not self._looking:
+            return _Made(way, runner.attempt(_NOTHING), notes=notes)
+        if way.eager:
+            seen = runner.attempt(None)
+            view: View | None = View(seen, frozenset(seen.values), None)
+            return _Made(way, seen, view, self._sound(probe, seen), notes)
+        try:
+            known = probe.executed if self._as_recorded else None
+            view = runner.compiled() if way.jit else runner.traced(known)
+        except LookError as error:
+            if runner.bare is None:
+                raise
+            return _Made(way, runner.bare, notes=(*notes, f"layers not seen: {error}"))
+        bare = runner.bare or view.sight
+        return _Made(way, bare, view, self._sound(probe, view.sight), notes)
+
+    def _run_elsewhere(self, probe: Probe, fed: Named, way: Way) -> _Made:
+        model, without = self._models.faulty(probe.state or 0, self._standing(way))
+        # Without TensorFlow's graphs, how many rows there are at a time decides about nothing.
+        sight = run_elsewhere(self._context.keras, model, fed, self._lever.get("rows"))
+        notes = (f"{WITHOUT}{without}",) if without else ()
+        way = replace(way, eager=True)
+        if not self._looking or not sight.calls:
+            return _Made(way, sight, notes=notes)
+        return _Made(way, sight, View(sight, frozenset(sight.values), None), None, notes)
+
+    def _standing(self, way: Way) -> Fault | None:
+        """Return the fault if it stands in a layer and shows in this way."""
+        fault = self._fault
+        if fault is None or graph.rewrites(fault, eager=way.eager, jit=way.jit):
+            return None
+        names = ("eager",) if way.eager else ("xla",) if way.jit else ("graph", "predict")
+        return fault if any(fault.shows(name) for name in names) else None
+
+    def _remake(self, way: Way, put_in: list[graph.Faulty]) -> Remake | None:
+        """Return what puts a fault of the executed graph into a traced prediction function.
+
+        Every function that gets it is appended to ``put_in``.
+        """
+        fault = self._fault
+        if fault is None or not graph.rewrites(fault, eager=way.eager, jit=way.jit):
+            return None
+
+        def remake(traced: Any) -> graph.Faulty:
+            put_in.append(graph.Faulty(fault, traced))
+            return put_in[-1]
+
+        return remake
+
+    def _sound(self, probe: Probe, sight: Sight) -> Sight | None:
+        if self._fault is None:
+            return None
+        calls = self._models.sound_calls(probe.state or 0, sight.calls)
+        return replace(sight, calls=calls)
+
+
+def _described(sight: Sight, jit: bool = False) -> ExecutedGraph | None:
+    """Return what was executed; of what XLA compiles TensorFlow tells no ops."""
+    if jit:
+        return ExecutedGraph(functions=1, jit_compiled=True)
+    if sight.executed is None or not sight.executed.found:
+        return None
+    return ExecutedGraph.model_validate(sight.executed.describe())
+
+
+class _Runner:
+    """Runs one model in one way, and keeps the run of which nothing was asked."""
+
+    def __init__(
+        self,
+        keras: Any,
+        model: Any,
+        fed: Named,
+        way: Way,
+        expected: Named | None,
+        remake: Remake | None,
+    ) -> None:
+        self._keras, self._model, self._fed, self._way = keras, model, fed, way
+        self._expected, self._remake = expected, remake
+        self.bare: Sight | None = None
+
+    def attempt(self, wanted: frozenset[int] | None) -> Sight:
+        """Run the model with these tensors handed out; it must make what it makes anyhow.
+
+        Raises:
+            LookError: it makes other bits, or cannot be run or watched.
+        """
+        sight = self._run(wanted, self._remake)
+        if self._remake is not None and sight.executed is not None and not sight.executed.found:
+            # There was nothing to rewrite, and the function was made before anybody looked.
+            sight = self._run(wanted, None)
+        expected = self._expected if self.bare is None else self.bare.outputs
+        if expected is not None:
+            must_agree(sight.outputs, expected)
+        if wanted == _NOTHING:
+            self.bare = sight
+        return sight
+
+    def traced(self, recorded: ExecutedGraph | None) -> View:
+        """Look into a run as a graph; ``recorded`` is what is executed when nobody looks, if known.
+
+        Else the first batch says what that is.
+        """
+        if recorded is None:
+            whole, self._fed = self._fed, next(batches(self._fed, self._way.rows))
+            recorded = _described(self.attempt(_NOTHING))
+            self._fed, self.bare = whole, None
+        return look(self.attempt, recorded, hidden_work=False)
+
+    def compiled(self) -> View:
+        """Look into a run that is compiled, which may compile it into something else."""
+        self.attempt(_NOTHING)
+        try:
+            return look(self.attempt, None, hidden_work=True)
+        except LookError:
+            sight = self._run(None, None)
+            return View(sight, frozenset(sight.values), False)
+
+    def _run(self, wanted: frozenset[int] | None, remake: Remake | None) -> Sight:
+        return run_model(self._keras, self._model, self._fed, self._way, wanted, remake)

@@ -21,8 +21,7 @@ from bridge.capsule import (
     write_capsule,
 )
 from bridge.process.pool import Limits, Pool, Warm
-from bridge.r.frontend import Served
-from bridge.r.script import Inspection
+from bridge.r.script import Inspection, Served
 from bridge.runs.activation_measurement import with_kernels
 from bridge.runs.levers import Lever, LeverError
 from bridge.runs.model_rebuild import is_prediction

@@ -1,37 +1,213 @@
-"""One half of the self-test: all that is done with one generation of Keras."""
+"""The self-test of one Keras generation: faults drawn, put in, searched for and scored."""
 
 from __future__ import annotations
 
+import importlib.util
+import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 
-from bridge.capsule import Capsule, Probe
+from bridge.capsule import Capsule, LayerState, Probe
 from bridge.compare.result import RunPair
 from bridge.compare.stages import compare_runs
+from bridge.errors import BridgeError
 from bridge.explain.intent_diff.stage_diff import attribute
 from bridge.explain.lever_search.outcome import bits_same, nothing, outcome, outputs
 from bridge.explain.lever_search.protocol import Pull, Searching
 from bridge.explain.lever_search.search import search
 from bridge.explain.lever_search.targets import Doubt, disagreements, wrong_layers
 from bridge.explain.result import Attribution, LeverOutcome
-from bridge.faults.layers import IDLE, WITHOUT
+from bridge.faults.catalogue import (
+    EVERYWHERE,
+    FAULTS,
+    IN_GRAPHS,
+    IN_KERNELS,
+    IN_XLA,
+    TRACED,
+    FaultKind,
+    Group,
+)
+from bridge.faults.layers import IDLE, WITHOUT, Fault
+from bridge.faults.recording import damage
 from bridge.pipeline.lever_runs import lever_of
 from bridge.process.pool import Limits, Pool
-from bridge.rounding.judge import Judge
 from bridge.rounding.layer_graph import find_layer
+from bridge.rounding.layer_records import Judge
 from bridge.rounding.rules import class_name
 from bridge.runs.levers import LEVERS, available
 from bridge.runs.rerun import rerun
 from bridge.runs.run import run_twin
-from bridge.selftest.batched_search import drive_together
-from bridge.selftest.draw import Drawn, draw
-from bridge.selftest.score import Benign, Trial
+from bridge.selftest.score import Benign, Selftest, Trial
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+def drive_together(
+    searches: Mapping[Key, Searching],
+    answers: Callable[[Pull, list[Key]], Mapping[Key, LeverOutcome]],
+) -> dict[Key, Attribution]:
+    """Run searches to their ends, round by round.
+
+    ``answers`` runs everything that asks for one lever, and answers each.
+    """
+    found: dict[Key, Attribution] = {}
+    waiting: dict[Key, Pull] = {}
+    taken: dict[Key, int] = defaultdict(int)
+
+    def step(key: Key, outcome: LeverOutcome | None) -> None:
+        try:
+            search = searches[key]
+            waiting[key] = next(search) if outcome is None else search.send(outcome)
+        except StopIteration as stop:
+            found[key] = stop.value
+
+    for key in searches:
+        step(key, None)
+    while waiting:
+        asked: dict[Pull, list[Key]] = defaultdict(list)
+        for key, pull in waiting.items():
+            asked[pull].append(key)
+        # Those that are behind come first: they may come to ask for what the others wait for.
+        pull = min(
+            asked, key=lambda each: (min(taken[key] for key in asked[each]), -len(asked[each]))
+        )
+        outcomes = answers(pull, asked[pull])
+        for key in asked[pull]:
+            del waiting[key]
+            taken[key] += 1
+            step(key, outcomes[key])
+    return found
+
+
+# Drawing faults: which, in which layer, showing in which ways of running.
+
+#: How many of a hundred faults are of each group.
+_SHARES: Final[Mapping[Group, int]] = {
+    "marshalling": 15, "arguments": 12, "weights": 13, "layers": 30, "graph": 15, "kernel": 15,
+}  # fmt: skip
+#: By how much a weight is moved: as an edit of the weights would, and as a rounding never does.
+_MOVED: Final = (0.5, 0.1, 1e-2)
+#: The ops by which TensorFlow executes layers.
+_OPS: Final[Mapping[str, str]] = {
+    "Dense": "MatMul", "SimpleRNN": "MatMul", "LSTM": "MatMul", "GRU": "MatMul",
+    "Conv1D": "Conv2D", "Conv2D": "Conv2D", "Conv3D": "Conv3D",
+}  # fmt: skip
+_ACTIVATING: Final = frozenset({"ELU", "LeakyReLU", "PReLU", "ReLU", "Softmax"})
+#: Of these fused ops there are kernels; with others nothing is fused in the first place.
+_FUSED: Final = frozenset({"relu", "elu", "relu6", "tanh", "sigmoid"})
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A fault that is to be put into one prediction.
+
+    ``damaged`` is the recording that has it, for a fault of what was asked for; ``fault`` is put
+    in when the model is run.
+    """
+
+    kind: FaultKind
+    probe: int
+    model: str
+    layer: str
+    truth: str
+    ways: tuple[str, ...]
+    fault: Fault | None = None
+    damaged: Capsule | None = None
+
+
+def draw(
+    recorded: Capsule, probe: Probe, rng: np.random.Generator, without: Collection[str] = ()
+) -> Drawn | None:
+    """Draw a fault for a prediction, of a kind that was not tried; None if it can have none."""
+    names = list(_SHARES)
+    shares = np.array([_SHARES[name] for name in names], dtype=float)
+    order = rng.choice(len(names), len(names), replace=False, p=shares / shares.sum())
+    for place in order:
+        group = names[int(place)]
+        kinds = [k for k in FAULTS.values() if k.group == group and k.kind not in without]
+        for number in rng.permutation(len(kinds)):
+            drawn = _drawn(recorded, probe, kinds[int(number)], rng)
+            if drawn is not None:
+                return drawn
+    return None
+
+
+def _drawn(
+    recorded: Capsule, probe: Probe, kind: FaultKind, rng: np.random.Generator
+) -> Drawn | None:
+    if kind.into == "recording":
+        damaged = damage(recorded, kind.kind, rng, probe.index)
+        if damaged is None:
+            return None
+        return Drawn(
+            kind,
+            probe.index,
+            probe.label,
+            damaged.layer,
+            kind.cause,
+            EVERYWHERE,
+            None,
+            damaged.capsule,
+        )
+    if probe.state is None:
+        return None
+    compiled = probe.executed is not None and probe.executed.jit_compiled
+    layers = [
+        layer for layer in recorded.manifest.states[probe.state].layers if _can_have(kind, layer)
+    ]
+    ways = list(_ways(kind, compiled))
+    if not layers or not ways:
+        return None
+    layer = layers[int(rng.integers(len(layers)))]
+    way = ways[int(rng.integers(len(ways)))]
+    truth = kind.causes[way]
+    if truth.endswith(":"):
+        truth += _OPS[class_name(layer.cls) or ""]
+    amount = _MOVED[int(rng.integers(len(_MOVED)))] if kind.kind == "weight-moved" else 0.0
+    fault = Fault(kind.kind, layer.name, way, int(rng.integers(8)), amount)
+    return Drawn(kind, probe.index, probe.label, layer.name, truth, way, fault)
+
+
+def _ways(kind: FaultKind, compiled: bool) -> Iterator[tuple[str, ...]]:
+    """Yield the ways in which a fault may show, those in which it cannot be seen here left out."""
+    for ways in kind.causes:
+        if compiled and ways in (EVERYWHERE, TRACED, IN_XLA):
+            yield ways
+        if not compiled and ways in (EVERYWHERE, TRACED, IN_GRAPHS, IN_KERNELS):
+            yield ways
+
+
+def _can_have(kind: FaultKind, layer: LayerState) -> bool:
+    """Say whether a layer can have a fault, as far as its configuration tells."""
+    name = class_name(layer.cls) or ""
+    if not kind.fits(name):
+        return False
+    activation = layer.config.get("activation", "linear")
+    shapes = [each.array.shape for each in layer.weights if len(each.array.shape) >= 2]
+    if kind.kind in ("activation-lost", "activation-lost-in-unit"):
+        return name in _ACTIVATING or activation != "linear"
+    if kind.kind == "relu-lost-in-fused":
+        return activation == "relu"
+    if kind.kind in ("fused-activation-lost", "fused-order-wrong"):
+        return activation in _FUSED
+    if kind.kind == "gelu-approximate":
+        return activation == "gelu"
+    if kind.kind == "kernel-transposed":
+        return any(shape[0] == shape[1] for shape in shapes)
+    if kind.kind == "padding-shifted":
+        return layer.config.get("padding") == "same"
+    return True
+
+
+# One half of the self-test: all that is done with one generation of Keras.
 
 #: How often another fault is drawn for a model whose fault changed nothing.
 _ROUNDS: Final = 12
@@ -321,3 +497,80 @@ def _visible(sound: Capsule, run: Capsule, index: int) -> bool:
     if before is None or after is None or any(n.startswith((WITHOUT, IDLE)) for n in after.notes):
         return False
     return not bits_same(outputs(sound, before), outputs(run, after))
+
+
+# Running the self-test: models, faults, searches for their causes, and runs without a fault.
+
+#: The generations of Keras, and the packages that they are in.
+_PACKAGES: Final = {2: "tf_keras", 3: "keras"}
+
+Progress = Callable[[str], None]
+
+
+class SelftestError(BridgeError, RuntimeError):
+    """Nothing can be run; the message says what to do."""
+
+
+def generations() -> tuple[int, ...]:
+    """Return the generations of Keras that are installed."""
+    return tuple(g for g, name in _PACKAGES.items() if importlib.util.find_spec(name))
+
+
+def run(
+    faults: int = 100,
+    seed: int = 1,
+    *,
+    limits: Limits | None = None,
+    progress: Progress = lambda _text: None,
+    pool: Pool | None = None,
+) -> Selftest:
+    """Put faults into models of this installation and see what is said of them.
+
+    Args:
+        faults: how many, in all installed generations of Keras together.
+        seed: from which models, faults and places are drawn.
+        limits: of every process.
+        progress: is told what is done.
+        pool: warm processes of the caller's to run in, which are left running.
+
+    Raises:
+        SelftestError: there is no Keras.
+        PoolError: TensorFlow or Keras cannot be started.
+    """
+    begun = time.monotonic()
+    installed = generations()
+    if not installed:
+        raise SelftestError(
+            "There is no Keras to test: run 'keras-bridge doctor' to see how to install it."
+        )
+    limits = limits or Limits(seconds=600.0)
+    halves = _shares(faults, len(installed))
+    with ExitStack() as stack:
+        pool = pool or stack.enter_context(Pool())
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=pool.folder)))
+        threads = stack.enter_context(ThreadPoolExecutor(len(installed)))
+        running = [
+            threads.submit(
+                Half(pool, generation, seed, limits, _named(progress, generation)).run,
+                folder,
+                count,
+            )
+            for generation, count in zip(installed, halves, strict=True)
+            if count
+        ]
+        done = [each.result() for each in running]
+    return Selftest(
+        trials=tuple(trial for each in done for trial in each.trials),
+        benign=tuple(benign for each in done for benign in each.benign),
+        redrawn=sum(each.redrawn for each in done),
+        seconds=time.monotonic() - begun,
+        notes=tuple(note for each in done for note in each.notes),
+    )
+
+
+def _shares(faults: int, parts: int) -> Sequence[int]:
+    return [faults // parts + (place < faults % parts) for place in range(parts)]
+
+
+def _named(progress: Progress, generation: int) -> Progress:
+    return lambda text: progress(f"Keras {generation}: {text}")

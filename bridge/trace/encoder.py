@@ -1,9 +1,4 @@
-"""Python objects as :data:`bridge.capsule.Value` data, in the process where they live.
-
-Objects keep their number for as long as they live, so that a replay can tell "the same layer
-again" from "another layer"; numbers are never used twice. A value that cannot be described is
-opaque, and costs neither the call that it belongs to nor the values beside it.
-"""
+"""Python objects as values of a capsule, in the process where they live; strangers' objects too."""
 
 from __future__ import annotations
 
@@ -17,14 +12,56 @@ from typing import Any, Final
 
 import numpy as np
 
-from bridge.trace.safe_attributes import (
-    attribute,
-    class_name,
-    has_attribute,
-    is_instance,
-    qualified,
-)
 from bridge.trace.spool import SpoolWriter
+
+_MISSING: Final = object()
+#: How Python itself reads a class: a metaclass may have properties of these names.
+_NAME, _QUALNAME, _MODULE = (
+    type.__dict__[name].__get__ for name in ("__name__", "__qualname__", "__module__")
+)
+
+
+def attribute(item: Any, name: str, default: Any = None) -> Any:
+    """Return an attribute, or ``default`` where it cannot be read."""
+    try:
+        return getattr(item, name, default)
+    except Exception:
+        return default
+
+
+def has_attribute(item: Any, name: str) -> bool:
+    """Say whether an attribute can be read."""
+    return attribute(item, name, _MISSING) is not _MISSING
+
+
+def is_instance(item: Any, kinds: Any) -> bool:
+    """Say whether ``item`` is, or says that it is, one of ``kinds``."""
+    try:
+        return isinstance(item, kinds)
+    except Exception:
+        # What it is counts where it does not tell what it says that it is.
+        return issubclass(type(item), kinds)
+
+
+def error_text(error: BaseException) -> str:
+    """Return the message of an exception, or what stands for it where it has none to give."""
+    try:
+        return str(error)
+    except Exception as raised:
+        return f"<its message could not be read: str() raised {type(raised).__name__}>"
+
+
+def qualified(kind: type) -> str:
+    """Return ``module:qualname``, whatever a metaclass would answer."""
+    return f"{_MODULE(kind)}:{_QUALNAME(kind)}"
+
+
+def class_name(item: Any) -> str:
+    """Return the name of an object's class, whatever a metaclass would answer."""
+    return str(_NAME(type(item)))
+
+
+# Python objects as :data:`bridge.capsule.Value` data, in the process where they live.
 
 Data = dict[str, Any]
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from bridge.trace.encoder import Data, Encoder, public_path, to_numpy
-from bridge.trace.safe_attributes import (
+from bridge.trace.encoder import (
+    Data,
+    Encoder,
     attribute,
     class_name,
     error_text,
     has_attribute,
     is_instance,
+    public_path,
+    to_numpy,
 )
 
 _MAX_CONFIG_DEPTH: Final = 40

@@ -16,17 +16,19 @@ from typing import Any, Final
 
 from bridge.cases.probe_label import current_label
 from bridge.errors import internal_error
-from bridge.trace.encoder import Data, Encoder, to_numpy
-from bridge.trace.executed_graph import executed_graphs
-from bridge.trace.model_description import describe_model, plain
-from bridge.trace.model_inputs import leaves
-from bridge.trace.safe_attributes import (
+from bridge.trace.encoder import (
+    Data,
+    Encoder,
     attribute,
     class_name,
     error_text,
     has_attribute,
     is_instance,
+    to_numpy,
 )
+from bridge.trace.executed_graph import executed_graphs
+from bridge.trace.model_description import describe_model, plain
+from bridge.trace.model_inputs import leaves
 from bridge.trace.spool import SpoolWriter
 
 _METHODS: Final = {

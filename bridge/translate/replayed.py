@@ -19,7 +19,7 @@ from bridge._typing import AnyArray
 from bridge.capsule import Capsule
 from bridge.capsule.values import Method
 from bridge.translate import names
-from bridge.translate.expression import Apply, Attribute, Expression, Made, Text, write
+from bridge.translate.literal import Apply, Attribute, Expression, Made, Text, write
 from bridge.translate.steps import Step, Steps
 
 _LONGEST: Final = 100

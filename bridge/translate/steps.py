@@ -24,7 +24,7 @@ from bridge.capsule.values import (
 )
 from bridge.errors import BridgeError
 from bridge.translate import literal, names
-from bridge.translate.expression import (
+from bridge.translate.literal import (
     Apply,
     Attribute,
     Dictionary,

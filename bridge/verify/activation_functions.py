@@ -11,7 +11,7 @@ from typing import Final
 
 from flint import arb
 
-from bridge.rounding.rules.forms import Form
+from bridge.rounding.rules.activation_forms import Form
 
 #: A function of one number.
 Real = Callable[[arb], arb]

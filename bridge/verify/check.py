@@ -19,8 +19,7 @@ from flint import arb
 from bridge._typing import F64, AnyArray, Mask
 from bridge.capsule import Capsule, CapsuleError, Probe
 from bridge.errors import BridgeError
-from bridge.rounding.elementwise import Marks
-from bridge.rounding.ladder import Case
+from bridge.rounding.ladder import Case, Marks
 from bridge.rounding.layer_records import Subject, subjects
 from bridge.rounding.rules import class_name
 from bridge.rounding.rules.rounding import FORMATS

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from bridge._typing import F64, AnyArray
-from bridge.rounding.rules.conv_shapes import Image, image_of, narrowing, widening
+from bridge.rounding.rules.conv import Image, image_of, narrowing, widening
 from bridge.rounding.rules.layer import Layer
 from bridge.verify.exact_arithmetic import Ints
 from bridge.verify.exact_values import ExactLayer, Make, Placed

@@ -19,13 +19,13 @@ from bridge.rounding.rules import (
     RULES,
     Layer,
     UnsupportedError,
+    activations,
     class_name,
     moving,
-    unary,
 )
+from bridge.rounding.rules.activation_forms import FORMS
+from bridge.rounding.rules.activation_models import model_of
 from bridge.rounding.rules.activations import LAYERS, activation_of
-from bridge.rounding.rules.forms import FORMS
-from bridge.rounding.rules.models import model_of
 from bridge.rounding.rules.rounding import FORMATS
 from bridge.verify.certificate import (
     Bounds,
@@ -147,7 +147,7 @@ def _rests_on(case: Case) -> Iterator[str]:
     """Say in words what has to hold for the bounds to hold."""
     layer = case.layer
     name = class_name(layer.cls) or ""
-    if name in moving.RULES:
+    if name in moving.REORDERING:
         yield "elements are handed on as they are"
     else:
         fmt = FORMATS.get(layer.compute_dtype)
@@ -157,7 +157,7 @@ def _rests_on(case: Case) -> Iterator[str]:
                 f"{fmt.name} arithmetic, {how}, with unit roundoff {fmt.unit:g}; magnitudes below "
                 f"2^{fmt.lowest} may be taken for zero"
             )
-        if name not in unary.RULES:
+        if name not in activations.RULES:
             yield "any order of summation, with or without fused multiply-add"
             yield "no transform of the operands: not Winograd's, Strassen's or Fourier's"
     for kernel in _kernels_of(case):

@@ -38,7 +38,7 @@ from bridge.verify.products import Elements, Product
 #: The names of layers that are an activation of each element.
 _UNARY: Final = frozenset({"Activation", *LAYERS})
 #: Of what moves elements about, what stands between two layers that are executed in one.
-_SILENT: Final = frozenset(moving.RULES) - {"Flatten", "Reshape"}
+_SILENT: Final = frozenset(moving.REORDERING) - {"Flatten", "Reshape"}
 
 
 def exact_values(case: Case, number: int) -> ExactLayer:

@@ -17,10 +17,9 @@ from hypothesis import strategies as st
 from bridge._typing import F64, AnyArray
 from bridge.capsule import Capsule
 from bridge.rounding import rules
-from bridge.rounding.judge import Judge
-from bridge.rounding.layer_records import judge_probe
-from bridge.rounding.rules import Layer, forms
-from bridge.rounding.rules.forms import FORMS, Form
+from bridge.rounding.layer_records import Judge, judge_probe
+from bridge.rounding.rules import Layer, activation_forms
+from bridge.rounding.rules.activation_forms import FORMS, Form
 from bridge.rounding.rules.layer import Evaluation
 from bridge.verify import layer_values
 from bridge.verify.activation_functions import PLAIN, real_of
@@ -372,15 +371,15 @@ def test_numbers_that_are_not_finite_are_refused() -> None:
 _CANCELLING = ("hard_sigmoid_2", "hard_sigmoid_3", "hard_silu", "sparse_plus", "sparse_sigmoid")
 
 _FAMILIES: list[Form] = [
-    forms.relu(0.1, 0.5, 3.0),
-    forms.relu(0.0, -0.5, None),
-    forms.leaky_relu(0.1),
-    forms.elu(0.7),
-    forms.celu(0.5),
-    forms.squareplus(1.0),
-    forms.threshold(0.3, -1.0),
-    forms.hard_shrink(0.2),
-    forms.soft_shrink(0.2),
+    activation_forms.relu(0.1, 0.5, 3.0),
+    activation_forms.relu(0.0, -0.5, None),
+    activation_forms.leaky_relu(0.1),
+    activation_forms.elu(0.7),
+    activation_forms.celu(0.5),
+    activation_forms.squareplus(1.0),
+    activation_forms.threshold(0.3, -1.0),
+    activation_forms.hard_shrink(0.2),
+    activation_forms.soft_shrink(0.2),
 ]
 
 

@@ -22,7 +22,7 @@ from bridge.compare.stages import compare_runs
 from bridge.explain.verdict import Finding
 from bridge.report import report_json
 from bridge.report.build import build_report
-from bridge.rounding.judge import Judge
+from bridge.rounding.layer_records import Judge
 from bridge.verify import layer_values
 from bridge.verify.certificate import Certificates, read_certificates
 from bridge.verify.issue import certificates, write_certificates

@@ -18,7 +18,7 @@ from bridge.capsule import Capsule, CapsuleError, ModelState, Probe
 from bridge.capsule.schema import Array
 from bridge.compare.result import LayerVerdict
 from bridge.explain.executed_ops import labels
-from bridge.rounding.judge import Judge
+from bridge.rounding.layer_records import Judge
 from bridge.rounding.rules import class_name
 
 #: Predictions that are made again under a lever, at most, where nothing is wrong.

@@ -13,9 +13,8 @@ from bridge.compare.result import RunPair
 from bridge.explain.executed_ops import labels, lost_in, names_of, ops_of
 from bridge.explain.lever_search.outcome import Target, apart, bits_same, outputs, target_of
 from bridge.explain.lever_search.protocol import Situation, Way
-from bridge.rounding.judge import Judge
 from bridge.rounding.layer_graph import find_layer
-from bridge.rounding.layer_records import PREDICTION
+from bridge.rounding.layer_records import PREDICTION, Judge
 
 #: The runs whose layers may be wrong, in the order in which they are asked.
 _RUNS: Final = ("r", "replay", "twin")

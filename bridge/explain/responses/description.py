@@ -14,10 +14,9 @@ import numpy as np
 from bridge._typing import F64
 from bridge.capsule import Capsule, CapsuleError, Probe
 from bridge.compare.alignment import label_of
-from bridge.explain.responses.affine_collapse import collapses_of
 from bridge.explain.responses.error_propagation import reach
 from bridge.explain.responses.shapes import shape_of
-from bridge.explain.responses.unit_census import census_of
+from bridge.explain.responses.units import census_of, collapses_of
 from bridge.explain.result import Collapse, ResponseShape, UnitCensus
 from bridge.rounding.layer_records import Seen, predicted, seen_layers
 

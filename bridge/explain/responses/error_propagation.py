@@ -19,17 +19,17 @@ from typing import Final
 import numpy as np
 
 from bridge._typing import F64, AnyArray
-from bridge.explain.responses.preactivations import SUMMING, bare, name_of
+from bridge.explain.responses.units import SUMMING, bare, name_of
 from bridge.rounding.layer_records import Seen
 from bridge.rounding.rules import (
     Evaluation,
     Layer,
     UnsupportedError,
+    activations,
     class_name,
     evaluate,
     evaluate_chain,
     moving,
-    unary,
 )
 from bridge.rounding.rules.chain import follow
 
@@ -41,7 +41,7 @@ _POSITIVE: Final = frozenset({
     "MaxPooling2D", "MaxPooling3D", "AveragePooling1D", "AveragePooling2D", "AveragePooling3D",
     "GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalAveragePooling3D",
     "GlobalMaxPooling1D", "GlobalMaxPooling2D", "GlobalMaxPooling3D",
-    *moving.RULES,
+    *moving.REORDERING,
 })  # fmt: skip
 #: Layers that multiply each element by a number and add one.
 _SCALING: Final = frozenset({"BatchNormalization", "Rescaling", "Normalization"})
@@ -107,7 +107,7 @@ def _carried(layer: Layer, inputs: Sequence[AnyArray], errors: Sequence[F64]) ->
         UnsupportedError: that is not known of this kind of layer.
     """
     name = class_name(layer.cls) or layer.cls
-    if name in unary.RULES:
+    if name in activations.RULES:
         at = Evaluation(np.asarray(inputs[0], np.float64), lambda: errors[0])
         return follow((layer,), at).bound
     if name in _POSITIVE:

@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from bridge.r.standin.amend import amend
 from bridge.r.standin.build import runtime_files
-from bridge.r.standin.generate import PACKAGES, Tags, kinds_in, tags_in
+from bridge.r.standin.generate import PACKAGES, Tags, amend, kinds_in, tags_in
 from bridge.r.standin.tables import Function, Table, read_tables
 
 _HERE: Final = Path(__file__).parent

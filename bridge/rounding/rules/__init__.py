@@ -15,10 +15,10 @@ import numpy as np
 
 from bridge._typing import F64, AnyArray
 from bridge.rounding.rules import (
+    activations,
     conv,
     dense,
     embedding,
-    lengths,
     merging,
     moving,
     normalising,
@@ -26,9 +26,7 @@ from bridge.rounding.rules import (
     pooling,
     recurrent,
     rescaling,
-    shifting,
     softmax,
-    unary,
     wrappers,
 )
 from bridge.rounding.rules.chain import follow, moved_by
@@ -64,7 +62,6 @@ _FAMILIES: Final = (
     conv,
     dense,
     embedding,
-    lengths,
     merging,
     moving,
     normalising,
@@ -72,9 +69,8 @@ _FAMILIES: Final = (
     pooling,
     recurrent,
     rescaling,
-    shifting,
     softmax,
-    unary,
+    activations,
     wrappers,
 )
 
@@ -97,7 +93,6 @@ AS_THEY_ARE: Final = frozenset(
         *merging.SELECTING,
         *operations.RULES,
         *pooling.SELECTING,
-        *shifting.RULES,
     }
 )
 
@@ -107,14 +102,12 @@ _MASK_FREE: Final = frozenset(
         *conv.RULES,
         *dense.RULES,
         *embedding.RULES,
-        *lengths.RULES,
         *(merging.RULES.keys() - merging.OVER_STEPS),
         *moving.RULES,
         *(normalising.RULES.keys() - normalising.OVER_STEPS),
         *(pooling.RULES.keys() - pooling.OVER_STEPS),
         *rescaling.RULES,
-        *shifting.RULES,
-        *unary.RULES,
+        *activations.RULES,
     }
 )
 

@@ -1,23 +1,322 @@
-"""Which activation a configuration names, in either Keras and in every notation.
-
-A configuration holds a name ("relu"), a layer that is nothing but an activation, or, in Keras 3,
-an operation such as ``Celu(alpha=2)``. What a script wrote itself has no rule.
-"""
+"""Bounds of activations: the model of each kernel, its domain, and layers that only activate."""
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
 from pydantic import JsonValue
 
-from bridge.rounding.rules import families
-from bridge.rounding.rules.activation import FORM_ERROR, LINEAR, Activation, measured
-from bridge.rounding.rules.layer import Generation, UnsupportedError, as_number, policy_name
+from bridge._typing import F64, AnyArray
+from bridge.rounding.rules import activation_forms, activations
+from bridge.rounding.rules.activation_forms import FORMS, Form
+from bridge.rounding.rules.activation_models import COMPARING, model_of
+from bridge.rounding.rules.layer import (
+    Evaluation,
+    Generation,
+    Layer,
+    Rule,
+    UnsupportedError,
+    as_number,
+    class_name,
+    policy_name,
+    single,
+)
 from bridge.rounding.rules.rounding import FLOAT32, Format
+from bridge.rounding.rules.softmax import log_softmax, softmax
 
-__all__ = ["FORM_ERROR", "LAYERS", "LINEAR", "Activation", "activation_of", "measured", "named"]
+#: Twice the relative error of a float64 form, at most (below 2^-126, relative to that); tests hold
+#: them to half of it. The worst is gelu near -13, where f is 2^-126: rounding the argument of erfc
+#: there changes f by 2^-44.5.
+FORM_ERROR: Final = 2.0**-43
+
+#: Error of a kernel, given the ends of the argument's interval and of the function's range there.
+KernelError = Callable[[F64, F64, F64, F64], F64]
+
+
+@dataclass(frozen=True)
+class Activation:
+    """A function of one number and the error of the kernels that compute it in a type.
+
+    ``unrounded`` is the error for arguments that are not numbers of the type; None where
+    ``kernel_error`` holds for those as well.
+    """
+
+    form: Form
+    kernel_error: KernelError | None
+    form_error: float = FORM_ERROR
+    missed: float = 1.0
+    fmt: Format = FLOAT32
+    unrounded: KernelError | None = None
+
+    def evaluate(self, z: F64, error: Callable[[], F64] | None = None) -> Evaluation:
+        """Evaluate at ``z``, which a computation knows up to ``error()`` (None: exactly).
+
+        Where the argument or the error is not finite, nothing is claimed.
+        """
+        value = self.form(z)
+
+        def derive() -> F64:
+            return self._bound(z, value, error() if error is not None else None)
+
+        return Evaluation(value, derive, self.missed, self.form.name)
+
+    def _bound(self, z: F64, value: F64, error: F64 | None) -> F64:
+        with np.errstate(all="ignore"):
+            if error is None:
+                low_z = high_z = z
+                low = high = value
+                bound = np.zeros_like(value)
+                known = np.isfinite(z)
+            else:
+                low_z, high_z = z - error, z + error
+                low, high = self._range(low_z, high_z, value)
+                bound = np.maximum(high - value, value - low)
+                known = np.maximum(np.abs(low_z), np.abs(high_z)) < self.fmt.overflow
+            largest = np.maximum(np.abs(low), np.abs(high))
+            bound = bound + self.form_error * largest
+            if self.kernel_error is not None:
+                kernel = self.kernel_error(low_z, high_z, low, high)
+                if error is not None and self.unrounded is not None:
+                    kernel = np.maximum(kernel, self.unrounded(low_z, high_z, low, high))
+                bound = bound + kernel
+            return np.where(known & np.isfinite(value) & ~np.isnan(bound), bound, np.inf)
+
+    def _range(self, low_z: F64, high_z: F64, value: F64) -> tuple[F64, F64]:
+        first, last = self.form(low_z), self.form(high_z)
+        low, high = np.minimum(first, last), np.maximum(first, last)
+        low, high = np.minimum(low, value), np.maximum(high, value)
+        for turn in self.form.turns:
+            there = self.form(np.array(turn))
+            inside = (low_z <= turn) & (turn <= high_z)
+            low = np.where(inside, np.minimum(low, there), low)
+            high = np.where(inside, np.maximum(high, there), high)
+        return low, high
+
+
+#: The identity does not compute, so it does not round.
+LINEAR: Final = Activation(FORMS["linear"], None, form_error=0.0)
+
+
+def measured(name: str, fmt: Format = FLOAT32) -> Activation:
+    """Return an activation whose kernels were measured in a type.
+
+    Raises:
+        UnsupportedError: there is no measurement.
+    """
+    model, single = (model_of(name, dtype, fmt.kernels) for dtype in (fmt.name, FLOAT32.name))
+    if model is None or single is None:
+        raise UnsupportedError(
+            f"the kernels of its activation {name!r} were never measured in {fmt.name}"
+        )
+
+    def kernel(_low_z: F64, _high_z: F64, low: F64, high: F64) -> F64:
+        return model.error(low, high)
+
+    def unrounded(_low_z: F64, _high_z: F64, low: F64, high: F64) -> F64:
+        error = single.error(low, high)
+        largest = np.maximum(np.abs(low), np.abs(high)) + error
+        return error + (1.0 if fmt.chopped else 0.5) * fmt.ulp(largest) + fmt.tiny
+
+    return Activation(
+        FORMS[name],
+        kernel,
+        form_error=0.0 if name in COMPARING else FORM_ERROR,
+        # In a short type the float32 kernels make the smaller part: that they were measured counts.
+        missed=model.missed if math.isfinite(single.missed) else math.inf,
+        fmt=fmt,
+        unrounded=None if fmt.name == FLOAT32.name else unrounded,
+    )
+
+
+# Activations with constants: errors that follow from the operations that the kernels do.
+
+
+def leaky_relu(slope: float, fmt: Format = FLOAT32) -> Activation:
+    """Return max(z, 0) + slope min(z, 0): one product, rounded once, below zero.
+
+    A fused kernel holds the slope as float32 in every type, others in the type itself.
+    """
+    whole = FLOAT32.held(slope)
+    gap = abs(whole - fmt.held(slope))
+
+    def error(low_z: F64, _high_z: F64, low: F64, high: F64) -> F64:
+        off = gap * np.maximum(-low_z, 0.0)
+        rounded = 0.5 * fmt.ulp(_largest(low, high) + off)
+        return np.where(low_z < 0.0, off + rounded, 0.0) + max(1.0, abs(whole)) * fmt.tiny
+
+    return Activation(activation_forms.leaky_relu(whole), error, fmt=fmt)
+
+
+def prelu(slopes: F64, fmt: Format = FLOAT32) -> Activation:
+    """Return max(z, 0) + slope min(z, 0) with slopes that fit each sample; they are weights."""
+    lost = np.maximum(1.0, np.abs(slopes)) * fmt.tiny
+
+    def error(low_z: F64, _high_z: F64, low: F64, high: F64) -> F64:
+        rounded: F64 = np.where(low_z < 0.0, 0.5 * fmt.ulp(_largest(low, high)), 0.0)
+        return rounded + lost
+
+    return Activation(activation_forms.prelu(slopes), error, fmt=fmt)
+
+
+def elu(alpha: float, fmt: Format = FLOAT32) -> Activation:
+    """Return the exponential linear unit: the kernel's, and one product if alpha is not 1."""
+    alpha = fmt.held(alpha)
+    unit = measured("elu", fmt)
+    if alpha == 1.0:
+        return unit
+
+    def error(low_z: F64, high_z: F64, low: F64, high: F64) -> F64:
+        kernel = _kernel(unit, low_z, high_z)
+        rounded = 0.5 * fmt.ulp(_largest(low, high) + abs(alpha) * kernel)
+        return np.maximum(kernel, abs(alpha) * kernel + rounded + fmt.tiny)
+
+    return Activation(activation_forms.elu(alpha), error, missed=unit.missed, fmt=fmt)
+
+
+def celu(alpha: float, fmt: Format = FLOAT32) -> Activation:
+    """Return max(z, 0) + alpha expm1(min(z, 0) / alpha).
+
+    With q = z / alpha, |q exp(q)| <= |expm1(q)|, so the rounding of the quotient (of a product
+    with the reciprocal) changes expm1(q) by the same factor at most. The error of expm1 itself is
+    that of celu with alpha = 1.
+
+    Raises:
+        UnsupportedError: alpha is not positive.
+    """
+    alpha = fmt.held(alpha)
+    unit = measured("celu", fmt)
+    if alpha == 1.0:
+        return unit
+    if not alpha > 0.0:
+        raise UnsupportedError(f"its alpha is {alpha}, not positive")
+    growth = fmt.gamma(4)
+
+    def error(low_z: F64, high_z: F64, low: F64, high: F64) -> F64:
+        size = _largest(low, high) / alpha
+        first = np.minimum(low_z, 0.0) * ((1.0 + growth) / alpha)
+        last = np.minimum(high_z, 0.0) * ((1.0 - growth) / alpha)
+        inner = _kernel(unit, first, last)
+        inner = inner + growth * size + fmt.tiny
+        rounded = 0.5 * fmt.ulp(alpha * (size + inner))
+        return np.where(low_z < 0.0, alpha * inner + rounded, 0.0) + fmt.tiny
+
+    return Activation(activation_forms.celu(alpha), error, missed=unit.missed, fmt=fmt)
+
+
+def relu(slope: float, threshold: float, most: float | None, fmt: Format = FLOAT32) -> Activation:
+    """Return the rectifier with a slope below ``threshold`` and a largest value.
+
+    Below the threshold it is slope (z - threshold): a difference and a product, both rounded.
+
+    Raises:
+        UnsupportedError: the largest value is negative.
+    """
+    if threshold == 0.0 and most is None:
+        return measured("relu", fmt) if slope == 0.0 else leaky_relu(slope, fmt)
+    if most is not None and most < 0.0:
+        raise UnsupportedError("its max_value is negative")
+    slope, threshold = fmt.held(slope), fmt.held(threshold)
+    growth, lost = fmt.gamma(2), (2.0 + abs(slope)) * fmt.tiny
+
+    def error(low_z: F64, _high_z: F64, low: F64, high: F64) -> F64:
+        return np.where(low_z <= threshold, growth * _largest(low, high), 0.0) + lost
+
+    form = activation_forms.relu(slope, threshold, None if most is None else fmt.held(most))
+    return Activation(form, error, fmt=fmt)
+
+
+def squareplus(b: float, fmt: Format = FLOAT32) -> Activation:
+    """Return (z + sqrt(z^2 + b)) / 2.
+
+    The square and the sum are rounded, which the root halves, and so is the root (two units, for
+    it may be made of an approximation); then the last sum, which cancels for negative z. Where the
+    square overflows nothing is claimed.
+
+    Raises:
+        UnsupportedError: b is negative.
+    """
+    b = fmt.held(b)
+    if b < 0.0:
+        raise UnsupportedError(f"its b is {b}, a negative number")
+    growth = fmt.gamma(4)
+    # What flushing takes from the square: sqrt(s + t) - sqrt(s) is at most sqrt(t), or t / sqrt(s).
+    lost = min(math.sqrt(2.0 * fmt.tiny), 2.0 * fmt.tiny / math.sqrt(b) if b else math.inf)
+
+    def error(low_z: F64, high_z: F64, low: F64, high: F64) -> F64:
+        widest = _largest(low_z, high_z)
+        square = (widest * widest + b) * (1.0 + growth)
+        root = growth * np.sqrt(square) + lost
+        found = root + fmt.unit * (_largest(low, high) + root) + 2.0 * fmt.tiny
+        return np.where(square < fmt.overflow, found, np.inf)
+
+    return Activation(activation_forms.squareplus(b), error, fmt=fmt)
+
+
+def threshold(least: float, default: float, fmt: Format = FLOAT32) -> Activation:
+    """Return z above ``least`` and ``default`` up to it: nothing is rounded."""
+    least, default = fmt.held(least), fmt.held(default)
+    return Activation(
+        activation_forms.threshold(least, default),
+        _chosen(least, abs(least - default), fmt),
+        0.0,
+        fmt=fmt,
+    )
+
+
+def hard_shrink(least: float, fmt: Format = FLOAT32) -> Activation:
+    """Return z where |z| > ``least`` and zero elsewhere: nothing is rounded."""
+    least = fmt.held(least)
+    return Activation(
+        activation_forms.hard_shrink(least), _chosen(least, abs(least), fmt), 0.0, fmt=fmt
+    )
+
+
+def soft_shrink(least: float, fmt: Format = FLOAT32) -> Activation:
+    """Return z moved by ``least`` towards zero: one difference.
+
+    Raises:
+        UnsupportedError: ``least`` is negative, so that two of its conditions hold at once.
+    """
+    least = fmt.held(least)
+    if least < 0.0:
+        raise UnsupportedError(f"its threshold is {least}, a negative number")
+
+    def error(_low_z: F64, _high_z: F64, low: F64, high: F64) -> F64:
+        return 0.5 * fmt.ulp(_largest(low, high)) + 2.0 * fmt.tiny
+
+    return Activation(activation_forms.soft_shrink(least), error, fmt=fmt)
+
+
+def _chosen(least: float, jump: float, fmt: Format) -> KernelError:
+    """Return the error of a choice at ``least``, between two values that are ``jump`` apart."""
+
+    def error(low_z: F64, high_z: F64, _low: F64, _high: F64) -> F64:
+        near = (low_z < fmt.tiny) & (high_z > -fmt.tiny) & (abs(least) < fmt.tiny)
+        return np.where(near, jump, 0.0) + fmt.tiny
+
+    return error
+
+
+def _kernel(unit: Activation, low_z: F64, high_z: F64) -> F64:
+    """Return the error of a measured kernel that never falls, over an interval of arguments."""
+    low, high = unit.form(low_z), unit.form(high_z)
+    found = np.zeros_like(low)
+    for error in (unit.kernel_error, unit.unrounded):
+        if error is not None:
+            found = np.maximum(found, error(low_z, high_z, low, high))
+    return found
+
+
+def _largest(low: F64, high: F64) -> F64:
+    return np.maximum(np.abs(low), np.abs(high))
+
+
+# Which activation a configuration names, in either Keras and in every notation.
 
 Config = Mapping[str, JsonValue]
 
@@ -33,10 +332,10 @@ _MEASURED: Final[dict[str, str]] = {
 
 #: Names of functions whose errors are derived, with the constants that Keras gives them.
 _DERIVED: Final[dict[str, Callable[[Format], Activation]]] = {
-    "leaky_relu": lambda fmt: families.leaky_relu(0.2, fmt),
-    "hard_shrink": lambda fmt: families.hard_shrink(0.5, fmt),
-    "soft_shrink": lambda fmt: families.soft_shrink(0.5, fmt),
-    "squareplus": lambda fmt: families.squareplus(4.0, fmt),
+    "leaky_relu": lambda fmt: activations.leaky_relu(0.2, fmt),
+    "hard_shrink": lambda fmt: activations.hard_shrink(0.5, fmt),
+    "soft_shrink": lambda fmt: activations.soft_shrink(0.5, fmt),
+    "squareplus": lambda fmt: activations.squareplus(4.0, fmt),
 }
 
 
@@ -115,7 +414,7 @@ def _activation_layer(config: Config, generation: Generation, fmt: Format) -> Ac
 
 def _relu_layer(config: Config, _generation: Generation, fmt: Format) -> Activation:
     most = config.get("max_value")
-    return families.relu(
+    return activations.relu(
         _number(config, ("negative_slope",), 0.0),
         _number(config, ("threshold",), 0.0),
         None if most is None else _number(config, ("max_value",), 0.0),
@@ -124,23 +423,23 @@ def _relu_layer(config: Config, _generation: Generation, fmt: Format) -> Activat
 
 
 def _leaky_layer(config: Config, _generation: Generation, fmt: Format) -> Activation:
-    return families.leaky_relu(_number(config, ("negative_slope", "alpha"), 0.3), fmt)
+    return activations.leaky_relu(_number(config, ("negative_slope", "alpha"), 0.3), fmt)
 
 
 def _elu(config: Config, _generation: Generation, fmt: Format) -> Activation:
-    return families.elu(_number(config, ("alpha",), 1.0), fmt)
+    return activations.elu(_number(config, ("alpha",), 1.0), fmt)
 
 
 def _thresholded_layer(config: Config, _generation: Generation, fmt: Format) -> Activation:
-    return families.threshold(_number(config, ("theta",), 1.0), 0.0, fmt)
+    return activations.threshold(_number(config, ("theta",), 1.0), 0.0, fmt)
 
 
 def _leaky(config: Config, _generation: Generation, fmt: Format) -> Activation:
-    return families.leaky_relu(_number(config, ("negative_slope",), 0.2), fmt)
+    return activations.leaky_relu(_number(config, ("negative_slope",), 0.2), fmt)
 
 
 def _celu(config: Config, _generation: Generation, fmt: Format) -> Activation:
-    return families.celu(_number(config, ("alpha",), 1.0), fmt)
+    return activations.celu(_number(config, ("alpha",), 1.0), fmt)
 
 
 def _gelu(config: Config, _generation: Generation, fmt: Format) -> Activation:
@@ -148,20 +447,20 @@ def _gelu(config: Config, _generation: Generation, fmt: Format) -> Activation:
 
 
 def _squareplus(config: Config, _generation: Generation, fmt: Format) -> Activation:
-    return families.squareplus(_number(config, ("b",), 4.0), fmt)
+    return activations.squareplus(_number(config, ("b",), 4.0), fmt)
 
 
 def _hard_shrink(config: Config, _generation: Generation, fmt: Format) -> Activation:
-    return families.hard_shrink(_number(config, ("threshold",), 0.5), fmt)
+    return activations.hard_shrink(_number(config, ("threshold",), 0.5), fmt)
 
 
 def _soft_shrink(config: Config, _generation: Generation, fmt: Format) -> Activation:
-    return families.soft_shrink(_number(config, ("threshold",), 0.5), fmt)
+    return activations.soft_shrink(_number(config, ("threshold",), 0.5), fmt)
 
 
 def _threshold(config: Config, _generation: Generation, fmt: Format) -> Activation:
     least, default = (_number(config, (key,), None) for key in ("threshold", "default_value"))
-    return families.threshold(least, default, fmt)
+    return activations.threshold(least, default, fmt)
 
 
 Build = Callable[[Config, Generation, Format], Activation]
@@ -198,3 +497,78 @@ def _number(config: Config, keys: tuple[str, ...], default: float | None) -> flo
     if default is None:
         raise UnsupportedError(f"its {keys[0]} was not recorded")
     return default
+
+
+# The activation at the end of a layer, by whatever name its configuration gives it.
+
+
+def apply_activation(
+    spec: JsonValue,
+    generation: Generation,
+    z: F64,
+    error: Callable[[], F64] | None = None,
+    fmt: Format = FLOAT32,
+) -> Evaluation:
+    """Evaluate the activation ``spec`` of a layer at ``z``, its sum before the activation.
+
+    ``error()`` bounds how far the argument that was computed in ``fmt`` may be from ``z`` (None:
+    it is known exactly). Softmax and its
+    logarithm run over the last axis; everything else is unary.
+
+    Raises:
+        UnsupportedError: the activation has no float64 form or no error model in ``fmt``; the
+            message is a sentence that says so.
+    """
+    if spec == "softmax":
+        return softmax(z, -1, error, fmt)
+    if spec == "log_softmax":
+        return log_softmax(z, -1, error, fmt)
+    return activation_of(spec, generation, fmt).evaluate(z, error)
+
+
+def added_by(spec: JsonValue, generation: Generation, fmt: Format = FLOAT32) -> float:
+    """Return the constant that an activation adds to its argument first, 0 if there is none.
+
+    Raises:
+        UnsupportedError: the activation is not known.
+    """
+    if spec in ("softmax", "log_softmax"):
+        return 0.0
+    return activation_of(spec, generation, fmt).form.added
+
+
+# Layers that apply an activation to each element of their input.
+
+
+def unary(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:
+    """Evaluate the layer; its input is known exactly."""
+    x = single(inputs)
+    spec = layer.config.get("activation")
+    name = class_name(layer.cls) or ""
+    if name == "Activation" and (spec is None or spec == "linear"):
+        return (Evaluation(x),)
+    fmt = layer.arithmetic()
+    if name == "Activation":
+        return (apply_activation(spec, layer.generation, x, fmt=fmt),)
+    return (LAYERS[name](layer.config, layer.generation, fmt).evaluate(x),)
+
+
+def parametric(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:
+    """Evaluate a PReLU layer: its weight ``alpha`` has one slope for each element of a sample.
+
+    Raises:
+        UnsupportedError: the slopes do not fit the input.
+    """
+    x = single(inputs)
+    slopes = layer.numbers("alpha")["alpha"]
+    fits = slopes.ndim == x.ndim - 1 and all(
+        own in (1, size) for own, size in zip(slopes.shape, x.shape[1:], strict=True)
+    )
+    if not fits:
+        raise UnsupportedError(
+            f"its input of shape {x.shape} does not fit slopes of shape {slopes.shape}"
+        )
+    return (prelu(slopes, layer.arithmetic()).evaluate(x),)
+
+
+RULES: Final[Mapping[str, Rule]] = {**dict.fromkeys(LAYERS, unary), "PReLU": parametric}

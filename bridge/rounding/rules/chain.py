@@ -13,8 +13,8 @@ from dataclasses import replace
 import numpy as np
 from pydantic import JsonValue
 
-from bridge.rounding.rules import moving, operations, unary
-from bridge.rounding.rules.activate import added_by, apply_activation
+from bridge.rounding.rules import activations, moving, operations
+from bridge.rounding.rules.activations import added_by, apply_activation
 from bridge.rounding.rules.layer import Evaluation, Layer, UnsupportedError, class_name
 from bridge.rounding.rules.rescaling import rescaled
 
@@ -35,7 +35,7 @@ def moved_by(layers: Sequence[Layer]) -> float:
     """Return the constant that these layers add to what they are given before anything else."""
     for layer in layers:
         name = class_name(layer.cls) or layer.cls
-        if name in unary.RULES:
+        if name in activations.RULES:
             return added_by(_spec(layer, name), layer.generation, layer.arithmetic())
     return 0.0
 
@@ -56,9 +56,9 @@ def _after(layer: Layer, before: Evaluation) -> Evaluation:
     if name == "Rescaling":
         after = rescaled(layer, value, lambda: before.bound)
         return replace(after, missed=before.missed, sampled=before.sampled, doubt=before.doubt)
-    if name in moving.RULES and name not in ("Flatten", "Reshape") and layer.training is False:
+    if name in moving.REORDERING and name not in ("Flatten", "Reshape") and layer.training is False:
         return before
-    if name in unary.RULES:
+    if name in activations.RULES:
         spec = _spec(layer, name)
         after = apply_activation(spec, layer.generation, value, lambda: before.bound, fmt)
         sampled = " and ".join(part for part in (before.sampled, after.sampled) if part)

@@ -9,10 +9,10 @@ from typing import Final
 import numpy as np
 
 from bridge._typing import F64, AnyArray
-from bridge.rounding.rules.activate import added_by, apply_activation
+from bridge.rounding.rules.activations import added_by, apply_activation
 from bridge.rounding.rules.layer import Evaluation, Layer, Rule, UnsupportedError, single
+from bridge.rounding.rules.reductions import Product, dot_error
 from bridge.rounding.rules.rounding import FLOAT32, MOST_TERMS
-from bridge.rounding.rules.sums import Product, dot_error
 
 #: TensorFloat-32 keeps 10 digits of each factor, so a product is off by 2^-10 of itself and a
 #: little; the bound is never less than about 2^-25 of the sum of the products' magnitudes.

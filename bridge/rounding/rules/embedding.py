@@ -8,9 +8,9 @@ from typing import Final
 import numpy as np
 
 from bridge._typing import F64, AnyArray, Mask
-from bridge.rounding.rules.geometry import check_size
 from bridge.rounding.rules.layer import Evaluation, Layer, Rule, UnsupportedError, single
 from bridge.rounding.rules.rounding import FORMATS, TINY
+from bridge.rounding.rules.windows import check_size
 
 _INT32: Final = 2**31
 

@@ -14,7 +14,7 @@ from pydantic import JsonValue
 from bridge._typing import F64, AnyArray
 from bridge.capsule import Capsule, LayerState, ModelState
 from bridge.errors import BridgeError
-from bridge.rounding.installation import Kernels, installation_of
+from bridge.rounding.measurements import Kernels, installation_of
 from bridge.rounding.rules.rounding import FORMATS, Format
 
 #: 2: tf_keras; 3: Keras 3; 0: not known.

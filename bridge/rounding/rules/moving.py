@@ -1,15 +1,18 @@
-"""Layers that hand on the elements of their input as they are, in the same or another shape."""
+"""Layers that move elements about: no rounding, but for resizing between pixels."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Final
 
 import numpy as np
 
-from bridge._typing import AnyArray
+from bridge._typing import F64, AnyArray
 from bridge.rounding.rules.layer import Evaluation, Layer, Rule, UnsupportedError, single
+from bridge.rounding.rules.rounding import FLOAT32, FORMATS, TINY, UNIT, float32
+from bridge.rounding.rules.windows import check_size, is_int, pairs, sizes, spatial_axes
 
 
 def identity(_layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:
@@ -55,7 +58,7 @@ def reshape(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:
     return (Evaluation(x.reshape((x.shape[0], *target))),)
 
 
-RULES: Final[Mapping[str, Rule]] = {
+REORDERING: Final[Mapping[str, Rule]] = {
     "InputLayer": identity,
     "Identity": identity,
     "ActivityRegularization": identity,
@@ -69,3 +72,189 @@ RULES: Final[Mapping[str, Rule]] = {
     "Flatten": flatten,
     "Reshape": reshape,
 }
+
+
+# Bilinear resizing by whole factors, as ``tf.image.resize`` does it with half-pixel centres.
+
+
+def bilinear(
+    layer: Layer, x: AnyArray, places: Sequence[int], factors: Sequence[int]
+) -> Evaluation:
+    """Evaluate bilinear resizing of ``x`` along the axes ``places`` by ``factors``.
+
+    Raises:
+        UnsupportedError: the layer does not compute in float32.
+    """
+    if layer.arithmetic().name != FLOAT32.name or x.dtype.kind not in "fV":
+        raise UnsupportedError("bilinear interpolation has a rule for float32 alone")
+    value = given = x.astype(np.float64)
+    with np.errstate(all="ignore"):
+        for axis, factor in zip(places, factors, strict=True):
+            value = _along(value, axis, factor)
+
+    def derive() -> F64:
+        with np.errstate(all="ignore"):
+            largest = np.abs(given)
+            for axis, factor in zip(places, factors, strict=True):
+                largest = _largest_near(largest, axis, factor)
+            far = np.zeros(())
+            for axis, factor in zip(places, factors, strict=True):
+                far = far + _off(value, axis, factor)
+            bound = UNIT * (8.0 * far + 12.0) * largest + 12.0 * TINY
+            # Some kernels multiply every element of the image with a weight that may be zero.
+            finite = np.isfinite(given).all(axis=tuple(places), keepdims=True)
+            known = finite & (8.0 * largest < FLOAT32.overflow)
+            return np.where(known, bound, np.inf)
+
+    return Evaluation(value, derive)
+
+
+def _along(x: F64, axis: int, factor: int) -> F64:
+    length = x.shape[axis]
+    centre = (np.arange(length * factor) + 0.5) / factor - 0.5
+    low = np.floor(centre)
+    shape = [1] * x.ndim
+    shape[axis] = -1
+    t = (centre - low).reshape(shape)
+    first, second = (np.clip(low + step, 0, length - 1).astype(np.intp) for step in (0.0, 1.0))
+    return np.asarray(np.take(x, first, axis) * (1.0 - t) + np.take(x, second, axis) * t)
+
+
+def _off(value: F64, axis: int, factor: int) -> F64:
+    """Return c + 1 for each place of an axis, and zero where c is exact."""
+    shape = [1] * value.ndim
+    shape[axis] = -1
+    length = value.shape[axis]
+    if factor & (factor - 1) == 0:
+        return np.zeros(length).reshape(shape)
+    return (np.arange(length) / factor + 1.0).reshape(shape)
+
+
+def _largest_near(size: F64, axis: int, factor: int) -> F64:
+    """Return the largest element within two of each new place."""
+    length = size.shape[axis]
+    near = np.arange(length * factor) // factor
+    steps = (np.clip(near + step, 0, length - 1) for step in (-2, -1, 0, 1, 2))
+    return np.asarray(np.maximum.reduce([np.take(size, each, axis) for each in steps]))
+
+
+# Layers that shift elements about: permuting, padding, cropping, repeating and masking.
+
+#: ``tf.image.resize`` finds elements of an image with float32 numbers. Below this many places on an
+#: axis, the middle of a place is at least four roundings away from the next element.
+_EXACT: Final = 2**20
+
+
+def permute(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:
+    """Return the input with its axes in the order of ``dims``, which counts from 1."""
+    x = single(inputs)
+    dims = layer.integers("dims")
+    if sorted(dims) != list(range(1, x.ndim)):
+        raise UnsupportedError(f"its dims {dims} do not fit an input of shape {x.shape}")
+    return (Evaluation(x.transpose(0, *dims)),)
+
+
+def pad(layer: Layer, inputs: Sequence[AnyArray], rank: int) -> tuple[Evaluation, ...]:
+    """Return the input with zeros before and after its spatial axes."""
+    x = single(inputs)
+    around = [(0, 0)] * x.ndim
+    for axis, part in zip(spatial_axes(layer, x, rank), pairs(layer, "padding", rank), strict=True):
+        around[axis] = part
+    check_size([length + sum(part) for length, part in zip(x.shape, around, strict=True)])
+    return (Evaluation(np.pad(x, around)),)
+
+
+def crop(layer: Layer, inputs: Sequence[AnyArray], rank: int) -> tuple[Evaluation, ...]:
+    """Return the input without the first and the last elements of its spatial axes."""
+    x = single(inputs)
+    kept = [slice(None)] * x.ndim
+    cropping = pairs(layer, "cropping", rank)
+    for axis, (before, after) in zip(spatial_axes(layer, x, rank), cropping, strict=True):
+        if before + after >= x.shape[axis]:
+            raise UnsupportedError(f"its cropping leaves nothing of an input of shape {x.shape}")
+        kept[axis] = slice(before, x.shape[axis] - after)
+    return (Evaluation(x[tuple(kept)]),)
+
+
+def repeat(layer: Layer, inputs: Sequence[AnyArray], rank: int) -> tuple[Evaluation, ...]:
+    """Return the input with every element of its spatial axes repeated ``size`` times."""
+    x = single(inputs)
+    places = spatial_axes(layer, x, rank)
+    times = sizes(layer, "size", rank)
+    shape = list(x.shape)
+    for axis, size in zip(places, times, strict=True):
+        shape[axis] *= size
+    check_size(shape)
+    way = layer.config.get("interpolation", "nearest")
+    if rank == 2 and max(shape[axis] for axis in places) > _EXACT:
+        raise UnsupportedError("its output is so long that the nearest elements are uncertain")
+    if rank == 2 and way == "bilinear":
+        return (bilinear(layer, x, places, times),)
+    if rank == 2 and way != "nearest":
+        raise UnsupportedError(f"there is no rule for the interpolation {way!r}")
+    for axis, size in zip(places, times, strict=True):
+        x = np.repeat(x, size, axis)
+    return (Evaluation(x),)
+
+
+def repeat_vector(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:
+    """Return each row of the input ``n`` times."""
+    x = single(inputs)
+    n = layer.config.get("n")
+    if x.ndim != 2 or not isinstance(n, int) or not is_int(n) or n <= 0:
+        raise UnsupportedError(f"its n {n!r} does not fit an input of shape {x.shape}")
+    shape = (x.shape[0], n, x.shape[1])
+    check_size(shape)
+    return (Evaluation(np.broadcast_to(x[:, None, :], shape)),)
+
+
+def mask(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:
+    """Evaluate Masking: steps of which every element is ``mask_value`` become zero.
+
+    ``tf_keras`` multiplies with one or zero, which flushes subnormal numbers, and makes NaN of a
+    ``mask_value`` that is infinite.
+    """
+    x = single(inputs)
+    named = layer.number("mask_value", 0.0)
+    if x.ndim == 0:
+        raise UnsupportedError("its input has no axes")
+    held = _held(layer, named)
+    number = x.astype(np.float64)
+    gone = (number == held).all(axis=-1, keepdims=True)
+    value = np.where(gone, np.zeros((), x.dtype), x)
+    if x.dtype.kind in "biu":
+        return (Evaluation(value),)
+
+    def derive() -> F64:
+        size = np.abs(number)
+        lost = np.where(size < TINY, size, 0.0)
+        return np.where(gone & ~np.isfinite(number), np.inf, lost)
+
+    return (Evaluation(value, derive),)
+
+
+def _held(layer: Layer, named: float) -> float:
+    """Return the number with which elements are compared.
+
+    ``tf_keras`` casts it to the type of the elements, Keras 3 both to float32 at least.
+    """
+    fmt = FORMATS.get(layer.compute_dtype)
+    wide, narrow = float32(named), named if fmt is None else fmt.held(named)
+    if layer.generation != 0 and fmt is not None:
+        return narrow if layer.generation == 2 else wide
+    if wide != narrow:
+        raise UnsupportedError("how its mask_value is rounded is not known")
+    return wide
+
+
+SHIFTING: Final[Mapping[str, Rule]] = {
+    "Masking": mask,
+    "Permute": permute,
+    "RepeatVector": repeat_vector,
+    **{f"ZeroPadding{rank}D": partial(pad, rank=rank) for rank in (1, 2, 3)},
+    **{f"Cropping{rank}D": partial(crop, rank=rank) for rank in (1, 2, 3)},
+    **{f"UpSampling{rank}D": partial(repeat, rank=rank) for rank in (1, 2, 3)},
+}
+
+#: All of them, by the name of the layer's class.
+RULES: Final[Mapping[str, Rule]] = {**REORDERING, **SHIFTING}

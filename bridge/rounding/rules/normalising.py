@@ -1,15 +1,4 @@
-"""Normalisation: y = g (x - m) + beta with g = gamma / sqrt(v + epsilon), written in two ways.
-
-Keras 3 and the unfused ``tf_keras`` compute x g + (beta - m g), where m g and x g may cancel; fused
-kernels compute (x - m) g + beta; and oneDNN does either. The same rounded g and m stand in both
-products, so their errors e_g and e_m count once:
-
-    |y - value| <= |x - m| e_g + e_m |g| + roundings,
-
-and the roundings are at most u (max(|x| + 2 |m|, 2 |x - m|) |g| + |beta| + |y|), each of the sums
-and products on the way once; the product gamma / sqrt is in e_g. All of it is computed in float32,
-whatever the layer's type is; the result is then rounded to that.
-"""
+"""Bounds of normalising layers, from their moments on."""
 
 from __future__ import annotations
 
@@ -21,7 +10,6 @@ from typing import Final
 import numpy as np
 
 from bridge._typing import F64, AnyArray
-from bridge.rounding.rules.geometry import axes, is_int
 from bridge.rounding.rules.layer import (
     Evaluation,
     Layer,
@@ -30,9 +18,92 @@ from bridge.rounding.rules.layer import (
     class_name,
     single,
 )
-from bridge.rounding.rules.moments import Moments
-from bridge.rounding.rules.roots import check_measured, reciprocal_root
+from bridge.rounding.rules.reductions import (
+    check_measured,
+    check_terms,
+    mean_error,
+    reciprocal_root,
+)
 from bridge.rounding.rules.rounding import FLOAT32, FORMATS, TINY, UNIT, Format, float32
+from bridge.rounding.rules.windows import axes, is_int
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Mean and variance along some axes, which are kept with the length one."""
+
+    x: F64
+    axes: Sequence[int]
+
+    @property
+    def n(self) -> int:
+        """The number of elements of each mean."""
+        return math.prod(self.x.shape[axis] for axis in self.axes)
+
+    def check(self) -> None:
+        """Refuse too many elements.
+
+        Raises:
+            UnsupportedError: no bound can be given for so many.
+        """
+        check_terms(self.n)
+
+    def average(self, terms: F64) -> F64:
+        """Return the means of an array of the shape of ``x``."""
+        with np.errstate(all="ignore"):
+            return np.asarray(terms.mean(axis=tuple(self.axes), keepdims=True))
+
+    def mean(self) -> F64:
+        """Return the means."""
+        return self.average(self.x)
+
+    def variance(self, mean: F64) -> F64:
+        """Return the mean squares of the deviations from ``mean``."""
+        with np.errstate(all="ignore"):
+            away = self.x - mean
+            return self.average(away * away)
+
+    def mean_error(self, mean: F64) -> F64:
+        """Bound the error of a float32 mean."""
+        count = np.array(float(self.n))
+        small = FLOAT32.subnormal(self.x)
+        lost = np.zeros_like(mean) if small is None else self.average(small) * count
+        with np.errstate(all="ignore"):
+            size = self.average(np.abs(self.x)) * count
+            return mean_error(size, lost, mean * count, count, self.n, FLOAT32)
+
+    def variance_error(self, variance: F64, off: F64, largest: F64) -> F64:
+        """Bound the error of a variance from deviations.
+
+        ``off`` bounds how far the mean may be off, ``largest`` the magnitude of a deviation.
+        """
+        with np.errstate(all="ignore"):
+            whole = variance + off * off
+            lost = TINY * (4.0 + 4.0 * (largest + off))
+            return np.asarray(FLOAT32.gamma(self.n + 6) * whole + off * off + lost)
+
+    def variance_error_from_squares(self, mean: F64, variance: F64, off: F64) -> F64:
+        """Bound the error of mean(x^2) - mean(x)^2."""
+        with np.errstate(all="ignore"):
+            squares = self.mean_square()
+            first = self.mean_square_error(squares)
+            second = 2.0 * np.abs(mean) * off + off * off
+            size = mean * mean + second
+            rounded = 2.0 * UNIT * (size + variance + first + second)
+            return np.asarray(first + second + rounded + 4.0 * TINY)
+
+    def mean_square(self) -> F64:
+        """Return the means of the squares."""
+        with np.errstate(all="ignore"):
+            return self.average(self.x * self.x)
+
+    def mean_square_error(self, squares: F64) -> F64:
+        """Bound the error of a mean of squares."""
+        with np.errstate(all="ignore"):
+            return FLOAT32.gamma(self.n + 4) * squares + 4.0 * TINY
+
+
+# Normalisation: y = g (x - m) + beta with g = gamma / sqrt(v + epsilon), written in two ways.
 
 #: Up to some version, the fused kernel took a larger epsilon than it was given if that was below
 #: this, as cuDNN requires; ``tf_keras`` still keeps LayerNormalization from it.

@@ -19,11 +19,9 @@ from typing import Any, Final
 import numpy as np
 
 from bridge._typing import F64, AnyArray
-from bridge.rounding.rules.averaging import check_terms, mean_error
-from bridge.rounding.rules.geometry import sizes, spatial_axes
 from bridge.rounding.rules.layer import Evaluation, Layer, Rule, UnsupportedError, single
-from bridge.rounding.rules.selecting import selected
-from bridge.rounding.rules.windows import Axis
+from bridge.rounding.rules.reductions import check_terms, mean_error, selected
+from bridge.rounding.rules.windows import Axis, sizes, spatial_axes
 
 
 @dataclass(frozen=True)

@@ -1,36 +1,304 @@
-"""SimpleRNN, LSTM and GRU, of both generations of Keras, at inference and without a mask.
-
-Where every state was seen (the layer returned its sequence), each step is judged on the state that
-it really had: the value of a step is then conditional on the step before it as it was observed. An
-LSTM's memory is never seen; its error is carried along, damped by the forget gate. Where only the
-last state was seen, errors are carried through all steps, and the bound grows with their number; a
-bound that excludes nothing of the size of the layer's results is given up.
-
-The formulas and the order of the gates follow ``keras/src/layers/rnn`` of Keras 3.15 and
-``tf_keras/src/layers/rnn`` of TensorFlow 2.21. Their fused kernels for graphics processors may
-multiply with fewer digits and have no rule here.
-"""
+"""Bounds of recurrent layers: cells, a step after another, and whole sequences."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Final
+from functools import cached_property, partial
+from typing import Final, Protocol
 
 import numpy as np
 from pydantic import JsonValue
 
 from bridge._typing import F64, AnyArray
-from bridge.rounding.rules.activate import apply_activation
-from bridge.rounding.rules.arithmetic import Arithmetic, constant_of
-from bridge.rounding.rules.cells import Cell, Gated, LongShort, Simple
-from bridge.rounding.rules.geometry import check_size
+from bridge.rounding.rules.activations import apply_activation
+from bridge.rounding.rules.arithmetic import (
+    Arithmetic,
+    Matrix,
+    Near,
+    Part,
+    constant_of,
+    join,
+    stack,
+)
 from bridge.rounding.rules.layer import Evaluation, Layer, ObservedRule, Rule, UnsupportedError
-from bridge.rounding.rules.near import Matrix
-from bridge.rounding.rules.recurrence import Recurrence
-from bridge.rounding.rules.rounding import FORMATS, MOST_TERMS
+from bridge.rounding.rules.rounding import FLOAT32, FORMATS, MOST_TERMS
+from bridge.rounding.rules.windows import check_size
+
+
+class Cell(Protocol):
+    """One step of a recurrent layer.
+
+    ``gates`` counts the blocks of columns of its matrices. Where it has a ``memory``, a second
+    state is kept beside the one that it shows.
+    """
+
+    @property
+    def kernel(self) -> Matrix:
+        """The input's matrix."""
+
+    @property
+    def gates(self) -> int:
+        """The number of blocks of columns."""
+
+    @property
+    def memory(self) -> bool:
+        """Whether there is a second state."""
+
+    def entry(self, do: Arithmetic, x: Near, /) -> Part:
+        """Return what the input adds to the gates, as (..., gates, units)."""
+
+    def open(self, do: Arithmetic, entry: Part, h: Near, /) -> tuple[Near, ...]:
+        """Return the gates for a state ``h``, each as (..., units)."""
+
+    def keep(self, do: Arithmetic, gates: Sequence[Near], c: Near, /) -> Near:
+        """Return the memory after ``c``."""
+
+    def show(self, do: Arithmetic, gates: Sequence[Near], h: Near, c: Near, /) -> Near:
+        """Return the state after ``h``, given the new memory."""
+
+
+@dataclass(frozen=True)
+class _Weights:
+    kernel: Matrix
+    recurrent: Matrix
+    bias: F64 | None
+    activation: JsonValue
+    gate_activation: JsonValue = None
+
+    @property
+    def gates(self) -> int:
+        """The number of blocks of columns."""
+        return self.kernel.gates
+
+    @property
+    def memory(self) -> bool:
+        """Whether there is a second state: not in most."""
+        return False
+
+    def entry(self, do: Arithmetic, x: Near) -> Part:
+        """Return x W + b."""
+        return _add(do, do.product(x, self.kernel), self._biases(0))
+
+    def keep(self, _do: Arithmetic, _gates: Sequence[Near], c: Near) -> Near:
+        """Return what stands for a memory where there is none."""
+        return c
+
+    def _biases(self, row: int) -> F64 | None:
+        """Return a row of the biases by gate."""
+        if self.bias is None:
+            return None
+        rows = self.bias.reshape(-1, self.kernel.gates, self.kernel.units)
+        return np.asarray(rows[row]) if row < len(rows) else None
+
+
+@dataclass(frozen=True)
+class Simple(_Weights):
+    """SimpleRNN: h' = f(x W + b + h U)."""
+
+    def open(self, do: Arithmetic, entry: Part, h: Near) -> tuple[Near, ...]:
+        """Return the new state itself."""
+        z = do.settle((entry + do.product(h, self.recurrent)).gate(0))
+        return (do.activate(self.activation, z),)
+
+    def show(self, _do: Arithmetic, gates: Sequence[Near], _h: Near, _c: Near) -> Near:
+        """Return the new state."""
+        return gates[0]
+
+
+@dataclass(frozen=True)
+class LongShort(_Weights):
+    """LSTM: i, f, o = s(x W + h U + b) and g = a(x W + h U + b); c' = f c + i g; h' = o a(c').
+
+    The columns are in the order i, f, g, o.
+    """
+
+    @property
+    def memory(self) -> bool:
+        """Whether there is a second state: c."""
+        return True
+
+    def open(self, do: Arithmetic, entry: Part, h: Near) -> tuple[Near, ...]:
+        """Return i, f, g, o."""
+        z = do.settle(entry + do.product(h, self.recurrent))
+        opened = do.activate(self.gate_activation, z.gate([0, 1, 3]))
+        proposed = do.activate(self.activation, z.gate(2))
+        return opened.gate(0), opened.gate(1), proposed, opened.gate(2)
+
+    def keep(self, do: Arithmetic, gates: Sequence[Near], c: Near) -> Near:
+        """Return f c + i g."""
+        i, f, g, _ = gates
+        return do.plus(do.times(f, c), do.times(i, g))
+
+    def show(self, do: Arithmetic, gates: Sequence[Near], _h: Near, c: Near) -> Near:
+        """Return o a(c)."""
+        return do.times(gates[3], do.activate(self.activation, c))
+
+
+@dataclass(frozen=True)
+class Gated(_Weights):
+    """GRU: z, r = s(x W + b + h U + b'); h' = z h + (1 - z) a(x W + b + r * (h U + b')).
+
+    The columns are in the order z, r, candidate. Without ``after``, the reset gate is applied
+    before the product, (r * h) U, and there is no b'.
+    """
+
+    after: bool = True
+
+    def open(self, do: Arithmetic, entry: Part, h: Near) -> tuple[Near, ...]:
+        """Return z and the candidate."""
+        if self.after:
+            inner = _add(do, do.product(h, self.recurrent), self._biases(1))
+            z, r = self._opened(do, entry, inner.gate([0, 1]))
+            reset = do.single(do.times(r, do.settle(inner.gate(2))))
+        else:
+            first, last = self._halves
+            z, r = self._opened(do, entry, do.product(h, first))
+            reset = do.product(do.times(r, h), last).gate(0)
+        return z, do.activate(self.activation, do.settle(entry.gate(2) + reset))
+
+    def show(self, do: Arithmetic, gates: Sequence[Near], h: Near, _c: Near) -> Near:
+        """Return z h + (1 - z) times the candidate."""
+        z, candidate = gates
+        return do.blend(z, h, candidate)
+
+    def _opened(self, do: Arithmetic, entry: Part, inner: Part) -> tuple[Near, Near]:
+        opened = do.activate(self.gate_activation, do.settle(entry.gate([0, 1]) + inner))
+        return opened.gate(0), opened.gate(1)
+
+    @cached_property
+    def _halves(self) -> tuple[Matrix, Matrix]:
+        columns = 2 * self.recurrent.units
+        return Matrix(self.recurrent.w[:, :columns], 2), Matrix(self.recurrent.w[:, columns:], 1)
+
+
+def _add(do: Arithmetic, part: Part, bias: F64 | None) -> Part:
+    return part if bias is None else part + do.single(Near(bias))
+
+
+# Going over time with a cell: together where the states were seen, else one after the other.
+
+#: Elements of the gates that are worked on at a time.
+_BLOCK: Final = 2**20
+
+
+@dataclass(frozen=True)
+class Recurrence:
+    """A cell with what it is given: ``x`` as (time, rows, features), each state as (rows, units).
+
+    ``seen`` are the states as they were observed after each step, None where they were not.
+    """
+
+    cell: Cell
+    do: Arithmetic
+    x: F64
+    states: tuple[F64, ...]
+    seen: F64 | None
+    every: bool
+
+    @cached_property
+    def values(self) -> tuple[F64, ...]:
+        """The output and the last states in float64."""
+        return tuple(near.value for near in self._run(replace(self.do, bounded=False)))
+
+    @cached_property
+    def bounds(self) -> tuple[F64, ...]:
+        """The bounds of the output and of the last states.
+
+        One that allows every number as large as those that were returned says nothing, and is
+        given up.
+        """
+        return tuple(_telling(near) for near in self._run(self.do))
+
+    def _run(self, do: Arithmetic) -> tuple[Near, ...]:
+        width = self.cell.gates * self.states[0].shape[-1]
+        rows = self.x.shape[1]
+        most = max(1, _BLOCK // max(1, width))
+        parts = [
+            self._rows(do, slice(first, first + most), max(1, _BLOCK // (min(most, rows) * width)))
+            for first in range(0, rows, most)
+        ]
+        shown, *last = zip(*parts, strict=True)
+        return join(list(shown), 1 if self.every else 0), *(join(list(each), 0) for each in last)
+
+    def _rows(self, do: Arithmetic, rows: slice, most: int) -> tuple[Near, ...]:
+        """Go over time, at most so many steps at once, with some of the rows."""
+        h, *memory = (Near(state[rows]) for state in self.states)
+        c = memory[0] if memory else h
+        shown: list[Near] = []
+        step = self._together if self.seen is not None else self._apart
+        for first in range(0, len(self.x), most):
+            made, h, c = step(do, rows, slice(first, min(first + most, len(self.x))), h, c)
+            if self.every:
+                shown.append(made)
+        output = join(shown, 0) if self.every else h
+        return (output, h, c) if memory else (output, h)
+
+    def _together(
+        self, do: Arithmetic, rows: slice, steps: slice, h: Near, c: Near
+    ) -> tuple[Near, Near, Near]:
+        """Take steps of which each has the state that was seen before it."""
+        assert self.seen is not None
+        seen = self.seen[steps, rows]
+        before = self._as_held(np.concatenate((h.value[np.newaxis], seen[:-1])))
+        entry = self.cell.entry(do, Near(self.x[steps, rows]))
+        gates = self.cell.open(do, entry, before)
+        kept = c
+        if self.cell.memory:
+            memories: list[Near] = []
+            for time in range(len(seen)):
+                c = self.cell.keep(do, [gate.at(time) for gate in gates], c)
+                memories.append(c)
+            kept = stack(memories)
+        made = self.cell.show(do, gates, before, kept)
+        if steps.stop < len(self.x):
+            return made, Near(seen[-1]), c
+        return made, made.at(-1), c
+
+    def _as_held(self, seen: F64) -> Near:
+        """Return states that were seen as the layer may have held them.
+
+        A compiler may keep more digits of a narrow type than it hands out.
+        """
+        if self.do.fmt.name == FLOAT32.name:
+            return Near(seen)
+        return Near(seen, self.do.fmt.unit * np.abs(seen) + self.do.fmt.tiny)
+
+    def _apart(
+        self, do: Arithmetic, rows: slice, steps: slice, h: Near, c: Near
+    ) -> tuple[Near, Near, Near]:
+        """Take one step after the other, each with the state that the last one made."""
+        entry = self.cell.entry(do, Near(self.x[steps, rows]))
+        made: list[Near] = []
+        known, most = do.bounded, 2.0 * _largest(self.values[1]) if do.bounded else 0.0
+        for time in range(len(entry.value)):
+            # Once every error is larger than what will be returned, the bound will say nothing.
+            known = known and bool((h.error <= most).any())
+            now = do if known else replace(do, bounded=False)
+            gates = self.cell.open(now, entry.at(time), h)
+            c = self.cell.keep(now, gates, c)
+            h = self.cell.show(now, gates, h, c)
+            if do.bounded and not known:
+                h, c = h.unknown, c.unknown
+            if self.every:
+                made.append(h)
+        return stack(made) if made else h, h, c
+
+
+def _telling(near: Near) -> F64:
+    most = _largest(near.value)
+    with np.errstate(all="ignore"):
+        idle = (near.value - near.error < -most) & (near.value + near.error > most)
+    return np.where(idle, np.inf, near.error)
+
+
+def _largest(values: F64) -> float:
+    """Return the largest magnitude among the finite numbers, 0 if there is none."""
+    return float(np.abs(values[np.isfinite(values)]).max(initial=0.0))
+
+
+# SimpleRNN, LSTM and GRU, of both generations of Keras, at inference and without a mask.
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import ml_dtypes
 import numpy as np
 
 from bridge._typing import F64
-from bridge.rounding.installation import Kernels
+from bridge.rounding.measurements import Kernels
 
 #: Sums of more terms have no bound: the float64 evaluation must stay far more exact than float32.
 MOST_TERMS: Final = 2**23

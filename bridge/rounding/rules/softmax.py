@@ -21,8 +21,8 @@ from typing import Final
 import numpy as np
 
 from bridge._typing import F64, AnyArray
+from bridge.rounding.rules.activation_models import ErrorModel, model_of
 from bridge.rounding.rules.layer import Evaluation, Layer, Rule, UnsupportedError, single
-from bridge.rounding.rules.models import ErrorModel, model_of
 from bridge.rounding.rules.rounding import FLOAT32, MOST_TERMS, Format
 
 #: Under this name the second part of softmax(0, z) was measured. It is exp(z) / (1 + exp(z)), so

@@ -16,7 +16,7 @@ from pydantic import JsonValue
 
 from bridge._typing import F64, AnyArray
 from bridge.rounding.rules import recurrent
-from bridge.rounding.rules.arithmetic import Arithmetic
+from bridge.rounding.rules.arithmetic import Arithmetic, Near
 from bridge.rounding.rules.layer import (
     Evaluation,
     Layer,
@@ -26,7 +26,6 @@ from bridge.rounding.rules.layer import (
     class_name,
     single,
 )
-from bridge.rounding.rules.near import Near
 
 #: The layer that each cell makes.
 _CELLS: Final = {"SimpleRNNCell": "SimpleRNN", "LSTMCell": "LSTM", "GRUCell": "GRU"}

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from bridge.translate.rbase.making import c
 from bridge.translate.rbase.values import (
     Factor,
     Gap,
@@ -22,6 +21,7 @@ from bridge.translate.rbase.values import (
     show,
     vector,
 )
+from bridge.translate.rbase.vectors import c
 
 
 def which(x: Any) -> Any:

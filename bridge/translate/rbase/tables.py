@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from bridge.translate.rbase.indexing import index
-from bridge.translate.rbase.making import length, rep
 from bridge.translate.rbase.values import (
     Factor,
     Frame,
@@ -19,6 +18,7 @@ from bridge.translate.rbase.values import (
     factor,
     vector,
 )
+from bridge.translate.rbase.vectors import length, rep
 
 
 def data_frame(**columns: Any) -> Frame:

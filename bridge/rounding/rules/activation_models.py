@@ -1,63 +1,22 @@
-"""Error models of activation kernels, as they were measured.
-
-``data/activations.json`` is written by ``benchmarks/activations.py``. It holds, for every kernel
-(an activation, a type, the ways that reach it, a version of TensorFlow, a class of processors),
-sign and binade [2^k, 2^(k+1)) of the true value f(z), the largest |y - f(z)| over the inputs z
-that were tried: all finite numbers of the type ("exhaustive"), or 4,096 significands of every
-exponent of float32 ("stratified"; all that can be done for kernels that only see a few numbers at
-a time).
-
-A layer may have been executed by any of an activation's kernels, so the model is the largest error
-over all of them, of every environment. Whichever z an interval of arguments contains, f(z) lies
-between the ends of the interval's image, so the largest error of the binades between those ends
-covers it.
-
-A sample misses the worst input. It is therefore read as an envelope, the largest error of all
-binades from zero up to that of the value, and how far that is below the truth is measured as well
-where everything was tried: ``sample_missed`` is the largest factor between the envelope of all
-inputs and that of the sample. A sample is given the factor of its own activation's kernels that
-were tried whole, and the largest of any activation where there is none. The factor of a model is
-what its samples, widened so, are above it at most: where kernels that were tried whole err as much
-as a widened sample anyhow, nothing is missing. Inside a bound that rests on a sample is inside the
-true bound; outside, the factor says how far outside the true bound may still lie.
-
-All that is said of an installation that was measured: in the file, or where the run was made, which
-is then recorded with the run. All numbers of a short type are tried there, so that what a kernel
-loses by rounding in the type itself (in float16 and bfloat16, 1 + erf(z) cancels to nothing long
-before z Phi(z) is zero) is a term of its own in the binades where it is lost, whatever the kernel
-does. On any other installation a kernel may do what nobody has seen: the factor is infinite, so
-that an output inside the bound is explained by rounding, and of one outside nothing is said.
-Functions that only compare and choose need no measurement: whatever computes them, all that it can
-lose is what it takes for zero.
-"""
+"""The measured error of an activation's kernels, and which of them a model rests on."""
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any, Final
 
 import numpy as np
+from pydantic import JsonValue
 
 from bridge._typing import F64
-from bridge.rounding.installation import Kernels
-from bridge.rounding.measurements import coverage, dtype_of, installations_of, read
+from bridge.capsule import ModelState
+from bridge.rounding.measurements import Kernels, dtype_of, installations_of, read
 from bridge.rounding.rules.rounding import FLOAT32, FORMATS, Format
-
-__all__ = [
-    "BINADES",
-    "COMPARING",
-    "FIRST_BINADE",
-    "ErrorModel",
-    "coverage",
-    "errors_by_row",
-    "is_measured",
-    "model_of",
-    "row",
-]
 
 #: Binades from k = -127, which stands for everything below 2^-126, to k = 128, which stands for
 #: everything that float32 cannot hold.
@@ -309,3 +268,68 @@ def _unit(fmt: Format) -> F64:
     binades = np.maximum(np.arange(BINADES) + FIRST_BINADE, fmt.lowest)
     unit: F64 = np.ldexp(1.0, binades - fmt.digits)
     return unit
+
+
+# Which measured kernels the bounds of a model may rest on, read from its configuration.
+
+#: Names of a configuration that stand for kernels of other names.
+_STANDS_FOR: Final = {
+    "swish": ("silu",),
+    "hard_swish": ("hard_silu",),
+    "gelu": ("gelu", "gelu_tanh"),
+    "hard_sigmoid": ("hard_sigmoid_2", "hard_sigmoid_3"),
+    "softmax": ("softmax_pair",),
+    "log_softmax": ("softmax_pair", "log"),
+}
+#: Functions whose errors are derived from the operations that they do (:mod:`.families`).
+_DERIVED: Final = frozenset(
+    {"leaky_relu", "prelu", "hard_shrink", "soft_shrink", "squareplus", "threshold",
+     "thresholded_relu"}
+)  # fmt: skip
+
+
+def measured_kernels(states: Iterable[ModelState]) -> tuple[tuple[str, str], ...]:
+    """Return the kernels that the layers of models may run, as (activation, type), in order."""
+    found: set[tuple[str, str]] = set()
+    for state in states:
+        layers = (value for each in state.layers for value in (each.cls, each.config))
+        found |= set(kernels_of([state.config, *layers]))
+    return tuple(sorted(found))
+
+
+def kernels_of(configs: Iterable[JsonValue]) -> tuple[tuple[str, str], ...]:
+    """Return the kernels that classes and configurations speak of, as (activation, type), in order.
+
+    Whatever in a configuration is spelled like an activation counts as one: the name of a function,
+    of a layer or of an operation. What is named too much costs a measurement, and nothing else.
+    """
+    words = {word for config in configs for word in _words(config)}
+    types = {word.removeprefix("mixed_") for word in words} & set(FORMATS)
+    names = {name for word in words for name in _kernels(word.rpartition(".")[2])}
+    # A short type's fused kernels compute in float32.
+    return tuple(sorted((name, dtype) for name in names for dtype in types | {FLOAT32.name}))
+
+
+def _words(config: JsonValue) -> Iterator[str]:
+    """Yield every text of a configuration, at any depth."""
+    if isinstance(config, str):
+        yield config
+    elif isinstance(config, list):
+        for item in config:
+            yield from _words(item)
+    elif isinstance(config, dict):
+        for item in config.values():
+            yield from _words(item)
+
+
+def _kernels(word: str) -> tuple[str, ...]:
+    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", word).lower()
+    if snake in _STANDS_FOR:
+        return _STANDS_FOR[snake]
+    return (snake,) if snake in _measured() else ()
+
+
+@lru_cache(maxsize=1)
+def _measured() -> frozenset[str]:
+    known = {each["activation"] for each in read()["measurements"]}
+    return frozenset(known - COMPARING - _DERIVED - {"log"})

@@ -1,8 +1,4 @@
-"""Running recorded boundary calls again, in a process that has no R.
-
-What R asked for is in the calls: the same functions, with the arguments as Python received them.
-A function that was written in R is not there, and neither are the calls that it made.
-"""
+"""Recorded boundary calls made again, in a process that has no R."""
 
 from __future__ import annotations
 
@@ -10,7 +6,7 @@ import ast
 import builtins
 import os
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,12 +31,66 @@ from bridge.process import job_setup
 from bridge.process.jobs import Context
 from bridge.process.random_generators import start_chance
 from bridge.runs.levers import pull
-from bridge.runs.trial_use import use_once
 from bridge.trace.encoder import Encoder, resolve
-from bridge.trace.missing_attribute import has_counterpart
 from bridge.trace.observer import Observer
-from bridge.trace.recorder import describe_error
+from bridge.trace.recorder import describe_error, has_counterpart
 from bridge.trace.spool import SpoolWriter
+
+#: How long an axis is of which only the number is known: enough for a step before and after.
+_OPEN: Final = 3
+
+
+def use_once(keras: Any, made: Any) -> None:
+    """Run on zeros what a call made.
+
+    Raises:
+        Exception: whatever Keras raises then.
+    """
+    tensors = _symbolic(made)
+    if tensors:
+        sources: dict[int, Any] = {}
+        for tensor in tensors:
+            for source in keras.utils.get_source_inputs(tensor):
+                sources.setdefault(id(source), source)
+        made = keras.Model(list(sources.values()), tensors)
+    inputs = _inputs_of(made)
+    if inputs:
+        made.predict_on_batch([_zeros(each) for each in inputs] if len(inputs) > 1
+                              else _zeros(inputs[0]))  # fmt: skip
+
+
+def _inputs_of(made: Any) -> list[Any]:
+    if not (hasattr(made, "predict_on_batch") and hasattr(made, "inputs")):
+        return []
+    return list(made.inputs or ())
+
+
+def _symbolic(made: Any) -> list[Any]:
+    return [each for each in _flat(made) if _is_symbolic(each)]
+
+
+def _flat(made: Any) -> Iterator[Any]:
+    if isinstance(made, (list, tuple)):
+        for part in made:
+            yield from _flat(part)
+    elif isinstance(made, dict):
+        yield from _flat(list(made.values()))
+    else:
+        yield made
+
+
+def _is_symbolic(item: Any) -> bool:
+    return any(kind.__name__ == "KerasTensor" for kind in type(item).__mro__)
+
+
+def _zeros(tensor: Any) -> np.ndarray[Any, Any]:
+    first, *rest = tuple(tensor.shape)
+    shape = (1 if first is None else int(first), *(_OPEN if n is None else int(n) for n in rest))
+    kind = tensor.dtype if isinstance(tensor.dtype, str) else tensor.dtype.name
+    return np.zeros(shape, dtype=kind)
+
+
+# Running recorded boundary calls again, in a process that has no R.
 
 #: A recording may come from a stranger: only these libraries are called.
 _ALLOWED: Final = frozenset({"tensorflow", "keras", "tf_keras", "numpy"})

@@ -1,18 +1,28 @@
-"""What is told of a run that was looked into: its layers, and what repeated runs did to them."""
+"""Looking inside: what every layer of a recorded model received and made."""
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
-from bridge.capsule import Capsule, Probe
-from bridge.runs.model_execution import Named, Sight
-from bridge.runs.model_rebuild import LookError
-from bridge.runs.observable_tensors import View
+import numpy as np
+
+from bridge.capsule import Capsule, Probe, read_capsule
+from bridge.process import job_setup
+from bridge.process.jobs import Context
+from bridge.runs.execution_modes import fed_to, ways
+from bridge.runs.model_execution import Named, Sight, Way
+from bridge.runs.model_execution import run as run_model
+from bridge.runs.model_rebuild import LookError, is_prediction, rebuild
+from bridge.runs.observable_tensors import View, look
 from bridge.runs.perturbation import Found, Perturber, wanting
-from bridge.trace.call_units import Unit, units
+from bridge.trace.call_tracer import Unit, units
 from bridge.trace.encoder import Data, Encoder
+from bridge.trace.spool import SpoolWriter
 
 
 @dataclass(frozen=True)
@@ -156,3 +166,65 @@ def must_agree(seen: Named, recorded: Named) -> None:
                 "built again from its configuration and weights, the model does not give the "
                 "recorded bits, so its layers were not looked at"
             )
+
+
+# Looking inside: what every layer of a recorded model received and made.
+
+#: The part of the time that a job has after which no layer is run again. It is taken as time of
+#: the processor, so that what is seen does not depend on what else the machine does.
+SHARE: Final = 0.25
+
+
+def run(context: Context, params: dict[str, Any]) -> None:
+    """Write a ``layers`` event for every prediction of ``params["capsule"]``.
+
+    After those, ``perturbed`` events say what repeated runs did to layers without a rule.
+    """
+    begun = time.process_time()
+    recorded = read_capsule(Path(params["capsule"]))
+    spool = SpoolWriter(Path(params["spool"]))
+    os.chdir(params["workdir"])
+    job_setup.limit(int(params.get("memory_bytes", 0)))
+    teller = Teller(recorded, Encoder(spool))
+    for probe in recorded.manifest.probes:
+        if not is_prediction(probe):
+            continue
+        try:
+            layers = teller.layers(probe, _look(context, recorded, probe))
+            spool.event("layers", probe=probe.index, layers=layers)
+        except LookError as error:
+            spool.event("unseen", probe=probe.index, text=str(error))
+        except Exception as error:
+            spool.event("unseen", probe=probe.index, text=f"{type(error).__name__}: {error}"[:500])
+    until = begun + SHARE * float(params.get("seconds", np.inf))
+    for index, place, found in teller.perturbed(until):
+        spool.event("perturbed", probe=index, place=place, found=found)
+    spool.event("end")
+
+
+def _look(context: Context, recorded: Capsule, probe: Probe) -> View:
+    """Look in the first way in which the model does what was recorded."""
+    state = recorded.manifest.states[probe.state or 0]
+    model = rebuild(context.keras, state, recorded)
+    fed = fed_to(model, recorded, probe)
+    expected = [(ref.name, np.asarray(recorded.array(ref))) for ref in probe.outputs]
+    changed: View | None = None
+    failed: LookError | None = None
+    for way in ways(context.generation, recorded, probe, fed):
+
+        def attempt(wanted: frozenset[int] | None, way: Way = way) -> Sight:
+            sight = run_model(context.keras, model, fed, way, wanted)
+            must_agree(sight.outputs, expected)
+            return sight
+
+        try:
+            view = look(attempt, probe.executed, hidden_work=way.eager or way.jit)
+        except LookError as error:
+            failed = failed or error
+            continue
+        if view.unchanged is not False:
+            return view
+        changed = changed or view
+    if changed is None:
+        raise failed or LookError("there is no way to run the model")
+    return changed
