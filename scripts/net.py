@@ -27,6 +27,8 @@ from bridge.runs.intent import intended
 #: What another run of the same code says otherwise: times, memory, and the machine's own words.
 _VOLATILE: Final = frozenset({"seconds", "peak_mib", "log", "environment", "digest"})
 _FOLDERS: Final = re.compile(r"(/tmp|/var/tmp)/[^\s'\"]*")
+#: Where a line of Python stands, in the traceback of an error: a file that moved says so.
+_PLACES: Final = re.compile(r'File "[^"]*", line \d+, in [\w<>]+')
 #: Lines of a diff that are printed of one file; the rest is counted.
 _MOST_LINES: Final = 40
 
@@ -37,7 +39,9 @@ def _plain(value: Any) -> Any:
         return {key: _plain(item) for key, item in value.items() if key not in _VOLATILE}
     if isinstance(value, list):
         return [_plain(item) for item in value]
-    return _FOLDERS.sub("<folder>", value) if isinstance(value, str) else value
+    if isinstance(value, str):
+        return _PLACES.sub("<place>", _FOLDERS.sub("<folder>", value))
+    return value
 
 
 def _command(*words: str) -> subprocess.CompletedProcess[str]:
