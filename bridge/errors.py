@@ -200,13 +200,19 @@ def keep(record: InternalError) -> None:
 def _message(error: BaseException) -> str:
     name = type(error).__name__
     try:
-        return f"{name}: {error}"[:_MAX_MESSAGE]
-    except Exception:
+        return _printable(f"{name}: {error}"[:_MAX_MESSAGE])
+    except Exception:  # asking a stranger's exception for its message runs its own code
         return name
 
 
 def _traceback(error: BaseException) -> str:
     try:
-        return "".join(traceback.format_exception(error))[-_MAX_TRACEBACK:]
-    except Exception:
-        return "".join(traceback.format_tb(error.__traceback__))[-_MAX_TRACEBACK:]
+        text = "".join(traceback.format_exception(error))
+    except Exception:  # as above
+        text = "".join(traceback.format_tb(error.__traceback__))
+    return _printable(text[-_MAX_TRACEBACK:])
+
+
+def _printable(text: str) -> str:
+    """Spell out what no text file holds, as the bytes of a file's name that are no UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode()

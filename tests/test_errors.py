@@ -119,6 +119,12 @@ def test_an_exception_without_a_message_is_recorded_all_the_same() -> None:
     assert internal_error("a step", Mute()).message == "Mute"
 
 
+def test_a_message_with_a_name_that_is_no_utf8_can_be_written_down() -> None:
+    record = internal_error("reading", ValueError("caf\udce9.R cannot be read"))
+    assert record.message.encode("utf-8") == b"ValueError: caf\\udce9.R cannot be read"
+    assert record.traceback.encode("utf-8")
+
+
 def test_a_job_tells_of_its_failure_once(tmp_path: Path) -> None:
     spooled = SpooledErrors(tmp_path)
     spooled.add(InternalError("the job look", "KeyError: 1", "Traceback"))

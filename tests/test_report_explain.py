@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import math
 import re
 from pathlib import Path
@@ -14,8 +15,10 @@ from rich.console import Console
 
 from bridge.capsule import write_capsule
 from bridge.cases.case import Case
+from bridge.cli.check import told
 from bridge.explain.result import Cell, Observation, SymptomTable, Upstream
 from bridge.explain.verdict import Finding
+from bridge.pipeline.examine_case import Examined
 from bridge.report import CaseReport, print_summary, report_json, summary_table, write_report
 from bridge.report.build import build_report
 from bridge.report.suspects import (
@@ -258,3 +261,14 @@ def test_a_report_describes_what_its_models_make_of_their_input(tmp_path: Path) 
     (census,) = report.census
     assert (census.layer, census.units, census.rows) == ("dense", 5, 20)
     write_report([report], tmp_path, pictures={})
+
+
+def test_what_is_printed_as_json_is_the_report_that_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written = tmp_path / "different" / "report.json"
+
+    assert told(Examined(different(), {}, {}), tmp_path, True) in (0, 1)
+
+    assert json.loads(capsys.readouterr().out) == json.loads(written.read_text("utf-8"))
+    assert '"Infinity"' in written.read_text("utf-8")

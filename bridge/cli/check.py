@@ -102,11 +102,13 @@ def explain_received(
 def told(examined: Examined, out: Path, as_json: bool, small: Repro | None = None) -> int:
     """Print what was found of one case and write its report; return the exit code."""
     from bridge.pipeline.examine_case import write
+    from bridge.report import folders
     from bridge.report.text import one_line
 
     report, index = examined.report, write([examined], out)
     if as_json:
-        print(report.model_dump_json(by_alias=True, indent=1))
+        (folder,) = folders([report])
+        print((out / folder / "report.json").read_text("utf-8"), end="")
     else:
         sure = f", {report.confidence}" if report.confidence else ""
         print(one_line(f"{report.verdict}: {report.cause}{sure}"))

@@ -35,7 +35,10 @@ from bridge.explain.result import (
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    # NaN and infinities are words in JSON, or they would come back as nothing.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", populate_by_name=True, ser_json_inf_nan="strings"
+    )
 
 
 class Pair(_Model):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -15,7 +13,7 @@ import jinja2
 from bridge.compare.result import SEVERITY
 from bridge.report import ranking, text, view, write
 from bridge.report.files import write_in_one_step
-from bridge.report.numbers import Number, spelled
+from bridge.report.numbers import Number
 from bridge.report.schema import CaseReport
 from bridge.report.text import slug
 from bridge.report.view import CaseView, LineView
@@ -175,16 +173,4 @@ def report_json(report: CaseReport) -> str:
     JSON has no word for a number that is not finite; those are the strings ``"NaN"``,
     ``"Infinity"`` and ``"-Infinity"``.
     """
-    data = _finite(report.model_dump(mode="python", by_alias=True))
-    return json.dumps(data, indent=1, allow_nan=False) + "\n"
-
-
-def _finite(value: object) -> object:
-    """Return ``value`` with every number that is not finite spelled as a string."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else spelled(value)
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    return value
+    return report.model_dump_json(by_alias=True, indent=1, ensure_ascii=True) + "\n"
