@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from bridge.capsule import ErrorRecord
-from bridge.compare.errors import essence, plain, same_error
+from bridge.compare.errors import plain, same_error
+from bridge.facts.error_text import essence
 from tests.compare_samples import error
 
 

@@ -16,10 +16,10 @@ from hypothesis.extra import numpy as arrays
 
 from bridge.capsule import ExecutedGraph, ExecutedOp
 from bridge.runs.model_execution import Sight
-from bridge.runs.model_rebuild import LookError, foreign
+from bridge.runs.model_rebuild import foreign
 from bridge.runs.observable_tensors import View, look
 from bridge.runs.perturbation import in_float64, moved
-from bridge.trace.call_tracer import Unit, units
+from bridge.trace.call_tracer import LookError, Unit, units
 from bridge.trace.model_inputs import as_fed, assemble, batches, leaves, path_of
 
 # --- what a model was fed -----------------------------------------------------------------------

@@ -14,14 +14,8 @@ from itertools import zip_longest
 from typing import Final
 
 from bridge.capsule import ErrorRecord, Manifest
+from bridge.facts.error_text import ADVICE, ANSI, GRAPH, essence
 
-_ANSI: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\]8;[^\x07\x1b]*(?:\x07|\x1b\\)")
-_ADVICE: Final = re.compile(
-    r"\s*(?:Run `?reticulate::py_last_error\(\)`? for details\.?"
-    r"|See `?reticulate::py_last_error\(\)`? for details\.?"
-    r"|Detailed traceback:.*)",
-    re.DOTALL,
-)
 _CALLER: Final = re.compile(r"^Error in [^\n]{0,200}? : \s*")
 _CLASS: Final = re.compile(r"^([A-Za-z_][\w.]*(?:Error|Exception|Warning|Interrupt|Exit))\s*:\s*")
 #: reticulate leaves the middle out of a long message, R and the recording the end.
@@ -30,14 +24,6 @@ _ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]+")
 _PATH: Final = re.compile(r"(?:[A-Za-z]:)?(?:[\w.~+-]*/){2,}[\w.+-]*|<work>[^\s'\"]*")
 _COUNTED: Final = re.compile(r"\b([A-Za-z]\w*?)_\d+\b")
 _NUMBER: Final = re.compile(r"(?<![A-Za-z_])[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?L?")
-
-_RAISED: Final = re.compile(r"^\s*(?:[\w.]+\.)?\w*(?:Error|Exception): ", re.MULTILINE)
-_GIVEN: Final = re.compile(r"^\s*(?:Call a|A)rguments received by .*", re.MULTILINE | re.DOTALL)
-_GRAPH: Final = re.compile(r"Graph execution error:")
-_NODE: Final = re.compile(r"^\s*\[\[.*", re.MULTILINE | re.DOTALL)
-_FRAME: Final = re.compile(
-    r"^(\s*File \".*|Detected at .*|Stack trace .*|<\.\.\..*)$", re.MULTILINE
-)
 
 #: What R calls an error that has no class of its own; the class is then in the message.
 _PLAIN: Final = frozenset({"simpleError", "error", "condition", "Rcpp::exception", "rlang_error"})
@@ -52,32 +38,16 @@ class PlainError:
     numbers: tuple[str, ...] = ()
 
 
-def essence(message: str) -> str:
-    """Leave out of a message colours, advice, tracebacks, and what the failing call was given."""
-    text = _ADVICE.sub("", _ANSI.sub("", message))
-    if _GRAPH.search(text):
-        # Where each node was made comes first; what went wrong stands in the last lines.
-        lines = [each for each in _NODE.sub("", text).splitlines() if each.strip()]
-        after = [n for n, each in enumerate(lines) if _FRAME.match(each)]
-        said = "\n".join(lines[after[-1] + 1 :] if after else lines)
-        return said if said.strip() else text
-    if 'File "' in text:
-        raised = list(_RAISED.finditer(text))
-        text = text[raised[-1].start() :] if raised else text
-    shorter = _GIVEN.sub("", text)
-    return shorter if shorter.strip() else text
-
-
 def plain(error: ErrorRecord) -> PlainError:
     """Bring an error to the form in which errors are compared."""
-    message = _ANSI.sub("", error.message)
+    message = ANSI.sub("", error.message)
     message = _CALLER.sub("", message.strip())
-    message = _ADVICE.sub("", message).strip()
+    message = ADVICE.sub("", message).strip()
     cls = error.cls
     front = _CLASS.match(message)
     if front is not None and (cls in _PLAIN or _bare(cls) == _bare(front.group(1))):
         cls, message = front.group(1), message[front.end() :]
-    if _GRAPH.search(message) or 'File "' in message:
+    if GRAPH.search(message) or 'File "' in message:
         # The way to an error is another one in every process, and R has cut it.
         message = essence(message).strip()
         message = _CLASS.sub("", message)
@@ -128,7 +98,7 @@ def compare_errors(a: Manifest, b: Manifest) -> tuple[bool, str]:
 
 def _spell(error: ErrorRecord) -> str:
     found = plain(error)
-    text = " ".join(_ADVICE.sub("", _ANSI.sub("", error.message)).split())
+    text = " ".join(ADVICE.sub("", ANSI.sub("", error.message)).split())
     text = text.removeprefix(f"{found.cls}: ")
     line = f" (line {error.line})" if error.line else ""
     return f"{found.cls}: {text if len(text) <= 160 else text[:157] + '...'}{line}"

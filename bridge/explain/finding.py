@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from bridge.capsule import Capsule, Environment, ErrorRecord
-from bridge.compare.errors import essence
 from bridge.compare.result import Divergence, Verdict
 from bridge.explain.result import Attribution, Upstream
+from bridge.facts.error_text import essence
 
 CAUSES: Final[dict[str, str]] = {
     "none": "Nothing is wrong: all runs agree.",

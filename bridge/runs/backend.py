@@ -9,8 +9,8 @@ import numpy as np
 
 from bridge._typing import AnyArray
 from bridge.runs.model_execution import Named, Sight
-from bridge.runs.model_rebuild import LookError, forget
-from bridge.trace.call_tracer import Call, Watch
+from bridge.runs.model_rebuild import forget
+from bridge.trace.call_tracer import Call, LookError, Watch
 from bridge.trace.model_inputs import assemble, batches, leaves
 
 

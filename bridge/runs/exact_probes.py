@@ -36,7 +36,8 @@ from bridge.process.random_generators import start_chance
 from bridge.rounding.layer_graph import output_names
 from bridge.runs.exact_submodels import Built, Models, Task, tensors_of
 from bridge.runs.levers import EXACT_LEVERS, Lever, pull
-from bridge.runs.model_rebuild import LookError, rebuild
+from bridge.runs.model_rebuild import rebuild
+from bridge.trace.call_tracer import LookError
 from bridge.trace.capsule_builder import Origin, assemble
 from bridge.trace.encoder import Data, Encoder
 from bridge.trace.executed_graph import executed_graphs

@@ -10,7 +10,7 @@ import numpy as np
 
 from bridge.capsule import Call, Capsule, Probe
 from bridge.runs.model_execution import Named, Way
-from bridge.runs.model_rebuild import LookError
+from bridge.trace.call_tracer import LookError
 from bridge.trace.model_inputs import as_fed
 
 #: The rows of a batch where a script does not say otherwise, in both generations.

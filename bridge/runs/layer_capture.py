@@ -17,10 +17,10 @@ from bridge.process.jobs import Context
 from bridge.runs.execution_modes import fed_to, ways
 from bridge.runs.model_execution import Named, Sight, Way
 from bridge.runs.model_execution import run as run_model
-from bridge.runs.model_rebuild import LookError, is_prediction, rebuild
+from bridge.runs.model_rebuild import is_prediction, rebuild
 from bridge.runs.observable_tensors import View, look
 from bridge.runs.perturbation import Found, Perturber, wanting
-from bridge.trace.call_tracer import Unit, units
+from bridge.trace.call_tracer import LookError, Unit, units
 from bridge.trace.encoder import Data, Encoder
 from bridge.trace.spool import SpoolWriter
 

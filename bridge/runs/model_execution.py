@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from bridge._typing import AnyArray
-from bridge.runs.model_rebuild import LookError, forget
-from bridge.trace.call_tracer import Call, Watch
+from bridge.runs.model_rebuild import forget
+from bridge.trace.call_tracer import Call, LookError, Watch
 from bridge.trace.encoder import to_numpy
 from bridge.trace.executed_graph import Executed, executed_graphs
 from bridge.trace.model_inputs import assemble, batches, leaves

@@ -9,14 +9,10 @@ from typing import Any, Final
 import numpy as np
 
 from bridge.capsule import Capsule, LayerState, ModelState, Probe
-from bridge.errors import BridgeError
+from bridge.trace.call_tracer import LookError
 
 _OWN: Final = frozenset({"keras", "tf_keras", "builtins"})
 _CODE: Final = frozenset({"Lambda", "TFOpLambda", "__lambda__", "function"})
-
-
-class LookError(BridgeError, RuntimeError):
-    """The model cannot be built again or looked into; the message says why."""
 
 
 def is_prediction(probe: Probe) -> bool:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from bridge.capsule import ExecutedGraph
 from bridge.runs.model_execution import Sight, worth_seeing
-from bridge.runs.model_rebuild import LookError
+from bridge.trace.call_tracer import LookError
 from bridge.trace.executed_graph import arithmetic, calls_functions
 
 #: Ops that hand on what they are given.

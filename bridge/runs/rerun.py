@@ -38,9 +38,9 @@ from bridge.runs.layer_capture import SHARE, Teller, must_agree
 from bridge.runs.levers import Lever, pull
 from bridge.runs.model_execution import Named, Remake, Sight, Way
 from bridge.runs.model_execution import run as run_model
-from bridge.runs.model_rebuild import LookError
 from bridge.runs.observable_tensors import View, look
 from bridge.runs.rebuilt_models import Rebuilt
+from bridge.trace.call_tracer import LookError
 from bridge.trace.capsule_builder import Origin, assemble
 from bridge.trace.encoder import Data, Encoder
 from bridge.trace.executed_graph import arithmetic

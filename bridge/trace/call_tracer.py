@@ -12,8 +12,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from bridge.runs.model_rebuild import LookError
+from bridge.errors import BridgeError
 from bridge.trace.model_description import call_numbers, called, is_graph, nodes_in_order, plain
+
+
+class LookError(BridgeError, RuntimeError):
+    """A recorded model cannot be built again or looked into; the message says why."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import numpy as np
 
 from bridge._typing import AnyArray
 from bridge.capsule import Capsule, FrontEnd, Manifest
-from bridge.compare.errors import essence
+from bridge.facts.error_text import essence
 from bridge.process.pool import Outcome
 from bridge.trace.spool import Event, SpoolArrays, read_events
 
