@@ -52,7 +52,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np  # noqa: E402  (the environment of TensorFlow is set first)
 
 from bridge.capsule import Environment  # noqa: E402
-from bridge.process.job_setup import describe_environment  # noqa: E402
+from bridge.process.environment import describe_environment  # noqa: E402
 from bridge.rounding.measurements import (  # noqa: E402
     FLOAT_INSTRUCTIONS,
     PACKAGES,

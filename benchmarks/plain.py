@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from bridge.r.script import Inspection, Served
-from bridge.runs.run import lay_beside
+from bridge.runs.job import lay_beside
 
 LIMIT = 300
 #: What stands for the exit code of a script that did not end within :data:`LIMIT` seconds.

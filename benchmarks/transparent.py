@@ -28,7 +28,7 @@ from bridge.capsule import Manifest
 from bridge.cases.case import suite_folders
 from bridge.process.pool import Limits, Pool
 from bridge.r.script import Inspection, Served, Wanted, inspect, serve
-from bridge.runs.run import run_r
+from bridge.runs.r import run_r
 
 HERE = Path(__file__).parent
 QUICK = bool(os.environ.get("QUICK"))

@@ -42,7 +42,7 @@ class BridgeError(Exception):
             ContainError (RuntimeError)
             ContradictoryError
             FaultError (ValueError)
-            Gap
+            GapError
             JobError
             LeverError (ValueError)
             LookError (RuntimeError)

@@ -16,8 +16,8 @@ from bridge.capsule import Capsule, Probe, write_capsule
 from bridge.faults.layers import Fault
 from bridge.process.pool import Limits, Pool, Warm
 from bridge.r.script import inspect, serve
+from bridge.runs.r import run_r, warm_for_r
 from bridge.runs.rerun import rerun
-from bridge.runs.run import run_r, warm_for_r
 
 HERE = Path(__file__).parent
 

@@ -15,7 +15,7 @@ from bridge.faults.layers import Fault
 from bridge.process.pool import Limits, Pool
 from bridge.runs.exact_probes import run_exact
 from bridge.runs.levers import Lever
-from bridge.runs.run import run_twin
+from bridge.runs.twin import run_twin
 from tests.exact_models import HEADS
 
 LIMITS = Limits(seconds=280)

@@ -21,7 +21,7 @@ from bridge.faults.layers import Fault
 from bridge.pipeline.hypothesis_runs import symptom_table, table_from
 from bridge.process.pool import Limits, Pool
 from bridge.runs.levers import Lever
-from bridge.runs.run import run_twin
+from bridge.runs.twin import run_twin
 from tests.observed_samples import X, labels, recorded, with_output
 from tests.test_observed import NINE
 

@@ -15,7 +15,7 @@ from bridge.process.pool import Limits, Pool
 from bridge.r.script import Inspection, inspect, serve
 from bridge.rules.said import state_of
 from bridge.runs.intent import run_intent
-from bridge.runs.run import run_r
+from bridge.runs.r import run_r
 from bridge.translate.text import translate
 
 #: What each function is called with, so that it draws a few numbers.

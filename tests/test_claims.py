@@ -15,7 +15,7 @@ from bridge.process.pool import Limits, Pool
 from bridge.report import print_summary, view, write
 from bridge.report.pictures import report_claims, report_pictures
 from bridge.runs.claims import Claimed, run_claims
-from bridge.runs.run import run_twin
+from bridge.runs.twin import run_twin
 from tests.report_samples import matching
 
 # --- what a claim is ----------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from bridge.cases.case import choose, find_cases, suite_folders
 from bridge.compare.stages import compare_runs
 from bridge.pipeline.examine_case import Examined, Settings, Suite, write
 from bridge.process.pool import Limits, Pool
-from bridge.runs.run import run_twin
+from bridge.runs.twin import run_twin
 
 pytestmark = [pytest.mark.r, pytest.mark.tf]
 

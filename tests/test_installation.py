@@ -10,7 +10,7 @@ import pytest
 from pydantic import JsonValue
 
 from bridge.capsule import Environment, KernelErrors
-from bridge.process import processor
+from bridge.process import environment
 from bridge.rounding.measurements import Installation, Kernels, installation_of
 from bridge.rounding.rules import Layer
 from bridge.rounding.rules.activation_models import COMPARING, is_measured, kernels_of, model_of
@@ -172,7 +172,7 @@ def test_the_environment_of_a_capsule_tells_installations_apart() -> None:
 
 
 def test_switches_are_recorded_by_name_and_nothing_else_of_the_environment() -> None:
-    found = processor.kernel_switches(
+    found = environment.kernel_switches(
         {
             "DNNL_MAX_CPU_ISA": "avx2",
             "ONEDNN_DEFAULT_FPMATH_MODE": "STRICT",

@@ -23,7 +23,7 @@ from bridge.process.pool import Limits, Pool
 from bridge.runs.levers import LEVERS, Lever
 from bridge.runs.reference import reference
 from bridge.runs.rerun import rerun
-from bridge.runs.run import run_twin
+from bridge.runs.twin import run_twin
 from tests.compare_samples import Dense, Sample, grid, two_layers
 
 FUSED = ExecutedGraph(

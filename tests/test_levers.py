@@ -26,7 +26,7 @@ from bridge.runs.levers import (
     together,
     without,
 )
-from bridge.runs.run import run_twin
+from bridge.runs.twin import run_twin
 
 AGREED = [
     "eager", "graph", "xla", "xla-off", "call", "onednn-off", "one-thread", "float64", "cpu-only",

@@ -12,7 +12,8 @@ from bridge._typing import AnyArray
 from bridge.capsule import Array, Capsule, LayerOutput, Probe, read_capsule, write_capsule
 from bridge.process.pool import Limits, Pool
 from bridge.rounding.layer_records import judge_probe
-from bridge.runs.run import look, run_twin
+from bridge.runs.layer_capture import look
+from bridge.runs.twin import run_twin
 from tests import look_models
 
 pytestmark = [pytest.mark.tf, pytest.mark.slow, pytest.mark.timeout(900)]

@@ -17,7 +17,7 @@ from hypothesis.extra import numpy as arrays
 from bridge.capsule import ExecutedGraph, ExecutedOp
 from bridge.runs.model_execution import Sight
 from bridge.runs.model_rebuild import foreign
-from bridge.runs.observable_tensors import View, look
+from bridge.runs.observable_tensors import View, view_of
 from bridge.runs.perturbation import in_float64, moved
 from bridge.trace.call_tracer import LookError, Unit, units
 from bridge.trace.model_inputs import as_fed, assemble, batches, leaves, path_of
@@ -280,7 +280,7 @@ class Done:
 
 def seen(machine: Machine, known: bool = True) -> tuple[View, set[int]]:
     recorded = machine.recorded() if known else None
-    view = look(machine, recorded, hidden_work=False)
+    view = view_of(machine, recorded, hidden_work=False)
     return view, set(view.visible)
 
 
@@ -317,7 +317,7 @@ def test_a_model_that_gives_other_bits_unasked_is_not_looked_at() -> None:
         raise LookError("other bits")
 
     with pytest.raises(LookError, match="other bits"):
-        look(broken, None, hidden_work=False)
+        view_of(broken, None, hidden_work=False)
 
 
 def test_a_model_that_is_executed_otherwise_from_the_beginning_is_flagged() -> None:
@@ -327,5 +327,5 @@ def test_a_model_that_is_executed_otherwise_from_the_beginning_is_flagged() -> N
 
 def test_where_the_graph_does_not_show_the_work_nothing_is_claimed() -> None:
     machine = Machine(3, fused={1})
-    view = look(machine, machine.recorded(), hidden_work=True)
+    view = view_of(machine, machine.recorded(), hidden_work=True)
     assert (view.unchanged, set(view.visible)) == (None, {0, 1, 2, 3})

@@ -17,7 +17,7 @@ from bridge.rounding.rules.rounding import FORMATS
 from bridge.runs.activation_measurement import chunks, ends, with_kernels
 from bridge.runs.levers import LEVERS
 from bridge.runs.rerun import rerun
-from bridge.runs.run import run_twin
+from bridge.runs.twin import run_twin
 
 SCRIPT = """
 import numpy as np
@@ -85,15 +85,14 @@ def held(pool: Pool, tmp_path_factory: pytest.TempPathFactory) -> tuple[Capsule,
     assert made.manifest.status == "ok", made.manifest.error
     lever = LEVERS["onednn-isa-sse41"]
     again = rerun(pool, made, 2, Limits(), lever=lever, look=False)
-    (cache / "work").mkdir()
-    return with_kernels(pool, again, lever.warm(2), cache / "work", cache / "kept"), cache
+    return with_kernels(pool, again, lever.warm(2), cache / "kept"), cache
 
 
 @pytest.mark.tf
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_run_under_a_lever_records_what_its_kernels_do(
-    held: tuple[Capsule, Path], pool: Pool
+    held: tuple[Capsule, Path],
 ) -> None:
     made, cache = held
     here = installation_of(made.manifest.environment)
@@ -106,10 +105,12 @@ def test_a_run_under_a_lever_records_what_its_kernels_do(
     for probe in made.manifest.probes:
         for verdict in judge_probe(made, probe):
             assert verdict.verdict in ("same-bits", "within-rounding"), verdict
-    # What the cache holds is not measured again: no process could be started there.
+    # What the cache holds is not measured again: this pool could start no process.
+    closed = Pool()
+    closed.close()
     again = Capsule(made.manifest.model_copy(update={"kernels": ()}), made.arrays)
     lever = LEVERS["onednn-isa-sse41"]
-    kept = with_kernels(pool, again, lever.warm(2), cache / "nowhere", cache / "kept")
+    kept = with_kernels(closed, again, lever.warm(2), cache / "kept")
     assert kept.manifest.kernels == made.manifest.kernels
 
 
@@ -122,5 +123,4 @@ def test_what_another_kind_of_process_measures_is_not_taken_for_the_runs(
     made, _cache = held
     bare = Capsule(made.manifest.model_copy(update={"kernels": ()}), made.arrays)
     other = LEVERS["onednn-isa-avx"].warm(2)
-    (tmp_path / "work").mkdir()
-    assert with_kernels(pool, bare, other, tmp_path / "work", tmp_path).manifest.kernels == ()
+    assert with_kernels(pool, bare, other, tmp_path).manifest.kernels == ()

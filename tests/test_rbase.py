@@ -63,9 +63,9 @@ def test_a_number_divided_by_zero_is_infinite() -> None:
 
 def test_whatever_uses_a_gap_names_it() -> None:
     gap = r.gap("x.R:3: the function lm()")
-    with pytest.raises(r.Gap, match=r"x\.R:3"):
+    with pytest.raises(r.GapError, match=r"x\.R:3"):
         r.add(gap, 1.0)
-    with pytest.raises(r.Gap, match=r"x\.R:3"):
+    with pytest.raises(r.GapError, match=r"x\.R:3"):
         gap.predict(1)
 
 

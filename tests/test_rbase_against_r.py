@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from bridge.r.script import inspect
 from bridge.translate import rbase
-from bridge.translate.rbase.values import Factor, Gap, Missing, Named, vector
+from bridge.translate.rbase.values import Factor, GapError, Missing, Named, vector
 from bridge.translate.text import translate
 
 pytestmark = pytest.mark.r
@@ -138,7 +138,7 @@ def _in_python(folder: Path, expressions: list[str]) -> Iterator[object]:
 
 def _same(told: str, value: object) -> bool:
     """Say whether a value is R's; a gap says nothing and is never wrong."""
-    if isinstance(value, (Gap, Missing)):
+    if isinstance(value, (GapError, Missing)):
         return True
     if told == "error" or isinstance(value, Exception):
         return told == "error" and isinstance(value, Exception)
@@ -182,5 +182,5 @@ def test_r_and_python_compute_the_same(tmp_path: Path, expressions: list[str]) -
         if not _same(one, value)
     ]
     # Gaps are honest, and few.
-    assert sum(isinstance(each, (Gap, Missing)) for each in values) < len(values) / 10
+    assert sum(isinstance(each, (GapError, Missing)) for each in values) < len(values) / 10
     assert not wrong, "\n".join(wrong)

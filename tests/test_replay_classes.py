@@ -9,7 +9,7 @@ from bridge.capsule import Capsule, Manifest, Script
 from bridge.capsule.schema import Call
 from bridge.capsule.values import ArrayValue, Closure, Method, ObjectValue, Scalar, Symbol, Value
 from bridge.process.pool import Limits, Pool
-from bridge.runs.run import run_replay
+from bridge.runs.replay import run_replay
 
 pytestmark = pytest.mark.tf
 

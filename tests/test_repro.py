@@ -119,7 +119,8 @@ def test_a_convolution_that_reads_too_late_is_shrunk_and_fails_by_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The fault is in TensorFlow's own kernel; where oneDNN is on, its kernel runs instead."""
-    from bridge.runs.run import look, run_twin
+    from bridge.runs.layer_capture import look
+    from bridge.runs.twin import run_twin
 
     monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
     raw = tmp_path / "raw.py"

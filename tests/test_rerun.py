@@ -20,7 +20,7 @@ from bridge.rounding.layer_records import judge_probe
 from bridge.runs.float64_rerun import widen
 from bridge.runs.levers import LEVERS, Lever
 from bridge.runs.rerun import rerun
-from bridge.runs.run import run_twin
+from bridge.runs.twin import run_twin
 from bridge.trace.executed_graph import arithmetic
 from tests import rerun_models
 from tests.test_cli import keras_bridge

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from bridge._typing import AnyArray
-from bridge.capsule import Capsule, Manifest, Script
+from bridge.capsule import Capsule, Manifest, Script, read_capsule
 from bridge.capsule.schema import Call
 from bridge.capsule.values import ArrayValue, Closure, Method, ObjectValue, Scalar, Symbol
 from bridge.process.pool import MIB, Limits, Pool, Warm
-from bridge.runs.run import look, run_replay, run_twin
+from bridge.runs.layer_capture import look
+from bridge.runs.replay import run_replay
+from bridge.runs.twin import run_twin, twin_job
 
 pytestmark = pytest.mark.tf
 
@@ -136,7 +138,7 @@ def test_a_child_that_leaves_processes_behind_is_cleared_away(pool: Pool, tmp_pa
     (tmp_path / "twin.py").write_text(text)
     outcome = pool.run(
         Warm(2),
-        "twin",
+        twin_job,
         {
             "script": str(tmp_path / "twin.py"),
             "spool": str(tmp_path / "spool"),
@@ -230,3 +232,24 @@ doubled(tf.constant(1.0))
         written = list(own.folder.glob("__autograph*"))
     assert written
     assert not any(path.exists() for path in written)
+
+
+def test_a_capsule_is_written_once_for_all_jobs_and_goes_with_it() -> None:
+    def bare(whole: Capsule) -> Capsule:
+        return Capsule(whole.manifest.model_copy(update={"calls": ()}), {})
+
+    with Pool() as pool:
+        capsule = recorded(Call(id=1, kind="call", target=Symbol(path="a:b")), arrays={})
+        path = Path(pool.file_of(capsule))
+        assert Path(pool.file_of(capsule)) == path
+        part = Path(pool.file_of(capsule, bare))
+        assert part != path
+        assert [read_capsule(each).manifest.calls for each in (path, part)] == [
+            capsule.manifest.calls,
+            (),
+        ]
+        other = Path(pool.file_of(Capsule(capsule.manifest, {})))
+        assert not other.exists()
+        del capsule
+        assert not path.exists()
+        assert not part.exists()

@@ -15,7 +15,9 @@ from bridge.compare.result import ProbePair, RunPair
 from bridge.compare.stages import compare_runs
 from bridge.process.pool import Limits, Pool
 from bridge.r.script import inspect, serve
-from bridge.runs.run import run_r, run_replay, run_twin
+from bridge.runs.r import run_r
+from bridge.runs.replay import run_replay
+from bridge.runs.twin import run_twin
 from tests.compare_samples import Sample
 
 # --- what is compared ---------------------------------------------------------------------------

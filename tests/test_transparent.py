@@ -10,7 +10,7 @@ from benchmarks import plain
 from benchmarks.transparent import changes, lines_of, printed
 from bridge.process.pool import Limits, Pool
 from bridge.r.script import inspect, serve
-from bridge.runs.run import run_r
+from bridge.runs.r import run_r
 
 R = r"""
 f <- function(x,y=2)   {

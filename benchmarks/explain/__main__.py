@@ -34,7 +34,7 @@ from bridge.process.pool import Limits, Pool  # noqa: E402
 from bridge.rounding.layer_records import Judge  # noqa: E402
 from bridge.runs.levers import LEVERS  # noqa: E402
 from bridge.runs.rerun import rerun  # noqa: E402
-from bridge.runs.run import run_twin  # noqa: E402
+from bridge.runs.twin import run_twin  # noqa: E402
 
 #: Faults of a full run.
 _FULL: Final = 4376

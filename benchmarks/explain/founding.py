@@ -13,7 +13,7 @@ from bridge.faults.layers import Fault
 from bridge.pipeline.hypothesis_runs import symptom_table
 from bridge.process.pool import Limits, Pool
 from bridge.runs.rerun import rerun
-from bridge.runs.run import run_twin
+from bridge.runs.twin import run_twin
 
 _FAULT: Final = Fault("relu-lost-in-fused", "", scope="feeds-matmul")
 _TWIN: Final = """\

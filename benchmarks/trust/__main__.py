@@ -35,7 +35,7 @@ from benchmarks.trust.measure import Tally, measure  # noqa: E402
 from benchmarks.trust.processors import add_processors, instruction_sets, keep  # noqa: E402
 from benchmarks.trust.table import add_layers, add_sweep, write_table  # noqa: E402
 from benchmarks.trust.worker import LEVERS  # noqa: E402
-from bridge.process.processor import cpu_flags  # noqa: E402
+from bridge.process.environment import cpu_flags  # noqa: E402
 
 
 class Worker:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from benchmarks.trust.faults import STRUCTURAL
 from benchmarks.trust.measure import LADDER, Counts, Tally
-from bridge.process.processor import cpu_flags, cpu_model
+from bridge.process.environment import cpu_flags, cpu_model
 from bridge.runs.levers import LEVERS, isa_levers
 
 #: What was measured, a row for each processor, version and instruction set.

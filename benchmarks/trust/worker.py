@@ -34,7 +34,7 @@ from bridge.capsule import (  # noqa: E402
     Probe,
     write_capsule,
 )
-from bridge.process.job_setup import describe_environment  # noqa: E402
+from bridge.process.environment import describe_environment  # noqa: E402
 from bridge.rounding.measurements import installation_of  # noqa: E402
 from bridge.rounding.rules.activation_models import measured_kernels  # noqa: E402
 from bridge.runs.activation_measurement import kernels_here  # noqa: E402

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import inspect
 import math
-import os
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -16,15 +15,15 @@ from typing import Any, Final
 import numpy as np
 
 from bridge.audit.judge import AuditReport, judge, sort_events
-from bridge.process import job_setup
-from bridge.process.jobs import Context
+from bridge.process.environment import keras_version
+from bridge.process.job_setup import SEED
 from bridge.process.pool import Limits, Pool, Warm
-from bridge.process.random_generators import SEED
+from bridge.process.zygote import Context
 from bridge.r import embed
 from bridge.r.script import GENERATIONS, Served
-from bridge.runs.run import _folders
+from bridge.runs.job import begin, run_job
 from bridge.trace import recorder
-from bridge.trace.spool import SpoolWriter, read_events
+from bridge.trace.spool import SpoolWriter
 
 #: Wrappers that only hand things to Keras. What installs, saves, loads, or starts something is not
 #: called with odd arguments.
@@ -53,20 +52,12 @@ def run_audit(
     warm = Warm(GENERATIONS[package], True, served.libraries, served.preload)
 
     def share(number: int) -> list[dict[str, Any]]:
-        with _folders(pool) as (spool, work):
-            params = {
-                "package": package,
-                "families": families,
-                "share": number,
-                "shares": shares,
-                "spool": str(spool),
-                "workdir": str(work),
-            }
-            outcome = pool.run(warm, "audit", params, limits)
-            events = list(read_events(spool))
-        if not any(event["e"] == "end" for event in events):
-            ended = f"{outcome.status}, after {outcome.seconds:.0f} seconds"
-            events.append({"e": "broken", "text": f"share {number + 1} came to no end ({ended})"})
+        params = {"package": package, "families": families, "share": number, "shares": shares}
+        with run_job(pool, warm, audit_job, params, limits) as left:
+            events = left.events
+            if left.ending:
+                broken = f"share {number + 1} came to no end ({left.ending})"
+                events.append({"e": "broken", "text": broken})
         return events
 
     with ThreadPoolExecutor(max_workers=shares) as at_once:
@@ -102,20 +93,18 @@ _LIBRARIES: Final = ("keras", "tf_keras", "tensorflow")
 _state: dict[str, Any] = {}
 
 
-def run(context: Context, params: dict[str, Any]) -> None:
+def audit_job(context: Context, params: dict[str, Any]) -> None:
     """Audit ``params["package"]`` and leave what arrived in ``params["spool"]``."""
     assert context.r is not None, "this warm process was started without R"
     folder = Path(params["spool"])
     (folder / "plots").mkdir(parents=True, exist_ok=True)
-    spool = SpoolWriter(folder)
-    os.chdir(params["workdir"])
+    spool = begin(context, params)
     _state.update(spool=spool, params=params, plain={})
-    job_setup.limit(int(params.get("memory_bytes", 0)))
     recorder.activate(None)
     recorder.listen(_Session(spool, folder))
     context.r.listen(lambda _text: None, lambda _text: None, lambda _prompt: "")
     context.r.run()
-    spool.event("environment", keras=job_setup.keras_version(context.generation))
+    spool.event("environment", keras=keras_version(context.generation))
     spool.event("end")
 
 

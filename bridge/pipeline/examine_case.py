@@ -40,10 +40,13 @@ from bridge.rules.answer import repaired
 from bridge.runs.claims import Claimed, run_claims
 from bridge.runs.exact_probes import run_exact
 from bridge.runs.intent import run_intent
+from bridge.runs.layer_capture import look
 from bridge.runs.levers import EXACT_LEVERS, Lever
+from bridge.runs.r import not_run, run_r, warm_for_r
 from bridge.runs.reference import reference
+from bridge.runs.replay import run_replay
 from bridge.runs.replay_script import script_of
-from bridge.runs.run import look, not_run, run_r, run_replay, run_twin, warm_for_r
+from bridge.runs.twin import run_twin
 from bridge.trace.capsule_builder import Scrubber
 from bridge.trace.slicing import up_to
 from bridge.verify.issue import certificates, write_certificates

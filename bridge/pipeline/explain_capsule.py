@@ -30,9 +30,9 @@ from bridge.process.pool import Limits, Pool
 from bridge.report.build import bare_report, build_report
 from bridge.report.pictures import Drawing, draw
 from bridge.rounding.layer_records import Judge
+from bridge.runs.layer_capture import look
 from bridge.runs.reference import reference
 from bridge.runs.rerun import rerun
-from bridge.runs.run import look
 
 
 class NothingRecordedError(BridgeError, ValueError):

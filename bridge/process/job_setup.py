@@ -1,26 +1,18 @@
-"""What every job does in its own process: limits, working folder, spool, environment."""
+"""What every job does in its own process: limits, standard streams, where chance starts."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-import platform
+import random
 import resource
 import sys
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
-from bridge.process import processor
-from bridge.trace.encoder import Data
+import numpy as np
 
-#: How a warm process is started. ``-P``: not with the folder of the user, where a ``keras.py``
-#: would be ours. Not as a module: Python's ``__main__`` is the script's, with no names of ours.
-ZYGOTE: Final = (
-    sys.executable, "-P", "-c", "__import__('bridge.process.zygote').process.zygote.main()",
-)  # fmt: skip
-
-_PACKAGES: Final = ("tensorflow", "keras", "tf_keras", "numpy", "rpy2", "tensorflow-metal", "jax")
+#: Where R, Python, NumPy and TensorFlow start to draw where no seed is set, in every run.
+SEED: Final = 1
 
 
 def limit(memory_bytes: int) -> None:
@@ -56,65 +48,53 @@ def redirect(stdin: int, stdout: int, stderr: int) -> None:
     sys.stderr = open(2, "w", encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115
 
 
-def describe_environment() -> Data:
-    """Return what this process runs on; nothing that names a user, a host or a folder."""
-    found: Data = {
-        "system": f"{platform.system()} {platform.release().split('-')[0]}",
-        "machine": platform.machine(),
-        "cpu_model": processor.cpu_model(),
-        "cpu_vendor": processor.cpu_vendor(),
-        "cpu_flags": _cpu_flags(),
-        "switches": processor.kernel_switches(),
-        "cores": os.cpu_count() or 0,
-        "python": platform.python_version(),
-        "packages": _versions(),
-    }
+def start_chance() -> None:
+    """Start every generator of chance from the same place, with no seed set in any library.
+
+    What a script seeds itself must come out as it does in a process that nobody has seeded: with no
+    seed of ours left in TensorFlow or Keras, for both go by whether one was set. ``tf_keras`` would
+    draw from a generator of its own and pass over a script's ``random.seed()``, and TensorFlow
+    combines the seed of an operation with the global one. Only what is drawn with no seed at all,
+    which differs from process to process, is drawn from :data:`SEED`.
+    """
+    random.seed(SEED)
+    np.random.seed(SEED)
     tensorflow = sys.modules.get("tensorflow")
     if tensorflow is not None:
-        with contextlib.suppress(Exception):
-            found |= _describe_tensorflow(tensorflow)
-    return found
+        _start_tensorflow(tensorflow)
+    tf_keras = sys.modules.get("tf_keras.src.backend")
+    if tf_keras is not None:
+        tf_keras._SEED_GENERATOR.generator = None
+    state = sys.modules.get("keras.src.backend.common.global_state")
+    if state is not None:
+        for name in ("global_random_seed", "global_seed_generator"):
+            state.set_global_attribute(name, None)
 
 
-def _describe_tensorflow(tf: Any) -> Data:
-    from tensorflow.python.util import _pywrap_util_port
+def _start_tensorflow(tf: Any) -> None:
+    from tensorflow.python.eager import context
+    from tensorflow.python.framework import random_seed
 
-    return {
-        "devices": sorted({each.device_type for each in tf.config.list_physical_devices()}),
-        "optimizer": dict(tf.config.optimizer.get_experimental_options()),
-        "onednn": bool(_pywrap_util_port.IsMklEnabled()),
-        "threads": [
-            tf.config.threading.get_intra_op_parallelism_threads(),
-            tf.config.threading.get_inter_op_parallelism_threads(),
-        ],
-    }
+    # This also starts the generator of the seeds that operations get, and forgets their kernels.
+    tf.random.set_seed(SEED)
+    context.context()._seed = None
+    seeded = random_seed.get_seed
+    if getattr(seeded, "draws_unseeded", False):
+        return
 
+    def get_seed(op_seed: Any) -> Any:
+        """Return an operation's two seeds: where there are none, those after ``set_seed(SEED)``."""
+        seeds = seeded(op_seed)
+        if seeds != (None, None):
+            return seeds
+        if context.executing_eagerly():
+            return SEED, context.internal_operation_seed()
+        from tensorflow.python.framework import ops
 
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in _PACKAGES:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            found[package] = metadata.version(package)
-    return found
+        graph = ops.get_default_graph()
+        count = random_seed._graph_to_seed_dict.setdefault(graph, 0)
+        random_seed._graph_to_seed_dict[graph] += 1
+        return SEED, count
 
-
-def _cpu_flags() -> list[str]:
-    wanted = ("sse4", "avx", "fma", "amx", "f16c", "asimd", "sve", "bf16")
-    return sorted(flag for flag in processor.cpu_flags() if flag.startswith(wanted))
-
-
-def keras_of(generation: int) -> Any:
-    """Import the Keras of a generation: 2 is ``tf_keras``, 3 is ``keras``."""
-    if generation == 2:
-        import tf_keras
-
-        return tf_keras
-    import keras
-
-    return keras
-
-
-def keras_version(generation: int) -> str:
-    """Return the version of the Keras that this process really uses."""
-    keras = keras_of(generation)
-    return f"{keras.__name__} {keras.__version__}"
+    get_seed.draws_unseeded = True  # type: ignore[attr-defined]
+    random_seed.get_seed = get_seed

@@ -9,28 +9,48 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import selectors
+import signal
 import socket
 import subprocess
 import tempfile
 import threading
 import time
-from dataclasses import dataclass
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any, Final, Self
 
+import psutil
+
+from bridge.capsule import Capsule, write_capsule
 from bridge.errors import BridgeError, JobError, keep
-from bridge.process.job_setup import ZYGOTE
-from bridge.process.supervision import MIB, Limits, Pending, Supervisor
+from bridge.process.zygote import ZYGOTE, Job, name_of
 from bridge.trace.spool import FAILED_CODE, read_failures
 
-__all__ = ["MIB", "Limits", "Outcome", "Pool", "PoolError", "Warm"]
+MIB: Final = 2**20
+_KEPT_OUTPUT: Final = 1 * MIB
+_MAX_NATIVE_OUTPUT: Final = 64 * MIB
+
+
+#: What is left of a capsule for jobs that do not need all of it.
+Part = Callable[[Capsule], Capsule]
 
 
 class PoolError(BridgeError, RuntimeError):
     """A warm process could not be started; the message says what to do."""
 
     ends_everything = True
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one job may use."""
+
+    seconds: float = 120.0
+    memory_bytes: int = 4096 * MIB
 
 
 @dataclass(frozen=True)
@@ -76,6 +96,111 @@ def _tell(params: dict[str, Any], wait_status: int) -> None:
         raise JobError(failures[-1])
 
 
+@dataclass
+class _Pending:
+    """A job that was given to a warm process: what is known of its child so far."""
+
+    pid: int | None = None
+    wait_status: int | None = None
+    peak: int = 0
+    cpu: float = 0.0
+    changed: threading.Event = field(default_factory=threading.Event)
+
+
+class _Supervisor:
+    """Watches one child: reads its pipes, its memory and the clock."""
+
+    def __init__(
+        self,
+        pending: _Pending,
+        limits: Limits,
+        started: float,
+        out: int,
+        err: int,
+        contained: bool,
+    ) -> None:
+        self._contained = contained
+        self._pending = pending
+        self._limits = limits
+        self._started = started
+        self._kept: dict[int, bytearray] = {out: bytearray(), err: bytearray()}
+        self._total = 0
+        self.peak = 0
+
+    def text(self, descriptor: int) -> str:
+        """Return what the child wrote to a pipe, up to a limit."""
+        return self._kept[descriptor].decode("utf-8", "replace")
+
+    def until_it_ends(self) -> str:
+        """Return ``exited``, or the limit that the child broke; it is gone then."""
+        status = "exited"
+        with selectors.DefaultSelector() as selector:
+            for descriptor in self._kept:
+                selector.register(descriptor, selectors.EVENT_READ)
+            ended_at: float | None = None
+            while selector.get_map() or self._pending.wait_status is None:
+                if selector.get_map():
+                    for key, _ in selector.select(0.05):
+                        self._read(selector, key.fd)
+                else:
+                    self._pending.changed.wait(0.05)
+                    self._pending.changed.clear()
+                if self._pending.wait_status is None:
+                    broken = self._broken_limit()
+                    if broken and status == "exited":
+                        status = broken
+                        self._kill()
+                else:
+                    # Something that the child started may hold the pipes open for ever.
+                    ended_at = ended_at or time.monotonic()
+                    if time.monotonic() - ended_at > 0.5:
+                        self._kill()
+                        break
+        for descriptor in self._kept:
+            os.close(descriptor)
+        self._kill()
+        return status
+
+    def _read(self, selector: selectors.BaseSelector, descriptor: int) -> None:
+        data = os.read(descriptor, 1 << 16)
+        if not data:
+            selector.unregister(descriptor)
+            return
+        self._total += len(data)
+        kept = self._kept[descriptor]
+        kept += data[: max(0, _KEPT_OUTPUT - len(kept))]
+
+    def _broken_limit(self) -> str:
+        if time.monotonic() - self._started > self._limits.seconds:
+            return "time-limit"
+        if self._total > _MAX_NATIVE_OUTPUT:
+            return "output-limit"
+        if self._pending.pid is not None:
+            with contextlib.suppress(psutil.Error):
+                # Pages shared with the warm parent are not the child's doing.
+                used = _own_bytes(self._pending.pid, self._contained)
+                self.peak = max(self.peak, used)
+                if used > self._limits.memory_bytes:
+                    return "memory-limit"
+        return ""
+
+    def _kill(self) -> None:
+        if self._pending.pid is not None:
+            # The child leads a session of its own: the whole group goes with it.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._pending.pid, signal.SIGKILL)
+
+
+def _own_bytes(pid: int, contained: bool) -> int:
+    process = psutil.Process(pid)
+    found = [process.memory_info().rss]
+    # Where it is contained, the job is not the child itself, but a grandchild of it.
+    for each in process.children(recursive=True) if contained else ():
+        with contextlib.suppress(psutil.Error):
+            found.append(each.memory_info().rss)
+    return int(max(found))
+
+
 class _Parent:
     """One warm process, seen from the pool."""
 
@@ -98,7 +223,7 @@ class _Parent:
         theirs.close()
         self._socket = ours
         self._lock = threading.Lock()
-        self._pending: dict[int, Pending] = {}
+        self._pending: dict[int, _Pending] = {}
         self._ready = threading.Event()
         self._error: str | None = None
         self._jobs = 0
@@ -122,13 +247,13 @@ class _Parent:
                 "Run 'keras-bridge doctor' to see what is missing."
             )
 
-    def start(self, name: str, params: dict[str, Any], fds: tuple[int, int, int]) -> Pending:
+    def start(self, job: Job, params: dict[str, Any], fds: tuple[int, int, int]) -> _Pending:
         self.wait_ready()
         with self._lock:
             self._jobs += 1
-            job = self._jobs
-            pending = self._pending[job] = Pending()
-            line = json.dumps({"job": job, "name": name, "params": params}).encode() + b"\n"
+            pending = self._pending[self._jobs] = _Pending()
+            asked = {"job": self._jobs, "name": name_of(job), "params": params}
+            line = json.dumps(asked).encode() + b"\n"
             socket.send_fds(self._socket, [line], list(fds))
         return pending
 
@@ -222,6 +347,8 @@ class Pool:
         self._folder = tempfile.TemporaryDirectory(prefix="keras-bridge-")
         self._parents: dict[Warm, _Parent] = {}
         self._lock = threading.Lock()
+        self._files: dict[tuple[int, Part | None], Path] = {}
+        self._writing = threading.Lock()
 
     def __enter__(self) -> Self:
         return self
@@ -246,13 +373,32 @@ class Pool:
         """A folder of the pool's own, removed at the end."""
         return Path(self._folder.name)
 
+    def file_of(self, capsule: Capsule, part: Part | None = None) -> str:
+        """Return the path of a file with ``capsule``, or with ``part`` of it, for jobs to read.
+
+        It is written once, and goes with the capsule.
+        """
+        key = (id(capsule), part)
+        with self._writing:
+            if key not in self._files:
+                handle, name = tempfile.mkstemp(".capsule", dir=self.folder)
+                os.close(handle)
+                write_capsule(capsule if part is None else part(capsule), Path(name))
+                self._files[key] = Path(name)
+                weakref.finalize(capsule, self._forget, key)
+            return str(self._files[key])
+
+    def _forget(self, key: tuple[int, Part | None]) -> None:
+        # The whole folder may be gone by then.
+        self._files.pop(key).unlink(missing_ok=True)
+
     def warm(self, *kinds: Warm) -> None:
         """Start warm processes without waiting for them."""
         for kind in kinds:
             self._parent(kind)
 
     def run(
-        self, kind: Warm, name: str, params: dict[str, Any], limits: Limits | None = None
+        self, kind: Warm, job: Job, params: dict[str, Any], limits: Limits | None = None
     ) -> Outcome:
         """Do one job in a fresh child and return how it ended.
 
@@ -275,13 +421,13 @@ class Pool:
             err, err_end = os.pipe()
             started = time.monotonic()
             pending = parent.start(
-                name,
+                job,
                 params | {"memory_bytes": limits.memory_bytes},
                 (stdin.fileno(), out_end, err_end),
             )
             os.close(out_end)
             os.close(err_end)
-            watch = Supervisor(pending, limits, started, out, err, self._contained)
+            watch = _Supervisor(pending, limits, started, out, err, self._contained)
             status = watch.until_it_ends()
             read_stdin = os.lseek(stdin.fileno(), 0, os.SEEK_CUR) > 0
         code = pending.wait_status or 0

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib
 import json
 import os
 import select
@@ -23,17 +24,54 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from bridge.errors import BridgeError, internal_error, watch
-from bridge.process import jobs
-from bridge.process.job_setup import ZYGOTE, keras_of, redirect
+from bridge.process.environment import keras_of
+from bridge.process.job_setup import redirect
 from bridge.process.sandbox import contain
 from bridge.r.embed import EmbeddedR
 from bridge.trace.spool import FAILED_CODE, SpooledErrors
 
 Params = dict[str, Any]
+
+#: How a warm process is started. ``-P``: not with the folder of the user, where a ``keras.py``
+#: would be ours. Not as a module: Python's ``__main__`` is the script's, with no names of ours.
+ZYGOTE: Final = (
+    sys.executable, "-P", "-c", "__import__('bridge.process.zygote').process.zygote.main()",
+)  # fmt: skip
+#: The modules of most jobs, without R and with it: what they load, a warm process has for all of
+#: its children. One that needs more has a function ``preload()``.
+_SHARED: Final = {
+    False: ("layer_capture", "replay", "rerun", "twin"),
+    True: ("r",),
+}
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a warm process has loaded."""
+
+    generation: int
+    keras: Any
+    r: EmbeddedR | None
+
+
+#: A job is a function at the top of its module, and is known by both names.
+Job = Callable[[Context, Params], None]
+
+
+def name_of(job: Job) -> str:
+    """Return the name by which a warm process finds a job."""
+    return f"{job.__module__}:{job.__name__}"
+
+
+def _find(name: str) -> Job:
+    module, _, function = name.partition(":")
+    job: Job = getattr(importlib.import_module(module), function)
+    return job
 
 
 class Zygote:
@@ -60,8 +98,11 @@ class Zygote:
             embedded.prepare(lambda: keras_of(generation))
         keras = keras_of(generation)
         self._stay_forkable()
-        self._context = jobs.Context(generation=generation, keras=keras, r=embedded)
-        jobs.preload(r=embedded is not None)
+        self._context = Context(generation=generation, keras=keras, r=embedded)
+        for name in _SHARED[embedded is not None]:
+            module = importlib.import_module(f"bridge.runs.{name}")
+            if hasattr(module, "preload"):
+                module.preload()
         gc.collect()
         gc.freeze()
 
@@ -162,15 +203,15 @@ class Zygote:
                 watch(SpooledErrors(Path(params["spool"])))
             if params.get("contain"):
                 params["contained"] = contain(Path(params["contain"]))
-            run: Callable[[jobs.Context, Params], None] = jobs.find(job["name"])
-            run(self._context, params)
+            _find(job["name"])(self._context, params)
             code = 0
-        except BaseException as error:
+        except BaseException as error:  # whatever ends the job, the child ends below
             traceback.print_exc()
             # A limit, or a refusal that says what to do, is no defect of ours.
             if isinstance(error, Exception) and not isinstance(error, (MemoryError, BridgeError)):
-                internal_error(f"the job {job['name']}", error)
+                internal_error(f"the job {job['name'].partition(':')[2]}", error)
         finally:
+            # A script may have put anything in their place.
             with contextlib.suppress(Exception):
                 sys.stdout.flush()
                 sys.stderr.flush()
@@ -204,7 +245,7 @@ def work(connection: socket.socket, config: Params) -> NoReturn:
     try:
         zygote.warm_up()
         zygote.serve()
-    except BaseException as error:
+    except BaseException as error:  # R, TensorFlow and what they load may raise anything
         with contextlib.suppress(OSError):
             message = {"ready": False, "error": f"{type(error).__name__}: {error}"}
             connection.sendall(json.dumps(message).encode() + b"\n")

@@ -13,7 +13,7 @@ from typing import Final
 
 import psutil
 
-from bridge.process import processor
+from bridge.process import environment
 from bridge.r import version_constraints
 from bridge.r.version_constraints import R_COMMAND, ask, parse_r_version
 
@@ -79,10 +79,10 @@ def gather_situation(seconds: float = 20.0) -> Situation:
         python_packages=_installed(PYTHON_PACKAGES),
         variables={name: os.environ[name] for name in VARIABLES if name in os.environ},
         machine=platform.machine(),
-        cpu_vendor=processor.cpu_vendor(),
-        cpu_flags=processor.cpu_flags(),
-        onednn=processor.onednn_by_default(),
-        switches=processor.kernel_switches(),
+        cpu_vendor=environment.cpu_vendor(),
+        cpu_flags=environment.cpu_flags(),
+        onednn=environment.onednn_by_default(),
+        switches=environment.kernel_switches(),
     )
 
 

@@ -25,9 +25,9 @@ from bridge.r.script import Wanted, inspect, serve
 from bridge.reduce.model_reduction import Part, Small, fewer_rows, fewer_units, recording, windows
 from bridge.report.words import ERROR_LOG
 from bridge.rounding.layer_records import Judge, seen_layers
+from bridge.runs.r import run_r
 from bridge.runs.reference import reference
 from bridge.runs.rerun import rerun
-from bridge.runs.run import run_r
 from bridge.trace.capsule_builder import Scrubber
 
 #: Numbers in a script, at most.

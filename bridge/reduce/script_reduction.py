@@ -17,8 +17,8 @@ from bridge.errors import BridgeError, internal_error
 from bridge.pipeline.examine_case import Examined, Suite
 from bridge.r.script import Inspection, inspect
 from bridge.reduce.reproducer import Repro, lost, r_runner, run_python, write_repro
+from bridge.runs.job import lay_beside
 from bridge.runs.replay_script import Proof, prove
-from bridge.runs.run import lay_beside
 
 Kind = Literal["statements", "steps", "numbers"]
 #: The larger pieces first: what goes with them needs no cut of its own.

@@ -15,9 +15,9 @@ import numpy as np
 import platformdirs
 
 from bridge.capsule import Capsule, Environment, KernelErrors
-from bridge.process import job_setup
-from bridge.process.jobs import Context
+from bridge.process.environment import describe_environment
 from bridge.process.pool import Limits, Pool, Warm
+from bridge.process.zygote import Context
 from bridge.rounding.measurements import Installation, Kernels, installation_of
 from bridge.rounding.rules.activation_models import BINADES, is_measured, measured_kernels
 from bridge.rounding.rules.rounding import FLOAT32, FORMATS, Format
@@ -34,8 +34,8 @@ from bridge.runs.activation_kernels import (
     summarize,
     ulps_of,
 )
+from bridge.runs.job import begin, run_job
 from bridge.trace.encoder import Data
-from bridge.trace.spool import SpoolWriter, read_events
 
 #: Of the ways to measure: what another way found is not read.
 _VERSION: Final = 1
@@ -52,16 +52,13 @@ def default_folder() -> Path:
     return platformdirs.user_cache_path("keras-bridge") / "kernels"
 
 
-def with_kernels(
-    pool: Pool, made: Capsule, warm: Warm, folder: Path, cache: Path | None = None
-) -> Capsule:
+def with_kernels(pool: Pool, made: Capsule, warm: Warm, cache: Path | None = None) -> Capsule:
     """Return a run with the errors of the kernels that it used, where the file has none.
 
     Args:
         pool: where they are measured.
         made: the run.
         warm: the kind of process in which the run was made.
-        folder: a new folder of the pool's for the measurement to write to.
         cache: where measurements are kept; the user's if None.
     """
     here = installation_of(made.manifest.environment)
@@ -72,7 +69,7 @@ def with_kernels(
     known = {(each.activation, each.dtype): each for each in store.read()}
     left = [each for each in wanted if each not in known]
     if left:
-        fresh = _measured(pool, warm, folder, left, here)
+        fresh = _measured(pool, warm, left, here)
         known |= {(each.activation, each.dtype): each for each in fresh}
         store.add(fresh)
     kernels = tuple(known[each] for each in wanted if each in known)
@@ -105,28 +102,22 @@ def missing(wanted: Iterable[Wanted], here: Installation) -> tuple[Wanted, ...]:
 
 
 def _measured(
-    pool: Pool, warm: Warm, folder: Path, wanted: list[Wanted], here: Installation
+    pool: Pool, warm: Warm, wanted: list[Wanted], here: Installation
 ) -> list[KernelErrors]:
     """Measure in a process as that of the run; nothing if it turns out to be another one."""
-    params = {
-        "spool": str(folder / "spool"),
-        "workdir": str(folder),
-        "kernels": [list(each) for each in wanted],
-    }
-    pool.run(Warm(warm.generation, env=warm.env), "kernels", params, Limits(seconds=_SECONDS))
-    events = list(read_events(folder / "spool"))
-    environments = (
-        Environment.model_validate(each["environment"], strict=False)
-        for each in events
-        if each["e"] == "environment"
-    )
-    if any(installation_of(each) != here for each in environments):
-        return []
-    return [
-        KernelErrors.model_validate(each["found"], strict=False)
-        for each in events
-        if each["e"] == "kernel"
-    ]
+    kind, limits = Warm(warm.generation, env=warm.env), Limits(seconds=_SECONDS)
+    params = {"kernels": [list(each) for each in wanted]}
+    with run_job(pool, kind, kernels_job, params, limits) as left:
+        environments = (
+            Environment.model_validate(event["environment"], strict=False)
+            for event in left.named("environment")
+        )
+        if any(installation_of(each) != here for each in environments):
+            return []
+        return [
+            KernelErrors.model_validate(event["found"], strict=False)
+            for event in left.named("kernel")
+        ]
 
 
 class Store:
@@ -175,11 +166,10 @@ class Store:
 _CHUNK: Final = 1 << 17
 
 
-def run(_context: Context, params: dict[str, Any]) -> None:
+def kernels_job(context: Context, params: dict[str, Any]) -> None:
     """Write a ``kernel`` event for each of ``params["kernels"]`` that exists."""
-    spool = SpoolWriter(Path(params["spool"]))
-    os.chdir(params["workdir"])
-    spool.event("environment", environment=job_setup.describe_environment())
+    spool = begin(context, params)
+    spool.event("environment", environment=describe_environment())
     for name, dtype in params["kernels"]:
         found = measure_here(name, dtype)
         if found is not None:
@@ -200,7 +190,7 @@ def measure_here(name: str, dtype: str) -> KernelErrors | None:
 
 def installation_here() -> Installation:
     """Return the installation that this process runs on."""
-    found = Environment.model_validate(job_setup.describe_environment(), strict=False)
+    found = Environment.model_validate(describe_environment(), strict=False)
     return installation_of(found)
 
 

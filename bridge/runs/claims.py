@@ -6,9 +6,7 @@ import importlib.util
 import inspect
 import io
 import os
-import shutil
 import sys
-import tempfile
 import threading
 import time
 import traceback
@@ -16,6 +14,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
@@ -24,7 +23,7 @@ import numpy as np
 import platformdirs
 
 from bridge._typing import AnyArray
-from bridge.capsule import Capsule, read_capsule, write_capsule
+from bridge.capsule import Capsule, read_capsule
 from bridge.cases.claims import (
     Claim,
     Decided,
@@ -36,12 +35,12 @@ from bridge.cases.claims import (
     declared,
     wanted,
 )
-from bridge.process import job_setup
-from bridge.process.jobs import Context
+from bridge.process.job_setup import find_neighbours, start_chance
 from bridge.process.pool import Limits, Outcome, Pool, Warm
-from bridge.process.random_generators import start_chance
+from bridge.process.zygote import Context
+from bridge.runs.job import begin, run_job
 from bridge.trace.capsule_builder import Scrubber
-from bridge.trace.spool import Event, SpoolArrays, SpoolWriter, read_events
+from bridge.trace.spool import Event, SpoolWriter, read_events
 
 Told = Callable[[str], None]
 
@@ -95,33 +94,22 @@ def run_claims(
     claims, pictures = announced(text)
     if not claims and not pictures:
         return Claimed()
-    base = Path(tempfile.mkdtemp(dir=pool.folder))
-    try:
-        spool, work = base / "spool", base / "work"
-        work.mkdir()
-        params: dict[str, Any] = {
-            "script": str(module.resolve()),
-            "spool": str(spool),
-            "workdir": str(work),
-            "quick": quick,
-            "recorded": None,
-            "folder": str(folder or platformdirs.user_cache_path("keras-bridge") / "claims" / case),
-        }
-        if recorded is not None:
-            params["recorded"] = str(base / "recorded.capsule")
-            write_capsule(recorded, base / "recorded.capsule")
-        with _listening(spool, tell):
-            outcome = pool.run(Warm(generation), "claims", params, limits)
-        clean = Scrubber((str(spool), str(work), str(module.resolve().parent)))
-        return _read(
-            clean([*read_events(spool)]), SpoolArrays(spool, read_events(spool)), claims, outcome
-        )
-    finally:
-        shutil.rmtree(base, ignore_errors=True)
+    params: dict[str, Any] = {
+        "script": str(module.resolve()),
+        "quick": quick,
+        "recorded": None if recorded is None else pool.file_of(recorded),
+        "folder": str(folder or platformdirs.user_cache_path("keras-bridge") / "claims" / case),
+    }
+    with run_job(
+        pool, Warm(generation), claims_job, params, limits, during=partial(_listening, tell)
+    ) as left:
+        place = left.place
+        clean = Scrubber((str(place.spool), str(place.work), str(module.resolve().parent)))
+        return _read(clean(left.events), left.arrays, claims, left.outcome)
 
 
 @contextmanager
-def _listening(spool: Path, tell: Told) -> Iterator[None]:
+def _listening(tell: Told, spool: Path) -> Iterator[None]:
     """Pass on what the claims tell while they are computed."""
     done = threading.Event()
 
@@ -228,15 +216,13 @@ class _NotRecordedError(Exception):
     """A claim wants R's run, and there is none."""
 
 
-def run(_: Context, params: dict[str, Any]) -> None:
+def claims_job(context: Context, params: dict[str, Any]) -> None:
     """Compute every claim, then draw every picture, each from the same seed."""
-    spool = SpoolWriter(Path(params["spool"]))
+    spool = begin(context, params)
     # Before the module can load matplotlib: there is no screen here.
     os.environ["MPLBACKEND"] = "Agg"
     path = Path(params["script"])
-    job_setup.find_neighbours(path)
-    os.chdir(params["workdir"])
-    job_setup.limit(int(params.get("memory_bytes", 0)))
+    find_neighbours(path)
     quick = bool(params["quick"])
     with warnings.catch_warnings(record=True):
         try:

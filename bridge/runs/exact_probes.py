@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,9 +16,7 @@ from bridge.capsule import (
     ExactProbe,
     ModelState,
     Probe,
-    Script,
     read_capsule,
-    write_capsule,
 )
 from bridge.exact import LEVER, Draw, Setting, Source, Stretch, Tensor, plan, subjects
 from bridge.exact.expected import agree
@@ -29,16 +24,14 @@ from bridge.exact.nodes import inputs_of, nodes_of
 from bridge.exact.plan import form
 from bridge.exact.records import WAYS, Part
 from bridge.faults.layers import Fault
-from bridge.process import job_setup
-from bridge.process.jobs import Context
 from bridge.process.pool import Limits, Pool, Warm
-from bridge.process.random_generators import start_chance
+from bridge.process.zygote import Context
 from bridge.rounding.layer_graph import output_names
 from bridge.runs.exact_submodels import Built, Models, Task, tensors_of
-from bridge.runs.levers import EXACT_LEVERS, Lever, pull
+from bridge.runs.job import begin, finish, origin_of, run_job
+from bridge.runs.levers import EXACT_LEVERS, Lever
 from bridge.runs.model_rebuild import rebuild
 from bridge.trace.call_tracer import LookError
-from bridge.trace.capsule_builder import Origin, assemble
 from bridge.trace.encoder import Data, Encoder
 from bridge.trace.executed_graph import executed_graphs
 from bridge.trace.model_description import describe_model
@@ -64,43 +57,19 @@ def run_exact(
     Raises:
         PoolError: TensorFlow or Keras cannot be started.
     """
-    base = Path(tempfile.mkdtemp(dir=pool.folder))
-    params: dict[str, Any] = {"ways": list(ways)}
-    if fault is not None:
-        params["fault"] = fault.params()
-    try:
-        write_capsule(recorded, base / "recorded.capsule")
-        given = params | {"capsule": str(base / "recorded.capsule")}
-        first = _run(pool, Warm(generation), recorded, given, limits, base / "first")
-        found = [_under(first, LEVER)]
-        if levers and first.manifest.probes:
-            write_capsule(found[0], base / "first.capsule")
-        for number, lever in enumerate(levers if first.manifest.probes else ()):
-            given = params | {"again": str(base / "first.capsule"), "lever": lever.params()}
-            made = _run(pool, lever.warm(generation), recorded, given, limits, base / str(number))
-            found.append(_under(made, f"{LEVER}: {lever.name}"))
-        return tuple(found)
-    finally:
-        shutil.rmtree(base, ignore_errors=True)
+    params: dict[str, Any] = {"ways": list(ways), "fault": fault.params() if fault else None}
 
+    def probed(warm: Warm, given: dict[str, Any], name: str) -> Capsule:
+        with run_job(pool, warm, exact_job, params | given, limits) as left:
+            made = left.capsule(origin_of(recorded))
+        return Capsule(made.manifest.model_copy(update={"lever": name}), made.arrays)
 
-def _run(
-    pool: Pool, kind: Warm, recorded: Capsule, params: dict[str, Any], limits: Limits, folder: Path
-) -> Capsule:
-    work = folder / "work"
-    work.mkdir(parents=True)
-    spool = folder / "spool"
-    outcome = pool.run(kind, "exact", params | {"spool": str(spool), "workdir": str(work)}, limits)
-    source = recorded.manifest.script or Script(name="", language="r", text="", sha256="")
-    origin = Origin("replay", recorded.manifest.case, Path(source.name), source.text, "r",
-                    None, (str(folder),))  # fmt: skip
-    capsule = assemble(origin, spool, outcome)
-    # Read the mapped arrays before the folder that they lie in is removed.
-    return Capsule(capsule.manifest, {key: np.array(capsule.arrays[key]) for key in capsule.arrays})
-
-
-def _under(capsule: Capsule, lever: str) -> Capsule:
-    return Capsule(capsule.manifest.model_copy(update={"lever": lever}), capsule.arrays)
+    first = probed(Warm(generation), {"capsule": pool.file_of(recorded)}, LEVER)
+    found = [first]
+    for lever in levers if first.manifest.probes else ():
+        given = {"again": pool.file_of(first), "lever": lever.params()}
+        found.append(probed(lever.warm(generation), given, f"{LEVER}: {lever.name}"))
+    return tuple(found)
 
 
 # Exact probes, run: the stretches of recorded models with whole numbers, in every setting.
@@ -114,29 +83,19 @@ _EVERY: Final = tuple(Setting(way, every_layer=True) for way in ("eager", "graph
 _MOST_BYTES: Final = 32 * 2**20
 
 
-def run(context: Context, params: dict[str, Any]) -> None:
+def exact_job(context: Context, params: dict[str, Any]) -> None:
     """Probe the models of ``params["capsule"]``, or run those of ``params["again"]`` again."""
-    pull(params.get("lever") or {})
     again = params.get("again")
     recorded = read_capsule(Path(again or params["capsule"]))
-    spool = SpoolWriter(Path(params["spool"]))
-    os.chdir(params["workdir"])
-    start_chance()
-    job_setup.limit(int(params.get("memory_bytes", 0)))
-    fault = Fault.of(params["fault"]) if params.get("fault") else None
+    spool = begin(context, params)
+    fault = Fault.of(params["fault"]) if params["fault"] else None
     rows = _LEVER_ROWS if again else _ROWS
     lever = str((params.get("lever") or {}).get("name", ""))
-    probing = _Probing(context.keras, spool, params.get("ways") or WAYS, rows, fault, lever)
+    probing = _Probing(context.keras, spool, params["ways"], rows, fault, lever)
     tasks = _repeated(context.keras, recorded) if again else probing.planned(recorded)
     for task in tasks:
         probing.probe(task)
-    spool.event("status", status="ok")
-    spool.event(
-        "situation",
-        keras=job_setup.keras_version(context.generation),
-        environment=job_setup.describe_environment(),
-    )
-    spool.event("end")
+    finish(spool, context, "ok")
 
 
 def _repeated(keras: Any, made: Capsule) -> Iterator[Task]:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from bridge.capsule import Capsule, Probe, read_capsule
-from bridge.process import job_setup
-from bridge.process.jobs import Context
+from bridge._typing import AnyArray
+from bridge.capsule import Capsule, LayerOutput, Probe, read_capsule
+from bridge.process.pool import Limits, Pool, Warm
+from bridge.process.zygote import Context
+from bridge.rounding.rules.activation_models import model_of
+from bridge.runs.activation_measurement import with_kernels
 from bridge.runs.execution_modes import fed_to, ways
+from bridge.runs.job import Params, begin, run_job
 from bridge.runs.model_execution import Named, Sight, Way
 from bridge.runs.model_execution import run as run_model
 from bridge.runs.model_rebuild import is_prediction, rebuild
-from bridge.runs.observable_tensors import View, look
+from bridge.runs.observable_tensors import View, view_of
 from bridge.runs.perturbation import Found, Perturber, wanting
 from bridge.trace.call_tracer import LookError, Unit, units
 from bridge.trace.encoder import Data, Encoder
@@ -168,23 +171,78 @@ def must_agree(seen: Named, recorded: Named) -> None:
             )
 
 
-# Looking inside: what every layer of a recorded model received and made.
+# The job, and what asks for it.
 
-#: The part of the time that a job has after which no layer is run again. It is taken as time of
+#: The part of a job's time after which no layer is run again. It is taken as time of
 #: the processor, so that what is seen does not depend on what else the machine does.
 SHARE: Final = 0.25
 
 
-def run(context: Context, params: dict[str, Any]) -> None:
+def look(pool: Pool, recorded: Capsule, generation: int, limits: Limits) -> Capsule:
+    """Return the capsule with what every layer received and made; the run is left untouched."""
+    params = {"capsule": pool.file_of(recorded), "seconds": limits.seconds}
+    with run_job(pool, Warm(generation), look_job, params, limits) as left:
+        arrays = {f"l{key}": value for key, value in left.arrays.items()}
+        seen = {event["probe"]: event["layers"] for event in left.named("layers")}
+        unseen = {event["probe"]: event["text"] for event in left.named("unseen")}
+        for event in left.named("perturbed"):
+            seen[event["probe"]][event["place"]] |= event["found"]
+        if left.ending:
+            missing = {probe.index for probe in recorded.manifest.probes if is_prediction(probe)}
+            ended = f"looking came to no end ({left.ending})"
+            unseen |= dict.fromkeys(missing - set(seen) - set(unseen), ended)
+    return with_kernels(pool, _with_layers(recorded, seen, unseen, arrays), Warm(generation))
+
+
+def _with_layers(
+    recorded: Capsule,
+    seen: Mapping[int, Any],
+    unseen: Mapping[int, str],
+    arrays: Mapping[str, AnyArray],
+) -> Capsule:
+    def own_key(array: dict[str, Any]) -> dict[str, Any]:
+        return array | {"key": f"l{array['key']}" if array["key"] else None}
+
+    def output(layer: dict[str, Any]) -> LayerOutput:
+        own = {side: [own_key(array) for array in layer[side]] for side in ("inputs", "outputs")}
+        spread = layer.get("perturbed")
+        if spread:
+            own["perturbed"] = spread | {key: own_key(spread[key]) for key in ("exact", "scale")}
+        return LayerOutput.model_validate(layer | own)
+
+    probes = []
+    for probe in recorded.manifest.probes:
+        layers = tuple(output(layer) for layer in seen.get(probe.index, ()))
+        why = unseen.get(probe.index)
+        notes = (*probe.notes, f"layers not seen: {why}") if why else probe.notes
+        probes.append(probe.model_copy(update={"layers": layers, "notes": notes}))
+    manifest = recorded.manifest.model_copy(update={"probes": tuple(probes)})
+    return Capsule(manifest, {**recorded.arrays, **arrays})
+
+
+def tell_perturbed(spool: SpoolWriter, teller: Teller, begun: float, params: Params) -> None:
+    """Write what repeated runs did to layers without a rule, in the share of time that is theirs.
+
+    ``begun`` is the time of the processor at which the job began.
+    """
+    until = begun + SHARE * float(params.get("seconds", np.inf))
+    for index, place, found in teller.perturbed(until):
+        spool.event("perturbed", probe=index, place=place, found=found)
+
+
+def preload() -> None:
+    """Read the tables of the activations' errors, which every child would read again."""
+    model_of("relu")
+
+
+def look_job(context: Context, params: dict[str, Any]) -> None:
     """Write a ``layers`` event for every prediction of ``params["capsule"]``.
 
     After those, ``perturbed`` events say what repeated runs did to layers without a rule.
     """
     begun = time.process_time()
     recorded = read_capsule(Path(params["capsule"]))
-    spool = SpoolWriter(Path(params["spool"]))
-    os.chdir(params["workdir"])
-    job_setup.limit(int(params.get("memory_bytes", 0)))
+    spool = begin(context, params)
     teller = Teller(recorded, Encoder(spool))
     for probe in recorded.manifest.probes:
         if not is_prediction(probe):
@@ -194,11 +252,9 @@ def run(context: Context, params: dict[str, Any]) -> None:
             spool.event("layers", probe=probe.index, layers=layers)
         except LookError as error:
             spool.event("unseen", probe=probe.index, text=str(error))
-        except Exception as error:
+        except Exception as error:  # Keras may raise anything at a model from a stranger's file
             spool.event("unseen", probe=probe.index, text=f"{type(error).__name__}: {error}"[:500])
-    until = begun + SHARE * float(params.get("seconds", np.inf))
-    for index, place, found in teller.perturbed(until):
-        spool.event("perturbed", probe=index, place=place, found=found)
+    tell_perturbed(spool, teller, begun, params)
     spool.event("end")
 
 
@@ -218,7 +274,7 @@ def _look(context: Context, recorded: Capsule, probe: Probe) -> View:
             return sight
 
         try:
-            view = look(attempt, probe.executed, hidden_work=way.eager or way.jit)
+            view = view_of(attempt, probe.executed, hidden_work=way.eager or way.jit)
         except LookError as error:
             failed = failed or error
             continue

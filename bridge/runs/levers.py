@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from bridge.errors import BridgeError
+from bridge.process.environment import cpu_flags
 from bridge.process.pool import Warm
-from bridge.process.processor import cpu_flags
 
 Way = Literal["", "eager", "graph", "xla", "xla-off", "call"]
 
@@ -353,6 +353,32 @@ def _no_such(kind: str, name: str, known: Collection[str]) -> str:
     hint = f"near it are: {', '.join(near)}. " if near else ""
     plural = "passes" if kind == "pass" else f"{kind}s"
     return f"There is no {kind} {name!r}; {hint}All {plural}: {', '.join(known)}."
+
+
+def params_for_script(lever: Lever | None) -> dict[str, Any]:
+    """Return what a job is told of a lever that is pulled for a script, if one is.
+
+    Raises:
+        LeverError: it says how recorded models are called.
+    """
+    if lever is None:
+        return {}
+    if lever.of_models:
+        raise LeverError(
+            f"The lever {lever.name!r} is for recorded models: a script decides by itself how it "
+            "calls them. Record it, and use 'keras-bridge replay FILE --lever "
+            f"{lever.name}'."
+        )
+    return {"lever": lever.params()}
+
+
+def warm_for(lever: Lever | None, generation: int) -> Warm:
+    """Return the kind of warm process without R for a lever, if one is pulled.
+
+    Raises:
+        LeverError: it cannot be pulled in this generation of Keras.
+    """
+    return Warm(generation) if lever is None else lever.warm(generation)
 
 
 def pull(params: Mapping[str, Any], keras: Any = None) -> tuple[str, ...]:

@@ -34,7 +34,7 @@ class View:
     unchanged: bool | None
 
 
-def look(attempt: Try, recorded: ExecutedGraph | None, hidden_work: bool) -> View:
+def view_of(attempt: Try, recorded: ExecutedGraph | None, hidden_work: bool) -> View:
     """Run a model with as many tensors handed out as leave unchanged what is executed.
 
     Args:

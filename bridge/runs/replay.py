@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import builtins
-import os
 import random
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -27,10 +26,10 @@ from bridge.capsule.values import (
     Value,
 )
 from bridge.errors import BridgeError
-from bridge.process import job_setup
-from bridge.process.jobs import Context
-from bridge.process.random_generators import start_chance
-from bridge.runs.levers import pull
+from bridge.process.pool import Limits, Pool
+from bridge.process.zygote import Context
+from bridge.runs.job import begin, finish, origin_of, run_job
+from bridge.runs.levers import Lever, params_for_script, warm_for
 from bridge.trace.encoder import Encoder, resolve
 from bridge.trace.observer import Observer
 from bridge.trace.recorder import describe_error, has_counterpart
@@ -369,24 +368,30 @@ def _counterpart(value: Symbol, keras: Any) -> Any:
     return found
 
 
-def run(context: Context, params: dict[str, Any]) -> None:
+def run_replay(
+    pool: Pool,
+    recorded: Capsule,
+    generation: int,
+    limits: Limits,
+    lever: Lever | None = None,
+) -> Capsule:
+    """Make the recorded boundary calls again, in a process without R, under a lever.
+
+    Raises:
+        LeverError: the lever cannot be pulled for a script.
+        PoolError: TensorFlow or Keras cannot be started.
+    """
+    params = params_for_script(lever) | {"capsule": pool.file_of(recorded)}
+    with run_job(pool, warm_for(lever, generation), replay_job, params, limits) as left:
+        return left.capsule(origin_of(recorded), lever)
+
+
+def replay_job(context: Context, params: dict[str, Any]) -> None:
     """Replay ``params["capsule"]`` into ``params["spool"]``."""
     recorded = read_capsule(Path(params["capsule"]))
-    spool = SpoolWriter(Path(params["spool"]))
-    for note in pull(params.get("lever") or {}, context.keras):
-        spool.event("note", text=note)
+    spool = begin(context, params, of_script=True)
     Observer(spool, Encoder(spool)).install(context.keras)
-    os.chdir(params["workdir"])
-    start_chance()
-    job_setup.limit(int(params.get("memory_bytes", 0)))
-    status = _replay(recorded, context.keras, spool)
-    spool.event("status", status=status)
-    spool.event(
-        "situation",
-        keras=job_setup.keras_version(context.generation),
-        environment=job_setup.describe_environment(),
-    )
-    spool.event("end")
+    finish(spool, context, _replay(recorded, context.keras, spool))
 
 
 def _prepares(call: Call) -> bool:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bridge.capsule import Array, Capsule, Probe
+from bridge.process.job_setup import SEED
 from bridge.process.pool import Limits, Pool
-from bridge.process.random_generators import SEED
-from bridge.runs.run import run_twin
+from bridge.runs.twin import run_twin
 from bridge.translate.replayed import Replayed, replayed
 
 

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 import time
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -20,32 +16,28 @@ from bridge.capsule import (
     ExecutedGraph,
     Manifest,
     Probe,
-    Script,
     read_capsule,
-    write_capsule,
 )
 from bridge.faults import graph
 from bridge.faults.layers import IDLE, WITHOUT, Fault, FaultError
-from bridge.process import job_setup
-from bridge.process.jobs import Context
-from bridge.process.pool import Limits, Pool, Warm
-from bridge.process.random_generators import start_chance
+from bridge.process.pool import Limits, Pool
+from bridge.process.zygote import Context
 from bridge.runs.activation_measurement import with_kernels
 from bridge.runs.backend import run_elsewhere
 from bridge.runs.execution_modes import fed_to, under, ways
 from bridge.runs.float64_rerun import widen
-from bridge.runs.layer_capture import SHARE, Teller, must_agree
-from bridge.runs.levers import Lever, pull
+from bridge.runs.job import begin, finish, origin_of, run_job
+from bridge.runs.layer_capture import Teller, must_agree, tell_perturbed
+from bridge.runs.levers import Lever, warm_for
 from bridge.runs.model_execution import Named, Remake, Sight, Way
 from bridge.runs.model_execution import run as run_model
-from bridge.runs.observable_tensors import View, look
+from bridge.runs.observable_tensors import View, view_of
 from bridge.runs.rebuilt_models import Rebuilt
 from bridge.trace.call_tracer import LookError
-from bridge.trace.capsule_builder import Origin, assemble
 from bridge.trace.encoder import Data, Encoder
 from bridge.trace.executed_graph import arithmetic
 from bridge.trace.model_inputs import batches
-from bridge.trace.spool import Event, SpoolArrays, SpoolWriter, read_events
+from bridge.trace.spool import Event
 
 #: What the keys of arrays begin with that were made when models were run again.
 _PREFIX = "n"
@@ -88,44 +80,22 @@ def rerun(
         PoolError: TensorFlow or Keras cannot be started.
     """
     given = widen(recorded) if lever is not None and lever.dtype == "float64" else recorded
-    warm = lever.warm(generation) if lever is not None else Warm(generation)
-    with _folder(pool) as base:
-        write_capsule(_needed(given), base / "recorded.capsule")
-        (base / "work").mkdir()
-        params: dict[str, Any] = {
-            "capsule": str(base / "recorded.capsule"),
-            "spool": str(base / "spool"),
-            "workdir": str(base / "work"),
-            "look": look,
-            "seconds": limits.seconds,
-            "probes": None if probes is None else sorted(probes),
-            "lever": lever.params() if lever is not None else {},
-            "fault": fault.params() if isinstance(fault, Fault) else {},
-            "faults": {}
-            if fault is None or isinstance(fault, Fault)
-            else {str(index): each.params() for index, each in fault.items()},
-        }
-        outcome = pool.run(warm, "rerun", params, limits)
-        source = recorded.manifest.script or Script(name="", language="r", text="", sha256="")
-        name = Path(source.name)
-        origin = Origin("replay", recorded.manifest.case, name, source.text, source.language,
-                        None, (str(base),))  # fmt: skip
-        made = assemble(origin, base / "spool", outcome)
-        events = list(read_events(base / "spool"))
-        arrays = SpoolArrays(base / "spool", iter(events))
-        capsule = Capsule(made.manifest, arrays)
-        again = _joined(given, capsule, events, _called(lever, fault), probes)
-        (base / "kernels").mkdir()
-        return with_kernels(pool, again, warm, base / "kernels") if look else again
-
-
-@contextmanager
-def _folder(pool: Pool) -> Iterator[Path]:
-    base = Path(tempfile.mkdtemp(dir=pool.folder))
-    try:
-        yield base
-    finally:
-        shutil.rmtree(base, ignore_errors=True)
+    warm = warm_for(lever, generation)
+    params: dict[str, Any] = {
+        "capsule": pool.file_of(given, _needed),
+        "look": look,
+        "seconds": limits.seconds,
+        "probes": None if probes is None else sorted(probes),
+        "lever": lever.params() if lever is not None else {},
+        "fault": fault.params() if isinstance(fault, Fault) else {},
+        "faults": {}
+        if fault is None or isinstance(fault, Fault)
+        else {str(index): each.params() for index, each in fault.items()},
+    }
+    with run_job(pool, warm, rerun_job, params, limits) as left:
+        made = Capsule(left.capsule(origin_of(recorded)).manifest, left.arrays)
+        again = _joined(given, made, left.named("perturbed"), _called(lever, fault), probes)
+    return with_kernels(pool, again, warm) if look else again
 
 
 def _needed(recorded: Capsule) -> Capsule:
@@ -151,13 +121,13 @@ def _called(lever: Lever | None, fault: Fault | Mapping[int, Fault] | None) -> s
 def _joined(
     recorded: Capsule,
     made: Capsule,
-    events: list[Event],
+    perturbed: list[Event],
     lever: str | None,
     asked: Collection[int] | None,
 ) -> Capsule:
     """Put what was made beside the recorded models and inputs."""
     by_index = {probe.index: probe for probe in made.manifest.probes}
-    found = {(e["probe"], e["place"]): e["found"] for e in events if e["e"] == "perturbed"}
+    found = {(event["probe"], event["place"]): event["found"] for event in perturbed}
     probes = []
     for probe in recorded.manifest.probes:
         if asked is not None and probe.index not in asked:
@@ -212,33 +182,19 @@ NOT_REPRODUCED: Final = "built again, the model does not give the recorded bits"
 _NOTHING: Final[frozenset[int]] = frozenset()
 
 
-def run(context: Context, params: dict[str, Any]) -> None:
+def rerun_job(context: Context, params: dict[str, Any]) -> None:
     """Write a ``probe`` event for every probe of ``params["capsule"]`` that is asked for."""
     begun = time.process_time()
-    lever = params.get("lever") or {}
-    pull(lever)
     recorded = read_capsule(Path(params["capsule"]))
-    spool = SpoolWriter(Path(params["spool"]))
-    os.chdir(params["workdir"])
-    start_chance()
-    job_setup.limit(int(params.get("memory_bytes", 0)))
-    fault = Fault.of(params["fault"]) if params.get("fault") else None
-    faults = {int(key): Fault.of(each) for key, each in (params.get("faults") or {}).items()}
-    again = _Again(context, recorded, lever, Encoder(spool), bool(params.get("look", True)))
-    asked = params.get("probes")
+    spool = begin(context, params)
+    fault = Fault.of(params["fault"]) if params["fault"] else None
+    faults = {int(key): Fault.of(each) for key, each in params["faults"].items()}
+    again = _Again(context, recorded, params["lever"], Encoder(spool), params["look"])
     for probe in recorded.manifest.probes:
-        if asked is None or probe.index in asked:
+        if params["probes"] is None or probe.index in params["probes"]:
             spool.event("probe", **again.make(probe, faults.get(probe.index, fault)))
-    until = begun + SHARE * float(params.get("seconds", np.inf))
-    for index, place, found in again.teller.perturbed(until):
-        spool.event("perturbed", probe=index, place=place, found=found)
-    spool.event("status", status="ok")
-    spool.event(
-        "situation",
-        keras=job_setup.keras_version(context.generation),
-        environment=job_setup.describe_environment(),
-    )
-    spool.event("end")
+    tell_perturbed(spool, again.teller, begun, params)
+    finish(spool, context, "ok")
 
 
 @dataclass(frozen=True)
@@ -463,13 +419,13 @@ class _Runner:
             whole, self._fed = self._fed, next(batches(self._fed, self._way.rows))
             recorded = _described(self.attempt(_NOTHING))
             self._fed, self.bare = whole, None
-        return look(self.attempt, recorded, hidden_work=False)
+        return view_of(self.attempt, recorded, hidden_work=False)
 
     def compiled(self) -> View:
         """Look into a run that is compiled, which may compile it into something else."""
         self.attempt(_NOTHING)
         try:
-            return look(self.attempt, None, hidden_work=True)
+            return view_of(self.attempt, None, hidden_work=True)
         except LookError:
             sight = self._run(None, None)
             return View(sight, frozenset(sight.values), False)

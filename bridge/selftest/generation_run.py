@@ -44,7 +44,7 @@ from bridge.rounding.layer_records import Judge
 from bridge.rounding.rules import class_name
 from bridge.runs.levers import LEVERS, available
 from bridge.runs.rerun import rerun
-from bridge.runs.run import run_twin
+from bridge.runs.twin import run_twin
 from bridge.selftest.score import Benign, Selftest, Trial
 
 Key = TypeVar("Key", bound=Hashable)

@@ -14,7 +14,7 @@ from bridge.translate.rbase.text import text_of
 from bridge.translate.rbase.values import (
     Factor,
     Frame,
-    Gap,
+    GapError,
     Named,
     array,
     is_foreign,
@@ -154,7 +154,7 @@ def try_catch(
     """``tryCatch(expr, error = function(e) ..., finally = ...)``."""
     try:
         return body()
-    except Gap:
+    except GapError:
         raise
     except Exception as raised:
         if error is None:
@@ -328,10 +328,10 @@ def drawn(name: str, *_args: Any, **_kwargs: Any) -> Any:
     """Return what R itself drew with this function at this point of its run.
 
     Raises:
-        Gap: R's draws were not recorded.
+        GapError: R's draws were not recorded.
     """
     if not draws.get(name):
-        raise Gap(f"what {name}() drew in R was not recorded")
+        raise GapError(f"what {name}() drew in R was not recorded")
     return draws[name].pop(0)
 
 
@@ -394,7 +394,7 @@ def summary(x: Any, *_: Any, **__: Any) -> Any:
     """``summary(x)`` of a model; of R's own data there is none here."""
     if is_foreign(x) and hasattr(x, "summary"):
         return x.summary(print_fn=lambda *_, **__: None)
-    raise known.Gap("summary() of what is no model is not translated")
+    raise known.GapError("summary() of what is no model is not translated")
 
 
 def set_random_seed(seed: Any) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from bridge.translate.rbase.values import (
     Factor,
-    Gap,
+    GapError,
     Named,
     array,
     scalar,
@@ -140,12 +140,12 @@ def cut(
     """``cut(x, breaks)``: the interval that each element lies in; with labels FALSE, its number.
 
     Raises:
-        Gap: the breaks are a number of intervals, whose bounds R rounds for the eye.
+        GapError: the breaks are a number of intervals, whose bounds R rounds for the eye.
     """
     edges = np.sort(vector(breaks).astype(np.float64))
     found = vector(x).astype(np.float64)
     if len(edges) < 2:
-        raise Gap("cut() into a number of intervals")
+        raise GapError("cut() into a number of intervals")
     codes = np.searchsorted(edges, found, side="left" if right else "right")
     if include_lowest:
         codes[found == edges[0 if right else -1]] = 1 if right else len(edges) - 1

@@ -13,7 +13,7 @@ from bridge.translate.rbase.indexing import index
 from bridge.translate.rbase.values import (
     Factor,
     Frame,
-    Gap,
+    GapError,
     array,
     factor,
     vector,
@@ -130,10 +130,10 @@ def seen(columns: Any, name: str, own: Callable[[], Any] | None = None) -> Any:
     """Return what a name stands for within ``with()``: a column, or what the script calls so.
 
     Raises:
-        Gap: it is neither.
+        GapError: it is neither.
     """
     if isinstance(columns, dict) and name in columns:
         return columns[name]
     if own is None:
-        raise Gap(f"{name} is no column, and nothing that the script defines")
+        raise GapError(f"{name} is no column, and nothing that the script defines")
     return own()

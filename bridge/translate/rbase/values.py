@@ -30,7 +30,7 @@ def is_otherwise(kind: str, cause: str, what: str) -> bool:
     return read_otherwise is None or read_otherwise(kind, cause, what)
 
 
-class Gap(BridgeError):  # noqa: N818 - it is no error of the script's
+class GapError(BridgeError):
     """Something that was not translated was reached; the message names the file and the line."""
 
 
@@ -41,7 +41,7 @@ class Missing:
         object.__setattr__(self, "_why", why)
 
     def _reached(self, *_: Any, **__: Any) -> Any:
-        raise Gap(object.__getattribute__(self, "_why"))
+        raise GapError(object.__getattribute__(self, "_why"))
 
     def __getattr__(self, name: str) -> Any:
         self._reached()

@@ -1,13 +1,16 @@
-"""The processor of this machine, and the switches that hold libraries back from using all of it."""
+"""What a process runs on: the machine, its processor, the versions, and the switches of both."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
+import sys
 from collections.abc import Mapping
 from functools import lru_cache
+from importlib import metadata
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 #: Variables that change which kernels oneDNN chooses, or with how many digits; it reads both names.
 #: Whether oneDNN is on at all is asked of TensorFlow, which decides by more than its variable.
@@ -80,3 +83,68 @@ def _cpuinfo() -> tuple[tuple[str, str], ...]:
     text = info.read_text(errors="replace") if info.exists() else ""
     pairs = (line.partition(":") for line in text.partition("\n\n")[0].splitlines())
     return tuple((name.strip(), value.strip()) for name, _, value in pairs)
+
+
+#: The instructions that are worth telling of.
+_TOLD: Final = ("sse4", "avx", "fma", "amx", "f16c", "asimd", "sve", "bf16")
+_PACKAGES: Final = ("tensorflow", "keras", "tf_keras", "numpy", "rpy2", "tensorflow-metal", "jax")
+
+
+def describe_environment() -> dict[str, Any]:
+    """Return what this process runs on; nothing that names a user, a host or a folder."""
+    found: dict[str, Any] = {
+        "system": f"{platform.system()} {platform.release().split('-')[0]}",
+        "machine": platform.machine(),
+        "cpu_model": cpu_model(),
+        "cpu_vendor": cpu_vendor(),
+        "cpu_flags": sorted(flag for flag in cpu_flags() if flag.startswith(_TOLD)),
+        "switches": kernel_switches(),
+        "cores": os.cpu_count() or 0,
+        "python": platform.python_version(),
+        "packages": _versions(),
+    }
+    tensorflow = sys.modules.get("tensorflow")
+    if tensorflow is not None:
+        # It asks names of TensorFlow's own that may be gone, and devices that a plug-in brings.
+        with contextlib.suppress(Exception):
+            found |= _describe_tensorflow(tensorflow)
+    return found
+
+
+def _describe_tensorflow(tf: Any) -> dict[str, Any]:
+    from tensorflow.python.util import _pywrap_util_port
+
+    return {
+        "devices": sorted({each.device_type for each in tf.config.list_physical_devices()}),
+        "optimizer": dict(tf.config.optimizer.get_experimental_options()),
+        "onednn": bool(_pywrap_util_port.IsMklEnabled()),
+        "threads": [
+            tf.config.threading.get_intra_op_parallelism_threads(),
+            tf.config.threading.get_inter_op_parallelism_threads(),
+        ],
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in _PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    return found
+
+
+def keras_of(generation: int) -> Any:
+    """Import the Keras of a generation: 2 is ``tf_keras``, 3 is ``keras``."""
+    if generation == 2:
+        import tf_keras
+
+        return tf_keras
+    import keras
+
+    return keras
+
+
+def keras_version(generation: int) -> str:
+    """Return the version of the Keras that this process really uses."""
+    keras = keras_of(generation)
+    return f"{keras.__name__} {keras.__version__}"

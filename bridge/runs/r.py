@@ -12,13 +12,18 @@ from typing import Any, Final
 
 import numpy as np
 
+from bridge.capsule import Capsule, FrontEnd, Manifest
 from bridge.errors import internal_error
 from bridge.facts.r import DRAWING
-from bridge.process import job_setup
-from bridge.process.jobs import Context
-from bridge.process.random_generators import SEED, start_chance
-from bridge.runs.levers import pull
+from bridge.process.environment import describe_environment
+from bridge.process.job_setup import SEED
+from bridge.process.pool import Limits, Pool, Warm
+from bridge.process.zygote import Context
+from bridge.r.script import Inspection, Served
+from bridge.runs.job import Place, begin, finish, lay_beside, run_job
+from bridge.runs.levers import Lever, params_for_script
 from bridge.trace import recorder
+from bridge.trace.capsule_builder import Origin
 from bridge.trace.encoder import Encoder
 from bridge.trace.observer import Observer
 from bridge.trace.spool import SpoolWriter
@@ -30,44 +35,90 @@ MAX_OUTPUT: Final = 64 * 2**20
 KEPT_OUTPUT: Final = 2**20
 
 
-def run(context: Context, params: dict[str, Any]) -> None:
+def warm_for_r(inspection: Inspection, served: Served, lever: Lever | None = None) -> Warm:
+    """Return the kind of warm process in which a script runs, under a lever.
+
+    Raises:
+        LeverError: the lever cannot be pulled in this generation of Keras.
+    """
+    env = () if lever is None else lever.environment(inspection.generation)
+    return Warm(inspection.generation, True, served.libraries, served.preload, env)
+
+
+def run_r(
+    pool: Pool,
+    case: str,
+    script: Path,
+    inspection: Inspection,
+    served: Served,
+    limits: Limits,
+    lever: Lever | None = None,
+) -> Capsule:
+    """Run an R script, unmodified, under a lever.
+
+    Raises:
+        LeverError: the lever cannot be pulled for a script.
+        PoolError: R, TensorFlow or Keras cannot be started.
+    """
+    params = params_for_script(lever) | {"script": str(script.resolve())}
+    private = (str(script.resolve().parent), *served.libraries)
+    origin = Origin("r", case, script, inspection.text, "r", served.frontend, private)
+
+    def prepare(place: Place) -> dict[str, Any]:
+        lay_beside(script, place.work)
+        return {}
+
+    warm = warm_for_r(inspection, served, lever)
+    with run_job(pool, warm, r_job, params, limits, prepare=prepare) as left:
+        return left.capsule(origin, lever)
+
+
+def not_run(case: str, script: Path, inspection: Inspection, frontend: FrontEnd) -> Capsule:
+    """Return the capsule of a script that was not run: it does not parse, or we failed."""
+    manifest = Manifest.model_validate(
+        {
+            "runner": "r",
+            "case": case,
+            "status": inspection.problem or "not-run",
+            "error": inspection.error,
+            "frontend": frontend,
+            "script": {
+                "name": script.name,
+                "language": "r",
+                "text": inspection.text,
+                "sha256": "",
+            },
+        }
+    )
+    return Capsule(manifest, {})
+
+
+def r_job(context: Context, params: dict[str, Any]) -> None:
     """Run ``params["script"]`` and leave everything that it did in ``params["spool"]``."""
     assert context.r is not None, "this warm process was started without R"
-    folder = Path(params["spool"])
-    plots = folder / "plots"
+    plots = Path(params["spool"]) / "plots"
     plots.mkdir(parents=True, exist_ok=True)
-    spool = SpoolWriter(folder)
+    spool = begin(context, params, of_script=True)
     encoder = Encoder(spool)
     session = _Session(spool, Path(params["script"]), plots, encoder)
     if params.get("contained"):
         spool.event("note", text=f"Contained: {', '.join(params['contained'])}.")
-    for note in pull(params.get("lever") or {}, context.keras):
-        spool.event("note", text=note)
     recorder.activate(recorder.Recorder(spool, encoder))
     recorder.listen(session)
     Observer(spool, encoder, recorder.active_call).install(context.keras)
-    spool.event("environment", environment=job_setup.describe_environment())
-    os.chdir(params["workdir"])
-    start_chance()
-    job_setup.limit(int(params.get("memory_bytes", 0)))
+    spool.event("environment", environment=describe_environment())
     context.r.name_script(session.script.name)
     context.r.listen(session.stdout, session.stderr, session.asked)
     sys.argv = [sys.executable]
     sys.stdout = _Heard(session.python)
 
-    def finish() -> None:
+    def end() -> None:
         sys.stdout.flush()
-        spool.event(
-            "situation",
-            keras=job_setup.keras_version(context.generation),
-            environment=job_setup.describe_environment(),
-            **session.situation,
-        )
-        spool.event("end")
+        finish(spool, context, **session.situation)
 
-    session.finish = finish
+    session.finish = end
     context.r.run()
-    finish()
+    end()
 
 
 class _Heard(io.TextIOBase):
