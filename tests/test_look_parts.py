@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from bridge.capsule import ExecutedGraph, ExecutedOp
+from bridge.runs.layer_capture import View, view_of
 from bridge.runs.model_execution import Sight
 from bridge.runs.model_rebuild import foreign
-from bridge.runs.observable_tensors import View, view_of
 from bridge.runs.perturbation import in_float64, moved
-from bridge.trace.call_tracer import LookError, Unit, units
-from bridge.trace.model_inputs import as_fed, assemble, batches, leaves, path_of
+from bridge.trace.call_tracer import Unit, units
+from bridge.trace.model_description import LookError, as_fed, assemble, batches, leaves, path_of
 
 # --- what a model was fed -----------------------------------------------------------------------
 
@@ -44,7 +44,7 @@ def np_leaves(item: Any) -> Any:
 
 @pytest.mark.parametrize("names", [["x[0]", "x[2]"], ["x", "x[0]"], ["x[y]"], ["x[0]", "x['a']"]])
 def test_what_was_not_all_recorded_is_not_put_together(names: list[str]) -> None:
-    with pytest.raises(ValueError, match=r"recorded|name"):
+    with pytest.raises(LookError, match=r"recorded|name"):
         assemble([(name, 1) for name in names])
 
 
@@ -58,7 +58,7 @@ def test_a_batch_has_the_same_rows_of_every_input() -> None:
     a, b = np.arange(5), np.arange(10).reshape(5, 2)
     found = [[len(x) for _, x in batch] for batch in batches([("a", a), ("b", b)], 2)]
     assert found == [[2, 2], [2, 2], [1, 1]]
-    with pytest.raises(ValueError, match="rows"):
+    with pytest.raises(LookError, match="rows"):
         list(batches([("a", a), ("b", b[:3])], 2))
 
 

@@ -17,9 +17,8 @@ from bridge.faults.layers import IDLE, Fault
 from bridge.pipeline.explain_capsule import NothingRecordedError, generation_of, set_beside, summary
 from bridge.process.pool import Limits, Pool
 from bridge.rounding.layer_records import judge_probe
-from bridge.runs.float64_rerun import widen
 from bridge.runs.levers import LEVERS, Lever
-from bridge.runs.rerun import rerun
+from bridge.runs.rerun import rerun, widen
 from bridge.runs.twin import run_twin
 from bridge.trace.executed_graph import arithmetic
 from tests import rerun_models

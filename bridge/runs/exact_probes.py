@@ -31,10 +31,9 @@ from bridge.runs.exact_submodels import Built, Models, Task, tensors_of
 from bridge.runs.job import begin, finish, origin_of, run_job
 from bridge.runs.levers import EXACT_LEVERS, Lever
 from bridge.runs.model_rebuild import rebuild
-from bridge.trace.call_tracer import LookError
 from bridge.trace.encoder import Data, Encoder
 from bridge.trace.executed_graph import executed_graphs
-from bridge.trace.model_description import describe_model
+from bridge.trace.model_description import LookError, describe_model
 from bridge.trace.spool import SpoolWriter
 
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 import numpy as np
 
 from bridge._typing import AnyArray
+from bridge.capsule import Call, Capsule, Probe
 from bridge.runs.model_rebuild import forget
-from bridge.trace.call_tracer import Call, LookError, Watch
+from bridge.trace.call_tracer import TracedCall, Watch
 from bridge.trace.encoder import to_numpy
 from bridge.trace.executed_graph import Executed, executed_graphs
-from bridge.trace.model_inputs import assemble, batches, leaves
+from bridge.trace.model_description import LookError, as_fed, assemble, batches, leaves
 
 Named = Sequence[tuple[str, AnyArray]]
 
@@ -51,7 +52,7 @@ class Sight:
     none. ``rows`` is the size of a batch, None if there was but one.
     """
 
-    calls: Sequence[Call]
+    calls: Sequence[TracedCall]
     tensors: Sequence[Any]
     values: Mapping[int, AnyArray]
     outputs: Named
@@ -79,7 +80,7 @@ def run(
     runner = _Runner(keras, model, way, wanted, remake)
     parts: list[tuple[int, list[AnyArray], dict[int, AnyArray]]] = []
     with contextlib.nullcontext() if way.eager else executed_graphs() as executed:
-        for batch in _batches(fed, way):
+        for batch in batches(fed, way.rows):
             parts.append((len(batch[0][1]), *runner.run(batch)))
     rows = [count for count, _, _ in parts]
     made = [_joined(each, rows) for each in zip(*(outputs for _, outputs, _ in parts), strict=True)]
@@ -196,7 +197,7 @@ class _Runner:
         return [leaf for _, leaf in named], [watch.tensors[number] for number in self._handed]
 
 
-def _calls(watch: Watch) -> Sequence[Call]:
+def _calls(watch: Watch) -> Sequence[TracedCall]:
     """Return the calls of a run of which nothing was asked; none if they cannot be told apart."""
     try:
         return watch.calls()
@@ -204,7 +205,7 @@ def _calls(watch: Watch) -> Sequence[Call]:
         return ()
 
 
-def worth_seeing(calls: Sequence[Call]) -> frozenset[int]:
+def worth_seeing(calls: Sequence[TracedCall]) -> frozenset[int]:
     """Return the tensors that layers received and made, and the masks that they heeded."""
     found: set[int] = set()
     for call in calls:
@@ -214,16 +215,115 @@ def worth_seeing(calls: Sequence[Call]) -> frozenset[int]:
     return frozenset(found)
 
 
-def _batches(fed: Named, way: Way) -> Iterator[Named]:
-    try:
-        yield from batches(fed, way.rows)
-    except ValueError as error:
-        raise LookError(str(error)) from None
-
-
 def _joined(parts: Sequence[AnyArray], rows: Sequence[int]) -> AnyArray | None:
     """Put the batches' parts together, None if they are not made of the batches' rows."""
     if len(parts) == 1:
         return parts[0]
     fit = (part.ndim and len(part) == count for part, count in zip(parts, rows, strict=True))
     return np.concatenate(parts) if all(fit) else None
+
+
+# The ways in which a recorded prediction may have been run, and how a lever changes them.
+
+#: The rows of a batch where a script does not say otherwise, in both generations.
+_ROWS: Final = 32
+
+
+def ways(generation: int, recorded: Capsule, probe: Probe, fed: Named) -> Iterator[Way]:
+    """Yield the ways in which the prediction may have been made; it does not say in which.
+
+    The likeliest comes first.
+    """
+    count = _count(fed)
+    if probe.kind == "call":
+        yield Way(count, eager=True)
+        return
+    jit = probe.executed is not None and probe.executed.jit_compiled
+    second = generation == 2
+    call = next((each for each in recorded.manifest.calls if each.id == probe.call), None)
+    rows = dict.fromkeys([_asked_rows(call) or _ROWS, count])
+    found = [Way(each, probe.eager, jit, generic=second, counted=second) for each in rows]
+    if second and not probe.eager:
+        # predict_on_batch knows how many rows there are.
+        found.append(Way(count, jit=jit, counted=True))
+    at_once = call is not None and getattr(call.target, "name", "") == "predict_on_batch"
+    yield from reversed(found) if at_once else found
+
+
+def under(way: Way, lever: Mapping[str, Any], fed: Named) -> Way:
+    """Return the way in which a prediction is run under a lever, by the lever's params."""
+    asked = lever.get("way") or ""
+    if asked == "eager":
+        way = replace(way, eager=True, jit=False)
+    elif asked in ("graph", "xla"):
+        # A model that was called is traced as it is, for the rows that it was given.
+        way = replace(way, eager=False, jit=asked == "xla")
+    elif asked == "xla-off":
+        way = replace(way, jit=False)
+    elif asked == "call":
+        way = Way(_count(fed), eager=True)
+    if lever.get("rows"):
+        way = replace(way, rows=int(lever["rows"]))
+    return way
+
+
+def fed_to(model: Any, recorded: Capsule, probe: Probe) -> Named:
+    """Return what a model was fed, each array with the name that says where it stands.
+
+    Raises:
+        LookError: it was not recorded.
+    """
+    if not probe.inputs:
+        raise LookError("what the model was given was not recorded")
+    doubles = any(str(each.dtype).endswith("float64") for each in model.inputs)
+    dtype = "float64" if doubles else "float32"
+    return [(ref.name, as_fed(np.asarray(recorded.array(ref)), dtype)) for ref in probe.inputs]
+
+
+def _count(fed: Named) -> int:
+    return max(1, len(fed[0][1]) if fed[0][1].ndim else 1)
+
+
+def _asked_rows(call: Call | None) -> int | None:
+    """Return the size of batches that the script asked for, if it is known."""
+    said = call.kwargs.get("batch_size") if call is not None else None
+    try:
+        return int(float(getattr(said, "v", ""))) or None
+    except ValueError:
+        return None
+
+
+# Another back end of Keras 3 than TensorFlow: NumPy, JAX, PyTorch.
+
+
+def run_elsewhere(keras: Any, model: Any, fed: Named, rows: int | None) -> Sight:
+    """Run a model as ``model(x)``, in batches of so many rows; None is all at once.
+
+    Its layers are seen on NumPy, where what passes between them are arrays, if there is one batch.
+
+    Raises:
+        LookError: the arrays that it was given do not belong together.
+    """
+    forget(model)
+    parts = [list(fed)] if rows is None else list(batches(fed, rows))
+    looking = keras.backend.backend() == "numpy" and len(parts) == 1
+    if looking:
+        watch = Watch(keras, model)
+        with watch.watching():
+            made = model(assemble(parts[0]), training=False)
+        return _seen(keras, watch, made)
+    found = [_named(keras, model(assemble(part), training=False)) for part in parts]
+    outputs = [(name, np.concatenate([dict(each)[name] for each in found])) for name, _ in found[0]]
+    return Sight((), (), {}, outputs, frozenset(), None)
+
+
+def _named(keras: Any, made: Any) -> list[tuple[str, AnyArray]]:
+    return [(name, np.asarray(keras.ops.convert_to_numpy(y))) for name, y in leaves("y", made)]
+
+
+def _seen(keras: Any, watch: Watch, made: Any) -> Sight:
+    outputs = _named(keras, made)
+    by_maker = {id(y) for _, y in leaves("y", made)}
+    returned = frozenset(n for n, each in enumerate(watch.tensors) if id(each) in by_maker)
+    values = {number: np.asarray(each) for number, each in enumerate(watch.tensors)}
+    return Sight(_calls(watch), watch.tensors, values, outputs, returned, None)

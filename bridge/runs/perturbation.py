@@ -21,7 +21,7 @@ from bridge.rounding.rules.layer import policy_name
 from bridge.rounding.rules.rounding import FORMATS
 from bridge.runs.model_execution import Sight
 from bridge.runs.model_rebuild import settle
-from bridge.trace.call_tracer import Call, Tensor, Unit, arrays
+from bridge.trace.call_tracer import Tensor, TracedCall, Unit, arrays
 from bridge.trace.encoder import to_numpy
 
 _WORDS: Final = {2: np.int16, 4: np.int32, 8: np.int64}
@@ -62,7 +62,7 @@ class CannotError(BridgeError):
     """A layer run by itself would say nothing; the message is a sentence that says why."""
 
 
-def evaluate(calls: Sequence[Call], given: Values, layer_of: Callable[[Any], Any]) -> Any:
+def evaluate(calls: Sequence[TracedCall], given: Values, layer_of: Callable[[Any], Any]) -> Any:
     """Make the calls one after another and return what the last one makes; tensors by number."""
     import tensorflow as tf
 
@@ -90,7 +90,7 @@ def itself(layer: Any) -> Any:
 class Doubled:
     """The layers in float64, with the same weights."""
 
-    def __init__(self, calls: Sequence[Call]) -> None:
+    def __init__(self, calls: Sequence[TracedCall]) -> None:
         self._calls = calls
         self._copies: dict[int, Any] = {}
 
@@ -292,7 +292,7 @@ class Perturber:
                 found[number] = self._sight.values[number]
         return found
 
-    def _result(self, call: Call) -> AnyArray:
+    def _result(self, call: TracedCall) -> AnyArray:
         if len(call.outputs) != 1:
             raise CannotError(f"it has {len(call.outputs)} outputs")
         result = self._sight.values[call.outputs[0]]
@@ -338,7 +338,7 @@ def _first(x: AnyArray, rows: int, count: int) -> AnyArray:
     return x[:rows] if x.ndim and len(x) == count else x
 
 
-def _weights(calls: Sequence[Call]) -> list[tuple[Any, AnyArray]]:
+def _weights(calls: Sequence[TracedCall]) -> list[tuple[Any, AnyArray]]:
     """Return the weights of the layers, each once, with their elements."""
     found = {
         id(weight): (weight, to_numpy(weight))
@@ -353,7 +353,7 @@ class _Runs:
 
     def __init__(
         self,
-        calls: Sequence[Call],
+        calls: Sequence[TracedCall],
         given: Values,
         weights: Sequence[tuple[Any, AnyArray]],
         dtype: np.dtype[Any],
@@ -409,7 +409,7 @@ class _Runs:
 
 
 def _types(
-    calls: Sequence[Call], given: Values, weights: Sequence[tuple[Any, AnyArray]]
+    calls: Sequence[TracedCall], given: Values, weights: Sequence[tuple[Any, AnyArray]]
 ) -> dict[int, np.dtype[Any]]:
     """Return the type in which each input, by number, and each weight, by identity, is used."""
     found = {number: x.dtype for number, x in given.items()}

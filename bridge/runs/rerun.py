@@ -12,9 +12,12 @@ import numpy as np
 
 from bridge._typing import AnyArray
 from bridge.capsule import (
+    Array,
     Capsule,
     ExecutedGraph,
+    LayerState,
     Manifest,
+    ModelState,
     Probe,
     read_capsule,
 )
@@ -23,20 +26,24 @@ from bridge.faults.layers import IDLE, WITHOUT, Fault, FaultError
 from bridge.process.pool import Limits, Pool
 from bridge.process.zygote import Context
 from bridge.runs.activation_measurement import with_kernels
-from bridge.runs.backend import run_elsewhere
-from bridge.runs.execution_modes import fed_to, under, ways
-from bridge.runs.float64_rerun import widen
 from bridge.runs.job import begin, finish, origin_of, run_job
-from bridge.runs.layer_capture import Teller, must_agree, tell_perturbed
+from bridge.runs.layer_capture import Teller, View, must_agree, tell_perturbed, view_of
 from bridge.runs.levers import Lever, warm_for
-from bridge.runs.model_execution import Named, Remake, Sight, Way
+from bridge.runs.model_execution import (
+    Named,
+    Remake,
+    Sight,
+    Way,
+    fed_to,
+    run_elsewhere,
+    under,
+    ways,
+)
 from bridge.runs.model_execution import run as run_model
-from bridge.runs.observable_tensors import View, view_of
-from bridge.runs.rebuilt_models import Rebuilt
-from bridge.trace.call_tracer import LookError
+from bridge.runs.model_rebuild import Rebuilt
 from bridge.trace.encoder import Data, Encoder
 from bridge.trace.executed_graph import arithmetic
-from bridge.trace.model_inputs import batches
+from bridge.trace.model_description import LookError, as_fed, batches
 from bridge.trace.spool import Event
 
 #: What the keys of arrays begin with that were made when models were run again.
@@ -432,3 +439,74 @@ class _Runner:
 
     def _run(self, wanted: frozenset[int] | None, remake: Remake | None) -> Sight:
         return run_model(self._keras, self._model, self._fed, self._way, wanted, remake)
+
+
+# The same in float64.
+
+_NARROW: Final = frozenset({"float16", "bfloat16", "float32", "mixed_float16", "mixed_bfloat16"})
+_WIDE: Final = "float64"
+
+
+def widen(recorded: Capsule) -> Capsule:
+    """Return a run whose models compute in float64, with the recorded weights and inputs.
+
+    Inputs are those that the models received: R's doubles were rounded to float32 for them, and
+    stay so. What the run made is left as it is.
+    """
+    arrays: dict[str, AnyArray] = {}
+
+    def wide(ref: Array, received: bool = False) -> Array:
+        if ref.key is None:
+            return ref
+        values = np.asarray(recorded.array(ref))
+        if received:
+            values = as_fed(values, "float32")
+        if values.dtype.name not in _NARROW:
+            return ref
+        key = f"w{ref.key}"
+        arrays[key] = values.astype(np.float64)
+        return ref.model_copy(update={"key": key, "dtype": _WIDE})
+
+    def layer(state: LayerState) -> LayerState:
+        weights = tuple(w.model_copy(update={"array": wide(w.array)}) for w in state.weights)
+        layers = tuple(layer(each) for each in state.layers)
+        config = _widened(state.config)
+        return state.model_copy(update={"weights": weights, "layers": layers, "config": config})
+
+    def model(state: ModelState) -> ModelState:
+        layers = tuple(layer(each) for each in state.layers)
+        return state.model_copy(update={"layers": layers, "config": _widened(state.config)})
+
+    def probe(each: Probe) -> Probe:
+        return each.model_copy(update={"inputs": tuple(wide(ref, True) for ref in each.inputs)})
+
+    manifest = recorded.manifest.model_copy(
+        update={
+            "states": tuple(map(model, recorded.manifest.states)),
+            "probes": tuple(map(probe, recorded.manifest.probes)),
+        }
+    )
+    return Capsule(manifest, {**recorded.arrays, **arrays})
+
+
+def _widened(config: Any) -> Any:
+    """Return a configuration in which every float type, and every policy of one, is float64."""
+    if isinstance(config, dict):
+        return {
+            key: _type(value) if key == "dtype" else _widened(value)
+            for key, value in config.items()
+        }
+    if isinstance(config, (list, tuple)):
+        return [_widened(each) for each in config]
+    return config
+
+
+def _type(value: Any) -> Any:
+    if isinstance(value, str):
+        return _WIDE if value in _NARROW else value
+    if isinstance(value, dict) and isinstance(value.get("config"), dict):
+        # A policy: {"class_name": "DTypePolicy", "config": {"name": "mixed_float16"}}.
+        name = value["config"].get("name")
+        if name in _NARROW:
+            return value | {"config": value["config"] | {"name": _WIDE}}
+    return value

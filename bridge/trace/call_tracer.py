@@ -12,12 +12,14 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from bridge.errors import BridgeError
-from bridge.trace.model_description import call_numbers, called, is_graph, nodes_in_order, plain
-
-
-class LookError(BridgeError, RuntimeError):
-    """A recorded model cannot be built again or looked into; the message says why."""
+from bridge.trace.model_description import (
+    LookError,
+    call_numbers,
+    called,
+    is_graph,
+    nodes_in_order,
+    plain,
+)
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Tensor:
 
 
 @dataclass(frozen=True)
-class Call:
+class TracedCall:
     """A call of a layer; tensors are numbers.
 
     ``args`` and ``kwargs`` are what it was called with, :class:`Tensor` in the place of tensors.
@@ -111,7 +113,7 @@ class Watch:
             for kind, original in before:
                 kind.__call__ = original
 
-    def calls(self) -> list[Call]:
+    def calls(self) -> list[TracedCall]:
         """Return the calls in the order in which they were made.
 
         Raises:
@@ -188,7 +190,7 @@ class Watch:
 
     def _calls(
         self, frame: _Frame, prefix: str, run: int, makers: dict[int, str]
-    ) -> Iterator[Call]:
+    ) -> Iterator[TracedCall]:
         """Set what was met beside what the model says it calls.
 
         ``run`` is the number of its own call, ``makers`` has the layer that last made a tensor.
@@ -207,7 +209,7 @@ class Watch:
             arguments = _arguments(met.layer, node)
             names = tuple(self._names(met, node, inputs, makers))
             makers |= dict.fromkeys(met.outputs, path)
-            yield Call(
+            yield TracedCall(
                 layer=met.layer,
                 path=path,
                 node=number,

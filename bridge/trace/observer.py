@@ -27,8 +27,7 @@ from bridge.trace.encoder import (
     to_numpy,
 )
 from bridge.trace.executed_graph import executed_graphs
-from bridge.trace.model_description import describe_model, plain
-from bridge.trace.model_inputs import leaves
+from bridge.trace.model_description import describe_model, leaves, plain
 from bridge.trace.spool import SpoolWriter
 
 _METHODS: Final = {
