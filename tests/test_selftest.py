@@ -110,15 +110,21 @@ def test_reports_carry_the_last_score_and_show_its_day(
 ) -> None:
     import platformdirs
 
-    from bridge.pipeline.examine_case import Examined, with_score
-    from bridge.report import write_report
-    from tests.report_samples import matching
+    from bridge.capsule import Capsule, Manifest
+    from bridge.cases.case import Case
+    from bridge.explain.verdict import Finding
+    from bridge.report import CaseReport, write_report
+    from bridge.report.build import Parts, build_report
+
+    def report() -> CaseReport:
+        runs = {"r": Capsule(Manifest(runner="r", case="a", status="ok"), {})}
+        finding = Finding("same-bits", "none", "Alike.")
+        return build_report(Case("a", Path("a.R")), runs, [], finding, Parts(selftest=last_score()))
 
     monkeypatch.setattr(platformdirs, "user_cache_path", lambda _name: tmp_path / "cache")
-    plain = Examined(matching(), {}, {})
-    assert with_score(plain).report.selftest is None
+    assert report().selftest is None
     keep(Selftest((RIGHT,), (), 0, 1.0).score)
-    scored = with_score(plain).report
+    scored = report()
     assert scored.selftest is not None
     write_report([scored], tmp_path / "out", pictures={})
     written = next((tmp_path / "out").glob("*/report.json")).read_text("utf-8")

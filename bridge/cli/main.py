@@ -383,7 +383,6 @@ def explain(
     from dataclasses import replace
 
     from bridge.cases.case import CaseError, choose, find_cases, read_case, suite_folders
-    from bridge.reduce.script_reduction import make_small
 
     check_frontend(frontend)
     check_observed(observed)
@@ -403,7 +402,7 @@ def explain(
     case = case if observed is None else replace(case, observed=observed)
     with suite_with(options) as suite, environment_errors():
         (examined,) = suite.examine([case])
-        small = None if repro is None else make_small(suite, case, examined, repro)
+        small = None if repro is None else suite.make_small(case, examined, repro)
     raise typer.Exit(told(examined, out, as_json, small))
 
 
