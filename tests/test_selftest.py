@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from bridge.capsule import Capsule, CapsuleError, Manifest
 from bridge.cli import main
+from bridge.errors import InternalError, JobError
 from bridge.explain.lever_search.protocol import Pull, Searching
 from bridge.explain.result import Attribution, LeverOutcome, SelftestScore
-from bridge.process.pool import Pool
+from bridge.process.pool import Limits, Pool, PoolError
 from bridge.report.selftest_score import keep, last_score
 from bridge.selftest import Benign, Selftest, Trial
 from bridge.selftest.generation_run import drive_together
@@ -209,6 +211,38 @@ def test_without_keras_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> No
     result = CliRunner().invoke(main.app, ["selftest"])
     assert result.exit_code == 2
     assert "keras-bridge doctor" in result.stderr
+
+
+def again_with(monkeypatch: pytest.MonkeyPatch, error: Exception) -> Capsule | str:
+    """Run models again where that fails."""
+    from bridge.selftest import generation_run
+
+    def fails(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(generation_run, "rerun", fails)
+    with Pool() as pool:
+        half = generation_run.Half(pool, 3, 1, Limits(), lambda _text: None)
+        return half._again(Capsule(Manifest(runner="r", case="a", status="ok"), {}), {}, None)
+
+
+def test_what_a_model_cannot_do_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert again_with(monkeypatch, CapsuleError("no weights")) == "CapsuleError: no weights"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        KeyError("add"),
+        PoolError("no TensorFlow"),
+        JobError(InternalError("the job rerun", "KeyError: 'add'", "")),
+    ],
+)
+def test_a_defect_of_ours_is_not_taken_for_what_a_model_does(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    with pytest.raises(type(error)):
+        again_with(monkeypatch, error)
 
 
 def test_faults_are_shared_out_among_the_generations() -> None:

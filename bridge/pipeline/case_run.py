@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from bridge.capsule import Call, Capsule
 from bridge.cases.case import Case
@@ -26,18 +26,18 @@ from bridge.explain.finding import run_name
 from bridge.explain.intent_diff.attribution import Undo, intent_notes
 from bridge.explain.lever_search.protocol import weigh
 from bridge.explain.responses.description import describe_run
-from bridge.explain.result import Attribution, SymptomTable
+from bridge.explain.result import Attribution, Hypothesis, SymptomTable
 from bridge.explain.symptoms.observations import read_observed
 from bridge.explain.verdict import Finding, OtherGeneration, conclude
 from bridge.pipeline.hypothesis_runs import symptom_table
 from bridge.pipeline.intent_attribution import meant
 from bridge.pipeline.lever_runs import Script, investigate
-from bridge.pipeline.steps import NOT_CONCLUDED, Step, honest, not_known, run_steps
+from bridge.pipeline.steps import NOT_CONCLUDED, Step, honest, not_known, nothing, run_steps
 from bridge.process.pool import Limits, Pool
 from bridge.r.script import Wanted
-from bridge.report import CaseReport
 from bridge.report.build import Parts, bare_report, build_report
 from bridge.report.pictures import Drawing, draw, report_claims, report_pictures
+from bridge.report.schema import CaseReport, Claim
 from bridge.report.selftest_score import last_score
 from bridge.rounding.layer_records import Judge
 from bridge.rules import Answer
@@ -63,7 +63,6 @@ _NOT_RECORDED: Final = Finding(
     "not-known",
     "R's run could not be recorded: a step of keras-bridge itself failed.",
 )
-_UNPROBED: Final = ("whether probes with whole numbers come out exactly",)
 
 Progress = Callable[[str, str], None]
 
@@ -115,35 +114,51 @@ class Examined:
         return replace(self, report=report)
 
 
+@dataclass
 class CaseRun:
     """A case, and the steps in which it is examined.
 
-    What a kind of case cannot have (no script to translate, no claims) is nothing: its step gives
-    None, and what follows does without it.
-
-    Args:
+    Attributes:
         pool: where processes come from.
         case: what is examined.
         generation: of Keras, 2 or 3.
         settings: how it is run.
         threads: in which the steps are done.
-        progress: is told what is done.
+        tell: is told what is done.
     """
 
-    def __init__(
-        self,
-        pool: Pool,
-        case: Case,
-        generation: int,
-        settings: Settings,
-        threads: Executor,
-        progress: Callable[[str], None],
-    ) -> None:
-        self.pool, self.case, self.generation = pool, case, generation
-        self.settings, self.limits = settings, settings.limits_of(case)
-        self.threads, self.tell = threads, progress
-        self.judge = Judge()
-        self.runs: dict[str, Capsule] = {}
+    pool: Pool
+    case: Case
+    generation: int
+    settings: Settings
+    threads: Executor
+    tell: Callable[[str], None]
+    judge: Judge = field(default_factory=Judge, init=False)
+    runs: dict[str, Capsule] = field(default_factory=dict, init=False)
+
+    # What a kind of case has is said by its own class; what it cannot have gives nothing.
+    record: ClassVar[Callable[..., Capsule]]
+    not_recorded: ClassVar[Callable[..., Capsule]]
+    replay: ClassVar[Callable[..., Capsule | None]]
+    look_into_r: ClassVar[Callable[..., Capsule]]
+    twin: ClassVar[Callable[..., Capsule | None]] = nothing
+    intent: ClassVar[Callable[..., Capsule | None]] = nothing
+    claims: ClassVar[Callable[..., Claimed | None]] = nothing
+    other_generation: ClassVar[Callable[..., OtherGeneration | None]] = nothing
+    answers: ClassVar[Callable[..., tuple[Answer, ...] | None]] = nothing
+    repaired: ClassVar[Callable[..., tuple[Answer, ...] | None]] = nothing
+    chance: ClassVar[Callable[..., tuple[str, ...] | None]] = nothing
+    script: ClassVar[Callable[..., Script | None]] = nothing
+
+    @property
+    def limits(self) -> Limits:
+        """What each process of the case may use."""
+        return self.settings.limits_of(self.case)
+
+    @property
+    def private(self) -> tuple[str, ...]:
+        """The folders whose names stay out of the report."""
+        return (str(self.case.script.resolve().parent), str(self.pool.folder))
 
     def examined(self) -> Examined:
         """Examine the case; an exception of ours costs what its step would have told."""
@@ -152,7 +167,7 @@ class CaseRun:
             if found is None:
                 runs = self.runs or {"r": self.not_recorded()}
                 found = Examined(bare_report(self.case, runs["r"], NOT_CONCLUDED), runs, {})
-        return found.with_errors(errors.found, (*self.private, str(self.pool.folder)))
+        return found.with_errors(errors.found, self.private)
 
     def _examined(self) -> Examined:
         # The runs.
@@ -161,7 +176,7 @@ class CaseRun:
         claims = Step("computing the claims", self.claims, (r,), _no_claims)
         # With --quick a twin that has R's bits saves the replay.
         first = (r, twin) if self.settings.quick else (r,)
-        agree = Step("comparing r with twin", self.agree, first, lambda *_: False)
+        agree = Step("comparing r with twin", self.agree, first)
         replay = _run("replay", self.replay, r, agree)
         intent = _run("intent", self.intent, r)
         seen_r = Step("looking into r", self.look_into_r, (r, agree), _first, _unseen("r"))
@@ -169,177 +184,90 @@ class CaseRun:
             name: Step(f"looking into {name}", self.look_into, (run, r), _first, _unseen(name))
             for name, run in (("replay", replay), ("intent", intent), ("twin", twin))
         }
-        exact_run = _run("reference", self.reference, seen_r)
+        in_float64 = _run("reference", self.reference, seen_r)
         other = Step("trying the other Keras", self.other_generation, (r,))
-        by_name = {"r": seen_r, **seen, "reference": exact_run}
-        runs = Step(
-            "gathering the runs", partial(self.gather, tuple(by_name)), (*by_name.values(),)
-        )
-        labels = Step("naming the predictions", self.labels, (runs,), lambda *_: {})
-        # What they say.
+        named = {"r": seen_r, **seen, "reference": in_float64}
+        gathered = partial(self.gather, tuple(named))
+        runs = Step("gathering the runs", gathered, tuple(named.values()))
+        labels = Step("naming the predictions", self.labels, (runs,), lambda _: {})
+        steps = [twin, r, claims, agree, replay, seen_r, intent, other, *seen.values()]
+        steps += [in_float64, runs, labels]
+
+        # What they say. Comparisons follow one another: they share verdicts on R's layers.
         symptoms = Step("trying every fault", self.symptoms, (seen_r, labels))
-        compared: list[Step] = []
+        steps.append(symptoms)
+        pairs = Step("comparing nothing yet", lambda: ())
+        steps.append(pairs)
         for name in _COMPARED:
-            # One after the other: they share verdicts on the layers of R's run.
-            compared.append(
-                Step(
-                    f"comparing r with {name}",
-                    partial(self.compared, name),
-                    (runs, labels, *compared[-1:]),
-                    partial(_uncompared, name),
-                    _whether(name),
-                )
-            )
-        pairs = compared[-1]
+            compared, failed = partial(self.compared, name), partial(_uncompared, name)
+            both = (pairs, runs, labels)
+            pairs = Step(f"comparing r with {name}", compared, both, failed, _whether(name))
+            steps.append(pairs)
+        unprobed = ("whether probes with whole numbers come out exactly",)
         probed = Step(
-            "probing with whole numbers", self.probe_exactly, (seen_r,), lambda *_: (), _UNPROBED
+            "probing with whole numbers", self.probe_exactly, (seen_r,), lambda _: (), unprobed
         )
-        exact = Step("judging the probes with whole numbers", _judged, (probed,), tells=_UNPROBED)
+        exact = Step("judging the probes with whole numbers", _judged, (probed,), tells=unprobed)
         cause = Step(
-            "looking for the cause",
-            self.investigate,
-            (runs, pairs),
+            "looking for the cause", self.investigate, (runs, pairs),
             tells=("what pulling levers would have shown",),
-        )
-        intended_cause = Step(
-            "finding out what R took otherwise than its text says",
-            self.attribute_intent,
-            (runs, pairs, cause, labels),
-            lambda _runs, pairs, cause, _labels: (pairs, cause),
+        )  # fmt: skip
+        found = Step(
+            "finding out what R took otherwise than its text says", self.attribute_intent,
+            (pairs, cause, runs, labels), lambda pairs, cause, *_: (pairs, cause),
             ("whether R does what its text says",),
-        )
-        usage = Step("asking how the script uses Keras", self.answers, (seen_r,), lambda _: ())
-        mended = Step("trying repairs", self.repaired, (seen_r, seen["replay"]), lambda *_: ())
-        concluded = Step(
-            "drawing the conclusion",
-            self.conclude,
-            (runs, intended_cause, other, exact, mended, usage),
-            lambda *_: NOT_CONCLUDED,
-        )
+        )  # fmt: skip
+        usage = Step("asking how the script uses Keras", self.answers, (seen_r,))
+        mended = Step("trying repairs", self.repaired, (seen_r, seen["replay"]))
+        needs = (runs, found, other, exact, mended, usage)
+        concluded = Step("drawing the conclusion", self.conclude, needs, lambda *_: NOT_CONCLUDED)
+        steps += [probed, exact, cause, found, usage, mended, concluded]
+
         # What the report tells of them.
-        drawn = Step("drawing the pictures", self.draw, (runs, intended_cause), _no_pictures)
+        drawn = Step("drawing the pictures", self.draw, (runs, found), _no_pictures)
         of_claims = Step(
-            "drawing the pictures of the claims",
-            lambda claims: report_pictures(claims.pictures),
-            (claims,),
+            "drawing the pictures of the claims", _pictures, (claims,),
             lambda _: (_no_pictures(), ()),
-        )
-        claimed = Step(
-            "writing the claims",
-            lambda claims: report_claims(claims.claims),
-            (claims,),
-            lambda _: (),
-        )
+        )  # fmt: skip
+        decided = Step("writing the claims", _claims, (claims,), lambda _: ())
         described = Step(
-            "describing what the models make of their inputs",
-            describe_run,
-            (seen_r, labels),
+            "describing what the models make of their inputs", describe_run, (seen_r, labels),
             lambda *_: ((), (), ()),
-        )
+        )  # fmt: skip
         calls = Step("writing down R's calls", calls_by_line, (seen_r,), lambda _: {})
-        by_chance = Step("noting what is chance", self.chance, (runs,), lambda _: ())
-        of_intent = Step("noting what the text means", intent_notes, (runs,), lambda _: ())
-        score = Step("reading the last self-test's score", lambda: last_score())
-        hypotheses = Step(
-            "weighing every cause",
-            lambda finding: weigh(finding.attribution),
-            (concluded,),
-            lambda _: (),
-        )
-        steps = [
-            *(twin, r, claims, agree, replay, seen_r, intent, other, *seen.values(), exact_run),
-            *(runs, labels, symptoms, *compared, probed, exact, cause, intended_cause),
-            *(usage, mended, concluded, drawn, of_claims, claimed, described, calls),
-            *(by_chance, of_intent, score, hypotheses),
-        ]
+        by_chance = Step("noting what is chance", self.chance, (runs,))
+        meant_by = Step("noting what the text means", intent_notes, (runs,))
+        score = Step("reading the last self-test's score", last_score)
+        weighed = Step("weighing every cause", _weighed, (concluded,), lambda _: ())
+        steps += [drawn, of_claims, decided, described, calls, by_chance, meant_by, score, weighed]
         run_steps(steps, self.threads)
 
         finding = honest(concluded.result, not_known(steps))
         pictures, undrawn = of_claims.result
+        notes = (by_chance.result, undrawn, meant_by.result)
         quick = (_QUICK,) if self.settings.quick else ()
         parts = Parts(
             labels=labels.result,
             described=described.result,
-            hypotheses=hypotheses.result,
+            hypotheses=weighed.result,
             calls=calls.result,
             exact=exact.result,
-            claims=claimed.result,
+            claims=decided.result,
             symptoms=symptoms.result,
             pictures=(*pictures.pictures, *drawn.result.pictures),
-            notes=(*quick, *by_chance.result, *undrawn, *of_intent.result),
+            notes=(*quick, *(note for some in notes for note in some or ())),
             selftest=score.result,
         )
-        made: dict[str, Capsule] = runs.result
+        r_run = self.runs["r"]
         report = isolated(
             "building the report",
-            partial(build_report, self.case, made, intended_cause.result[0], finding, parts),
+            lambda: build_report(self.case, self.runs, found.result[0], finding, parts),
             None,
-        ) or bare_report(self.case, made["r"], finding)
+        ) or bare_report(self.case, r_run, finding)
         self.tell("done")
         files = {**drawn.result.files, **pictures.files}
-        verdicts = {name: self.judge.verdicts(capsule) for name, capsule in made.items()}
-        return Examined(report, made, files, probed.result, verdicts)
-
-    # Where runs come from: what a kind of case has is said by its own class.
-
-    @property
-    def private(self) -> tuple[str, ...]:
-        """The folders whose names stay out of the report."""
-        return (str(self.case.script.resolve().parent),)
-
-    def record(self) -> Capsule:
-        """Return the run that is examined."""
-        raise NotImplementedError
-
-    def not_recorded(self) -> Capsule:
-        """Return what stands for the run where it could not be had."""
-        raise NotImplementedError
-
-    def replay(self, r: Capsule, confirmed: bool) -> Capsule | None:
-        """Make the run again without R, unless it is confirmed already."""
-        raise NotImplementedError
-
-    def look_into_r(self, r: Capsule, confirmed: bool) -> Capsule:
-        """Return the run with what its layers received and made."""
-        raise NotImplementedError
-
-    def twin(self) -> Capsule | None:
-        """Run the equivalent that was written by hand."""
-        return None
-
-    def intent(self, _r: Capsule) -> Capsule | None:
-        """Run what the text means."""
-        return None
-
-    def rerun_intent(self, _r: Capsule, _undo: Undo) -> Capsule:
-        """Run what the text means with something taken as R has it."""
-        raise NotImplementedError
-
-    def claims(self, _r: Capsule) -> Claimed:
-        """Compute the claims."""
-        return Claimed()
-
-    def other_generation(self, _r: Capsule) -> OtherGeneration | None:
-        """Make the calls that raise here on the other Keras, to see whose rule it is."""
-        return None
-
-    def answers(self, _r: Capsule) -> tuple[Answer, ...]:
-        """Ask what the script's own use of Keras answers."""
-        return ()
-
-    def repaired(self, _r: Capsule, _replay: Capsule | None) -> tuple[Answer, ...]:
-        """Return the first repair with which the call works that raises, and what follows it."""
-        return ()
-
-    def chance(self, _runs: Mapping[str, Capsule]) -> tuple[str, ...]:
-        """Say where the numbers are one draw of many."""
-        return ()
-
-    def script(self) -> Script | None:
-        """Return what runs the whole script under a lever."""
-        return None
-
-    # What is made of them, whatever they come from.
+        verdicts = {name: self.judge.verdicts(run) for name, run in self.runs.items()}
+        return Examined(report, self.runs, files, probed.result, verdicts)
 
     def agree(self, r: Capsule, twin: Capsule | None = None) -> bool:
         """Say whether the twin has all bits and errors of R's run: a replay tells nothing new."""
@@ -370,9 +298,9 @@ class CaseRun:
     def compared(
         self,
         name: str,
+        before: tuple[RunPair, ...],
         runs: Mapping[str, Capsule],
         labels: Mapping[int, str],
-        before: tuple[RunPair, ...] = (),
     ) -> tuple[RunPair, ...]:
         """Compare R's run with another, and add that to what was compared before."""
         if name not in runs or not was_run(runs["r"]):
@@ -415,17 +343,17 @@ class CaseRun:
 
     def attribute_intent(
         self,
-        runs: Mapping[str, Capsule],
         pairs: Sequence[RunPair],
         cause: Attribution | None,
+        runs: Mapping[str, Capsule],
         labels: Mapping[int, str],
     ) -> tuple[Sequence[RunPair], Attribution | None]:
         """Find out what R took otherwise than its text says."""
 
         def as_r(undo: Undo) -> Capsule:
             self.tell("takes the text as R does")
-            again = self.look_into(self.rerun_intent(runs["r"], undo), runs["r"])
-            return again if again is not None else runs["intent"]
+            r = runs["r"]
+            return self.look_into(self.intent(r, undo), r) or runs["intent"]
 
         return meant(runs, pairs, cause, as_r, self.judge, labels)
 
@@ -435,12 +363,12 @@ class CaseRun:
         found: tuple[Sequence[RunPair], Attribution | None],
         other: OtherGeneration | None,
         exact: ExactResult | None,
-        *usage: Iterable[Answer],
+        *usage: Iterable[Answer] | None,
     ) -> Finding:
         """Draw the conclusion, if there is a run to draw it from."""
         if not was_run(runs["r"]):
             return _NOT_RECORDED
-        told = tuple(answer for answers in usage for answer in answers)
+        told = tuple(answer for answers in usage for answer in answers or ())
         return conclude(runs, found[0], other, exact, found[1], told)
 
     def draw(
@@ -490,9 +418,7 @@ def _first(given: Any, *_: object) -> Any:
     return given
 
 
-def _uncompared(
-    name: str, _runs: object, _labels: object, before: tuple[RunPair, ...] = ()
-) -> tuple[RunPair, ...]:
+def _uncompared(name: str, before: tuple[RunPair, ...], *_: object) -> tuple[RunPair, ...]:
     return (*before, not_compared("r", name))
 
 
@@ -502,6 +428,18 @@ def _judged(probed: tuple[Capsule, ...]) -> ExactResult | None:
 
 def _no_claims(*_: object) -> Claimed:
     return Claimed(trouble="a step of keras-bridge itself failed")
+
+
+def _claims(claimed: Claimed | None) -> tuple[Claim, ...]:
+    return report_claims((claimed or Claimed()).claims)
+
+
+def _pictures(claimed: Claimed | None) -> tuple[Drawing, tuple[str, ...]]:
+    return report_pictures((claimed or Claimed()).pictures)
+
+
+def _weighed(concluded: Finding) -> tuple[Hypothesis, ...]:
+    return weigh(concluded.attribution)
 
 
 def _no_pictures(*_: object) -> Drawing:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Final
@@ -53,27 +53,21 @@ _UNSEEDED: Final = (
 Finished = Callable[[Examined, float], None]
 
 
+@dataclass
 class ScriptRun(CaseRun):
     """A script, run by R and then in other ways.
 
-    Args:
+    Attributes:
         inspection: what R read in the script.
         served: who answers its ``library()`` calls.
+        translation: of its text, by what is taken as R has it.
     """
 
-    def __init__(
-        self,
-        pool: Pool,
-        case: Case,
-        inspection: Inspection,
-        served: Served,
-        settings: Settings,
-        threads: Executor,
-        progress: Callable[[str], None],
-    ) -> None:
-        super().__init__(pool, case, inspection.generation, settings, threads, progress)
-        self.inspection, self.served = inspection, served
-        self.translation = cache(partial(intended, case.script, inspection))
+    inspection: Inspection
+    served: Served
+
+    def __post_init__(self) -> None:
+        self.translation = cache(partial(intended, self.case.script, self.inspection))
 
     @property
     def private(self) -> tuple[str, ...]:
@@ -120,49 +114,33 @@ class ScriptRun(CaseRun):
             return None
         return run_twin(self.pool, case.name, case.twin, self.generation, self.limits)
 
-    def intent(self, r: Capsule) -> Capsule | None:
-        """Run what the text means."""
+    def intent(self, r: Capsule, undo: Undo | None = None) -> Capsule | None:
+        """Run what the text means, with something taken as R has it."""
         if self.settings.quick or not was_begun(r):
             return None
-        return self.rerun_intent(r, Undo())
-
-    def rerun_intent(self, r: Capsule, undo: Undo) -> Capsule:
-        """Run what the text means with something taken as R has it."""
+        undo = undo or Undo()
         return run_intent(
-            self.pool,
-            self.case.name,
-            self.case.script,
-            self.inspection,
-            r,
-            self.limits,
-            undo,
+            self.pool, self.case.name, self.case.script, self.inspection, r, self.limits, undo,
             self.translation(undo.as_r),
-        )
+        )  # fmt: skip
 
-    def claims(self, r: Capsule) -> Claimed:
+    def claims(self, r: Capsule) -> Claimed | None:
         """Compute the claims; they may read R's run."""
         if self.case.twin is None:
-            return Claimed()
+            return None
         return run_claims(
-            self.pool,
-            self.case.name,
-            self.case.twin,
-            self.generation,
-            self.limits,
+            self.pool, self.case.name, self.case.twin, self.generation, self.limits,
             recorded=r if was_begun(r) else None,
             quick=self.settings.quick,
             tell=lambda text: self.tell(f"claims: {text}"),
-        )
+        )  # fmt: skip
 
     def other_generation(self, r: Capsule) -> OtherGeneration | None:
         """Make the calls that raise here on the other Keras, to see whose rule it is."""
-        calls = [
-            call
-            for call in r.manifest.calls
-            if call.error and call.parent is None and not call.internal
-        ]
-        if not any(call.error for call in r.manifest.calls):
+        raising = [call for call in r.manifest.calls if call.error]
+        if not raising:
             return None
+        calls = [call for call in raising if call.parent is None and not call.internal]
         needed = up_to(r, {call.id for call in calls})
         done = run_replay(self.pool, needed, 5 - self.generation, self.limits)
         # What could not be tried is not among the calls: it was neither accepted nor refused.
@@ -301,8 +279,10 @@ class Suite:
     ) -> Examined:
         began = time.monotonic()
         tell = partial(self.progress, case.name)
-        run = ScriptRun(self.pool, case, inspection, served, self.settings, self._threads, tell)
-        examined = run.examined()
+        examined = ScriptRun(
+            self.pool, case, inspection.generation, self.settings, self._threads, tell,
+            inspection, served,
+        ).examined()  # fmt: skip
         finished(examined, time.monotonic() - began)
         return examined
 

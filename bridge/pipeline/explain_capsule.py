@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -150,40 +150,31 @@ def explain_capsule(
         PoolError: TensorFlow or Keras cannot be started.
     """
     recorded = _as_first(read_capsule(path))
-    settings = Settings(limits=limits, explain=True)
+    script = recorded.manifest.script
+    case = Case(path.stem, Path(script.name if script else path.name), observed=observed)
     with ThreadPoolExecutor(STEPS_AT_ONCE) as threads:
-        return CapsuleRun(pool, recorded, path, observed, settings, threads, progress).examined()
+        return CapsuleRun(
+            pool, case, generation_of(recorded), Settings(limits=limits, explain=True), threads,
+            progress, recorded, path,
+        ).examined()  # fmt: skip
 
 
+@dataclass
 class CapsuleRun(CaseRun):
     """A recorded run: a case whose first run is there already. Nothing of its script is run.
 
-    Args:
+    Attributes:
         recorded: the run.
         path: the file that it came in.
-        observed: what was reported.
     """
 
-    def __init__(
-        self,
-        pool: Pool,
-        recorded: Capsule,
-        path: Path,
-        observed: Path | None,
-        settings: Settings,
-        threads: Executor,
-        progress: Callable[[str], None],
-    ) -> None:
-        script = recorded.manifest.script
-        name = Path(script.name if script else path.name)
-        case = Case(name=path.stem, script=name, observed=observed)
-        super().__init__(pool, case, generation_of(recorded), settings, threads, progress)
-        self.recorded, self.path = recorded, path
+    recorded: Capsule
+    path: Path
 
     @property
     def private(self) -> tuple[str, ...]:
         """The folders whose names stay out of the report."""
-        return (str(self.path.resolve().parent),)
+        return (str(self.path.resolve().parent), str(self.pool.folder))
 
     def record(self) -> Capsule:
         """Return the run that was recorded."""
