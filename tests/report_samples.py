@@ -14,6 +14,7 @@ import numpy as np
 
 from bridge.capsule import Array, Capsule, Environment, ErrorRecord, FrontEnd, Manifest, Plot, Probe
 from bridge.compare.result import Divergence, LayerVerdict, StageResult, Worst
+from bridge.explain.result import Hypothesis
 from bridge.report import schema
 from bridge.report.schema import CaseReport, Pair
 from tests import explained_samples
@@ -184,7 +185,7 @@ def different() -> CaseReport:
             ),
             "pairs": (*same.pairs[1:], pair),
             "hypotheses": (
-                schema.Hypothesis(
+                Hypothesis(
                     cause="device-plugin",
                     explains=("A is linear",),
                     contradicts=("no plug-in here",),
@@ -280,7 +281,7 @@ def hostile(text: str) -> CaseReport:
                 for pair in (*same.pairs[-1:], *bad.pairs[-1:])
             ),
             "claims": (schema.Claim(claim=text, holds=None, evidence=text, source=text),),
-            "hypotheses": (schema.Hypothesis(cause=text, explains=(text,), contradicts=(text,)),),
+            "hypotheses": (Hypothesis(cause=text, explains=(text,), contradicts=(text,)),),
             **explained_samples.hostile(text),
             "runs": (run,),
             "executions": tuple(

@@ -10,7 +10,7 @@ import pytest
 from bridge.capsule import Capsule, LayerState, Manifest, ModelState, Probe
 from bridge.cases.case import read_case
 from bridge.facts.r import DRAWING
-from bridge.pipeline.plan import chance
+from bridge.pipeline.examine_case import chance
 from bridge.process.pool import Limits, Pool
 from bridge.r.script import Inspection, inspect, serve
 from bridge.rules.said import state_of

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
+import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,7 +24,7 @@ from bridge.errors import (
     isolated,
 )
 from bridge.explain.finding import Finding
-from bridge.pipeline.steps import Steps, honest
+from bridge.pipeline.steps import Step, honest, not_known, run_steps
 from bridge.process.pool import PoolError
 from bridge.trace.spool import FAILURES, SpooledErrors, read_failures
 
@@ -146,15 +148,56 @@ def test_a_record_that_a_script_wrote_itself_does_no_harm(tmp_path: Path, line: 
 
 def test_nothing_is_wrong_is_not_said_where_a_step_failed() -> None:
     agree = Finding("same-bits", "none", "R and the replay agree.")
-    steps = Steps()
-    with collected(steps.errors):
-        steps.do("comparing", _broken, None, tells=("whether R and the twin agree",))
-    found = honest(agree, steps.unjudged)
+    steps = [Step("comparing", _broken, tells=("whether R and the twin agree",))]
+    with collected(Errors()), ThreadPoolExecutor(1) as threads:
+        run_steps(steps, threads)
+    unjudged = not_known(steps)
+    found = honest(agree, unjudged)
     assert (found.verdict, found.cause) == ("abstained", "not-known")
     assert "whether R and the twin agree" in found.sentence
     assert agree.sentence in found.explanation
     different = Finding("different", "keras-layer", "They differ.")
-    kept = honest(different, steps.unjudged)
+    kept = honest(different, unjudged)
     assert (kept.verdict, kept.cause) == ("different", "keras-layer")
     assert kept.unexplained == ("whether R and the twin agree",)
     assert honest(agree, ()) is agree
+
+
+def test_a_step_begins_when_what_it_needs_is_there_and_what_can_be_is_done_at_once() -> None:
+    both = threading.Barrier(2, timeout=20)
+
+    def meets(number: int) -> Callable[[], int]:
+        return lambda: both.wait() * 0 + number
+
+    left, right = Step("left", meets(1)), Step("right", meets(2))
+    total = Step("the sum", lambda a, b: a + b, (left, right))
+    with ThreadPoolExecutor(2) as threads:
+        run_steps([total, left, right], threads)
+    assert total.result == 3
+
+
+def test_what_follows_a_step_that_failed_has_what_stands_for_it() -> None:
+    given = Step("given", lambda: 5)
+    broken = Step("broken", lambda given: 1 // (given - 5), (given,), lambda given: -given)
+    after = Step("after", lambda broken: broken * 2, (broken,))
+    with collected(Errors()) as errors, ThreadPoolExecutor(2) as threads:
+        run_steps([given, broken, after], threads)
+    assert (after.result, broken.failed, after.failed) == (-10, True, False)
+    assert [each.step for each in errors.found] == ["broken"]
+
+
+def test_what_no_case_survives_ends_all_steps() -> None:
+    def fails() -> None:
+        raise PoolError("no TensorFlow")
+
+    first = Step("first", fails)
+    after = Step("after", lambda _: 1, (first,))
+    with ThreadPoolExecutor(1) as threads, pytest.raises(PoolError):
+        run_steps([first, after], threads)
+    assert not after.done
+
+
+def test_steps_that_wait_for_one_another_are_refused() -> None:
+    never = Step("never", lambda _: 1, (Step("not among them", lambda: 1),))
+    with ThreadPoolExecutor(1) as threads, pytest.raises(ValueError, match="never"):
+        run_steps([never], threads)

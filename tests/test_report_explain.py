@@ -16,11 +16,12 @@ from rich.console import Console
 from bridge.capsule import write_capsule
 from bridge.cases.case import Case
 from bridge.cli.check import told
+from bridge.explain.responses.description import describe_run
 from bridge.explain.result import Cell, Observation, SymptomTable, Upstream
 from bridge.explain.verdict import Finding
 from bridge.pipeline.examine_case import Examined
 from bridge.report import CaseReport, print_summary, report_json, summary_table, write_report
-from bridge.report.build import build_report
+from bridge.report.build import Parts, build_report
 from bridge.report.suspects import (
     MAX_CANDIDATES,
     MAX_OBSERVATIONS,
@@ -257,7 +258,9 @@ def test_a_report_describes_what_its_models_make_of_their_input(tmp_path: Path) 
     capsule = Sample().predict(two_layers(), grid(columns=3)).capsule()
     write_capsule(capsule, tmp_path / "r.capsule")
     case = Case("sample", tmp_path / "sample.R")
-    report = build_report(case, {"r": capsule}, [], Finding("same-bits", "none", "Alike."))
+    finding = Finding("same-bits", "none", "Alike.")
+    parts = Parts(described=describe_run(capsule, {}))
+    report = build_report(case, {"r": capsule}, [], finding, parts)
     (census,) = report.census
     assert (census.layer, census.units, census.rows) == ("dense", 5, 20)
     write_report([report], tmp_path, pictures={})

@@ -114,6 +114,14 @@ def test_where_nothing_differs_it_says_so(tmp_path: Path) -> None:
     assert not found.files
 
 
+def test_scripts_of_an_earlier_run_are_gone_and_other_files_are_not(tmp_path: Path) -> None:
+    for name in ("repro.py", "repro.npz", "repro.R", "repro.md", "meant.py", "mine.py"):
+        (tmp_path / name).write_text("an earlier one")
+    with Pool() as pool:
+        write_repro(pool, {}, 3, Limits(), tmp_path, "t")
+    assert [each.name for each in tmp_path.iterdir()] == ["mine.py"]
+
+
 @pytest.mark.tf
 def test_a_convolution_that_reads_too_late_is_shrunk_and_fails_by_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

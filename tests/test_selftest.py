@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from bridge.capsule import Capsule, CapsuleError, Manifest
 from bridge.cli import main
+from bridge.errors import InternalError, JobError
 from bridge.explain.lever_search.protocol import Pull, Searching
 from bridge.explain.result import Attribution, LeverOutcome, SelftestScore
-from bridge.process.pool import Pool
+from bridge.process.pool import Limits, Pool, PoolError
 from bridge.report.selftest_score import keep, last_score
 from bridge.selftest import Benign, Selftest, Trial
 from bridge.selftest.generation_run import drive_together
@@ -110,15 +112,21 @@ def test_reports_carry_the_last_score_and_show_its_day(
 ) -> None:
     import platformdirs
 
-    from bridge.pipeline.examine_case import Examined, with_score
-    from bridge.report import write_report
-    from tests.report_samples import matching
+    from bridge.capsule import Capsule, Manifest
+    from bridge.cases.case import Case
+    from bridge.explain.verdict import Finding
+    from bridge.report import CaseReport, write_report
+    from bridge.report.build import Parts, build_report
+
+    def report() -> CaseReport:
+        runs = {"r": Capsule(Manifest(runner="r", case="a", status="ok"), {})}
+        finding = Finding("same-bits", "none", "Alike.")
+        return build_report(Case("a", Path("a.R")), runs, [], finding, Parts(selftest=last_score()))
 
     monkeypatch.setattr(platformdirs, "user_cache_path", lambda _name: tmp_path / "cache")
-    plain = Examined(matching(), {}, {})
-    assert with_score(plain).report.selftest is None
+    assert report().selftest is None
     keep(Selftest((RIGHT,), (), 0, 1.0).score)
-    scored = with_score(plain).report
+    scored = report()
     assert scored.selftest is not None
     write_report([scored], tmp_path / "out", pictures={})
     written = next((tmp_path / "out").glob("*/report.json")).read_text("utf-8")
@@ -203,6 +211,38 @@ def test_without_keras_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> No
     result = CliRunner().invoke(main.app, ["selftest"])
     assert result.exit_code == 2
     assert "keras-bridge doctor" in result.stderr
+
+
+def again_with(monkeypatch: pytest.MonkeyPatch, error: Exception) -> Capsule | str:
+    """Run models again where that fails."""
+    from bridge.selftest import generation_run
+
+    def fails(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(generation_run, "rerun", fails)
+    with Pool() as pool:
+        half = generation_run.Half(pool, 3, 1, Limits(), lambda _text: None)
+        return half._again(Capsule(Manifest(runner="r", case="a", status="ok"), {}), {}, None)
+
+
+def test_what_a_model_cannot_do_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert again_with(monkeypatch, CapsuleError("no weights")) == "CapsuleError: no weights"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        KeyError("add"),
+        PoolError("no TensorFlow"),
+        JobError(InternalError("the job rerun", "KeyError: 'add'", "")),
+    ],
+)
+def test_a_defect_of_ours_is_not_taken_for_what_a_model_does(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    with pytest.raises(type(error)):
+        again_with(monkeypatch, error)
 
 
 def test_faults_are_shared_out_among_the_generations() -> None:

@@ -13,13 +13,11 @@ from bridge.cases.case import read_case
 from bridge.pipeline.examine_case import Settings, Suite
 from bridge.process.pool import Pool
 from bridge.r.script import inspect
+from bridge.reduce.reproducer import Shown, issue
 from bridge.reduce.script_reduction import (
     Kind,
-    Shown,
     closed,
     cuts,
-    issue,
-    make_small,
     reprex,
     tidied,
     without,
@@ -138,7 +136,7 @@ def test_a_script_keeps_the_lines_that_show_what_was_found(pool: Pool, tmp_path:
     with Suite(Settings(frontend="standin"), pool=pool) as suite:
         (examined,) = suite.examine([read_case(script)])
         assert examined.report.cause == "r-conversion"
-        made = make_small(suite, read_case(script), examined, tmp_path / "small")
+        made = suite.make_small(read_case(script), examined, tmp_path / "small")
     text = (tmp_path / "small" / "repro.R").read_text()
     assert "layer_dense(units = size" in text
     assert "words" not in text
@@ -156,7 +154,7 @@ def test_of_a_script_that_shows_nothing_there_is_no_smaller_one(pool: Pool, tmp_
     script.write_text("library(keras3)\nprint(op_relu(-1))\n")
     with Suite(Settings(frontend="standin"), pool=pool) as suite:
         (examined,) = suite.examine([read_case(script)])
-        made = make_small(suite, read_case(script), examined, tmp_path / "small")
+        made = suite.make_small(read_case(script), examined, tmp_path / "small")
     assert made.sentences == (
         "No script was made smaller: there is neither a difference nor a cause that it would have "
         "to show.",

@@ -13,12 +13,11 @@ from bridge.capsule import Call, Capsule, FrontEnd, Manifest
 from bridge.capsule.values import Scalar, Symbol
 from bridge.cases.case import Case, read_case
 from bridge.errors import Errors, collected
-from bridge.pipeline import examine_case
+from bridge.pipeline import case_run, examine_case
 from bridge.pipeline.examine_case import Settings, Suite
-from bridge.pipeline.steps import Steps
 from bridge.process.pool import Pool
 from bridge.r.script import Inspection, Installed, Served
-from bridge.rules import answer
+from bridge.rules import Answer, answer
 from bridge.rules.said import Said
 
 
@@ -27,7 +26,7 @@ def cases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Case]:
     """Two cases, and a suite that starts nothing: empty capsules answer for R and the intent."""
     served = Served(FrontEnd(kind="none", package="reticulate", version=""), (), ())
 
-    def run_r(_pool: object, case: str, *_: object) -> Capsule:
+    def run_r(_pool: object, case: str, *_: object, **__: object) -> Capsule:
         return Capsule(Manifest(runner="r", case=case, status="ok"), {})
 
     def run_intent(_pool: object, case: str, *_: object) -> Capsule:
@@ -48,8 +47,9 @@ def cases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Case]:
 
 
 def _breaks(monkeypatch: pytest.MonkeyPatch, name: str, first_only: bool = True) -> None:
-    """Let a function of the suite's raise, as a defect of ours would, when it is first called."""
-    whole = getattr(examine_case, name)
+    """Let a function of the pipeline's raise, as a defect of ours would, when first called."""
+    module = examine_case if hasattr(examine_case, name) else case_run
+    whole = getattr(module, name)
     calls: list[int] = []
 
     def fails(*args: Any, **kwargs: Any) -> Any:
@@ -58,7 +58,7 @@ def _breaks(monkeypatch: pytest.MonkeyPatch, name: str, first_only: bool = True)
             raise KeyError("add")
         return whole(*args, **kwargs)
 
-    monkeypatch.setattr(examine_case, name, fails)
+    monkeypatch.setattr(module, name, fails)
 
 
 @pytest.mark.internal_errors
@@ -67,8 +67,9 @@ def _breaks(monkeypatch: pytest.MonkeyPatch, name: str, first_only: bool = True)
     [
         ("run_r", "abstained", "not-known"),
         ("conclude", "abstained", "not-known"),
-        # Between two steps.
         ("labels_of", "abstained", "not-known"),
+        # Between two steps.
+        ("not_known", "abstained", "not-known"),
         # The conclusion stands where only the report of it could not be put together.
         ("build_report", "abstained", "not-known"),
     ],
@@ -104,12 +105,16 @@ def test_a_repair_that_cannot_be_tried_costs_no_other_answer(
     cases: list[Case], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _breaks(monkeypatch, "repairs", first_only=False)
-    run = Capsule(Manifest(runner="r", case="first", status="ok"), {})
-    steps = Steps()
-    with Suite(Settings(jobs=1)) as running, collected(steps.errors):
-        assert running._usage(steps, {"r": run, "replay": run}, Inspection("x")) == ()
-    assert [error.step for error in steps.errors.found] == ["trying repairs"]
-    assert len(cases) == 2
+    monkeypatch.setattr(
+        examine_case, "run_r", lambda _pool, case, *_, **__: _with_a_call("r", case)
+    )
+    monkeypatch.setattr(examine_case, "run_replay", lambda *_: _with_a_call("replay", "first"))
+    monkeypatch.setattr(examine_case, "answers", lambda *_: (Answer("maths", "An answer."),))
+    with Suite(Settings(jobs=1, quick=True)) as running:
+        examined = list(running.examine(cases[:1]))
+    (error,) = examined[0].report.internal_errors
+    assert error.step == "trying repairs"
+    assert "An answer." in (examined[0].report.sentence, *examined[0].report.explanation)
 
 
 @pytest.mark.internal_errors
@@ -120,6 +125,10 @@ def test_a_repair_that_cannot_be_tried_costs_no_other_answer(
         ("compare_runs", "comparing r with intent"),
         ("conclude", "drawing the conclusion"),
         ("answers", "asking how the script uses Keras"),
+        ("labels_of", "naming the predictions"),
+        ("weigh", "weighing every cause"),
+        ("calls_by_line", "writing down R's calls"),
+        ("last_score", "reading the last self-test's score"),
         ("meant", "finding out what R took otherwise than its text says"),
         ("chance", "noting what is chance"),
         ("intent_notes", "noting what the text means"),
@@ -152,7 +161,9 @@ def test_each_step_fails_by_itself(
 def test_what_fails_while_files_are_written_is_listed_as_well(
     cases: list[Case], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(examine_case, "run_r", lambda _pool, case, *_: _with_a_call("r", case))
+    monkeypatch.setattr(
+        examine_case, "run_r", lambda _pool, case, *_, **__: _with_a_call("r", case)
+    )
     monkeypatch.setattr(examine_case, "run_replay", lambda *_: _with_a_call("replay", "first"))
     _breaks(monkeypatch, "script_of")
     with Suite(Settings(jobs=1, quick=True)) as running:
@@ -167,6 +178,10 @@ def test_what_fails_while_files_are_written_is_listed_as_well(
     examine_case.write(examined, tmp_path / "out")
     assert not (folder / "internal-errors.log").exists()
     assert "import" in (folder / "replay.py").read_text("utf-8")
+
+
+def _run_with_a_call(_pool: object, case: str, *_: object, **__: object) -> Capsule:
+    return _with_a_call("r", case)
 
 
 def _with_a_call(runner: Literal["r", "replay"], case: str) -> Capsule:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
@@ -12,7 +11,6 @@ from bridge.cli.options import (
     OK,
     UNEXPECTED,
     CaseLines,
-    Options,
     Progress,
     environment_errors,
     is_unexpected,
@@ -22,11 +20,11 @@ from bridge.cli.options import (
 
 if TYPE_CHECKING:
     from bridge.cases.case import Case
-    from bridge.pipeline.examine_case import Examined
+    from bridge.pipeline.case_run import Examined, Settings
     from bridge.reduce.reproducer import Repro
 
 
-def examine(cases: list[Case], out: Path, options: Options, lines: bool = False) -> int:
+def examine(cases: list[Case], out: Path, options: Settings, lines: bool = False) -> int:
     """Run cases, write their reports and print the table; return the exit code.
 
     With ``lines`` stderr has one line for each case that is done.
@@ -73,16 +71,16 @@ def explain_received(
     observed: Path | None,
     out: Path,
     repro: Path | None,
-    options: Options,
+    options: Settings,
     as_json: bool,
 ) -> int:
     """Judge a capsule from elsewhere, run it again here, and tell; return the exit code."""
     from bridge.capsule import CapsuleError
     from bridge.pipeline.explain_capsule import NothingRecordedError, explain_capsule, generation_of
-    from bridge.process.pool import MIB, Limits, Pool
+    from bridge.process.pool import Pool
     from bridge.reduce.reproducer import write_repro
 
-    limits = Limits(options.seconds, options.memory * MIB)
+    limits = options.limits
     try:
         with Progress("starting TensorFlow") as shown, environment_errors(), Pool() as pool:
             found = explain_capsule(
@@ -126,50 +124,3 @@ def told(examined: Examined, out: Path, as_json: bool, small: Repro | None = Non
             print(made)
         print(index)
     return UNEXPECTED if is_unexpected(report) else OK
-
-
-def print_intent(what: Path, output: Path | None) -> int:
-    """Print or write what a script's text says in Python; return the exit code."""
-    from bridge.report.text import one_line
-    from bridge.runs.intent import translated
-
-    with environment_errors():
-        found = translated(what)
-    if output is None:
-        print(found.text, end="")
-    else:
-        output.write_text(found.text, "utf-8")
-        print(output)
-    for gap in found.gaps:
-        print(f"Not translated: {one_line(gap.sentence)}", file=sys.stderr)
-    return OK
-
-
-def print_replay(what: Path, output: Path | None, options: Options) -> int:
-    """Print or write what a script asked of Python; return the exit code."""
-    from bridge.capsule import CapsuleError
-    from bridge.cases.case import CaseError
-    from bridge.cli.translate import translate_trace
-    from bridge.process.pool import MIB, Limits
-    from bridge.report.text import one_line
-
-    limits = Limits(options.seconds, options.memory * MIB)
-    stem = output.stem if output is not None else "replay"
-    try:
-        with Progress("starting R and TensorFlow"), environment_errors():
-            found, recorded = translate_trace(what, cast("Any", options.frontend), limits, stem)
-    except (CapsuleError, CaseError) as error:
-        stop(str(error))
-    if not recorded.manifest.calls:
-        stop(f"{what} asked nothing of Python: there is nothing to translate.")
-    if output is None:
-        print(found.source, end="")
-    else:
-        found.save(output)
-        print(output)
-    said = [f"Left out: {one_line(gap)}" for gap in found.gaps]
-    if output is None and found.arrays:
-        said.append("Its large arrays are not written: use -o FILE to have them beside it.")
-    for line in said:
-        print(line, file=sys.stderr)
-    return OK

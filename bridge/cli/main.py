@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated
 
 import typer
 
@@ -13,21 +13,18 @@ from bridge.cli.check import (
     compare_arrays,
     examine,
     explain_received,
-    print_intent,
-    print_replay,
     told,
 )
 from bridge.cli.options import (
     BROKEN,
     OK,
     UNEXPECTED,
-    Options,
     Progress,
     cases_at_once,
-    check_frontend,
     check_observed,
     check_out,
     environment_errors,
+    settings,
     stop,
     suite_with,
 )
@@ -113,7 +110,10 @@ def run(
     """Run the scripts in r_scripts/, or those of keras-bridge, and write the reports."""
     from bridge.cases.case import CaseError, choose, find_cases, suite_folders
 
-    check_frontend(frontend)
+    options = settings(
+        frontend, seconds, memory, jobs=jobs or cases_at_once(), quick=quick, exact=exact,
+        sandbox=sandbox,
+    )  # fmt: skip
     check_out(out)
     try:
         chosen = choose(find_cases(suite_folders(builtin or None)), cases or [])
@@ -121,9 +121,6 @@ def run(
         stop(f"{error} With --builtin, the cases of keras-bridge are among them.")
     if not chosen:
         stop("There are no cases: no r_scripts folder here. Use 'keras-bridge check SCRIPT.R'.")
-    options = Options(
-        frontend, jobs or cases_at_once(), seconds, memory, quick, exact, sandbox=sandbox
-    )
     raise typer.Exit(examine(chosen, out, options, lines=True))
 
 
@@ -144,7 +141,7 @@ def check(
     """Run one R script of yours, replay it in Python without R, and compare."""
     from bridge.cases.case import CaseError, read_case
 
-    check_frontend(frontend)
+    options = settings(frontend, seconds, memory, exact=exact, sandbox=sandbox)
     for path in (script, *([twin] if twin else []), *([observed] if observed else [])):
         if not path.is_file():
             stop(f"There is no file {path}.")
@@ -154,7 +151,6 @@ def check(
         case = read_case(script, twin, observed)
     except CaseError as error:
         stop(str(error))
-    options = Options(frontend, 1, seconds, memory, exact=exact, sandbox=sandbox)
     raise typer.Exit(examine([case], out, options))
 
 
@@ -172,10 +168,10 @@ def add(
     from bridge.cli.add import AddingError, add_script, place_for
     from bridge.report.text import one_line
 
-    check_frontend(frontend)
+    options = settings(frontend, seconds, memory)
     try:
         place = place_for(script, Path.cwd(), name)
-        with suite_with(Options(frontend, 1, seconds, memory)) as suite, environment_errors():
+        with suite_with(options) as suite, environment_errors():
             added = add_script(script, place, suite)
     except AddingError as error:
         stop(str(error))
@@ -200,13 +196,11 @@ def audit(
     """Probe every argument of every wrapper, and list what reaches Python changed."""
     from bridge.cli.audit import audit as run_audit
     from bridge.cli.audit import tell, write
-    from bridge.process.pool import MIB, Limits
 
-    check_frontend(frontend)
+    options = settings(frontend, seconds, memory)
     check_out(out)
     with Progress("starting R and TensorFlow") as shown, environment_errors():
-        limits = Limits(seconds, memory * MIB)
-        reports = run_audit(package or [], cast("Any", frontend), limits, shown.step)
+        reports = run_audit(package or [], options.frontend, options.limits, shown.step)
     if as_json:
         for report in reports:
             write(report, out)
@@ -247,13 +241,12 @@ def record(
     from bridge.capsule import write_capsule
     from bridge.cases.case import read_case
 
-    check_frontend(frontend)
+    options = settings(frontend, seconds, memory, sandbox=sandbox)
     if not script.is_file():
         stop(f"There is no file {script}.")
     if output.is_dir():
         stop(f"{output} is a folder: name a file, such as {output / script.stem}.capsule.")
     check_out(output.parent)
-    options = Options(frontend, 1, seconds, memory, sandbox=sandbox)
     with suite_with(options) as suite, environment_errors():
         (examined,) = suite.examine([read_case(script)])
     write_capsule(examined.runs["r"], output)
@@ -317,7 +310,7 @@ def replay(
         set_beside,
         summary,
     )
-    from bridge.process.pool import MIB, Limits, Pool
+    from bridge.process.pool import Pool
     from bridge.report.text import one_line, visible
     from bridge.runs.levers import LeverError, find_lever, together
     from bridge.runs.rerun import rerun
@@ -337,7 +330,7 @@ def replay(
     except (CapsuleError, LeverError) as error:
         stop(str(error))
     with Progress("starting TensorFlow"), environment_errors(), Pool() as pool:
-        limits = Limits(seconds, memory * MIB)
+        limits = settings("auto", seconds, memory).limits
         made = rerun(pool, recorded, generation, limits, lever=lever)
     found = set_beside(recorded, made)
     for each in found:
@@ -383,12 +376,10 @@ def explain(
     from dataclasses import replace
 
     from bridge.cases.case import CaseError, choose, find_cases, read_case, suite_folders
-    from bridge.reduce.script_reduction import make_small
 
-    check_frontend(frontend)
+    options = settings(frontend, seconds, memory, explain=True)
     check_observed(observed)
     check_out(out)
-    options = Options(frontend, 1, seconds, memory, explain=True)
     path = Path(what)
     if path.is_file() and path.suffix != ".R":
         raise typer.Exit(explain_received(path, observed, out, repro, options, as_json))
@@ -403,7 +394,7 @@ def explain(
     case = case if observed is None else replace(case, observed=observed)
     with suite_with(options) as suite, environment_errors():
         (examined,) = suite.examine([case])
-        small = None if repro is None else make_small(suite, case, examined, repro)
+        small = None if repro is None else suite.make_small(case, examined, repro)
     raise typer.Exit(told(examined, out, as_json, small))
 
 
@@ -429,7 +420,9 @@ def translate(
     memory: Memory = 4096,
 ) -> None:
     """Print the Python that does what an R script does."""
-    check_frontend(frontend)
+    from bridge.cli.translate import print_intent, print_replay
+
+    options = settings(frontend, seconds, memory)
     if source not in ("text", "trace"):
         stop(f"--from is text or trace, not {source!r}.")
     if not what.is_file():
@@ -440,7 +433,7 @@ def translate(
         check_out(output.parent)
     if source == "text":
         raise typer.Exit(print_intent(what, output))
-    raise typer.Exit(print_replay(what, output, Options(frontend, 1, seconds, memory)))
+    raise typer.Exit(print_replay(what, output, options))
 
 
 @app.command()

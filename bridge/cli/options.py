@@ -9,12 +9,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, cast
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import typer
 
 if TYPE_CHECKING:
-    from bridge.pipeline.examine_case import Examined, Suite
+    from bridge.pipeline.case_run import Examined, Settings
+    from bridge.pipeline.examine_case import Suite
     from bridge.report import CaseReport
 
 #: Exit codes: as expected; something is not; the command or the machine is at fault.
@@ -23,17 +24,15 @@ UNEXPECTED: Final = 1
 BROKEN: Final = 2
 
 
-class Options(NamedTuple):
-    """What the commands that run scripts have in common."""
+def settings(frontend: str, seconds: float, memory: int, **more: Any) -> Settings:
+    """Return how scripts are run, as the options say; stop at one that cannot be."""
+    if frontend not in ("auto", "cran", "standin"):
+        stop(f"--frontend is auto, cran or standin, not {frontend!r}.")
+    from bridge.pipeline.case_run import Settings
+    from bridge.process.pool import MIB, Limits
 
-    frontend: str
-    jobs: int
-    seconds: float
-    memory: int
-    quick: bool = False
-    exact: bool = False
-    explain: bool = False
-    sandbox: bool = False
+    limits = Limits(seconds, memory * MIB)
+    return Settings(**{"frontend": frontend, "jobs": 1, "limits": limits, **more})
 
 
 def cases_at_once() -> int:
@@ -45,10 +44,9 @@ def cases_at_once() -> int:
 
 
 @contextmanager
-def suite_with(options: Options) -> Iterator[Suite]:
-    """Give a suite that runs with these options and shows what it does."""
-    from bridge.pipeline.examine_case import Settings, Suite
-    from bridge.process.pool import MIB, Limits
+def suite_with(options: Settings) -> Iterator[Suite]:
+    """Give a suite that runs with these settings and shows what it does."""
+    from bridge.pipeline.examine_case import Suite
 
     if options.sandbox:
         from bridge.process.sandbox import why_not
@@ -59,19 +57,9 @@ def suite_with(options: Options) -> Iterator[Suite]:
                 f"--sandbox cannot be had on this machine: {reason}. Nothing was run; without "
                 "--sandbox the script may do whatever you may."
             )
-    limits = Limits(options.seconds, options.memory * MIB)
-    settings = Settings(
-        cast("Any", options.frontend),
-        options.jobs,
-        limits,
-        options.quick,
-        options.exact,
-        options.explain,
-        options.sandbox,
-    )
     with (
         Progress("starting R and TensorFlow") as progress,
-        Suite(settings, progress.step) as suite,
+        Suite(options, progress.step) as suite,
     ):
         yield suite
 
@@ -138,12 +126,6 @@ class CaseLines:
             text = "  ".join(one_line(part) for part in parts)
             sys.stderr.write(f"{start}[{self._done}/{self._total}] {text}\n")
             sys.stderr.flush()
-
-
-def check_frontend(frontend: str) -> None:
-    """Stop at a front end that there is not."""
-    if frontend not in ("auto", "cran", "standin"):
-        stop(f"--frontend is auto, cran or standin, not {frontend!r}.")
 
 
 def check_observed(observed: Path | None) -> None:

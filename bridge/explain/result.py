@@ -65,6 +65,15 @@ class Attribution(_Result):
     verdict: Verdict | None = None
 
 
+class Hypothesis(_Result):
+    """A cause, and which observations it explains, contradicts or leaves unexplained."""
+
+    cause: str
+    explains: tuple[str, ...] = ()
+    contradicts: tuple[str, ...] = ()
+    unexplained: tuple[str, ...] = ()
+
+
 class ResponseShape(_Result):
     """The shape of one output over one input, fitted within the rounding bound.
 

@@ -3,35 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 from bridge.capsule import Capsule, Environment, Probe, read_capsule
 from bridge.cases.case import Case
 from bridge.compare.alignment import labels_of
 from bridge.compare.pairs import compare_probes
-from bridge.compare.result import RUNGS, SEVERITY, LayerVerdict, Verdict
+from bridge.compare.result import RUNGS, SEVERITY, LayerVerdict, RunPair, Verdict
 from bridge.compare.stage_walk import Walk, walk_outputs
-from bridge.compare.stages import compare_runs, not_compared
-from bridge.errors import BridgeError, collected
+from bridge.errors import BridgeError
 from bridge.explain.cross_machine import asked_again, elsewhere
-from bridge.explain.finding import run_name
 from bridge.explain.lever_search.targets import wrong_layers
 from bridge.explain.result import Attribution
-from bridge.explain.symptoms.observations import read_observed
-from bridge.explain.verdict import conclude
-from bridge.pipeline.examine_case import Examined, with_errors, with_score
-from bridge.pipeline.hypothesis_runs import symptom_table
-from bridge.pipeline.lever_runs import investigate
-from bridge.pipeline.steps import NOT_CONCLUDED, Steps, honest
+from bridge.pipeline.case_run import STEPS_AT_ONCE, CaseRun, Examined, Settings
 from bridge.process.pool import Limits, Pool
-from bridge.report.build import bare_report, build_report
-from bridge.report.pictures import Drawing, draw
 from bridge.rounding.layer_records import Judge
 from bridge.runs.layer_capture import look
-from bridge.runs.reference import reference
 from bridge.runs.rerun import rerun
 
 
@@ -144,9 +134,6 @@ def _wrong(layers: Sequence[LayerVerdict]) -> bool:
 
 # A run that was recorded elsewhere, explained here.
 
-#: Which pairs are compared, in this order.
-_PAIRS = (("r", "replay"), ("r", "reference"))
-
 
 def explain_capsule(
     pool: Pool,
@@ -163,105 +150,73 @@ def explain_capsule(
         PoolError: TensorFlow or Keras cannot be started.
     """
     recorded = _as_first(read_capsule(path))
-    generation = generation_of(recorded)
-    steps = Steps()
-    with collected(steps.errors):
-        examined = _explained(steps, pool, recorded, path, generation, limits, observed, progress)
-    return with_errors(examined, steps.errors.found, (str(path.resolve().parent), str(pool.folder)))
+    script = recorded.manifest.script
+    case = Case(path.stem, Path(script.name if script else path.name), observed=observed)
+    with ThreadPoolExecutor(STEPS_AT_ONCE) as threads:
+        return CapsuleRun(
+            pool, case, generation_of(recorded), Settings(limits=limits, explain=True), threads,
+            progress, recorded, path,
+        ).examined()  # fmt: skip
 
 
-def _explained(
-    steps: Steps,
-    pool: Pool,
-    recorded: Capsule,
-    path: Path,
-    generation: int,
-    limits: Limits,
-    observed: Path | None,
-    progress: Callable[[str], None],
-) -> Examined:
-    progress("runs the models again")
-    again = steps.do(
-        "the run replay",
-        lambda: rerun(pool, recorded, generation, limits),
-        None,
-        tells=(_whether("replay"),),
-    )
-    if not any(probe.layers for probe in recorded.manifest.probes):
-        # Only where this machine makes the recorded bits can it be looked into.
-        recorded = steps.do(
-            "looking into r",
-            partial(look, pool, recorded, generation, limits),
-            recorded,
-            tells=("whether the layers of the recorded run are within their bounds",),
-        )
-    progress("computes the reference")
-    exact = steps.do(
-        "the run reference", partial(reference, recorded), None, tells=(_whether("reference"),)
-    )
-    made = {"r": recorded, "replay": again, "reference": exact}
-    runs = {runner: capsule for runner, capsule in made.items() if capsule is not None}
-    judge, labels = Judge(), labels_of([recorded])
-    pairs = [
-        steps.do(
-            f"comparing {a} with {b}",
-            partial(compare_runs, runs[a], runs[b], judge=judge, labels=labels),
-            not_compared(a, b),
-            tells=(_whether(b),),
-        )
-        for a, b in _PAIRS
-        if b in runs
-    ]
+@dataclass
+class CapsuleRun(CaseRun):
+    """A recorded run: a case whose first run is there already. Nothing of its script is run.
 
-    def looked_for() -> Attribution | None:
-        found = investigate(
-            pool,
-            runs,
-            pairs,
-            generation=generation,
-            limits=limits,
-            judge=judge,
-            basic=True,
-            progress=progress,
-        )
-        doubts = wrong_layers({"r": recorded}, judge)
-        if found is None or not doubts or again is None:
+    Attributes:
+        recorded: the run.
+        path: the file that it came in.
+    """
+
+    recorded: Capsule
+    path: Path
+
+    @property
+    def private(self) -> tuple[str, ...]:
+        """The folders whose names stay out of the report."""
+        return (str(self.path.resolve().parent), str(self.pool.folder))
+
+    def record(self) -> Capsule:
+        """Return the run that was recorded."""
+        return self.recorded
+
+    not_recorded = record
+
+    def replay(self, r: Capsule, _confirmed: bool) -> Capsule:
+        """Make the recorded predictions again on this machine."""
+        self.tell("runs the models again")
+        return rerun(self.pool, r, self.generation, self.limits)
+
+    def look_into_r(self, r: Capsule, _confirmed: bool) -> Capsule:
+        """Return the run with its layers: those that were recorded, or else as they are here.
+
+        Only where this machine makes the recorded bits can it be looked into.
+        """
+        if any(probe.layers for probe in r.manifest.probes):
+            return r
+        return look(self.pool, r, self.generation, self.limits)
+
+    def look_into(self, run: Capsule | None, _r: Capsule) -> Capsule | None:
+        """Return the run as it is: making it again has looked into it."""
+        return run
+
+    def labels(self, runs: Mapping[str, Capsule]) -> dict[int, str]:
+        """Return the names of the predictions; what was made again may be fewer of them."""
+        return labels_of([runs["r"]])
+
+    def investigate(
+        self, runs: Mapping[str, Capsule], pairs: Sequence[RunPair]
+    ) -> Attribution | None:
+        """Look for the cause here, and set this machine beside that of the recording."""
+        found = super().investigate(runs, pairs)
+        r = runs["r"]
+        doubts = wrong_layers({"r": r}, self.judge)
+        if found is None or not doubts or "replay" not in runs:
             return found
         target = doubts[0].target
-        found = elsewhere(found, recorded, again, target.probe, target.names)
-        lost = doubts[0].situation(recorded, frozenset(), (), False).lost
-        return in_its_graph(found, recorded.manifest.environment, lost)
-
-    found = steps.do(
-        "looking for the cause", looked_for, None, tells=("what pulling levers would have shown",)
-    )
-    table = None
-    if observed is not None:
-        progress("tries what was reported against every fault")
-        reports = read_observed(observed)
-        table = steps.do(
-            "trying every fault",
-            lambda: symptom_table(pool, recorded, reports, generation, limits, labels),
-            None,
-        )
-    finding = steps.do(
-        "drawing the conclusion",
-        lambda: conclude(runs, pairs, attribution=found),
-        NOT_CONCLUDED,
-    )
-    finding = honest(finding, steps.unjudged)
-    script = recorded.manifest.script
-    case = Case(name=path.stem, script=Path(script.name if script else path.name))
-    report = steps.do(
-        "building the report", lambda: build_report(case, runs, pairs, finding), None
-    ) or bare_report(case, recorded, finding)
-    drawing = steps.do("drawing the pictures", lambda: draw(runs, report.pairs), Drawing((), {}))
-    report = report.model_copy(update={"pictures": drawing.pictures, "symptoms": table})
-    return with_score(Examined(report, runs, dict(drawing.files)))
-
-
-def _whether(name: str) -> str:
-    return f"whether {run_name('r')} and {run_name(name)} agree"
+        found = elsewhere(found, r, runs["replay"], target.probe, target.names)
+        lost = doubts[0].situation(r, frozenset(), (), False).lost
+        return in_its_graph(found, r.manifest.environment, lost)
 
 
 def _as_first(recorded: Capsule) -> Capsule:

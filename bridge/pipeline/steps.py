@@ -1,18 +1,14 @@
-"""The steps of a case, each by itself: one that fails us costs the others nothing."""
+"""The steps of a case: each does its work when what it needs is there, and fails by itself."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, Future
-from dataclasses import replace
-from typing import Final, TypeVar
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
-from bridge.errors import Errors, bound, isolated
+from bridge.errors import bound, isolated
 from bridge.explain.finding import Finding
-
-T = TypeVar("T")
-U = TypeVar("U")
-
 
 NOT_CONCLUDED: Final = Finding(
     "abstained",
@@ -21,55 +17,73 @@ NOT_CONCLUDED: Final = Finding(
 )
 
 
-class Steps:
-    """The steps of one case.
+def nothing(*_: object) -> None:
+    """Stand for the result of a step that gives nothing where it fails us."""
+
+
+@dataclass(eq=False)
+class Step:
+    """One step of a case.
 
     Attributes:
-        errors: the exceptions of ours that were met.
-        unjudged: what is not known because a step failed that would have told it.
+        name: of the step, for the record of an exception of ours that ends it.
+        work: takes the results of ``needs``, in their order, and returns that of the step.
+        needs: the steps whose results the work takes.
+        instead: the same as ``work``, for where that fails us.
+        tells: what is not known without the step, as it follows "it is not known".
+        failed: whether the work failed us.
+        done: whether there is a result.
     """
 
-    def __init__(self) -> None:
-        self.errors = Errors()
-        self.unjudged: list[str] = []
+    name: str
+    work: Callable[..., Any]
+    needs: tuple[Step, ...] = ()
+    instead: Callable[..., Any] = nothing
+    tells: tuple[str, ...] = ()
+    failed: bool = field(default=False, init=False)
+    done: bool = field(default=False, init=False)
+    _results: list[Any] = field(default_factory=list, init=False)
 
-    def do(
-        self, name: str, work: Callable[[], T], otherwise: U, *, tells: Sequence[str] = ()
-    ) -> T | U:
-        """Do a step; where it fails us, ``otherwise`` is its result.
+    @property
+    def result(self) -> Any:
+        """What the step gives; asked for before it is done, it raises :class:`IndexError`."""
+        return self._results[0]
 
-        Args:
-            name: of the step, for the record of an exception.
-            work: the step.
-            otherwise: what stands for its result.
-            tells: what is not known without it, as it follows "it is not known".
+    def do(self) -> None:
+        """Do the work.
 
         Raises:
             BridgeError: one that no case can survive.
         """
-        failed: list[bool] = [True]
+        given = [step.result for step in self.needs]
+        made = isolated(self.name, lambda: [self.work(*given)], None)
+        self.failed = made is None
+        self._results = [self.instead(*given)] if made is None else made
+        self.done = True
 
-        def noting() -> T:
-            result = work()
-            failed.clear()
-            return result
 
-        result = isolated(name, noting, otherwise)
-        if failed:
-            self.unjudged += tells
-        return result
+def run_steps(steps: Sequence[Step], threads: Executor) -> None:
+    """Do all steps, each as soon as what it needs is there, and beside others.
 
-    def begin(
-        self,
-        threads: Executor,
-        name: str,
-        work: Callable[[], T],
-        otherwise: U,
-        *,
-        tells: Sequence[str] = (),
-    ) -> Future[T | U]:
-        """Begin a step beside others."""
-        return threads.submit(bound(self.do), name, work, otherwise, tells=tells)
+    Raises:
+        BridgeError: one that no case can survive; what is being done then is left to end.
+    """
+    waiting = list(steps)
+    doing: set[Future[None]] = set()
+    while waiting or doing:
+        ready = [step for step in waiting if all(need.done for need in step.needs)]
+        waiting = [step for step in waiting if step not in ready]
+        doing |= {threads.submit(bound(step.do)) for step in ready}
+        if not doing:
+            raise ValueError(f"nothing gives what these need: {[step.name for step in waiting]}")
+        ended, doing = wait(doing, return_when=FIRST_COMPLETED)
+        for future in ended:
+            future.result()
+
+
+def not_known(steps: Sequence[Step]) -> tuple[str, ...]:
+    """Return what is not known because a step failed us that would have told it."""
+    return tuple(dict.fromkeys(told for step in steps if step.failed for told in step.tells))
 
 
 def honest(found: Finding, unjudged: Sequence[str]) -> Finding:

@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from bridge._typing import F64, AnyArray
-from bridge.capsule import Capsule, Probe
+from bridge.capsule import Capsule, Manifest, Probe
 from bridge.errors import BridgeError, InternalError, internal_error
 from bridge.explain.lever_search.row_selection import MOST_ROWS, part_of
 from bridge.explain.lever_search.targets import way_of, wrong_layers
@@ -69,15 +69,6 @@ class Recipe:
     def r(self) -> str:
         """Return an R script that does the same; as :meth:`python`."""
         return "\n".join(_r(self)) + "\n"
-
-    def markdown(self, python: str, r: str, said: str, versions: str) -> str:
-        """Return the text of an issue: what happens, both scripts, what they print."""
-        parts = [f"# {self.title}", "", _words(self.small), "", "```python", python.rstrip(), "```"]
-        if r:
-            parts += ["", "The same from R:", "", "```r", r.rstrip(), "```"]
-        fenced = said.replace("```", "'''").rstrip()
-        parts += ["", "It prints", "", "```", fenced, "```", "", f"With {versions}.", ""]
-        return "\n".join(parts)
 
 
 def _words(small: Small) -> str:
@@ -239,11 +230,55 @@ def _spelled(value: Any, language: str) -> str:
     return repr(value)
 
 
+# The text of an issue.
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A script of a text for an issue: what it is, its language, its text, what it prints."""
+
+    what: str
+    language: str
+    text: str
+    printed: str = ""
+
+
+def issue(title: str, sentences: Sequence[str], shown: Sequence[Shown], versions: str) -> str:
+    """Return the text of an issue."""
+    parts = [f"# {title}", ""]
+    for sentence in sentences:
+        parts += [sentence, ""]
+    for each in shown:
+        parts += [f"{each.what}:", "", *_fenced(each.language, each.text), ""]
+        if each.printed.strip():
+            parts += ["It prints", "", *_fenced("", each.printed), ""]
+    return "\n".join([*parts, *([f"With {versions}.", ""] if versions else [])])
+
+
+def _fenced(language: str, text: str) -> list[str]:
+    return [f"```{language}", text.replace("```", "'''").rstrip(), "```"]
+
+
+def versions(run: Manifest) -> str:
+    """Return what a run was made with: R, who answered library(), Python's packages."""
+    found = run.environment
+    front = run.frontend
+    answered = ""
+    if front is not None and front.package:
+        whose = "the stand-in for " if front.kind == "standin" else ""
+        answered = f"{whose}R's {front.package} {front.version}".strip()
+    packages = [f"{name} {version}" for name, version in sorted(found.packages.items())]
+    r = f"R {found.r}" if found.r else ""
+    return ", ".join(filter(None, [r, answered, *packages]))
+
+
 # The smallest model that still differs, found by running smaller ones, and written as scripts.
 
 #: Rounds of making rows and units fewer, at most.
 _ROUNDS: Final = 4
 _SECONDS: Final = 120.0
+#: What is written beside one another, as far as there is something to write.
+_FILES: Final = ("repro.py", "repro.npz", "repro.R", "repro.md", "meant.py", ERROR_LOG)
 
 #: Runs an R script in a process of its own and returns how it failed, "" if it did not.
 RunR = Callable[[Path], str]
@@ -300,6 +335,9 @@ def write_repro(
         title: of the issue, and the first line of the scripts.
         in_r: runs the R script, to see whether it fails; None where R cannot be run.
     """
+    for name in _FILES:
+        # What an earlier run wrote there is of something else.
+        (folder / name).unlink(missing_ok=True)
     try:
         return _shrunk(pool, runs, generation, limits, folder, title, in_r)
     except BridgeError as error:
@@ -434,10 +472,12 @@ def _written(
         )
     except RecipeError as error:
         sentences.append(f"There is no R script: {error}.")
-    packages = capsule.manifest.environment.packages
-    versions = ", ".join(f"{name} {version}" for name, version in sorted(packages.items()))
+    shown = [Shown("In Python", "python", python, printed)]
+    if r:
+        shown.append(Shown("The same from R", "r", r))
     text = folder / "repro.md"
-    text.write_text(recipe.markdown(python, r, printed, versions), "utf-8")
+    told = issue(recipe.title, [_words(small)], shown, versions(capsule.manifest))
+    text.write_text(told, "utf-8")
     return Repro(tuple(sentences), (*files, text))
 
 

@@ -1,4 +1,4 @@
-"""A script cut down to what still shows its finding, and the text of an issue around it."""
+"""A script cut down to what still shows its finding."""
 
 from __future__ import annotations
 
@@ -6,17 +6,27 @@ import re
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Protocol
 
-from bridge.capsule import Manifest
+from bridge.capsule import Capsule, Manifest
 from bridge.cases.case import Case, read_case
 from bridge.errors import BridgeError, internal_error
-from bridge.pipeline.examine_case import Examined, Suite
-from bridge.r.script import Inspection, inspect
-from bridge.reduce.reproducer import Repro, lost, r_runner, run_python, write_repro
+from bridge.process.pool import Limits, Pool
+from bridge.r.script import Inspection, Wanted, inspect
+from bridge.reduce.reproducer import (
+    Repro,
+    Shown,
+    issue,
+    lost,
+    r_runner,
+    run_python,
+    versions,
+    write_repro,
+)
+from bridge.report import CaseReport
 from bridge.runs.job import lay_beside
 from bridge.runs.replay_script import Proof, prove
 
@@ -185,7 +195,7 @@ def _numbers(parts: _Parts) -> Iterator[Cut]:
         yield Cut(cut.start, cut.end, "2L" if text.endswith("L") else "2")
 
 
-# A script with what it prints beside it, as R's reprex writes it, and the text of an issue.
+# A script with what it prints beside it, as R's reprex writes it.
 
 #: Lines of output that are shown of one statement, at most.
 _MOST_LINES: Final = 30
@@ -193,16 +203,6 @@ _MOST_LINES: Final = 30
 _EVALUATED: Final = "Error in eval(exprs[[i]], globalenv()) : "
 #: What TensorFlow's libraries log of the machine: its date, time and process are of no use here.
 _LOGGED: Final = re.compile(r"^(?:[IWEF]\d{4} \d\d:\d\d:|WARNING: All log messages before absl)")
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A script of a text for an issue: what it is, its language, its text, what it prints."""
-
-    what: str
-    language: str
-    text: str
-    printed: str = ""
 
 
 def reprex(text: str, tree: Sequence[Sequence[Any]], run: Manifest) -> str:
@@ -251,22 +251,6 @@ def _with(lines: Sequence[str], said: dict[int, list[str]]) -> Iterator[str]:
             yield f"#> ... and {len(printed) - _MOST_LINES} more lines"
 
 
-def issue(title: str, sentences: Sequence[str], shown: Sequence[Shown], versions: str) -> str:
-    """Return the text of an issue."""
-    parts = [f"# {title}", ""]
-    for sentence in sentences:
-        parts += [sentence, ""]
-    for each in shown:
-        parts += [f"{each.what}:", "", *_fenced(each.language, each.text), ""]
-        if each.printed.strip():
-            parts += ["It prints", "", *_fenced("", each.printed), ""]
-    return "\n".join([*parts, *([f"With {versions}.", ""] if versions else [])])
-
-
-def _fenced(language: str, text: str) -> list[str]:
-    return [f"```{language}", text.replace("```", "'''").rstrip(), "```"]
-
-
 # Making what was found small: the smallest model that still differs, or the smallest script.
 
 #: Smaller scripts that are run, at most, and seconds after which no other is tried.
@@ -284,26 +268,48 @@ _LONGEST_TITLE: Final = 90
 _NEVER_RUN: Final = frozenset({"syntax-error", "not-utf8", "empty", "not-run"})
 
 
-def make_small(suite: Suite, case: Case, examined: Examined, folder: Path) -> Repro:
+class Examined(Protocol):
+    """What was found of a script, and the runs behind it."""
+
+    @property
+    def report(self) -> CaseReport:
+        """What was found."""
+
+    @property
+    def runs(self) -> Mapping[str, Capsule]:
+        """The runs, by the names of their runners."""
+
+
+@dataclass(frozen=True)
+class Means:
+    """How smaller scripts are run: ``examine`` finds out of each what was found of the first."""
+
+    pool: Pool
+    limits: Limits
+    frontend: Wanted
+    examine: Callable[[Case], Examined]
+    progress: Callable[[str], None]
+
+
+def make_small(means: Means, case: Case, examined: Examined, folder: Path) -> Repro:
     """Write the smallest model that still differs, or else the smallest script.
 
     Args:
-        suite: that examined the case.
+        means: how smaller ones are run.
         case: a script.
         examined: what was found of it.
         folder: where the files are written.
     """
     _, (inspection,) = inspect([case.script])
-    limits = suite.limits(case)
-    in_r = r_runner(suite.pool, limits, suite.settings.frontend)
+    in_r = r_runner(means.pool, means.limits, means.frontend)
     title = case.title or case.name
     generation, runs = inspection.generation, examined.runs
-    small = write_repro(suite.pool, runs, generation, limits, folder, title, in_r)
+    small = write_repro(means.pool, runs, generation, means.limits, folder, title, in_r)
     if small.files:
         return small
     try:
-        with tempfile.TemporaryDirectory(dir=suite.pool.folder) as tries:
-            return _Scripts(suite, case, folder, Path(tries)).smallest(examined)
+        with tempfile.TemporaryDirectory(dir=means.pool.folder) as tries:
+            return _Scripts(means, case, folder, Path(tries)).smallest(examined)
     except BridgeError as error:
         return Repro((f"Shrinking the script came to no end: {error}"[:500] + ".",))
     except Exception as error:
@@ -351,11 +357,8 @@ class _Finding:
 class _Scripts:
     """Smaller and smaller scripts, each examined as the first one was."""
 
-    def __init__(self, suite: Suite, case: Case, folder: Path, tries: Path) -> None:
-        self._case, self._folder, self._tries_in = case, folder, tries
-        self._pool, self._limits = suite.pool, suite.limits(case)
-        self._progress = suite.progress
-        self._settings = replace(suite.settings, explain=False, exact=False, quick=False)
+    def __init__(self, means: Means, case: Case, folder: Path, tries: Path) -> None:
+        self._means, self._case, self._folder, self._tries_in = means, case, folder, tries
         self._tries = 0
         self._files: list[Path] = []
         self._until = time.monotonic() + MOST_SECONDS
@@ -427,16 +430,13 @@ class _Scripts:
     def _examined(self, text: str) -> Examined:
         """Examine a script as the first one was, with the same files beside it."""
         self._tries += 1
-        self._progress(self._case.name, f"tries a smaller script ({self._tries})")
+        self._means.progress(f"tries a smaller script ({self._tries})")
         folder = self._tries_in / str(self._tries)
         folder.mkdir()
         lay_beside(self._case.script, folder)
         path = folder / self._case.script.name
         path.write_text(text, "utf-8")
-        case = replace(read_case(path), seconds=self._case.seconds)
-        with Suite(self._settings, pool=self._pool) as suite:
-            (examined,) = suite.examine([case])
-        return examined
+        return self._means.examine(replace(read_case(path), seconds=self._case.seconds))
 
     def _written(self, whole: str, text: str, best: Examined) -> Repro:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -451,7 +451,7 @@ class _Scripts:
         sentences.append(f"repro.R was run in a fresh process: {best.report.sentence}")
         path = self._folder / "repro.py"
         if r.manifest.calls:
-            proof = prove(self._pool, r, path, self._limits)
+            proof = prove(self._means.pool, r, path, self._means.limits)
             self._files.append(path)
             printed, _ = run_python(path)
             asked = "What R asked of Python, without R"
@@ -474,7 +474,7 @@ class _Scripts:
                 sentences.append("meant.py is what the text says, in Python, and does not agree.")
         told = (best.report.sentence, *best.report.explanation)
         title = self._case.title or _title(" ".join(told)) or self._case.name
-        self._save("repro.md", "", "", issue(title, told, shown, _versions(r.manifest)))
+        self._save("repro.md", "", "", issue(title, told, shown, versions(r.manifest)))
         return Repro(tuple(sentences), tuple(self._files))
 
     def _save(self, name: str, language: str, what: str, text: str) -> Shown:
@@ -488,19 +488,6 @@ def _title(told: str) -> str:
     found = re.search(r"Line \d+: (.+?)(?:\. |\.?$)", told)
     short = found[1] if found is not None else ""
     return short if len(short) <= _LONGEST_TITLE else f"{short[: _LONGEST_TITLE - 3].rstrip()}..."
-
-
-def _versions(run: Manifest) -> str:
-    """Return what the run was made with: R, who answered library(), Python's packages."""
-    found = run.environment
-    front = run.frontend
-    answered = ""
-    if front is not None and front.package:
-        whose = "the stand-in for " if front.kind == "standin" else ""
-        answered = f"{whose}R's {front.package} {front.version}".strip()
-    packages = [f"{name} {version}" for name, version in sorted(found.packages.items())]
-    r = f"R {found.r}" if found.r else ""
-    return ", ".join(filter(None, [r, answered, *packages]))
 
 
 def _proven(proof: Proof) -> str:

@@ -4,37 +4,34 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Final
 
-from bridge.capsule import Call, Capsule, FrontEnd, Probe
+from bridge.capsule import Capsule, FrontEnd, Probe
 from bridge.cases.case import Case
-from bridge.compare.alignment import labels_of
+from bridge.compare.alignment import label_of
 from bridge.compare.result import ProbePair, RunPair, StageResult
 from bridge.exact.result import ExactResult
 from bridge.explain.finding import standing
-from bridge.explain.lever_search.protocol import weigh
-from bridge.explain.responses.description import describe
-from bridge.explain.result import Collapse, ResponseShape, UnitCensus, Upstream
+from bridge.explain.responses.description import Described
+from bridge.explain.result import Hypothesis, SelftestScore, SymptomTable, Upstream
 from bridge.explain.verdict import Finding
 from bridge.report.schema import (
     CaseReport,
+    Claim,
     Execution,
     Expected,
-    Hypothesis,
     Pair,
+    Picture,
     Run,
     SourceLine,
 )
-from bridge.translate.spell import spell_call
 
 #: Ops that carry a layer's weights or shape to it, and compute nothing of their own.
 _CARRIERS = frozenset({"ReadVariableOp", "Shape", "ExpandDims", "Pack", "StridedSlice", "Cast"})
 
 #: Objects as :mod:`bridge.translate.spell` names them: the class, and a number within the run.
 _NUMBERED = re.compile(r"\b([a-z][a-z0-9]*)_\d+\b")
-
-#: So many probes are described; all of them are compared.
-_MOST_DESCRIBED = 200
 
 _LOG_LENGTH = 10_000
 
@@ -43,19 +40,40 @@ _NO_FRONTEND = FrontEnd(kind="none", package="", version="")
 STAGES = ("arguments", "config", "weights", "input", "layer", "prediction", "training curve")
 
 
+@dataclass(frozen=True)
+class Parts:
+    """What a report is put together from, besides runs, pairs and conclusion.
+
+    ``labels`` names the probes by their index; ``calls`` spells R's calls, by line.
+    """
+
+    labels: Mapping[int, str] = field(default_factory=dict)
+    described: Described = ((), (), ())
+    hypotheses: tuple[Hypothesis, ...] = ()
+    calls: Mapping[int, Sequence[str]] = field(default_factory=dict)
+    exact: ExactResult | None = None
+    claims: tuple[Claim, ...] = ()
+    symptoms: SymptomTable | None = None
+    pictures: tuple[Picture, ...] = ()
+    notes: tuple[str, ...] = ()
+    selftest: SelftestScore | None = None
+
+
+_NO_PARTS: Final = Parts()
+
+
 def build_report(
     case: Case,
     runs: Mapping[str, Capsule],
     pairs: Sequence[RunPair],
     finding: Finding,
-    notes: Sequence[str] = (),
-    exact: ExactResult | None = None,
+    parts: Parts = _NO_PARTS,
 ) -> CaseReport:
     """Put together what is known of a case; ``runs`` has ``r`` at least."""
     r = runs["r"].manifest
     frontend = r.frontend or _NO_FRONTEND
     rows = tuple(_row(probe) for pair in pairs for probe in pair.probes)
-    shapes, census, collapses = _mathematics(runs)
+    shapes, census, collapses = parts.described
     upstream = standing(
         case.upstream, case.seen_with, finding.verdict, _decided(pairs), r.environment
     )
@@ -76,18 +94,22 @@ def build_report(
         upstream=upstream,
         stages=(_text(runs["r"]), *_ladder(pairs)),
         pairs=rows,
-        exact=exact,
-        hypotheses=_hypotheses(finding),
+        exact=parts.exact,
+        claims=parts.claims,
+        hypotheses=parts.hypotheses,
         **_why(finding),
+        symptoms=parts.symptoms,
         shapes=shapes,
         census=census,
         collapses=collapses,
+        selftest=parts.selftest,
         runs=tuple(_run(name, capsule) for name, capsule in runs.items()),
-        executions=tuple(_executions(runs)),
-        source=tuple(_source(runs["r"])),
+        executions=tuple(_executions(runs, parts.labels)),
+        source=tuple(_source(runs["r"], parts.calls)),
         python=_python(runs),
+        pictures=parts.pictures,
         log=_log(runs["r"]),
-        notes=(*notes, *case.problems, *r.notes, *_conditions(runs["r"])),
+        notes=(*parts.notes, *case.problems, *r.notes, *_conditions(runs["r"])),
     )
 
 
@@ -110,19 +132,6 @@ def bare_report(case: Case, r: Capsule, finding: Finding) -> CaseReport:
     )
 
 
-def _hypotheses(finding: Finding) -> tuple[Hypothesis, ...]:
-    """Set every cause against the levers that were pulled."""
-    return tuple(
-        Hypothesis(
-            cause=each.cause,
-            explains=each.explains,
-            contradicts=each.contradicts,
-            unexplained=each.unexplained,
-        )
-        for each in weigh(finding.attribution)
-    )
-
-
 def _why(finding: Finding) -> dict[str, Any]:
     """Return what speaks for the cause and against it; levers are told in any case."""
     found = finding.attribution
@@ -136,22 +145,6 @@ def _why(finding: Finding) -> dict[str, Any]:
         "evidence_for": found.evidence_for,
         "evidence_against": found.evidence_against,
     }
-
-
-def _mathematics(
-    runs: Mapping[str, Capsule],
-) -> tuple[tuple[ResponseShape, ...], tuple[UnitCensus, ...], tuple[Collapse, ...]]:
-    """Describe what the models of R's run make of their inputs, probe by probe."""
-    labels = labels_of(runs.values())
-    found = [
-        describe(runs["r"], probe, label=labels[probe.index])
-        for probe in runs["r"].manifest.probes[:_MOST_DESCRIBED]
-    ]
-    return (
-        tuple(each for shapes, _, _ in found for each in shapes),
-        tuple(each for _, census, _ in found for each in census),
-        tuple(each for _, _, collapses in found for each in collapses),
-    )
 
 
 def _row(probe: ProbePair) -> Pair:
@@ -253,14 +246,13 @@ def _run(name: str, capsule: Capsule) -> Run:
     )
 
 
-def _executions(runs: Mapping[str, Capsule]) -> Iterator[Execution]:
-    labels = labels_of(runs.values())
+def _executions(runs: Mapping[str, Capsule], labels: Mapping[int, str]) -> Iterator[Execution]:
     for name, capsule in runs.items():
         for probe in capsule.manifest.probes:
             if probe.executed is None:
                 continue
             yield Execution(
-                probe=labels[probe.index],
+                probe=labels.get(probe.index) or label_of(probe, None),
                 run=name,
                 ops=tuple(
                     op.label
@@ -279,14 +271,10 @@ def _unchanged(probe: Probe) -> bool | None:
     return all(answers)
 
 
-def _source(capsule: Capsule) -> Iterator[SourceLine]:
+def _source(capsule: Capsule, calls: Mapping[int, Sequence[str]]) -> Iterator[SourceLine]:
     manifest = capsule.manifest
     if manifest.script is None:
         return
-    calls: dict[int, list[str]] = {}
-    for call in manifest.calls:
-        if call.line is not None and _is_telling(call):
-            calls.setdefault(call.line, []).append(spell_call(call))
     printed: dict[int, str] = {}
     for output in manifest.output:
         if output.line is not None and output.stream != "python":
@@ -303,11 +291,6 @@ def _source(capsule: Capsule) -> Iterator[SourceLine]:
             output=printed.get(number, ""),
             warnings=tuple(warned.get(number, ())),
         )
-
-
-def _is_telling(call: Call) -> bool:
-    """Leave out reads of attributes, which only lead to what is called."""
-    return not call.internal and call.parent is None and call.kind in ("call", "setattr")
 
 
 def _counted(calls: Sequence[str]) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import Final
 
 from bridge.capsule import Capsule, CapsuleError
 from bridge.cases.claims import Decided, Drawn
-from bridge.compare.result import SEVERITY
+from bridge.compare.result import SEVERITY, ProbePair
 from bridge.report.plots import Group, Panel, curve_of, gap_in_ulps, panels
 from bridge.report.ranking import concern
 from bridge.report.schema import Claim, Pair, Picture
@@ -29,7 +29,7 @@ class Drawing:
     files: Mapping[str, bytes]
 
 
-def draw(capsules: Mapping[str, Capsule], pairs: Sequence[Pair] = ()) -> Drawing:
+def draw(capsules: Mapping[str, Capsule], pairs: Sequence[ProbePair | Pair] = ()) -> Drawing:
     """Return R's own plots, the overlay and the difference of ``capsules``, by name of run.
 
     ``pairs``, where they are known, put the panels that really differ first and mark them. A
@@ -85,7 +85,7 @@ def _rank(run: str) -> tuple[bool, int, str]:
     return run == "reference", _FIRST.index(run) if run in _FIRST else len(_FIRST), run
 
 
-def _chosen(found: Sequence[Panel], pairs: Sequence[Pair]) -> tuple[list[Panel], int]:
+def _chosen(found: Sequence[Panel], pairs: Sequence[ProbePair | Pair]) -> tuple[list[Panel], int]:
     """Return the panels to draw, worse verdicts first, and how many are left out."""
     severity: dict[str, int] = {}
     for pair in pairs:

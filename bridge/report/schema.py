@@ -25,6 +25,7 @@ from bridge.exact.result import ExactResult
 from bridge.explain.result import (
     Collapse,
     Confidence,
+    Hypothesis,
     LeverOutcome,
     ResponseShape,
     SelftestScore,
@@ -80,15 +81,6 @@ class Claim(_Model):
     number: float | None = None
     interval: tuple[float, float] | None = None
     seconds: float | None = None
-
-
-class Hypothesis(_Model):
-    """A cause, and which observations it explains, contradicts or leaves unexplained."""
-
-    cause: str
-    explains: tuple[str, ...] = ()
-    contradicts: tuple[str, ...] = ()
-    unexplained: tuple[str, ...] = ()
 
 
 class Run(_Model):

@@ -76,16 +76,18 @@ def run_intent(
     recorded: Capsule,
     limits: Limits,
     undo: Undo | None = None,
+    translation: Translation | None = None,
 ) -> Capsule:
     """Run what the text means; what R drew at random is taken from its recorded run.
 
-    ``undo`` is what is taken as R has it, to see whether that is why they part.
+    ``undo`` is what is taken as R has it, to see whether that is why they part; ``translation``
+    the script's, if the caller has it.
 
     Raises:
         PoolError: TensorFlow or Keras cannot be started.
     """
     undo = undo or Undo()
-    translation = intended(script, inspection, undo.as_r)
+    translation = translation or intended(script, inspection, undo.as_r)
     name = f"{script.stem}.py"
 
     def prepare(place: Place) -> dict[str, Any]:

@@ -18,7 +18,7 @@ import numpy as np
 from bridge.capsule import Capsule, LayerState, Probe
 from bridge.compare.result import RunPair
 from bridge.compare.stages import compare_runs
-from bridge.errors import BridgeError
+from bridge.errors import BridgeError, JobError
 from bridge.explain.intent_diff.stage_diff import attribute
 from bridge.explain.lever_search.outcome import bits_same, nothing, outcome, outputs
 from bridge.explain.lever_search.protocol import Pull, Searching
@@ -333,7 +333,10 @@ class Half:
                 self._pool, recorded, self._generation, self._limits,
                 lever=lever, fault=faults, probes=sorted(probes or drawn),
             )  # fmt: skip
-        except Exception as error:
+        except BridgeError as error:
+            # A defect of ours is none of the model's, and ends the self-test.
+            if error.ends_everything or isinstance(error, JobError):
+                raise
             return f"{type(error).__name__}: {error}"[:300]
 
     def _trials(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from bridge.explain.result import Attribution, Confidence, LeverOutcome
+from bridge.explain.result import Attribution, Confidence, Hypothesis, LeverOutcome
 
 #: The run repeated as it was, under no lever.
 AS_RECORDED: Final = "as-recorded"
@@ -221,17 +221,7 @@ _EXPECTED: Final[Mapping[str, Mapping[str, Answer]]] = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Weighed:
-    """A cause set against the runs: what it explains, what contradicts it, what is not known."""
-
-    cause: str
-    explains: tuple[str, ...]
-    contradicts: tuple[str, ...]
-    unexplained: tuple[str, ...]
-
-
-def weigh(found: Attribution | None) -> tuple[Weighed, ...]:
+def weigh(found: Attribution | None) -> tuple[Hypothesis, ...]:
     """Set every cause against the runs under levers, the one with fewest contradictions first.
 
     Nothing is said where nothing is wrong, or no lever was pulled.
@@ -249,11 +239,13 @@ def weigh(found: Attribution | None) -> tuple[Weighed, ...]:
         family = cause.partition(":")[0]
         name = found.cause if found.cause.partition(":")[0] == family else cause
         weighed.append(
-            Weighed(
-                name,
-                tuple(told[k] for k, answer in asked.items() if answer == expected[k]),
-                tuple(told[k] for k, a in asked.items() if a not in ("open", expected[k])),
-                tuple(told[k] for k, answer in asked.items() if answer == "open"),
+            Hypothesis(
+                cause=name,
+                explains=tuple(told[k] for k, answer in asked.items() if answer == expected[k]),
+                contradicts=tuple(
+                    told[k] for k, a in asked.items() if a not in ("open", expected[k])
+                ),
+                unexplained=tuple(told[k] for k, answer in asked.items() if answer == "open"),
             )
         )
     weighed.sort(key=lambda each: (each.cause != found.cause, len(each.contradicts)))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
+from typing import Final
 
 import numpy as np
 
@@ -20,10 +21,29 @@ from bridge.explain.responses.units import census_of, collapses_of
 from bridge.explain.result import Collapse, ResponseShape, UnitCensus
 from bridge.rounding.layer_records import Seen, predicted, seen_layers
 
+#: So many predictions are described; all of them are compared.
+_MOST_DESCRIBED: Final = 200
+
 Described = tuple[tuple[ResponseShape, ...], tuple[UnitCensus, ...], tuple[Collapse, ...]]
 
 #: So many columns of an output are described.
 _MOST_COLUMNS = 8
+
+
+def describe_run(capsule: Capsule, labels: Mapping[int, str]) -> Described:
+    """Describe what the models of a run make of their inputs, prediction by prediction.
+
+    ``labels`` names the predictions by their index.
+    """
+    found = [
+        describe(capsule, probe, label=labels.get(probe.index, ""))
+        for probe in capsule.manifest.probes[:_MOST_DESCRIBED]
+    ]
+    return (
+        tuple(shape for shapes, _, _ in found for shape in shapes),
+        tuple(layer for _, census, _ in found for layer in census),
+        tuple(layers for _, _, collapses in found for layers in collapses),
+    )
 
 
 def describe(

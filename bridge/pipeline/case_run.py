@@ -1,0 +1,460 @@
+"""One case on its way from runs to a report: its steps, and what they share.
+
+A :class:`CaseRun` holds what is made once and handed on: the runs, the names of their predictions,
+the verdicts on layers. Where the runs come from is all that differs between a script, which
+:mod:`bridge.pipeline.examine_case` runs, and a capsule that was recorded elsewhere
+(:mod:`bridge.pipeline.explain_capsule`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from typing import Any, ClassVar, Final
+
+from bridge.capsule import Call, Capsule
+from bridge.cases.case import Case
+from bridge.compare.alignment import labels_of
+from bridge.compare.result import LayerVerdict, RunPair
+from bridge.compare.stages import compare_runs, not_compared
+from bridge.errors import Errors, InternalError, collected, isolated
+from bridge.exact import judge_exact
+from bridge.exact.result import ExactResult
+from bridge.explain.finding import run_name
+from bridge.explain.intent_diff.attribution import Undo, intent_notes
+from bridge.explain.lever_search.protocol import weigh
+from bridge.explain.responses.description import describe_run
+from bridge.explain.result import Attribution, Hypothesis, SymptomTable
+from bridge.explain.symptoms.observations import read_observed
+from bridge.explain.verdict import Finding, OtherGeneration, conclude
+from bridge.pipeline.hypothesis_runs import symptom_table
+from bridge.pipeline.intent_attribution import meant
+from bridge.pipeline.lever_runs import Script, investigate
+from bridge.pipeline.steps import NOT_CONCLUDED, Step, honest, not_known, nothing, run_steps
+from bridge.process.pool import Limits, Pool
+from bridge.r.script import Wanted
+from bridge.report.build import Parts, bare_report, build_report
+from bridge.report.pictures import Drawing, draw, report_claims, report_pictures
+from bridge.report.schema import CaseReport, Claim
+from bridge.report.selftest_score import last_score
+from bridge.rounding.layer_records import Judge
+from bridge.rules import Answer
+from bridge.runs.claims import Claimed
+from bridge.runs.exact_probes import run_exact
+from bridge.runs.layer_capture import look
+from bridge.runs.levers import EXACT_LEVERS
+from bridge.runs.reference import reference
+from bridge.trace.capsule_builder import Scrubber
+from bridge.translate.spell import spell_call
+
+#: Which runs are compared with R's, in this order, where they are there.
+_COMPARED: Final = ("replay", "twin", "intent", "reference")
+#: Steps of one case at once: R's run and the twin's, then the replay, the intent and the looks.
+STEPS_AT_ONCE: Final = 4
+
+_QUICK: Final = (
+    "--quick: no layer was looked at on its own; only predictions were compared. Where the twin "
+    "has R's bits, R's calls were not replayed."
+)
+_NOT_RECORDED: Final = Finding(
+    "abstained",
+    "not-known",
+    "R's run could not be recorded: a step of keras-bridge itself failed.",
+)
+
+Progress = Callable[[str, str], None]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How cases are run.
+
+    ``quick`` looks at no layer; ``exact`` probes every model with whole numbers, under every lever.
+    ``explain`` pulls a basic set of levers even where nothing is wrong. ``sandbox`` contains
+    every process that runs what a script asked for; a machine that cannot is told at the start.
+    """
+
+    frontend: Wanted = "auto"
+    jobs: int = 2
+    limits: Limits = field(default_factory=Limits)
+    quick: bool = False
+    exact: bool = False
+    explain: bool = False
+    sandbox: bool = False
+
+    def limits_of(self, case: Case) -> Limits:
+        """Return what each process of a case may use."""
+        return self.limits if case.seconds is None else replace(self.limits, seconds=case.seconds)
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A case's report with the runs and pictures behind it, and its exact probes.
+
+    ``verdicts`` are those on the layers of each run's probes, by the name of the run and the index
+    of the probe.
+    """
+
+    report: CaseReport
+    runs: dict[str, Capsule]
+    pictures: dict[str, bytes]
+    probed: tuple[Capsule, ...] = ()
+    verdicts: Mapping[str, Mapping[int, tuple[LayerVerdict, ...]]] = field(default_factory=dict)
+
+    def with_errors(self, errors: Sequence[InternalError], private: tuple[str, ...]) -> Examined:
+        """List exceptions of ours in the report, without the folders that name the user."""
+        if not errors:
+            return self
+        clean = Scrubber(private)
+        listed = tuple(InternalError(**clean(asdict(error))) for error in errors)
+        known = self.report.internal_errors
+        report = self.report.model_copy(update={"internal_errors": (*known, *listed)})
+        return replace(self, report=report)
+
+
+@dataclass
+class CaseRun:
+    """A case, and the steps in which it is examined.
+
+    Attributes:
+        pool: where processes come from.
+        case: what is examined.
+        generation: of Keras, 2 or 3.
+        settings: how it is run.
+        threads: in which the steps are done.
+        tell: is told what is done.
+    """
+
+    pool: Pool
+    case: Case
+    generation: int
+    settings: Settings
+    threads: Executor
+    tell: Callable[[str], None]
+    judge: Judge = field(default_factory=Judge, init=False)
+    runs: dict[str, Capsule] = field(default_factory=dict, init=False)
+
+    # What a kind of case has is said by its own class; what it cannot have gives nothing.
+    record: ClassVar[Callable[..., Capsule]]
+    not_recorded: ClassVar[Callable[..., Capsule]]
+    replay: ClassVar[Callable[..., Capsule | None]]
+    look_into_r: ClassVar[Callable[..., Capsule]]
+    twin: ClassVar[Callable[..., Capsule | None]] = nothing
+    intent: ClassVar[Callable[..., Capsule | None]] = nothing
+    claims: ClassVar[Callable[..., Claimed | None]] = nothing
+    other_generation: ClassVar[Callable[..., OtherGeneration | None]] = nothing
+    answers: ClassVar[Callable[..., tuple[Answer, ...] | None]] = nothing
+    repaired: ClassVar[Callable[..., tuple[Answer, ...] | None]] = nothing
+    chance: ClassVar[Callable[..., tuple[str, ...] | None]] = nothing
+    script: ClassVar[Callable[..., Script | None]] = nothing
+
+    @property
+    def limits(self) -> Limits:
+        """What each process of the case may use."""
+        return self.settings.limits_of(self.case)
+
+    @property
+    def private(self) -> tuple[str, ...]:
+        """The folders whose names stay out of the report."""
+        return (str(self.case.script.resolve().parent), str(self.pool.folder))
+
+    def examined(self) -> Examined:
+        """Examine the case; an exception of ours costs what its step would have told."""
+        with collected(Errors()) as errors:
+            found = isolated("examining the case", self._examined, None)
+            if found is None:
+                runs = self.runs or {"r": self.not_recorded()}
+                found = Examined(bare_report(self.case, runs["r"], NOT_CONCLUDED), runs, {})
+        return found.with_errors(errors.found, self.private)
+
+    def _examined(self) -> Examined:
+        # The runs.
+        twin = _run("twin", self.twin)
+        r = Step("the run r", self.record, (), self.not_recorded, ("what R's run gives",))
+        claims = Step("computing the claims", self.claims, (r,), _no_claims)
+        # With --quick a twin that has R's bits saves the replay.
+        first = (r, twin) if self.settings.quick else (r,)
+        agree = Step("comparing r with twin", self.agree, first)
+        replay = _run("replay", self.replay, r, agree)
+        intent = _run("intent", self.intent, r)
+        seen_r = Step("looking into r", self.look_into_r, (r, agree), _first, _unseen("r"))
+        seen = {
+            name: Step(f"looking into {name}", self.look_into, (run, r), _first, _unseen(name))
+            for name, run in (("replay", replay), ("intent", intent), ("twin", twin))
+        }
+        in_float64 = _run("reference", self.reference, seen_r)
+        other = Step("trying the other Keras", self.other_generation, (r,))
+        named = {"r": seen_r, **seen, "reference": in_float64}
+        gathered = partial(self.gather, tuple(named))
+        runs = Step("gathering the runs", gathered, tuple(named.values()))
+        labels = Step("naming the predictions", self.labels, (runs,), lambda _: {})
+        steps = [twin, r, claims, agree, replay, seen_r, intent, other, *seen.values()]
+        steps += [in_float64, runs, labels]
+
+        # What they say. Comparisons follow one another: they share verdicts on R's layers.
+        symptoms = Step("trying every fault", self.symptoms, (seen_r, labels))
+        steps.append(symptoms)
+        pairs = Step("comparing nothing yet", lambda: ())
+        steps.append(pairs)
+        for name in _COMPARED:
+            compared, failed = partial(self.compared, name), partial(_uncompared, name)
+            both = (pairs, runs, labels)
+            pairs = Step(f"comparing r with {name}", compared, both, failed, _whether(name))
+            steps.append(pairs)
+        unprobed = ("whether probes with whole numbers come out exactly",)
+        probed = Step(
+            "probing with whole numbers", self.probe_exactly, (seen_r,), lambda _: (), unprobed
+        )
+        exact = Step("judging the probes with whole numbers", _judged, (probed,), tells=unprobed)
+        cause = Step(
+            "looking for the cause", self.investigate, (runs, pairs),
+            tells=("what pulling levers would have shown",),
+        )  # fmt: skip
+        found = Step(
+            "finding out what R took otherwise than its text says", self.attribute_intent,
+            (pairs, cause, runs, labels), lambda pairs, cause, *_: (pairs, cause),
+            ("whether R does what its text says",),
+        )  # fmt: skip
+        usage = Step("asking how the script uses Keras", self.answers, (seen_r,))
+        mended = Step("trying repairs", self.repaired, (seen_r, seen["replay"]))
+        needs = (runs, found, other, exact, mended, usage)
+        concluded = Step("drawing the conclusion", self.conclude, needs, lambda *_: NOT_CONCLUDED)
+        steps += [probed, exact, cause, found, usage, mended, concluded]
+
+        # What the report tells of them.
+        drawn = Step("drawing the pictures", self.draw, (runs, found), _no_pictures)
+        of_claims = Step(
+            "drawing the pictures of the claims", _pictures, (claims,),
+            lambda _: (_no_pictures(), ()),
+        )  # fmt: skip
+        decided = Step("writing the claims", _claims, (claims,), lambda _: ())
+        described = Step(
+            "describing what the models make of their inputs", describe_run, (seen_r, labels),
+            lambda *_: ((), (), ()),
+        )  # fmt: skip
+        calls = Step("writing down R's calls", calls_by_line, (seen_r,), lambda _: {})
+        by_chance = Step("noting what is chance", self.chance, (runs,))
+        meant_by = Step("noting what the text means", intent_notes, (runs,))
+        score = Step("reading the last self-test's score", last_score)
+        weighed = Step("weighing every cause", _weighed, (concluded,), lambda _: ())
+        steps += [drawn, of_claims, decided, described, calls, by_chance, meant_by, score, weighed]
+        run_steps(steps, self.threads)
+
+        finding = honest(concluded.result, not_known(steps))
+        pictures, undrawn = of_claims.result
+        notes = (by_chance.result, undrawn, meant_by.result)
+        quick = (_QUICK,) if self.settings.quick else ()
+        parts = Parts(
+            labels=labels.result,
+            described=described.result,
+            hypotheses=weighed.result,
+            calls=calls.result,
+            exact=exact.result,
+            claims=decided.result,
+            symptoms=symptoms.result,
+            pictures=(*pictures.pictures, *drawn.result.pictures),
+            notes=(*quick, *(note for some in notes for note in some or ())),
+            selftest=score.result,
+        )
+        r_run = self.runs["r"]
+        report = isolated(
+            "building the report",
+            lambda: build_report(self.case, self.runs, found.result[0], finding, parts),
+            None,
+        ) or bare_report(self.case, r_run, finding)
+        self.tell("done")
+        files = {**drawn.result.files, **pictures.files}
+        verdicts = {name: self.judge.verdicts(run) for name, run in self.runs.items()}
+        return Examined(report, self.runs, files, probed.result, verdicts)
+
+    def agree(self, r: Capsule, twin: Capsule | None = None) -> bool:
+        """Say whether the twin has all bits and errors of R's run: a replay tells nothing new."""
+        return twin is not None and compare_runs(r, twin).verdict in ("same-bits", "same-error")
+
+    def look_into(self, run: Capsule | None, r: Capsule) -> Capsule | None:
+        """Look into another run where that is worth the time: equal bits need no bound."""
+        if run is None or self.settings.quick or not other_bits(r, run):
+            return run
+        return look(self.pool, run, self.generation, self.limits)
+
+    def reference(self, r: Capsule) -> Capsule | None:
+        """Evaluate what was predicted in float64."""
+        if not r.manifest.probes:
+            return None
+        self.tell("computes the reference")
+        return reference(r)
+
+    def gather(self, names: Sequence[str], *runs: Capsule | None) -> dict[str, Capsule]:
+        """Keep the runs that were made, by the names of their runners."""
+        self.runs = {name: run for name, run in zip(names, runs, strict=True) if run is not None}
+        return self.runs
+
+    def labels(self, runs: Mapping[str, Capsule]) -> dict[int, str]:
+        """Return the names of the predictions, by their index."""
+        return labels_of(runs.values())
+
+    def compared(
+        self,
+        name: str,
+        before: tuple[RunPair, ...],
+        runs: Mapping[str, Capsule],
+        labels: Mapping[int, str],
+    ) -> tuple[RunPair, ...]:
+        """Compare R's run with another, and add that to what was compared before."""
+        if name not in runs or not was_run(runs["r"]):
+            return before
+        return (*before, compare_runs(runs["r"], runs[name], judge=self.judge, labels=labels))
+
+    def symptoms(self, r: Capsule, labels: Mapping[int, str]) -> SymptomTable | None:
+        """Set what was reported against what every fault would have made."""
+        if self.case.observed is None or self.settings.quick or not r.manifest.probes:
+            return None
+        self.tell("tries what was reported against every fault")
+        reports = read_observed(self.case.observed)
+        return symptom_table(self.pool, r, reports, self.generation, self.limits, labels)
+
+    def probe_exactly(self, r: Capsule) -> tuple[Capsule, ...]:
+        """Probe the models of the run with whole numbers, if that was asked for."""
+        if not r.manifest.states or self.settings.quick or not self.settings.exact:
+            return ()
+        self.tell("probes with whole numbers")
+        return run_exact(self.pool, r, self.generation, self.limits, tuple(EXACT_LEVERS.values()))
+
+    def investigate(
+        self, runs: Mapping[str, Capsule], pairs: Sequence[RunPair]
+    ) -> Attribution | None:
+        """Look for the cause of what is wrong; nothing is run where nothing is."""
+        asked = self.settings.explain
+        if not was_begun(runs["r"]) or (self.settings.quick and not asked):
+            return None
+        return investigate(
+            self.pool,
+            runs,
+            pairs,
+            generation=self.generation,
+            limits=self.limits,
+            script=self.script(),
+            judge=self.judge,
+            basic=asked,
+            progress=self.tell,
+        )
+
+    def attribute_intent(
+        self,
+        pairs: Sequence[RunPair],
+        cause: Attribution | None,
+        runs: Mapping[str, Capsule],
+        labels: Mapping[int, str],
+    ) -> tuple[Sequence[RunPair], Attribution | None]:
+        """Find out what R took otherwise than its text says."""
+
+        def as_r(undo: Undo) -> Capsule:
+            self.tell("takes the text as R does")
+            r = runs["r"]
+            return self.look_into(self.intent(r, undo), r) or runs["intent"]
+
+        return meant(runs, pairs, cause, as_r, self.judge, labels)
+
+    def conclude(
+        self,
+        runs: Mapping[str, Capsule],
+        found: tuple[Sequence[RunPair], Attribution | None],
+        other: OtherGeneration | None,
+        exact: ExactResult | None,
+        *usage: Iterable[Answer] | None,
+    ) -> Finding:
+        """Draw the conclusion, if there is a run to draw it from."""
+        if not was_run(runs["r"]):
+            return _NOT_RECORDED
+        told = tuple(answer for answers in usage for answer in answers or ())
+        return conclude(runs, found[0], other, exact, found[1], told)
+
+    def draw(
+        self,
+        runs: Mapping[str, Capsule],
+        found: tuple[Sequence[RunPair], Attribution | None],
+    ) -> Drawing:
+        """Draw what the runs computed."""
+        self.tell("draws")
+        return draw(runs, [probe for pair in found[0] for probe in pair.probes])
+
+
+def other_bits(a: Capsule, b: Capsule) -> bool:
+    """Say whether two runs made predictions of the same shape that differ in a bit."""
+    for one, other in zip(a.manifest.probes, b.manifest.probes, strict=False):
+        for x, y in zip(one.outputs, other.outputs, strict=False):
+            if x.key is None or y.key is None or (x.shape, x.dtype) != (y.shape, y.dtype):
+                continue
+            if a.array(x).tobytes() != b.array(y).tobytes():
+                return True
+    return False
+
+
+def was_run(r: Capsule) -> bool:
+    """Say whether a run was recorded, or could not begin for a reason of the script's own."""
+    return r.manifest.status != "not-run"
+
+
+def was_begun(r: Capsule) -> bool:
+    """Say whether anything of the script was run at all."""
+    return r.manifest.status not in ("not-run", "syntax-error", "not-utf8", "empty")
+
+
+def _run(name: str, work: Callable[..., Capsule | None], *needs: Step) -> Step:
+    return Step(f"the run {name}", work, needs, tells=_whether(name))
+
+
+def _whether(name: str) -> tuple[str, ...]:
+    return (f"whether {run_name('r')} and {run_name(name)} agree",)
+
+
+def _unseen(name: str) -> tuple[str, ...]:
+    return (f"whether the layers of {run_name(name)} are within their bounds",)
+
+
+def _first(given: Any, *_: object) -> Any:
+    return given
+
+
+def _uncompared(name: str, before: tuple[RunPair, ...], *_: object) -> tuple[RunPair, ...]:
+    return (*before, not_compared("r", name))
+
+
+def _judged(probed: tuple[Capsule, ...]) -> ExactResult | None:
+    return judge_exact(probed) if probed else None
+
+
+def _no_claims(*_: object) -> Claimed:
+    return Claimed(trouble="a step of keras-bridge itself failed")
+
+
+def _claims(claimed: Claimed | None) -> tuple[Claim, ...]:
+    return report_claims((claimed or Claimed()).claims)
+
+
+def _pictures(claimed: Claimed | None) -> tuple[Drawing, tuple[str, ...]]:
+    return report_pictures((claimed or Claimed()).pictures)
+
+
+def _weighed(concluded: Finding) -> tuple[Hypothesis, ...]:
+    return weigh(concluded.attribution)
+
+
+def _no_pictures(*_: object) -> Drawing:
+    return Drawing((), {})
+
+
+def calls_by_line(r: Capsule) -> dict[int, list[str]]:
+    """Return R's calls as Python, by the line of the script that made them."""
+    calls: dict[int, list[str]] = {}
+    for call in r.manifest.calls:
+        if call.line is not None and _is_telling(call):
+            calls.setdefault(call.line, []).append(spell_call(call))
+    return calls
+
+
+def _is_telling(call: Call) -> bool:
+    """Leave out reads of attributes, which only lead to what is called."""
+    return not call.internal and call.parent is None and call.kind in ("call", "setattr")
