@@ -202,7 +202,7 @@ def test_the_kinds_for_recordings_are_those_of_the_list() -> None:
 
 
 def test_every_kind_has_a_cause_from_the_closed_list() -> None:
-    from bridge.explain.finding import is_cause
+    from bridge.facts.causes import is_cause
 
     for each in FAULTS.values():
         assert each.causes

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bridge.capsule import Manifest
-from bridge.explain.finding import is_cause
+from bridge.facts.causes import is_cause
 from bridge.process.pool import Limits, Pool
 from bridge.runs import levers as module
 from bridge.runs.levers import (

@@ -14,6 +14,7 @@ from itertools import zip_longest
 from typing import Final
 
 from bridge.capsule import ErrorRecord, Manifest
+from bridge.facts.r import UNCLASSED_ERRORS
 
 _ANSI: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\]8;[^\x07\x1b]*(?:\x07|\x1b\\)")
 _ADVICE: Final = re.compile(
@@ -38,9 +39,6 @@ _NODE: Final = re.compile(r"^\s*\[\[.*", re.MULTILINE | re.DOTALL)
 _FRAME: Final = re.compile(
     r"^(\s*File \".*|Detected at .*|Stack trace .*|<\.\.\..*)$", re.MULTILINE
 )
-
-#: What R calls an error that has no class of its own; the class is then in the message.
-_PLAIN: Final = frozenset({"simpleError", "error", "condition", "Rcpp::exception", "rlang_error"})
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,7 @@ def plain(error: ErrorRecord) -> PlainError:
     message = _ADVICE.sub("", message).strip()
     cls = error.cls
     front = _CLASS.match(message)
-    if front is not None and (cls in _PLAIN or _bare(cls) == _bare(front.group(1))):
+    if front is not None and (cls in UNCLASSED_ERRORS or _bare(cls) == _bare(front.group(1))):
         cls, message = front.group(1), message[front.end() :]
     if _GRAPH.search(message) or 'File "' in message:
         # The way to an error is another one in every process, and R has cut it.

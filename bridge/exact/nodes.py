@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bridge.capsule import ModelState
+from bridge.facts.layers import class_name
 from bridge.rounding.layer_graph import LayerCall, calls, in_order, input_names, is_sequential
-from bridge.rounding.rules import class_name
 
 #: The name of a Sequential's only input, which has no layer in its list of layers.
 INPUT = ""

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from typing import Final
 
 from bridge.capsule import ExecutedGraph, ExecutedOp, LayerState
-from bridge.rounding.rules import class_name
+from bridge.facts.layers import LAYERS, class_name
 
 #: Ops that carry a layer's weights or shape to it, and compute nothing of their own.
 CARRIERS: Final = frozenset(
@@ -18,8 +18,6 @@ _EXECUTED: Final = {
     "relu": "Relu", "relu6": "Relu6", "elu": "Elu", "selu": "Selu", "sigmoid": "Sigmoid",
     "tanh": "Tanh", "softplus": "Softplus", "softsign": "Softsign", "softmax": "Softmax",
 }  # fmt: skip
-#: Layers that are a product, a bias and an activation, and nothing more.
-_PRODUCTS: Final = frozenset({"Dense", "Conv1D", "Conv2D", "Conv3D", "DepthwiseConv2D"})
 _ACTIVATIONS: Final = {"ReLU": "relu", "Activation": "", "Softmax": "softmax"}
 _BIASES: Final = frozenset({"BiasAdd", "Add", "AddV2"})
 
@@ -100,7 +98,8 @@ def _wanted(layer: LayerState) -> tuple[str, ...] | None:
         plain = all(not layer.config.get(key) for key in ("negative_slope", "threshold"))
         ok = plain and layer.config.get("max_value") is None
         return (_EXECUTED[said],) if ok and isinstance(said, str) and said in _EXECUTED else None
-    if name not in _PRODUCTS:
+    facts = LAYERS.get(name)
+    if facts is None or facts.does != "products" or not facts.op:
         return None
     bias = ("BiasAdd",) if layer.config.get("use_bias", True) else ()
     activation = layer.config.get("activation", "linear")

@@ -20,6 +20,7 @@ from bridge.errors import BridgeError, InternalError, internal_error
 from bridge.explain.lever_search.row_selection import MOST_ROWS, part_of
 from bridge.explain.lever_search.targets import way_of, wrong_layers
 from bridge.explain.responses.error_propagation import reach
+from bridge.facts.layers import LAYERS
 from bridge.process.pool import Limits, Pool
 from bridge.r.script import Wanted, inspect, serve
 from bridge.reduce.model_reduction import Part, Small, fewer_rows, fewer_units, recording, windows
@@ -36,13 +37,6 @@ MOST_NUMBERS: Final = 2000
 FAILS: Final = "further than rounding can take it"
 #: Parts of a configuration that do not matter once the weights are there, or are Keras' usual.
 _NOISE: Final = re.compile(r"name|trainable|dtype|.*_(initializer|regularizer|constraint)")
-#: The functions of R's packages that are not called as their class is.
-_OWN_R: Final = {
-    "ReLU": "layer_activation_relu", "LeakyReLU": "layer_activation_leaky_relu",
-    "ELU": "layer_activation_elu", "PReLU": "layer_activation_parametric_relu",
-    "Softmax": "layer_activation_softmax", "LSTM": "layer_lstm", "GRU": "layer_gru",
-    "SimpleRNN": "layer_simple_rnn",
-}  # fmt: skip
 
 
 class RecipeError(BridgeError, ValueError):
@@ -194,8 +188,8 @@ def _r(recipe: Recipe) -> Iterator[str]:
 
 
 def _function(cls: str) -> str:
-    if cls in _OWN_R:
-        return _OWN_R[cls]
+    if cls in LAYERS and LAYERS[cls].r:
+        return LAYERS[cls].r
     name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", cls)
     name = re.sub(r"(?<=[a-z])(?=\dD)", "_", name).lower()
     return f"layer_{name.replace('up_sampling', 'upsampling')}"

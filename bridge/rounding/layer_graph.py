@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from bridge._typing import AnyArray
 from bridge.capsule import LayerState, ModelState, Probe
 from bridge.errors import BridgeError
-from bridge.rounding.rules import class_name
+from bridge.facts.layers import class_name
 
 #: How Keras 2 writes an element of the first argument that is not a tensor of the model.
 _CONSTANT: Final = "_CONSTANT_VALUE"

@@ -9,7 +9,7 @@ from typing import Final
 
 from bridge.capsule import Capsule, ErrorRecord
 from bridge.capsule.values import Items, Pairs
-from bridge.rules.said import Said, asked, at, name_of, state_of
+from bridge.rules.said import Said, asked, at, name_of
 from bridge.translate.syntax import Assign, Call, Index, Node, Number, Symbol, number_of, walk
 from bridge.translate.wrappers import wrappers
 
@@ -92,7 +92,7 @@ def data_frames(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
     single = {
         probe.line
         for probe in capsule.manifest.probes
-        if (state := state_of(capsule, probe)) is not None and state.cls.endswith("Sequential")
+        if (state := capsule.state_of(probe)) is not None and state.cls.endswith("Sequential")
     }
     for call in asked(capsule):
         if call.error is None or name_of(call) not in _USES or call.line not in single:

@@ -13,8 +13,8 @@ import numpy as np
 from bridge.capsule import Capsule, CapsuleError, LayerState, ModelState
 from bridge.explain.result import Separating
 from bridge.explain.symptoms.table import Made, Recorded, Standing
+from bridge.facts.layers import class_name
 from bridge.rounding.layer_graph import input_shapes
-from bridge.rounding.rules import class_name
 
 #: More numbers than this are not written into code.
 _MOST_NUMBERS: Final = 200

@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 
 from bridge._typing import F64, AnyArray
+from bridge.facts.layers import LAYERS, class_name
 from bridge.rounding.rules import (
     activations,
     conv,
@@ -36,14 +37,11 @@ from bridge.rounding.rules.layer import (
     ObservedRule,
     Rule,
     UnsupportedError,
-    class_name,
-    generation_of,
     layer_of,
 )
 from bridge.rounding.rules.rounding import FLOAT32, FORMATS
 
 __all__ = [
-    "AS_THEY_ARE",
     "OBSERVED",
     "RULES",
     "Evaluation",
@@ -51,10 +49,8 @@ __all__ = [
     "Rule",
     "UnsupportedError",
     "cast_inputs",
-    "class_name",
     "evaluate",
     "evaluate_chain",
-    "generation_of",
     "layer_of",
 ]
 
@@ -84,33 +80,6 @@ OBSERVED: Final[dict[str, ObservedRule]] = {
     name: rule for family in _FAMILIES for name, rule in getattr(family, "OBSERVED", {}).items()
 }
 
-#: Rules that are given elements of any type, because they only move them about or select them.
-#: Floating-point numbers are cast first to the type in which the layer computes; indices are not.
-AS_THEY_ARE: Final = frozenset(
-    {
-        *embedding.RULES,
-        *moving.RULES,
-        *merging.SELECTING,
-        *operations.RULES,
-        *pooling.SELECTING,
-    }
-)
-
-#: Rules of layers that treat every step alike, masked or not.
-_MASK_FREE: Final = frozenset(
-    {
-        *conv.RULES,
-        *dense.RULES,
-        *embedding.RULES,
-        *(merging.RULES.keys() - merging.OVER_STEPS),
-        *moving.RULES,
-        *(normalising.RULES.keys() - normalising.OVER_STEPS),
-        *(pooling.RULES.keys() - pooling.OVER_STEPS),
-        *rescaling.RULES,
-        *activations.RULES,
-    }
-)
-
 
 def evaluate(
     layer: Layer,
@@ -135,7 +104,7 @@ def evaluate(
     rule = RULES.get(name)
     if rule is None:
         raise UnsupportedError(f"there is no rule for {name}")
-    if layer.masked and name not in _MASK_FREE:
+    if layer.masked and not LAYERS[name].steps_alike:
         raise UnsupportedError("it was given a mask, and its rule does not know masks")
     if not inputs:
         raise UnsupportedError("its inputs were not recorded")
@@ -145,7 +114,7 @@ def evaluate(
             return OBSERVED[name](layer, inputs, outputs)
         found = rule(layer, inputs)
         cast = any(x.dtype != y.dtype for x, y in zip(given, inputs, strict=True))
-        return tuple(map(_flushing, found)) if name in AS_THEY_ARE and cast else found
+        return tuple(map(_flushing, found)) if cast and LAYERS[name].given != "numbers" else found
     except ValueError as error:
         raise UnsupportedError(
             f"its rule cannot be applied to what was recorded: {error}"
@@ -159,11 +128,11 @@ def cast_inputs(
 
     ``received`` is as for :func:`evaluate`.
     """
-    name = class_name(layer.cls) or ""
-    if name not in AS_THEY_ARE:
-        wide = layer.generation == 3 and name in normalising.WIDE
+    facts = LAYERS[class_name(layer.cls) or ""]
+    if facts.given == "numbers":
+        wide = layer.generation == 3 and facts.wide
         return [_number(x, layer, received, wide) for x in inputs]
-    if received and name not in embedding.RULES and name not in operations.RULES:
+    if received and facts.given == "elements":
         return [_element(x, layer) for x in inputs]
     return list(inputs)
 

@@ -12,17 +12,17 @@ import numpy as np
 from pydantic import JsonValue
 
 from bridge._typing import F64, AnyArray
+from bridge.facts.keras import Generation
+from bridge.facts.layers import class_name
 from bridge.rounding.rules import activation_forms, activations
 from bridge.rounding.rules.activation_forms import FORMS, Form
 from bridge.rounding.rules.activation_models import COMPARING, model_of
 from bridge.rounding.rules.layer import (
     Evaluation,
-    Generation,
     Layer,
     Rule,
     UnsupportedError,
     as_number,
-    class_name,
     policy_name,
     single,
 )

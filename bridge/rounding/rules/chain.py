@@ -13,9 +13,10 @@ from dataclasses import replace
 import numpy as np
 from pydantic import JsonValue
 
-from bridge.rounding.rules import activations, moving, operations
+from bridge.facts.layers import LAYERS, class_name
+from bridge.rounding.rules import activations, operations
 from bridge.rounding.rules.activations import added_by, apply_activation
-from bridge.rounding.rules.layer import Evaluation, Layer, UnsupportedError, class_name
+from bridge.rounding.rules.layer import Evaluation, Layer, UnsupportedError
 from bridge.rounding.rules.rescaling import rescaled
 
 
@@ -56,7 +57,7 @@ def _after(layer: Layer, before: Evaluation) -> Evaluation:
     if name == "Rescaling":
         after = rescaled(layer, value, lambda: before.bound)
         return replace(after, missed=before.missed, sampled=before.sampled, doubt=before.doubt)
-    if name in moving.REORDERING and name not in ("Flatten", "Reshape") and layer.training is False:
+    if name in LAYERS and LAYERS[name].silent and layer.training is False:
         return before
     if name in activations.RULES:
         spec = _spec(layer, name)

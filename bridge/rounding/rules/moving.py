@@ -58,22 +58,6 @@ def reshape(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:
     return (Evaluation(x.reshape((x.shape[0], *target))),)
 
 
-REORDERING: Final[Mapping[str, Rule]] = {
-    "InputLayer": identity,
-    "Identity": identity,
-    "ActivityRegularization": identity,
-    "Dropout": noise,
-    "SpatialDropout1D": noise,
-    "SpatialDropout2D": noise,
-    "SpatialDropout3D": noise,
-    "AlphaDropout": noise,
-    "GaussianDropout": noise,
-    "GaussianNoise": noise,
-    "Flatten": flatten,
-    "Reshape": reshape,
-}
-
-
 # Bilinear resizing by whole factors, as ``tf.image.resize`` does it with half-pixel centres.
 
 
@@ -247,7 +231,19 @@ def _held(layer: Layer, named: float) -> float:
     return wide
 
 
-SHIFTING: Final[Mapping[str, Rule]] = {
+RULES: Final[Mapping[str, Rule]] = {
+    "InputLayer": identity,
+    "Identity": identity,
+    "ActivityRegularization": identity,
+    "Dropout": noise,
+    "SpatialDropout1D": noise,
+    "SpatialDropout2D": noise,
+    "SpatialDropout3D": noise,
+    "AlphaDropout": noise,
+    "GaussianDropout": noise,
+    "GaussianNoise": noise,
+    "Flatten": flatten,
+    "Reshape": reshape,
     "Masking": mask,
     "Permute": permute,
     "RepeatVector": repeat_vector,
@@ -255,6 +251,3 @@ SHIFTING: Final[Mapping[str, Rule]] = {
     **{f"Cropping{rank}D": partial(crop, rank=rank) for rank in (1, 2, 3)},
     **{f"UpSampling{rank}D": partial(repeat, rank=rank) for rank in (1, 2, 3)},
 }
-
-#: All of them, by the name of the layer's class.
-RULES: Final[Mapping[str, Rule]] = {**REORDERING, **SHIFTING}
