@@ -11,13 +11,13 @@ import pytest
 
 from bridge.capsule import Manifest
 from bridge.facts.causes import is_cause
+from bridge.facts.ops import PASSES
 from bridge.process.pool import Limits, Pool
 from bridge.runs import levers as module
 from bridge.runs.levers import (
     EXACT_LEVERS,
     LEVERS,
     OFF_BY_DEFAULT,
-    PASSES,
     Lever,
     LeverError,
     available,

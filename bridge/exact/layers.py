@@ -19,6 +19,7 @@ from pydantic import JsonValue
 
 from bridge._typing import F64, AnyArray
 from bridge.exact.integers import InexactError, check_held, check_sum, grid, units
+from bridge.facts.activations import ACTIVATIONS
 from bridge.facts.layers import LAYERS, class_name, doing, facts_of, is_sum_of_products
 from bridge.rounding.rules import Layer, evaluate
 from bridge.rounding.rules.layer import as_number
@@ -170,11 +171,6 @@ SIZES: Final[Mapping[str, Size]] = {
 }
 
 
-#: Activations that are linear between a few corners.
-_PIECEWISE: Final = frozenset(
-    {"linear", "relu", "relu6", "hard_tanh", "hard_shrink", "soft_shrink", "threshold"}
-)
-
 #: A slope has so many units before the point and parts after it at most: its products stay short.
 _SLOPE: Final = 2.0**8
 
@@ -197,7 +193,7 @@ def rounds(spec: JsonValue) -> str:
     if spec is None:
         return ""
     if isinstance(spec, str):
-        return "" if spec in _PIECEWISE else spec
+        return "" if spec in ACTIVATIONS and ACTIVATIONS[spec].piecewise else spec
     cls, config = (
         (spec.get("class_name"), spec.get("config")) if isinstance(spec, dict) else (None, None)
     )

@@ -177,7 +177,7 @@ _ROWS: Final = (
     LayerFacts("Multiply", "multiplies", "merging", merges=True, steps_alike=False),
     LayerFacts("Dot", "multiplies", "merging", merges=True),
     # What scales and normalises. Moments of a group leave out what a mask does, in Keras 2.
-    LayerFacts("Rescaling", "scales", "rescaling"),
+    *_each(("Rescaling", "Normalization"), "scales", "rescaling"),
     LayerFacts("BatchNormalization", "scales", "normalising", ("gamma", "beta"), two_modes=True),
     LayerFacts("LayerNormalization", "normalises", "normalising", ("gamma", "beta"), wide=True),
     LayerFacts("GroupNormalization", "normalises", "normalising", ("gamma", "beta"), wide=True,

@@ -23,6 +23,7 @@ from bridge.explain.repairs import repairs, works
 from bridge.explain.result import Attribution, SymptomTable
 from bridge.explain.symptoms.observations import read_observed
 from bridge.explain.verdict import Finding, OtherGeneration, conclude
+from bridge.facts.keras import OTHER
 from bridge.pipeline.hypothesis_runs import symptom_table
 from bridge.pipeline.intent_attribution import meant
 from bridge.pipeline.lever_runs import investigate, slow_to_start
@@ -513,7 +514,7 @@ class Suite:
             for call in r.manifest.calls
             if call.error and call.parent is None and not call.internal
         ]
-        other = 5 - inspection.generation
+        other = OTHER[inspection.generation]
         needed = up_to(r, {call.id for call in calls})
         done = run_replay(self.pool, needed, other, self.settings.limits)
         # What could not be tried is not among the calls: it was neither accepted nor refused.

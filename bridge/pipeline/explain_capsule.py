@@ -22,6 +22,7 @@ from bridge.explain.lever_search.targets import wrong_layers
 from bridge.explain.result import Attribution
 from bridge.explain.symptoms.observations import read_observed
 from bridge.explain.verdict import conclude
+from bridge.facts.keras import generation_of as generation_of_package
 from bridge.pipeline.examine_case import Examined, with_errors, with_score
 from bridge.pipeline.hypothesis_runs import symptom_table
 from bridge.pipeline.lever_runs import investigate
@@ -81,7 +82,7 @@ def generation_of(recorded: Capsule) -> int:
         raise NothingRecordedError(
             "there is no prediction of a recorded model in it: record a script that calls predict()"
         )
-    return 2 if of[0] == "tf_keras" else 3
+    return 2 if generation_of_package(of[0]) == 2 else 3
 
 
 def set_beside(recorded: Capsule, made: Capsule) -> tuple[ProbeAgain, ...]:

@@ -24,6 +24,7 @@ from bridge.capsule import (
 )
 from bridge.capsule.schema import Array
 from bridge.explain.lever_search.protocol import Way
+from bridge.facts.keras import generation_of
 from bridge.facts.layers import LAYERS, class_name
 
 #: Runs of layers that are tried, at most.
@@ -73,7 +74,7 @@ class Small:
             before = self.parts[place - 1].state.name if place else "given"
             changed = {"weights": tuple(weights), "config": part.config, "inbound": (before,)}
             layers.append(part.state.model_copy(update=changed))
-        first = "batch_input_shape" if self.keras == "tf_keras" else "batch_shape"
+        first = "batch_input_shape" if generation_of(self.keras) == 2 else "batch_shape"
         given: dict[str, Any] = {
             "module": "keras.layers",
             "class_name": "InputLayer",
@@ -81,7 +82,7 @@ class Small:
                        "sparse": False, "name": "given"},
             "registered_name": None,
         }  # fmt: skip
-        if self.keras == "tf_keras":
+        if generation_of(self.keras) == 2:
             given["config"]["ragged"] = False
         config = {"name": f"small_{number}", "layers": [given, *(p.entry for p in self.parts)]}
         return ModelState(

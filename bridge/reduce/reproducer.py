@@ -20,6 +20,7 @@ from bridge.errors import BridgeError, InternalError, internal_error
 from bridge.explain.lever_search.row_selection import MOST_ROWS, part_of
 from bridge.explain.lever_search.targets import way_of, wrong_layers
 from bridge.explain.responses.error_propagation import reach
+from bridge.facts.keras import generation_of
 from bridge.facts.layers import LAYERS
 from bridge.process.pool import Limits, Pool
 from bridge.r.script import Wanted, inspect, serve
@@ -155,7 +156,7 @@ def _numpy(value: AnyArray) -> str:
 def _r(recipe: Recipe) -> Iterator[str]:
     _fits(recipe)
     small = recipe.small
-    package = "keras" if small.keras == "tf_keras" else "keras3"
+    package = "keras" if generation_of(small.keras) == 2 else "keras3"
     yield f"# {recipe.title}"
     yield f"library({package})"
     yield ""

@@ -10,6 +10,7 @@ import numpy as np
 
 from bridge.capsule import Call, Capsule, LayerState, ModelState
 from bridge.capsule.values import ObjectValue, Scalar, Symbol
+from bridge.facts.activations import ACTIVATIONS
 from bridge.facts.layers import class_name
 from bridge.rules.said import (
     Said,
@@ -32,12 +33,6 @@ _PROBABILITIES: Final = frozenset(
 )
 _DISTANCES: Final = {
     "mse": 2, "meansquarederror": 2, "mae": 1, "meanabsoluteerror": 1,
-}  # fmt: skip
-#: What an activation can give: the ends of its range.
-_RANGES: Final[dict[str, tuple[float, float]]] = {
-    "sigmoid": (0.0, 1.0), "softmax": (0.0, 1.0), "hard_sigmoid": (0.0, 1.0),
-    "tanh": (-1.0, 1.0), "softsign": (-1.0, 1.0), "relu": (0.0, np.inf), "relu6": (0.0, 6.0),
-    "softplus": (0.0, np.inf), "exponential": (0.0, np.inf),
 }  # fmt: skip
 _ALWAYS_ONE: Final = "exp(x) / exp(x) is 1 whatever x is"
 
@@ -190,7 +185,8 @@ def out_of_reach(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
         if state is None or len(probe.targets) != 1 or probe.kind not in ("fit", "evaluate"):
             continue
         last, power = output_layer(state), _DISTANCES.get(losses.get(state.id, ""))
-        ends = _RANGES.get(activation_of(last.config)) if last is not None else None
+        facts = ACTIVATIONS.get(activation_of(last.config)) if last is not None else None
+        ends = facts.range if facts is not None else None
         y = array(capsule, probe.targets[0])
         curve = probe.curves.get("loss")
         if ends is None or power is None or y is None or not y.size or not curve or last is None:

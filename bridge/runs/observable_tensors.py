@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bridge.capsule import ExecutedGraph
+from bridge.facts.ops import PASSING
 from bridge.runs.model_execution import Sight, worth_seeing
 from bridge.runs.model_rebuild import LookError
 from bridge.trace.executed_graph import arithmetic, calls_functions
 
-#: Ops that hand on what they are given.
-_PASSING: Final = frozenset({"Identity", "StopGradient", "PreventGradient", "Snapshot"})
 #: Runs of a model, at most, for finding out what can be seen.
 _TRIES: Final = 24
 
@@ -157,7 +156,7 @@ def _sorted_out(bare: Sight) -> tuple[list[int], list[int], list[int]]:
 
 def _maker(op: Any, nodes: Mapping[str, object]) -> Any:
     """Return the op that made a value which others only hand on."""
-    while op.name not in nodes and op.type in _PASSING:
+    while op.name not in nodes and op.type in PASSING:
         op = op.inputs[0].op
     return op
 

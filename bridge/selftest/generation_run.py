@@ -25,6 +25,8 @@ from bridge.explain.lever_search.protocol import Pull, Searching
 from bridge.explain.lever_search.search import search
 from bridge.explain.lever_search.targets import Doubt, disagreements, wrong_layers
 from bridge.explain.result import Attribution, LeverOutcome
+from bridge.facts.activations import ACTIVATIONS
+from bridge.facts.keras import PACKAGES
 from bridge.facts.layers import LAYERS, class_name
 from bridge.faults.catalogue import (
     EVERYWHERE,
@@ -95,8 +97,6 @@ _SHARES: Final[Mapping[Group, int]] = {
 }  # fmt: skip
 #: By how much a weight is moved: as an edit of the weights would, and as a rounding never does.
 _MOVED: Final = (0.5, 0.1, 1e-2)
-#: Of these fused ops there are kernels; with others nothing is fused in the first place.
-_FUSED: Final = frozenset({"relu", "elu", "relu6", "tanh", "sigmoid"})
 
 
 @dataclass(frozen=True)
@@ -192,7 +192,11 @@ def _can_have(kind: FaultKind, layer: LayerState) -> bool:
     if kind.kind == "relu-lost-in-fused":
         return activation == "relu"
     if kind.kind in ("fused-activation-lost", "fused-order-wrong"):
-        return activation in _FUSED
+        return (
+            isinstance(activation, str)
+            and activation in ACTIVATIONS
+            and (ACTIVATIONS[activation].fused)
+        )
     if kind.kind == "gelu-approximate":
         return activation == "gelu"
     if kind.kind == "kernel-transposed":
@@ -277,7 +281,7 @@ class Half:
         return Done(tuple(trials), tuple(benign), redrawn, tuple(notes))
 
     def _models(self, folder: Path, count: int) -> Capsule:
-        package = "tf_keras" if self._generation == 2 else "keras"
+        package = PACKAGES[self._generation]
         twin = folder / f"selftest_{self._generation}.py"
         twin.write_text(self._twin.format(package=package, seed=self._seed, count=count))
         return run_twin(self._pool, "selftest", twin, self._generation, self._limits)
@@ -497,8 +501,6 @@ def _visible(sound: Capsule, run: Capsule, index: int) -> bool:
 # Running the self-test: models, faults, searches for their causes, and runs without a fault.
 
 #: The generations of Keras, and the packages that they are in.
-_PACKAGES: Final = {2: "tf_keras", 3: "keras"}
-
 Progress = Callable[[str], None]
 
 
@@ -508,7 +510,7 @@ class SelftestError(BridgeError, RuntimeError):
 
 def generations() -> tuple[int, ...]:
     """Return the generations of Keras that are installed."""
-    return tuple(g for g, name in _PACKAGES.items() if importlib.util.find_spec(name))
+    return tuple(g for g, name in PACKAGES.items() if importlib.util.find_spec(name))
 
 
 def run(
