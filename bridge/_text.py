@@ -23,7 +23,8 @@ def fenced(text: str, language: str = "") -> str:
     """Return ``text`` as a fenced block of Markdown whose fence is longer than any fence within."""
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
-    return f"{fence}{language}\n{text.rstrip()}\n{fence}"
+    inside = text.rstrip("\n")
+    return f"{fence}{language}\n{inside}\n{fence}"
 
 
 def r_number(value: float | int | bool) -> str:

@@ -44,13 +44,13 @@ def recorded(alpha: float = 0.2) -> Capsule:
         layer("leak", "LeakyReLU", {"alpha": alpha, "shape": [None, None, 3]}),
     ]
     states = (
-        ModelState(id=1, cls="keras.Sequential", keras="keras", name="m", layers=(older, *more)),
+        ModelState(id=1, cls="keras.Sequential", keras="tf_keras", name="m", layers=(older, *more)),
         ModelState(
-            id=1, cls="keras.Sequential", keras="keras", name="m", layers=(first, *more),
+            id=1, cls="keras.Sequential", keras="tf_keras", name="m", layers=(first, *more),
             config={"layers": [{"class_name": "Dense", "config": {"name": "hidden", **dense}}]},
         ),
         ModelState(
-            id=2, cls="keras.Sequential", keras="keras", name="words",
+            id=2, cls="keras.Sequential", keras="tf_keras", name="words",
             layers=(layer("words", "Embedding", {}, embeddings="table"),),
         ),
     )  # fmt: skip

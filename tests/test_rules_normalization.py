@@ -18,7 +18,7 @@ def features(rows: int = 200) -> AnyArray:
     """Columns of very different sizes, one of them constant, one with a mean far from zero."""
     scale = np.array([1.0, 1e4, 3e-3, 0.0, 2.0])
     shift = np.array([0.0, -7e5, 1.0, 4.25, 300.0])
-    return (RNG.normal(size=(rows, 5)) * scale + shift).astype(np.float32)
+    return np.asarray(RNG.normal(size=(rows, 5)) * scale + shift, np.float32)
 
 
 def layer_of(made: Any, generation: Any) -> Layer:

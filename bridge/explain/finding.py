@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -76,11 +75,6 @@ def ran_through(r: Capsule, other: Capsule) -> bool:
 def run_name(name: str) -> str:
     """Return what people call a runner."""
     return _RUNS.get(name, name)
-
-
-def joined(names: Sequence[str]) -> str:
-    """Return names as people list them."""
-    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
 
 
 def short(error: ErrorRecord, width: int = 240) -> str:

@@ -146,14 +146,14 @@ def _ranks(name: str, ranks: Iterable[int] = (1, 2, 3)) -> list[str]:
 
 _ROWS: Final = (
     # Sums of products.
-    LayerFacts("Dense", "products", "dense", _BIASED, units="units", op="MatMul"),
-    LayerFacts("Conv1D", "products", "conv", _BIASED, units="filters", op="Conv2D"),
-    LayerFacts("Conv2D", "products", "conv", _BIASED, units="filters", op="Conv2D"),
-    LayerFacts("Conv3D", "products", "conv", _BIASED, units="filters", op="Conv3D"),
-    *_each(_ranks("Conv{}DTranspose"), "products", "conv", weights=_BIASED),
-    LayerFacts("DepthwiseConv1D", "products", "conv", _BIASED),
-    LayerFacts("DepthwiseConv2D", "products", "conv", _BIASED, op="DepthwiseConv2dNative"),
-    *_each(_ranks("SeparableConv{}D", (1, 2)), "products", "conv", weights=_SEPARABLE),
+    LayerFacts("Dense", "products", "products", _BIASED, units="units", op="MatMul"),
+    LayerFacts("Conv1D", "products", "products", _BIASED, units="filters", op="Conv2D"),
+    LayerFacts("Conv2D", "products", "products", _BIASED, units="filters", op="Conv2D"),
+    LayerFacts("Conv3D", "products", "products", _BIASED, units="filters", op="Conv3D"),
+    *_each(_ranks("Conv{}DTranspose"), "products", "products", weights=_BIASED),
+    LayerFacts("DepthwiseConv1D", "products", "products", _BIASED),
+    LayerFacts("DepthwiseConv2D", "products", "products", _BIASED, op="DepthwiseConv2dNative"),
+    *_each(_ranks("SeparableConv{}D", (1, 2)), "products", "products", weights=_SEPARABLE),
     # What hands elements on.
     *_each(("InputLayer", "Identity", "ActivityRegularization"), "hands-on", "moving"),
     *_each(("Dropout", *_ranks("SpatialDropout{}D"), "AlphaDropout", "GaussianDropout",
@@ -162,7 +162,7 @@ _ROWS: Final = (
     *_each(("Permute", "RepeatVector", *_ranks("ZeroPadding{}D"), *_ranks("Cropping{}D"),
             *_ranks("UpSampling{}D")), "moves", "moving"),
     LayerFacts("Masking", "masks", "moving"),
-    LayerFacts("Embedding", "looks-up", "embedding", ("embeddings",)),
+    LayerFacts("Embedding", "looks-up", "moving", ("embeddings",)),
     *_each((*_ranks("MaxPooling{}D"), *_ranks("GlobalMaxPooling{}D")), "largest", "pooling"),
     *_each(_ranks("AveragePooling{}D"), "averages", "pooling"),
     LayerFacts("GlobalAveragePooling1D", "averages", "pooling", steps_alike=False),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import subprocess
@@ -14,6 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from bridge._text import fenced, r_number
 from bridge._typing import F64, AnyArray
 from bridge.capsule import Capsule, Probe
 from bridge.errors import BridgeError, InternalError, internal_error
@@ -70,8 +72,7 @@ class Recipe:
         parts = [f"# {self.title}", "", _words(self.small), "", "```python", python.rstrip(), "```"]
         if r:
             parts += ["", "The same from R:", "", "```r", r.rstrip(), "```"]
-        fenced = said.replace("```", "'''").rstrip()
-        parts += ["", "It prints", "", "```", fenced, "```", "", f"With {versions}.", ""]
+        parts += ["", "It prints", "", fenced(said), "", f"With {versions}.", ""]
         return "\n".join(parts)
 
 
@@ -149,7 +150,7 @@ def _python(recipe: Recipe) -> Iterator[str]:
 
 def _numpy(value: AnyArray) -> str:
     shape = f".reshape({value.shape!r})" if value.ndim != 1 else ""
-    flat = ", ".join(_spelled(each, "python") for each in value.ravel().tolist())
+    flat = ", ".join(_python_number(each) for each in value.ravel().tolist())
     return f"np.array([{flat}], {value.dtype.name!r}){shape}"
 
 
@@ -197,14 +198,10 @@ def _function(cls: str) -> str:
 
 
 def _as_r(value: Any) -> str:
-    if isinstance(value, bool):
-        return "TRUE" if value else "FALSE"
     if isinstance(value, (list, tuple)):
         return _vector(value)
-    if isinstance(value, int):
-        return f"{value}L"
-    if isinstance(value, float):
-        return _spelled(value, "r")
+    if isinstance(value, (bool, int, float)):
+        return r_number(value)
     if isinstance(value, str):
         return json.dumps(value)
     raise RecipeError(f"{value!r} cannot be spelled in R")
@@ -216,22 +213,13 @@ def _vector(values: Any) -> str:
 
 def _array(value: AnyArray) -> str:
     """Return an array as R spells it: the first index runs fastest."""
-    flat = ", ".join(_spelled(each, "r") for each in value.ravel(order="F").tolist())
+    flat = ", ".join(r_number(each) for each in value.ravel(order="F").tolist())
     sizes = ", ".join(str(each) for each in value.shape)
     return f"array(c({flat}), c({sizes}))" if value.ndim > 1 else f"array(c({flat}), {sizes})"
 
 
-def _spelled(value: Any, language: str) -> str:
-    if isinstance(value, bool):
-        return ("TRUE" if value else "FALSE") if language == "r" else repr(value)
-    if isinstance(value, int):
-        return f"{value}L" if language == "r" and abs(value) < 2**31 else repr(value)
-    if value != value:
-        return "NaN" if language == "r" else 'float("nan")'
-    if abs(value) == float("inf"):
-        sign = "-" if value < 0 else ""
-        return f"{sign}Inf" if language == "r" else f'float("{sign}inf")'
-    return repr(value)
+def _python_number(value: float) -> str:
+    return repr(value) if math.isfinite(value) else f'float("{value}")'
 
 
 # The smallest model that still differs, found by running smaller ones, and written as scripts.

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from bridge._text import fenced
 from bridge.capsule import Manifest
 from bridge.cases.case import Case, read_case
 from bridge.errors import BridgeError, internal_error
@@ -257,14 +258,10 @@ def issue(title: str, sentences: Sequence[str], shown: Sequence[Shown], versions
     for sentence in sentences:
         parts += [sentence, ""]
     for each in shown:
-        parts += [f"{each.what}:", "", *_fenced(each.language, each.text), ""]
+        parts += [f"{each.what}:", "", fenced(each.text, each.language), ""]
         if each.printed.strip():
-            parts += ["It prints", "", *_fenced("", each.printed), ""]
+            parts += ["It prints", "", fenced(each.printed), ""]
     return "\n".join([*parts, *([f"With {versions}.", ""] if versions else [])])
-
-
-def _fenced(language: str, text: str) -> list[str]:
-    return [f"```{language}", text.replace("```", "'''").rstrip(), "```"]
 
 
 # Making what was found small: the smallest model that still differs, or the smallest script.

@@ -10,7 +10,7 @@ from bridge.capsule import Call, Capsule, FrontEnd, Probe
 from bridge.cases.case import Case
 from bridge.compare.alignment import labels_of
 from bridge.compare.result import ProbePair, RunPair, StageResult
-from bridge.exact.result import ExactResult
+from bridge.exact.records import ExactResult
 from bridge.explain.finding import standing
 from bridge.explain.lever_search.protocol import weigh
 from bridge.explain.responses.description import describe

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from bridge.capsule import Environment, ErrorRecord
 from bridge.compare.errors import essence
 from bridge.compare.result import SEVERITY, LayerVerdict, Verdict, Worst
-from bridge.exact.result import ExactResult, ExactStretch
+from bridge.exact.records import ExactResult, ExactStretch
 from bridge.report import numbers
 from bridge.report.numbers import Number
 from bridge.report.ranking import concern, pair_key, share_of_bound, worst_pairs

@@ -25,7 +25,6 @@ from bridge.capsule import (
 )
 from bridge.exact import LEVER, Draw, Setting, Source, Stretch, Tensor, plan, subjects
 from bridge.exact.expected import agree
-from bridge.exact.nodes import inputs_of, nodes_of
 from bridge.exact.plan import form
 from bridge.exact.records import WAYS, Part
 from bridge.faults.layers import Fault
@@ -33,7 +32,7 @@ from bridge.process import job_setup
 from bridge.process.jobs import Context
 from bridge.process.pool import Limits, Pool, Warm
 from bridge.process.random_generators import start_chance
-from bridge.rounding.layer_graph import output_names
+from bridge.rounding.layer_graph import inputs_of, nodes_of, output_names
 from bridge.runs.exact_submodels import Built, Models, Task, tensors_of
 from bridge.runs.levers import EXACT_LEVERS, Lever, pull
 from bridge.runs.model_rebuild import LookError, rebuild

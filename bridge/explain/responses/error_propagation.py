@@ -27,8 +27,8 @@ from bridge.rounding.rules import (
     UnsupportedError,
     evaluate,
     evaluate_chain,
+    follow,
 )
-from bridge.rounding.rules.chain import follow
 
 
 def reach(seen: Sequence[Seen]) -> dict[str, F64 | str]:
