@@ -7,9 +7,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from bridge.facts.keras import Generation
 from bridge.rounding.rules import Layer
 from bridge.rounding.rules.activation_models import kernels_of
-from bridge.rounding.rules.layer import Generation
 from bridge.runs.activation_measurement import installation_here, kernels_here, measure_here
 from bridge.trace.model_description import named_weights, plain
 from tests.compare_samples import judge_layer

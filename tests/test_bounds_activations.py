@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 import pytest
 
+from bridge.facts.keras import Generation
 from bridge.rounding.rules import Layer, UnsupportedError
 from bridge.rounding.rules.activations import (
     activation_of,
@@ -16,7 +17,6 @@ from bridge.rounding.rules.activations import (
     squareplus,
     threshold,
 )
-from bridge.rounding.rules.layer import Generation
 from bridge.rounding.rules.rounding import BFLOAT16, FLOAT16, FLOAT32, FORMATS, Format
 from tests.compare_samples import judge_layer
 from tests.tensorflow_ways import GENERATIONS, described, hold, ways

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import pytest
 
-from bridge.rounding.rules.layer import Generation
+from bridge.facts.keras import Generation
 from tests.compare_samples import F32, judge_layer
 from tests.tensorflow_ways import GENERATIONS, described, hold
 

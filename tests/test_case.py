@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bridge.cases.case import CaseError, choose, find_cases, read_case, suite_folders
-from bridge.explain.finding import is_cause
+from bridge.facts.causes import is_cause
 
 
 def script(folder: Path, name: str, text: str = "1 + 1\n") -> Path:

@@ -7,8 +7,8 @@ import pytest
 
 from bridge._typing import AnyArray
 from bridge.exact.integers import InexactError, check_sum, grid
-from bridge.exact.nodes import nodes_of
 from bridge.exact.plan import _Planner
+from bridge.rounding.layer_graph import nodes_of
 from bridge.rounding.rules.rounding import FLOAT16, FLOAT32
 from tests.exact_samples import Model, numbers
 

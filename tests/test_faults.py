@@ -44,13 +44,13 @@ def recorded(alpha: float = 0.2) -> Capsule:
         layer("leak", "LeakyReLU", {"alpha": alpha, "shape": [None, None, 3]}),
     ]
     states = (
-        ModelState(id=1, cls="keras.Sequential", keras="keras", name="m", layers=(older, *more)),
+        ModelState(id=1, cls="keras.Sequential", keras="tf_keras", name="m", layers=(older, *more)),
         ModelState(
-            id=1, cls="keras.Sequential", keras="keras", name="m", layers=(first, *more),
+            id=1, cls="keras.Sequential", keras="tf_keras", name="m", layers=(first, *more),
             config={"layers": [{"class_name": "Dense", "config": {"name": "hidden", **dense}}]},
         ),
         ModelState(
-            id=2, cls="keras.Sequential", keras="keras", name="words",
+            id=2, cls="keras.Sequential", keras="tf_keras", name="words",
             layers=(layer("words", "Embedding", {}, embeddings="table"),),
         ),
     )  # fmt: skip
@@ -202,7 +202,7 @@ def test_the_kinds_for_recordings_are_those_of_the_list() -> None:
 
 
 def test_every_kind_has_a_cause_from_the_closed_list() -> None:
-    from bridge.explain.finding import is_cause
+    from bridge.facts.causes import is_cause
 
     for each in FAULTS.values():
         assert each.causes

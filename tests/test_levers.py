@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from bridge.capsule import Manifest
-from bridge.explain.finding import is_cause
+from bridge.facts.causes import is_cause
+from bridge.facts.ops import PASSES
 from bridge.process.pool import Limits, Pool
 from bridge.runs import levers as module
 from bridge.runs.levers import (
     EXACT_LEVERS,
     LEVERS,
     OFF_BY_DEFAULT,
-    PASSES,
     Lever,
     LeverError,
     available,

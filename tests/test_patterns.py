@@ -10,9 +10,9 @@ import pytest
 
 from bridge.capsule import Call, Capsule, LayerState, Manifest, ModelState
 from bridge.capsule.values import Scalar, Symbol
-from bridge.explain.finding import is_cause
 from bridge.explain.intent_diff.array_patterns import read_arrays
 from bridge.explain.intent_diff.config_diff import Making, making_of, read_setting
+from bridge.facts.causes import is_cause
 
 Rng = np.random.default_rng
 Floats = np.ndarray[Any, np.dtype[np.float32]]

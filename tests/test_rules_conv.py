@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge._typing import F64
-from bridge.rounding.rules import Layer, UnsupportedError, conv, evaluate, windows
+from bridge.rounding.rules import Layer, UnsupportedError, evaluate, products, windows
 from bridge.rounding.rules.rounding import FORMATS
 from tests.compare_samples import F32, judge_layer
 from tests.conv_samples import (
@@ -158,7 +158,7 @@ def test_the_value_is_the_sum_of_the_products_whatever_the_blocks(
     (whole,) = evaluate(layer, [x])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(windows, "AT_ONCE", at_once)
-        patch.setattr(conv, "AT_ONCE", at_once)
+        patch.setattr(products, "AT_ONCE", at_once)
         (found,) = evaluate(layer, [x])
         assert np.array_equal(found.value, y)
         assert np.array_equal(found.bound, whole.bound)

@@ -12,8 +12,8 @@ from typing import Any, Final
 import numpy as np
 import pytest
 
+from bridge.facts.keras import Generation
 from bridge.rounding.rules import Layer
-from bridge.rounding.rules.layer import Generation
 from tests.compare_samples import F32, judge_layer
 from tests.tensorflow_ways import GENERATIONS, described, hold
 

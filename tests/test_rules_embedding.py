@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from bridge._typing import AnyArray
+from bridge.facts.keras import Generation
 from bridge.rounding.rules import Layer, UnsupportedError, evaluate
-from bridge.rounding.rules.layer import Generation
 from tests.compare_samples import F32
 from tests.examples import examples
 from tests.orders import GOOD, arrays, flush, judged, layer

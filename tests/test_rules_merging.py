@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge._typing import AnyArray
+from bridge.facts.keras import Generation
 from bridge.rounding.rules import Layer, UnsupportedError, evaluate
-from bridge.rounding.rules.layer import Generation
 from bridge.rounding.rules.rounding import TINY
 from tests.compare_samples import F32
 from tests.examples import examples

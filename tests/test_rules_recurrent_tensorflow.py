@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import pytest
 
-from bridge.rounding.rules.layer import Generation
+from bridge.facts.keras import Generation
 from bridge.trace.model_description import named_weights
 from tests.compare_samples import F32, judge_layer
 from tests.orders import GOOD

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from bridge.explain.finding import is_cause
 from bridge.explain.lever_search.protocol import ALL_OFF, AS_RECORDED, Pull, Situation, drive
 from bridge.explain.lever_search.search import search
 from bridge.explain.result import Attribution, LeverOutcome
+from bridge.facts.causes import is_cause
 
 PASSES = (
     "function", "shape", "constant_folding", "arithmetic", "layout", "remapping", "loop",

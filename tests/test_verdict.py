@@ -10,9 +10,9 @@ from bridge.capsule import Capsule, Environment, ErrorRecord, FrontEnd, Manifest
 from bridge.capsule.schema import Call
 from bridge.capsule.values import Scalar, Symbol
 from bridge.compare.result import Divergence, ProbePair, RunPair, Verdict
-from bridge.explain.finding import CAUSES, is_cause, meaning
 from bridge.explain.result import Attribution
 from bridge.explain.verdict import OtherGeneration, conclude
+from bridge.facts.causes import CAUSES, is_cause, meaning
 from bridge.rules import Answer
 
 

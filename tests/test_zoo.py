@@ -12,10 +12,11 @@ from bridge.capsule import Capsule, Environment, Manifest, read_capsule
 from bridge.cases.case import Case, choose, find_cases, read_case, suite_folders
 from bridge.compare.result import LayerVerdict, ProbePair, RunPair, Verdict
 from bridge.explain.cross_machine import elsewhere
-from bridge.explain.finding import is_cause, standing
+from bridge.explain.finding import standing
 from bridge.explain.lever_search.protocol import AS_RECORDED
 from bridge.explain.result import Attribution, LeverOutcome
 from bridge.explain.verdict import Finding
+from bridge.facts.causes import is_cause
 from bridge.pipeline.examine_case import Settings, Suite
 from bridge.pipeline.explain_capsule import generation_of
 from bridge.pipeline.lever_runs import investigate

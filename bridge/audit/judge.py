@@ -11,6 +11,7 @@ from pydantic import Field
 
 from bridge.capsule import FrontEnd
 from bridge.capsule.values import Frozen
+from bridge.facts.r import NA_INTEGER
 
 #: What became of a value. ``truncated``: its fraction is gone. ``overflowed``: it became R's
 #: missing integer. ``dropped``: it, its names or its dimension did not arrive. ``shifted``: one
@@ -75,8 +76,6 @@ class AuditReport(Frozen):
 
 # From what arrived to what was changed on the way: a pure function of the events of an audit.
 
-#: How R keeps a missing integer.
-_MISSING: Final = -(2**31)
 _INTEGER: Final = re.compile(
     r"\b(ints?|integers?|integral|tuple|number of|axis|axes|shape|size|index|indices|seed)\b",
     re.IGNORECASE,
@@ -250,7 +249,7 @@ def _change(probe: str, meant: Any, got: Any, default: Any, argument: str) -> Ch
     if meant is None:
         return "defaulted"
     if probe in ("NA", "NA_integer_"):
-        return "overflowed" if _number(got) == _MISSING and _number(meant) != _MISSING else None
+        return "overflowed" if _number(got) == NA_INTEGER and _number(meant) != NA_INTEGER else None
     one, other = _number(meant), _number(got)
     if one is not None and other is not None:
         return _of_numbers(one, other)
@@ -272,7 +271,7 @@ def _change(probe: str, meant: Any, got: Any, default: Any, argument: str) -> Ch
 
 
 def _of_numbers(one: float, other: float) -> Change | None:
-    if other == _MISSING:
+    if other == NA_INTEGER:
         return "overflowed"
     if one != int(one):
         # Whether it is shifted as well shows in a whole number.

@@ -22,7 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from bridge._typing import AnyArray
-from bridge.capsule.schema import SCHEMA_VERSION, Array, Manifest
+from bridge.capsule.schema import SCHEMA_VERSION, Array, Manifest, ModelState, Probe
 from bridge.errors import BridgeError
 
 MAX_FILE_BYTES: Final = 16 * 2**30
@@ -40,6 +40,12 @@ class Capsule:
 
     manifest: Manifest
     arrays: Mapping[str, AnyArray]
+
+    def state_of(self, probe: Probe) -> ModelState | None:
+        """Return the model of a probe as it was then, None if it was not recorded."""
+        states = self.manifest.states
+        known = probe.state is not None and 0 <= probe.state < len(states)
+        return states[probe.state or 0] if known else None
 
     def array(self, ref: Array) -> AnyArray:
         """Return the elements of ``ref``.

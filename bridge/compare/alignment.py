@@ -12,7 +12,7 @@ from itertools import zip_longest
 from typing import Final
 
 from bridge.capsule import Capsule, Probe
-from bridge.rounding.rules import class_name
+from bridge.facts.layers import class_name
 
 Aligned = tuple[Probe | None, Probe | None]
 
@@ -84,8 +84,8 @@ def label_of(a: Probe | None, b: Probe | None) -> str:
 def _look(capsule: Capsule, probe: Probe) -> tuple[object, ...]:
     """Return what two probes of the same thing have in common; the first entry must agree."""
     layers: tuple[object, ...] = ()
-    if probe.state is not None and 0 <= probe.state < len(capsule.manifest.states):
-        state = capsule.manifest.states[probe.state]
+    state = capsule.state_of(probe)
+    if state is not None:
         layers = tuple((class_name(layer.cls), layer.config.get("units"),
                         str(layer.config.get("activation"))) for layer in state.layers)  # fmt: skip
     shapes = tuple(ref.shape for ref in probe.inputs), tuple(ref.shape for ref in probe.outputs)

@@ -16,6 +16,8 @@ import numpy as np
 from pydantic import JsonValue
 
 from bridge.capsule import LayerState, ModelState
+from bridge.facts.keras import generation_of
+from bridge.facts.layers import class_name
 from bridge.rounding.layer_graph import (
     Feed,
     LayerCall,
@@ -26,7 +28,6 @@ from bridge.rounding.layer_graph import (
     output_feeds,
     references,
 )
-from bridge.rounding.rules import class_name, generation_of
 from bridge.rounding.rules.layer import as_number, policy_name
 
 #: Names and what only says how Keras found or restores a layer.

@@ -15,6 +15,7 @@ from typing import Final
 
 from bridge.capsule import ErrorRecord, Manifest
 from bridge.facts.error_text import ADVICE, ANSI, GRAPH, essence
+from bridge.facts.r import UNCLASSED_ERRORS
 
 _CALLER: Final = re.compile(r"^Error in [^\n]{0,200}? : \s*")
 _CLASS: Final = re.compile(r"^([A-Za-z_][\w.]*(?:Error|Exception|Warning|Interrupt|Exit))\s*:\s*")
@@ -24,9 +25,6 @@ _ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]+")
 _PATH: Final = re.compile(r"(?:[A-Za-z]:)?(?:[\w.~+-]*/){2,}[\w.+-]*|<work>[^\s'\"]*")
 _COUNTED: Final = re.compile(r"\b([A-Za-z]\w*?)_\d+\b")
 _NUMBER: Final = re.compile(r"(?<![A-Za-z_])[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?L?")
-
-#: What R calls an error that has no class of its own; the class is then in the message.
-_PLAIN: Final = frozenset({"simpleError", "error", "condition", "Rcpp::exception", "rlang_error"})
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ def plain(error: ErrorRecord) -> PlainError:
     message = ADVICE.sub("", message).strip()
     cls = error.cls
     front = _CLASS.match(message)
-    if front is not None and (cls in _PLAIN or _bare(cls) == _bare(front.group(1))):
+    if front is not None and (cls in UNCLASSED_ERRORS or _bare(cls) == _bare(front.group(1))):
         cls, message = front.group(1), message[front.end() :]
     if GRAPH.search(message) or 'File "' in message:
         # The way to an error is another one in every process, and R has cut it.

@@ -157,9 +157,10 @@ def _of_run(
 def _unseen(run: Capsule, probe: Probe) -> Decision:
     """Return the verdict on a prediction of which no layer was seen."""
     unseen = "what its layers received was not recorded"
-    if probe.state is None or not 0 <= probe.state < len(run.manifest.states):
+    state = run.state_of(probe)
+    if state is None:
         return "abstained", "abstained", unseen
-    why = explains(run, run.manifest.states[probe.state], probe)
+    why = explains(run, state, probe)
     if why:
         return "abstained", "abstained", f"{unseen}, and {why}"
     found = "independent roundings within the layers' bounds account for it"

@@ -129,15 +129,9 @@ def _listed(walk: Walk) -> bool:
     return True
 
 
-def _state(capsule: Capsule, probe: Probe) -> ModelState | None:
-    states = capsule.manifest.states
-    known = probe.state is not None and 0 <= probe.state < len(states)
-    return states[probe.state or 0] if known else None
-
-
 def _models(walk: Walk) -> None:
     """Compare configurations and, where the layers answer to each other, weights."""
-    a, b = _state(walk.a, walk.one), _state(walk.b, walk.other)
+    a, b = walk.a.state_of(walk.one), walk.b.state_of(walk.other)
     if a is None or b is None:
         if walk.one.kind != "value":
             walk.note("config", None, detail="a model was not recorded")
@@ -219,7 +213,7 @@ def _cast_alike(walk: Walk) -> bool:
     Keras 2, ``data_adapter_utils`` in Keras 3). Only models that compute in float32 throughout are
     judged so: there ``floatx()`` can be nothing else that matters.
     """
-    states = (_state(walk.a, walk.one), _state(walk.b, walk.other))
+    states = (walk.a.state_of(walk.one), walk.b.state_of(walk.other))
     if not all(state is not None and _all_float32(state) for state in states):
         return False
     try:

@@ -149,10 +149,8 @@ def _setting(settings: Mapping[str, JsonValue], name: str) -> JsonValue:
 
 
 def _compiled(capsule: Capsule, probe: Probe) -> Mapping[str, JsonValue]:
-    states = capsule.manifest.states
-    if probe.state is None or not 0 <= probe.state < len(states):
-        return {}
-    compiled = states[probe.state].compiled
+    state = capsule.state_of(probe)
+    compiled = None if state is None else state.compiled
     return compiled if isinstance(compiled, dict) else {}
 
 

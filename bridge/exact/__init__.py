@@ -6,12 +6,15 @@ real. :func:`plan` chooses the numbers, :func:`judge_exact` reads what was made 
 
 from bridge.exact.judge import judge_exact
 from bridge.exact.plan import Draw, Plan, Source, Stretch, Tensor, plan
-from bridge.exact.records import LEVER, Setting, Subject, subjects
-from bridge.exact.result import (
+from bridge.exact.records import (
+    LEVER,
     ExactDeviation,
     ExactRefusal,
     ExactResult,
     ExactStretch,
+    Setting,
+    Subject,
+    subjects,
 )
 
 __all__ = [

@@ -16,8 +16,7 @@ from bridge._typing import AnyArray, Mask
 from bridge.capsule import Capsule, ModelState, Probe
 from bridge.exact.integers import InexactError
 from bridge.exact.layers import Exact, exact_output
-from bridge.exact.nodes import Node, inputs_of, nodes_of
-from bridge.rounding.layer_graph import output_names
+from bridge.rounding.layer_graph import Node, inputs_of, nodes_of, output_names
 from bridge.rounding.rules import Layer, UnsupportedError, evaluate, layer_of
 
 

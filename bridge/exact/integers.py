@@ -30,7 +30,8 @@ from pydantic import JsonValue
 
 from bridge._typing import F64, AnyArray
 from bridge.capsule import LayerState
-from bridge.rounding.rules import Layer, UnsupportedError, class_name, evaluate
+from bridge.facts.layers import class_name
+from bridge.rounding.rules import Layer, UnsupportedError, evaluate
 from bridge.rounding.rules.layer import as_number
 from bridge.rounding.rules.rounding import Format
 

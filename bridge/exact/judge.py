@@ -13,11 +13,15 @@ from typing import Final
 from bridge.capsule import Capsule, ExactProbe, ModelState
 from bridge.compare.result import SEVERITY
 from bridge.exact.expected import Numbers
-from bridge.exact.records import Run, explained, refused_of, runs_of, same_of
-from bridge.exact.result import (
+from bridge.exact.records import (
     ExactRefusal,
     ExactResult,
     ExactStretch,
+    Run,
+    explained,
+    refused_of,
+    runs_of,
+    same_of,
 )
 
 #: So many layers are tried as the one that lost something.

@@ -19,20 +19,11 @@ from pydantic import JsonValue
 
 from bridge._typing import F64, AnyArray
 from bridge.exact.integers import InexactError, check_held, check_sum, grid, units
-from bridge.rounding.rules import Layer, class_name, evaluate
+from bridge.facts.activations import ACTIVATIONS
+from bridge.facts.layers import LAYERS, class_name, doing, facts_of, is_sum_of_products
+from bridge.rounding.rules import Layer, evaluate
 from bridge.rounding.rules.layer import as_number
 from bridge.rounding.rules.rounding import FLOAT32, Format
-
-#: Layers whose activation can be left out of a probe: what they add up is then still probed.
-SUMS_OF_PRODUCTS: Final = frozenset(
-    {
-        "Dense",
-        *(f"{kind}{n}D" for n in (1, 2, 3) for kind in ("Conv", "DepthwiseConv", "SeparableConv")),
-        *(f"Conv{n}DTranspose" for n in (1, 2, 3)),
-    }
-)
-
-PIECEWISE_LAYERS: Final = frozenset({"ReLU", "LeakyReLU", "PReLU"})
 
 #: The sum of the magnitudes of a layer's terms, and the grid that they are on.
 Size = Callable[[Layer, Sequence[F64]], tuple[float, float]]
@@ -162,10 +153,13 @@ def _power_of_two(count: int, what: str) -> None:
         raise InexactError(f"it averages {count} {what}, and dividing by {count} rounds")
 
 
+#: Activations that are linear between a few corners, as layers.
+PIECEWISE_LAYERS: Final = frozenset({"ReLU", "LeakyReLU", "PReLU"})
+
 #: By the class of a layer: how the terms of its sums are measured.
 SIZES: Final[Mapping[str, Size]] = {
-    **dict.fromkeys(SUMS_OF_PRODUCTS, _products),
-    **dict.fromkeys(("Add", "Subtract"), _sums),
+    **dict.fromkeys(doing("products"), _products),
+    **dict.fromkeys(doing("adds", "subtracts"), _sums),
     **{f"AveragePooling{n}D": _pooled for n in (1, 2, 3)},
     **{f"GlobalAveragePooling{n}D": _global for n in (1, 2, 3)},
     **dict.fromkeys(("Activation", *PIECEWISE_LAYERS), _rectified),
@@ -177,45 +171,8 @@ SIZES: Final[Mapping[str, Size]] = {
 }
 
 
-#: Layers whose outputs are elements of their inputs or weights, or zeros.
-_MOVES: Final = frozenset(
-    {
-        "ActivityRegularization",
-        "AlphaDropout",
-        "Concatenate",
-        "Dropout",
-        "Embedding",
-        "Flatten",
-        "GaussianDropout",
-        "GaussianNoise",
-        "Identity",
-        "Maximum",
-        "Minimum",
-        "Permute",
-        "RepeatVector",
-        "Reshape",
-        *(f"{kind}{n}D" for n in (1, 2, 3) for kind in
-          ("Cropping", "GlobalMaxPooling", "MaxPooling", "SpatialDropout", "UpSampling",
-           "ZeroPadding")),
-    }
-)  # fmt: skip
-
-#: Activations that are linear between a few corners.
-_PIECEWISE: Final = frozenset(
-    {"linear", "relu", "relu6", "hard_tanh", "hard_shrink", "soft_shrink", "threshold"}
-)
-
 #: A slope has so many units before the point and parts after it at most: its products stay short.
 _SLOPE: Final = 2.0**8
-
-_RECURRENT: Final = frozenset(
-    {"RNN", "SimpleRNN", "LSTM", "GRU", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "Bidirectional"}
-)
-
-
-_GROWS: Final = frozenset(
-    {*SUMS_OF_PRODUCTS, "Add", "BatchNormalization", "Dot", "Multiply", "PReLU", "Subtract"}
-)
 
 
 @dataclass(frozen=True)
@@ -236,7 +193,7 @@ def rounds(spec: JsonValue) -> str:
     if spec is None:
         return ""
     if isinstance(spec, str):
-        return "" if spec in _PIECEWISE else spec
+        return "" if spec in ACTIVATIONS and ACTIVATIONS[spec].piecewise else spec
     cls, config = (
         (spec.get("class_name"), spec.get("config")) if isinstance(spec, dict) else (None, None)
     )
@@ -264,9 +221,10 @@ def why_never(cls: str, config: Mapping[str, JsonValue]) -> str:
     name = class_name(cls)
     if name is None:
         return f"{cls} is not a layer of Keras"
-    if name in _RECURRENT:
+    facts = LAYERS.get(name)
+    if facts is not None and facts.does == "recurs":
         return f"{name} is recurrent, and its activations round"
-    if name == "Embedding" and config.get("mask_zero"):
+    if (facts is not None and facts.does == "masks") or config.get("mask_zero"):
         return "it makes a mask, which the layers after it follow"
     if name == "Concatenate" and config.get("axis") == 0:
         return "it joins rows, so that what it makes depends on how many it is given at a time"
@@ -277,19 +235,20 @@ def why_never(cls: str, config: Mapping[str, JsonValue]) -> str:
         return f"its activation {found!r} rounds" if found else ""
     if name in PIECEWISE_LAYERS and (why := _steep(config)):
         return why
-    if name in _MOVES or name in SIZES:
+    if name in SIZES or (facts is not None and facts.moves):
         return ""
     return f"nothing shows that {name} is exact on whole numbers"
 
 
 def may_be_bare(cls: str) -> bool:
     """Say whether a layer can be probed without its activation."""
-    return class_name(cls) in SUMS_OF_PRODUCTS
+    return is_sum_of_products(cls)
 
 
 def grows(cls: str) -> bool:
     """Say whether numbers may be larger after a layer than before it."""
-    return class_name(cls) in _GROWS
+    facts = facts_of(cls)
+    return facts is not None and facts.grows
 
 
 def exact_output(layer: Layer, inputs: Sequence[AnyArray]) -> Exact:
@@ -329,7 +288,7 @@ def _ideal(layer: Layer) -> tuple[Layer, str]:
     name = class_name(layer.cls) or ""
     if name == "BatchNormalization":
         return _ideal_normalization(layer), "that 1 / sqrt(x) is exact for powers of four"
-    if name in SUMS_OF_PRODUCTS and name != "Dense" and set(layer.devices) - {"CPU"}:
+    if name != "Dense" and may_be_bare(layer.cls) and set(layer.devices) - {"CPU"}:
         return layer, "that the device adds products, and does not transform them first (Winograd)"
     return layer, ""
 

@@ -22,9 +22,10 @@ from bridge._typing import F64, AnyArray
 from bridge.capsule import LayerState, ModelState
 from bridge.exact.integers import Chooser, InexactError, Style, grid, most_units, units
 from bridge.exact.layers import exact_output, grows, may_be_bare, rounds, why_never
-from bridge.exact.nodes import Node, inputs_of, nodes_of
-from bridge.rounding.layer_graph import WiringError, output_names
-from bridge.rounding.rules import Layer, UnsupportedError, class_name, generation_of
+from bridge.facts.keras import generation_of
+from bridge.facts.layers import class_name
+from bridge.rounding.layer_graph import Node, WiringError, inputs_of, nodes_of, output_names
+from bridge.rounding.rules import Layer, UnsupportedError
 from bridge.rounding.rules.rounding import FORMATS
 
 #: Settings that say how a layer was named, filled or trained, and not what it computes.

@@ -13,15 +13,94 @@ from functools import cached_property
 from typing import Final, Self
 
 import numpy as np
+from pydantic import ConfigDict
 
 from bridge._typing import AnyArray, Mask
 from bridge.capsule import Capsule, CapsuleError, ExactProbe, ModelState, Probe
-from bridge.compare.result import Worst
+from bridge.capsule.values import Frozen
+from bridge.compare.result import Rung, Verdict, Worst
 from bridge.exact.expected import Numbers, agree, numbers_of
-from bridge.exact.result import ExactDeviation, ExactRefusal
 from bridge.rounding.layer_graph import WiringError
 from bridge.rounding.rules import UnsupportedError, evaluate
 from bridge.rounding.rules.rounding import FLOAT32, FORMATS
+
+# What exact probes found, as data.
+
+
+class _Result(Frozen):
+    model_config = ConfigDict(ser_json_inf_nan="strings")
+
+
+class ExactDeviation(_Result):
+    """A setting in which a stretch does not make the exact result; ``way`` is part of it.
+
+    ``output`` is the layer whose output differs; in ``worst``, ``a`` is what was made and ``b``
+    what is exact.
+    """
+
+    setting: str
+    way: str
+    lever: str
+    style: str
+    output: str
+    points: int
+    different: int
+    worst: tuple[Worst, ...]
+
+
+class ExactStretch(_Result):
+    """A part of a model that was probed with whole numbers, in several styles and settings.
+
+    ``bare`` layers were probed without their activation; ``whole`` says that it is the model
+    itself. Of the ``pairs`` of numbers and setting, ``agreed`` gave the exact result; ``points``
+    counts the elements that were compared. Where some did not, ``layer`` is the first that is
+    wrong and ``evidence`` says how that is known. A stretch that is the same computation as another
+    was not run again: ``same_as`` names that one, and the pairs are counted there.
+    """
+
+    model: str
+    stretch: int
+    layers: tuple[str, ...]
+    bare: tuple[str, ...]
+    whole: bool
+    verdict: Verdict
+    rung: Rung
+    settings: tuple[str, ...]
+    pairs: int
+    agreed: int
+    points: int
+    largest: float
+    layer: str = ""
+    evidence: str = ""
+    deviations: tuple[ExactDeviation, ...] = ()
+    raised: tuple[str, ...] = ()
+    same_as: str = ""
+    why: str = ""
+
+
+class ExactRefusal(_Result):
+    """A layer that no exact probe covers, and the reason."""
+
+    model: str
+    layer: str
+    why: str
+
+
+class ExactResult(_Result):
+    """All exact probes of a run; ``deviating`` names the settings that differ somewhere."""
+
+    verdict: Verdict
+    rung: Rung
+    pairs: int
+    agreed: int
+    points: int
+    deviating: tuple[str, ...]
+    stretches: tuple[ExactStretch, ...]
+    refused: tuple[ExactRefusal, ...]
+    sentence: str
+
+
+# What exact probes are in a capsule.
 
 #: What a capsule of exact probes says in the place of a lever.
 LEVER: Final = "exact-probe"

@@ -13,11 +13,10 @@ from bridge.capsule import Capsule, Environment, ExecutedGraph
 from bridge.explain.executed_ops import ops_of
 from bridge.explain.lever_search.protocol import AS_RECORDED
 from bridge.explain.result import Attribution
+from bridge.facts.ops import MOVING
 
 #: Packages that decide about what is executed.
 _LIBRARIES: Final = ("tensorflow", "keras", "tf_keras", "numpy")
-#: Ops that hand on what they are given in another shape, and compute nothing.
-_MOVING: Final = frozenset({"ExpandDims", "Identity", "Reshape", "Squeeze"})
 _RIGHT: Final = ("same-bits", "within-rounding")
 
 
@@ -68,7 +67,7 @@ def elsewhere(
         return found
     one, other = _graph(recorded, probe), _graph(again, probe)
     ops, alike = (
-        [each.label for each in ops_of(graph, layers) if each.op not in _MOVING]
+        [each.label for each in ops_of(graph, layers) if each.op not in MOVING]
         for graph in (one, other)
     )
     other_processor = (there.machine, set(there.cpu_flags)) != (here.machine, set(here.cpu_flags))

@@ -7,21 +7,11 @@ from collections.abc import Collection, Iterable
 from typing import Final
 
 from bridge.capsule import ExecutedGraph, ExecutedOp, LayerState
-from bridge.rounding.rules import class_name
+from bridge.facts.activations import op_of
+from bridge.facts.layers import LAYERS, class_name
+from bridge.facts.ops import BIASES, CARRIERS
 
-#: Ops that carry a layer's weights or shape to it, and compute nothing of their own.
-CARRIERS: Final = frozenset(
-    {"ReadVariableOp", "Shape", "ExpandDims", "Pack", "StridedSlice", "Cast"}
-)
-#: What an activation is called when TensorFlow executes it as one op, by Keras' name for it.
-_EXECUTED: Final = {
-    "relu": "Relu", "relu6": "Relu6", "elu": "Elu", "selu": "Selu", "sigmoid": "Sigmoid",
-    "tanh": "Tanh", "softplus": "Softplus", "softsign": "Softsign", "softmax": "Softmax",
-}  # fmt: skip
-#: Layers that are a product, a bias and an activation, and nothing more.
-_PRODUCTS: Final = frozenset({"Dense", "Conv1D", "Conv2D", "Conv3D", "DepthwiseConv2D"})
 _ACTIVATIONS: Final = {"ReLU": "relu", "Activation": "", "Softmax": "softmax"}
-_BIASES: Final = frozenset({"BiasAdd", "Add", "AddV2"})
 
 
 def labels(executed: ExecutedGraph | None) -> tuple[str, ...]:
@@ -84,7 +74,7 @@ def lost_in(ops: Iterable[ExecutedOp], layers: Iterable[LayerState]) -> tuple[st
     lost = tuple(
         dict.fromkeys(
             part for each in wanted for part in each or ()
-            if part not in told and not (part == "BiasAdd" and told & _BIASES)
+            if part not in told and not (part == "BiasAdd" and told & BIASES)
         )
     )  # fmt: skip
     if lost:
@@ -99,13 +89,12 @@ def _wanted(layer: LayerState) -> tuple[str, ...] | None:
         said = _ACTIVATIONS[name] or layer.config.get("activation")
         plain = all(not layer.config.get(key) for key in ("negative_slope", "threshold"))
         ok = plain and layer.config.get("max_value") is None
-        return (_EXECUTED[said],) if ok and isinstance(said, str) and said in _EXECUTED else None
-    if name not in _PRODUCTS:
+        return (op_of(said),) if ok and op_of(said) else None
+    facts = LAYERS.get(name)
+    if facts is None or facts.does != "products" or not facts.op:
         return None
     bias = ("BiasAdd",) if layer.config.get("use_bias", True) else ()
     activation = layer.config.get("activation", "linear")
     if activation in ("linear", None):
         return bias
-    if not isinstance(activation, str) or activation not in _EXECUTED:
-        return None
-    return (*bias, _EXECUTED[activation])
+    return (*bias, op_of(activation)) if op_of(activation) else None

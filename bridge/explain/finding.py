@@ -1,9 +1,8 @@
-"""What is concluded about a case: the closed list of causes, and the finding."""
+"""What is concluded about a case: the finding, and the words for it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,48 +10,7 @@ from bridge.capsule import Capsule, Environment, ErrorRecord
 from bridge.compare.result import Divergence, Verdict
 from bridge.explain.result import Attribution, Upstream
 from bridge.facts.error_text import essence
-
-CAUSES: Final[dict[str, str]] = {
-    "none": "Nothing is wrong: all runs agree.",
-    "r-conversion": "A value changed when R handed it to Python.",
-    "r-default": "The R package sends a default that Python would not use.",
-    "r-index-base": "R counts from 1 and Python from 0, and one of them was meant.",
-    "r-semantics": "R's own rules (models changed in place, closures, recycling, seeds) apply.",
-    "user-script": "The script itself stops, or does not do what it says.",
-    "keras-version": "The generations of Keras differ in what they accept or compute.",
-    "keras-layer": "A layer of Keras computes something else than its definition.",
-    "tracing": "Keras behaves differently when it is traced into a graph.",
-    "grappler:<pass>": "A pass of TensorFlow's graph optimiser changed the result.",
-    "kernel:<op>": "The kernel that executes an operation is wrong.",
-    "xla": "XLA compiles the graph into something that computes another result.",
-    "onednn": "oneDNN's version of an operation computes another result.",
-    "device-plugin": "A device plug-in (tensorflow-metal, for example) executes it differently.",
-    "rounding": "The results differ only by rounding, and within the proven bound.",
-    "maths": "All runs agree; what surprises follows from the mathematics.",
-    "not-known": "The evidence does not single out a cause.",
-}
-
-_FAMILIES: Final = re.compile(r"^(grappler|kernel):[A-Za-z0-9_]+$")
-
-
-def is_cause(text: str) -> bool:
-    """Say whether ``text`` is on the list; ``grappler:`` and ``kernel:`` take a name."""
-    return (text in CAUSES and "<" not in text) or bool(_FAMILIES.match(text))
-
-
-def meaning(cause: str) -> str:
-    """Return the sentence that says what ``cause`` means.
-
-    Raises:
-        KeyError: ``cause`` is not on the list.
-    """
-    family, colon, _ = cause.partition(":")
-    if colon and is_cause(cause):
-        return CAUSES[f"{family}:<{'pass' if family == 'grappler' else 'op'}>"]
-    return CAUSES[cause]
-
-
-# What is concluded about a case, and the words for it.
+from bridge.facts.r import UNCLASSED_ERRORS
 
 
 @dataclass(frozen=True)
@@ -119,11 +77,6 @@ def run_name(name: str) -> str:
     return _RUNS.get(name, name)
 
 
-def joined(names: Sequence[str]) -> str:
-    """Return names as people list them."""
-    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
-
-
 def short(error: ErrorRecord, width: int = 240) -> str:
     """Return what an error says in one line, without the way to it, cut to ``width``."""
     text = " ".join(essence(error.message).split())
@@ -135,15 +88,9 @@ def short(error: ErrorRecord, width: int = 240) -> str:
 def spelled(error: ErrorRecord, width: int = 240) -> str:
     """Return an error as Python prints it: its class, and what it says."""
     said = short(error, width)
-    if error.cls in _NO_CLASS or said.startswith(f"{error.cls}:"):
+    if error.cls in UNCLASSED_ERRORS or said.startswith(f"{error.cls}:"):
         return said
     return f"{error.cls.rpartition('.')[2]}: {said}"
-
-
-#: What R calls the errors that it only passes on; the class is then in the message.
-_NO_CLASS: Final = frozenset(
-    {"Rcpp::exception", "simpleError", "error", "rlang_error", "condition"}
-)
 
 
 # Whether a known fault of a library still shows: what a case with ``upstream`` is told.

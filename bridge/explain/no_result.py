@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from bridge._text import listed
 from bridge.capsule import Call, Capsule, ErrorRecord
 from bridge.capsule.schema import MissingAttribute
 from bridge.capsule.values import Pairs, Scalar
@@ -15,7 +16,6 @@ from bridge.explain.finding import (
     Finding,
     OtherGeneration,
     failed,
-    joined,
     run_name,
     short,
     spelled,
@@ -191,7 +191,7 @@ def same_error_finding(
     if not partners:
         return failed(f"Python raises an error: {short(errors[0])}", "not-known")
     count = "error" if len(errors) == 1 else f"{len(errors)} errors"
-    who = joined([run_name("r"), *map(run_name, partners)])
+    who = listed([run_name("r"), *map(run_name, partners)])
     lines = tuple(
         f"{f'Line {error.line}: ' if error.line else ''}{spelled(error)}" for error in errors
     )
@@ -277,7 +277,7 @@ def missing_attribute(
         sentence += f" {other.keras} has it."
     elif missing.elsewhere:
         cause = "keras-version"
-        sentence += f" It is {joined(missing.elsewhere)} now, as in TensorFlow 1."
+        sentence += f" It is {listed(missing.elsewhere)} now, as in TensorFlow 1."
     elif _of_keras(missing) and not (other is not None and other.refuses and other.refuses[-1]):
         cause = "not-known"
         sentence += " Whether the other generation of Keras has it could not be tried."
@@ -288,7 +288,7 @@ def missing_attribute(
             sentence += f" {other.keras} has none either."
         sentence += f" The nearest name there is {missing.near[0]!r}." if missing.near else ""
     partners = [run_name(pair.b) for pair in pairs if pair.verdict == "same-error"]
-    alike = (f"{joined(partners)} {'meets' if len(partners) == 1 else 'meet'} the same error",)
+    alike = (f"{listed(partners)} {'meets' if len(partners) == 1 else 'meet'} the same error",)
     return Finding(
         "same-error" if partners else "failed", cause, sentence, alike if partners else ()
     )

@@ -10,13 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
+from bridge._text import listed
 from bridge.capsule import Capsule
 from bridge.compare.result import RUNGS, SEVERITY, Divergence, Rung, RunPair, Verdict
-from bridge.exact.result import ExactResult
+from bridge.exact.records import ExactResult
 from bridge.explain.finding import (
     Finding,
     OtherGeneration,
-    joined,
     ran_through,
     run_name,
     short,
@@ -414,7 +414,7 @@ def _agreement(runs: Mapping[str, Capsule], pairs: Sequence[RunPair]) -> Finding
     probes = len(decided[0].probes)
     kinds = {probe.kind for probe in runs["r"].manifest.probes}
     thing = "prediction" if kinds <= {"predict", "call"} else "result"
-    names = joined([run_name(decided[0].a), *(run_name(pair.b) for pair in decided)])
+    names = listed([run_name(decided[0].a), *(run_name(pair.b) for pair in decided)])
     how = "bit for bit" if verdict == "same-bits" else _AGREE[weakest_rung(decided)]
     things = thing if probes == 1 else f"{thing}s"
     sentence = f"{names} agree {how} on all {points:,} points of {probes} {things}."

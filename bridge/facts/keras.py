@@ -1,9 +1,64 @@
-"""What the classes of Keras are."""
+"""What the two generations of Keras are: their packages, methods, and what draws at random."""
 
 from __future__ import annotations
 
 import re
-from typing import Final
+from collections.abc import Mapping
+from typing import Final, Literal
+
+#: 2: tf_keras; 3: Keras 3; 0: not known.
+Generation = Literal[0, 2, 3]
+
+#: The package of each generation.
+PACKAGES: Final[Mapping[int, str]] = {2: "tf_keras", 3: "keras"}
+#: The generation that a script does not mean.
+OTHER: Final[Mapping[int, int]] = {2: 3, 3: 2}
+#: The packages that TensorFlow's and Keras' classes and functions come from.
+LIBRARIES: Final = frozenset({"keras", "tf_keras", "tensorflow", "keras_core"})
+
+_VERSION: Final = re.compile(r"(?<![\d.])([23])\.\d")
+
+
+def generation_of(keras: str, config: Mapping[str, object] | None = None) -> Generation:
+    """Return the generation that something of Keras is of.
+
+    Args:
+        keras: a package, a module or a version: "tf_keras.src.layers", "keras 3.15.1".
+        config: a configuration of its own, which tells where ``keras`` does not: Keras 3 writes
+            types as an object.
+    """
+    root = re.split(r"[.\s:]", keras, maxsplit=1)[0]
+    if root == PACKAGES[2]:
+        return 2
+    version = _VERSION.search(keras)
+    if version:
+        return 2 if version.group(1) == "2" else 3
+    if root == PACKAGES[3]:
+        return 3
+    dtype = (config or {}).get("dtype")
+    if isinstance(dtype, str):
+        return 2
+    return 3 if isinstance(dtype, dict) and dtype.get("class_name") == "DTypePolicy" else 0
+
+
+#: Methods of models that compute, and the kind of probe that each is recorded as.
+METHODS: Final = {
+    "predict": "predict",
+    "predict_on_batch": "predict",
+    "evaluate": "evaluate",
+    "test_on_batch": "evaluate",
+    "fit": "fit",
+    "train_on_batch": "train",
+}
+
+#: Words in the names of functions and methods that write where the script wrote.
+WRITERS: Final = ("save", "write", "remove", "unlink", "rmtree", "rename", "copy", "mkdir")
+
+#: Functions of Python's own that a recorded call may be replayed with.
+BUILTINS: Final = frozenset({
+    "int", "float", "bool", "str", "list", "tuple", "dict", "set", "slice", "len", "range",
+    "isinstance", "callable", "repr", "type",
+})  # fmt: skip
 
 #: Initializers that draw, by their class or their name, wherever they stand in a configuration.
 RANDOM_INITIALIZER: Final = re.compile(

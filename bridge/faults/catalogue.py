@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from bridge.facts.layers import LAYERS, doing
+
 #: What a fault is put into: a recorded run, a layer that is run, or the graph that is executed.
 Into = Literal["recording", "layer", "graph"]
 Group = Literal["marshalling", "arguments", "weights", "layers", "graph", "kernel"]
@@ -26,10 +28,11 @@ IN_KERNELS: Final[tuple[str, ...]] = ("eager", "call", "graph", "predict")
 IN_XLA: Final[tuple[str, ...]] = ("xla",)
 
 #: Layers that have weights which multiply, an activation, an epsilon.
-_DENSE: Final = ("Dense", "Conv1D", "Conv2D", "Conv3D")
-_OTHER_CONVS: Final = ("DepthwiseConv2D", "SeparableConv2D", "Conv2DTranspose")
-_RECURRENT: Final = ("SimpleRNN", "LSTM", "GRU")
-_NORMS: Final = ("BatchNormalization", "LayerNormalization", "GroupNormalization")
+_DENSE: Final = tuple(name for name, row in LAYERS.items() if row.units)
+_OTHER_CONVS: Final = tuple(name for name in doing("products") if name not in _DENSE)
+_RECURRENT: Final = tuple(name for name, row in LAYERS.items() if row.family == "recurrent")
+_NORMS: Final = tuple(name for name, row in LAYERS.items() if row.family == "normalising")
+_ACTIVATING: Final = tuple(name for name, row in LAYERS.items() if row.activates)
 
 
 @dataclass(frozen=True)
@@ -134,7 +137,7 @@ _LIST: Final = (
               "The weights are those that the model had at an earlier moment."),
     # What a layer does.
     _layer("activation-lost", "The activation is not applied.",
-           *_DENSE, *_OTHER_CONVS, "ELU", "LeakyReLU", "PReLU", "ReLU", "Softmax"),
+           *_DENSE, *_OTHER_CONVS, *_ACTIVATING),
     _layer("activation-lost-in-unit", "The activation is not applied in one unit.",
            *_DENSE, *_OTHER_CONVS),
     _layer("bias-lost", "The bias is not added.", *_DENSE, *_OTHER_CONVS),

@@ -8,30 +8,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
+from bridge.facts.ops import ACTIVATIONS, CONTRACTIONS, HOLDING, MOVING, NOT_ACTIVATIONS, PASSING
+
 #: Which ops have the fault: all that can, those whose output feeds another op of their kind, or
 #: those after which no other comes.
 SCOPES: Final = ("", "all", "feeds-matmul", "last")
-
-#: What is fused into an op beside its activation.
-_NOT_ACTIVATIONS: Final = frozenset({"BiasAdd", "FusedBatchNorm", "Add"})
-
-#: Ops that multiply and add up what two operands hold, with what TensorFlow may fuse into them.
-CONTRACTIONS: Final = frozenset({
-    "MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "Conv2D", "Conv3D",
-    "DepthwiseConv2dNative", "_FusedMatMul", "_FusedConv2D", "_FusedConv3D",
-    "_FusedDepthwiseConv2dNative", "_FusedBatchMatMulV2",
-})  # fmt: skip
-
-#: Activations that are ops by themselves too.
-_ACTIVATING: Final = frozenset({"Elu", "LeakyRelu", "Relu", "Relu6", "Sigmoid", "Tanh"})
-
-#: Ops that hand values on as they are.
-_PASSING: Final = frozenset({"Identity", "Reshape", "Squeeze", "ExpandDims", "Snapshot"})
-
-#: Ops through which a weight goes before it is used.
-_HOLDING: Final = frozenset({
-    "Identity", "Reshape", "Cast", "Transpose", "ReadVariableOp", "Enter", "Switch",
-})  # fmt: skip
 
 
 class Graph:
@@ -51,7 +32,7 @@ class Graph:
         found = []
         for node in self._def.node:
             fused = fused_ops(node)
-            if "/" in node.name and node.op not in ("Const", "ReadVariableOp", *_PASSING):
+            if "/" in node.name and node.op not in ("Const", "ReadVariableOp", *(MOVING | PASSING)):
                 found.append(f"{node.op}[{','.join(fused)}]" if fused else str(node.op))
         return tuple(found)
 
@@ -74,7 +55,7 @@ class Graph:
         found = []
         for each in values(node):
             at = self.nodes.get(producer(each))
-            while at is not None and at.op in _HOLDING:
+            while at is not None and at.op in HOLDING:
                 at = self.nodes.get(producer(at.input[0]))
             if at is not None and at.op == "_Arg" and at.attr["index"].i in self._held:
                 found.append(self._held[at.attr["index"].i])
@@ -136,7 +117,7 @@ class Rewriting:
         """Yield what is fed by a node, directly or through ops that hand values on."""
         for each in self._graph.consumers(node.name):
             yield each
-            if each.op in _PASSING:
+            if each.op in (MOVING | PASSING):
                 yield from self._fed_by(each)
 
     def _comes_before_another(self, node: Any) -> bool:
@@ -187,7 +168,7 @@ def _without(lost: Callable[[str], bool]) -> Rule:
 
 
 def _is_activation(name: str) -> bool:
-    return name not in _NOT_ACTIVATIONS
+    return name not in NOT_ACTIVATIONS
 
 
 def _bias_lost(graph: Graph, node: Any) -> bool:
@@ -212,7 +193,7 @@ def _taken_apart(graph: Graph, node: Any, then: list[str]) -> bool:
     The last of them gets the name of the node, so that what it feeds is fed as before.
     """
     plain = node.op.removeprefix("_Fused")
-    if not all(each in ("BiasAdd", *_ACTIVATING) for each in then):
+    if not all(each in ("BiasAdd", *ACTIVATIONS) for each in then):
         return False
     whole = type(node)()
     whole.CopyFrom(node)

@@ -16,6 +16,7 @@ from typing import Any, Final
 import numpy as np
 
 from bridge.errors import BridgeError
+from bridge.facts.layers import LAYERS
 from bridge.faults.kernels import to_bf16, wrap
 
 #: What a note begins with where a fault could not be put in; what follows says why.
@@ -57,10 +58,6 @@ class Fault:
         return cls(**{**params, "ways": tuple(params.get("ways", ()))})
 
 
-#: Layers that are nothing but an activation.
-_ACTIVATING: Final = frozenset({"ELU", "LeakyReLU", "PReLU", "ReLU", "Softmax"})
-
-
 def put_in(fault: Fault, layer: Any) -> None:
     """Put the fault into a layer that has its weights.
 
@@ -83,7 +80,8 @@ def _weights(layer: Any, change: Callable[[np.ndarray[Any, Any]], Any], which: s
 
 
 def _activation_lost(layer: Any, _fault: Fault) -> None:
-    if type(layer).__name__ in _ACTIVATING:
+    facts = LAYERS.get(type(layer).__name__)
+    if facts is not None and facts.activates and not hasattr(layer, "activation"):
         layer.call = lambda z, *_args, **_kwargs: z
         return
     _activated(layer)

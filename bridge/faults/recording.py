@@ -15,8 +15,9 @@ import numpy as np
 from bridge._typing import AnyArray
 from bridge.capsule import Capsule, LayerState, ModelState, Probe, WeightRecord
 from bridge.capsule.schema import Array
+from bridge.facts.keras import generation_of
+from bridge.facts.layers import class_name, default_of
 from bridge.faults.catalogue import FAULTS
-from bridge.rounding.rules import class_name
 
 Rng = np.random.Generator
 
@@ -71,6 +72,11 @@ class _Recording:
         fits = FAULTS[self.kind].fits
         found = [each for each in self.state.layers if fits(class_name(each.cls) or "")]
         return [found[place] for place in self.rng.permutation(len(found))]
+
+    def default(self, layer: LayerState, key: str) -> Any:
+        """Return Keras' default for an argument, None if it has none."""
+        generation = generation_of(self.state.keras, layer.config)
+        return next(iter(default_of(generation, class_name(layer.cls) or "", key) or ()), None)
 
     def array(self, array: Array) -> AnyArray:
         return np.asarray(self.capsule.array(array))
@@ -254,37 +260,24 @@ def _null_dropped(recording: _Recording) -> Damaged | None:
     return None
 
 
-#: What Keras takes where an argument is not given, and what a careless wrapper might send. Nothing
-#: is here that changes which weights there are, or the shape of a result: then no model results.
-_DEFAULTS: Final[Mapping[str, tuple[Any, tuple[Any, ...]]]] = {
-    "activation": ("linear", ("relu", "tanh")),
-    "epsilon": (1e-3, (1e-5, 1e-7)),
-    "go_backwards": (False, (True,)),
-    "negative_slope": (0.0, (0.3,)),
-    "alpha": (0.3, (0.01, 0.2)),
+#: What a careless wrapper might send for an argument. Nothing is here that changes which weights
+#: there are, or the shape of a result: then no model results.
+_SENT: Final[Mapping[str, tuple[Any, ...]]] = {
+    "activation": ("relu", "tanh"),
+    "epsilon": (1e-5, 1e-7),
+    "go_backwards": (True,),
+    "negative_slope": (0.3,),
+    "alpha": (0.01, 0.2),
 }
-#: Layers whose activation has another default than Keras' usual one.
-_OWN_ACTIVATION: Final = frozenset({"LSTM", "GRU", "SimpleRNN", "Activation"})
 
 
 def _settable(recording: _Recording) -> Iterator[tuple[LayerState, str, Any, Any, tuple[Any, ...]]]:
     """Yield layer, argument, what it is, Keras' default, and what else might have been sent."""
     for layer in recording.layers():
-        name = class_name(layer.cls) or ""
-        for key, (usual, others) in _DEFAULTS.items():
-            if key not in layer.config or (key == "activation" and name in _OWN_ACTIVATION):
-                continue
-            if key == "alpha" and name != "LeakyReLU":
-                continue
-            default = _default(name, key, usual)
-            if default is not None:
+        for key, others in _SENT.items():
+            default = recording.default(layer, key)
+            if key in layer.config and default is not None:
                 yield layer, key, layer.config[key], default, others
-
-
-def _default(name: str, key: str, usual: Any) -> Any:
-    if key == "negative_slope":
-        return {"LeakyReLU": 0.3, "ReLU": 0.0}.get(name)
-    return usual
 
 
 def _argument_dropped(recording: _Recording) -> Damaged | None:
@@ -313,7 +306,7 @@ def _argument_truncated(recording: _Recording) -> Damaged | None:
                 continue
             if not isinstance(said, float) or said == int(said):
                 continue
-            usual = _default(class_name(layer.cls) or "", key, _DEFAULTS.get(key, (None,))[0])
+            usual = recording.default(layer, key)
             if isinstance(usual, float) and np.float32(said) == np.float32(usual):
                 # What is Keras' default was given by nobody, and so was not cut off either. Keras 2
                 # keeps some of them as float32.

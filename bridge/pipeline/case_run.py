@@ -21,7 +21,7 @@ from bridge.compare.result import LayerVerdict, RunPair
 from bridge.compare.stages import compare_runs, not_compared
 from bridge.errors import Errors, InternalError, collected, isolated
 from bridge.exact import judge_exact
-from bridge.exact.result import ExactResult
+from bridge.exact.records import ExactResult
 from bridge.explain.finding import run_name
 from bridge.explain.intent_diff.attribution import Undo, intent_notes
 from bridge.explain.lever_search.protocol import weigh

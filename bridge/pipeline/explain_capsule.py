@@ -18,6 +18,7 @@ from bridge.errors import BridgeError
 from bridge.explain.cross_machine import asked_again, elsewhere
 from bridge.explain.lever_search.targets import wrong_layers
 from bridge.explain.result import Attribution
+from bridge.facts.keras import generation_of as generation_of_package
 from bridge.pipeline.case_run import STEPS_AT_ONCE, CaseRun, Examined, Settings
 from bridge.process.pool import Limits, Pool
 from bridge.rounding.layer_records import Judge
@@ -71,7 +72,7 @@ def generation_of(recorded: Capsule) -> int:
         raise NothingRecordedError(
             "there is no prediction of a recorded model in it: record a script that calls predict()"
         )
-    return 2 if of[0] == "tf_keras" else 3
+    return 2 if generation_of_package(of[0]) == 2 else 3
 
 
 def set_beside(recorded: Capsule, made: Capsule) -> tuple[ProbeAgain, ...]:

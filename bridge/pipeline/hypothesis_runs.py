@@ -208,7 +208,8 @@ class _Runs:
     def _with_fault(self, suspect: Suspect, setting: _Setting) -> dict[int, Output]:
         """Return the outputs with a fault of the executed graph; run where it stands in an op."""
         if suspect.stands_in is not None:
-            states = {index: self._state(probe) for index, probe in self._by_index.items()}
+            state_of = self._recorded.state_of
+            states = {index: state_of(probe) for index, probe in self._by_index.items()}
             touched = {i for i, state in states.items() if state and suspect.stands_in(state)}
         else:
             needs = suspect.needs or bool
@@ -260,15 +261,10 @@ class _Runs:
     def _changed(
         self, suspect: Suspect, probe: Probe
     ) -> tuple[ModelState, Mapping[str, AnyArray]] | None:
-        state = self._state(probe)
+        state = self._recorded.state_of(probe)
         if suspect.edit is None or state is None:
             return None
         return suspect.edit(self._recorded, state)
-
-    def _state(self, probe: Probe) -> ModelState | None:
-        states = self._recorded.manifest.states
-        known = probe.state is not None and 0 <= probe.state < len(states)
-        return states[probe.state] if known and probe.state is not None else None
 
     def _safely(
         self,

@@ -24,10 +24,9 @@ from bridge.capsule import (
 )
 from bridge.capsule.schema import Array
 from bridge.explain.lever_search.protocol import Way
-from bridge.rounding.rules import class_name
+from bridge.facts.keras import generation_of
+from bridge.facts.layers import LAYERS, class_name
 
-#: Layers whose last axis of weights and outputs is one unit each, and the name of their number.
-_UNITS: Final = {"Dense": "units", "Conv1D": "filters", "Conv2D": "filters", "Conv3D": "filters"}
 #: Runs of layers that are tried, at most.
 _MOST_WINDOWS: Final = 24
 
@@ -75,7 +74,7 @@ class Small:
             before = self.parts[place - 1].state.name if place else "given"
             changed = {"weights": tuple(weights), "config": part.config, "inbound": (before,)}
             layers.append(part.state.model_copy(update=changed))
-        first = "batch_input_shape" if self.keras == "tf_keras" else "batch_shape"
+        first = "batch_input_shape" if generation_of(self.keras) == 2 else "batch_shape"
         given: dict[str, Any] = {
             "module": "keras.layers",
             "class_name": "InputLayer",
@@ -83,7 +82,7 @@ class Small:
                        "sparse": False, "name": "given"},
             "registered_name": None,
         }  # fmt: skip
-        if self.keras == "tf_keras":
+        if generation_of(self.keras) == 2:
             given["config"]["ragged"] = False
         config = {"name": f"small_{number}", "layers": [given, *(p.entry for p in self.parts)]}
         return ModelState(
@@ -143,9 +142,9 @@ def windows(capsule: Capsule, probe: Probe, names: frozenset[str], way: Way) -> 
 
 def _chain(capsule: Capsule, probe: Probe) -> list[tuple[Part, AnyArray | None]]:
     """Return the longest run of plain layers with what each received, None if it was not seen."""
-    if probe.state is None:
+    state = capsule.state_of(probe)
+    if state is None:
         return []
-    state = capsule.manifest.states[probe.state]
     entries = {each["config"]["name"]: each for each in _entries(state.config)}
     seen = {}
     for record in probe.layers:
@@ -213,9 +212,14 @@ def fewer_units(small: Small, wrong: Sequence[int]) -> list[Small]:
     return sorted(found, key=lambda each: each.size)
 
 
+def _units(cls: str) -> str:
+    """Return the argument that says how many units a layer has, "" where they cannot be fewer."""
+    return LAYERS[cls].units if cls in LAYERS else ""
+
+
 def _width(small: Small) -> int:
     part = small.parts[-1]
-    return part.weights[0].shape[-1] if part.cls in _UNITS and part.weights else 0
+    return part.weights[0].shape[-1] if _units(part.cls) and part.weights else 0
 
 
 def _counts(wrong: Sequence[int], width: int) -> list[list[int]]:
@@ -229,7 +233,7 @@ def _with_units(small: Small, units: Sequence[int]) -> Small | None:
     if part.config.get("groups", 1) not in (1, None):
         return None
     weights = tuple(np.ascontiguousarray(w[..., list(units)]) for w in part.weights)
-    made = _with_part(part, {_UNITS[part.cls]: len(units)}, weights)
+    made = _with_part(part, {_units(part.cls): len(units)}, weights)
     return replace(small, parts=(*small.parts[:-1], made))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import subprocess
@@ -14,12 +15,15 @@ from typing import Any, Final
 
 import numpy as np
 
+from bridge._text import r_number
 from bridge._typing import F64, AnyArray
 from bridge.capsule import Capsule, Manifest, Probe
 from bridge.errors import BridgeError, InternalError, internal_error
 from bridge.explain.lever_search.row_selection import MOST_ROWS, part_of
 from bridge.explain.lever_search.targets import way_of, wrong_layers
 from bridge.explain.responses.error_propagation import reach
+from bridge.facts.keras import generation_of
+from bridge.facts.layers import LAYERS
 from bridge.process.pool import Limits, Pool
 from bridge.r.script import Wanted, inspect, serve
 from bridge.reduce.model_reduction import Part, Small, fewer_rows, fewer_units, recording, windows
@@ -36,13 +40,6 @@ MOST_NUMBERS: Final = 2000
 FAILS: Final = "further than rounding can take it"
 #: Parts of a configuration that do not matter once the weights are there, or are Keras' usual.
 _NOISE: Final = re.compile(r"name|trainable|dtype|.*_(initializer|regularizer|constraint)")
-#: The functions of R's packages that are not called as their class is.
-_OWN_R: Final = {
-    "ReLU": "layer_activation_relu", "LeakyReLU": "layer_activation_leaky_relu",
-    "ELU": "layer_activation_elu", "PReLU": "layer_activation_parametric_relu",
-    "Softmax": "layer_activation_softmax", "LSTM": "layer_lstm", "GRU": "layer_gru",
-    "SimpleRNN": "layer_simple_rnn",
-}  # fmt: skip
 
 
 class RecipeError(BridgeError, ValueError):
@@ -145,14 +142,14 @@ def _python(recipe: Recipe) -> Iterator[str]:
 
 def _numpy(value: AnyArray) -> str:
     shape = f".reshape({value.shape!r})" if value.ndim != 1 else ""
-    flat = ", ".join(_spelled(each, "python") for each in value.ravel().tolist())
+    flat = ", ".join(_python_number(each) for each in value.ravel().tolist())
     return f"np.array([{flat}], {value.dtype.name!r}){shape}"
 
 
 def _r(recipe: Recipe) -> Iterator[str]:
     _fits(recipe)
     small = recipe.small
-    package = "keras" if small.keras == "tf_keras" else "keras3"
+    package = "keras" if generation_of(small.keras) == 2 else "keras3"
     yield f"# {recipe.title}"
     yield f"library({package})"
     yield ""
@@ -185,22 +182,18 @@ def _r(recipe: Recipe) -> Iterator[str]:
 
 
 def _function(cls: str) -> str:
-    if cls in _OWN_R:
-        return _OWN_R[cls]
+    if cls in LAYERS and LAYERS[cls].r:
+        return LAYERS[cls].r
     name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", cls)
     name = re.sub(r"(?<=[a-z])(?=\dD)", "_", name).lower()
     return f"layer_{name.replace('up_sampling', 'upsampling')}"
 
 
 def _as_r(value: Any) -> str:
-    if isinstance(value, bool):
-        return "TRUE" if value else "FALSE"
     if isinstance(value, (list, tuple)):
         return _vector(value)
-    if isinstance(value, int):
-        return f"{value}L"
-    if isinstance(value, float):
-        return _spelled(value, "r")
+    if isinstance(value, (bool, int, float)):
+        return r_number(value)
     if isinstance(value, str):
         return json.dumps(value)
     raise RecipeError(f"{value!r} cannot be spelled in R")
@@ -212,22 +205,13 @@ def _vector(values: Any) -> str:
 
 def _array(value: AnyArray) -> str:
     """Return an array as R spells it: the first index runs fastest."""
-    flat = ", ".join(_spelled(each, "r") for each in value.ravel(order="F").tolist())
+    flat = ", ".join(r_number(each) for each in value.ravel(order="F").tolist())
     sizes = ", ".join(str(each) for each in value.shape)
     return f"array(c({flat}), c({sizes}))" if value.ndim > 1 else f"array(c({flat}), {sizes})"
 
 
-def _spelled(value: Any, language: str) -> str:
-    if isinstance(value, bool):
-        return ("TRUE" if value else "FALSE") if language == "r" else repr(value)
-    if isinstance(value, int):
-        return f"{value}L" if language == "r" and abs(value) < 2**31 else repr(value)
-    if value != value:
-        return "NaN" if language == "r" else 'float("nan")'
-    if abs(value) == float("inf"):
-        sign = "-" if value < 0 else ""
-        return f"{sign}Inf" if language == "r" else f'float("{sign}inf")'
-    return repr(value)
+def _python_number(value: float) -> str:
+    return repr(value) if math.isfinite(value) else f'float("{value}")'
 
 
 # The text of an issue.

@@ -11,7 +11,7 @@ from bridge.capsule import Capsule, FrontEnd, Probe
 from bridge.cases.case import Case
 from bridge.compare.alignment import label_of
 from bridge.compare.result import ProbePair, RunPair, StageResult
-from bridge.exact.result import ExactResult
+from bridge.exact.records import ExactResult
 from bridge.explain.finding import standing
 from bridge.explain.responses.description import Described
 from bridge.explain.result import Hypothesis, SelftestScore, SymptomTable, Upstream

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from bridge._text import plural
 from bridge.compare.result import Verdict
 from bridge.explain.result import (
     Collapse,
@@ -19,7 +20,7 @@ from bridge.report import numbers
 from bridge.report.numbers import Number
 from bridge.report.schema import CaseReport
 from bridge.report.suspects import SuspectsView, suspects
-from bridge.report.text import clip, plural
+from bridge.report.text import clip
 from bridge.report.words import CONFIDENCES, SHAPES, SIGNS
 
 MAX_ROWS: Final = 200

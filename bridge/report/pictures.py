@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from bridge._text import listed, plural
 from bridge.capsule import Capsule, CapsuleError
 from bridge.cases.claims import Decided, Drawn
 from bridge.compare.result import SEVERITY, ProbePair
 from bridge.report.plots import Group, Panel, curve_of, gap_in_ulps, panels
 from bridge.report.ranking import concern
 from bridge.report.schema import Claim, Pair, Picture
-from bridge.report.text import listed, plural, slug
+from bridge.report.text import slug
 
 #: More panels than this are not drawn; the worst are, and the picture says how many are left out.
 MAX_PANELS: Final = 12

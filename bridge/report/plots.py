@@ -22,12 +22,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
+from bridge._text import listed, plural
 from bridge._typing import AnyArray
 from bridge.capsule import Array, Capsule, CapsuleError, Probe
 from bridge.capsule.numbers import float_type, gaps
 from bridge.compare.alignment import labels_of
 from bridge.report import numbers
-from bridge.report.text import listed, one_line, plural
+from bridge.report.text import one_line
 
 #: More models than this are not drawn in one panel.
 MAX_GROUPS: Final = 6

@@ -21,7 +21,7 @@ from bridge.compare.result import (
     Worst,
 )
 from bridge.errors import InternalError
-from bridge.exact.result import ExactResult
+from bridge.exact.records import ExactResult
 from bridge.explain.result import (
     Collapse,
     Confidence,

@@ -9,8 +9,9 @@ from typing import Final
 
 from markupsafe import Markup
 
+from bridge._text import listed
 from bridge.explain.result import Candidate, Cell, Observation, Says, Separating, SymptomTable
-from bridge.report.text import listed, one_line
+from bridge.report.text import one_line
 from bridge.report.words import SAYS
 
 WIDTH: Final = 72

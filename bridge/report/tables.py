@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bridge.capsule import Environment, ErrorRecord
 from bridge.compare.result import SEVERITY, LayerVerdict, Verdict, Worst
-from bridge.exact.result import ExactResult, ExactStretch
+from bridge.exact.records import ExactResult, ExactStretch
 from bridge.facts.error_text import essence
 from bridge.report import numbers
 from bridge.report.numbers import Number

@@ -11,6 +11,8 @@ import re
 import unicodedata
 from typing import Final
 
+from bridge import _text
+
 _STYLE: Final = re.compile(r"\x1b\[[0-9;:]*m")
 _JOINERS: Final = frozenset("\u200c\u200d")
 _HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
@@ -80,9 +82,7 @@ def code(text: str, *, cell: bool = False) -> Markdown:
 
 def fenced(text: str, language: str = "") -> Markdown:
     """Return ``text`` as a fenced block whose fence is longer than any fence within."""
-    shown = visible(text).rstrip("\n")
-    fence = "`" * max(3, _longest_run(shown, "`") + 1)
-    return Markdown(f"{fence}{language}\n{shown}\n{fence}")
+    return Markdown(_text.fenced(visible(text), language))
 
 
 def slug(text: str, taken: set[str] | None = None) -> str:
@@ -100,16 +100,6 @@ def slug(text: str, taken: set[str] | None = None) -> str:
         unique = f"{name}-{number}"
     taken.add(unique.lower())
     return unique
-
-
-def plural(number: int, noun: str, many: str = "") -> str:
-    """Return ``1 case`` or ``2,000 cases``."""
-    return f"{number:,} {noun if number == 1 else many or noun + 's'}"
-
-
-def listed(words: list[str]) -> str:
-    """Return ``a``, ``a and b`` or ``a, b and c``."""
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def _shown(character: str) -> str:

@@ -7,8 +7,8 @@ from typing import Final
 from bridge.capsule import FrontEnd
 from bridge.cases.claims import Holds
 from bridge.compare.result import Rung, Stage, Verdict
-from bridge.explain.finding import meaning
 from bridge.explain.result import Says, ShapeKind
+from bridge.facts.causes import meaning
 
 #: A sign for each verdict, so that nothing is said by colour alone.
 SIGNS: Final[dict[Verdict, str]] = {

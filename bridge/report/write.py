@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import jinja2
 
+from bridge._text import plural
 from bridge.compare.result import SEVERITY
 from bridge.report import ranking, text, view, write
 from bridge.report.files import write_in_one_step
@@ -96,7 +97,7 @@ def _environment(**options: Any) -> jinja2.Environment:
         lstrip_blocks=True,
         **options,
     )
-    environment.globals["plural"] = text.plural
+    environment.globals["plural"] = plural
     return environment
 
 

@@ -14,6 +14,7 @@ from bridge._typing import AnyArray
 from bridge.capsule import Capsule, CapsuleError, LayerOutput, ModelState, Probe
 from bridge.capsule.numbers import same_bits
 from bridge.compare.result import LayerVerdict
+from bridge.facts.layers import class_name
 from bridge.rounding.ladder import LADDER, Case, Spread, Step, judge_case
 from bridge.rounding.layer_graph import (
     conform,
@@ -22,7 +23,7 @@ from bridge.rounding.layer_graph import (
     input_shapes,
     outputs_of,
 )
-from bridge.rounding.rules import Layer, class_name, layer_of
+from bridge.rounding.rules import Layer, layer_of
 from bridge.rounding.rules.operations import RULES as OPERATIONS
 
 #: The name under which the model's own output is judged.
@@ -127,9 +128,9 @@ class Seen:
 
 def seen_layers(capsule: Capsule, probe: Probe) -> tuple[Seen, ...]:
     """Return the layers of a probe that were looked at, in order; none if nothing was."""
-    if probe.state is None or not 0 <= probe.state < len(capsule.manifest.states):
+    state = capsule.state_of(probe)
+    if state is None:
         return ()
-    state = capsule.manifest.states[probe.state]
     return tuple(Seen(capsule, probe, state, output) for output in probe.layers)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from bridge.capsule import Capsule
 from bridge.capsule.values import ArrayValue, Scalar
+from bridge.facts.r import NA_INTEGER
 from bridge.rules.said import (
     Said,
     array,
@@ -19,12 +20,8 @@ from bridge.rules.said import (
     name_of,
     output_layer,
     parts,
-    state_of,
 )
 from bridge.translate.syntax import Node
-
-#: How R keeps a missing integer or logical (R_NaInt in R's sources).
-_MISSING: Final = -(2**31)
 
 
 def missing(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
@@ -34,14 +31,14 @@ def missing(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
             values = array(capsule, ref)
             if values is None or values.dtype.kind not in "if" or values.dtype.itemsize < 4:
                 continue
-            count = int(np.count_nonzero(values == _MISSING))
+            count = int(np.count_nonzero(values == NA_INTEGER))
             if count:
                 yield _lost(count, f"{ref.name} of the {probe.kind}", probe.line)
                 return
     for call in asked(capsule):
         for name, value in call.kwargs.items():
             if any(
-                isinstance(part, Scalar) and part.t == "int" and part.v == str(_MISSING)
+                isinstance(part, Scalar) and part.t == "int" and part.v == str(NA_INTEGER)
                 for part in parts(value)
             ):
                 yield _lost(1, f"the argument {name} of {name_of(call)}", call.line)
@@ -52,7 +49,7 @@ def _lost(count: int, where: str, line: int | None) -> Said:
     values = "1 value" if count == 1 else f"{count:,} values"
     return Said(
         "r-conversion",
-        f"{at(line)}{values} of {where} reached Python as {_MISSING}: that is how R keeps a "
+        f"{at(line)}{values} of {where} reached Python as {NA_INTEGER}: that is how R keeps a "
         "missing integer (NA), and Python has no such thing. Decide what is to be done with "
         "missing values before they cross, or make them doubles, which become NaN.",
         line=line,
@@ -74,7 +71,7 @@ def counted_from_one(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
             yield _from_one(call.line, high, "to_categorical() makes a column for class 0")
             return
     for probe in capsule.manifest.probes:
-        state = state_of(capsule, probe)
+        state = capsule.state_of(probe)
         if probe.kind not in ("fit", "evaluate") or len(probe.targets) != 1 or state is None:
             continue
         last, y = output_layer(state), array(capsule, probe.targets[0])

@@ -10,7 +10,8 @@ import numpy as np
 
 from bridge.capsule import Call, Capsule, LayerState, ModelState
 from bridge.capsule.values import ObjectValue, Scalar, Symbol
-from bridge.rounding.rules import class_name
+from bridge.facts.activations import ACTIVATIONS
+from bridge.facts.layers import class_name
 from bridge.rules.said import (
     Said,
     activation_of,
@@ -22,7 +23,6 @@ from bridge.rules.said import (
     name_of,
     output_layer,
     owner_of,
-    state_of,
 )
 from bridge.translate.syntax import Node
 
@@ -34,19 +34,13 @@ _PROBABILITIES: Final = frozenset(
 _DISTANCES: Final = {
     "mse": 2, "meansquarederror": 2, "mae": 1, "meanabsoluteerror": 1,
 }  # fmt: skip
-#: What an activation can give: the ends of its range.
-_RANGES: Final[dict[str, tuple[float, float]]] = {
-    "sigmoid": (0.0, 1.0), "softmax": (0.0, 1.0), "hard_sigmoid": (0.0, 1.0),
-    "tanh": (-1.0, 1.0), "softsign": (-1.0, 1.0), "relu": (0.0, np.inf), "relu6": (0.0, 6.0),
-    "softplus": (0.0, np.inf), "exponential": (0.0, np.inf),
-}  # fmt: skip
 _ALWAYS_ONE: Final = "exp(x) / exp(x) is 1 whatever x is"
 
 
 def over_one(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
     """Find layers that share something out among one: softmax over one unit, a norm over one."""
     for probe in capsule.manifest.probes:
-        state = state_of(capsule, probe)
+        state = capsule.state_of(probe)
         if state is None:
             continue
         widths = {each.layer: each.outputs[0].shape for each in probe.layers if each.outputs}
@@ -105,7 +99,7 @@ def unfit_targets(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
     """Find targets that binary crossentropy does not take as they are meant."""
     losses = {owner_of(call): (call, loss) for call, _, loss, _ in _compiled(capsule)}
     for probe in capsule.manifest.probes:
-        state = state_of(capsule, probe)
+        state = capsule.state_of(probe)
         if state is None or len(probe.targets) != 1 or state.id not in losses:
             continue
         call, loss = losses[state.id]
@@ -138,7 +132,7 @@ def unfit_targets(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
 def twice(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
     """Find a softmax or sigmoid that is given what one has already made."""
     for probe in capsule.manifest.probes:
-        state = state_of(capsule, probe)
+        state = capsule.state_of(probe)
         if state is None or not state.cls.endswith("Sequential"):
             continue
         for one, other in pairwise(state.layers):
@@ -164,7 +158,7 @@ def never_equal(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
     """Find accuracies of numbers that are measured, which are hardly ever equal to a prediction."""
     losses = {owner_of(call): (call, loss) for call, _, loss, _ in _compiled(capsule)}
     for probe in capsule.manifest.probes:
-        state = state_of(capsule, probe)
+        state = capsule.state_of(probe)
         curve = probe.curves.get("accuracy") or probe.curves.get("acc")
         if state is None or not curve or len(probe.targets) != 1 or state.id not in losses:
             continue
@@ -187,11 +181,12 @@ def out_of_reach(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
     """Find targets that the last activation cannot give, where they are most of the loss."""
     losses = {owner_of(call): loss for call, _, loss, _ in _compiled(capsule)}
     for probe in capsule.manifest.probes:
-        state = state_of(capsule, probe)
+        state = capsule.state_of(probe)
         if state is None or len(probe.targets) != 1 or probe.kind not in ("fit", "evaluate"):
             continue
         last, power = output_layer(state), _DISTANCES.get(losses.get(state.id, ""))
-        ends = _RANGES.get(activation_of(last.config)) if last is not None else None
+        facts = ACTIVATIONS.get(activation_of(last.config)) if last is not None else None
+        ends = facts.range if facts is not None else None
         y = array(capsule, probe.targets[0])
         curve = probe.curves.get("loss")
         if ends is None or power is None or y is None or not y.size or not curve or last is None:
@@ -219,7 +214,7 @@ def _compiled(capsule: Capsule) -> Iterator[tuple[Call, ModelState, str, bool]]:
         state.id: state
         for probe in capsule.manifest.probes
         if probe.kind in ("fit", "evaluate", "train")
-        and (state := state_of(capsule, probe)) is not None
+        and (state := capsule.state_of(probe)) is not None
     }
     for call in asked(capsule):
         owner = owner_of(call)

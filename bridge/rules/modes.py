@@ -12,8 +12,8 @@ import numpy.typing as npt
 from bridge.capsule import Call, Capsule, ModelState, Probe
 from bridge.capsule.values import ArrayValue, Scalar, Value
 from bridge.compare.result import Rung
+from bridge.facts.layers import class_name, is_two_modes
 from bridge.rounding.layer_records import judge_probe
-from bridge.rounding.rules import class_name
 from bridge.rules.said import (
     Said,
     activation_of,
@@ -22,18 +22,12 @@ from bridge.rules.said import (
     is_true,
     name_of,
     same,
-    state_of,
 )
 from bridge.translate.syntax import Node
 
 _PREDICTED: Final = ("predict", "call")
 #: Rungs of the ladder that prove what they say of a layer.
 _PROVEN: Final[tuple[Rung, ...]] = ("bit-equal", "exact-probe", "certified")
-#: Layers that do something else in training (the documentation of keras.layers).
-_TWO_MODES: Final = (
-    "Dropout", "BatchNormalization", "GaussianNoise", "Random", "AlphaDropout",
-    "SpectralNormalization",
-)  # fmt: skip
 #: Beyond so many predictions of one model pairs are not looked for.
 _MOST: Final = 40
 
@@ -44,7 +38,7 @@ def training_mode(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
         trained = [_in_training(capsule, each) for each in (one, other)]
         if trained[0] == trained[1]:
             continue
-        state = state_of(capsule, one)
+        state = capsule.state_of(one)
         names = [layer.name for layer in (state.layers if state else ()) if _two_modes(layer.cls)]
         if not names or _same_outputs(capsule, one, other):
             continue
@@ -111,7 +105,7 @@ def two_slopes(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
     layers: dict[str, float] = {}
     named: set[str] = set()
     for probe in capsule.manifest.probes:
-        state = state_of(capsule, probe)
+        state = capsule.state_of(probe)
         for layer in state.layers if state is not None else ():
             config = layer.config
             if class_name(layer.cls) == "LeakyReLU":
@@ -191,7 +185,7 @@ def _pairs(capsule: Capsule) -> Iterator[tuple[Probe, Probe]]:
     """Yield pairs of predictions by one model, with one set of weights, of the same input."""
     by_model: dict[int, list[tuple[Probe, ModelState]]] = {}
     for probe in capsule.manifest.probes:
-        state = state_of(capsule, probe)
+        state = capsule.state_of(probe)
         if probe.kind in _PREDICTED and state is not None and probe.inputs:
             by_model.setdefault(state.id, []).append((probe, state))
     for made in by_model.values():
@@ -221,7 +215,7 @@ def _in_training(capsule: Capsule, probe: Probe) -> bool:
 
 def _two_modes(cls: str) -> bool:
     name = class_name(cls)
-    return name is not None and any(word in name for word in _TWO_MODES)
+    return name is not None and is_two_modes(name)
 
 
 def _batch(capsule: Capsule, probe: Probe) -> str:

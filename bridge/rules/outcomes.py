@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from bridge.capsule import Capsule, Probe
 from bridge.explain.responses.description import describe
-from bridge.rounding.rules import class_name
-from bridge.rules.said import Said, activation_of, array, at, output_layer, state_of
+from bridge.facts.layers import class_name
+from bridge.rules.said import Said, activation_of, array, at, output_layer
 from bridge.rules.seeds import drawn_layer
 from bridge.translate.syntax import Node
 
@@ -87,7 +87,7 @@ def _constant(values: npt.NDArray[Any]) -> bool:
 
 
 def _at_an_end(capsule: Capsule, probe: Probe) -> str:
-    state = state_of(capsule, probe)
+    state = capsule.state_of(probe)
     last = output_layer(state) if state is not None else None
     x, y = (array(capsule, refs[0]) for refs in (probe.inputs, probe.outputs))
     if last is None or x is None or y is None or last.config.get("units") is None:

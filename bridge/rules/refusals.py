@@ -9,7 +9,8 @@ from typing import Final
 
 from bridge.capsule import Capsule, ErrorRecord
 from bridge.capsule.values import Items, Pairs
-from bridge.rules.said import Said, asked, at, name_of, state_of
+from bridge.facts.keras import METHODS
+from bridge.rules.said import Said, asked, at, name_of
 from bridge.translate.syntax import Assign, Call, Index, Node, Number, Symbol, number_of, walk
 from bridge.translate.wrappers import wrappers
 
@@ -43,7 +44,6 @@ _UNKNOWN: Final = re.compile(
     r"|\('Keyword argument not understood:', '(\w+)'\)"
 )
 _AXES: Final = re.compile(r"found ndim=(\d+)|received input with shape \((?:None|\d+),\)")
-_USES: Final = frozenset({"predict", "evaluate", "fit", "train_on_batch", "predict_on_batch"})
 _COUNTED: Final = frozenset({"axis", "axes", "dims", "index"})
 
 
@@ -92,10 +92,10 @@ def data_frames(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
     single = {
         probe.line
         for probe in capsule.manifest.probes
-        if (state := state_of(capsule, probe)) is not None and state.cls.endswith("Sequential")
+        if (state := capsule.state_of(probe)) is not None and state.cls.endswith("Sequential")
     }
     for call in asked(capsule):
-        if call.error is None or name_of(call) not in _USES or call.line not in single:
+        if call.error is None or name_of(call) not in METHODS or call.line not in single:
             continue
         for value in (*call.args[:1], call.kwargs.get("x")):
             if not isinstance(value, Pairs) or len(value.items) < 2:
@@ -125,7 +125,7 @@ def dropped_axis(capsule: Capsule, tree: Sequence[Node]) -> Iterator[Said]:
         if not _AXES.search(text):
             continue
         for node in _at(tree, error.line):
-            if node.name not in _USES:
+            if node.name not in METHODS:
                 continue
             for argument in node.arguments:
                 value = argument.value

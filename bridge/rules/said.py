@@ -57,14 +57,6 @@ def maker_of(capsule: Capsule, number: int) -> Call | None:
     return None
 
 
-def state_of(capsule: Capsule, probe: Probe) -> ModelState | None:
-    """Return the model of a probe as it was then."""
-    states = capsule.manifest.states
-    if probe.state is None or not 0 <= probe.state < len(states):
-        return None
-    return states[probe.state]
-
-
 def call_of(capsule: Capsule, probe: Probe) -> Call | None:
     """Return the boundary call that made a probe."""
     return next((each for each in capsule.manifest.calls if each.id == probe.call), None)

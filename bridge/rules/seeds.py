@@ -8,7 +8,7 @@ from typing import Final
 from bridge.capsule import Capsule
 from bridge.facts.keras import RANDOM_INITIALIZER
 from bridge.facts.r import DRAWING, SEEDING_KERAS, SEEDING_R
-from bridge.rules.said import Said, asked, name_of, owner_of, state_of
+from bridge.rules.said import Said, asked, name_of, owner_of
 from bridge.translate.syntax import Call, Node, called_in, walk
 
 _SETS: Final = frozenset({"set_weights", "load_weights"})
@@ -44,7 +44,7 @@ def drawn_layer(capsule: Capsule) -> str:
         # Which layer of a model a call made is not recorded: one that is given decides for all.
         return ""
     for probe in capsule.manifest.probes:
-        state = state_of(capsule, probe)
+        state = capsule.state_of(probe)
         if state is None or state.id in given:
             continue
         for layer in state.layers:

@@ -20,13 +20,12 @@ from bridge.capsule import (
 )
 from bridge.exact import LEVER, Draw, Setting, Source, Stretch, Tensor, plan, subjects
 from bridge.exact.expected import agree
-from bridge.exact.nodes import inputs_of, nodes_of
 from bridge.exact.plan import form
 from bridge.exact.records import WAYS, Part
 from bridge.faults.layers import Fault
 from bridge.process.pool import Limits, Pool, Warm
 from bridge.process.zygote import Context
-from bridge.rounding.layer_graph import output_names
+from bridge.rounding.layer_graph import inputs_of, nodes_of, output_names
 from bridge.runs.exact_submodels import Built, Models, Task, tensors_of
 from bridge.runs.job import begin, finish, origin_of, run_job
 from bridge.runs.levers import EXACT_LEVERS, Lever

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
@@ -14,13 +14,10 @@ from bridge.capsule import ModelState
 from bridge.exact import Draw, Setting, Source, Stretch, Tensor
 from bridge.exact.expected import Numbers, as_exact
 from bridge.exact.records import Part
+from bridge.facts.keras import generation_of
+from bridge.facts.layers import is_merging
 from bridge.faults.layers import OF_WEIGHTS, Fault, put_in
-from bridge.rounding.rules import Layer, UnsupportedError, class_name, generation_of
-
-#: Layers that are called with a list, even of one.
-_MERGING: Final = frozenset(
-    {"Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply", "Subtract"}
-)
+from bridge.rounding.rules import Layer, UnsupportedError
 
 
 def tensors_of(model: Any) -> dict[str, Tensor]:
@@ -124,7 +121,7 @@ class Built:
                 config = {**config, "activation": "linear"}
             layer = type(originals[state.name]).from_config(config)
             given = [made[source] for source in self._stretch.feeds[state.name]]
-            several = len(given) > 1 or class_name(state.cls) in _MERGING
+            several = len(given) > 1 or is_merging(state.cls)
             made[Source(state.name, False)] = layer(given if several else given[0])
         outputs = [made[Source(name, False)] for name in self.outputs]
         inputs = list(starts.values())

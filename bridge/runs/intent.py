@@ -51,6 +51,7 @@ def intended(
         package=inspection.package,
         generation=inspection.generation,
         as_r=as_r,
+        datasets=inspection.datasets,
     )
 
 

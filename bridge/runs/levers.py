@@ -17,35 +17,11 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from bridge.errors import BridgeError
+from bridge.facts.ops import PASSES
 from bridge.process.environment import cpu_flags
 from bridge.process.pool import Warm
 
 Way = Literal["", "eager", "graph", "xla", "xla-off", "call"]
-
-#: Grappler's passes, as causes name them (``grappler:<pass>``), and the switch of each in the
-#: options of the graph optimiser (``RewriterConfig`` of TensorFlow's rewriter_config.proto). Those
-#: that :func:`tf.config.optimizer.set_experimental_options` knows are in its documentation;
-#: ``common_subgraph_elimination`` and ``memory_optimization`` it takes and ignores.
-PASSES: Final[Mapping[str, str]] = {
-    "remapping": "remapping",
-    "constant_folding": "constant_folding",
-    "arithmetic": "arithmetic_optimization",
-    "layout": "layout_optimizer",
-    "dependency": "dependency_optimization",
-    "loop": "loop_optimization",
-    "function": "function_optimization",
-    "shape": "shape_optimization",
-    "common_subgraph": "common_subgraph_elimination",
-    "implementation_selector": "implementation_selector",
-    "model_pruning": "disable_model_pruning",
-    "plugin": "use_plugin_optimizers",
-    "scoped_allocator": "scoped_allocator_optimization",
-    "pin_to_host": "pin_to_host_optimization",
-    "debug_stripper": "debug_stripper",
-    "auto_mixed_precision": "auto_mixed_precision",
-    "auto_mixed_precision_mkl": "auto_mixed_precision_mkl",
-    "auto_mixed_precision_onednn_bfloat16": "auto_mixed_precision_onednn_bfloat16",
-}
 
 #: Passes that TensorFlow does not run unless a program asks (``MetaOptimizer`` of its
 #: meta_optimizer.cc runs the others unless they are off).

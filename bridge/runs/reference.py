@@ -98,15 +98,14 @@ def _keep(value: AnyArray, key: str, probe: Probe, number: int, made: dict[str, 
 
 
 def _evaluate(capsule: Capsule, probe: Probe) -> list[AnyArray]:
-    states = capsule.manifest.states
     if probe.kind not in _EVALUATED:
         raise UnsupportedError(
             f"the reference only evaluates predictions, and this is {probe.kind}"
         )
     if not probe.outputs:
         raise UnsupportedError("the recorded run has no output here")
-    if probe.state is None or not 0 <= probe.state < len(states):
+    state = capsule.state_of(probe)
+    if state is None:
         raise UnsupportedError("the model was not recorded")
-    state = states[probe.state]
     arrays = {ref.name: capsule.array(ref) for ref in probe.inputs}
     return Network(capsule, state).run(fed_inputs(state, probe, arrays))

@@ -26,6 +26,7 @@ from bridge.capsule.values import (
     Value,
 )
 from bridge.errors import BridgeError
+from bridge.facts.keras import BUILTINS, WRITERS
 from bridge.process.pool import Limits, Pool
 from bridge.process.zygote import Context
 from bridge.runs.job import begin, finish, origin_of, run_job
@@ -103,31 +104,11 @@ _RENAMED: Final = {
 _WRITES: Final = frozenset(
     {"save", "save_weights", "export", "save_own_variables", "to_csv", "tofile", "write", "dump"}
 )
-_WRITERS: Final = ("save", "write", "remove", "unlink", "rmtree", "rename", "copy", "mkdir")
 
 #: Calls into these prepare a process and compute nothing.
 _PREPARING: Final = frozenset({"sys", "kerastools", "rclasses", "warnings", "logging"})
 
 _KERAS: Final = ("keras", "tf_keras")
-_BUILTINS: Final = frozenset(
-    {
-        "int",
-        "float",
-        "bool",
-        "str",
-        "list",
-        "tuple",
-        "dict",
-        "set",
-        "slice",
-        "len",
-        "range",
-        "isinstance",
-        "callable",
-        "repr",
-        "type",
-    }
-)
 
 #: The generators of chance that Python and NumPy make when they start: scripts seed them.
 _STANDING: Final[Mapping[str, Callable[[], Any]]] = {
@@ -334,9 +315,9 @@ def made_in_r(module: str) -> bool:
 def _symbol(value: Symbol, keras: Any) -> Any:
     module, _, name = value.path.partition(":")
     root = module.partition(".")[0]
-    if module == "builtins" and name in _BUILTINS:
+    if module == "builtins" and name in BUILTINS:
         return getattr(builtins, name)
-    if any(word in name.rpartition(".")[2].lower() for word in _WRITERS):
+    if any(word in name.rpartition(".")[2].lower() for word in WRITERS):
         raise NotMadeAgainError(f"{value.path} writes files, and is not made again")
     if made_in_r(module):
         raise ReplayError(f"the class {name} is written in R")

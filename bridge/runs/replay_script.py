@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bridge.capsule import Array, Capsule, Probe
+from bridge.facts.keras import generation_of
 from bridge.process.job_setup import SEED
 from bridge.process.pool import Limits, Pool
 from bridge.runs.twin import run_twin
@@ -106,6 +107,6 @@ def prove(pool: Pool, recorded: Capsule, path: Path, limits: Limits) -> Proof:
     """
     script = script_of(recorded, path.stem)
     script.save(path)
-    generation = 2 if recorded.manifest.environment.keras.startswith("tf_keras") else 3
+    generation = 2 if generation_of(recorded.manifest.environment.keras) == 2 else 3
     made = run_twin(pool, recorded.manifest.case, path, generation, limits)
     return Proof(script, made, same_bits(recorded, made))

@@ -25,6 +25,9 @@ from bridge.explain.lever_search.protocol import Pull, Searching
 from bridge.explain.lever_search.search import search
 from bridge.explain.lever_search.targets import Doubt, disagreements, wrong_layers
 from bridge.explain.result import Attribution, LeverOutcome
+from bridge.facts.activations import ACTIVATIONS
+from bridge.facts.keras import PACKAGES
+from bridge.facts.layers import LAYERS, class_name
 from bridge.faults.catalogue import (
     EVERYWHERE,
     FAULTS,
@@ -41,7 +44,6 @@ from bridge.pipeline.lever_runs import lever_of
 from bridge.process.pool import Limits, Pool
 from bridge.rounding.layer_graph import find_layer
 from bridge.rounding.layer_records import Judge
-from bridge.rounding.rules import class_name
 from bridge.runs.levers import LEVERS, available
 from bridge.runs.rerun import rerun
 from bridge.runs.twin import run_twin
@@ -95,14 +97,6 @@ _SHARES: Final[Mapping[Group, int]] = {
 }  # fmt: skip
 #: By how much a weight is moved: as an edit of the weights would, and as a rounding never does.
 _MOVED: Final = (0.5, 0.1, 1e-2)
-#: The ops by which TensorFlow executes layers.
-_OPS: Final[Mapping[str, str]] = {
-    "Dense": "MatMul", "SimpleRNN": "MatMul", "LSTM": "MatMul", "GRU": "MatMul",
-    "Conv1D": "Conv2D", "Conv2D": "Conv2D", "Conv3D": "Conv3D",
-}  # fmt: skip
-_ACTIVATING: Final = frozenset({"ELU", "LeakyReLU", "PReLU", "ReLU", "Softmax"})
-#: Of these fused ops there are kernels; with others nothing is fused in the first place.
-_FUSED: Final = frozenset({"relu", "elu", "relu6", "tanh", "sigmoid"})
 
 
 @dataclass(frozen=True)
@@ -170,7 +164,7 @@ def _drawn(
     way = ways[int(rng.integers(len(ways)))]
     truth = kind.causes[way]
     if truth.endswith(":"):
-        truth += _OPS[class_name(layer.cls) or ""]
+        truth += LAYERS[class_name(layer.cls) or ""].op
     amount = _MOVED[int(rng.integers(len(_MOVED)))] if kind.kind == "weight-moved" else 0.0
     fault = Fault(kind.kind, layer.name, way, int(rng.integers(8)), amount)
     return Drawn(kind, probe.index, probe.label, layer.name, truth, way, fault)
@@ -193,11 +187,16 @@ def _can_have(kind: FaultKind, layer: LayerState) -> bool:
     activation = layer.config.get("activation", "linear")
     shapes = [each.array.shape for each in layer.weights if len(each.array.shape) >= 2]
     if kind.kind in ("activation-lost", "activation-lost-in-unit"):
-        return name in _ACTIVATING or activation != "linear"
+        alone = "activation" not in layer.config and name in LAYERS and LAYERS[name].activates
+        return alone or activation != "linear"
     if kind.kind == "relu-lost-in-fused":
         return activation == "relu"
     if kind.kind in ("fused-activation-lost", "fused-order-wrong"):
-        return activation in _FUSED
+        return (
+            isinstance(activation, str)
+            and activation in ACTIVATIONS
+            and (ACTIVATIONS[activation].fused)
+        )
     if kind.kind == "gelu-approximate":
         return activation == "gelu"
     if kind.kind == "kernel-transposed":
@@ -282,7 +281,7 @@ class Half:
         return Done(tuple(trials), tuple(benign), redrawn, tuple(notes))
 
     def _models(self, folder: Path, count: int) -> Capsule:
-        package = "tf_keras" if self._generation == 2 else "keras"
+        package = PACKAGES[self._generation]
         twin = folder / f"selftest_{self._generation}.py"
         twin.write_text(self._twin.format(package=package, seed=self._seed, count=count))
         return run_twin(self._pool, "selftest", twin, self._generation, self._limits)
@@ -505,8 +504,6 @@ def _visible(sound: Capsule, run: Capsule, index: int) -> bool:
 # Running the self-test: models, faults, searches for their causes, and runs without a fault.
 
 #: The generations of Keras, and the packages that they are in.
-_PACKAGES: Final = {2: "tf_keras", 3: "keras"}
-
 Progress = Callable[[str], None]
 
 
@@ -516,7 +513,7 @@ class SelftestError(BridgeError, RuntimeError):
 
 def generations() -> tuple[int, ...]:
     """Return the generations of Keras that are installed."""
-    return tuple(g for g, name in _PACKAGES.items() if importlib.util.find_spec(name))
+    return tuple(g for g, name in PACKAGES.items() if importlib.util.find_spec(name))
 
 
 def run(

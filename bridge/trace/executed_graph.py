@@ -8,11 +8,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from bridge.capsule import ExecutedGraph
-
-#: Nodes that move values and compute nothing.
-_PLUMBING: Final = frozenset(
-    {"NoOp", "Identity", "IdentityN", "_Arg", "_Retval", "Const", "Placeholder"}
-)
+from bridge.facts.ops import PLUMBING
 
 #: What feeds a model batch by batch, outside its layers or to them.
 _FEEDING: Final = frozenset({"ReadVariableOp", "ExpandDims", "Cast", "Shape"})
@@ -41,7 +37,7 @@ class Executed:
         for graph in self.graphs:
             for node in _in_order(graph.node):
                 jit = jit or node.attr["_XlaMustCompile"].b
-                if node.op in _PLUMBING:
+                if node.op in PLUMBING:
                     continue
                 fused = _fused(node)
                 about = (node.op, node.name, tuple(fused))
@@ -122,11 +118,11 @@ def _is_function(graph: Any) -> bool:
     ops = {node.op for node in graph.node}
     if any(op.startswith(_EAGER_OP) for op in ops):
         return False
-    return any(not op.endswith("Dataset") for op in ops - _PLUMBING)
+    return any(not op.endswith("Dataset") for op in ops - PLUMBING)
 
 
 def _is_work(op: str, name: str) -> bool:
-    return "/" in name and op not in _FEEDING and op not in _PLUMBING
+    return "/" in name and op not in _FEEDING and op not in PLUMBING
 
 
 def _work(node: Any) -> str:

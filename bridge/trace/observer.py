@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from bridge.cases.probe_label import current_label
 from bridge.errors import internal_error
+from bridge.facts.keras import METHODS
 from bridge.trace.encoder import (
     Data,
     Encoder,
@@ -29,15 +30,6 @@ from bridge.trace.encoder import (
 from bridge.trace.executed_graph import executed_graphs
 from bridge.trace.model_description import describe_model, leaves, plain
 from bridge.trace.spool import SpoolWriter
-
-_METHODS: Final = {
-    "predict": "predict",
-    "predict_on_batch": "predict",
-    "evaluate": "evaluate",
-    "test_on_batch": "evaluate",
-    "fit": "fit",
-    "train_on_batch": "train",
-}
 
 #: What is trained or evaluated is given targets too, and arguments on which the numbers depend.
 _ASKED: Final = ("fit", "train", "evaluate")
@@ -66,7 +58,7 @@ class Observer:
 
     def install(self, keras: Any) -> None:
         """Wrap the methods of ``keras.Model`` (``keras`` is ``tf_keras`` or ``keras``)."""
-        for name, kind in _METHODS.items():
+        for name, kind in METHODS.items():
             original = getattr(keras.Model, name)
             setattr(keras.Model, name, self._watch(original, kind))
         keras.Model.__call__ = self._watch(keras.Model.__call__, "call")

@@ -7,13 +7,10 @@ only takes time.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from typing import Final
 
 from bridge.capsule import Call, Capsule
 from bridge.capsule.values import Items, Method, ObjectValue, Pairs, Slice, Value
-
-#: Methods of models that compute for long, and change nothing but their own model.
-_LONG: Final = frozenset({"fit", "evaluate", "predict", "train_on_batch"})
+from bridge.facts.keras import METHODS
 
 
 def up_to(capsule: Capsule, wanted: Collection[int]) -> Capsule:
@@ -54,7 +51,7 @@ class _Kin:
 
 
 def _is_long(call: Call) -> bool:
-    return call.kind == "call" and isinstance(call.target, Method) and call.target.name in _LONG
+    return call.kind == "call" and isinstance(call.target, Method) and call.target.name in METHODS
 
 
 def _objects(call: Call) -> set[int]:

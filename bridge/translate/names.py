@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from bridge.capsule import Call
+from bridge.facts.keras import METHODS
 
 _RESERVED: Final = frozenset(
     {"tf", "keras", "np", "os", "data", "folder", "Path", "tempfile", "error", "_", *dir(builtins)}
@@ -19,9 +20,6 @@ _IDENTIFIER: Final = re.compile(r"[^\W\d][\w.]*|\.[^\W\d][\w.]*")
 
 #: Methods of models, by the place of their data among R's arguments (the model comes first).
 _DATA: Final = {"x": 1, "y": 2}
-_METHODS: Final = frozenset(
-    {"fit", "predict", "evaluate", "train_on_batch", "test_on_batch", "predict_on_batch"}
-)
 #: What the results of these methods are called where R gave them no name.
 _RESULTS: Final = {
     "fit": "history",
@@ -86,7 +84,7 @@ class Written:
     @property
     def is_method(self) -> bool:
         """Whether R's text calls one of the methods that train, evaluate or predict."""
-        return self._function in _METHODS
+        return self._function in METHODS
 
     def name(self, place: int | None, keyword: str) -> str:
         """Return the R variable that an argument was, "" where it was none."""
@@ -95,7 +93,7 @@ class Written:
             found = keyword
         if not found and self._dollar and place is not None and place < len(self._placed):
             found = self._placed[place]
-        elif not found and not self._dollar and self._function in _METHODS and keyword in _DATA:
+        elif not found and not self._dollar and self._function in METHODS and keyword in _DATA:
             at = _DATA[keyword]
             found = self._placed[at] if at < len(self._placed) else ""
         if not _IDENTIFIER.fullmatch(found) or found in ("TRUE", "FALSE", "NULL", "T", "F", "NA"):

@@ -46,49 +46,8 @@ class Names(Writer, ABC):
 
     functions: dict[str, Function]
 
-    datasets: frozenset[str] = frozenset(
-        {
-            "iris",
-            "mtcars",
-            "airquality",
-            "ToothGrowth",
-            "women",
-            "cars",
-            "faithful",
-            "trees",
-            "swiss",
-            "longley",
-            "quakes",
-            "esoph",
-            "warpbreaks",
-            "PlantGrowth",
-            "InsectSprays",
-            "attitude",
-            "chickwts",
-            "stackloss",
-            "rock",
-            "pressure",
-            "USArrests",
-            "LakeHuron",
-            "Nile",
-            "volcano",
-            "AirPassengers",
-            "precip",
-            "rivers",
-            "islands",
-            "euro",
-            "nhtemp",
-            "lynx",
-            "sunspots",
-            "co2",
-            "Orange",
-            "ChickWeight",
-            "anscombe",
-            "attenu",
-            "infert",
-            "morley",
-        }
-    )
+    #: The data sets of R's own package that the script names.
+    datasets: frozenset[str] = frozenset()
 
     def __init__(
         self, script: str, package: str, generation: int, as_r: frozenset[tuple[str, int]]

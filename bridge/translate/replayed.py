@@ -18,6 +18,7 @@ import numpy as np
 from bridge._typing import AnyArray
 from bridge.capsule import Capsule
 from bridge.capsule.values import Method
+from bridge.facts.keras import generation_of
 from bridge.translate import names
 from bridge.translate.literal import Apply, Attribute, Expression, Made, Text, write
 from bridge.translate.steps import Step, Steps
@@ -315,7 +316,7 @@ def _head(capsule: Capsule, found: Steps, seed: int, data: str, body: str) -> li
     manifest = capsule.manifest
     name = manifest.script.name if manifest.script else manifest.case
     versions = manifest.environment.packages
-    legacy = manifest.environment.keras.startswith("tf_keras")
+    legacy = generation_of(manifest.environment.keras) == 2
     told = [f"TensorFlow {versions['tensorflow']}"] if "tensorflow" in versions else []
     told += [manifest.environment.keras] if manifest.environment.keras else []
     quoted = _comment(name).replace("\\", "\\\\").replace('"', "'")

@@ -23,6 +23,7 @@ from bridge.capsule.values import (
     Value,
 )
 from bridge.errors import BridgeError
+from bridge.facts.keras import BUILTINS, WRITERS
 from bridge.translate import literal, names
 from bridge.translate.literal import (
     Apply,
@@ -46,9 +47,6 @@ _LIBRARIES: Final = frozenset({"tensorflow", "numpy", *_KERAS})
 _PREPARING: Final = _words("os sys io _io inspect builtins kerastools rpytools warnings logging")
 #: Objects that Python makes itself when it starts, and where they are found.
 _STANDING: Final = {"random:Random": "random", "numpy.random.mtrand:RandomState": "np.random"}
-_BUILTINS: Final = _words(
-    "int float bool str list tuple dict set slice len range isinstance callable repr type "
-)
 #: What front ends ask while they convert; nobody misses it where the answer is not used.
 _ASKING: Final = _words(
     "as_dtype is_tensor is_tf_type floatx backend convert_to_tensor "
@@ -58,7 +56,6 @@ _ASKING: Final = _words(
 )
 _WRITING: Final = frozenset({"save", "save_weights", "export", "save_model"})
 _PATHS: Final = ("filepath", "path", "filename")
-_FORBIDDEN: Final = ("save", "write", "remove", "unlink", "rmtree", "rename", "copy", "mkdir")
 _SHOWN: Final = _words("predict predict_on_batch evaluate test_on_batch train_on_batch")
 
 
@@ -240,7 +237,7 @@ class Steps:
     def _function(self, call: Call) -> Expression:
         if isinstance(call.target, Symbol):
             name = _name_of(call.target).rpartition(".")[2].lower()
-            if name not in _WRITING and any(word in name for word in _FORBIDDEN):
+            if name not in _WRITING and any(word in name for word in WRITERS):
                 raise UnmadeError(f"{call.target.path} writes files")
         return self._value(call.target)
 
@@ -310,7 +307,7 @@ class Steps:
     def _symbol(self, value: Symbol) -> Expression:
         module, _, name = value.path.partition(":")
         root = module.partition(".")[0]
-        if module == "builtins" and name in _BUILTINS:
+        if module == "builtins" and name in BUILTINS:
             return Text(name)
         spelled = [*module.split("."), *name.split(".")] if name else module.split(".")
         if root == "rclasses" or module == "R6type" or module.startswith("<r-"):

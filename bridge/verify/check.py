@@ -19,9 +19,9 @@ from flint import arb
 from bridge._typing import F64, AnyArray, Mask
 from bridge.capsule import Capsule, CapsuleError, Probe
 from bridge.errors import BridgeError
+from bridge.facts.layers import class_name
 from bridge.rounding.ladder import Case, Marks
 from bridge.rounding.layer_records import Subject, subjects
-from bridge.rounding.rules import class_name
 from bridge.rounding.rules.rounding import FORMATS
 from bridge.verify.certificate import Bounds, Certificate, Certificates
 from bridge.verify.exact_arithmetic import Balls, Ints, lower, points, precisely, upper

@@ -11,8 +11,8 @@ from typing import Final
 import numpy as np
 
 from bridge._typing import F64, AnyArray
-from bridge.rounding.rules.conv import Image, image_of, narrowing, widening
 from bridge.rounding.rules.layer import Layer
+from bridge.rounding.rules.products import Image, image_of, narrowing, widening
 from bridge.verify.exact_arithmetic import Ints
 from bridge.verify.exact_values import ExactLayer, Make, Placed
 from bridge.verify.products import Elements, Product, Results

@@ -12,7 +12,8 @@ import numpy as np
 from flint import arb
 
 from bridge._typing import F64, AnyArray
-from bridge.rounding.rules.layer import Layer, class_name, single
+from bridge.facts.layers import class_name
+from bridge.rounding.rules.layer import Layer, single
 from bridge.rounding.rules.merging import aligned, dot_axes
 from bridge.rounding.rules.pooling import all_places, windows_of
 from bridge.rounding.rules.rescaling import constants

@@ -12,17 +12,10 @@ from pydantic import JsonValue
 from bridge._typing import AnyArray
 from bridge.capsule import Array, Capsule, Probe
 from bridge.compare.result import LayerVerdict
+from bridge.facts.layers import class_name, doing
 from bridge.rounding.ladder import Case
 from bridge.rounding.layer_records import Subject, judge_probe, subjects
-from bridge.rounding.rules import (
-    OBSERVED,
-    RULES,
-    Layer,
-    UnsupportedError,
-    activations,
-    class_name,
-    moving,
-)
+from bridge.rounding.rules import OBSERVED, RULES, Layer, UnsupportedError, activations
 from bridge.rounding.rules.activation_forms import FORMS
 from bridge.rounding.rules.activation_models import model_of
 from bridge.rounding.rules.activations import LAYERS, activation_of
@@ -147,7 +140,7 @@ def _rests_on(case: Case) -> Iterator[str]:
     """Say in words what has to hold for the bounds to hold."""
     layer = case.layer
     name = class_name(layer.cls) or ""
-    if name in moving.REORDERING:
+    if name in doing("hands-on", "reshapes"):
         yield "elements are handed on as they are"
     else:
         fmt = FORMATS.get(layer.compute_dtype)

@@ -15,9 +15,10 @@ import numpy as np
 from pydantic import JsonValue
 
 from bridge._typing import AnyArray
+from bridge.facts.layers import LAYERS, class_name, doing
 from bridge.rounding.ladder import Case
-from bridge.rounding.rules import AS_THEY_ARE, Layer, cast_inputs, class_name, evaluate, moving
-from bridge.rounding.rules.activations import LAYERS, activation_of
+from bridge.rounding.rules import Layer, cast_inputs, evaluate
+from bridge.rounding.rules.activations import activation_of
 from bridge.rounding.rules.layer import single
 from bridge.rounding.rules.softmax import axis_of
 from bridge.verify.activation_functions import leaky, real_of
@@ -36,9 +37,7 @@ from bridge.verify.normalisation import normalised
 from bridge.verify.products import Elements, Product
 
 #: The names of layers that are an activation of each element.
-_UNARY: Final = frozenset({"Activation", *LAYERS})
-#: Of what moves elements about, what stands between two layers that are executed in one.
-_SILENT: Final = frozenset(moving.REORDERING) - {"Flatten", "Reshape"}
+_UNARY: Final = frozenset(doing("activates")) - {"PReLU"}
 
 
 def exact_values(case: Case, number: int) -> ExactLayer:
@@ -51,13 +50,14 @@ def exact_values(case: Case, number: int) -> ExactLayer:
     """
     layer, shape = case.layer, case.outputs[number].shape
     name = class_name(layer.cls) or ""
-    if name in AS_THEY_ARE and _hands_on(name, layer):
+    facts = LAYERS[name]
+    if facts.given != "numbers" and _hands_on(name, layer):
         values: ExactLayer = Recorded(evaluate(layer, case.inputs)[number].value)
     elif name in EXACT:
         values = EXACT[name](layer, cast_inputs(layer, case.inputs))
     else:
         raise UncheckedError(f"there is no exact evaluation of {name or layer.cls} here")
-    if name in _ENDED:
+    if facts.does == "products":
         values = _activated(values, layer.config.get("activation"), layer, shape)
     for after in case.then:
         values = _follow(values, after, shape)
@@ -74,7 +74,7 @@ def _hands_on(name: str, layer: Layer) -> bool:
 def _follow(values: ExactLayer, layer: Layer, shape: tuple[int, ...]) -> ExactLayer:
     """Return the values of a layer that was executed in one with what makes these."""
     name = class_name(layer.cls) or ""
-    if name in _SILENT:
+    if name in LAYERS and LAYERS[name].silent:
         return values
     if name == "Rescaling":
         return rescale(layer, values, shape)
@@ -129,9 +129,6 @@ def _softmax(layer: Layer, inputs: Sequence[AnyArray]) -> ExactLayer:
 _NORMALISING: Final = (
     "BatchNormalization", "LayerNormalization", "GroupNormalization", "RMSNormalization",
 )  # fmt: skip
-
-#: Layers that end with an activation of their configuration.
-_ENDED: Final = frozenset({"Dense", *CONVOLUTIONS})
 
 #: Layers that compute.
 EXACT: Final[Mapping[str, Make]] = {

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from bridge._text import plural
 from bridge.verify.check import Outcome, Subjects, check_certificate
 from bridge.verify.report_folder import Folder, ReportError, case_folders, read_report, read_runs
 
@@ -116,7 +117,7 @@ class Verification:
             others = sum(1 for each in self.outcomes if each.failures and not each.failed)
             others += sum(len(case.problems) for case in self.cases)
             what = [f"{failed:,} of {_checked(done)} certified outputs do not hold"] * bool(failed)
-            what += [f"{_count(others, 'certificate')} missing or contradicted"] * bool(others)
+            what += [f"{plural(others, 'certificate')} missing or contradicted"] * bool(others)
             first = next(line for case in self.cases for line in _failures(case))
             return f"{' and '.join(what)}. The first: {first}."
         if not self.outcomes:
@@ -125,7 +126,7 @@ class Verification:
             )
         if not done:
             return "No certificate could be re-checked."
-        layers = _count(len(done), "layer")
+        layers = plural(len(done), "layer")
         ends = (
             "each error is what exact arithmetic gives, none is beyond its bound, and each bound "
             "is the rules'."
@@ -139,7 +140,7 @@ class Verification:
         left = [each for each in self.outcomes if each.unchecked]
         if left:
             outputs = sum(each.outputs for each in left)
-            yield f"{_count(len(left), 'layer')} with {outputs:,} outputs were not re-checked."
+            yield f"{plural(len(left), 'layer')} with {outputs:,} outputs were not re-checked."
         apart = sum(each.left_out for each in self.outcomes)
         if apart:
             yield (
@@ -154,7 +155,7 @@ class Verification:
             )
         unreadable = sum(len(case.unreadable) for case in self.cases)
         if unreadable:
-            yield f"{_count(unreadable, 'file')} could not be read."
+            yield f"{plural(unreadable, 'file')} could not be read."
 
     def _unchecked(self) -> Iterator[tuple[tuple[str, str], int, int]]:
         counts: Counter[tuple[str, str]] = Counter()
@@ -221,7 +222,7 @@ def _line(case: CaseCheck) -> str:
     done = [each for each in case.outcomes if not each.unchecked]
     ratio = max((each.ratio for each in done), default=0.0)
     parts = [
-        f"{case.case}: {_count(len(done), 'layer')}",
+        f"{case.case}: {plural(len(done), 'layer')}",
         f"{sum(each.checked for each in done):,} outputs",
         f"largest error / bound {ratio:.3g}",
     ]
@@ -279,7 +280,3 @@ def _spelled(item: Any) -> Any:
 
 def _checked(outcomes: list[Outcome]) -> str:
     return f"{sum(each.checked for each in outcomes):,}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -26,12 +26,11 @@ from bridge.capsule.values import (
     Symbol,
     Value,
 )
+from bridge.facts.r import NA_INTEGER
 from bridge.translate.spell import spell
 from bridge.translate.wrappers import wrappers
 
 _CALLED: Final = re.compile(r"^\s*(?:[\w.]+:::?)?([\w.]+)\(")
-#: What stands for a missing integer in R, and reaches Python as a number.
-_NA_INTEGER: Final = -(2**31)
 #: Beyond this, calls of one thing are paired in order.
 _MOST_PAIRED: Final = 40
 _COUNTED: Final = re.compile(r"(axis|axes|dim|index|position|indices)")
@@ -77,7 +76,7 @@ class Change:
             f"{self.argument}={self.arrived}: R counts from 1",
             "reordered": f"the elements of {self.argument} arrived in another order",
             "missing": f"{self.argument} has missing integers (NA), and Python got "
-            f"{_NA_INTEGER} for each",
+            f"{NA_INTEGER} for each",
             "typed": f"the text gives {self.argument} = {self.written}, and Python got "
             f"{self.argument}={self.arrived}: equal numbers of another type",
             "converted": f"the text gives {self.argument} = {self.written}, and Python got "
@@ -258,7 +257,7 @@ def _arrays(
         return None
     # Other elements were computed otherwise, by R or by us; only this is the boundary's doing.
     missing = np.isnan(other)
-    lost = one == _NA_INTEGER
+    lost = one == NA_INTEGER
     same = np.array_equal(one[~missing], other[~missing])
     return (
         ("missing", "r-conversion") if missing.any() and same and (lost == missing).all() else None

@@ -16,13 +16,12 @@ from typing import Final
 import numpy as np
 
 from bridge._typing import AnyArray
+from bridge.facts.r import NA_INTEGER
 
 #: A pattern that so few random arrays would show is no accident.
 CHANCE: Final = 2.0**-20
 #: Axes are permuted in all orders up to this rank.
 _MOST_AXES: Final = 4
-#: R's missing integer, as reticulate hands it over (``NA_integer_`` is ``INT_MIN``).
-_NA_INTEGER: Final = -(2**31)
 
 
 @dataclass(frozen=True)
@@ -247,8 +246,8 @@ def _missing(a: AnyArray, b: AnyArray) -> bool:
 
 def _is_na(x: AnyArray) -> bool:
     if x.dtype.kind == "f":
-        return bool((np.isnan(x) | (x == _NA_INTEGER)).all())
-    return x.dtype.kind == "i" and bool((x == _NA_INTEGER).all())
+        return bool((np.isnan(x) | (x == NA_INTEGER)).all())
+    return x.dtype.kind == "i" and bool((x == NA_INTEGER).all())
 
 
 def _negated(a: AnyArray, b: AnyArray) -> bool:

@@ -18,23 +18,9 @@ from pydantic import JsonValue
 from bridge.capsule import Call, Capsule, LayerState
 from bridge.capsule.values import Items, Scalar, Symbol, Value
 from bridge.explain.result import Confidence
-from bridge.rounding.rules import class_name
+from bridge.facts.keras import Generation
+from bridge.facts.layers import class_name, default_of
 
-#: What Keras takes where an argument is not given, for settings that change what a layer computes
-#: (the signatures of keras.layers); by class where classes differ.
-_DEFAULTS: Final[Mapping[str, JsonValue]] = {
-    "activation": "linear", "use_bias": True, "padding": "valid", "epsilon": 1e-3,
-    "momentum": 0.99, "axis": -1, "center": True, "scale": True, "go_backwards": False,
-    "return_sequences": False, "alpha": 0.3, "negative_slope": 0.3, "groups": 1,
-    "dilation_rate": 1, "strides": 1, "recurrent_activation": "sigmoid", "unit_forget_bias": True,
-    "reset_after": True, "mask_zero": False, "interpolation": "nearest", "approximate": False,
-    "seed": None, "noise_shape": None, "max_value": None, "threshold": 0.0,
-}  # fmt: skip
-_OF_CLASS: Final[Mapping[tuple[str, str], JsonValue]] = {
-    ("LSTM", "activation"): "tanh", ("GRU", "activation"): "tanh",
-    ("SimpleRNN", "activation"): "tanh", ("ReLU", "negative_slope"): 0.0,
-    ("ConvLSTM2D", "activation"): "tanh", ("ELU", "alpha"): 1.0,
-}  # fmt: skip
 #: Settings that count axes or places, from 0 in Python and from 1 in R.
 _COUNTED: Final = re.compile(r"(axis|axes|dim|index|position)")
 _UNKNOWN: Final = object()
@@ -97,11 +83,15 @@ def _arguments(written: str) -> list[str] | None:
 
 
 def read_setting(
-    cls: str, key: str, has: JsonValue, meant: JsonValue, making: Making | None
+    cls: str,
+    key: str,
+    has: JsonValue,
+    meant: JsonValue,
+    making: Making | None,
+    generation: Generation = 0,
 ) -> Told:
-    """Say how a setting came to be ``has`` where ``meant`` was meant."""
-    name = class_name(cls) or cls
-    default = _OF_CLASS.get((name, key), _DEFAULTS.get(key, _UNKNOWN))
+    """Say how a setting of a layer came to be ``has`` where ``meant`` was meant."""
+    (default,) = default_of(generation, class_name(cls) or "", key) or (_UNKNOWN,)
     is_default = default is not _UNKNOWN and _same(has, default)
     given = making.given.get(key, _UNKNOWN) if making is not None else _UNKNOWN
     how = _how(key, has, meant)

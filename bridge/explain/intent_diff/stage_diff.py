@@ -21,6 +21,7 @@ from bridge.explain.finding import ran_through
 from bridge.explain.intent_diff.array_patterns import read_arrays
 from bridge.explain.intent_diff.config_diff import Told, making_of, read_setting
 from bridge.explain.result import Attribution
+from bridge.facts.keras import generation_of
 
 #: The runs that say what was meant, the strongest first.
 MEANT: Final = ("twin", "intent")
@@ -126,7 +127,7 @@ def _not_of_calls(found: Attribution) -> Attribution:
 
 
 def _of_probe(a: Capsule, b: Capsule, one: Probe, other: Probe) -> Iterator[Parting]:
-    mine, theirs = state_of(a, one), state_of(b, other)
+    mine, theirs = a.state_of(one), b.state_of(other)
     if mine is not None and theirs is not None:
         yield from _configs(a, mine, theirs)
         yield from _weights(a, mine, b, theirs)
@@ -136,13 +137,6 @@ def _of_probe(a: Capsule, b: Capsule, one: Probe, other: Probe) -> Iterator[Part
             told = _arrays(a, p, b, q, {})
             if told is not None and not _received_the_same(a, p, b, q):
                 yield Parting("input", where, told)
-
-
-def state_of(capsule: Capsule, probe: Probe) -> ModelState | None:
-    """Return the model of a probe, None if it was not recorded."""
-    states = capsule.manifest.states
-    known = probe.state is not None and 0 <= probe.state < len(states)
-    return states[probe.state or 0] if known else None
 
 
 def _configs(a: Capsule, mine: ModelState, theirs: ModelState) -> Iterator[Parting]:
@@ -155,7 +149,9 @@ def _configs(a: Capsule, mine: ModelState, theirs: ModelState) -> Iterator[Parti
         layer = layers_of(mine)[unlike.position]
         key = str(unlike.path[0])
         making = making_of(a, layer)
-        yield Parting("config", where, read_setting(layer.cls, key, unlike.a, unlike.b, making))
+        generation = generation_of(mine.keras, layer.config)
+        told = read_setting(layer.cls, key, unlike.a, unlike.b, making, generation)
+        yield Parting("config", where, told)
 
 
 def _weights(a: Capsule, mine: ModelState, b: Capsule, theirs: ModelState) -> Iterator[Parting]:

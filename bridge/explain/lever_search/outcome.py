@@ -134,8 +134,8 @@ def outcome(
     verdicts = (judge or Judge())(capsule, probe)
     found, detail = _verdict(capsule, probe, target, verdicts)
     first = next((each for each in verdicts if each.verdict == "different"), None)
-    states = capsule.manifest.states
-    layers = states[probe.state].layers if probe.state is not None and states else ()
+    state = capsule.state_of(probe)
+    layers = () if state is None else state.layers
     own = ops_of(probe.executed, target.names, names_of(layers))
     return LeverOutcome(
         lever=lever,

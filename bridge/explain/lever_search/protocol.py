@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from bridge._text import listed
 from bridge.explain.result import Attribution, Confidence, Hypothesis, LeverOutcome
 
 #: The run repeated as it was, under no lever.
@@ -196,11 +197,6 @@ def drive(searching: Searching, pull: Callable[[Pull], LeverOutcome]) -> Attribu
     except StopIteration as stop:
         found: Attribution = stop.value
         return found
-
-
-def listed(names: tuple[str, ...]) -> str:
-    """Return names as people list them."""
-    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else "".join(names)
 
 
 # Every cause that levers speak of, with the runs that it explains and those that contradict it.

@@ -14,12 +14,12 @@ from typing import Final
 import numpy as np
 
 from bridge._typing import AnyArray
-from bridge.capsule import Capsule, CapsuleError, ModelState, Probe
+from bridge.capsule import Capsule, CapsuleError, Probe
 from bridge.capsule.schema import Array
 from bridge.compare.result import LayerVerdict
 from bridge.explain.executed_ops import labels
+from bridge.facts.layers import class_name
 from bridge.rounding.layer_records import Judge
-from bridge.rounding.rules import class_name
 
 #: Predictions that are made again under a lever, at most, where nothing is wrong.
 MOST_PROBES: Final = 12
@@ -110,19 +110,13 @@ def _features(capsule: Capsule, probe: Probe) -> Iterator[str]:
     """Yield what a prediction can show: classes of layers, their activations, executed ops."""
     yield probe.kind
     yield from labels(probe.executed)
-    state = _state(capsule, probe)
+    state = capsule.state_of(probe)
     for layer in state.layers if state is not None else ():
         name = class_name(layer.cls) or layer.cls
         yield name
         activation = layer.config.get("activation")
         if isinstance(activation, str):
             yield f"activation {activation}"
-
-
-def _state(capsule: Capsule, probe: Probe) -> ModelState | None:
-    states = capsule.manifest.states
-    known = probe.state is not None and 0 <= probe.state < len(states)
-    return states[probe.state or 0] if known else None
 
 
 def _cut(

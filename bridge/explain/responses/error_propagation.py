@@ -14,37 +14,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Final
 
 import numpy as np
 
 from bridge._typing import F64, AnyArray
-from bridge.explain.responses.units import SUMMING, bare, name_of
+from bridge.explain.responses.units import bare, name_of
+from bridge.facts.layers import facts_of
 from bridge.rounding.layer_records import Seen
 from bridge.rounding.rules import (
     Evaluation,
     Layer,
     UnsupportedError,
-    activations,
-    class_name,
     evaluate,
     evaluate_chain,
-    moving,
+    follow,
 )
-from bridge.rounding.rules.chain import follow
-
-#: Layers in which errors add up or are handed on just as the elements are: sums and selections
-#: with factors that are not negative.
-_POSITIVE: Final = frozenset({
-    "Add", "Average", "Concatenate", "Permute", "RepeatVector", "ZeroPadding1D", "ZeroPadding2D",
-    "ZeroPadding3D", "Cropping1D", "Cropping2D", "Cropping3D", "UpSampling1D", "MaxPooling1D",
-    "MaxPooling2D", "MaxPooling3D", "AveragePooling1D", "AveragePooling2D", "AveragePooling3D",
-    "GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalAveragePooling3D",
-    "GlobalMaxPooling1D", "GlobalMaxPooling2D", "GlobalMaxPooling3D",
-    *moving.REORDERING,
-})  # fmt: skip
-#: Layers that multiply each element by a number and add one.
-_SCALING: Final = frozenset({"BatchNormalization", "Rescaling", "Normalization"})
 
 
 def reach(seen: Sequence[Seen]) -> dict[str, F64 | str]:
@@ -106,17 +90,19 @@ def _carried(layer: Layer, inputs: Sequence[AnyArray], errors: Sequence[F64]) ->
     Raises:
         UnsupportedError: that is not known of this kind of layer.
     """
-    name = class_name(layer.cls) or layer.cls
-    if name in activations.RULES:
+    facts = facts_of(layer.cls)
+    if facts is None:
+        raise UnsupportedError(f"how far a {layer.cls} carries errors is not known")
+    if facts.does == "activates":
         at = Evaluation(np.asarray(inputs[0], np.float64), lambda: errors[0])
         return follow((layer,), at).bound
-    if name in _POSITIVE:
+    if facts.errors_add:
         return _value(layer, errors)
-    if name in _SCALING and len(errors) == 1:
+    if facts.does == "scales" and len(errors) == 1:
         still = _value(layer, [np.zeros_like(errors[0])])
         return np.asarray(np.abs(_value(layer, errors) - still))
-    if name not in SUMMING:
-        raise UnsupportedError(f"how far a {name} carries errors is not known")
+    if facts.does != "products":
+        raise UnsupportedError(f"how far a {facts.name} carries errors is not known")
     plain = bare(layer)
     moved = _value(replace(plain, weights=_magnitudes(plain.weights)), errors)
     if plain is layer or not name_of(layer):

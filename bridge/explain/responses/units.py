@@ -13,22 +13,17 @@ from pydantic import JsonValue
 from bridge._typing import F64, AnyArray
 from bridge.explain.responses.shapes import line
 from bridge.explain.result import Collapse, UnitCensus
+from bridge.facts.layers import class_name, facts_of, is_sum_of_products
 from bridge.rounding.layer_records import Seen
 from bridge.rounding.rules import (
     Layer,
     UnsupportedError,
-    class_name,
-    conv,
-    dense,
     evaluate,
     evaluate_chain,
-    moving,
 )
 from bridge.rounding.rules import evaluate as evaluate_layer
 from bridge.rounding.rules.activations import LAYERS, Activation, activation_of
 
-#: Layers that add products up and then apply an activation to the sums.
-SUMMING: Final = frozenset({*dense.RULES, *conv.RULES})
 _LINEAR: Final[tuple[JsonValue, ...]] = (None, "linear")
 
 
@@ -91,7 +86,7 @@ def name_of(layer: Layer) -> str | None:
     spec: JsonValue = layer.config.get("activation")
     if cls in LAYERS and cls != "Activation":
         return cls
-    if cls not in SUMMING and cls != "Activation":
+    if not is_sum_of_products(layer.cls) and cls != "Activation":
         return None if spec not in _LINEAR else ""
     if spec in _LINEAR:
         return ""
@@ -117,8 +112,7 @@ def _function(layer: Layer) -> Activation:
 
 
 def _evaluated(before: Sequence[Layer], acting: Layer, inputs: Sequence[AnyArray]) -> F64:
-    cls = class_name(acting.cls) or ""
-    if cls in SUMMING:
+    if is_sum_of_products(acting.cls):
         found = evaluate_chain((*before, bare(acting)), inputs)
     elif before:
         found = evaluate_chain(before, inputs)
@@ -219,16 +213,6 @@ def _bends(before: Before, seen: Seen) -> tuple[float, ...]:
 
 # Layers without an activation between them are one affine map, however many they are.
 
-#: Layers that are affine maps at inference, with weights of their own.
-_WEIGHING: Final = frozenset({*SUMMING, "BatchNormalization"})
-#: Layers that are affine maps, whatever their weights.
-_AFFINE: Final = frozenset({
-    "Activation", "Permute", "RepeatVector", "Rescaling", "Normalization", "ZeroPadding1D",
-    "ZeroPadding2D", "ZeroPadding3D", "Cropping1D", "Cropping2D", "Cropping3D", "UpSampling1D",
-    "AveragePooling1D", "AveragePooling2D", "AveragePooling3D", "GlobalAveragePooling1D",
-    "GlobalAveragePooling2D", "GlobalAveragePooling3D", *moving.REORDERING,
-})  # fmt: skip
-
 #: Maps with more numbers than this are not printed.
 MOST_PRINTED: Final = 64
 #: Maps are not even computed beyond so many numbers in one layer's output.
@@ -290,13 +274,13 @@ def _link(seen: Seen, identical: set[str]) -> _Link | None:
     layers: list[Layer] = []
     here_only = False
     for layer in (case.layer, *case.then):
-        name = class_name(layer.cls) or ""
         activation = name_of(layer)
         if layer.training is not False or activation is None:
             return None
         if activation and layer.name not in identical:
             return None
-        if not activation and name not in _WEIGHING | _AFFINE:
+        facts = facts_of(layer.cls)
+        if facts is None or not (activation or facts.affine or facts.does == "activates"):
             return None
         layers.append(bare(layer) if activation else layer)
         here_only = here_only or bool(activation)
@@ -304,7 +288,8 @@ def _link(seen: Seen, identical: set[str]) -> _Link | None:
 
 
 def _weighs(layer: Layer) -> bool:
-    return class_name(layer.cls) in _WEIGHING
+    facts = facts_of(layer.cls)
+    return facts is not None and facts.learns_affine
 
 
 def _collapse(

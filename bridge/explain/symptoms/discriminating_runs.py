@@ -13,8 +13,9 @@ import numpy as np
 from bridge.capsule import Capsule, CapsuleError, LayerState, ModelState
 from bridge.explain.result import Separating
 from bridge.explain.symptoms.table import Made, Recorded, Standing
+from bridge.facts.keras import generation_of
+from bridge.facts.layers import class_name
 from bridge.rounding.layer_graph import input_shapes
-from bridge.rounding.rules import class_name
 
 #: More numbers than this are not written into code.
 _MOST_NUMBERS: Final = 200
@@ -69,7 +70,7 @@ def pasted(
     recorded: Capsule, state: ModelState | None, x: np.ndarray[Any, Any], rows: Sequence[int]
 ) -> Pasted:
     """Return a recorded model and some rows of what it was given, as code."""
-    legacy = recorded.manifest.environment.keras.startswith("tf_keras")
+    legacy = generation_of(recorded.manifest.environment.keras) == 2
     generation = 2 if legacy else 3
     written = _model(recorded, state) if state is not None else None
     given = _input(state, x, rows) if state is not None else None

@@ -13,10 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from bridge.capsule import Capsule, ExecutedGraph, LayerState, ModelState
-
-#: Ops beside activations that are fused, and ops that multiply and add up.
-_NOT_ACTIVATIONS: Final = frozenset({"BiasAdd", "FusedBatchNorm", "Add"})
-_CONTRACTIONS: Final = ("MatMul", "Conv2D", "Conv3D", "DepthwiseConv2dNative")
+from bridge.facts.ops import NOT_ACTIVATIONS, PRODUCTS
 
 #: Changes a recorded model: the new one with the arrays that it needs, or None where it stays.
 Edit = Callable[[Capsule, ModelState], "tuple[ModelState, dict[str, Any]] | None"]
@@ -99,7 +96,7 @@ def _has_bias(recorded: Capsule, layer: LayerState) -> bool:
 
 def _of_graphs(graphs: Sequence[ExecutedGraph], biased: bool) -> Iterator[Suspect]:
     fused = {(op.op, part) for graph in graphs for op in graph.ops if op.fused for part in op.fused}
-    activations = {part for _, part in fused if part not in _NOT_ACTIVATIONS}
+    activations = {part for _, part in fused if part not in NOT_ACTIVATIONS}
     ops = sorted({op for op, _ in fused})
     noun = _noun(ops)
     if "Relu" in activations:
@@ -267,14 +264,14 @@ def _fuses(wanted: Callable[[str], bool]) -> Callable[[ExecutedGraph], bool]:
 
 
 def _is_activation(part: str) -> bool:
-    return part not in _NOT_ACTIVATIONS
+    return part not in NOT_ACTIVATIONS
 
 
 def _contraction(op: str) -> bool:
-    return any(each in op for each in _CONTRACTIONS)
+    return any(each in op for each in PRODUCTS)
 
 
 def _noun(ops: Collection[str]) -> str:
     """Return the word for ops: MatMul where all of them are, op where they are of several kinds."""
-    kinds = {kind for op in ops for kind in _CONTRACTIONS if kind in op}
+    kinds = {kind for op in ops for kind in PRODUCTS if kind in op}
     return next(iter(kinds)) if len(kinds) == 1 else "op"

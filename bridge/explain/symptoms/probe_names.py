@@ -16,7 +16,7 @@ from bridge.compare.alignment import align
 from bridge.explain.responses.visual_similarity import response
 from bridge.explain.result import Observation
 from bridge.explain.symptoms.observations import Report, Reports
-from bridge.rounding.rules import class_name
+from bridge.facts.layers import class_name
 
 #: A model's name in the script, in ``predict(model_a, x)`` and ``model_a %>% predict(x)``.
 _FIRST: Final = re.compile(r"^[\w.:$]+\(\s*([A-Za-z.][\w.]*)\s*[,)]")
@@ -97,9 +97,9 @@ def _names(recorded: Capsule, labels: Mapping[int, str]) -> tuple[_Named, ...]:
         label = labels.get(probe.index, probe.label)
         parts = label.split("/") if "/" in label else []
         models, activations = [label, *parts], list(parts)
-        if probe.state is not None and 0 <= probe.state < len(recorded.manifest.states):
-            state = recorded.manifest.states[probe.state]
-            number = order.setdefault(probe.state, len(order) + 1)
+        state = recorded.state_of(probe)
+        if state is not None:
+            number = order.setdefault(probe.state or 0, len(order) + 1)
             models += [state.name, str(number)]
             activations += _activations(state.layers)
         call = calls.get(probe.call) if probe.call is not None else None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterable, Mapping
 
 from pydantic import JsonValue
+
+from bridge._text import r_number
 
 _PLAIN_NAME = re.compile(r"(?:[A-Za-z]|\.(?![0-9]))[A-Za-z0-9._]*\Z")
 _RESERVED = frozenset(
@@ -47,14 +48,8 @@ def r_literal(value: JsonValue) -> str:
     match value:
         case None:
             return "NULL"
-        case bool():
-            return "TRUE" if value else "FALSE"
-        case int():
-            return f"{value}L"
-        case float():
-            if math.isnan(value):
-                return "NaN"
-            return repr(value) if math.isfinite(value) else ("Inf" if value > 0 else "-Inf")
+        case bool() | int() | float():
+            return r_number(value)
         case str():
             return r_string(value)
         case list():

@@ -2,7 +2,7 @@
 
 A rule evaluates the layer in float64 and derives a componentwise bound that holds for every
 correct float32 implementation, in any order of summation. There is one module for each family; to
-add one, write its ``RULES`` and name the module in ``_FAMILIES``.
+add a layer, write its rule into its family's ``RULES`` and its row into ``bridge.facts.layers``.
 """
 
 from __future__ import annotations
@@ -12,38 +12,36 @@ from dataclasses import replace
 from typing import Final
 
 import numpy as np
+from pydantic import JsonValue
 
 from bridge._typing import F64, AnyArray
+from bridge.facts.layers import LAYERS, class_name
 from bridge.rounding.rules import (
     activations,
-    conv,
-    dense,
-    embedding,
     merging,
     moving,
     normalising,
     operations,
     pooling,
+    products,
     recurrent,
     rescaling,
     softmax,
     wrappers,
 )
-from bridge.rounding.rules.chain import follow, moved_by
+from bridge.rounding.rules.activations import added_by, apply_activation
 from bridge.rounding.rules.layer import (
     Evaluation,
     Layer,
     ObservedRule,
     Rule,
     UnsupportedError,
-    class_name,
-    generation_of,
     layer_of,
 )
+from bridge.rounding.rules.rescaling import rescaled
 from bridge.rounding.rules.rounding import FLOAT32, FORMATS
 
 __all__ = [
-    "AS_THEY_ARE",
     "OBSERVED",
     "RULES",
     "Evaluation",
@@ -51,17 +49,14 @@ __all__ = [
     "Rule",
     "UnsupportedError",
     "cast_inputs",
-    "class_name",
     "evaluate",
     "evaluate_chain",
-    "generation_of",
+    "follow",
     "layer_of",
 ]
 
 _FAMILIES: Final = (
-    conv,
-    dense,
-    embedding,
+    products,
     merging,
     moving,
     normalising,
@@ -83,33 +78,6 @@ RULES: Final[dict[str, Rule]] = {
 OBSERVED: Final[dict[str, ObservedRule]] = {
     name: rule for family in _FAMILIES for name, rule in getattr(family, "OBSERVED", {}).items()
 }
-
-#: Rules that are given elements of any type, because they only move them about or select them.
-#: Floating-point numbers are cast first to the type in which the layer computes; indices are not.
-AS_THEY_ARE: Final = frozenset(
-    {
-        *embedding.RULES,
-        *moving.RULES,
-        *merging.SELECTING,
-        *operations.RULES,
-        *pooling.SELECTING,
-    }
-)
-
-#: Rules of layers that treat every step alike, masked or not.
-_MASK_FREE: Final = frozenset(
-    {
-        *conv.RULES,
-        *dense.RULES,
-        *embedding.RULES,
-        *(merging.RULES.keys() - merging.OVER_STEPS),
-        *moving.RULES,
-        *(normalising.RULES.keys() - normalising.OVER_STEPS),
-        *(pooling.RULES.keys() - pooling.OVER_STEPS),
-        *rescaling.RULES,
-        *activations.RULES,
-    }
-)
 
 
 def evaluate(
@@ -135,7 +103,7 @@ def evaluate(
     rule = RULES.get(name)
     if rule is None:
         raise UnsupportedError(f"there is no rule for {name}")
-    if layer.masked and name not in _MASK_FREE:
+    if layer.masked and not LAYERS[name].steps_alike:
         raise UnsupportedError("it was given a mask, and its rule does not know masks")
     if not inputs:
         raise UnsupportedError("its inputs were not recorded")
@@ -145,7 +113,7 @@ def evaluate(
             return OBSERVED[name](layer, inputs, outputs)
         found = rule(layer, inputs)
         cast = any(x.dtype != y.dtype for x, y in zip(given, inputs, strict=True))
-        return tuple(map(_flushing, found)) if name in AS_THEY_ARE and cast else found
+        return tuple(map(_flushing, found)) if cast and LAYERS[name].given != "numbers" else found
     except ValueError as error:
         raise UnsupportedError(
             f"its rule cannot be applied to what was recorded: {error}"
@@ -159,11 +127,11 @@ def cast_inputs(
 
     ``received`` is as for :func:`evaluate`.
     """
-    name = class_name(layer.cls) or ""
-    if name not in AS_THEY_ARE:
-        wide = layer.generation == 3 and name in normalising.WIDE
+    facts = LAYERS[class_name(layer.cls) or ""]
+    if facts.given == "numbers":
+        wide = layer.generation == 3 and facts.wide
         return [_number(x, layer, received, wide) for x in inputs]
-    if received and name not in embedding.RULES and name not in operations.RULES:
+    if received and facts.given == "elements":
         return [_element(x, layer) for x in inputs]
     return list(inputs)
 
@@ -185,6 +153,64 @@ def evaluate_chain(
         return evaluate(first, inputs, received=received, outputs=outputs)
     found = evaluate(replace(first, moved=moved_by(then)), inputs, received=received)
     return tuple(follow(then, each) for each in found)
+
+
+# Layers that were executed in one: a graph optimiser may fuse a layer with those after it.
+#
+# What the first one made was never seen, so its error is carried through the others. That is done
+# for layers that apply an activation, for those that rescale, and for those that do nothing at
+# inference; and for operations that round nothing, after others that round nothing.
+
+
+def follow(layers: Sequence[Layer], first: Evaluation) -> Evaluation:
+    """Carry the evaluation of a layer through the layers after it.
+
+    Raises:
+        UnsupportedError: one of them is of a kind that errors are not carried through.
+    """
+    found = first
+    for layer in layers:
+        found = _after(layer, found)
+    return found
+
+
+def moved_by(layers: Sequence[Layer]) -> float:
+    """Return the constant that these layers add to what they are given before anything else."""
+    for layer in layers:
+        name = class_name(layer.cls) or layer.cls
+        if name in activations.RULES:
+            return added_by(_spec(layer, name), layer.generation, layer.arithmetic())
+    return 0.0
+
+
+def _spec(layer: Layer, name: str) -> JsonValue:
+    """Return a layer that is nothing but an activation as other layers name it."""
+    whole: JsonValue = {"class_name": name, "config": dict(layer.config)}
+    return layer.config.get("activation") if name == "Activation" else whole
+
+
+def _after(layer: Layer, before: Evaluation) -> Evaluation:
+    name = class_name(layer.cls) or layer.cls
+    if name in operations.RULES and before.derive is None:
+        (after,) = operations.RULES[name](layer, [before.value])
+        return after
+    fmt = layer.arithmetic()
+    value = before.value.astype(np.float64)
+    if name == "Rescaling":
+        after = rescaled(layer, value, lambda: before.bound)
+        return replace(after, missed=before.missed, sampled=before.sampled, doubt=before.doubt)
+    if name in LAYERS and LAYERS[name].silent and layer.training is False:
+        return before
+    if name in activations.RULES:
+        spec = _spec(layer, name)
+        after = apply_activation(spec, layer.generation, value, lambda: before.bound, fmt)
+        sampled = " and ".join(part for part in (before.sampled, after.sampled) if part)
+        return replace(after, missed=before.missed * after.missed, sampled=sampled)
+    raise UnsupportedError(f"it was executed in one with {layer.name!r}, a {name}, through which "
+                           "no error is carried")  # fmt: skip
+
+
+# What a layer computes with.
 
 
 def _number(x: AnyArray, layer: Layer, received: bool, wide: bool) -> F64:

@@ -15,6 +15,7 @@ from pydantic import JsonValue
 
 from bridge._typing import F64
 from bridge.capsule import ModelState
+from bridge.facts.activations import ALIASES
 from bridge.rounding.measurements import Kernels, dtype_of, installations_of, read
 from bridge.rounding.rules.rounding import FLOAT32, FORMATS, Format
 
@@ -274,8 +275,7 @@ def _unit(fmt: Format) -> F64:
 
 #: Names of a configuration that stand for kernels of other names.
 _STANDS_FOR: Final = {
-    "swish": ("silu",),
-    "hard_swish": ("hard_silu",),
+    **{name: (kernel,) for name, kernel in ALIASES.items()},
     "gelu": ("gelu", "gelu_tanh"),
     "hard_sigmoid": ("hard_sigmoid_2", "hard_sigmoid_3"),
     "softmax": ("softmax_pair",),

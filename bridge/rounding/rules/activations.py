@@ -12,17 +12,18 @@ import numpy as np
 from pydantic import JsonValue
 
 from bridge._typing import F64, AnyArray
+from bridge.facts.activations import ALIASES
+from bridge.facts.keras import Generation
+from bridge.facts.layers import class_name
 from bridge.rounding.rules import activation_forms, activations
 from bridge.rounding.rules.activation_forms import FORMS, Form
 from bridge.rounding.rules.activation_models import COMPARING, model_of
 from bridge.rounding.rules.layer import (
     Evaluation,
-    Generation,
     Layer,
     Rule,
     UnsupportedError,
     as_number,
-    class_name,
     policy_name,
     single,
 )
@@ -328,7 +329,7 @@ _MEASURED: Final[dict[str, str]] = {
         "relu", "relu6", "selu", "sigmoid", "silu", "softplus", "softsign", "sparse_plus",
         "sparse_sigmoid", "tanh", "tanh_shrink",
     )
-} | {"swish": "silu", "hard_swish": "hard_silu"}  # fmt: skip
+} | dict(ALIASES)  # fmt: skip
 
 #: Names of functions whose errors are derived, with the constants that Keras gives them.
 _DERIVED: Final[dict[str, Callable[[Format], Activation]]] = {

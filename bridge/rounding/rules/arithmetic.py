@@ -11,9 +11,10 @@ import numpy as np
 from pydantic import JsonValue
 
 from bridge._typing import F64
+from bridge.facts.keras import Generation
 from bridge.rounding.rules.activation_forms import FORMS, Form
 from bridge.rounding.rules.activations import activation_of, apply_activation
-from bridge.rounding.rules.layer import Generation, UnsupportedError
+from bridge.rounding.rules.layer import UnsupportedError
 from bridge.rounding.rules.reductions import sum_error
 from bridge.rounding.rules.rounding import Format
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Final, Literal
 
 import numpy as np
 from pydantic import JsonValue
@@ -14,21 +12,9 @@ from pydantic import JsonValue
 from bridge._typing import F64, AnyArray
 from bridge.capsule import Capsule, LayerState, ModelState
 from bridge.errors import BridgeError
+from bridge.facts.keras import Generation, generation_of
 from bridge.rounding.measurements import Kernels, installation_of
 from bridge.rounding.rules.rounding import FORMATS, Format
-
-#: 2: tf_keras; 3: Keras 3; 0: not known.
-Generation = Literal[0, 2, 3]
-
-_OURS: Final = frozenset({"keras", "tf_keras", "tensorflow", "keras_core"})
-
-#: Classes that Keras exports under two names; a record may have either.
-_ALIASES: Final = {
-    f"{part}{short}Pool{rank}D": f"{part}{whole}Pooling{rank}D"
-    for part in ("", "Global")
-    for short, whole in (("Max", "Max"), ("Avg", "Average"))
-    for rank in (1, 2, 3)
-}
 
 
 class UnsupportedError(BridgeError):
@@ -172,27 +158,6 @@ def policy_name(dtype: JsonValue) -> str:
         config = dtype.get("config")
         dtype = config.get("name") if isinstance(config, dict) else dtype.get("name")
     return dtype if isinstance(dtype, str) else ""
-
-
-def class_name(cls: str) -> str | None:
-    """Return the bare name of a class of Keras, or None if it comes from somewhere else."""
-    parts = re.split(r"[.:>]", cls)
-    if len(parts) > 1 and parts[0] not in _OURS:
-        return None
-    return _ALIASES.get(parts[-1], parts[-1])
-
-
-def generation_of(keras: str, config: Mapping[str, JsonValue]) -> Generation:
-    """Return the generation of Keras: by its package or version, else by how it writes configs."""
-    if keras in ("tf_keras", "keras"):
-        return 2 if keras == "tf_keras" else 3
-    version = re.search(r"(?<![\d.])([23])\.\d", keras)
-    if version:
-        return 2 if version.group(1) == "2" else 3
-    dtype = config.get("dtype")
-    if isinstance(dtype, str):
-        return 2
-    return 3 if isinstance(dtype, dict) and dtype.get("class_name") == "DTypePolicy" else 0
 
 
 def layer_of(

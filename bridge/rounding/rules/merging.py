@@ -297,19 +297,11 @@ def _small(terms: Sequence[F64], fmt: Format) -> list[F64]:
     return [np.zeros_like(x) if s is None else s for x, s in zip(terms, found, strict=True)]
 
 
-#: Those that return elements of their inputs.
-SELECTING: Final[Mapping[str, Rule]] = {
+RULES: Final[Mapping[str, Rule]] = {
+    "UnitNormalization": unit_normalization,
     "Concatenate": concatenate,
     "Maximum": maximum,
     "Minimum": minimum,
-}
-
-#: Those in which a mask changes what is merged, in Keras 3.
-OVER_STEPS: Final = frozenset({"Maximum", "Minimum", "Multiply"})
-
-RULES: Final[Mapping[str, Rule]] = {
-    "UnitNormalization": unit_normalization,
-    **SELECTING,
     "Add": add,
     "Average": average,
     "Dot": dot,

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from bridge._typing import F64, AnyArray
+from bridge._typing import F64, AnyArray, Mask
 from bridge.rounding.rules.layer import Evaluation, Layer, Rule, UnsupportedError, single
 from bridge.rounding.rules.rounding import FLOAT32, FORMATS, TINY, UNIT, float32
 from bridge.rounding.rules.windows import check_size, is_int, pairs, sizes, spatial_axes
@@ -56,22 +56,6 @@ def reshape(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:
     if math.prod(target) != size:
         raise UnsupportedError(f"its input of shape {x.shape} does not fit target_shape {target}")
     return (Evaluation(x.reshape((x.shape[0], *target))),)
-
-
-REORDERING: Final[Mapping[str, Rule]] = {
-    "InputLayer": identity,
-    "Identity": identity,
-    "ActivityRegularization": identity,
-    "Dropout": noise,
-    "SpatialDropout1D": noise,
-    "SpatialDropout2D": noise,
-    "SpatialDropout3D": noise,
-    "AlphaDropout": noise,
-    "GaussianDropout": noise,
-    "GaussianNoise": noise,
-    "Flatten": flatten,
-    "Reshape": reshape,
-}
 
 
 # Bilinear resizing by whole factors, as ``tf.image.resize`` does it with half-pixel centres.
@@ -247,7 +231,78 @@ def _held(layer: Layer, named: float) -> float:
     return wide
 
 
-SHIFTING: Final[Mapping[str, Rule]] = {
+# Embedding: each index is replaced by its row of a table.
+
+_INT32: Final = 2**31
+
+
+def embedding(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:
+    """Look up the rows.
+
+    An index that is no integer is cast to int32, which cuts off its fraction. In Keras 3, negative
+    indices count from the end. Nothing is claimed for an index outside the table: TensorFlow
+    raises on a CPU and returns zeros or another row elsewhere.
+    """
+    fmt = layer.arithmetic()
+    if set(layer.weights) != {"embeddings"}:
+        raise UnsupportedError(f"its weights are {sorted(layer.weights)}; its rule knows one")
+    table = layer.weights["embeddings"]
+    if table.ndim != 2 or table.shape[0] == 0 or table.dtype.name not in FORMATS:
+        raise UnsupportedError(f"its table is of type {table.dtype.name}, shape {table.shape}")
+    x = single(inputs)
+    check_size((*x.shape, table.shape[1]))
+    index, known = _index(x)
+    rows = table.shape[0]
+    if layer.generation == 3:
+        index = np.where(index < 0, index + rows, index)
+    known = known & (index >= 0) & (index < rows)
+    with np.errstate(over="ignore"):
+        cast = table.astype(fmt.dtype)
+    value = cast[np.where(known, index, 0)]
+
+    def derive() -> F64:
+        # A cast flushes what it makes subnormal; a row that is only copied keeps its bits.
+        size = np.abs(value.astype(np.float64))
+        lost = np.where(size < TINY, size, 0.0) if cast.dtype != table.dtype else 0.0 * size
+        return np.where(known[..., None] & ~np.isnan(size), lost, np.inf)
+
+    if known.all() and cast.dtype == table.dtype:
+        return (Evaluation(value),)
+    return (Evaluation(value, derive),)
+
+
+def _index(x: AnyArray) -> tuple[AnyArray, Mask]:
+    """Return the indices as int64, and where they are known.
+
+    A double that a layer may have been given as the float32 next to it must mean the same either
+    way.
+    """
+    if x.dtype.kind in "biu":
+        inside = x <= np.iinfo(np.int64).max if x.dtype.kind == "u" else np.ones(x.shape, np.bool_)
+        return np.where(inside, x, 0).astype(np.int64), np.asarray(inside)
+    if x.dtype.name not in (*FORMATS, "float64"):
+        raise UnsupportedError(f"its indices are of type {x.dtype.name}")
+    with np.errstate(all="ignore"):
+        number = np.trunc(x.astype(np.float64))
+        narrow = np.trunc(x.astype(np.float32).astype(np.float64))
+    known = (np.abs(number) < _INT32) & (number == narrow)
+    return np.where(known, number, 0.0).astype(np.int64), known
+
+
+RULES: Final[Mapping[str, Rule]] = {
+    "InputLayer": identity,
+    "Identity": identity,
+    "ActivityRegularization": identity,
+    "Dropout": noise,
+    "SpatialDropout1D": noise,
+    "SpatialDropout2D": noise,
+    "SpatialDropout3D": noise,
+    "AlphaDropout": noise,
+    "GaussianDropout": noise,
+    "GaussianNoise": noise,
+    "Embedding": embedding,
+    "Flatten": flatten,
+    "Reshape": reshape,
     "Masking": mask,
     "Permute": permute,
     "RepeatVector": repeat_vector,
@@ -255,6 +310,3 @@ SHIFTING: Final[Mapping[str, Rule]] = {
     **{f"Cropping{rank}D": partial(crop, rank=rank) for rank in (1, 2, 3)},
     **{f"UpSampling{rank}D": partial(repeat, rank=rank) for rank in (1, 2, 3)},
 }
-
-#: All of them, by the name of the layer's class.
-RULES: Final[Mapping[str, Rule]] = {**REORDERING, **SHIFTING}

@@ -10,14 +10,8 @@ from typing import Final
 import numpy as np
 
 from bridge._typing import F64, AnyArray
-from bridge.rounding.rules.layer import (
-    Evaluation,
-    Layer,
-    Rule,
-    UnsupportedError,
-    class_name,
-    single,
-)
+from bridge.facts.layers import class_name
+from bridge.rounding.rules.layer import Evaluation, Layer, Rule, UnsupportedError, single
 from bridge.rounding.rules.reductions import (
     check_measured,
     check_terms,
@@ -392,12 +386,6 @@ def _small(values: F64) -> F64:
     found = FLOAT32.subnormal(values)
     return np.zeros(()) if found is None else found
 
-
-#: Of Keras 3: those that are given their input as it is and compute in float32 at least.
-WIDE: Final = frozenset({"LayerNormalization", "GroupNormalization"})
-
-#: Those whose moments leave out what a mask does, in Keras 2.
-OVER_STEPS: Final = frozenset({"GroupNormalization"})
 
 _READERS: Final[Mapping[str, Callable[[Layer, F64], Normalisation]]] = {
     "BatchNormalization": _batch,

@@ -165,17 +165,9 @@ def all_places(layer: Layer, x: AnyArray, rank: int) -> tuple[tuple[int, ...], b
     return axes, keep
 
 
-#: Those that return elements of their input.
-SELECTING: Final[Mapping[str, Rule]] = {
+RULES: Final[Mapping[str, Rule]] = {
     **{f"MaxPooling{rank}D": partial(largest, rank=rank) for rank in (1, 2, 3)},
     **{f"GlobalMaxPooling{rank}D": partial(largest_of_all, rank=rank) for rank in (1, 2, 3)},
-}
-
-#: Those that pool places that a mask may leave out.
-OVER_STEPS: Final = frozenset({"GlobalAveragePooling1D"})
-
-RULES: Final[Mapping[str, Rule]] = {
-    **SELECTING,
     **{f"AveragePooling{rank}D": partial(average, rank=rank) for rank in (1, 2, 3)},
     **{f"GlobalAveragePooling{rank}D": partial(average_of_all, rank=rank) for rank in (1, 2, 3)},
 }

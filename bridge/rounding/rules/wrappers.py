@@ -15,6 +15,7 @@ import numpy as np
 from pydantic import JsonValue
 
 from bridge._typing import F64, AnyArray
+from bridge.facts.layers import class_name
 from bridge.rounding.rules import recurrent
 from bridge.rounding.rules.arithmetic import Arithmetic, Near
 from bridge.rounding.rules.layer import (
@@ -23,7 +24,6 @@ from bridge.rounding.rules.layer import (
     ObservedRule,
     Rule,
     UnsupportedError,
-    class_name,
     single,
 )
 

@@ -1,0 +1,45 @@
+"""The closed list of causes: what each means, and which family it is of."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+CAUSES: Final[dict[str, str]] = {
+    "none": "Nothing is wrong: all runs agree.",
+    "r-conversion": "A value changed when R handed it to Python.",
+    "r-default": "The R package sends a default that Python would not use.",
+    "r-index-base": "R counts from 1 and Python from 0, and one of them was meant.",
+    "r-semantics": "R's own rules (models changed in place, closures, recycling, seeds) apply.",
+    "user-script": "The script itself stops, or does not do what it says.",
+    "keras-version": "The generations of Keras differ in what they accept or compute.",
+    "keras-layer": "A layer of Keras computes something else than its definition.",
+    "tracing": "Keras behaves differently when it is traced into a graph.",
+    "grappler:<pass>": "A pass of TensorFlow's graph optimiser changed the result.",
+    "kernel:<op>": "The kernel that executes an operation is wrong.",
+    "xla": "XLA compiles the graph into something that computes another result.",
+    "onednn": "oneDNN's version of an operation computes another result.",
+    "device-plugin": "A device plug-in (tensorflow-metal, for example) executes it differently.",
+    "rounding": "The results differ only by rounding, and within the proven bound.",
+    "maths": "All runs agree; what surprises follows from the mathematics.",
+    "not-known": "The evidence does not single out a cause.",
+}
+
+_FAMILIES: Final = re.compile(r"^(grappler|kernel):[A-Za-z0-9_]+$")
+
+
+def is_cause(text: str) -> bool:
+    """Say whether ``text`` is on the list; ``grappler:`` and ``kernel:`` take a name."""
+    return (text in CAUSES and "<" not in text) or bool(_FAMILIES.match(text))
+
+
+def meaning(cause: str) -> str:
+    """Return the sentence that says what ``cause`` means.
+
+    Raises:
+        KeyError: ``cause`` is not on the list.
+    """
+    family, colon, _ = cause.partition(":")
+    if colon and is_cause(cause):
+        return CAUSES[f"{family}:<{'pass' if family == 'grappler' else 'op'}>"]
+    return CAUSES[cause]
