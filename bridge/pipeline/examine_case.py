@@ -16,7 +16,7 @@ from bridge.errors import Errors, collected, isolated
 from bridge.explain.intent_diff.attribution import Undo
 from bridge.explain.repairs import repairs, works
 from bridge.explain.verdict import OtherGeneration
-from bridge.facts.keras import RANDOM_INITIALIZER, RANDOM_LAYER
+from bridge.facts.keras import OTHER, RANDOM_INITIALIZER, RANDOM_LAYER
 from bridge.facts.r import SEEDING_KERAS
 from bridge.pipeline.case_run import (
     STEPS_AT_ONCE,
@@ -145,7 +145,7 @@ class ScriptRun(CaseRun):
             return None
         calls = [call for call in raising if call.parent is None and not call.internal]
         needed = up_to(r, {call.id for call in calls})
-        done = run_replay(self.pool, needed, 5 - self.generation, self.limits)
+        done = run_replay(self.pool, needed, OTHER[self.generation], self.limits)
         # What could not be tried is not among the calls: it was neither accepted nor refused.
         raised = {call.id: call.error is not None for call in done.manifest.calls}
         return OtherGeneration(
