@@ -47,8 +47,8 @@ from bridge.runs.reference import reference
 from bridge.runs.replay import run_replay
 from bridge.runs.replay_script import script_of
 from bridge.runs.twin import run_twin
+from bridge.trace.call_semantics import up_to
 from bridge.trace.capsule_builder import Scrubber
-from bridge.trace.slicing import up_to
 from bridge.verify.issue import certificates, write_certificates
 
 _QUICK: Final = (

@@ -230,7 +230,9 @@ def is_r_closure(item: Any) -> bool:
     code = attribute(item, "__code__")
     if not is_instance(code, types.CodeType) or not callable(item):
         return False
-    return "rpytools" in code.co_filename or "py_object" in attribute(item, "__dict__", {})
+    # The functions of reticulate's own modules can be imported; what they return cannot.
+    wrapped = "rpytools" in code.co_filename and importable(item) is None
+    return wrapped or "py_object" in attribute(item, "__dict__", {})
 
 
 def importable(item: Any) -> str | None:
