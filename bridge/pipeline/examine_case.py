@@ -187,7 +187,7 @@ class Suite:
             try:
                 for future in futures:
                     yield future.result()
-            except BaseException:
+            except BaseException:  # also where nobody wants the rest: it is raised again
                 for future in futures:
                     future.cancel()
                 self._close_pool()

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 
 from bridge.capsule import Manifest
 from bridge.cases.case import Case, read_case
-from bridge.errors import BridgeError, internal_error
+from bridge.errors import BridgeError, InternalError, attempted
 from bridge.pipeline.examine_case import Examined, Suite
 from bridge.r.script import Inspection, inspect
 from bridge.reduce.reproducer import Repro, lost, r_runner, run_python, write_repro
@@ -303,12 +303,14 @@ def make_small(suite: Suite, case: Case, examined: Examined, folder: Path) -> Re
         return small
     try:
         with tempfile.TemporaryDirectory(dir=suite.pool.folder) as tries:
-            return _Scripts(suite, case, folder, Path(tries)).smallest(examined)
+            made = attempted(
+                "making the script smaller",
+                lambda: _Scripts(suite, case, folder, Path(tries)).smallest(examined),
+            )
     except BridgeError as error:
         return Repro((f"Shrinking the script came to no end: {error}"[:500] + ".",))
-    except Exception as error:
-        # What was explained is worth more than a small script of it.
-        return Repro((lost(internal_error("making the script smaller", error), folder),))
+    # What was explained is worth more than a small script of it.
+    return Repro((lost(made, folder),)) if isinstance(made, InternalError) else made
 
 
 @dataclass(frozen=True)

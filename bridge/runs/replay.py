@@ -368,7 +368,7 @@ def _tried(spool: SpoolWriter, call: Call, keras: Any, made: Any) -> None:
     """Use what a call made that raised when it was recorded: it may only put the error off."""
     try:
         use_once(keras, made)
-    except Exception as error:
+    except Exception as error:  # that Keras raises is what is wanted to be known
         spool.event("raised", id=call.id, error=describe_error(error) | {"in_use": True})
 
 
@@ -391,7 +391,7 @@ def _replay(recorded: Capsule, keras: Any, spool: SpoolWriter) -> str:
             if (call.kind != "getattr" or call.error) and not is_aside(call):
                 _gap(spool, call, error)
                 replay.lack(call, error)
-        except Exception as error:
+        except Exception as error:  # the call may raise as it did in R
             last = describe_error(error) | {"line": call.line, "call": call.r_call}
             _told(spool, call)
             spool.event("raised", id=call.id, error=last)

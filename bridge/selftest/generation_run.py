@@ -333,7 +333,9 @@ class Half:
                 self._pool, recorded, self._generation, self._limits,
                 lever=lever, fault=faults, probes=sorted(probes or drawn),
             )  # fmt: skip
-        except Exception as error:
+        except BridgeError as error:
+            if error.ends_everything:
+                raise
             return f"{type(error).__name__}: {error}"[:300]
 
     def _trials(

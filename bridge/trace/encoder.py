@@ -25,7 +25,7 @@ def attribute(item: Any, name: str, default: Any = None) -> Any:
     """Return an attribute, or ``default`` where it cannot be read."""
     try:
         return getattr(item, name, default)
-    except Exception:
+    except Exception:  # a property or __getattr__ of a stranger's
         return default
 
 
@@ -47,7 +47,7 @@ def error_text(error: BaseException) -> str:
     """Return the message of an exception, or what stands for it where it has none to give."""
     try:
         return str(error)
-    except Exception as raised:
+    except Exception as raised:  # a stranger's __str__
         return f"<its message could not be read: str() raised {type(raised).__name__}>"
 
 
@@ -251,7 +251,7 @@ def resolve(path: str) -> Any:
         found: Any = sys.modules.get(module) or importlib.import_module(module)
         for part in name.split(".") if name else ():
             found = getattr(found, part)
-    except Exception:
+    except Exception:  # importing a module, or asking one for a name, runs its code
         return None
     return found
 
