@@ -183,11 +183,25 @@ def isolated(step: str, work: Callable[[], T], otherwise: U) -> T | U:
     """
     try:
         return work()
-    except Exception as error:
+    except Exception as error:  # what a step does not foresee is our defect, and is recorded
         if isinstance(error, BridgeError) and error.ends_everything:
             raise
         internal_error(step, error)
         return otherwise
+
+
+def attempted(step: str, work: Callable[[], T]) -> T | InternalError:
+    """Do one step of a case: an exception of ours ends it alone, and its record is the result.
+
+    Raises:
+        BridgeError: one that says what a caller can do.
+    """
+    try:
+        return work()
+    except BridgeError:
+        raise
+    except Exception as error:  # what a step does not foresee is our defect, and is recorded
+        return internal_error(step, error)
 
 
 def keep(record: InternalError) -> None:

@@ -18,6 +18,7 @@ from bridge.errors import (
     Errors,
     InternalError,
     JobError,
+    attempted,
     bound,
     collected,
     internal_error,
@@ -201,3 +202,33 @@ def test_steps_that_wait_for_one_another_are_refused() -> None:
     never = Step("never", lambda _: 1, (Step("not among them", lambda: 1),))
     with ThreadPoolExecutor(1) as threads, pytest.raises(ValueError, match="never"):
         run_steps([never], threads)
+
+
+def test_what_says_what_to_do_is_no_defect_of_a_step() -> None:
+    def unforeseen() -> int:
+        raise KeyError("unforeseen")
+
+    def refused() -> int:
+        raise PoolError("start it otherwise")
+
+    with collected(Errors()) as errors:
+        assert attempted("a step", lambda: 3) == 3
+        found = attempted("a step", unforeseen)
+        with pytest.raises(PoolError, match="otherwise"):
+            attempted("a step", refused)
+    assert isinstance(found, InternalError)
+    assert errors.found == (found,)
+
+
+BROAD = {"Exception", "BaseException"}
+
+
+def test_every_broad_except_says_why_beside_it() -> None:
+    for path in sorted(Path(bridge.__file__).parent.rglob("*.py")):
+        lines = path.read_text("utf-8").splitlines()
+        for node in ast.walk(ast.parse("\n".join(lines))):
+            if not isinstance(node, ast.ExceptHandler) or node.type is None:
+                continue
+            if {each.id for each in ast.walk(node.type) if isinstance(each, ast.Name)} & BROAD:
+                beside = lines[node.lineno - 1 : node.body[0].lineno]
+                assert any("#" in line for line in beside), f"{path}, line {node.lineno}"

@@ -239,10 +239,10 @@ def _made(target: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, A
     try:
         with contextlib.redirect_stderr(None), contextlib.redirect_stdout(None):
             made = target(*args, **kwargs)
-    except Exception as error:
+    except Exception as error:  # how a class refuses a value is what is asked
         return f"{type(error).__name__}: {error}"[:200]
     found: dict[str, Any] = {}
-    with contextlib.suppress(Exception):
+    with contextlib.suppress(Exception):  # a class may have none, or none of these arguments
         config = made.get_config()
         found |= {f"config {name}": _number(value) for name, value in config.items()}
     kept = getattr(made, "__dict__", {})

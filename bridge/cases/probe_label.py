@@ -24,7 +24,7 @@ def probe(label: str) -> Iterator[None]:
     token = _label.set(label)
     try:
         yield
-    except Exception as error:
+    except Exception as error:  # what a stranger's twin raises is noted, and raised again
         if _on_error is not None:
             _on_error(label, error)
         raise

@@ -333,7 +333,7 @@ class _Work:
                 done = self._finish(x.size)
                 if progress is not None and done < self._size:
                     progress(done, self._size)
-        except BaseException:
+        except BaseException:  # other threads are to stop as well; it is raised again
             self._next = self._size
             raise
         if compiled is not None:

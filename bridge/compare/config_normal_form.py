@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import JsonValue
 
 from bridge.capsule import LayerState, ModelState
-from bridge.facts.keras import generation_of
+from bridge.facts.keras import NAMES_IN_KERAS_2, generation_of
 from bridge.facts.layers import class_name
 from bridge.rounding.layer_graph import (
     Feed,
@@ -35,8 +35,6 @@ _NAMES: Final = frozenset({"name", "registered_name", "build_config", "compile_c
 #: How weights were drawn and what only training uses; the weights themselves are compared.
 _ORIGINS: Final = re.compile(r"(initializer|^seed$|^batch_input_shape$|^batch_shape$|^batch_size$)")
 _SAME_WORD: Final = {"swish": "silu", "hard_swish": "hard_silu"}
-#: Keras 2 and 3 name the same thing differently.
-_RENAMED: Final = {"LeakyReLU": {"alpha": "negative_slope"}}
 
 #: A call of a layer that is called several times is known by what it is fed, so many calls back.
 _MOST_CALLS: Final = 4
@@ -116,7 +114,8 @@ def _compare(
 
 
 def _renamed(layer: LayerState) -> Mapping[str, JsonValue]:
-    names = _RENAMED.get(class_name(layer.cls) or "", {})
+    in_keras_2 = NAMES_IN_KERAS_2.get(class_name(layer.cls) or "", {})
+    names = {old: new for new, old in in_keras_2.items()}
     return {names.get(key, key): value for key, value in _numbered(layer.config).items()}
 
 

@@ -66,3 +66,9 @@ RANDOM_INITIALIZER: Final = re.compile(
 )
 #: Layers that draw whenever they are trained.
 RANDOM_LAYER: Final = re.compile(r"Random[A-Z]|Dropout|GaussianNoise")
+#: What Keras 2 calls an argument of Keras 3, by the class that takes it (the guide "Migrating Keras
+#: 2 code to Keras 3", and the signatures of both).
+NAMES_IN_KERAS_2: Final[Mapping[str, Mapping[str, str]]] = {
+    "InputLayer": {"shape": "input_shape", "batch_shape": "batch_input_shape"},
+    "LeakyReLU": {"negative_slope": "alpha"},
+}

@@ -42,7 +42,7 @@ from bridge.runs.r import not_run, run_r, warm_for_r
 from bridge.runs.replay import run_replay
 from bridge.runs.replay_script import script_of
 from bridge.runs.twin import run_twin
-from bridge.trace.slicing import up_to
+from bridge.trace.call_semantics import up_to
 from bridge.verify.issue import certificates, write_certificates
 
 __all__ = ["Examined", "Settings", "Suite", "write"]
@@ -254,7 +254,7 @@ class Suite:
             try:
                 for future in futures:
                     yield future.result()
-            except BaseException:
+            except BaseException:  # also where nobody wants the rest: it is raised again
                 for future in futures:
                     future.cancel()
                 self._close_pool()

@@ -16,7 +16,7 @@ import numpy as np
 from bridge._typing import AnyArray
 from bridge.capsule import Capsule, CapsuleError, ExecutedGraph, ModelState, Probe
 from bridge.compare.alignment import labels_of
-from bridge.errors import BridgeError, bound, internal_error
+from bridge.errors import BridgeError, InternalError, attempted, bound
 from bridge.explain.responses.error_propagation import reach
 from bridge.explain.result import SymptomTable
 from bridge.explain.symptoms.discriminating_runs import AS_FUNCTION, separating
@@ -189,13 +189,15 @@ class _Runs:
         called = _as_called(self._recorded, self._probes)
         lever = LEVERS["graph"]
         try:
-            made = self._outputs(self._run(called, self._probes, lever))
+            made = attempted(
+                "running the models as plain functions",
+                lambda: self._outputs(self._run(called, self._probes, lever)),
+            )
         except PoolError:
             raise
         except BridgeError:
             return None
-        except Exception as error:
-            internal_error("running the models as plain functions", error)
+        if isinstance(made, InternalError):
             return None
         executed = {index: graph for index, (_, graph) in made.items()}
         if all(_fused(executed.get(i)) == _fused(p.executed) for i, p in self._by_index.items()):
@@ -275,14 +277,16 @@ class _Runs:
     ) -> dict[int, Output]:
         """Return the outputs of a run; one that cannot be made costs no other candidate its row."""
         try:
-            made = self._outputs(self._run(recorded, probes, lever, fault))
+            made = attempted(
+                "trying a fault", lambda: self._outputs(self._run(recorded, probes, lever, fault))
+            )
         except PoolError:
             raise
-        except Exception as error:
-            if not isinstance(error, BridgeError):
-                internal_error("trying a fault", error)
+        except BridgeError as error:
             why = f"it could not be run: {type(error).__name__}: {error}"[:300]
             return dict.fromkeys(probes, why)
+        if isinstance(made, InternalError):
+            return dict.fromkeys(probes, f"it could not be run: {made.message}"[:300])
         missing: Output = "it could not be run: the run made no output"
         return {index: made[index][0] if index in made else missing for index in probes}
 

@@ -15,7 +15,7 @@ from typing import Final
 
 from bridge.capsule import Capsule
 from bridge.compare.result import RunPair
-from bridge.errors import BridgeError, bound, internal_error
+from bridge.errors import BridgeError, InternalError, attempted, bound
 from bridge.explain.cross_machine import asked_again, elsewhere
 from bridge.explain.intent_diff.stage_diff import attribute
 from bridge.explain.lever_search.outcome import narrowed, nothing, outcome, whole
@@ -77,12 +77,14 @@ class Means:
             self.progress(f"pulls the lever {pull.name}")
             begun = time.perf_counter()
             try:
-                made: Capsule | str = self._run(pull, probes)
+                made: Capsule | InternalError | str = attempted(
+                    f"pulling the lever {pull.name}", lambda: self._run(pull, probes)
+                )
             except BridgeError as error:
                 made = f"{type(error).__name__}: {error}"[:500]
-            except Exception as error:
+            if isinstance(made, InternalError):
                 # One lever less: the others may still find the cause.
-                made = internal_error(f"pulling the lever {pull.name}", error).message[:500]
+                made = made.message[:500]
             self._runs[key] = made, time.perf_counter() - begun
         return self._runs[key]
 

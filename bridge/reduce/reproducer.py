@@ -18,7 +18,7 @@ import numpy as np
 from bridge._text import r_number
 from bridge._typing import F64, AnyArray
 from bridge.capsule import Capsule, Manifest, Probe
-from bridge.errors import BridgeError, InternalError, internal_error
+from bridge.errors import BridgeError, InternalError, attempted
 from bridge.explain.lever_search.row_selection import MOST_ROWS, part_of
 from bridge.explain.lever_search.targets import way_of, wrong_layers
 from bridge.explain.responses.error_propagation import reach
@@ -323,12 +323,14 @@ def write_repro(
         # What an earlier run wrote there is of something else.
         (folder / name).unlink(missing_ok=True)
     try:
-        return _shrunk(pool, runs, generation, limits, folder, title, in_r)
+        made = attempted(
+            "making the model smaller",
+            lambda: _shrunk(pool, runs, generation, limits, folder, title, in_r),
+        )
     except BridgeError as error:
         return Repro((f"Shrinking came to no end: {error}"[:500] + ".",))
-    except Exception as error:
-        # What was explained is worth more than a small script of it.
-        return Repro((lost(internal_error("making the model smaller", error), folder),))
+    # What was explained is worth more than a small script of it.
+    return Repro((lost(made, folder),)) if isinstance(made, InternalError) else made
 
 
 def lost(record: InternalError, folder: Path) -> str:

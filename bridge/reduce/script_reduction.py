@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, Protocol
 
 from bridge.capsule import Capsule, Manifest
 from bridge.cases.case import Case, read_case
-from bridge.errors import BridgeError, internal_error
+from bridge.errors import BridgeError, InternalError, attempted
 from bridge.process.pool import Limits, Pool
 from bridge.r.script import Inspection, Wanted, inspect
 from bridge.reduce.reproducer import (
@@ -309,12 +309,14 @@ def make_small(means: Means, case: Case, examined: Examined, folder: Path) -> Re
         return small
     try:
         with tempfile.TemporaryDirectory(dir=means.pool.folder) as tries:
-            return _Scripts(means, case, folder, Path(tries)).smallest(examined)
+            made = attempted(
+                "making the script smaller",
+                lambda: _Scripts(means, case, folder, Path(tries)).smallest(examined),
+            )
     except BridgeError as error:
         return Repro((f"Shrinking the script came to no end: {error}"[:500] + ".",))
-    except Exception as error:
-        # What was explained is worth more than a small script of it.
-        return Repro((lost(internal_error("making the script smaller", error), folder),))
+    # What was explained is worth more than a small script of it.
+    return Repro((lost(made, folder),)) if isinstance(made, InternalError) else made
 
 
 @dataclass(frozen=True)

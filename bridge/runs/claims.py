@@ -227,7 +227,7 @@ def claims_job(context: Context, params: dict[str, Any]) -> None:
     with warnings.catch_warnings(record=True):
         try:
             claims, pictures = declared(vars(_load(path)).values())
-        except BaseException as error:
+        except BaseException as error:  # the module is a stranger's
             spool.event("broken", text=_why(error, path))
             return
         spool.event("claims", items=[[each.sentence, each.said_by] for each in claims])
@@ -304,7 +304,7 @@ def _compute(claim: Claim, given: Given, quick: bool, path: Path) -> Event:
         if not isinstance(found, Evidence):
             what = type(found).__name__
             raise TypeError(f"{claim.compute.__name__}() returned {what}, it should be Evidence")
-    except BaseException as error:
+    except BaseException as error:  # so is the claim
         found = Evidence(None, _why(error, path))
     return _evidence(found, time.monotonic() - begun)
 
@@ -325,7 +325,7 @@ def _draw(spool: SpoolWriter, drawing: PictureOf, given: Given, quick: bool, pat
         return {"why": "left out with --quick; run without it"}
     try:
         content = _bytes_of(lambda: _call(drawing.draw, given))
-    except BaseException as error:
+    except BaseException as error:  # and the picture
         return {"why": _why(error, path)}
     key, _ = spool.array(np.frombuffer(content, np.uint8))
     return {"key": key} if key else {"why": "there is no more room for pictures"}

@@ -178,7 +178,7 @@ class _Probing:
         for subject in subjects(recorded):
             try:
                 model = rebuild(self._keras, subject.state, recorded)
-            except Exception as error:
+            except Exception as error:  # Keras may refuse a recorded model in any way
                 told = str(error) if isinstance(error, LookError) else _told(error)
                 known = self._state(_without_weights(subject.state), subject.label)
                 for layer in subject.state.layers:
@@ -215,7 +215,7 @@ class _Probing:
         models = Models(self._keras, task, self._fault)
         try:
             models.get(self._ways[0])
-        except Exception as error:
+        except Exception as error:  # Keras may refuse a part of a model in any way
             known = self._state(_without_weights(task.state), task.label)
             for layer in task.stretch.layers:
                 self._refuse(known, task.label, layer.name, _told(error))
@@ -275,7 +275,7 @@ class _Probing:
             with executed_graphs() as graphs:
                 made = built.run(setting, inputs)
             executed = graphs.describe() if graphs.found else None
-        except Exception as error:
+        except Exception as error:  # TensorFlow may refuse to run it in any way
             why = _told(error)
         outputs = [self._encoder.array(name, y) for name, y in zip(names, made, strict=False)]
         seen = [

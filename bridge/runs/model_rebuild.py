@@ -39,7 +39,7 @@ def rebuild(keras: Any, state: ModelState, recorded: Capsule) -> Any:
     kind = keras.Sequential if state.cls.endswith("Sequential") else keras.Model
     try:
         model = kind.from_config(copy.deepcopy(state.config))
-    except Exception as error:
+    except Exception as error:  # a configuration from a stranger's file: Keras raises what it likes
         text = f"{type(error).__name__}: {error}"[:300]
         raise LookError(f"the model cannot be built again from its configuration: {text}") from None
     if not getattr(model, "inputs", None):

@@ -14,7 +14,7 @@ import numpy as np
 
 from bridge._typing import AnyArray
 from bridge.capsule import Capsule, ModelState
-from bridge.errors import BridgeError, internal_error
+from bridge.errors import BridgeError, attempted
 from bridge.rounding.layer_graph import find_layer
 from bridge.rounding.rules import evaluate_chain, layer_of
 from bridge.rounding.rules.layer import policy_name
@@ -193,7 +193,8 @@ def wanting(recorded: Capsule, state: ModelState, sight: Sight, unit: Unit) -> b
     if any(layer is None for _, layer in found):
         # Operations of Keras 3 are called in the graph, and are not among the layers.
         return True
-    try:
+
+    def evaluate_once() -> None:
         layers = [
             layer_of(recorded, state, layer, masked=call.masked)
             for call, layer in found
@@ -201,13 +202,12 @@ def wanting(recorded: Capsule, state: ModelState, sight: Sight, unit: Unit) -> b
         ]
         inputs = [sight.values[calls[0].inputs[which]][:1] for _, which in unit.inputs]
         evaluate_chain(layers, inputs)
+
+    try:
+        return attempted("asking whether a layer has a rule", evaluate_once) is not None
     except BridgeError:
         # Mostly an UnsupportedError: the rule does not speak.
         return True
-    except Exception as error:
-        internal_error("asking whether a layer has a rule", error)
-        return True
-    return False
 
 
 class Perturber:
@@ -237,7 +237,7 @@ class Perturber:
             return self._memory[key]
         except CannotError as error:
             return f"repeated runs say nothing: {error}"
-        except Exception as error:
+        except Exception as error:  # a layer of a stranger's may raise anything
             return f"the layer cannot be run by itself: {type(error).__name__}: {error}"[:500]
 
     def _perturb(self, unit: Unit) -> Found:

@@ -26,11 +26,21 @@ from bridge.capsule.values import (
     Value,
 )
 from bridge.errors import BridgeError
-from bridge.facts.keras import BUILTINS, WRITERS
+from bridge.facts.keras import BUILTINS, NAMES_IN_KERAS_2
 from bridge.process.pool import Limits, Pool
 from bridge.process.zygote import Context
 from bridge.runs.job import begin, finish, origin_of, run_job
 from bridge.runs.levers import Lever, params_for_script, warm_for
+from bridge.trace.call_semantics import (
+    KERAS,
+    LIBRARIES,
+    STANDING,
+    is_aside,
+    made_in_r,
+    of_script,
+    owner,
+    writes,
+)
 from bridge.trace.encoder import Encoder, resolve
 from bridge.trace.observer import Observer
 from bridge.trace.recorder import describe_error, has_counterpart
@@ -92,29 +102,7 @@ def _zeros(tensor: Any) -> np.ndarray[Any, Any]:
 
 # Running recorded boundary calls again, in a process that has no R.
 
-#: A recording may come from a stranger: only these libraries are called.
-_ALLOWED: Final = frozenset({"tensorflow", "keras", "tf_keras", "numpy"})
-#: Arguments that have one name in Keras 3 and another in Keras 2, by the function they belong to
-#: (the guide "Migrating Keras 2 code to Keras 3", and the signatures of both).
-_RENAMED: Final = {
-    "keras.layers.InputLayer": {"shape": "input_shape", "batch_shape": "batch_input_shape"},
-    "keras.layers.LeakyReLU": {"negative_slope": "alpha"},
-}
-#: Methods that write where the script wrote: the replay must not touch the user's files.
-_WRITES: Final = frozenset(
-    {"save", "save_weights", "export", "save_own_variables", "to_csv", "tofile", "write", "dump"}
-)
-
-#: Calls into these prepare a process and compute nothing.
-_PREPARING: Final = frozenset({"sys", "kerastools", "rclasses", "warnings", "logging"})
-
-_KERAS: Final = ("keras", "tf_keras")
-
-#: The generators of chance that Python and NumPy make when they start: scripts seed them.
-_STANDING: Final[Mapping[str, Callable[[], Any]]] = {
-    "random:Random": lambda: random,
-    "numpy.random.mtrand:RandomState": lambda: np.random,
-}
+_STANDING: Final = {"random": random, "np.random": np.random}
 
 
 class ReplayError(BridgeError, RuntimeError):
@@ -142,9 +130,9 @@ class Replay:
 
     def lack(self, call: Call, error: ReplayError) -> None:
         """Remember that a call could not be made on an object, which is not what it was then."""
-        owner = call.target.owner if isinstance(call.target, Method) else call.target
-        if isinstance(owner, ObjectValue) and not isinstance(error, NotMadeAgainError):
-            self._lacking.setdefault(owner.id, str(error))
+        made_on = owner(call)
+        if isinstance(made_on, ObjectValue) and not isinstance(error, NotMadeAgainError):
+            self._lacking.setdefault(made_on.id, str(error))
 
     def step(self, call: Call) -> Any:
         """Make one recorded call, remember what it gave, and return that."""
@@ -184,7 +172,7 @@ class Replay:
         return (
             asked
             and isinstance(target, ObjectValue)
-            and target.cls.partition(":")[0].partition(".")[0] in _KERAS
+            and target.cls.partition(":")[0].partition(".")[0] in KERAS
             and has_counterpart(self._keras, target.cls, call.name)
         )
 
@@ -192,7 +180,7 @@ class Replay:
         """Return how the target's arguments are called in the Keras that the replay runs on."""
         if not isinstance(target, Symbol) or not _is_foreign(target, self._keras):
             return {}
-        names = _RENAMED.get(target.public, {})
+        names = NAMES_IN_KERAS_2.get(target.public.removeprefix("keras.layers."), {})
         return names if self._keras.__name__ == "tf_keras" else {b: a for a, b in names.items()}
 
     def _argument(self, call: Call, name: str, value: Value) -> Any:
@@ -233,7 +221,7 @@ class Replay:
             case Symbol():
                 return _symbol(value, self._keras)
             case Method():
-                if value.name in _WRITES:
+                if writes(value):
                     raise NotMadeAgainError(f"{value.name}() writes files, and is not made again")
                 name = self._found_as.get(value.name, value.name)
                 found = getattr(self.value(value.owner), name, None)
@@ -248,8 +236,8 @@ class Replay:
         raise ReplayError(f"a value was not recorded: {value.text}")
 
     def _object(self, number: int, cls: str) -> Any:
-        if number not in self._objects and cls in _STANDING:
-            return _STANDING[cls]()
+        if number not in self._objects and cls in STANDING:
+            return _STANDING[STANDING[cls]]
         if number in self._lacking:
             raise ReplayError(f"it was not made whole, since {self._lacking[number]}")
         if number not in self._objects:
@@ -307,21 +295,16 @@ def _scalar(value: Scalar) -> Any:
     return ast.literal_eval(value.v)
 
 
-def made_in_r(module: str) -> bool:
-    """Whether a class of this module was written in R, as the R packages name such modules."""
-    return module == "R6type" or module.startswith("<r-")
-
-
 def _symbol(value: Symbol, keras: Any) -> Any:
     module, _, name = value.path.partition(":")
     root = module.partition(".")[0]
     if module == "builtins" and name in BUILTINS:
         return getattr(builtins, name)
-    if any(word in name.rpartition(".")[2].lower() for word in WRITERS):
+    if writes(value):
         raise NotMadeAgainError(f"{value.path} writes files, and is not made again")
     if made_in_r(module):
         raise ReplayError(f"the class {name} is written in R")
-    if root not in _ALLOWED:
+    if root not in LIBRARIES:
         raise ReplayError(
             f"{value.path} is not called: only TensorFlow, Keras and NumPy are replayed"
         )
@@ -335,7 +318,7 @@ def _symbol(value: Symbol, keras: Any) -> Any:
 
 def _is_foreign(value: Symbol, keras: Any) -> bool:
     root = value.path.partition(":")[0].partition(".")[0]
-    return root in _KERAS and root != keras.__name__
+    return root in KERAS and root != keras.__name__
 
 
 def _counterpart(value: Symbol, keras: Any) -> Any:
@@ -375,19 +358,6 @@ def replay_job(context: Context, params: dict[str, Any]) -> None:
     finish(spool, context, _replay(recorded, context.keras, spool))
 
 
-def _prepares(call: Call) -> bool:
-    target = call.target.owner if isinstance(call.target, Method) else call.target
-    path = target.path if isinstance(target, Symbol) else getattr(target, "cls", "")
-    # The environment's variables were set for R's process, and R's Keras has read them by now.
-    # Setting one of them, R also sets the whole to itself.
-    whole = (path, call.name) == ("os", "environ")
-    return (
-        whole
-        or path == "os:_Environ"
-        or str(path).partition(":")[0].partition(".")[0] in _PREPARING
-    )
-
-
 def _told(spool: SpoolWriter, call: Call) -> None:
     kept = {"id", "kind", "target", "name", "line", "r_call"}
     spool.event("call", parent=None, internal=False, **call.model_dump(mode="json", include=kept))
@@ -397,7 +367,7 @@ def _tried(spool: SpoolWriter, call: Call, keras: Any, made: Any) -> None:
     """Use what a call made that raised when it was recorded: it may only put the error off."""
     try:
         use_once(keras, made)
-    except Exception as error:
+    except Exception as error:  # that Keras raises is what is wanted to be known
         spool.event("raised", id=call.id, error=describe_error(error) | {"in_use": True})
 
 
@@ -409,10 +379,7 @@ def _gap(spool: SpoolWriter, call: Call, error: ReplayError) -> None:
 def _replay(recorded: Capsule, keras: Any, spool: SpoolWriter) -> str:
     replay = Replay(recorded, keras, lambda call, error: _gap(spool, call, error))
     last: dict[str, Any] | None = None
-    for call in recorded.manifest.calls:
-        # Calls inside a call were made by a function of R's, or by what that call does anyway.
-        if call.internal or call.parent is not None:
-            continue
+    for call in of_script(recorded):
         try:
             made = replay.step(call)
         except ReplayError as error:
@@ -420,10 +387,10 @@ def _replay(recorded: Capsule, keras: Any, spool: SpoolWriter) -> str:
                 _told(spool, call)
                 continue
             # An attribute that cannot be read matters only where something is done with it.
-            if (call.kind != "getattr" or call.error) and not _prepares(call):
+            if (call.kind != "getattr" or call.error) and not is_aside(call):
                 _gap(spool, call, error)
                 replay.lack(call, error)
-        except Exception as error:
+        except Exception as error:  # the call may raise as it did in R
             last = describe_error(error) | {"line": call.line, "call": call.r_call}
             _told(spool, call)
             spool.event("raised", id=call.id, error=last)

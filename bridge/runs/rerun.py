@@ -254,7 +254,7 @@ class _Again:
             return told | {"notes": [f"not run: {error}"]}
         except FaultError as error:
             return told | {"notes": [f"{WITHOUT}{error}"]}
-        except Exception as error:
+        except Exception as error:  # Keras and TensorFlow may refuse a model in any way
             text = str(error).strip()[:500]
             return told | {"notes": [f"raised {type(error).__name__}", *([text] if text else [])]}
         layers = []
@@ -280,7 +280,7 @@ class _Again:
         for way in likely:
             try:
                 made = self._run(probe, fed, way, expected)
-            except Exception as error:
+            except Exception as error:  # as above: another way may be the right one
                 failed = failed or error
                 continue
             if self._is_recorded(probe, made):

@@ -25,7 +25,7 @@ def attribute(item: Any, name: str, default: Any = None) -> Any:
     """Return an attribute, or ``default`` where it cannot be read."""
     try:
         return getattr(item, name, default)
-    except Exception:
+    except Exception:  # a property or __getattr__ of a stranger's
         return default
 
 
@@ -47,7 +47,7 @@ def error_text(error: BaseException) -> str:
     """Return the message of an exception, or what stands for it where it has none to give."""
     try:
         return str(error)
-    except Exception as raised:
+    except Exception as raised:  # a stranger's __str__
         return f"<its message could not be read: str() raised {type(raised).__name__}>"
 
 
@@ -230,7 +230,9 @@ def is_r_closure(item: Any) -> bool:
     code = attribute(item, "__code__")
     if not is_instance(code, types.CodeType) or not callable(item):
         return False
-    return "rpytools" in code.co_filename or "py_object" in attribute(item, "__dict__", {})
+    # The functions of reticulate's own modules can be imported; what they return cannot.
+    wrapped = "rpytools" in code.co_filename and importable(item) is None
+    return wrapped or "py_object" in attribute(item, "__dict__", {})
 
 
 def importable(item: Any) -> str | None:
@@ -249,7 +251,7 @@ def resolve(path: str) -> Any:
         found: Any = sys.modules.get(module) or importlib.import_module(module)
         for part in name.split(".") if name else ():
             found = getattr(found, part)
-    except Exception:
+    except Exception:  # importing a module, or asking one for a name, runs its code
         return None
     return found
 

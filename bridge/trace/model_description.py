@@ -176,7 +176,7 @@ def _path_within(layer: Any, weight: Any) -> list[str]:
 def _config(item: Any) -> tuple[Any, str]:
     try:
         return plain(item.get_config()), ""
-    except Exception as error:
+    except Exception as error:  # a stranger's get_config()
         return None, f"get_config() raised {class_name(error)}: {error_text(error)}"[:500]
 
 
@@ -185,7 +185,7 @@ def _compiled(model: Any) -> Any:
         if not getattr(model, "optimizer", None):
             return None
         return plain(model.get_compile_config())
-    except Exception as error:
+    except Exception as error:  # a loss or metric of a stranger's describes itself
         return {"unreadable": f"{class_name(error)}: {error_text(error)}"[:500]}
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from bridge.cases.probe_label import current_label
-from bridge.errors import internal_error
+from bridge.errors import isolated
 from bridge.facts.keras import METHODS
 from bridge.trace.encoder import (
     Data,
@@ -101,15 +101,14 @@ class Observer:
         with executed_graphs() as executed:
             try:
                 result = original(model, *args, **kwargs)
-            except BaseException as error:
+            except BaseException as error:  # the model may be a stranger's; it is raised below
                 failed = error
         key = (id(model), kind)
         eager = kind == "call" or _is_eager(model)
         if executed.found and not eager:
-            try:
-                self._graphs[key] = executed.describe()
-            except Exception as error:
-                internal_error("reading an executed graph", error)
+            graph = isolated("reading an executed graph", executed.describe, None)
+            if graph is not None:
+                self._graphs[key] = graph
         outputs: list[Data] = []
         curves: dict[str, list[float]] = {}
         if failed is not None:
@@ -174,14 +173,14 @@ class Observer:
                 for layer in model.layers
                 for index, weight in enumerate(layer.weights)
             ]
-        except Exception as error:
+        except Exception as error:  # a layer of a stranger's says what its weights are
             notes.append(f"the weights could not be read: {class_name(error)}: {error_text(error)}")
             return []
 
     def _state(self, model: Any) -> int | None:
         try:
             state = describe_model(model, self._encoder)
-        except Exception as error:
+        except Exception as error:  # a stranger's layers and models describe themselves
             self._spool.event(
                 "note", text=f"a model could not be described: {error_text(error)}"[:500]
             )
@@ -199,7 +198,7 @@ class Observer:
             for path, leaf in leaves(name, item):
                 try:
                     described = self._array(path, leaf)
-                except Exception:
+                except Exception:  # an object of a stranger's says what its elements are
                     described = None
                 if described is None:
                     notes.append(f"{path} is a {class_name(leaf)}; its elements are not recorded")
@@ -222,7 +221,7 @@ def _curves(result: Any, notes: list[str]) -> dict[str, list[float]]:
     for name in list(history) if is_instance(history, dict) else ():
         try:
             curves[str(name)] = [float(value) for value in history[name]]
-        except Exception as error:
+        except Exception as error:  # a callback of a stranger's may have added anything
             notes.append(f"history[{str(name)!r}] is no list of numbers: {class_name(error)}")
     return curves
 
@@ -234,10 +233,9 @@ def _is_eager(model: Any) -> bool:
     """
     import tensorflow as tf
 
-    # A model's own setting may be anything that is true or not; what has no truth is not set.
     try:
         own = bool(attribute(model, "run_eagerly", False))
-    except Exception:
+    except Exception:  # it may be anything that is true or not; what has no truth is not set
         own = False
     return own or bool(tf.config.functions_run_eagerly())
 

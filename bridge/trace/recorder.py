@@ -99,7 +99,7 @@ class Recorder:
         self._stack.append(number)
         try:
             result = target(*args, **kwargs)
-        except BaseException as error:
+        except BaseException as error:  # whatever the call raises, R is to get
             self._raised(number, meta, error)
             raise
         finally:
@@ -117,7 +117,7 @@ class Recorder:
         number = self._begin("getattr", owner, meta, (), {}, name)
         try:
             getattr(owner, name)
-        except Exception as error:
+        except Exception as error:  # a __getattr__ may raise anything
             described = describe_error(error) | {"missing": describe_missing(owner, name)}
             self._spool.event("raised", id=number, error=described)
 
@@ -145,7 +145,7 @@ class Recorder:
                 "defaults": self._defaults(target, kwargs),
             }
             self._spool.event("call", **event)
-        except Exception as error:
+        except Exception as error:  # it would reach the script as an error of its own
             internal_error("recording a call", error)
             self._spool.event("call", **_stub(number, self.current, kind, name, meta))
         return number
@@ -179,7 +179,7 @@ class Recorder:
             return
         try:
             self._spool.event("returned", id=number, result=self._encoder.value(result))
-        except Exception as error:
+        except Exception as error:  # as above
             internal_error("recording a result", error)
 
 

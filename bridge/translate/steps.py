@@ -23,7 +23,17 @@ from bridge.capsule.values import (
     Value,
 )
 from bridge.errors import BridgeError
-from bridge.facts.keras import BUILTINS, WRITERS
+from bridge.facts.keras import BUILTINS
+from bridge.trace.call_semantics import (
+    KERAS,
+    LIBRARIES,
+    STANDING,
+    is_aside,
+    made_in_r,
+    of_script,
+    owner,
+    writes,
+)
 from bridge.translate import literal, names
 from bridge.translate.literal import (
     Apply,
@@ -41,12 +51,6 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-_KERAS: Final = ("keras", "tf_keras")
-_LIBRARIES: Final = frozenset({"tensorflow", "numpy", *_KERAS})
-#: Calls into these prepare R's process, and mean nothing without R.
-_PREPARING: Final = _words("os sys io _io inspect builtins kerastools rpytools warnings logging")
-#: Objects that Python makes itself when it starts, and where they are found.
-_STANDING: Final = {"random:Random": "random", "numpy.random.mtrand:RandomState": "np.random"}
 #: What front ends ask while they convert; nobody misses it where the answer is not used.
 _ASKING: Final = _words(
     "as_dtype is_tensor is_tf_type floatx backend convert_to_tensor "
@@ -54,7 +58,8 @@ _ASKING: Final = _words(
     "tolist item astype as_list is_keras_tensor isinstance callable len repr type "
     "__str__ __repr__ get_config count_params "
 )
-_WRITING: Final = frozenset({"save", "save_weights", "export", "save_model"})
+#: What a script saves goes into a folder of the replay's own.
+_SAVING: Final = frozenset({"save", "save_weights", "export", "save_model"})
 _PATHS: Final = ("filepath", "path", "filename")
 _SHOWN: Final = _words("predict predict_on_batch evaluate test_on_batch train_on_batch")
 
@@ -111,10 +116,8 @@ class Steps:
         self._own: set[int] = set()
         self._written = names.Written(Call(id=0, kind="run", target=Scalar(t="none")))
         self._call: Call | None = None
-        for call in capsule.manifest.calls:
-            # Calls inside a call were made by a function of R's, or by what that call does anyway.
-            if not call.internal and call.parent is None:
-                self._take(call)
+        for call in of_script(capsule):
+            self._take(call)
 
     def _take(self, call: Call) -> None:
         self._written, self._call = names.Written(call), call
@@ -140,7 +143,7 @@ class Steps:
             return
         function = self._function(call)
         name = self._aliases.get(_name_of(call.target), _name_of(call.target))
-        if name.rpartition(".")[2] in _WRITING:
+        if name.rpartition(".")[2] in _SAVING:
             self._keep_files(call)
         remarks: list[str] = []
         args = tuple(self._value(item, n) for n, item in enumerate(call.args))
@@ -194,19 +197,17 @@ class Steps:
     def _unmake(self, call: Call, why: str) -> None:
         for number in _numbers(call.result):
             self._unmade.setdefault(number, why)
-        if call.kind != "call" or _name_of(call.target) in _ASKING:
+        if call.kind in ("getattr", "getitem") or _name_of(call.target) in _ASKING:
             return
-        if _prepares(call):
+        if is_aside(call):
             if _is_front_ends_own(call):
                 self._own.update(_numbers(call.result))
-                return
-            if why != _CLOSURE or not isinstance(call.result, ObjectValue):
-                return
-        owner = call.target.owner if isinstance(call.target, Method) else None
-        if isinstance(owner, ObjectValue):
+            return
+        made_on = owner(call)
+        if isinstance(made_on, ObjectValue) and not writes(call.target):
             # It lacks now what R gave it: nothing that it makes is R's any more.
-            self._known.pop(owner.id, None)
-            self._unmade[owner.id] = why
+            self._known.pop(made_on.id, None)
+            self._unmade[made_on.id] = why
         self.gaps.append(_where(call, why))
         step = self._add(None, call=call, remarks=[f"Not made again: {why}."])
         if isinstance(call.result, ArrayValue) and call.result.t == "array" and call.result.key:
@@ -235,10 +236,9 @@ class Steps:
                     self._bind(item, Item(made, Text(literal.scalar(key))))
 
     def _function(self, call: Call) -> Expression:
-        if isinstance(call.target, Symbol):
-            name = _name_of(call.target).rpartition(".")[2].lower()
-            if name not in _WRITING and any(word in name for word in WRITERS):
-                raise UnmadeError(f"{call.target.path} writes files")
+        name = _name_of(call.target)
+        if writes(call.target) and name.rpartition(".")[2] not in _SAVING:
+            raise UnmadeError(f"{name}() writes files")
         return self._value(call.target)
 
     def _keep_files(self, call: Call) -> None:
@@ -286,9 +286,9 @@ class Steps:
             case ObjectValue():
                 if value.id in self._known:
                     return self._known[value.id]
-                if value.cls in _STANDING:
-                    self._imports_for(_STANDING[value.cls])
-                    return Text(_STANDING[value.cls])
+                if value.cls in STANDING:
+                    self._imports_for(STANDING[value.cls])
+                    return Text(STANDING[value.cls])
                 made = f"an object of class {value.cls} was made where the trace cannot see it"
                 raise UnmadeError(self._unmade.get(value.id, made))
             case Symbol():
@@ -310,16 +310,16 @@ class Steps:
         if module == "builtins" and name in BUILTINS:
             return Text(name)
         spelled = [*module.split("."), *name.split(".")] if name else module.split(".")
-        if root == "rclasses" or module == "R6type" or module.startswith("<r-"):
+        if root == "rclasses" or made_in_r(module):
             raise UnmadeError("its class is written in R")
-        if root not in _LIBRARIES or not all(map(names.is_plain, spelled)):
+        if root not in LIBRARIES or not all(map(names.is_plain, spelled)):
             raise UnmadeError(f"{value.path} is not of TensorFlow, Keras or NumPy")
         if root == "numpy":
             return Text(".".join(["np", *spelled[1:]]))
         public = [part for part in value.public.split(".") if part not in ("api", "_v2")]
         public = (
             ["keras", *(part for part in public[1:] if part != "keras")]
-            if (public[0] in _KERAS)
+            if (public[0] in KERAS)
             else ["keras", *public[2:]]
             if public[:2] == ["tf", "keras"]
             else public
@@ -445,12 +445,6 @@ def _numbers(value: Value | None) -> list[int]:
 
 def _is_nothing(value: Value | None) -> bool:
     return value is None or (isinstance(value, Scalar) and value.t == "none")
-
-
-def _prepares(call: Call) -> bool:
-    target = call.target.owner if isinstance(call.target, Method) else call.target
-    path = target.path if isinstance(target, Symbol) else str(getattr(target, "cls", ""))
-    return path.partition(":")[0].partition(".")[0] in _PREPARING
 
 
 def _where(call: Call, why: str) -> str:

@@ -177,7 +177,7 @@ def _workplace(parent: Path) -> Iterator[Path]:
     except OSError as error:
         shutil.rmtree(work, ignore_errors=True)
         raise _unwritable(parent, error) from error
-    except BaseException:
+    except BaseException:  # what is half made goes; it is raised again
         shutil.rmtree(work, ignore_errors=True)
         raise
     shutil.rmtree(work, ignore_errors=True)

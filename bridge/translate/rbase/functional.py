@@ -156,7 +156,7 @@ def try_catch(
         return body()
     except GapError:
         raise
-    except Exception as raised:
+    except Exception as raised:  # as R does with what the script's own code raises
         if error is None:
             raise
         return error(raised)

@@ -1,0 +1,192 @@
+"""What a recorded call means where it is made again without R, and which calls that needs.
+
+The replay makes the calls, and the replay's script writes them down: both ask here.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection, Iterator, Mapping
+from typing import Final
+
+from bridge.capsule import Call, Capsule
+from bridge.capsule.values import (
+    Closure,
+    Items,
+    Method,
+    ObjectValue,
+    Opaque,
+    Pairs,
+    Slice,
+    Symbol,
+    Value,
+)
+from bridge.facts.keras import METHODS
+
+KERAS: Final = ("keras", "tf_keras")
+#: A recording may come from a stranger: only these are called.
+LIBRARIES: Final = frozenset({"tensorflow", "numpy", *KERAS})
+#: The generators of chance that Python and NumPy make when they start, and where they are found:
+#: scripts seed them.
+STANDING: Final[Mapping[str, str]] = {
+    "random:Random": "random",
+    "numpy.random.mtrand:RandomState": "np.random",
+}
+
+#: Modules with which reticulate and the front ends do their own work.
+_FRONT_ENDS: Final = frozenset({"kerastools", "rclasses", "rpytools"})
+#: What runs code that nothing is known of, though it lies in Python's standard library.
+_RUNNING: Final = frozenset({"importlib", "runpy", "code", "codeop", "ctypes"})
+_RUNNING_BUILTINS: Final = frozenset({"exec", "eval", "compile", "__import__"})
+#: What only looks at what it is given.
+_LOOKING: Final = frozenset({"inspect"})
+
+_WRITING_METHODS: Final = frozenset(
+    ["save", "save_weights", "export", "save_own_variables", "to_csv", "tofile", "write", "dump"]
+)
+#: Parts of the names of functions that write, or change what is written.
+_WRITING: Final = ("save", "write", "remove", "unlink", "rmtree", "rename", "copy", "mkdir")
+
+
+def of_script(capsule: Capsule) -> Iterator[Call]:
+    """Yield the calls that a script asked for.
+
+    Calls inside a call were made by a function of R's, or by what that call does anyway.
+    """
+    for call in capsule.manifest.calls:
+        if not call.internal and call.parent is None:
+            yield call
+
+
+def owner(call: Call) -> Value:
+    """Return what a call is made on."""
+    return call.target.owner if isinstance(call.target, Method) else call.target
+
+
+def writes(target: Value) -> bool:
+    """Say whether calling ``target`` writes files, where the script wrote its own."""
+    if isinstance(target, Method):
+        return target.name in _WRITING_METHODS
+    if not isinstance(target, Symbol):
+        return False
+    module, _, name = target.path.partition(":")
+    name = name.rpartition(".")[2].lower()
+    # NumPy's arrays are copied and renamed in memory.
+    words = ("save",) if _root(module) == "numpy" else _WRITING
+    return any(word in name for word in words)
+
+
+def made_in_r(module: str) -> bool:
+    """Say whether a class of this module was written in R, as the R packages name such modules."""
+    return module == "R6type" or module.startswith("<r-")
+
+
+def is_aside(call: Call) -> bool:
+    """Say whether nothing is missing where a call is not made.
+
+    So it is with the front ends' own work, and with Python's standard library where no object of
+    another library's was at hand: what it gave is recorded, or is missed where it is used.
+    """
+    path = _path(owner(call))
+    root = _root(path)
+    if root in _FRONT_ENDS or root in _LOOKING:
+        return True
+    runs = root in _RUNNING or (root == "builtins" and path.partition(":")[2] in _RUNNING_BUILTINS)
+    if root not in sys.stdlib_module_names or runs:
+        return False
+    return not any(map(_is_live, (*call.args, *call.kwargs.values())))
+
+
+def _path(value: Value | None) -> str:
+    if isinstance(value, Symbol):
+        return value.path
+    return value.cls if isinstance(value, ObjectValue) else ""
+
+
+def _root(path: str) -> str:
+    return path.partition(":")[0].partition(".")[0]
+
+
+def _is_live(value: Value | None) -> bool:
+    """Say whether something may be changed by what is given it."""
+    match value:
+        case ObjectValue():
+            return _root(value.cls) not in sys.stdlib_module_names
+        case Method():
+            return _is_live(value.owner)
+        case Items():
+            return any(map(_is_live, value.items))
+        case Pairs():
+            return any(_is_live(each) for pair in value.items for each in pair)
+        case _:
+            return isinstance(value, (Closure, Opaque))
+
+
+# The part of a recording that is needed to reach some of its calls. Whether a call raises does not
+# hang on models that it has nothing to do with: training those again only takes time.
+
+
+def up_to(capsule: Capsule, wanted: Collection[int]) -> Capsule:
+    """Return the recording up to the last of the calls numbered ``wanted``.
+
+    Left out before it is the training and use of models that share no object with these calls.
+    """
+    calls = capsule.manifest.calls
+    last = max((n for n, call in enumerate(calls) if call.id in wanted), default=-1)
+    kin = _Kin()
+    for call in calls[: last + 1]:
+        kin.join(_objects(call))
+    needed = {kin.of(number) for call in calls if call.id in wanted for number in _objects(call)}
+    kept = tuple(
+        call
+        for call in calls[: last + 1]
+        if call.id in wanted or not _is_long(call) or needed & set(map(kin.of, _objects(call)))
+    )
+    return Capsule(capsule.manifest.model_copy(update={"calls": kept}), capsule.arrays)
+
+
+class _Kin:
+    """Objects that have met in a call, directly or by way of others, have one head."""
+
+    def __init__(self) -> None:
+        self._head: dict[int, int] = {}
+
+    def of(self, number: int) -> int:
+        while (head := self._head.setdefault(number, number)) != number:
+            self._head[number] = self._head[head]
+            number = head
+        return number
+
+    def join(self, numbers: Collection[int]) -> None:
+        heads = {self.of(number) for number in numbers}
+        for head in heads:
+            self._head[head] = min(heads)
+
+
+def _is_long(call: Call) -> bool:
+    return call.kind == "call" and isinstance(call.target, Method) and call.target.name in METHODS
+
+
+def _objects(call: Call) -> set[int]:
+    """Return the numbers of the objects that a call was given, was made on, or gave."""
+    values = (call.target, *call.args, *call.kwargs.values(), call.result)
+    return {number for value in values for number in _numbers(value)}
+
+
+def _numbers(value: Value | None) -> Iterator[int]:
+    match value:
+        case ObjectValue():
+            yield value.id
+        case Method():
+            yield from _numbers(value.owner)
+        case Items():
+            for item in value.items:
+                yield from _numbers(item)
+        case Pairs():
+            for pair in value.items:
+                yield from (number for each in pair for number in _numbers(each))
+        case Slice():
+            for part in (value.start, value.stop, value.step):
+                yield from _numbers(part)
+        case _:
+            return
