@@ -96,7 +96,7 @@ class Examined:
     """A case's report with the runs and pictures behind it, and its exact probes.
 
     ``verdicts`` are those on the layers of each run's probes, by the name of the run and the index
-    of the probe.
+    of the probe; ``finding`` is what was concluded.
     """
 
     report: CaseReport
@@ -104,6 +104,7 @@ class Examined:
     pictures: dict[str, bytes]
     probed: tuple[Capsule, ...] = ()
     verdicts: Mapping[str, Mapping[int, tuple[LayerVerdict, ...]]] = field(default_factory=dict)
+    finding: Finding | None = None
 
     def with_errors(self, errors: Sequence[InternalError], private: tuple[str, ...]) -> Examined:
         """List exceptions of ours in the report, without the folders that name the user."""
@@ -199,7 +200,7 @@ class CaseRun:
         self.tell("done")
         files = {**made["drawn"].files, **of_claims.files}
         verdicts = {name: self.judge.verdicts(run) for name, run in self.runs.items()}
-        return Examined(report, self.runs, files, made["probed"], verdicts)
+        return Examined(report, self.runs, files, made["probed"], verdicts, finding)
 
     def _runs(self) -> Iterator[Step]:
         """Yield the steps that make the runs, and look into them."""
