@@ -25,7 +25,7 @@ from bridge.errors import (
     isolated,
 )
 from bridge.explain.finding import Finding
-from bridge.pipeline.steps import Step, honest, not_known, run_steps
+from bridge.pipeline.steps import Step, honest, run_steps
 from bridge.process.pool import PoolError
 from bridge.trace.spool import FAILURES, SpooledErrors, read_failures
 
@@ -149,10 +149,9 @@ def test_a_record_that_a_script_wrote_itself_does_no_harm(tmp_path: Path, line: 
 
 def test_nothing_is_wrong_is_not_said_where_a_step_failed() -> None:
     agree = Finding("same-bits", "none", "R and the replay agree.")
-    steps = [Step("comparing", _broken, tells=("whether R and the twin agree",))]
+    step = Step("pair", "comparing", _broken, tells=("whether R and the twin agree",))
     with collected(Errors()), ThreadPoolExecutor(1) as threads:
-        run_steps(steps, threads)
-    unjudged = not_known(steps)
+        unjudged = run_steps([step], threads).not_known
     found = honest(agree, unjudged)
     assert (found.verdict, found.cause) == ("abstained", "not-known")
     assert "whether R and the twin agree" in found.sentence
@@ -170,38 +169,39 @@ def test_a_step_begins_when_what_it_needs_is_there_and_what_can_be_is_done_at_on
     def meets(number: int) -> Callable[[], int]:
         return lambda: both.wait() * 0 + number
 
-    left, right = Step("left", meets(1)), Step("right", meets(2))
-    total = Step("the sum", lambda a, b: a + b, (left, right))
+    left, right = Step("a", "left", meets(1)), Step("b", "right", meets(2))
+    total = Step("c", "the sum", lambda a, b: a + b, "a b")
     with ThreadPoolExecutor(2) as threads:
-        run_steps([total, left, right], threads)
-    assert total.result == 3
+        assert run_steps([total, left, right], threads).of["c"] == 3
 
 
 def test_what_follows_a_step_that_failed_has_what_stands_for_it() -> None:
-    given = Step("given", lambda: 5)
-    broken = Step("broken", lambda given: 1 // (given - 5), (given,), lambda given: -given)
-    after = Step("after", lambda broken: broken * 2, (broken,))
+    steps = [
+        Step("given", "giving", lambda: 5),
+        Step("made", "breaking", lambda given: 1 // (given - 5), "given", lambda given: -given),
+        Step("after", "going on", lambda made: made * 2, "made", tells=("what follows",)),
+    ]
     with collected(Errors()) as errors, ThreadPoolExecutor(2) as threads:
-        run_steps([given, broken, after], threads)
-    assert (after.result, broken.failed, after.failed) == (-10, True, False)
-    assert [each.step for each in errors.found] == ["broken"]
+        results = run_steps(steps, threads)
+    assert (results.of["after"], results.not_known) == (-10, ())
+    assert [each.step for each in errors.found] == ["breaking"]
 
 
 def test_what_no_case_survives_ends_all_steps() -> None:
+    done: list[int] = []
+
     def fails() -> None:
         raise PoolError("no TensorFlow")
 
-    first = Step("first", fails)
-    after = Step("after", lambda _: 1, (first,))
+    steps = [Step("a", "first", fails), Step("b", "after", done.append, "a")]
     with ThreadPoolExecutor(1) as threads, pytest.raises(PoolError):
-        run_steps([first, after], threads)
-    assert not after.done
+        run_steps(steps, threads)
+    assert not done
 
 
-def test_steps_that_wait_for_one_another_are_refused() -> None:
-    never = Step("never", lambda _: 1, (Step("not among them", lambda: 1),))
+def test_steps_that_wait_for_what_nothing_gives_are_refused() -> None:
     with ThreadPoolExecutor(1) as threads, pytest.raises(ValueError, match="never"):
-        run_steps([never], threads)
+        run_steps([Step("a", "never", lambda _: 1, "b")], threads)
 
 
 def test_what_says_what_to_do_is_no_defect_of_a_step() -> None:

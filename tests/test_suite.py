@@ -69,7 +69,7 @@ def _breaks(monkeypatch: pytest.MonkeyPatch, name: str, first_only: bool = True)
         ("conclude", "abstained", "not-known"),
         ("labels_of", "abstained", "not-known"),
         # Between two steps.
-        ("not_known", "abstained", "not-known"),
+        ("honest", "abstained", "not-known"),
         # The conclusion stands where only the report of it could not be put together.
         ("build_report", "abstained", "not-known"),
     ],

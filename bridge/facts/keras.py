@@ -51,9 +51,6 @@ METHODS: Final = {
     "train_on_batch": "train",
 }
 
-#: Words in the names of functions and methods that write where the script wrote.
-WRITERS: Final = ("save", "write", "remove", "unlink", "rmtree", "rename", "copy", "mkdir")
-
 #: Functions of Python's own that a recorded call may be replayed with.
 BUILTINS: Final = frozenset({
     "int", "float", "bool", "str", "list", "tuple", "dict", "set", "slice", "len", "range",

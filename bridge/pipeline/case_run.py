@@ -8,7 +8,7 @@ the verdicts on layers. Where the runs come from is all that differs between a s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -32,7 +32,7 @@ from bridge.explain.verdict import Finding, OtherGeneration, conclude
 from bridge.pipeline.hypothesis_runs import symptom_table
 from bridge.pipeline.intent_attribution import meant
 from bridge.pipeline.lever_runs import Script, investigate
-from bridge.pipeline.steps import NOT_CONCLUDED, Step, honest, not_known, nothing, run_steps
+from bridge.pipeline.steps import NOT_CONCLUDED, Step, honest, nothing, run_steps
 from bridge.process.pool import Limits, Pool
 from bridge.r.script import Wanted
 from bridge.report.build import Parts, bare_report, build_report
@@ -49,6 +49,8 @@ from bridge.runs.reference import reference
 from bridge.trace.capsule_builder import Scrubber
 from bridge.translate.spell import spell_call
 
+#: The runs of a case, in the order of the report; the first that names a prediction names it.
+_RUNS: Final = ("r", "replay", "intent", "twin", "reference")
 #: Which runs are compared with R's, in this order, where they are there.
 _COMPARED: Final = ("replay", "twin", "intent", "reference")
 #: Steps of one case at once: R's run and the twin's, then the replay, the intent and the looks.
@@ -94,7 +96,7 @@ class Examined:
     """A case's report with the runs and pictures behind it, and its exact probes.
 
     ``verdicts`` are those on the layers of each run's probes, by the name of the run and the index
-    of the probe.
+    of the probe; ``finding`` is what was concluded.
     """
 
     report: CaseReport
@@ -102,6 +104,7 @@ class Examined:
     pictures: dict[str, bytes]
     probed: tuple[Capsule, ...] = ()
     verdicts: Mapping[str, Mapping[int, tuple[LayerVerdict, ...]]] = field(default_factory=dict)
+    finding: Finding | None = None
 
     def with_errors(self, errors: Sequence[InternalError], private: tuple[str, ...]) -> Examined:
         """List exceptions of ours in the report, without the folders that name the user."""
@@ -170,104 +173,107 @@ class CaseRun:
         return found.with_errors(errors.found, self.private)
 
     def _examined(self) -> Examined:
-        # The runs.
-        twin = _run("twin", self.twin)
-        r = Step("the run r", self.record, (), self.not_recorded, ("what R's run gives",))
-        claims = Step("computing the claims", self.claims, (r,), _no_claims)
-        # With --quick a twin that has R's bits saves the replay.
-        first = (r, twin) if self.settings.quick else (r,)
-        agree = Step("comparing r with twin", self.agree, first)
-        replay = _run("replay", self.replay, r, agree)
-        intent = _run("intent", self.intent, r)
-        seen_r = Step("looking into r", self.look_into_r, (r, agree), _first, _unseen("r"))
-        seen = {
-            name: Step(f"looking into {name}", self.look_into, (run, r), _first, _unseen(name))
-            for name, run in (("replay", replay), ("intent", intent), ("twin", twin))
-        }
-        in_float64 = _run("reference", self.reference, seen_r)
-        other = Step("trying the other Keras", self.other_generation, (r,))
-        named = {"r": seen_r, **seen, "reference": in_float64}
-        gathered = partial(self.gather, tuple(named))
-        runs = Step("gathering the runs", gathered, tuple(named.values()))
-        labels = Step("naming the predictions", self.labels, (runs,), lambda _: {})
-        steps = [twin, r, claims, agree, replay, seen_r, intent, other, *seen.values()]
-        steps += [in_float64, runs, labels]
-
-        # What they say. Comparisons follow one another: they share verdicts on R's layers.
-        symptoms = Step("trying every fault", self.symptoms, (seen_r, labels))
-        steps.append(symptoms)
-        pairs = Step("comparing nothing yet", lambda: ())
-        steps.append(pairs)
-        for name in _COMPARED:
-            compared, failed = partial(self.compared, name), partial(_uncompared, name)
-            both = (pairs, runs, labels)
-            pairs = Step(f"comparing r with {name}", compared, both, failed, _whether(name))
-            steps.append(pairs)
-        unprobed = ("whether probes with whole numbers come out exactly",)
-        probed = Step(
-            "probing with whole numbers", self.probe_exactly, (seen_r,), lambda _: (), unprobed
-        )
-        exact = Step("judging the probes with whole numbers", _judged, (probed,), tells=unprobed)
-        cause = Step(
-            "looking for the cause", self.investigate, (runs, pairs),
-            tells=("what pulling levers would have shown",),
-        )  # fmt: skip
-        found = Step(
-            "finding out what R took otherwise than its text says", self.attribute_intent,
-            (pairs, cause, runs, labels), lambda pairs, cause, *_: (pairs, cause),
-            ("whether R does what its text says",),
-        )  # fmt: skip
-        usage = Step("asking how the script uses Keras", self.answers, (seen_r,))
-        mended = Step("trying repairs", self.repaired, (seen_r, seen["replay"]))
-        needs = (runs, found, other, exact, mended, usage)
-        concluded = Step("drawing the conclusion", self.conclude, needs, lambda *_: NOT_CONCLUDED)
-        steps += [probed, exact, cause, found, usage, mended, concluded]
-
-        # What the report tells of them.
-        drawn = Step("drawing the pictures", self.draw, (runs, found), _no_pictures)
-        of_claims = Step(
-            "drawing the pictures of the claims", _pictures, (claims,),
-            lambda _: (_no_pictures(), ()),
-        )  # fmt: skip
-        decided = Step("writing the claims", _claims, (claims,), lambda _: ())
-        described = Step(
-            "describing what the models make of their inputs", describe_run, (seen_r, labels),
-            lambda *_: ((), (), ()),
-        )  # fmt: skip
-        calls = Step("writing down R's calls", calls_by_line, (seen_r,), lambda _: {})
-        by_chance = Step("noting what is chance", self.chance, (runs,))
-        meant_by = Step("noting what the text means", intent_notes, (runs,))
-        score = Step("reading the last self-test's score", last_score)
-        weighed = Step("weighing every cause", _weighed, (concluded,), lambda _: ())
-        steps += [drawn, of_claims, decided, described, calls, by_chance, meant_by, score, weighed]
-        run_steps(steps, self.threads)
-
-        finding = honest(concluded.result, not_known(steps))
-        pictures, undrawn = of_claims.result
-        notes = (by_chance.result, undrawn, meant_by.result)
+        steps = (*self._runs(), *self._findings(), *self._tellings())
+        results = run_steps(steps, self.threads)
+        made = results.of
+        finding = honest(made["concluded"], results.not_known)
+        (pairs, _), (of_claims, undrawn) = made["found"], made["claim_pictures"]
         quick = (_QUICK,) if self.settings.quick else ()
+        notes = (quick, made["chance"] or (), undrawn, made["meant"] or ())
         parts = Parts(
-            labels=labels.result,
-            described=described.result,
-            hypotheses=weighed.result,
-            calls=calls.result,
-            exact=exact.result,
-            claims=decided.result,
-            symptoms=symptoms.result,
-            pictures=(*pictures.pictures, *drawn.result.pictures),
-            notes=(*quick, *(note for some in notes for note in some or ())),
-            selftest=score.result,
+            labels=made["labels"],
+            described=made["described"],
+            hypotheses=made["hypotheses"],
+            calls=made["calls"],
+            exact=made["exact"],
+            claims=made["decided"],
+            symptoms=made["symptoms"],
+            pictures=(*of_claims.pictures, *made["drawn"].pictures),
+            notes=tuple(note for some in notes for note in some),
+            selftest=made["score"],
         )
-        r_run = self.runs["r"]
         report = isolated(
             "building the report",
-            lambda: build_report(self.case, self.runs, found.result[0], finding, parts),
+            lambda: build_report(self.case, self.runs, pairs, finding, parts),
             None,
-        ) or bare_report(self.case, r_run, finding)
+        ) or bare_report(self.case, self.runs["r"], finding)
         self.tell("done")
-        files = {**drawn.result.files, **pictures.files}
+        files = {**made["drawn"].files, **of_claims.files}
         verdicts = {name: self.judge.verdicts(run) for name, run in self.runs.items()}
-        return Examined(report, self.runs, files, probed.result, verdicts)
+        return Examined(report, self.runs, files, made["probed"], verdicts, finding)
+
+    def _runs(self) -> Iterator[Step]:
+        """Yield the steps that make the runs, and look into them."""
+        yield Step("twin", "the run twin", self.twin, tells=_whether("twin"))
+        told = ("what R's run gives",)
+        yield Step("r", "the run r", self.record, instead=self.not_recorded, tells=told)
+        yield Step("claims", "computing the claims", self.claims, "r", _no_claims)
+        # With --quick a twin that has R's bits saves the replay.
+        first = "r twin" if self.settings.quick else "r"
+        yield Step("agree", "comparing r with twin", self.agree, first)
+        yield Step("replay", "the run replay", self.replay, "r agree", tells=_whether("replay"))
+        yield Step("seen_r", "looking into r", self.look_into_r, "r agree", _first, _unseen("r"))
+        yield Step("intent", "the run intent", self.intent, "r", tells=_whether("intent"))
+        yield Step("other", "trying the other Keras", self.other_generation, "r")
+        for run in ("replay", "intent", "twin"):
+            yield Step(
+                f"seen_{run}", f"looking into {run}", self.look_into, f"{run} r", _first,
+                _unseen(run),
+            )  # fmt: skip
+        yield Step(
+            "reference", "the run reference", self.reference, "seen_r", tells=_whether("reference")
+        )
+        made = "seen_r seen_replay seen_intent seen_twin reference"
+        yield Step("runs", "gathering the runs", self.gather, made)
+        yield Step("labels", "naming the predictions", self.labels, "runs", lambda _: {})
+
+    def _findings(self) -> Iterator[Step]:
+        """Yield the steps that find out what the runs say."""
+        yield Step("symptoms", "trying every fault", self.symptoms, "seen_r labels")
+        before = ""
+        for name in _COMPARED:
+            # One after the other: they share verdicts on the layers of R's run.
+            yield Step(
+                f"pairs_{name}", f"comparing r with {name}", partial(self.compared, name),
+                f"runs labels {before}", partial(_uncompared, name), _whether(name),
+            )  # fmt: skip
+            before = f"pairs_{name}"
+        told = ("whether probes with whole numbers come out exactly",)
+        probe = self.probe_exactly
+        yield Step("probed", "probing with whole numbers", probe, "seen_r", lambda _: (), told)
+        name = "judging the probes with whole numbers"
+        yield Step("exact", name, _judged, "probed", tells=told)
+        told = ("what pulling levers would have shown",)
+        yield Step("cause", "looking for the cause", self.investigate, f"runs {before}", tells=told)
+        yield Step(
+            "found", "finding out what R took otherwise than its text says", self.attribute_intent,
+            f"{before} cause runs labels", lambda pairs, cause, *_: (pairs, cause),
+            ("whether R does what its text says",),
+        )  # fmt: skip
+        yield Step("usage", "asking how the script uses Keras", self.answers, "seen_r")
+        yield Step("mended", "trying repairs", self.repaired, "seen_r seen_replay")
+        yield Step(
+            "concluded", "drawing the conclusion", self.conclude,
+            "runs found other exact mended usage", lambda *_: NOT_CONCLUDED,
+        )  # fmt: skip
+
+    def _tellings(self) -> Iterator[Step]:
+        """Yield the steps that make the parts of the report."""
+        yield Step("drawn", "drawing the pictures", self.draw, "runs found", _no_pictures)
+        yield Step(
+            "claim_pictures", "drawing the pictures of the claims", _pictures, "claims",
+            lambda _: (_no_pictures(), ()),
+        )  # fmt: skip
+        yield Step("decided", "writing the claims", _claims, "claims", lambda _: ())
+        yield Step(
+            "described", "describing what the models make of their inputs", describe_run,
+            "seen_r labels", lambda *_: ((), (), ()),
+        )  # fmt: skip
+        yield Step("calls", "writing down R's calls", calls_by_line, "seen_r", lambda _: {})
+        yield Step("chance", "noting what is chance", self.chance, "runs")
+        yield Step("meant", "noting what the text means", intent_notes, "runs")
+        yield Step("score", "reading the last self-test's score", last_score)
+        yield Step("hypotheses", "weighing every cause", _weighed, "concluded", lambda _: ())
 
     def agree(self, r: Capsule, twin: Capsule | None = None) -> bool:
         """Say whether the twin has all bits and errors of R's run: a replay tells nothing new."""
@@ -286,9 +292,9 @@ class CaseRun:
         self.tell("computes the reference")
         return reference(r)
 
-    def gather(self, names: Sequence[str], *runs: Capsule | None) -> dict[str, Capsule]:
+    def gather(self, *runs: Capsule | None) -> dict[str, Capsule]:
         """Keep the runs that were made, by the names of their runners."""
-        self.runs = {name: run for name, run in zip(names, runs, strict=True) if run is not None}
+        self.runs = {name: run for name, run in zip(_RUNS, runs, strict=True) if run is not None}
         return self.runs
 
     def labels(self, runs: Mapping[str, Capsule]) -> dict[int, str]:
@@ -298,9 +304,9 @@ class CaseRun:
     def compared(
         self,
         name: str,
-        before: tuple[RunPair, ...],
         runs: Mapping[str, Capsule],
         labels: Mapping[int, str],
+        before: tuple[RunPair, ...] = (),
     ) -> tuple[RunPair, ...]:
         """Compare R's run with another, and add that to what was compared before."""
         if name not in runs or not was_run(runs["r"]):
@@ -402,10 +408,6 @@ def was_begun(r: Capsule) -> bool:
     return r.manifest.status not in ("not-run", "syntax-error", "not-utf8", "empty")
 
 
-def _run(name: str, work: Callable[..., Capsule | None], *needs: Step) -> Step:
-    return Step(f"the run {name}", work, needs, tells=_whether(name))
-
-
 def _whether(name: str) -> tuple[str, ...]:
     return (f"whether {run_name('r')} and {run_name(name)} agree",)
 
@@ -418,7 +420,9 @@ def _first(given: Any, *_: object) -> Any:
     return given
 
 
-def _uncompared(name: str, before: tuple[RunPair, ...], *_: object) -> tuple[RunPair, ...]:
+def _uncompared(
+    name: str, _runs: object, _labels: object, before: tuple[RunPair, ...] = ()
+) -> tuple[RunPair, ...]:
     return (*before, not_compared("r", name))
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from bridge.errors import bound, isolated
@@ -21,69 +21,65 @@ def nothing(*_: object) -> None:
     """Stand for the result of a step that gives nothing where it fails us."""
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class Step:
     """One step of a case.
 
     Attributes:
+        gives: the name of its result.
         name: of the step, for the record of an exception of ours that ends it.
-        work: takes the results of ``needs``, in their order, and returns that of the step.
-        needs: the steps whose results the work takes.
+        work: takes the results that the step needs, in their order, and returns its own.
+        needs: the names of these results, with blanks between them.
         instead: the same as ``work``, for where that fails us.
         tells: what is not known without the step, as it follows "it is not known".
-        failed: whether the work failed us.
-        done: whether there is a result.
     """
 
+    gives: str
     name: str
     work: Callable[..., Any]
-    needs: tuple[Step, ...] = ()
+    needs: str = ""
     instead: Callable[..., Any] = nothing
     tells: tuple[str, ...] = ()
-    failed: bool = field(default=False, init=False)
-    done: bool = field(default=False, init=False)
-    _results: list[Any] = field(default_factory=list, init=False)
-
-    @property
-    def result(self) -> Any:
-        """What the step gives; asked for before it is done, it raises :class:`IndexError`."""
-        return self._results[0]
-
-    def do(self) -> None:
-        """Do the work.
-
-        Raises:
-            BridgeError: one that no case can survive.
-        """
-        given = [step.result for step in self.needs]
-        made = isolated(self.name, lambda: [self.work(*given)], None)
-        self.failed = made is None
-        self._results = [self.instead(*given)] if made is None else made
-        self.done = True
 
 
-def run_steps(steps: Sequence[Step], threads: Executor) -> None:
+@dataclass(frozen=True)
+class Results:
+    """What steps gave, by name; and what is not known because one failed that would have told."""
+
+    of: Mapping[str, Any]
+    not_known: tuple[str, ...]
+
+
+def run_steps(steps: Sequence[Step], threads: Executor) -> Results:
     """Do all steps, each as soon as what it needs is there, and beside others.
 
     Raises:
         BridgeError: one that no case can survive; what is being done then is left to end.
+        ValueError: nothing gives what a step needs.
     """
+    results: dict[str, Any] = {}
+    failed: list[Step] = []
     waiting = list(steps)
-    doing: set[Future[None]] = set()
+    doing: dict[Future[list[Any] | None], tuple[Step, list[Any]]] = {}
     while waiting or doing:
-        ready = [step for step in waiting if all(need.done for need in step.needs)]
-        waiting = [step for step in waiting if step not in ready]
-        doing |= {threads.submit(bound(step.do)) for step in ready}
+        for step in [each for each in waiting if results.keys() >= set(each.needs.split())]:
+            waiting.remove(step)
+            given = [results[need] for need in step.needs.split()]
+            doing[threads.submit(bound(_do), step, given)] = step, given
         if not doing:
             raise ValueError(f"nothing gives what these need: {[step.name for step in waiting]}")
-        ended, doing = wait(doing, return_when=FIRST_COMPLETED)
-        for future in ended:
-            future.result()
+        for future in wait(doing, return_when=FIRST_COMPLETED).done:
+            step, given = doing.pop(future)
+            made = future.result()
+            failed += [step] if made is None else []
+            results[step.gives] = step.instead(*given) if made is None else made[0]
+    told = (told for step in steps if step in failed for told in step.tells)
+    return Results(results, tuple(dict.fromkeys(told)))
 
 
-def not_known(steps: Sequence[Step]) -> tuple[str, ...]:
-    """Return what is not known because a step failed us that would have told it."""
-    return tuple(dict.fromkeys(told for step in steps if step.failed for told in step.tells))
+def _do(step: Step, given: Sequence[Any]) -> list[Any] | None:
+    """Do the work of a step; return its result in a list, None where it fails us."""
+    return isolated(step.name, lambda: [step.work(*given)], None)
 
 
 def honest(found: Finding, unjudged: Sequence[str]) -> Finding:
