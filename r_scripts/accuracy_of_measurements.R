@@ -1,5 +1,5 @@
 #| title: The accuracy of measured numbers stays 0
-#| expect-verdict: same-bits, within-rounding
+#| expect-verdict: same-bits
 #| expect-cause: user-script
 library(keras)
 

@@ -1,5 +1,6 @@
 #| title: R's own tanh is no activation
-#| expect-verdict: different, same-error, abstained
+#| expect-verdict: abstained
+#| expect-verdict[cran]: different
 #| expect-cause: r-conversion
 #
 # tanh is built into R's interpreter, so Python gets an opaque capsule and not a function.

@@ -1,5 +1,5 @@
 #| title: R's own tanh is no activation for keras3 either
-#| expect-verdict: different, failed
+#| expect-verdict: failed
 #| expect-cause: r-conversion
 library(keras3)
 

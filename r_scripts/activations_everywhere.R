@@ -1,5 +1,5 @@
 #| title: An activation in every layer, or only in the last?
-#| expect-verdict: same-bits, within-rounding
+#| expect-verdict: same-bits
 #| expect-cause: none
 #
 # Four rows of three features. Weights and biases are eighths, so that sums of products are exact

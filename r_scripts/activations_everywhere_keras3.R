@@ -1,5 +1,5 @@
 #| title: The input told once more to an inner layer, on Keras 3
-#| expect-verdict: same-bits, within-rounding
+#| expect-verdict: within-rounding
 #| expect-cause: none
 #
 # On Keras 3 too an inner layer ignores what it is told of its input, the right number and a wrong

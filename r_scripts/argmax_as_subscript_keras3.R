@@ -1,5 +1,5 @@
 #| title: op_argmax() counts from 1, as a subscript of R needs it
-#| expect-verdict: same-bits, within-rounding
+#| expect-verdict: within-rounding
 #| expect-cause: none
 library(keras3)
 

@@ -1,5 +1,5 @@
 #| title: k_argmax() counts from 0, as Python does
-#| expect-verdict: same-bits, within-rounding
+#| expect-verdict: within-rounding
 #| expect-cause: none
 library(keras)
 

@@ -1,5 +1,5 @@
 #| title: The size of the batch changes the last digits
-#| expect-verdict: same-bits, within-rounding
+#| expect-verdict: within-rounding
 #| expect-cause: rounding
 #
 # Float32 sums depend on the order of adding, and the order on how many rows are taken at once. R

@@ -1,5 +1,5 @@
 #| title: A bias of one number arrives without a dimension
-#| expect-verdict: different, same-error
+#| expect-verdict: different
 #| expect-cause: r-conversion
 #
 # A vector of length one becomes a plain number in Python; as.array() keeps its dimension.

@@ -1,5 +1,5 @@
 #| title: Binary crossentropy asks three questions where softmax answers one
-#| expect-verdict: same-bits, within-rounding
+#| expect-verdict: same-bits
 #| expect-cause: user-script
 library(keras)
 

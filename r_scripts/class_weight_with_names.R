@@ -1,5 +1,5 @@
 #| title: Weights of classes with names are used
-#| expect-verdict: same-bits, within-rounding
+#| expect-verdict: same-bits
 #| expect-cause: none
 library(keras)
 

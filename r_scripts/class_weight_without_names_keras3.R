@@ -1,5 +1,5 @@
 #| title: Weights of classes without names weigh nothing, on Keras 3 too
-#| expect-verdict: different, same-bits
+#| expect-verdict: different
 #| expect-cause: r-conversion
 library(keras3)
 

@@ -1,5 +1,5 @@
 #| title: Axis 1 is the first after the batch in keras
-#| expect-verdict: same-bits, within-rounding
+#| expect-verdict: same-bits
 #| expect-cause: none
 library(keras)
 

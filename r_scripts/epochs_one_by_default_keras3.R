@@ -1,5 +1,5 @@
 #| title: Without a number, fit() of keras3 trains for one epoch, as in Python
-#| expect-verdict: same-bits, within-rounding
+#| expect-verdict: same-bits
 #| expect-cause: none
 library(keras3)
 

@@ -1,5 +1,5 @@
 #| title: A factor becomes class numbers from 0 on with keras3
-#| expect-verdict: same-bits, within-rounding
+#| expect-verdict: same-bits
 #| expect-cause: none
 library(keras3)
 

@@ -1,5 +1,5 @@
 #| title: A factor reaches Keras 2 as a list of words
-#| expect-verdict: different, same-error, abstained
+#| expect-verdict: abstained
 #| expect-cause: r-conversion
 library(keras)
 

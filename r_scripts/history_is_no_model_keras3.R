@@ -1,5 +1,5 @@
 #| title: What fit() gives back is no second name of the model
-#| expect-verdict: same-bits, within-rounding
+#| expect-verdict: same-bits
 #| expect-cause: none
 library(keras3)
 

@@ -1,5 +1,5 @@
 #| title: Class numbers from 1 on make a class too many
-#| expect-verdict: same-bits, within-rounding, different
+#| expect-verdict: same-bits
 #| expect-cause: r-index-base
 #
 # as.integer() of a factor begins at 1; to_categorical() begins at 0, where nothing ever is.

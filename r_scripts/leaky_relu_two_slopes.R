@@ -1,5 +1,5 @@
 #| title: A leaky relu leaks more as a layer than by its name
-#| expect-verdict: same-bits, within-rounding
+#| expect-verdict: same-bits
 #| expect-cause: maths
 library(keras)
 

@@ -1,5 +1,5 @@
 #| title: The old name of the learning rate is taken and forgotten
-#| expect-verdict: same-bits, within-rounding
+#| expect-verdict: same-bits
 #| expect-cause: keras-version
 library(keras)
 

@@ -1,5 +1,5 @@
 #| title: A loss of probabilities is fed with any numbers
-#| expect-verdict: same-bits, within-rounding
+#| expect-verdict: same-bits
 #| expect-cause: user-script
 #
 # The last layer has no sigmoid, and the loss does not know: it clips what is beyond 0 and 1.

@@ -1,5 +1,5 @@
 #| title: Functions made by lapply() keep their own round
-#| expect-verdict: same-bits, within-rounding
+#| expect-verdict: same-bits
 #| expect-cause: none
 library(keras)
 

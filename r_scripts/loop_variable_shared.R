@@ -1,5 +1,5 @@
 #| title: Functions made in a loop all see its last round
-#| expect-verdict: same-bits, within-rounding, different
+#| expect-verdict: different
 #| expect-cause: r-semantics
 library(keras)
 

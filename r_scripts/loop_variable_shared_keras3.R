@@ -1,5 +1,5 @@
 #| title: Functions made in a loop all see its last round, on Keras 3 too
-#| expect-verdict: same-bits, within-rounding, different
+#| expect-verdict: different
 #| expect-cause: r-semantics
 library(keras3)
 

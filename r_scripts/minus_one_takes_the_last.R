@@ -1,6 +1,6 @@
 #| title: Minus one drops in R, and takes the last from a tensor
-#| expect-verdict: different, same-bits
-#| expect-cause: r-semantics, r-index-base
+#| expect-verdict: different
+#| expect-cause: r-index-base
 library(tensorflow)
 library(keras)
 

@@ -1,5 +1,5 @@
 #| title: A copy of a model is the same model
-#| expect-verdict: same-bits, within-rounding, different
+#| expect-verdict: same-bits
 #| expect-cause: r-semantics
 #
 # An assignment copies a number in R, but only another name for a Python object.

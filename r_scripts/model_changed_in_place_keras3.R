@@ -1,5 +1,5 @@
 #| title: A copy of a model is the same model on Keras 3 as well
-#| expect-verdict: same-bits, within-rounding, different
+#| expect-verdict: same-bits
 #| expect-cause: r-semantics
 library(keras3)
 

@@ -1,6 +1,6 @@
 #| title: Keras 3 wants the names that a model's inputs were given
-#| expect-verdict: same-error, different
-#| expect-cause: r-conversion, r-semantics, keras-version
+#| expect-verdict: different
+#| expect-cause: r-semantics
 library(keras3)
 
 height <- keras_input(shape = 1, name = "height")

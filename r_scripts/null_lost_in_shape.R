@@ -1,5 +1,5 @@
 #| title: c() drops NULL, and a shape loses its first dimension
-#| expect-verdict: different, same-error
+#| expect-verdict: different
 #| expect-cause: r-semantics
 #
 # The input is meant to take any number of rows of four; it takes four numbers.

@@ -1,5 +1,5 @@
 #| title: One row of a matrix is a plain vector
-#| expect-verdict: same-error, different
+#| expect-verdict: same-error
 #| expect-cause: r-semantics
 library(keras)
 

@@ -1,6 +1,6 @@
 #| title: A pipe that is run again adds its layers again
-#| expect-verdict: same-bits, within-rounding, different
-#| expect-cause: r-semantics, user-script
+#| expect-verdict: same-bits
+#| expect-cause: r-semantics
 library(keras)
 
 model <- keras_model_sequential(input_shape = 1)

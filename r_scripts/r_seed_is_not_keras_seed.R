@@ -1,5 +1,5 @@
 #| title: set.seed() does not reach the weights
-#| expect-verdict: same-bits, within-rounding
+#| expect-verdict: same-bits
 #| expect-cause: r-semantics
 library(keras)
 

@@ -1,5 +1,5 @@
 #| title: A vector goes down the columns in R and along the rows in TensorFlow
-#| expect-verdict: different, same-bits
+#| expect-verdict: different
 #| expect-cause: r-semantics
 #
 # Each of the three rows is to be weighted; the weights meet the columns once tensors are at work.

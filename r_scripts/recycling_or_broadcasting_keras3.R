@@ -1,5 +1,5 @@
 #| title: A vector goes along the rows in Keras 3, down the columns in R
-#| expect-verdict: different, same-bits
+#| expect-verdict: different
 #| expect-cause: r-semantics
 library(keras3)
 

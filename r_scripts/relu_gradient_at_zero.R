@@ -1,5 +1,5 @@
 #| title: What does the derivative of relu at zero change?
-#| expect-verdict: same-bits, within-rounding
+#| expect-verdict: same-bits
 #| expect-cause: none
 #
 # A small network, trained by gradient descent with relu's derivative at 0 taken as 0, 1/2 and 1:

@@ -1,5 +1,5 @@
 #| title: A relu in a middle dense layer looks linear
-#| expect-verdict: same-bits, within-rounding
+#| expect-verdict: within-rounding
 #| expect-cause: none
 #
 # Three small models over a grid of 1,000 points. Every kernel is 1 and every bias 0, so that each

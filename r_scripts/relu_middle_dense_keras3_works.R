@@ -1,5 +1,5 @@
 #| title: The founding script in the form that works on Keras 3
-#| expect-verdict: same-bits, within-rounding
+#| expect-verdict: within-rounding
 #| expect-cause: none
 #
 # Weights are set after the layers are built, and the input has the shape that the model asks for.

@@ -1,5 +1,5 @@
 #| title: A unit of relu that is never positive cannot learn
-#| expect-verdict: same-bits, within-rounding
+#| expect-verdict: same-bits
 #| expect-cause: maths
 library(keras)
 

@@ -1,5 +1,5 @@
 #| title: array_reshape() fills an array by rows, as NumPy does
-#| expect-verdict: same-bits, within-rounding
+#| expect-verdict: same-bits
 #| expect-cause: none
 library(keras)
 

@@ -1,5 +1,5 @@
 #| title: A shape of R's numbers is no shape for TensorFlow
-#| expect-verdict: different, same-error
+#| expect-verdict: different
 #| expect-cause: r-conversion
 #
 # 3 is a double in R, and no wrapper stands between the script and tf$reshape().

@@ -1,5 +1,5 @@
 #| title: Half a unit is dropped on the way
-#| expect-verdict: same-bits, within-rounding, different
+#| expect-verdict: same-bits
 #| expect-cause: r-conversion
 #
 # The R package makes a whole number of 4.6 by cutting it off. Keras 2 would do the same.

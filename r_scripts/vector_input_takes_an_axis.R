@@ -1,5 +1,5 @@
 #| title: Keras 2 gives a plain vector the axis that it lacks
-#| expect-verdict: same-bits, within-rounding
+#| expect-verdict: same-bits
 #| expect-cause: none
 library(keras)
 

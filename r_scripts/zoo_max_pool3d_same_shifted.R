@@ -1,6 +1,8 @@
 #| title: 3-D max pooling with wide strides starts at the wrong place
 #| expect-verdict: different
+#| expect-verdict[onednn]: same-bits
 #| expect-cause: kernel:MaxPool3D
+#| expect-cause[onednn]: none
 #| upstream: TensorFlow's MaxPool3D, not reported yet
 #| seen-with: tensorflow 2.21.0
 #

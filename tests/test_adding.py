@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bridge.capsule import Capsule, Environment, FrontEnd, Manifest
-from bridge.cases.case import find_cases, read_case
+from bridge.cases.case import Case, find_cases, read_case
 from bridge.cli.add import AddingError, add_script, place_for
 from bridge.cli.main import app
 from bridge.pipeline.examine_case import Suite
@@ -47,11 +47,17 @@ def suite() -> Suite:
     return cast("Suite", SimpleNamespace(examine=examine))
 
 
+def expected(case: Case) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    situation = FrontEnd(kind="standin", package="keras", version="2.16.1"), Environment()
+    return case.verdicts(*situation), case.causes(*situation)
+
+
 def test_the_header_says_what_was_found(project: Path, script: Path) -> None:
     added = add_script(script, place_for(script, project), suite())
     case = read_case(added.path)
-    assert (case.title, case.verdicts, case.causes) == ("My model", ("different",), ("r-default",))
+    assert (case.title, *expected(case)) == ("My model", ("different",), ("r-default",))
     assert case.seconds == 24
+    assert case.unreviewed
     assert not case.problems
     assert added.path.read_text().endswith("library(keras)\n")
     found = find_cases([(project / "r_scripts", project / "comparisons")])
@@ -61,7 +67,20 @@ def test_the_header_says_what_was_found(project: Path, script: Path) -> None:
 def test_what_its_header_says_already_is_kept(project: Path, script: Path) -> None:
     script.write_text("#| title: Mine\n#| expect-verdict: same-bits\nlibrary(keras)\n")
     case = read_case(add_script(script, place_for(script, project), suite()).path)
-    assert (case.title, case.verdicts, case.causes) == ("Mine", ("same-bits",), ("r-default",))
+    assert (case.title, *expected(case)) == ("Mine", ("same-bits",), ("r-default",))
+
+
+def test_a_header_that_expects_a_verdict_and_a_cause_was_written_by_somebody(
+    project: Path, script: Path
+) -> None:
+    lines = ["#| expect-verdict[cran]: same-bits", "#| expect-cause: none", "#| unreviewed: no"]
+    script.write_text("\n".join([*lines[:2], "library(keras)\n"]))
+    case = read_case(add_script(script, place_for(script, project), suite()).path)
+    assert not case.unreviewed
+    assert expected(case) == ((), ("none",))
+    script.write_text("\n".join([*lines[1:], "library(keras)\n"]))
+    case = read_case(add_script(script, place_for(script, project, "other"), suite()).path)
+    assert not case.unreviewed
 
 
 def test_a_script_that_is_not_utf8_is_copied_as_it_is(project: Path, script: Path) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
 
-from bridge.cases.case import Case
-from bridge.cli import main
+from bridge.cases.case import Case, read_case
+from bridge.cli import check, main
 from bridge.cli.options import CaseLines
-from bridge.pipeline.examine_case import Examined
+from bridge.pipeline.examine_case import Examined, Settings
 from tests.report_samples import different, matching
 
 COMMANDS = ["run", "check", "doctor", "record", "diff", "verify", "explain"]
@@ -113,6 +115,27 @@ def test_run_takes_the_scripts_of_this_folder_and_ours_when_asked(
     assert taken[0] == ["mine"]
     assert "mine" in taken[1]
     assert len(taken[1]) > 50
+
+
+def test_a_run_names_the_cases_at_which_nobody_has_looked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    headers = {"a": "#| unreviewed: yes\n", "b": "", "c": "#| unreviewed: yes\n"}
+    for name, header in headers.items():
+        (tmp_path / f"{name}.R").write_text(f"{header}1\n")
+    cases = [read_case(tmp_path / f"{name}.R") for name in headers]
+    reported = [Examined(matching(), {}, {})]
+    suite = SimpleNamespace(examine=lambda *_: iter(reported))
+    monkeypatch.setattr(check, "suite_with", lambda _: contextlib.nullcontext(suite))
+    monkeypatch.setattr(check, "environment_errors", contextlib.nullcontext)
+    options = Settings("standin", 1)
+    check.examine(cases, tmp_path, options, lines=True)
+    out = capsys.readouterr().out.splitlines()
+    assert "2 cases were never reviewed by a person: a, c." in out
+    check.examine(cases, tmp_path, options)
+    assert "reviewed" not in capsys.readouterr().out
+    assert check.never_reviewed(cases[:2]) == "1 case was never reviewed by a person: a."
+    assert check.never_reviewed(cases[1:2]) == ""
 
 
 def test_each_case_that_is_done_has_one_plain_line(capfd: pytest.CaptureFixture[str]) -> None:

@@ -66,6 +66,13 @@ def test_scripts_of_the_suite_are_collected_and_others_are_not(project: pytest.P
     result.stdout.no_fnmatch_line("*loose.R*")
 
 
+def test_an_expectation_with_brackets_makes_a_script_one_of_ours(project: pytest.Pytester) -> None:
+    path = project.path / "r_scripts" / "brackets.R"
+    path.write_text("#| expect-verdict[keras3>=1.5, cran]: failed\nprint(1)\n")
+    result = project.runpytest("--collect-only", "-q")
+    result.stdout.fnmatch_lines(["r_scripts/brackets.R::brackets"])
+
+
 def test_every_script_is_collected_where_that_is_asked_for(project: pytest.Pytester) -> None:
     result = project.runpytest("--collect-only", "-q", "--keras-r")
     result.stdout.fnmatch_lines_random(["loose.R::loose", "r_scripts/other.R::other"])

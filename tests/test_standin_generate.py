@@ -17,6 +17,7 @@ from bridge.r.standin.tables import (
     TableError,
     read_table,
     read_tables,
+    table_path,
 )
 from bridge.r.standin.wrapper import wrapper
 
@@ -178,13 +179,13 @@ def test_strings_are_escaped() -> None:
 
 
 def package(runtime: dict[str, str], table: Table | None = None) -> dict[str, str]:
-    spec = generate.Package("keras", "1.2.3", "Stand-in", ("reticulate",), ())
+    spec = generate.Package("keras", "Stand-in", ("reticulate",), ())
     return generate.generate(spec, table, runtime)
 
 
 def test_description_says_that_this_is_a_stand_in() -> None:
     text = package({})["DESCRIPTION"]
-    assert "Version: 1.2.3.9999\n" in text
+    assert "Version: 0.0.9999\n" in text
     assert f"{generate.MARKER}: standin\n" in text
     assert "stand-in" in text.lower()
 
@@ -280,6 +281,19 @@ def test_a_damaged_table_is_named_in_the_error(tmp_path: Path) -> None:
     path.write_text('{"package": "keras", "version": 3}', encoding="utf-8")
     with pytest.raises(TableError, match=r"keras-0\.json"):
         read_table(path)
+
+
+def test_the_newest_version_counts_and_not_the_last_in_the_alphabet(tmp_path: Path) -> None:
+    for name in ("keras-2.9.0", "keras-2.16.1", "keras3-1.9.9", "keras3-1.10.0", "keras3-1.5.1"):
+        package, _, version = name.partition("-")
+        text = f'{{"package": "{package}", "version": "{version}"}}'
+        (tmp_path / f"{name}.json").write_text(text, encoding="utf-8")
+    versions = {name: table.version for name, table in read_tables(tmp_path).items()}
+    assert versions == {"keras": "2.16.1", "keras3": "1.10.0"}
+    assert table_path("keras3", tmp_path) == tmp_path / "keras3-1.10.0.json"
+    assert build.sources(tmp_path)["keras3"]["DESCRIPTION"].count("Version: 1.10.0.9999") == 1
+    with pytest.raises(TableError, match="no table tensorflow-<version>"):
+        table_path("tensorflow", tmp_path)
 
 
 def amended(function: Function, name: str = "layer_x", package: str = "keras") -> str:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import contextlib
 import inspect
 import math
+import os
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
+from bridge.audit.answer_text import public_name, spell
 from bridge.audit.judge import AuditReport, judge, sort_events
 from bridge.process.environment import keras_version
 from bridge.process.job_setup import SEED
@@ -35,6 +38,68 @@ FAMILIES: Final = (
 )
 
 
+@dataclass(frozen=True)
+class Questions:
+    """What every wrapper is asked; all values are R's text.
+
+    ``probes`` are tried in each argument, ``fillers`` for all that is required, ``objects`` as the
+    first argument where nothing else gets as far as Python. Arguments that are ``aside`` are given
+    nothing. With ``tables`` all is written down that a coercion table says: answers as its text,
+    also silence, and arguments given through ``dots``.
+    """
+
+    probes: Mapping[str, str]
+    fillers: Sequence[str]
+    families: str
+    spared: str = "^$"
+    aside: Sequence[str] = ("object", "y_true", "y_pred")
+    tables: bool = False
+    objects: Mapping[str, str] = field(default_factory=dict)
+    dots: Sequence[str] = ()
+    modes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    data: str = "NULL"
+    returned: str = "NULL"
+    setup: str = ""
+
+
+#: Required arguments are filled with one of these.
+FILLERS: Final = (
+    "3L", "list(3L, 3L)", "'a'", "c(3L, 3L)", "matrix(1, 2, 2)", "function(x, ...) x", "0.5",
+)  # fmt: skip
+_ODD: Final = (
+    "2.5", "2", "c(5, 2, 3)", "c(b = 2, a = 1)", "list(b = 2, a = 1)", "NULL", "NA", "3e9",
+    "array(2.5)",
+)  # fmt: skip
+
+
+def ask_wrappers(
+    pool: Pool, package: str, served: Served, limits: Limits, shares: int, questions: Questions
+) -> list[dict[str, Any]]:
+    """Ask the wrappers of ``package`` in so many children, two at once or more; return the events.
+
+    Raises:
+        PoolError: R, TensorFlow or Keras cannot be started.
+    """
+    warm = Warm(GENERATIONS[package], True, served.libraries, served.preload)
+
+    def share(number: int) -> list[dict[str, Any]]:
+        params = {
+            "package": package,
+            "questions": asdict(questions),
+            "share": number,
+            "shares": shares,
+        }
+        with run_job(pool, warm, audit_job, params, limits) as left:
+            events = left.events
+            if left.ending:
+                broken = f"share {number + 1} came to no end ({left.ending})"
+                events.append({"e": "broken", "text": broken})
+        return events
+
+    with ThreadPoolExecutor(max_workers=min(shares, os.cpu_count() or 1)) as at_once:
+        return [event for part in at_once.map(share, range(shares)) for event in part]
+
+
 def run_audit(
     pool: Pool,
     package: str,
@@ -49,20 +114,8 @@ def run_audit(
         PoolError: R, TensorFlow or Keras cannot be started.
     """
     started = time.monotonic()
-    warm = Warm(GENERATIONS[package], True, served.libraries, served.preload)
-
-    def share(number: int) -> list[dict[str, Any]]:
-        params = {"package": package, "families": families, "share": number, "shares": shares}
-        with run_job(pool, warm, audit_job, params, limits) as left:
-            events = left.events
-            if left.ending:
-                broken = f"share {number + 1} came to no end ({left.ending})"
-                events.append({"e": "broken", "text": broken})
-        return events
-
-    with ThreadPoolExecutor(max_workers=shares) as at_once:
-        events = [event for part in at_once.map(share, range(shares)) for event in part]
-    heard = sort_events(events)
+    questions = Questions({text: text for text in _ODD}, FILLERS, families)
+    heard = sort_events(ask_wrappers(pool, package, served, limits, shares, questions))
     return AuditReport(
         package=package,
         frontend=served.frontend,
@@ -99,7 +152,8 @@ def audit_job(context: Context, params: dict[str, Any]) -> None:
     folder = Path(params["spool"])
     (folder / "plots").mkdir(parents=True, exist_ok=True)
     spool = begin(context, params)
-    _state.update(spool=spool, params=params, plain={})
+    encode = spell if params["questions"]["tables"] else encoded
+    _state.update(spool=spool, params=params, plain={}, encode=encode)
     recorder.activate(None)
     recorder.listen(_Session(spool, folder))
     context.r.listen(lambda _text: None, lambda _text: None, lambda _prompt: "")
@@ -134,7 +188,10 @@ class _Session:
 
 def job() -> dict[str, Any]:
     """Return what R is to audit."""
-    return {key: _state["params"][key] for key in ("package", "families", "share", "shares")}
+    params = _state["params"]
+    asked = {key: value for key, value in params["questions"].items() if key != "tables"}
+    numbers = {key: params[key] for key in ("package", "share", "shares")}
+    return {**asked, **numbers, "silence": params["questions"]["tables"]}
 
 
 def is_asked(target: Any) -> bool:
@@ -147,7 +204,7 @@ def is_asked(target: Any) -> bool:
 def plain(text: str, value: Any = None) -> None:
     """Keep what reticulate alone makes of a probe."""
     _state["plain"][text] = value
-    _state["spool"].event("plain", probe=text, value=encoded(value))
+    _state["spool"].event("plain", probe=text, value=_state["encode"](value))
 
 
 def failed(tried: Sequence[str], text: str) -> None:
@@ -162,6 +219,18 @@ def described(function: str, argument: str, line: Any = "") -> None:
     _state["spool"].event("line", function=function, argument=argument, text=text[:200])
 
 
+def noted(function: str, what: str, *values: Any) -> None:
+    """Write down something else about a function, for a table."""
+    if what == "exports":
+        told: Any = list(values[0])
+    elif what == "formals":
+        told = [list(pair) for pair in zip(*values, strict=True)]
+    else:
+        (value,) = values
+        told = value if isinstance(value, bool) else spell(value)
+    _state["spool"].event("noted", function=function, what=what, value=told)
+
+
 def arrived(target: Any, tried: Sequence[str], /, *args: Any, **kwargs: Any) -> bool:
     """Write down what reached Python; say no to what is but a question on the way."""
     if not is_asked(target):
@@ -169,25 +238,30 @@ def arrived(target: Any, tried: Sequence[str], /, *args: Any, **kwargs: Any) -> 
     function, argument, probe = tried
     spool: SpoolWriter = _state["spool"]
     path = f"{getattr(target, '__module__', '')}:{getattr(target, '__qualname__', '')}"
+    encode = _state["encode"]
+    bound = not isinstance(getattr(target, "__self__", type), type)
     if not argument:
         spool.event(
             "base",
             function=function,
             target=path,
-            public=_public(target),
-            args=[encoded(item) for item in args],
-            kwargs={name: encoded(item) for name, item in kwargs.items()},
+            public=public_name(target),
+            method=bound,
+            is_class=isinstance(target, type),
+            args=[encode(item) for item in args],
+            kwargs={name: encode(item) for name, item in kwargs.items()},
             defaults=_defaults(target),
             documented=_documented(target),
         )
         return True
     spool.event(
         "arrived",
+        public=public_name(target),
         function=function,
         argument=argument,
         probe=probe,
-        args=[encoded(item) for item in args],
-        kwargs={name: encoded(item) for name, item in kwargs.items()},
+        args=[encode(item) for item in args],
+        kwargs={name: encode(item) for name, item in kwargs.items()},
         python=_asked_python(target, args, kwargs, argument, probe),
     )
     return True
@@ -279,15 +353,3 @@ def _documented(target: Any) -> dict[str, str]:
     for match in re.finditer(r"^ *`?(\w+)`?: (.+(?:\n(?: {6,}).+)*)", text, re.MULTILINE):
         found.setdefault(match[1], " ".join(match[2].split())[:300])
     return found
-
-
-def _public(target: Any) -> str:
-    for attribute in ("_keras_api_names", "_tf_api_names", "_api_export_path"):
-        names = getattr(target, attribute, None)
-        if isinstance(names, str):
-            return names
-        if names:
-            return str(sorted(names, key=lambda each: (each.count("."), each))[0])
-    return f"{(getattr(target, '__module__', '') or '').partition('.')[0]}." + str(
-        getattr(target, "__qualname__", "")
-    )

@@ -1,23 +1,35 @@
 """A case: an R script, what its header expects, and its Python twin where there is one.
 
 The header is the run of ``#| key: value`` lines at the top of the script (Quarto's habit); it
-names expectations and never changes what is run.
+names expectations and never changes what is run. What may stand in the brackets of
+``expect-verdict[...]`` and ``expect-cause[...]`` is in :mod:`bridge.cases.expectation`.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from bridge.cases.expectation import (
+    ConditionError,
+    Expectation,
+    Subject,
+    expected_values,
+    read_conditions,
+)
 from bridge.errors import BridgeError
 
-_HEADER: Final = re.compile(r"^#\|\s*([a-z-]+)\s*:\s*(.*?)\s*$")
+if TYPE_CHECKING:
+    from bridge.capsule import Environment, FrontEnd
+
+_HEADER: Final = re.compile(r"^#\|\s*([a-z-]+)\s*(?:\[([^\]]*)\])?\s*:\s*(.*?)\s*$")
+_EXPECTATIONS: Final[dict[str, Subject]] = {"expect-verdict": "verdict", "expect-cause": "cause"}
 _KEYS: Final = frozenset(
-    {"title", "expect-verdict", "expect-cause", "seconds", "upstream", "seen-with", "markers"}
+    {"title", *_EXPECTATIONS, "seconds", "upstream", "seen-with", "markers", "unreviewed"}
 )
 #: What a file of observations may be; it stands beside the twin, by the script's name.
 _OBSERVED: Final = (".yml", ".yaml", ".csv", ".capsule")
@@ -29,27 +41,35 @@ class CaseError(BridgeError, ValueError):
 
 @dataclass(frozen=True)
 class Case:
-    """One case; ``verdicts`` and ``causes`` are those that the header accepts.
+    """One case; ``expectations`` are the lines of its header that say what to expect.
 
     ``observed`` is a file that says what was reported of it
     (:mod:`bridge.explain.symptoms.observations`). ``upstream`` names the fault of a library that
     the case shows, ``seen_with`` the package and version that it was seen with; where it no longer
     shows, the case is "fixed upstream", and expected all the same. ``markers`` are those that
-    pytest gives it.
+    pytest gives it. ``unreviewed``: what it expects is what was found, and nobody has looked at it.
     """
 
     name: str
     script: Path
     twin: Path | None = None
     title: str = ""
-    verdicts: tuple[str, ...] = ()
-    causes: tuple[str, ...] = ()
+    expectations: tuple[Expectation, ...] = ()
     seconds: float | None = None
     observed: Path | None = None
     upstream: str = ""
     seen_with: str = ""
     markers: tuple[str, ...] = ()
+    unreviewed: bool = False
     problems: tuple[str, ...] = field(default=())
+
+    def verdicts(self, frontend: FrontEnd, environment: Environment) -> tuple[str, ...]:
+        """Return the verdicts that the header accepts there; none means that it does not say."""
+        return expected_values(self.expectations, "verdict", frontend, environment)
+
+    def causes(self, frontend: FrontEnd, environment: Environment) -> tuple[str, ...]:
+        """Return the causes that the header accepts there; none means that it does not say."""
+        return expected_values(self.expectations, "cause", frontend, environment)
 
 
 def read_case(script: Path, twin: Path | None = None, observed: Path | None = None) -> Case:
@@ -62,7 +82,7 @@ def read_case(script: Path, twin: Path | None = None, observed: Path | None = No
         text = script.read_text("utf-8", errors="replace")
     except OSError as error:
         raise CaseError(f"cannot read {script}: {error.strerror}.") from None
-    header, problems = _header(text)
+    header, expectations, problems = _header(text)
     seconds = header.get("seconds")
     if seconds is not None and not re.fullmatch(r"\d+(\.\d+)?", seconds):
         problems.append(f"seconds should be a number, is {seconds!r}")
@@ -75,18 +95,21 @@ def read_case(script: Path, twin: Path | None = None, observed: Path | None = No
     if not all(marker.isidentifier() for marker in markers):
         problems.append(f"markers should be names, are {header['markers']!r}")
         markers = tuple(filter(str.isidentifier, markers))
+    unreviewed = header.get("unreviewed", "no")
+    if unreviewed not in ("yes", "no"):
+        problems.append(f"unreviewed should be yes or no, is {unreviewed!r}")
     return Case(
         name=script.stem,
         script=script,
         twin=twin,
         title=header.get("title", ""),
-        verdicts=_choices(header.get("expect-verdict", "")),
-        causes=_choices(header.get("expect-cause", "")),
+        expectations=tuple(expectations),
         seconds=float(seconds) if seconds else None,
         observed=observed,
         upstream=header.get("upstream", ""),
         seen_with=seen_with,
         markers=markers,
+        unreviewed=unreviewed == "yes",
         problems=tuple(problems),
     )
 
@@ -146,22 +169,43 @@ def suite_folders(builtin: bool | None = None) -> list[tuple[Path, Path]]:
     return [(root / "r_scripts", root / "comparisons") for root in unique]
 
 
-def _header(text: str) -> tuple[dict[str, str], list[str]]:
-    found: dict[str, str] = {}
-    problems: list[str] = []
-    for number, line in enumerate(text.splitlines(), start=1):
+def header_keys(text: str) -> set[str]:
+    """Return the keys of the header that a script's text begins with, known or not."""
+    return {match[1] for _, match in _header_lines(text) if match}
+
+
+def _header_lines(text: str) -> Iterator[tuple[int, re.Match[str] | None]]:
+    for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), start=1):
         if not line.startswith("#|"):
-            break
-        match = _HEADER.match(line)
+            return
+        yield number, _HEADER.match(line)
+
+
+def _header(text: str) -> tuple[dict[str, str], list[Expectation], list[str]]:
+    found: dict[str, str] = {}
+    expectations: list[Expectation] = []
+    problems: list[str] = []
+    for number, match in _header_lines(text):
         if match is None:
             problems.append(f"line {number} of the header is not 'key: value'")
-        elif match[1] not in _KEYS:
-            near = difflib.get_close_matches(match[1], _KEYS, n=1)
+            continue
+        key, brackets, value = match.groups()
+        if key not in _KEYS:
+            near = difflib.get_close_matches(key, _KEYS, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            problems.append(f"line {number}: unknown header key {match[1]!r}{hint}")
+            problems.append(f"line {number}: unknown header key {key!r}{hint}")
+        elif key in _EXPECTATIONS:
+            try:
+                conditions = () if brackets is None else read_conditions(brackets)
+            except ConditionError as error:
+                problems.append(f"line {number}: {error}")
+                continue
+            expectations.append(Expectation(_EXPECTATIONS[key], _choices(value), conditions))
+        elif brackets is not None:
+            problems.append(f"line {number}: {key!r} takes no brackets, only expectations do")
         else:
-            found[match[1]] = match[2]
-    return found, problems
+            found[key] = value
+    return found, expectations, problems
 
 
 def _choices(text: str) -> tuple[str, ...]:

@@ -1,4 +1,7 @@
-"""Putting a script into the suite: a copy with a header that says what a run of it found."""
+"""Putting a script into the suite: a copy with a header that says what a run of it found.
+
+What was found is not what is right, so the header says "unreviewed" until a person takes that out.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bridge.cases.case import read_case
+from bridge.cases.case import header_keys, read_case
 from bridge.errors import BridgeError
 from bridge.pipeline.examine_case import Suite
 from bridge.report import CaseReport
@@ -18,7 +21,6 @@ _SLOWER: Final = 10
 _LEAST_SECONDS: Final = 10
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_MARK: Final = re.compile(rb"^#\|\s*([a-z-]+)\s*:")
 
 
 class AddingError(BridgeError, ValueError):
@@ -80,7 +82,9 @@ def add_script(script: Path, place: Path, suite: Suite) -> Added:
         "expect-cause": report.cause,
         "seconds": str(max(_LEAST_SECONDS, math.ceil(_SLOWER * seconds))),
     }
-    own = _own_header(data)
+    own = header_keys(data.decode("utf-8", "replace"))
+    if not {"expect-verdict", "expect-cause"} <= own:
+        found["unreviewed"] = "yes"
     lines = tuple(f"#| {key}: {value}" for key, value in found.items() if key not in own)
     marks = "".join(f"{line}\n" for line in lines).encode()
     try:
@@ -92,13 +96,3 @@ def add_script(script: Path, place: Path, suite: Suite) -> Added:
     except OSError as error:
         raise AddingError(f"{place} cannot be written ({error.strerror}).") from None
     return Added(place, lines, report)
-
-
-def _own_header(data: bytes) -> set[str]:
-    keys: set[str] = set()
-    for line in data.removeprefix(b"\xef\xbb\xbf").splitlines():
-        if not line.startswith(b"#|"):
-            break
-        mark = _MARK.match(line)
-        keys |= {mark[1].decode()} if mark else set()
-    return keys

@@ -27,10 +27,12 @@ if TYPE_CHECKING:
 def examine(cases: list[Case], out: Path, options: Settings, lines: bool = False) -> int:
     """Run cases, write their reports and print the table; return the exit code.
 
-    With ``lines`` stderr has one line for each case that is done.
+    With ``lines`` stderr has one line for each case that is done, and cases that nobody has
+    reviewed are named at the end.
     """
     from bridge.pipeline.examine_case import write
     from bridge.report import print_summary
+    from bridge.report.text import one_line
 
     with suite_with(options) as suite, environment_errors():
         if lines:
@@ -40,8 +42,17 @@ def examine(cases: list[Case], out: Path, options: Settings, lines: bool = False
     index = write(examined, out)
     reports = [each.report for each in examined]
     print_summary(reports)
+    if lines and (unreviewed := never_reviewed(cases)):
+        print(one_line(unreviewed))
     print(index)
     return UNEXPECTED if any(is_unexpected(report) for report in reports) else OK
+
+
+def never_reviewed(cases: list[Case]) -> str:
+    """Name the cases that expect what was found of them, and at which nobody has looked."""
+    names = [case.name for case in cases if case.unreviewed]
+    count = "1 case was" if len(names) == 1 else f"{len(names)} cases were"
+    return f"{count} never reviewed by a person: {', '.join(names)}." if names else ""
 
 
 def compare_arrays(a: Path, b: Path, as_json: bool) -> NoReturn:

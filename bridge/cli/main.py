@@ -178,7 +178,10 @@ def add(
     print(one_line(added.report.sentence))
     for line in added.header:
         print(f"  {one_line(line)}")
-    print(f"{added.path}: the header says what was found, which may not be what is right.")
+    print(
+        f"{added.path}: the header says what was found, which may not be what is right. When you "
+        "have looked at it, take the line 'unreviewed' out."
+    )
     print(f"Type 'keras-bridge run {added.path.stem}' to compare it again.")
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bridge.report import CaseReport
 
 #: Keys by which a header is known as ours: others write ``#|`` comments too.
-_OURS: Final = re.compile(r"^#\|\s*(expect-verdict|expect-cause|markers)\s*:", re.MULTILINE)
+_OURS: Final = frozenset({"expect-verdict", "expect-cause", "markers"})
 _HEADER_BYTES: Final = 4096
 
 _suite_key = pytest.StashKey["Suite"]()
@@ -73,8 +73,9 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> ScriptFile
             return None
         with file_path.open("rb") as file:
             start = file.read(_HEADER_BYTES).decode("utf-8", "replace")
-        header = re.match(r"(#\|[^\n]*\n?)*", start.removeprefix("\ufeff"))
-        if header is None or not _OURS.search(header[0]):
+        from bridge.cases.case import header_keys
+
+        if _OURS.isdisjoint(header_keys(start)):
             return None
     found: ScriptFile = ScriptFile.from_parent(parent, path=file_path)
     return found

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from bridge.capsule import Capsule, FrontEnd, Probe
+from bridge.capsule import Capsule, FrontEnd, Manifest, Probe
 from bridge.cases.case import Case
 from bridge.compare.alignment import label_of
 from bridge.compare.result import ProbePair, RunPair, StageResult
@@ -90,7 +90,7 @@ def build_report(
         explanation=tuple(each for each in finding.explanation if each not in finding.sentence),
         unexplained=finding.unexplained,
         first_divergence=finding.first_divergence,
-        expected=_expected(case, finding, upstream),
+        expected=_expected(case, finding, r, upstream),
         upstream=upstream,
         stages=(_text(runs["r"]), *_ladder(pairs)),
         pairs=rows,
@@ -127,7 +127,7 @@ def bare_report(case: Case, r: Capsule, finding: Finding) -> CaseReport:
         sentence=finding.sentence,
         explanation=finding.explanation,
         unexplained=finding.unexplained,
-        expected=_expected(case, finding, None),
+        expected=_expected(case, finding, manifest, None),
         notes=case.problems,
     )
 
@@ -167,16 +167,19 @@ def _row(probe: ProbePair) -> Pair:
     )
 
 
-def _expected(case: Case, finding: Finding, upstream: Upstream | None) -> Expected | None:
+def _expected(
+    case: Case, finding: Finding, r: Manifest, upstream: Upstream | None
+) -> Expected | None:
     """Say whether the header's expectations are met; a fault that is mended is no reproach."""
-    if not case.verdicts and not case.causes:
+    situation = (r.frontend or _NO_FRONTEND, r.environment)
+    verdicts, causes = case.verdicts(*situation), case.causes(*situation)
+    if not verdicts and not causes:
         return None
     mended = upstream is not None and not upstream.shows
     met = mended or (
-        (not case.verdicts or finding.verdict in case.verdicts)
-        and (not case.causes or finding.cause in case.causes)
+        (not verdicts or finding.verdict in verdicts) and (not causes or finding.cause in causes)
     )
-    return Expected(verdict=" or ".join(case.verdicts), cause=" or ".join(case.causes), met=met)
+    return Expected(verdict=" or ".join(verdicts), cause=" or ".join(causes), met=met)
 
 
 def _decided(pairs: Sequence[RunPair]) -> bool:

@@ -10,14 +10,15 @@ import functools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
-_TABLES: Final = Path(__file__).parent.parent / "r" / "standin" / "tables"
-_FILES: Final = {
-    "keras": ("tensorflow-2.20.0.json", "keras-2.16.1.json"),
-    "keras3": ("tensorflow-2.20.0.json", "keras3-1.5.1.json"),
-    "tensorflow": ("tensorflow-2.20.0.json",),
+from bridge.r.standin.tables import table_path
+
+#: What ``library(package)`` brings, the later before the earlier.
+_ATTACHED: Final = {
+    "keras": ("tensorflow", "keras"),
+    "keras3": ("tensorflow", "keras3"),
+    "tensorflow": ("tensorflow",),
 }
 
 #: Kinds of arguments that are whole numbers in Python, and those that are shapes.
@@ -71,9 +72,8 @@ class Wrapper:
 def wrappers(package: str, mode: str = "") -> dict[str, Wrapper]:
     """Return the wrappers of a package by name; ``mode`` is "called" or "function"."""
     found: dict[str, Wrapper] = {}
-    for file in _FILES.get(package, ()):
-        table = json.loads((_TABLES / file).read_text("utf-8"))
-        for name, entry in table["functions"].items():
+    for attached in _ATTACHED.get(package, ()):
+        for name, entry in _table(attached)["functions"].items():
             made = _wrapper(name, entry, mode)
             if made is not None:
                 found[name] = made
@@ -84,9 +84,14 @@ def wrappers(package: str, mode: str = "") -> dict[str, Wrapper]:
 def exports(package: str) -> frozenset[str]:
     """Return the names that a package exports."""
     found: set[str] = set()
-    for file in _FILES.get(package, ()):
-        found |= set(json.loads((_TABLES / file).read_text("utf-8"))["exports"])
+    for attached in _ATTACHED.get(package, ()):
+        found |= set(_table(attached)["exports"])
     return frozenset(found)
+
+
+def _table(package: str) -> dict[str, Any]:
+    table: dict[str, Any] = json.loads(table_path(package).read_text("utf-8"))
+    return table
 
 
 @functools.lru_cache(maxsize=4)

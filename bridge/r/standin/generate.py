@@ -92,6 +92,9 @@ def _amend_argument(
 
 # Makes the source of the stand-in R packages from the coercion tables: table in, files out.
 
+#: The version of a package that has no table.
+_NOT_MEASURED = "0.0"
+
 #: The field of DESCRIPTION that tells these packages from CRAN's.
 MARKER = "Config/keras-bridge"
 
@@ -105,7 +108,6 @@ class Package:
     """What is known of a package besides its table: its words and the runtime it is made of."""
 
     name: str
-    version: str
     title: str
     imports: tuple[str, ...]
     folders: tuple[str, ...]
@@ -115,21 +117,18 @@ class Package:
 PACKAGES = (
     Package(
         name="tensorflow",
-        version="2.20.0",
         title="Stand-in for the R Interface to 'TensorFlow'",
         imports=("reticulate",),
         folders=("common", "tensorflow"),
     ),
     Package(
         name="keras",
-        version="2.16.1",
         title="Stand-in for the R Interface to 'Keras' 2",
         imports=("reticulate", "tensorflow"),
         folders=("common", "pipe", "training", "classes", "keras"),
     ),
     Package(
         name="keras3",
-        version="1.5.1",
         title="Stand-in for the R Interface to 'Keras' 3",
         imports=("reticulate", "tensorflow"),
         folders=("common", "pipe", "training", "classes", "keras3"),
@@ -274,7 +273,7 @@ def generate(package: Package, table: Table | None, runtime: Mapping[str, str]) 
         "# Made by bridge/r/standin/generate.py from the coercion table; do not edit.\n\n"
         + "\n".join(wrapper(n, f, package.name, kinds) for n, f in functions.items())
     )
-    files["DESCRIPTION"] = description(package, table.version if table else package.version)
+    files["DESCRIPTION"] = description(package, table.version if table else _NOT_MEASURED)
     files["NAMESPACE"] = namespace(tags.exports | functions.keys(), tags.methods, tags.lines)
     files["LICENSE"] = "Part of keras-bridge, under its terms.\n"
     return files

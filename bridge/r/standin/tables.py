@@ -1,12 +1,14 @@
 """Coercion tables: what each argument of each R wrapper becomes in Python, as it was measured.
 
-A table is JSON, one file a package, and is checked here before anything is made from it, so that
-a field of the wrong type is an error and not a rule that silently does not hold.
+A table is JSON, one file a package and version (``keras3-1.5.1.json``), and is checked here before
+anything is made from it, so that a field of the wrong type is an error and not a rule that silently
+does not hold. Of several tables of a package the one of the newest version counts.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -113,7 +115,27 @@ def read_table(path: Path) -> Table:
         raise TableError(f"{path.name} is not a coercion table: {error}") from error
 
 
+def table_path(package: str, folder: Path = TABLES) -> Path:
+    """Return the file of the newest version of a package that was measured.
+
+    Raises:
+        TableError: There is none.
+    """
+    found = _newest(folder)
+    if package not in found:
+        raise TableError(f"there is no table {package}-<version>.json in {folder}")
+    return found[package]
+
+
 def read_tables(folder: Path = TABLES) -> dict[str, Table]:
-    """Read every table in ``folder``; package name -> table, the last in the order of names."""
-    tables = (read_table(path) for path in sorted(folder.glob("*.json")))
-    return {table.package: table for table in tables}
+    """Read the newest table of every package in ``folder``; package name -> table."""
+    return {package: read_table(path) for package, path in sorted(_newest(folder).items())}
+
+
+def _newest(folder: Path) -> dict[str, Path]:
+    found: dict[str, tuple[tuple[int, ...], Path]] = {}
+    for path in folder.glob("*.json"):
+        package, _, version = path.stem.partition("-")
+        numbers = tuple(map(int, re.findall(r"\d+", version)))
+        found[package] = max(found.get(package, ((), path)), (numbers, path))
+    return {package: path for package, (_, path) in found.items()}
