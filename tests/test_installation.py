@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -224,13 +227,74 @@ def test_an_installation_that_cannot_be_told_from_others_keeps_nothing(tmp_path:
     assert store.read() == []
 
 
-def test_a_damaged_cache_counts_as_none(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "damaged", [b"", b"[{", b"5", b"{}", b'{"silu": 1}', b"[null]", b'[{"activation": 3}]', b"\xff"]
+)
+def test_a_damaged_cache_counts_as_none_and_is_written_anew(tmp_path: Path, damaged: bytes) -> None:
     store = Store(UNSEEN, tmp_path)
     store.add([flushed("float16")])
     (path,) = tmp_path.iterdir()
     assert store.read() == [flushed("float16")]
-    path.write_text("[{", "utf-8")
+    path.write_bytes(damaged)
     assert store.read() == []
+    asked = [("silu", "float16")]
+    found = kernels_here(asked, lambda _name, dtype: flushed(dtype), UNSEEN, tmp_path)
+    assert found.measured == (flushed("float16"),)
+    assert store.read() == [flushed("float16")]
+
+
+def test_where_nothing_can_be_written_what_was_measured_holds_all_the_same(tmp_path: Path) -> None:
+    taken = tmp_path / "taken"
+    taken.write_text("a file in the place of a folder", "utf-8")
+    for folder in (taken, taken / "below"):
+        found = kernels_here(
+            [("silu", "float16")], lambda _name, dtype: flushed(dtype), UNSEEN, folder
+        )
+        assert found.measured == (flushed("float16"),)
+    assert [each.name for each in tmp_path.iterdir()] == ["taken"]
+
+
+KEEPING = """
+import sys
+from pathlib import Path
+from bridge.capsule import KernelErrors
+from bridge.runs.activation_measurement import Store
+from tests.test_installation import UNSEEN, flushed
+
+store = Store(UNSEEN, Path(sys.argv[1]))
+for number in range(40):
+    store.add([flushed("float16").model_copy(update={"activation": f"{sys.argv[2]}{number}"})])
+    assert store.read()
+"""
+
+
+def test_two_processes_keep_what_they_measured_at_once(tmp_path: Path) -> None:
+    """Neither ever reads half a file; what one of them lost is measured again."""
+    root = Path(__file__).parent.parent
+    running = [
+        subprocess.Popen([sys.executable, "-c", KEEPING, str(tmp_path), name], cwd=root)
+        for name in ("a", "b")
+    ]
+    assert [each.wait() for each in running] == [0, 0]
+    assert len(list(tmp_path.iterdir())) == 1
+    kept = {each.activation for each in Store(UNSEEN, tmp_path).read()}
+    assert kept & {"a39", "b39"}
+
+
+def test_several_threads_keep_what_they_measured_at_once(tmp_path: Path) -> None:
+    store = Store(UNSEEN, tmp_path)
+    many = [
+        flushed("float16").model_copy(update={"activation": f"a{number}"}) for number in range(400)
+    ]
+    store.add(many)
+
+    def keep(number: int) -> bool:
+        store.add(many[number:])
+        return len(store.read()) == len(many)
+
+    with ThreadPoolExecutor(8) as threads:
+        assert all(threads.map(keep, range(64)))
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_only_what_the_file_does_not_cover_is_missing() -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from bridge.capsule import Capsule, KernelErrors
-from bridge.process.pool import Limits, Pool
+from bridge.process.pool import Limits, Pool, Warm
 from bridge.rounding.layer_records import judge_probe
 from bridge.rounding.measurements import Kernels, installation_of
 from bridge.rounding.rules.activation_forms import FORMS
@@ -18,6 +19,7 @@ from bridge.runs.activation_measurement import chunks, ends, with_kernels
 from bridge.runs.levers import LEVERS
 from bridge.runs.rerun import rerun
 from bridge.runs.twin import run_twin
+from bridge.trace.spool import read_events
 
 SCRIPT = """
 import numpy as np
@@ -73,6 +75,32 @@ def test_a_kernel_that_loses_small_values_is_measured_as_it_is() -> None:
     assert stored is not None
     lost = np.array([2.0**-9])
     assert stored.error(lost, lost)[0] < 2.0**-10 < 2.0**-9 <= model.error(lost, lost)[0]
+
+
+@pytest.mark.tf
+def test_leftover_elements_are_computed_seven_at_a_time_and_come_back_in_order() -> None:
+    tf = pytest.importorskip("tensorflow")
+    from bridge.runs.activation_kernels import short_mode
+
+    shapes = []
+
+    def kernel(x: Any) -> Any:
+        shapes.append(tuple(x.shape))
+        return tf.math.negative(x) * tf.cast(tf.size(x), x.dtype)
+
+    mode = short_mode(kernel, FORMATS["float32"])
+    for size in (1, 7, 448, 1000):
+        x = np.arange(size, dtype=np.float32)
+        assert np.array_equal(mode(x), -7.0 * x)
+    assert set(shapes) == {(7,)}
+
+
+@pytest.mark.tf
+def test_kernels_are_measured_with_one_thread(pool: Pool, tmp_path: Path) -> None:
+    params = {"spool": str(tmp_path / "spool"), "workdir": str(tmp_path), "kernels": []}
+    pool.run(Warm(2), "kernels", params, Limits())
+    (told,) = [each for each in read_events(tmp_path / "spool") if each["e"] == "environment"]
+    assert told["environment"]["threads"] == [1, 1]
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -151,13 +152,17 @@ class Store:
             return
         kept = {(each.activation, each.dtype): each for each in (*self.read(), *measured)}
         text = json.dumps([each.model_dump(mode="json") for each in kept.values()])
-        aside = self._path.with_name(f"{self._path.name}.{os.getpid()}.tmp")
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            aside.write_text(text, "utf-8")
-            aside.replace(self._path)
-        with contextlib.suppress(OSError):
-            aside.unlink(missing_ok=True)
+            # A name of its own: several threads of a check may measure at the same time.
+            number, name = tempfile.mkstemp(".tmp", self._path.name, self._path.parent)
+            aside = Path(name)
+            try:
+                with os.fdopen(number, "w", encoding="utf-8") as file:
+                    file.write(text)
+                aside.replace(self._path)
+            finally:
+                aside.unlink(missing_ok=True)
 
 
 # Measures activation kernels in a process of the run's kind, in seconds.
@@ -168,6 +173,7 @@ _CHUNK: Final = 1 << 17
 
 def kernels_job(context: Context, params: dict[str, Any]) -> None:
     """Write a ``kernel`` event for each of ``params["kernels"]`` that exists."""
+    one_thread()
     spool = begin(context, params)
     spool.event("environment", environment=describe_environment())
     for name, dtype in params["kernels"]:
@@ -175,6 +181,18 @@ def kernels_job(context: Context, params: dict[str, Any]) -> None:
         if found is not None:
             spool.event("kernel", found=found.model_dump(mode="json"))
     spool.event("end")
+
+
+def one_thread() -> None:
+    """Keep TensorFlow to one thread, if it has not started any: oneDNN asks all for each call.
+
+    Which kernel runs does not depend on it, and calls of seven elements take a tenth of the time.
+    """
+    import tensorflow as tf
+
+    with contextlib.suppress(RuntimeError):
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
 def measure_here(name: str, dtype: str) -> KernelErrors | None:
