@@ -15,7 +15,7 @@ from bridge.rounding.measurements import Kernels, installation_of
 from bridge.rounding.rules.activation_forms import FORMS
 from bridge.rounding.rules.activation_models import is_measured, model_of
 from bridge.rounding.rules.rounding import FORMATS
-from bridge.runs.activation_measurement import chunks, ends, with_kernels
+from bridge.runs.activation_measurement import chunks, ends, kernels_job, with_kernels
 from bridge.runs.levers import LEVERS
 from bridge.runs.rerun import rerun
 from bridge.runs.twin import run_twin
@@ -98,7 +98,7 @@ def test_leftover_elements_are_computed_seven_at_a_time_and_come_back_in_order()
 @pytest.mark.tf
 def test_kernels_are_measured_with_one_thread(pool: Pool, tmp_path: Path) -> None:
     params = {"spool": str(tmp_path / "spool"), "workdir": str(tmp_path), "kernels": []}
-    pool.run(Warm(2), "kernels", params, Limits())
+    pool.run(Warm(2), kernels_job, params, Limits())
     (told,) = [each for each in read_events(tmp_path / "spool") if each["e"] == "environment"]
     assert told["environment"]["threads"] == [1, 1]
 
