@@ -174,12 +174,14 @@ def kind_of(given: Mapping[str, str], plain: Mapping[str, str], kinds: Mapping[s
         return _IGNORED
     if given and all(re.match(r"error: .*unused argument", text) for text in given.values()):
         return _REFUSED
-    best, most = "unknown", 0
+    best, most = "unknown", (0, 0)
     for name, kind in kinds.items():
         known = kind.get("probes") or (plain if name == "as_is" else {})
         shared = known.keys() & given.keys()
-        if len(shared) > most and all(_same(known[p], given[p], plain[p]) for p in shared):
-            best, most = name, len(shared)
+        # Of two kinds that fit, the texts of errors decide.
+        fits = len(shared), sum(known[probe] == given[probe] for probe in shared)
+        if fits > most and all(_same(known[p], given[p], plain[p]) for p in shared):
+            best, most = name, fits
     return best
 
 
@@ -256,14 +258,16 @@ def _mode(heard: Heard, name: str, names: list[str], kinds: Mapping[str, Any]) -
     sent = [f for f in optional if f in arguments and arguments[f]["to"] in _places(base)]
     places = [rule["to"] for rule in arguments.values() if isinstance(rule["to"], int)]
     possible = [f for f in optional if f in arguments]
-    sends = "all" if (2 * len(sent) > len(possible) if possible else places) else "typed"
+    none = not any(rule["to"] is not None for rule in arguments.values())
+    every = 2 * len(sent) > len(possible) if possible else places or none
+    sends = "all" if every else "typed"
     for argument in sent if sends == "typed" else ():
         arguments[argument]["when_omitted"] = _places(base)[arguments[argument]["to"]]
     return {
         "python": base["public"],
         "sends": sends,
         "arguments": arguments,
-        "positional": [a for a, rule in arguments.items() if isinstance(rule["to"], int)],
+        "positional": sorted(a for a, rule in arguments.items() if isinstance(rule["to"], int)),
         "drops_null": sorted(
             str(rule["to"])
             for argument, rule in arguments.items()
@@ -376,7 +380,15 @@ def measured(
     limits = Limits(3600.0, 8192 * MIB)
     with Pool() as pool:
         asked = questions(kept["plain"], families)
-        heard = Heard(ask_wrappers(pool, package, served, limits, shares, asked))
+        events = ask_wrappers(pool, package, served, limits, shares, asked)
+        heard = Heard(events)
+        # What came after a wrapper that ended its process is asked in processes of its own.
+        if lost := [n for n in heard.notes[""]["exports"] if "formals" not in heard.notes[n]]:
+            again = questions(kept["plain"], f"^({'|'.join(map(re.escape, lost))})$")
+            more = ask_wrappers(pool, package, served, limits, len(lost), again)
+            exports = heard.notes[""]
+            heard = Heard([*events, *more])
+            heard.notes[""] = exports
     return heard, served.frontend.version
 
 

@@ -93,7 +93,7 @@ def test_what_never_arrives_is_ignored_and_null_may_be_dropped() -> None:
         ([None, 3.0], "[None, 3.0]"),
         ({"a": 2.0}, "{'a': 2.0}"),
         (np.array([3.5]), "ndarray(float64, (1,), CF, [3.5])"),
-        (np.array([[1, 3]] * 2, np.int32, order="F"), "ndarray(int32, (2, 2), F, [[1, 3], [1, 3]])"),
+        (np.array([[1, 3]] * 2, "i4", order="F"), "ndarray(int32, (2, 2), F, [[1, 3], [1, 3]])"),
     ],
 )  # fmt: skip
 def test_what_arrived_is_written_as_the_tables_write_it(value: Any, text: str) -> None:
