@@ -225,6 +225,8 @@ def entry(heard: Heard, name: str, kinds: Mapping[str, Any]) -> dict[str, Any]:
     }
     if dots:
         found["dots_arguments"] = dots
+        gone = [str(r["to"]) for a, r in dots.items() if _drops(heard, name, a, r["to"])]
+        found["drops_null"] = sorted({*found["drops_null"], *gone})
     modes = {
         mode: _mode(heard, f"{name}|{mode}", names, kinds)
         for mode in ("function", "called")
@@ -257,7 +259,11 @@ def _mode(heard: Heard, name: str, names: list[str], kinds: Mapping[str, Any]) -
     optional = [f for f, default in heard.notes[name.partition("|")[0]]["formals"] if default]
     sent = [f for f in optional if f in arguments and arguments[f]["to"] in _places(base)]
     places = [rule["to"] for rule in arguments.values() if isinstance(rule["to"], int)]
-    possible = [f for f in optional if f in arguments]
+    possible = [
+        formal
+        for formal in optional
+        if formal in arguments and not _drops(heard, name, formal, arguments[formal]["to"])
+    ]
     none = not any(rule["to"] is not None for rule in arguments.values())
     every = 2 * len(sent) > len(possible) if possible else places or none
     sends = "all" if every else "typed"
@@ -271,7 +277,7 @@ def _mode(heard: Heard, name: str, names: list[str], kinds: Mapping[str, Any]) -
         "drops_null": sorted(
             str(rule["to"])
             for argument, rule in arguments.items()
-            if rule["to"] is not None and _drops(heard, name, argument, rule["to"])
+            if _drops(heard, name, argument, rule["to"])
         ),
         "constants": {
             str(to): _constant(value)
@@ -290,14 +296,14 @@ def _constant(text: str) -> Any:
 
 
 def _drops(heard: Heard, name: str, argument: str, to: str | int | None) -> bool:
-    return answers(heard, name, argument, to).get("NULL") == _DROPPED
+    return to is not None and answers(heard, name, argument, to).get("NULL") == _DROPPED
 
 
 def _argument(heard: Heard, name: str, argument: str, kinds: Mapping[str, Any]) -> dict[str, Any]:
     to = destination(heard, name, argument)
     given = answers(heard, name, argument, to)
-    null = given.get("NULL")
-    known = {p: text for p, text in given.items() if not (p == "NULL" and null == _DROPPED)}
+    # That NULL is not sent stands in drops_null; for the kind it is as good as sent.
+    known = given | ({"NULL": heard.plain["NULL"]} if given.get("NULL") == _DROPPED else {})
     kind = kind_of(known, heard.plain, kinds)
     rule: dict[str, Any] = {"kind": kind, "to": None if kind in (_IGNORED, _REFUSED) else to}
     if kind == "unknown":
