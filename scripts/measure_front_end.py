@@ -174,12 +174,14 @@ def kind_of(given: Mapping[str, str], plain: Mapping[str, str], kinds: Mapping[s
         return _IGNORED
     if given and all(re.match(r"error: .*unused argument", text) for text in given.values()):
         return _REFUSED
-    best, most = "unknown", 0
+    best, most = "unknown", (0, 0)
     for name, kind in kinds.items():
         known = kind.get("probes") or (plain if name == "as_is" else {})
         shared = known.keys() & given.keys()
-        if len(shared) > most and all(_same(known[p], given[p], plain[p]) for p in shared):
-            best, most = name, len(shared)
+        # Of two kinds that fit, the texts of errors decide.
+        fits = len(shared), sum(known[probe] == given[probe] for probe in shared)
+        if fits > most and all(_same(known[p], given[p], plain[p]) for p in shared):
+            best, most = name, fits
     return best
 
 
@@ -223,6 +225,8 @@ def entry(heard: Heard, name: str, kinds: Mapping[str, Any]) -> dict[str, Any]:
     }
     if dots:
         found["dots_arguments"] = dots
+        gone = [str(r["to"]) for a, r in dots.items() if _drops(heard, name, a, r["to"])]
+        found["drops_null"] = sorted({*found["drops_null"], *gone})
     modes = {
         mode: _mode(heard, f"{name}|{mode}", names, kinds)
         for mode in ("function", "called")
@@ -255,19 +259,25 @@ def _mode(heard: Heard, name: str, names: list[str], kinds: Mapping[str, Any]) -
     optional = [f for f, default in heard.notes[name.partition("|")[0]]["formals"] if default]
     sent = [f for f in optional if f in arguments and arguments[f]["to"] in _places(base)]
     places = [rule["to"] for rule in arguments.values() if isinstance(rule["to"], int)]
-    possible = [f for f in optional if f in arguments]
-    sends = "all" if (2 * len(sent) > len(possible) if possible else places) else "typed"
+    possible = [
+        formal
+        for formal in optional
+        if formal in arguments and not _drops(heard, name, formal, arguments[formal]["to"])
+    ]
+    none = not any(rule["to"] is not None for rule in arguments.values())
+    every = 2 * len(sent) > len(possible) if possible else places or none
+    sends = "all" if every else "typed"
     for argument in sent if sends == "typed" else ():
         arguments[argument]["when_omitted"] = _places(base)[arguments[argument]["to"]]
     return {
         "python": base["public"],
         "sends": sends,
         "arguments": arguments,
-        "positional": [a for a, rule in arguments.items() if isinstance(rule["to"], int)],
+        "positional": sorted(a for a, rule in arguments.items() if isinstance(rule["to"], int)),
         "drops_null": sorted(
             str(rule["to"])
             for argument, rule in arguments.items()
-            if rule["to"] is not None and _drops(heard, name, argument, rule["to"])
+            if _drops(heard, name, argument, rule["to"])
         ),
         "constants": {
             str(to): _constant(value)
@@ -286,14 +296,14 @@ def _constant(text: str) -> Any:
 
 
 def _drops(heard: Heard, name: str, argument: str, to: str | int | None) -> bool:
-    return answers(heard, name, argument, to).get("NULL") == _DROPPED
+    return to is not None and answers(heard, name, argument, to).get("NULL") == _DROPPED
 
 
 def _argument(heard: Heard, name: str, argument: str, kinds: Mapping[str, Any]) -> dict[str, Any]:
     to = destination(heard, name, argument)
     given = answers(heard, name, argument, to)
-    null = given.get("NULL")
-    known = {p: text for p, text in given.items() if not (p == "NULL" and null == _DROPPED)}
+    # That NULL is not sent stands in drops_null; for the kind it is as good as sent.
+    known = given | ({"NULL": heard.plain["NULL"]} if given.get("NULL") == _DROPPED else {})
     kind = kind_of(known, heard.plain, kinds)
     rule: dict[str, Any] = {"kind": kind, "to": None if kind in (_IGNORED, _REFUSED) else to}
     if kind == "unknown":
@@ -376,7 +386,15 @@ def measured(
     limits = Limits(3600.0, 8192 * MIB)
     with Pool() as pool:
         asked = questions(kept["plain"], families)
-        heard = Heard(ask_wrappers(pool, package, served, limits, shares, asked))
+        events = ask_wrappers(pool, package, served, limits, shares, asked)
+        heard = Heard(events)
+        # What came after a wrapper that ended its process is asked in processes of its own.
+        if lost := [n for n in heard.notes[""]["exports"] if "formals" not in heard.notes[n]]:
+            again = questions(kept["plain"], f"^({'|'.join(map(re.escape, lost))})$")
+            more = ask_wrappers(pool, package, served, limits, len(lost), again)
+            exports = heard.notes[""]
+            heard = Heard([*events, *more])
+            heard.notes[""] = exports
     return heard, served.frontend.version
 
 

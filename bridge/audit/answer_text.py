@@ -75,7 +75,10 @@ def _numbers(array: np.ndarray[Any, Any]) -> str:
 
 
 def _exported(target: Any) -> str:
-    """Return the shortest public name that an object itself has, "" if it has none."""
+    """Return the shortest public name that an object itself has, "" if it has none.
+
+    Of aliases (``MaxPool1D``) the one counts that the object itself is called by.
+    """
     for attribute, before in _NAMES.items():
         # A subclass inherits the attribute, and is not what is exported under it.
         own = vars(target).get(attribute) if isinstance(target, type) else None
@@ -83,7 +86,10 @@ def _exported(target: Any) -> str:
         if isinstance(names, str):
             names = (names,)
         if names:
-            return before + min(names, key=lambda name: (name.count("."), name))
+            own_name = getattr(target, "__name__", "")
+            return before + min(
+                names, key=lambda name: (not name.endswith(f".{own_name}"), name.count("."), name)
+            )
     return ""
 
 

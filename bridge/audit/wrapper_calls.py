@@ -141,6 +141,8 @@ _QUESTIONS: Final = frozenset(
     | {"is_int_dtype", "is_float_dtype", "epsilon", "get_static_value", "as_shape", "TensorShape"}
     | {"deserialize_keras_object", "is_symbolic_tensor", "config", "is_sparse"}
 )
+#: Classes of values: a wrapper that calls a method of one converts what it was given.
+_VALUES: Final = frozenset({"EagerTensor", "TensorShape", "DType", "ResourceVariable", "Variable"})
 _LIBRARIES: Final = ("keras", "tf_keras", "tensorflow")
 
 _state: dict[str, Any] = {}
@@ -197,6 +199,8 @@ def job() -> dict[str, Any]:
 def is_asked(target: Any) -> bool:
     """Say whether a call is what a script would have asked for, not a question on the way."""
     name = getattr(target, "__name__", "")
+    if type(getattr(target, "__self__", None)).__name__ in _VALUES:
+        return False
     module = getattr(target, "__module__", "") or ""
     return module.partition(".")[0] in _LIBRARIES and name not in _QUESTIONS
 
