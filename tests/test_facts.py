@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import runpy
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Final
 
 import numpy as np
 import pytest
 
 from bridge.explain.intent_diff.config_diff import read_setting
+from bridge.explain.responses import units
 from bridge.facts.activations import ACTIVATIONS
 from bridge.facts.keras import generation_of
 from bridge.facts.layers import LAYERS, class_name, default_of, is_two_modes
@@ -179,3 +181,28 @@ def test_activations_stay_in_their_range() -> None:
             with np.errstate(all="ignore"):
                 bends = np.diff(FORMS[name](grid), 2)
             assert (np.count_nonzero(np.abs(bends) > 1e-12) <= 6) == facts.piecewise, name
+
+
+@pytest.mark.parametrize(
+    ("cls", "config", "affine"),
+    [
+        ("PReLU", {}, False),
+        ("ReLU", {}, False),
+        ("Masking", {"mask_value": 0.0}, False),
+        ("LayerNormalization", {}, False),
+        ("Activation", {"activation": "linear"}, True),
+        ("Dense", {"activation": "linear"}, True),
+        ("Dense", {"activation": "relu"}, False),
+        ("Dropout", {}, True),
+        ("Normalization", {}, True),
+        ("UpSampling2D", {}, True),
+    ],
+)
+def test_only_affine_layers_are_part_of_an_affine_map(
+    cls: str, config: dict[str, Any], affine: bool
+) -> None:
+    x = np.ones((2, 3), np.float32)
+    layer = Layer("a", f"keras.layers.{cls}", config)
+    case = SimpleNamespace(layer=layer, then=(), inputs=[x], outputs=[x])
+    seen: Any = SimpleNamespace(case=case)
+    assert (units._link(seen, set()) is not None) == affine

@@ -23,7 +23,8 @@ from bridge.facts.activations import ACTIVATIONS
 from bridge.facts.layers import LAYERS, class_name, doing, facts_of, is_sum_of_products
 from bridge.rounding.rules import Layer, evaluate
 from bridge.rounding.rules.layer import as_number
-from bridge.rounding.rules.rounding import FLOAT32, Format
+from bridge.rounding.rules.rescaling import constants
+from bridge.rounding.rules.rounding import FLOAT32
 
 #: The sum of the magnitudes of a layer's terms, and the grid that they are on.
 Size = Callable[[Layer, Sequence[F64]], tuple[float, float]]
@@ -110,9 +111,9 @@ def _normalized(layer: Layer, inputs: Sequence[F64]) -> tuple[float, float]:
 
 def _rectified(layer: Layer, inputs: Sequence[F64]) -> tuple[float, float]:
     """Measure slope (x - threshold), of a layer or with one slope for each channel."""
-    constants = [as_number(layer.config.get(key)) for key in ("alpha", "negative_slope")]
+    given = [as_number(layer.config.get(key)) for key in ("alpha", "negative_slope")]
     slopes = [np.asarray(layer.weights["alpha"], np.float64)] if "alpha" in layer.weights else []
-    slopes += [np.float64(np.float32(each)).reshape(1) for each in constants if each is not None]
+    slopes += [np.float64(np.float32(each)).reshape(1) for each in given if each is not None]
     threshold = np.full(1, as_number(layer.config.get("threshold")) or 0.0)
     step = min(grid(inputs[0]), grid(threshold))
     size = units(inputs[0], 1.0) + units(threshold, 1.0)
@@ -124,16 +125,10 @@ def _rectified(layer: Layer, inputs: Sequence[F64]) -> tuple[float, float]:
 
 def _rescaled(layer: Layer, inputs: Sequence[F64]) -> tuple[float, float]:
     fmt = layer.arithmetic()
-    scale, offset = (_constants(layer, key, start, fmt)
+    scale, offset = (constants(layer, key, start, fmt)
                      for key, start in (("scale", 1.0), ("offset", 0.0)))  # fmt: skip
     size = units(inputs[0], 1.0) * units(scale, 1.0) + units(offset, 1.0)
     return size, min(grid(inputs[0]) * grid(scale), grid(offset))
-
-
-def _constants(layer: Layer, key: str, default: float, fmt: Format) -> F64:
-    found = layer.config.get(key, default)
-    numbers = [as_number(item) for item in (found if isinstance(found, list) else [found])]
-    return fmt.cast(np.array([math.nan if each is None else each for each in numbers]))
 
 
 def _spatial(layer: Layer, x: F64) -> tuple[int, ...]:

@@ -43,3 +43,9 @@ def meaning(cause: str) -> str:
     if colon and is_cause(cause):
         return CAUSES[f"{family}:<{'pass' if family == 'grappler' else 'op'}>"]
     return CAUSES[cause]
+
+
+def family(cause: str) -> str:
+    """Return what a cause is one of: ``grappler``, ``kernel``, ``r`` for R's side, or itself."""
+    name, colon, _ = cause.partition(":")
+    return name if colon or not cause.startswith("r-") else "r"

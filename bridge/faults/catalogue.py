@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from bridge.facts.causes import family
 from bridge.facts.layers import LAYERS, doing
 
 #: What a fault is put into: a recorded run, a layer that is run, or the graph that is executed.
@@ -73,9 +74,8 @@ def is_cause_of(truth: str, named: str) -> bool:
 
     A kernel is right by its op, whether others were fused into it or not, in any version.
     """
-    return truth == named or (
-        truth.startswith("kernel:") and named.startswith("kernel:") and _op(truth) == _op(named)
-    )
+    kernels = family(truth) == family(named) == "kernel"
+    return truth == named or (kernels and _op(truth) == _op(named))
 
 
 def _op(cause: str) -> str:

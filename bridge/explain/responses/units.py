@@ -280,7 +280,7 @@ def _link(seen: Seen, identical: set[str]) -> _Link | None:
         if activation and layer.name not in identical:
             return None
         facts = facts_of(layer.cls)
-        if facts is None or not (activation or facts.affine or facts.does == "activates"):
+        if facts is None or not (activation or facts.affine or facts.name == "Activation"):
             return None
         layers.append(bare(layer) if activation else layer)
         here_only = here_only or bool(activation)
