@@ -9,7 +9,7 @@ from bridge.cases.case import read_case
 from bridge.process.pool import Limits, Pool
 from bridge.r.script import Wanted, inspect, serve
 from bridge.runs.r import not_run, run_r
-from bridge.runs.replay_script import script_of
+from bridge.runs.twin import script_of
 from bridge.translate.replayed import Replayed
 
 

@@ -18,7 +18,7 @@ from bridge.pipeline.examine_case import Examined, Suite
 from bridge.r.script import Inspection, inspect
 from bridge.reduce.reproducer import Repro, lost, r_runner, run_python, write_repro
 from bridge.runs.job import lay_beside
-from bridge.runs.replay_script import Proof, prove
+from bridge.runs.twin import Proof, prove
 
 Kind = Literal["statements", "steps", "numbers"]
 #: The larger pieces first: what goes with them needs no cut of its own.
