@@ -24,7 +24,7 @@ from bridge.capsule.values import (
 from bridge.cases.case import read_case
 from bridge.pipeline.examine_case import Settings, Suite
 from bridge.process.pool import MIB, Limits, Pool
-from bridge.runs.replay_script import prove
+from bridge.runs.twin import prove
 from bridge.translate import literal
 from bridge.translate.literal import write
 from bridge.translate.replayed import Replayed, replayed

@@ -3,9 +3,3 @@
 Judging (:mod:`bridge.audit.judge`) and writing (:mod:`bridge.audit.texts`) are pure;
 :mod:`bridge.audit.wrapper_calls` runs R.
 """
-
-from __future__ import annotations
-
-from bridge.audit.judge import AuditReport, Change, Finding
-
-__all__ = ["AuditReport", "Change", "Finding"]

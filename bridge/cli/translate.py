@@ -14,7 +14,7 @@ from bridge.r.script import inspect, serve
 from bridge.report.text import one_line
 from bridge.runs.intent import translated
 from bridge.runs.r import not_run, run_r
-from bridge.runs.replay_script import script_of
+from bridge.runs.twin import script_of
 
 
 def print_intent(what: Path, output: Path | None) -> int:

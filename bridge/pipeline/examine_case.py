@@ -40,8 +40,7 @@ from bridge.runs.layer_capture import look
 from bridge.runs.levers import Lever
 from bridge.runs.r import not_run, run_r, warm_for_r
 from bridge.runs.replay import run_replay
-from bridge.runs.replay_script import script_of
-from bridge.runs.twin import run_twin
+from bridge.runs.twin import run_twin, script_of
 from bridge.trace.call_semantics import up_to
 from bridge.verify.issue import certificates, write_certificates
 

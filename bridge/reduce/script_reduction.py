@@ -28,7 +28,7 @@ from bridge.reduce.reproducer import (
 )
 from bridge.report import CaseReport
 from bridge.runs.job import lay_beside
-from bridge.runs.replay_script import Proof, prove
+from bridge.runs.twin import Proof, prove
 
 Kind = Literal["statements", "steps", "numbers"]
 #: The larger pieces first: what goes with them needs no cut of its own.

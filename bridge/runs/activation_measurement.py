@@ -63,17 +63,10 @@ def with_kernels(pool: Pool, made: Capsule, warm: Warm, cache: Path | None = Non
         cache: where measurements are kept; the user's if None.
     """
     here = installation_of(made.manifest.environment)
-    wanted = missing(measured_kernels(made.manifest.states), here)
-    if not wanted or not made.manifest.probes:
+    wanted = measured_kernels(made.manifest.states)
+    if not made.manifest.probes or not missing(wanted, here):
         return made
-    store = Store(here, default_folder() if cache is None else cache)
-    known = {(each.activation, each.dtype): each for each in store.read()}
-    left = [each for each in wanted if each not in known]
-    if left:
-        fresh = _measured(pool, warm, left, here)
-        known |= {(each.activation, each.dtype): each for each in fresh}
-        store.add(fresh)
-    kernels = tuple(known[each] for each in wanted if each in known)
+    kernels = _kept_or_measured(wanted, here, cache, lambda left: _measured(pool, warm, left, here))
     return Capsule(made.manifest.model_copy(update={"kernels": kernels}), made.arrays)
 
 
@@ -88,13 +81,31 @@ def kernels_here(
         here: the installation.
         cache: where measurements are kept; the user's if None.
     """
+    return Kernels(
+        here,
+        _kept_or_measured(
+            wanted,
+            here,
+            cache,
+            lambda left: [found for each in left if (found := measure(*each)) is not None],
+        ),
+    )
+
+
+def _kept_or_measured(
+    wanted: Iterable[Wanted],
+    here: Installation,
+    cache: Path | None,
+    measure: Callable[[list[Wanted]], list[KernelErrors]],
+) -> tuple[KernelErrors, ...]:
     names = missing(wanted, here)
     store = Store(here, default_folder() if cache is None else cache)
     known = {(each.activation, each.dtype): each for each in store.read()}
-    fresh = [found for each in names if each not in known and (found := measure(*each))]
-    store.add(fresh)
-    known |= {(each.activation, each.dtype): each for each in fresh}
-    return Kernels(here, tuple(known[each] for each in names if each in known))
+    if left := [each for each in names if each not in known]:
+        fresh = measure(left)
+        known |= {(each.activation, each.dtype): each for each in fresh}
+        store.add(fresh)
+    return tuple(known[each] for each in names if each in known)
 
 
 def missing(wanted: Iterable[Wanted], here: Installation) -> tuple[Wanted, ...]:

@@ -56,27 +56,17 @@ def use_once(keras: Any, made: Any) -> None:
     Raises:
         Exception: whatever Keras raises then.
     """
-    tensors = _symbolic(made)
+    tensors = [each for each in _flat(made) if type(each).__name__ == "KerasTensor"]
     if tensors:
         sources: dict[int, Any] = {}
         for tensor in tensors:
             for source in keras.utils.get_source_inputs(tensor):
                 sources.setdefault(id(source), source)
         made = keras.Model(list(sources.values()), tensors)
-    inputs = _inputs_of(made)
-    if inputs:
-        made.predict_on_batch([_zeros(each) for each in inputs] if len(inputs) > 1
-                              else _zeros(inputs[0]))  # fmt: skip
-
-
-def _inputs_of(made: Any) -> list[Any]:
-    if not (hasattr(made, "predict_on_batch") and hasattr(made, "inputs")):
-        return []
-    return list(made.inputs or ())
-
-
-def _symbolic(made: Any) -> list[Any]:
-    return [each for each in _flat(made) if _is_symbolic(each)]
+    inputs = list(getattr(made, "inputs", None) or ())
+    if inputs and hasattr(made, "predict_on_batch"):
+        zeros = [_zeros(each) for each in inputs]
+        made.predict_on_batch(zeros if len(zeros) > 1 else zeros[0])
 
 
 def _flat(made: Any) -> Iterator[Any]:
@@ -87,10 +77,6 @@ def _flat(made: Any) -> Iterator[Any]:
         yield from _flat(list(made.values()))
     else:
         yield made
-
-
-def _is_symbolic(item: Any) -> bool:
-    return any(kind.__name__ == "KerasTensor" for kind in type(item).__mro__)
 
 
 def _zeros(tensor: Any) -> np.ndarray[Any, Any]:

@@ -5,7 +5,7 @@ The replay makes the calls, and the replay's script writes them down: both ask h
 
 from __future__ import annotations
 
-import sys
+import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
@@ -35,9 +35,16 @@ STANDING: Final[Mapping[str, str]] = {
 
 #: Modules with which reticulate and the front ends do their own work.
 _FRONT_ENDS: Final = frozenset({"kerastools", "rclasses", "rpytools"})
-#: What runs code that nothing is known of, though it lies in Python's standard library.
-_RUNNING: Final = frozenset({"importlib", "runpy", "code", "codeop", "ctypes"})
-_RUNNING_BUILTINS: Final = frozenset({"exec", "eval", "compile", "__import__"})
+#: Modules of Python's own that work beside the models.
+_BESIDE: Final = frozenset(
+    {
+        *("builtins", "os", "posix", "posixpath", "sys", "io", "_io", "warnings", "logging"),
+        *("time", "datetime", "platform", "locale", "gc", "json", "re", "math", "string"),
+    }
+)
+#: What of these runs code, or a program, of which nothing is known.
+_RUNNING: Final = re.compile(r"exec|spawn|^(eval|compile|__import__|system|popen|fork)$")
+_IN_MEMORY: Final = frozenset({"_io:StringIO", "_io:BytesIO"})
 #: What only looks at what it is given.
 _LOOKING: Final = frozenset({"inspect"})
 
@@ -84,15 +91,17 @@ def made_in_r(module: str) -> bool:
 def is_aside(call: Call) -> bool:
     """Say whether nothing is missing where a call is not made.
 
-    So it is with the front ends' own work, and with Python's standard library where no object of
-    another library's was at hand: what it gave is recorded, or is missed where it is used.
+    So it is with the front ends' own work, and with those of Python's own modules that work beside
+    the models, where no object of another library's was at hand: what they gave is recorded, or is
+    missed where it is used. What runs programs or changes files is missing.
     """
     path = _path(owner(call))
-    root = _root(path)
+    root, name = _root(path), path.partition(":")[2]
     if root in _FRONT_ENDS or root in _LOOKING:
         return True
-    runs = root in _RUNNING or (root == "builtins" and path.partition(":")[2] in _RUNNING_BUILTINS)
-    if root not in sys.stdlib_module_names or runs:
+    if root not in _BESIDE or _RUNNING.search(name):
+        return False
+    if writes(call.target) and path not in _IN_MEMORY:
         return False
     return not any(map(_is_live, (*call.args, *call.kwargs.values())))
 
@@ -111,7 +120,7 @@ def _is_live(value: Value | None) -> bool:
     """Say whether something may be changed by what is given it."""
     match value:
         case ObjectValue():
-            return _root(value.cls) not in sys.stdlib_module_names
+            return _root(value.cls) not in _BESIDE
         case Method():
             return _is_live(value.owner)
         case Items():
