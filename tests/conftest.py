@@ -43,6 +43,23 @@ def no_internal_errors(request: pytest.FixtureRequest) -> Iterator[None]:
         pytest.fail("steps of keras-bridge itself failed:\n" + "\n".join(met))
 
 
+@pytest.fixture(autouse=True)
+def types_that_run_here(request: pytest.FixtureRequest) -> None:
+    """Skip a test of TensorFlow in a type that it cannot compute in under the switches set."""
+    chosen = getattr(request.node, "callspec", None)
+    if chosen is None or request.node.get_closest_marker("tf") is None:
+        return
+    from bridge.rounding.rules.rounding import FORMATS, Format
+    from tests.tensorflow_ways import runs_here
+
+    values = [
+        value.name if isinstance(value, Format) else value for value in chosen.params.values()
+    ]
+    for dtype in {str(value).removeprefix("mixed_") for value in values} & set(FORMATS):
+        if not runs_here(dtype):
+            pytest.skip(f"TensorFlow does not compute in {dtype} under the switches set")
+
+
 @pytest.fixture(scope="session")
 def pool() -> Iterator[Pool]:
     """Warm processes for all tests: each takes seconds to start, and a job only forks one."""

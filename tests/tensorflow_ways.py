@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
+from bridge.process.processor import kernel_switches
 
 from bridge.facts.keras import Generation
 from bridge.rounding.rules import Layer
@@ -16,6 +20,34 @@ from tests.compare_samples import judge_layer
 
 #: Of every generation of Keras: its package.
 GENERATIONS: Final[tuple[tuple[Generation, str], ...]] = ((2, "tf_keras"), (3, "keras"))
+
+
+#: A product, an activation and a bias in a type, in every way that tests run layers.
+_TRIAL: Final = """
+import sys
+import tensorflow as tf
+
+def layer(x):
+    return tf.tanh(tf.nn.bias_add(tf.matmul(x, x), x[0])) * tf.nn.softmax(x)
+
+x = tf.ones([8, 8], sys.argv[1])
+for way in (layer, tf.function(layer), tf.function(layer, jit_compile=True)):
+    way(x)
+"""
+
+
+@lru_cache(maxsize=8)
+def runs_here(dtype: str) -> bool:
+    """Say whether this installation computes in a type at all.
+
+    TensorFlow asks the processor what it can do, and not the switches that hold libraries down to
+    less. So under one a product in bfloat16 can end the process in oneDNN, and XLA may lack the
+    conversions of float16.
+    """
+    if not kernel_switches():
+        return True
+    trial = subprocess.run([sys.executable, "-c", _TRIAL, dtype], capture_output=True, check=False)
+    return trial.returncode == 0
 
 
 def ways(layer: Any) -> Iterator[tuple[str, Callable[..., Any]]]:

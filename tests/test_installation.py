@@ -186,6 +186,13 @@ def test_switches_are_recorded_by_name_and_nothing_else_of_the_environment() -> 
     assert found == {"ONEDNN_MAX_CPU_ISA": "AVX2", "xla_cpu_max_isa": "AVX"}
 
 
+def test_flags_of_xla_in_a_file_count_as_if_the_variable_held_them(tmp_path: Path) -> None:
+    flags = tmp_path / "flags"
+    flags.write_text("--xla_dump_to=/home/somebody\n--xla_cpu_max_isa=AVX\n", "utf-8")
+    assert processor.kernel_switches({"XLA_FLAGS": str(flags)}) == {"xla_cpu_max_isa": "AVX"}
+    assert processor.kernel_switches({"XLA_FLAGS": str(tmp_path / "none")}) == {}
+
+
 def test_the_kernels_that_a_configuration_speaks_of_are_found_at_any_depth() -> None:
     config: dict[str, JsonValue] = {
         "layer": {"class_name": "LSTM", "config": {"recurrent_activation": "hard_sigmoid"}},
@@ -210,7 +217,7 @@ def test_what_was_measured_once_is_not_measured_again(tmp_path: Path) -> None:
         asked.append((name, dtype))
         return flushed(dtype).model_copy(update={"activation": name})
 
-    wanted = (("silu", "float16"), ("silu", "float32"))
+    wanted = (("silu", "float32"), ("silu", "float16"))
     first = kernels_here(wanted, measure, UNSEEN, tmp_path)
     assert asked == list(wanted)
     assert kernels_here(wanted, measure, UNSEEN, tmp_path) == first
@@ -297,5 +304,8 @@ def test_several_threads_keep_what_they_measured_at_once(tmp_path: Path) -> None
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_only_what_the_file_does_not_cover_is_missing() -> None:
-    assert missing([("tanh", "float32")], UNSEEN) == (("tanh", "float32"),)
+def test_only_what_the_file_does_not_cover_is_missing_and_float32_comes_first() -> None:
+    wanted = [("gelu", "bfloat16"), ("gelu", "float32"), ("tanh", "float16"), ("tanh", "float32")]
+    assert missing(wanted, UNSEEN) == (
+        ("gelu", "float32"), ("tanh", "float32"), ("tanh", "float16"), ("gelu", "bfloat16"),
+    )  # fmt: skip

@@ -65,11 +65,22 @@ def kernel_switches(variables: Mapping[str, str] = os.environ) -> dict[str, str]
         value = next((variables[each] for each in spellings if each in variables), "").upper()
         if value not in _NOTHING:
             found[name] = value
-    for flag in variables.get("XLA_FLAGS", "").split():
+    for flag in _xla_flags(variables.get("XLA_FLAGS", "")):
         name, _, value = flag.partition("=")
         if name.startswith(_XLA_PREFIX):
             found[name.removeprefix("--")] = value
     return found
+
+
+def _xla_flags(value: str) -> list[str]:
+    """Return XLA's flags; what does not begin as one is the name of a file that holds them."""
+    flags = value.strip()
+    if flags and not flags.startswith("-"):
+        try:
+            flags = Path(flags).read_text("utf-8", errors="replace")
+        except (OSError, ValueError):
+            flags = ""
+    return flags.split()
 
 
 def _first(keys: tuple[str, ...]) -> str:

@@ -109,8 +109,14 @@ def _kept_or_measured(
 
 
 def missing(wanted: Iterable[Wanted], here: Installation) -> tuple[Wanted, ...]:
-    """Return those kernels of which the file says nothing for an installation."""
-    return tuple(each for each in wanted if not is_measured(*each, Kernels(here)))
+    """Return those kernels of which the file says nothing for an installation.
+
+    Those in float32 come first: where oneDNN is held down below what the processor has, a product
+    in bfloat16 ends the process, and what was measured by then is kept.
+    """
+    types = list(FORMATS)
+    found = (each for each in wanted if not is_measured(*each, Kernels(here)))
+    return tuple(sorted(found, key=lambda each: types.index(each[1])))
 
 
 def _measured(
