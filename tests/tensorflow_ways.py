@@ -9,9 +9,9 @@ from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
-from bridge.process.processor import kernel_switches
 
 from bridge.facts.keras import Generation
+from bridge.process.environment import kernel_switches
 from bridge.rounding.rules import Layer
 from bridge.rounding.rules.activation_models import kernels_of
 from bridge.runs.activation_measurement import installation_here, kernels_here, measure_here

@@ -189,8 +189,8 @@ def test_switches_are_recorded_by_name_and_nothing_else_of_the_environment() -> 
 def test_flags_of_xla_in_a_file_count_as_if_the_variable_held_them(tmp_path: Path) -> None:
     flags = tmp_path / "flags"
     flags.write_text("--xla_dump_to=/home/somebody\n--xla_cpu_max_isa=AVX\n", "utf-8")
-    assert processor.kernel_switches({"XLA_FLAGS": str(flags)}) == {"xla_cpu_max_isa": "AVX"}
-    assert processor.kernel_switches({"XLA_FLAGS": str(tmp_path / "none")}) == {}
+    assert environment.kernel_switches({"XLA_FLAGS": str(flags)}) == {"xla_cpu_max_isa": "AVX"}
+    assert environment.kernel_switches({"XLA_FLAGS": str(tmp_path / "none")}) == {}
 
 
 def test_the_kernels_that_a_configuration_speaks_of_are_found_at_any_depth() -> None:
