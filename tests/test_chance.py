@@ -13,7 +13,6 @@ from bridge.facts.r import DRAWING
 from bridge.pipeline.plan import chance
 from bridge.process.pool import Limits, Pool
 from bridge.r.script import Inspection, inspect, serve
-from bridge.rules.said import state_of
 from bridge.runs.intent import run_intent
 from bridge.runs.run import run_r
 from bridge.translate.text import translate
@@ -73,8 +72,8 @@ def test_weights_that_are_drawn_without_a_seed_are_told(initializer: str, draws:
 @pytest.mark.parametrize("state", [-1, 1, None])
 def test_a_probe_of_no_recorded_state_has_no_model(state: int | None) -> None:
     capsule = drawn("Zeros")
-    assert state_of(capsule, Probe(index=0, kind="predict", state=state)) is None
-    assert state_of(capsule, Probe(index=0, kind="predict", state=0)) is not None
+    assert capsule.state_of(Probe(index=0, kind="predict", state=state)) is None
+    assert capsule.state_of(Probe(index=0, kind="predict", state=0)) is not None
 
 
 def drawn(initializer: str) -> Capsule:

@@ -324,16 +324,24 @@ def test_a_run_that_ends_itself_is_compared_as_far_as_it_went() -> None:
 
 
 def test_a_prediction_that_raised_in_both_runs_is_the_same_error() -> None:
-    def raising(runner: Any, note: str) -> Capsule:
-        caught = (error("no"),) if note else ()
-        return Sample(runner, caught=caught).probe(
-            kind="predict", notes=(note,) if note else ()
-        ).capsule()  # fmt: skip
+    def raising(runner: Any, cls: str) -> Capsule:
+        about = {"kind": "predict", "status": "raised", "why": cls}
+        return Sample(runner, caught=(error("no"),)).probe(**about).capsule()
 
-    found = compare_runs(raising("r", "raised ValueError"), raising("twin", "raised ValueError"))
+    found = compare_runs(raising("r", "ValueError"), raising("twin", "ValueError"))
     assert (found.verdict, found.probes[0].verdict) == ("same-error", "same-error")
-    found = compare_runs(raising("r", "raised ValueError"), run(runner="twin"))
+    assert not found.alone
+    found = compare_runs(raising("r", "ValueError"), raising("twin", "TypeError"))
     assert found.probes[0].verdict == "different"
+    found = compare_runs(raising("r", "ValueError"), run(runner="twin"))
+    assert (found.probes[0].verdict, found.alone) == ("different", True)
+
+
+def test_a_prediction_that_one_run_alone_made_was_refused_to_the_other() -> None:
+    one = Sample("r").predict(two_layers(), grid()).capsule()
+    both = Sample("twin").predict(two_layers(), grid()).predict(two_layers(), grid()).capsule()
+    assert compare_runs(one, both).alone
+    assert not compare_runs(one, one).alone
 
 
 def test_runs_without_anything_to_compare_are_abstained_from() -> None:

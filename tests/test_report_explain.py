@@ -14,8 +14,8 @@ from rich.console import Console
 
 from bridge.capsule import write_capsule
 from bridge.cases.case import Case
+from bridge.explain.finding import Finding
 from bridge.explain.result import Cell, Observation, SymptomTable, Upstream
-from bridge.explain.verdict import Finding
 from bridge.report import CaseReport, print_summary, report_json, summary_table, write_report
 from bridge.report.build import build_report
 from bridge.report.suspects import (

@@ -12,7 +12,7 @@ import pytest
 from bridge.explain.finding import is_cause
 from bridge.explain.lever_search.protocol import ALL_OFF, AS_RECORDED, Pull, Situation, drive
 from bridge.explain.lever_search.search import search
-from bridge.explain.result import Attribution, LeverOutcome
+from bridge.explain.result import CauseEvidence, LeverOutcome
 
 PASSES = (
     "function", "shape", "constant_folding", "arithmetic", "layout", "remapping", "loop",
@@ -90,7 +90,7 @@ class Simulated:
         wrong = self.wrong(under(self.stack, pull))
         return LeverOutcome(lever=pull.name, verdict="different" if wrong else "within-rounding")
 
-    def search(self) -> Attribution:
+    def search(self) -> CauseEvidence:
         """Search for the fault."""
         situation = Situation(
             subject="layer dense_1",
@@ -347,7 +347,7 @@ def flips(simulated: Simulated, without: Iterable[str]) -> bool:
     return simulated.wrong(graph) and not simulated.wrong(Stack(**{**vars(graph), "on": on}))
 
 
-def contradicted(simulated: Simulated, found: Attribution) -> bool:
+def contradicted(simulated: Simulated, found: CauseEvidence) -> bool:
     """Say whether the truth speaks against the cause that was named."""
     stack, wrong = simulated.stack, simulated.wrong
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from bridge.cli import main
 from bridge.explain.lever_search.protocol import Pull, Searching
-from bridge.explain.result import Attribution, LeverOutcome, SelftestScore
+from bridge.explain.result import CauseEvidence, LeverOutcome, SelftestScore
 from bridge.process.pool import Pool
 from bridge.report.selftest_score import keep, last_score
 from bridge.selftest import Benign, Selftest, Trial
@@ -27,7 +27,7 @@ KEYS = ["injected", "detected", "localised", "attributed", "abstained", "confide
 def trial(cause: str | None, confidence: Any = "likely", *, localised: bool = True) -> Trial:
     found = None
     if cause is not None:
-        found = Attribution(cause=cause, confidence=confidence, sentence="")
+        found = CauseEvidence(cause=cause, confidence=confidence, sentence="")
     return Trial("activation-lost", 3, "m1", "dense", "keras-layer", (), found, localised, "here")
 
 
@@ -140,7 +140,7 @@ def test_searches_that_ask_for_the_same_lever_share_a_run() -> None:
         outcomes = []
         for lever in levers:
             outcomes.append((yield Pull(lever)))
-        return Attribution(
+        return CauseEvidence(
             cause="none", confidence="", sentence=" ".join(each.detail for each in outcomes)
         )
 

@@ -13,13 +13,14 @@ from bridge.capsule import Call, Capsule, FrontEnd, Manifest
 from bridge.capsule.values import Scalar, Symbol
 from bridge.cases.case import Case, read_case
 from bridge.errors import Errors, collected
+from bridge.explain.result import CauseEvidence
 from bridge.pipeline import examine_case
 from bridge.pipeline.examine_case import Settings, Suite
 from bridge.pipeline.steps import Steps
 from bridge.process.pool import Pool
 from bridge.r.script import Inspection, Installed, Served
-from bridge.rules import answer
-from bridge.rules.said import Said
+from bridge.rules import registry
+from bridge.rules.recorded_run import answer
 
 
 @pytest.fixture
@@ -178,16 +179,16 @@ def _with_a_call(runner: Literal["r", "replay"], case: str) -> Capsule:
 
 @pytest.mark.internal_errors
 def test_a_rule_that_fails_costs_no_other_rule_its_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: object) -> Iterator[Said]:
+    def broken(*_: object) -> Iterator[CauseEvidence]:
         raise IndexError("no such layer")
         yield
 
-    def sound(*_: object) -> Iterator[Said]:
-        yield Said("maths", "An answer.")
+    def sound(*_: object) -> Iterator[CauseEvidence]:
+        yield answer("maths", "An answer.")
 
-    monkeypatch.setattr(answer, "_RULES", (broken, sound))
+    monkeypatch.setattr(registry, "_RULES", (broken, sound))
     capsule = Capsule(Manifest(runner="r", case="a", status="ok"), {})
     with collected(Errors()) as errors:
-        found = answer.answers(capsule)
+        found = registry.answers(capsule)
     assert [each.sentence for each in found] == ["An answer."]
     assert [each.message for each in errors.found] == ["IndexError: no such layer"]

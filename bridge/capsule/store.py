@@ -22,7 +22,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from bridge._typing import AnyArray
-from bridge.capsule.schema import SCHEMA_VERSION, Array, Manifest
+from bridge.capsule.old_notes import with_fields
+from bridge.capsule.schema import SCHEMA_VERSION, Array, Manifest, ModelState, Probe
 from bridge.errors import BridgeError
 
 MAX_FILE_BYTES: Final = 16 * 2**30
@@ -53,6 +54,12 @@ class Capsule:
             return self.arrays[ref.key]
         except KeyError:
             raise CapsuleError(f"the elements of {ref.name!r} are missing") from None
+
+    def state_of(self, probe: Probe) -> ModelState | None:
+        """Return the model of a probe as it was then, None if it was not recorded."""
+        states = self.manifest.states
+        known = probe.state is not None and 0 <= probe.state < len(states)
+        return states[probe.state or 0] if known else None
 
 
 def write_capsule(capsule: Capsule, path: Path) -> None:
@@ -161,7 +168,7 @@ def _parse(text: str, name: str) -> Manifest:
             "Update keras-bridge, or record the run again."
         )
     try:
-        return Manifest.model_validate_json(text)
+        return with_fields(Manifest.model_validate_json(text))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])

@@ -109,7 +109,7 @@ class StageResult(_Result):
 
 
 class ProbePair(_Result):
-    """One probe as two runs made it."""
+    """One probe as two runs made it; ``alone`` says that one of them alone got a result there."""
 
     a: str
     b: str
@@ -122,6 +122,7 @@ class ProbePair(_Result):
     stages: tuple[StageResult, ...] = ()
     layers: tuple[LayerVerdict, ...] = ()
     executed: tuple[str, str] = ("", "")
+    alone: bool = False
     detail: str = ""
 
 
@@ -134,11 +135,15 @@ class Divergence(_Result):
 
 
 class RunPair(_Result):
-    """Two runs compared: every probe, and the first place at which they part."""
+    """Two runs compared: every probe, and the first place at which they part.
+
+    ``alone`` says that there one of them was refused and the other was not.
+    """
 
     a: str
     b: str
     verdict: Verdict
     first_divergence: Divergence | None
     probes: tuple[ProbePair, ...]
+    alone: bool = False
     detail: str = ""

@@ -10,7 +10,7 @@ from typing import Final
 from bridge.capsule import Capsule, Environment, ErrorRecord
 from bridge.compare.errors import essence
 from bridge.compare.result import Divergence, Verdict
-from bridge.explain.result import Attribution, Upstream
+from bridge.explain.result import CauseEvidence, Upstream
 
 CAUSES: Final[dict[str, str]] = {
     "none": "Nothing is wrong: all runs agree.",
@@ -32,12 +32,21 @@ CAUSES: Final[dict[str, str]] = {
     "not-known": "The evidence does not single out a cause.",
 }
 
-_FAMILIES: Final = re.compile(r"^(grappler|kernel):[A-Za-z0-9_]+$")
+#: Causes that take a name, as they stand in the list.
+_NAMED: Final = {"grappler": "grappler:<pass>", "kernel": "kernel:<op>"}
+_NAME: Final = re.compile(r"(grappler|kernel):[A-Za-z0-9_]+")
+#: What R, its packages or its way into Python do.
+OF_R: Final = frozenset({"r-conversion", "r-default", "r-index-base", "r-semantics"})
 
 
 def is_cause(text: str) -> bool:
     """Say whether ``text`` is on the list; ``grappler:`` and ``kernel:`` take a name."""
-    return (text in CAUSES and "<" not in text) or bool(_FAMILIES.match(text))
+    return (text in CAUSES and text not in _NAMED.values()) or bool(_NAME.fullmatch(text))
+
+
+def family(cause: str) -> str:
+    """Return a cause without the name that it takes: ``grappler`` of ``grappler:remapping``."""
+    return cause.partition(":")[0]
 
 
 def meaning(cause: str) -> str:
@@ -46,10 +55,7 @@ def meaning(cause: str) -> str:
     Raises:
         KeyError: ``cause`` is not on the list.
     """
-    family, colon, _ = cause.partition(":")
-    if colon and is_cause(cause):
-        return CAUSES[f"{family}:<{'pass' if family == 'grappler' else 'op'}>"]
-    return CAUSES[cause]
+    return CAUSES[_NAMED[family(cause)] if _NAME.fullmatch(cause) else cause]
 
 
 # What is concluded about a case, and the words for it.
@@ -57,7 +63,11 @@ def meaning(cause: str) -> str:
 
 @dataclass(frozen=True)
 class Finding:
-    """What is concluded about a case; ``attribution`` is what looking for the cause found."""
+    """What is concluded about a case.
+
+    ``attribution`` is what looking for the cause found, ``headline`` what gives the cause, or else
+    the verdict; ``lines`` are those of the script that all this speaks of.
+    """
 
     verdict: Verdict
     cause: str
@@ -65,7 +75,9 @@ class Finding:
     explanation: tuple[str, ...] = ()
     unexplained: tuple[str, ...] = ()
     first_divergence: Divergence | None = None
-    attribution: Attribution | None = None
+    attribution: CauseEvidence | None = None
+    headline: str = ""
+    lines: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -92,9 +104,24 @@ _RUNS: Final = {
 }
 
 
-def failed(sentence: str, cause: str = "user-script") -> Finding:
-    """Return the finding of a case that cannot be compared."""
-    return Finding("failed", cause, sentence)
+def of_runs(
+    verdict: Verdict,
+    cause: str,
+    sentence: str,
+    explanation: Sequence[str] = (),
+    unexplained: Sequence[str] = (),
+    errors: Sequence[ErrorRecord] = (),
+) -> CauseEvidence:
+    """Return what the runs by themselves say; ``errors`` are those that it speaks of."""
+    return CauseEvidence(
+        cause=cause,
+        sentence=sentence,
+        source="runs",
+        verdict=verdict,
+        explanation=tuple(explanation),
+        unexplained=tuple(unexplained),
+        lines=tuple(error.line for error in errors if error.line),
+    )
 
 
 def stand_in(capsule: Capsule) -> bool:
@@ -121,7 +148,7 @@ def run_name(name: str) -> str:
 
 def joined(names: Sequence[str]) -> str:
     """Return names as people list them."""
-    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
+    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else "".join(names)
 
 
 def short(error: ErrorRecord, width: int = 240) -> str:

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import ConfigDict
 
 from bridge.capsule.values import Frozen
-from bridge.compare.result import Verdict
+from bridge.compare.result import Divergence, Verdict
 
 #: How sure a cause is. "proven": one switch of the stack, and no other, takes the fault away and
 #: brings it back, or the place is shown element by element. "likely": all evidence points one way,
@@ -46,23 +46,44 @@ class LeverOutcome(_Result):
     restricted: str = ""
 
 
-class Attribution(_Result):
-    """A cause from the closed list, with what speaks for it and against it.
+#: Who speaks of a cause: what ended the script or comparing its runs, probes with whole numbers,
+#: levers or twins, the intent with something undone, rules; and what limits what can be said.
+Source = Literal["runs", "exact", "levers", "intent", "rules", "text", "stand-in"]
 
-    ``where`` is runnable code that leads to the place. ``unexplained`` lists the observations that
-    the cause leaves open. ``levers`` are those that were pulled, in order. ``verdict`` is there
-    where pulling them decided what comparing had left open.
+
+class CauseEvidence(_Result):
+    """What one source says of the cause: one from the closed list, and a sentence.
+
+    ``verdict`` is there where it says how the runs fare. It names the cause only if it ``decides``;
+    else it is worth knowing. ``refused`` says that it explains an error; of ``runs``, that one met
+    an error and another did not, or that R's ended in one. ``read`` says that R and the replay of
+    its calls agree, and that nothing parts but the Python that was read from the text.
+
+    ``lines`` are those of the script that it speaks of, ``where`` is runnable code that leads to
+    the place, ``divergence`` the first place at which runs part. ``explanation`` is told with it,
+    ``guesses`` as long as the cause is not known; ``unexplained`` is what it leaves open.
+    ``levers`` are those that were pulled, in order; ``passes`` several passes of Grappler that
+    are blamed together.
     """
 
     cause: str
-    confidence: Confidence
     sentence: str
+    source: Source = "levers"
+    decides: bool = True
+    confidence: Confidence = ""
+    verdict: Verdict | None = None
+    refused: bool = False
+    read: bool = False
+    lines: tuple[int, ...] = ()
     where: str = ""
+    divergence: Divergence | None = None
+    explanation: tuple[str, ...] = ()
+    guesses: tuple[str, ...] = ()
     evidence_for: tuple[str, ...] = ()
     evidence_against: tuple[str, ...] = ()
     unexplained: tuple[str, ...] = ()
     levers: tuple[LeverOutcome, ...] = ()
-    verdict: Verdict | None = None
+    passes: tuple[str, ...] = ()
 
 
 class ResponseShape(_Result):
@@ -158,7 +179,8 @@ class Cell(_Result):
 class Candidate(_Result):
     """A fault that may be the cause, set against every observation.
 
-    Candidates with one ``family`` cannot be told apart by these observations.
+    Candidates with one ``family`` cannot be told apart by these observations. One that is
+    ``inert`` changes nothing of what was observed.
     """
 
     name: str
@@ -166,6 +188,7 @@ class Candidate(_Result):
     sentence: str
     cells: tuple[Cell, ...] = ()
     family: str = ""
+    inert: bool = False
 
 
 class Separating(_Result):

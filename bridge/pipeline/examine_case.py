@@ -17,12 +17,12 @@ from bridge.compare.result import LayerVerdict, RunPair
 from bridge.compare.stages import compare_runs, not_compared
 from bridge.errors import Errors, InternalError, collected, isolated
 from bridge.exact import judge_exact
-from bridge.explain.finding import run_name
+from bridge.explain.finding import Finding, OtherGeneration, run_name
 from bridge.explain.intent_diff.attribution import Undo, intent_notes
 from bridge.explain.repairs import repairs, works
-from bridge.explain.result import Attribution, SymptomTable
+from bridge.explain.result import CauseEvidence, SymptomTable
 from bridge.explain.symptoms.observations import read_observed
-from bridge.explain.verdict import Finding, OtherGeneration, conclude
+from bridge.explain.verdict import conclude
 from bridge.pipeline.hypothesis_runs import symptom_table
 from bridge.pipeline.intent_attribution import meant
 from bridge.pipeline.lever_runs import investigate, slow_to_start
@@ -35,8 +35,8 @@ from bridge.report.build import bare_report, build_report
 from bridge.report.pictures import Drawing, draw, report_claims, report_pictures
 from bridge.report.selftest_score import last_score
 from bridge.rounding.layer_records import Judge
-from bridge.rules import Answer, answers
-from bridge.rules.answer import repaired
+from bridge.rules import answers
+from bridge.rules.registry import repaired
 from bridge.runs.claims import Claimed, run_claims
 from bridge.runs.exact_probes import run_exact
 from bridge.runs.intent import run_intent
@@ -81,6 +81,7 @@ class Examined:
     pictures: dict[str, bytes]
     probed: tuple[Capsule, ...] = ()
     verdicts: Mapping[str, Mapping[int, tuple[LayerVerdict, ...]]] = field(default_factory=dict)
+    finding: Finding | None = None
 
 
 def with_score(examined: Examined) -> Examined:
@@ -313,7 +314,8 @@ class Suite:
         )
         self.progress(case.name, "done")
         verdicts = {name: judge.verdicts(capsule) for name, capsule in runs.items()}
-        return Examined(report, runs, {**drawing.files, **drawn.files}, probed, verdicts)
+        files = {**drawing.files, **drawn.files}
+        return Examined(report, runs, files, probed, verdicts, finding)
 
     def _investigate(
         self,
@@ -323,7 +325,7 @@ class Suite:
         runs: Mapping[str, Capsule],
         pairs: Sequence[RunPair],
         judge: Judge,
-    ) -> Attribution | None:
+    ) -> CauseEvidence | None:
         """Look for the cause of what is wrong; nothing is run where nothing is."""
         asked = self.settings.explain
         if inspection.problem or (self.settings.quick and not asked):
@@ -348,7 +350,7 @@ class Suite:
 
     def _usage(
         self, steps: Steps, runs: Mapping[str, Capsule], inspection: Inspection
-    ) -> tuple[Answer, ...]:
+    ) -> tuple[CauseEvidence, ...]:
         """Ask what the script's own use of Keras answers, and try to repair what raises."""
         found = steps.do(
             "asking how the script uses Keras", lambda: answers(runs["r"], inspection.tree), ()
@@ -358,7 +360,9 @@ class Suite:
         worked = steps.do("trying repairs", lambda: self._repaired(runs, inspection), ())
         return (*worked, *found)
 
-    def _repaired(self, runs: Mapping[str, Capsule], inspection: Inspection) -> tuple[Answer, ...]:
+    def _repaired(
+        self, runs: Mapping[str, Capsule], inspection: Inspection
+    ) -> tuple[CauseEvidence, ...]:
         """Return the first repair with which the call works that raises, and what follows it."""
         for repair in repairs(runs["r"], runs["replay"], inspection.tree):
             limits = self.settings.limits

@@ -19,7 +19,7 @@ from bridge.errors import BridgeError, collected
 from bridge.explain.cross_machine import asked_again, elsewhere
 from bridge.explain.finding import run_name
 from bridge.explain.lever_search.targets import wrong_layers
-from bridge.explain.result import Attribution
+from bridge.explain.result import CauseEvidence
 from bridge.explain.symptoms.observations import read_observed
 from bridge.explain.verdict import conclude
 from bridge.pipeline.examine_case import Examined, with_errors, with_score
@@ -109,9 +109,8 @@ def _beside(
     recorded: Capsule, made: Capsule, one: Probe, other: Probe, label: str, judge: Judge
 ) -> ProbeAgain:
     layers = judge(made, other)
-    not_run = next((note for note in other.notes if note.startswith("not run: ")), "")
-    if not_run:
-        return ProbeAgain(label, "abstained", None, not_run)
+    if other.status == "not-run":
+        return ProbeAgain(label, "abstained", None, "; ".join(other.notes))
     types = [{ref.dtype for ref in probe.outputs} for probe in (one, other)]
     if one.outputs and other.outputs and types[0] != types[1]:
         return _of_other_type(Walk(recorded, made, one, other), label, layers)
@@ -213,7 +212,7 @@ def _explained(
         if b in runs
     ]
 
-    def looked_for() -> Attribution | None:
+    def looked_for() -> CauseEvidence | None:
         found = investigate(
             pool,
             runs,
@@ -274,8 +273,8 @@ def _as_first(recorded: Capsule) -> Capsule:
 
 
 def in_its_graph(
-    found: Attribution, there: Environment, lost: tuple[str, ...] | None
-) -> Attribution:
+    found: CauseEvidence, there: Environment, lost: tuple[str, ...] | None
+) -> CauseEvidence:
     """Say of a fault that this machine does not show what was executed for it there.
 
     Args:

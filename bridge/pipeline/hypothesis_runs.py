@@ -24,7 +24,7 @@ from bridge.explain.symptoms.fault_hypotheses import Suspect, suspects
 from bridge.explain.symptoms.observations import Reports
 from bridge.explain.symptoms.probe_names import Bound, bind
 from bridge.explain.symptoms.table import Made, Output, Recorded, match, with_separating
-from bridge.faults.layers import WITHOUT, Fault
+from bridge.faults.layers import Fault
 from bridge.process.pool import Limits, Pool, PoolError
 from bridge.rounding.layer_records import seen_layers
 from bridge.runs.levers import LEVERS, Lever
@@ -303,9 +303,8 @@ def _output(run: Capsule, probe: Probe) -> Output:
     if len(probe.outputs) != 1:
         said = "; ".join(probe.notes) or "it made no output"
         return f"it could not be run: {said}"
-    wrong = next((note for note in probe.notes if note.startswith(WITHOUT)), "")
-    if wrong:
-        return f"it could not be run: {wrong}"
+    if probe.status == "without-fault":
+        return f"it could not be run: without the fault: {probe.why}"
     try:
         return np.asarray(run.array(probe.outputs[0]))
     except CapsuleError as error:

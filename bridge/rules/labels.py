@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from bridge.capsule import Capsule
 from bridge.capsule.values import ArrayValue, Scalar
-from bridge.rules.said import (
-    Said,
+from bridge.explain.result import CauseEvidence
+from bridge.rules.recorded_run import (
+    answer,
     array,
     asked,
     at,
@@ -19,7 +20,6 @@ from bridge.rules.said import (
     name_of,
     output_layer,
     parts,
-    state_of,
 )
 from bridge.translate.syntax import Node
 
@@ -27,7 +27,7 @@ from bridge.translate.syntax import Node
 _MISSING: Final = -(2**31)
 
 
-def missing(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
+def missing(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[CauseEvidence]:
     """Find missing integers of R, which Python takes for the number -2147483648."""
     for probe in capsule.manifest.probes:
         for ref in (*probe.inputs, *probe.targets):
@@ -48,9 +48,9 @@ def missing(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
                 return
 
 
-def _lost(count: int, where: str, line: int | None) -> Said:
+def _lost(count: int, where: str, line: int | None) -> CauseEvidence:
     values = "1 value" if count == 1 else f"{count:,} values"
-    return Said(
+    return answer(
         "r-conversion",
         f"{at(line)}{values} of {where} reached Python as {_MISSING}: that is how R keeps a "
         "missing integer (NA), and Python has no such thing. Decide what is to be done with "
@@ -59,7 +59,7 @@ def _lost(count: int, where: str, line: int | None) -> Said:
     )
 
 
-def counted_from_one(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
+def counted_from_one(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[CauseEvidence]:
     """Find classes that are counted from 1 where Keras counts from 0."""
     for call in asked(capsule):
         if name_of(call) != "to_categorical" or not (call.args or call.kwargs):
@@ -74,7 +74,7 @@ def counted_from_one(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
             yield _from_one(call.line, high, "to_categorical() makes a column for class 0")
             return
     for probe in capsule.manifest.probes:
-        state = state_of(capsule, probe)
+        state = capsule.state_of(probe)
         if probe.kind not in ("fit", "evaluate") or len(probe.targets) != 1 or state is None:
             continue
         last, y = output_layer(state), array(capsule, probe.targets[0])
@@ -88,8 +88,8 @@ def counted_from_one(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
             return
 
 
-def _from_one(line: int | None, high: int, so: str) -> Said:
-    return Said(
+def _from_one(line: int | None, high: int, so: str) -> CauseEvidence:
+    return answer(
         "r-index-base",
         f"{at(line)}the classes are numbered from 1 to {high}, as R numbers the levels of a "
         f"factor, and Keras counts from 0: {so}, and no row belongs to class 0. Subtract 1.",
@@ -97,7 +97,7 @@ def _from_one(line: int | None, high: int, so: str) -> Said:
     )
 
 
-def validated_elsewhere(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
+def validated_elsewhere(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[CauseEvidence]:
     """Find rows to validate with whose targets do not occur among the rows to train with."""
     for probe in capsule.manifest.probes:
         share = probe.settings.get("validation_split")
@@ -116,7 +116,7 @@ def validated_elsewhere(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Sai
         if not seen.size or not rest.size:
             continue
         if rest.min() > seen.max() or rest.max() < seen.min():
-            yield Said(
+            yield answer(
                 "maths",
                 f"{at(probe.line)}validation_split = {share:g} sets the last {len(rest):,} of "
                 f"{len(flat):,} rows aside before anything is shuffled, and the rows are sorted: "

@@ -83,9 +83,7 @@ def run_intent(
             "last_first": translation.last_first,
             "datasets": inspection.datasets,
             "draws": names,
-            "readings": [
-                (each.kind, each.cause, each.line, each.what) for each in translation.readings
-            ],
+            "readings": [each.model_dump() for each in translation.readings],
             "as_r": sorted(undo.as_r),
             "given": [
                 (call, key, None if value is None else value.model_dump(mode="json"))

@@ -32,7 +32,6 @@ from bridge.trace.recorder import Recorder, describe_error
 from bridge.trace.spool import SpoolWriter
 from bridge.translate.rbase import functional, text, values
 from bridge.translate.rbase.values import Gap, Missing
-from bridge.translate.writing import reading
 
 _OURS: Final = ("tensorflow", "keras", "tf_keras")
 #: Numbers that are printed beyond this are not compared.
@@ -56,8 +55,8 @@ def run(context: Context, params: dict[str, Any]) -> None:
     session = _Session(spool, recorder, about, _given(about, context.keras))
     text.heard = session.heard
     values.read_otherwise = session.read_otherwise
-    for kind, cause, line, what in about["readings"]:
-        spool.event("note", text=reading(kind, cause, line, what))
+    for reading in about["readings"]:
+        spool.event("reading", **reading)
     sys.argv = [str(path)]
     status = "ok"
     try:
@@ -142,7 +141,7 @@ class _Session:
         self._datasets = about["datasets"]
         self._as_r = {(kind, line) for kind, line in about["as_r"]}
         self._given = given
-        self._told: set[str] = set()
+        self._readings: list[dict[str, Any]] = list(about["readings"])
         self._printed = 0
         self.line: int | None = None
         self._top: int | None = None
@@ -183,10 +182,10 @@ class _Session:
         """Note that something is read otherwise than R reads it, and say whether it is."""
         if (kind, self.line or 0) in self._as_r:
             return False
-        text = reading(kind, cause, self.line, what)
-        if text not in self._told:
-            self._told.add(text)
-            self._spool.event("note", text=text)
+        reading = {"kind": kind, "cause": cause, "line": self.line or 0, "what": what}
+        if reading not in self._readings:
+            self._readings.append(reading)
+            self._spool.event("reading", **reading)
         return True
 
     def _r_line(self, number: int, lines: list[int]) -> int | None:

@@ -203,7 +203,7 @@ class Steps:
             if _is_front_ends_own(call):
                 self._own.update(_numbers(call.result))
                 return
-            if why != _CLOSURE or not isinstance(call.result, ObjectValue):
+            if not _has_closure(call) or not isinstance(call.result, ObjectValue):
                 return
         owner = call.target.owner if isinstance(call.target, Method) else None
         if isinstance(owner, ObjectValue):

@@ -20,7 +20,7 @@ from bridge.compare.result import RunPair, Stage, Verdict
 from bridge.explain.finding import ran_through
 from bridge.explain.intent_diff.array_patterns import read_arrays
 from bridge.explain.intent_diff.config_diff import Told, making_of, read_setting
-from bridge.explain.result import Attribution
+from bridge.explain.result import CauseEvidence
 
 #: The runs that say what was meant, the strongest first.
 MEANT: Final = ("twin", "intent")
@@ -40,7 +40,7 @@ class Parting:
     told: Told
 
 
-def attribute(runs: Mapping[str, Capsule], pairs: Sequence[RunPair]) -> Attribution | None:
+def attribute(runs: Mapping[str, Capsule], pairs: Sequence[RunPair]) -> CauseEvidence | None:
     """Say who made R's run ask for something else than was meant; None where it does not."""
     verdicts = {(pair.a, pair.b): pair.verdict for pair in pairs}
     for name in MEANT:
@@ -76,7 +76,7 @@ def partings_of(a: Capsule, b: Capsule) -> list[Parting]:
     return sorted(found.values(), key=lambda each: _ORDER.index(each.stage))
 
 
-def _concluded(partings: Sequence[Parting]) -> Attribution:
+def _concluded(partings: Sequence[Parting]) -> CauseEvidence:
     """Conclude from the earliest stage; what it does not explain is left over."""
     stage = partings[0].stage
     first = [each for each in partings if each.stage == stage]
@@ -90,7 +90,7 @@ def _concluded(partings: Sequence[Parting]) -> Attribution:
     )[:3]  # fmt: skip
     if cause:
         sure = all(each.told.confidence == "likely" for each in first)
-        return Attribution(
+        return CauseEvidence(
             cause=cause,
             confidence="likely" if sure else "possible",
             sentence=f"{spoken.where}: {spoken.told.sentence}.",
@@ -102,7 +102,7 @@ def _concluded(partings: Sequence[Parting]) -> Attribution:
         sentence = f"What differs at the stage '{stage}' speaks for more than one cause."
     else:
         sentence = f"{partings[0].where} differs; its pattern singles out no cause."
-    return Attribution(
+    return CauseEvidence(
         cause="not-known",
         confidence="",
         sentence=sentence,
@@ -112,7 +112,7 @@ def _concluded(partings: Sequence[Parting]) -> Attribution:
     )
 
 
-def _not_of_calls(found: Attribution) -> Attribution:
+def _not_of_calls(found: CauseEvidence) -> CauseEvidence:
     """Take back a cause where R's own run and the replay of its calls do not agree."""
     against = "the replay of R's calls does not give R's numbers, so more than the calls differs"
     return found.model_copy(
@@ -126,7 +126,7 @@ def _not_of_calls(found: Attribution) -> Attribution:
 
 
 def _of_probe(a: Capsule, b: Capsule, one: Probe, other: Probe) -> Iterator[Parting]:
-    mine, theirs = state_of(a, one), state_of(b, other)
+    mine, theirs = a.state_of(one), b.state_of(other)
     if mine is not None and theirs is not None:
         yield from _configs(a, mine, theirs)
         yield from _weights(a, mine, b, theirs)
@@ -136,13 +136,6 @@ def _of_probe(a: Capsule, b: Capsule, one: Probe, other: Probe) -> Iterator[Part
             told = _arrays(a, p, b, q, {})
             if told is not None and not _received_the_same(a, p, b, q):
                 yield Parting("input", where, told)
-
-
-def state_of(capsule: Capsule, probe: Probe) -> ModelState | None:
-    """Return the model of a probe, None if it was not recorded."""
-    states = capsule.manifest.states
-    known = probe.state is not None and 0 <= probe.state < len(states)
-    return states[probe.state or 0] if known else None
 
 
 def _configs(a: Capsule, mine: ModelState, theirs: ModelState) -> Iterator[Parting]:

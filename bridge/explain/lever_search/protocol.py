@@ -6,7 +6,8 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from bridge.explain.result import Attribution, Confidence, LeverOutcome
+from bridge.explain.finding import joined
+from bridge.explain.result import CauseEvidence, Confidence, LeverOutcome
 
 #: The run repeated as it was, under no lever.
 AS_RECORDED: Final = "as-recorded"
@@ -78,8 +79,8 @@ class Situation:
 
 
 Asking = Generator[Pull, LeverOutcome, Answer]
-Searching = Generator[Pull, LeverOutcome, Attribution]
-Maybe = Generator[Pull, LeverOutcome, Attribution | None]
+Searching = Generator[Pull, LeverOutcome, CauseEvidence]
+Maybe = Generator[Pull, LeverOutcome, CauseEvidence | None]
 
 
 def answer_of(outcome: LeverOutcome) -> Answer:
@@ -150,13 +151,13 @@ class Log:
         against: tuple[str, ...] = (),
         unexplained: tuple[str, ...] = (),
         more: tuple[str, ...] = (),
-    ) -> Attribution:
+    ) -> CauseEvidence:
         """Conclude with a cause."""
         right, wrong, left = self.told("right"), self.told("wrong"), self.told("open")
-        facts = [f"{listed(right)}: right"] if right else []
-        facts += [f"{listed(wrong)}: still wrong"] if wrong else []
-        nothing = (f"{listed(left)}: not decided, which proves nothing",) if left else ()
-        return Attribution(
+        facts = [f"{joined(right)}: right"] if right else []
+        facts += [f"{joined(wrong)}: still wrong"] if wrong else []
+        nothing = (f"{joined(left)}: not decided, which proves nothing",) if left else ()
+        return CauseEvidence(
             cause=cause,
             confidence=confidence,
             sentence=sentence,
@@ -167,13 +168,13 @@ class Log:
             levers=tuple(self.outcomes),
         )
 
-    def unknown(self, why: str, *unexplained: str) -> Attribution:
+    def unknown(self, why: str, *unexplained: str) -> CauseEvidence:
         """Conclude that the evidence singles out no cause."""
         left = unexplained or (f"why {self.situation.subject} is wrong",)
         return self.named("not-known", "", why, unexplained=left)
 
 
-def not_again(log: Log, again: Answer) -> Attribution:
+def not_again(log: Log, again: Answer) -> CauseEvidence:
     """Conclude about a fault that no run here showed."""
     subject = log.situation.subject
     if again == "right":
@@ -187,20 +188,15 @@ def not_again(log: Log, again: Answer) -> Attribution:
     )
 
 
-def drive(searching: Searching, pull: Callable[[Pull], LeverOutcome]) -> Attribution:
+def drive(searching: Searching, pull: Callable[[Pull], LeverOutcome]) -> CauseEvidence:
     """Run a search to its end; ``pull`` executes what it asks for."""
     try:
         wanted = next(searching)
         while True:
             wanted = searching.send(pull(wanted))
     except StopIteration as stop:
-        found: Attribution = stop.value
+        found: CauseEvidence = stop.value
         return found
-
-
-def listed(names: tuple[str, ...]) -> str:
-    """Return names as people list them."""
-    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else "".join(names)
 
 
 # Every cause that levers speak of, with the runs that it explains and those that contradict it.
@@ -231,7 +227,7 @@ class Weighed:
     unexplained: tuple[str, ...]
 
 
-def weigh(found: Attribution | None) -> tuple[Weighed, ...]:
+def weigh(found: CauseEvidence | None) -> tuple[Weighed, ...]:
     """Set every cause against the runs under levers, the one with fewest contradictions first.
 
     Nothing is said where nothing is wrong, or no lever was pulled.

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 
 from bridge._typing import AnyArray
-from bridge.capsule import Capsule, CapsuleError, ModelState, Probe
+from bridge.capsule import Capsule, CapsuleError, Probe
 from bridge.capsule.schema import Array
 from bridge.compare.result import LayerVerdict
 from bridge.explain.executed_ops import labels
@@ -110,19 +110,13 @@ def _features(capsule: Capsule, probe: Probe) -> Iterator[str]:
     """Yield what a prediction can show: classes of layers, their activations, executed ops."""
     yield probe.kind
     yield from labels(probe.executed)
-    state = _state(capsule, probe)
+    state = capsule.state_of(probe)
     for layer in state.layers if state is not None else ():
         name = class_name(layer.cls) or layer.cls
         yield name
         activation = layer.config.get("activation")
         if isinstance(activation, str):
             yield f"activation {activation}"
-
-
-def _state(capsule: Capsule, probe: Probe) -> ModelState | None:
-    states = capsule.manifest.states
-    known = probe.state is not None and 0 <= probe.state < len(states)
-    return states[probe.state or 0] if known else None
 
 
 def _cut(

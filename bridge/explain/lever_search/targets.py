@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from bridge.capsule import Capsule, ModelState, Probe
+from bridge.capsule import Capsule, Probe
 from bridge.compare.alignment import align
 from bridge.compare.code_locations import output_code, result_code
 from bridge.compare.result import RunPair
@@ -41,7 +41,7 @@ class Doubt:
         """Return what is known of it before any lever is pulled."""
         probe = next(p for p in capsule.manifest.probes if p.index == self.target.probe)
         way = way_of(probe)
-        state = _state(capsule, probe)
+        state = capsule.state_of(probe)
         every = names_of(state.layers) if state else ()
         ops = ops_of(probe.executed, self.target.names, every)
         layers = [find_layer(state.layers, name) for name in self.target.names] if state else []
@@ -150,9 +150,3 @@ def repeated(runs: Mapping[str, Capsule], doubt: Doubt) -> bool:
                 made = outputs(runs[name], other)
                 return bool(made) and bits_same(outputs(runs[doubt.run], one), made)
     return False
-
-
-def _state(capsule: Capsule, probe: Probe) -> ModelState | None:
-    states = capsule.manifest.states
-    known = probe.state is not None and 0 <= probe.state < len(states)
-    return states[probe.state or 0] if known else None

@@ -94,15 +94,12 @@ def match(bound: Bound, made: Sequence[Made], recorded: Recorded) -> Matched:
     for each, name, cells in rows:
         suspect = each.suspect
         if not _explains(cells):
-            candidates.append(_refuted(each, name, cells, recorded))
+            candidates.append(_candidate(each, name, suspect.causes[0], cells, recorded))
             continue
         family = families[name]
         for cause in suspect.causes:
             own = f"{name}, {suspect.how[cause]}" if len(suspect.causes) > 1 else name
-            sentence = suspect.sentence + _idle(each, recorded)
-            candidates.append(
-                Candidate(name=own, cause=cause, sentence=sentence, cells=cells, family=family)
-            )
+            candidates.append(_candidate(each, own, cause, cells, recorded, family))
             standing.append(Standing(own, name, family, cause, each))
     table = SymptomTable(
         observations=tuple(each.observation for each in bound.seen),
@@ -251,25 +248,37 @@ def _explains(cells: Sequence[Cell]) -> bool:
     return bool(cells) and all(cell.says == "explains" for cell in cells)
 
 
-def _idle(made: Made, recorded: Recorded) -> str:
-    """Say so where a fault changes nothing of what was observed."""
-    same = (
+def _candidate(
+    made: Made,
+    name: str,
+    cause: str,
+    cells: tuple[Cell, ...],
+    recorded: Recorded,
+    family: str = "",
+) -> Candidate:
+    """Return a candidate; one that no observation speaks for has no family, and says why."""
+    inert = not made.suspect.is_healthy and all(
         not isinstance(y, str) and same_bits(y, recorded.outputs[probe])
         for probe, y in made.outputs.items()
     )
-    return " Here it changes nothing." if not made.suspect.is_healthy and all(same) else ""
+    idle = "Here it changes nothing." if inert else ""
+    why = "" if family else _not_standing(cells)
+    return Candidate(
+        name=name,
+        cause=cause,
+        sentence=" ".join(filter(None, (made.suspect.sentence, idle, why))),
+        cells=cells,
+        family=family,
+        inert=inert,
+    )
 
 
-def _refuted(made: Made, name: str, cells: tuple[Cell, ...], recorded: Recorded) -> Candidate:
-    suspect = made.suspect
+def _not_standing(cells: Sequence[Cell]) -> str:
     against = [cell.observation for cell in cells if cell.says == "contradicts"]
     if against:
-        told = f"Refuted by {_listed(against)}."
-    else:
-        silent = [cell.observation for cell in cells if cell.says == "silent"]
-        told = f"Not refuted, but silent on {_listed(silent)}."
-    sentence = f"{suspect.sentence}{_idle(made, recorded)} {told}"
-    return Candidate(name=name, cause=suspect.causes[0], sentence=sentence, cells=cells)
+        return f"Refuted by {_listed(against)}."
+    silent = [cell.observation for cell in cells if cell.says == "silent"]
+    return f"Not refuted, but silent on {_listed(silent)}."
 
 
 def _families(
@@ -347,7 +356,7 @@ def _against(candidates: Sequence[Candidate]) -> str:
     told = []
     for each in candidates:
         against = [cell.observation for cell in each.cells if cell.says == "contradicts"]
-        if not each.family and len(against) == 1 and "changes nothing" not in each.sentence:
+        if not each.family and len(against) == 1 and not each.inert:
             told.append(f"'{each.name}' is refuted by {against[0]}")
     return f" {_first_upper('; '.join(told))}." if told else ""
 
