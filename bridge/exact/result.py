@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import ConfigDict
-
-from bridge.capsule.values import Frozen
-from bridge.compare.result import Rung, Verdict, Worst
+from bridge.compare.result import Result, Rung, Verdict, Worst
 
 
-class _Result(Frozen):
-    model_config = ConfigDict(ser_json_inf_nan="strings")
-
-
-class ExactDeviation(_Result):
+class ExactDeviation(Result):
     """A setting in which a stretch does not make the exact result; ``way`` is part of it.
 
     ``output`` is the layer whose output differs; in ``worst``, ``a`` is what was made and ``b``
@@ -29,7 +22,7 @@ class ExactDeviation(_Result):
     worst: tuple[Worst, ...]
 
 
-class ExactStretch(_Result):
+class ExactStretch(Result):
     """A part of a model that was probed with whole numbers, in several styles and settings.
 
     ``bare`` layers were probed without their activation; ``whole`` says that it is the model
@@ -59,7 +52,7 @@ class ExactStretch(_Result):
     why: str = ""
 
 
-class ExactRefusal(_Result):
+class ExactRefusal(Result):
     """A layer that no exact probe covers, and the reason."""
 
     model: str
@@ -67,7 +60,7 @@ class ExactRefusal(_Result):
     why: str
 
 
-class ExactResult(_Result):
+class ExactResult(Result):
     """All exact probes of a run; ``deviating`` names the settings that differ somewhere."""
 
     verdict: Verdict

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import ConfigDict
-
-from bridge.capsule.values import Frozen
-from bridge.compare.result import Divergence, Verdict
+from bridge.compare.result import Divergence, Result, Verdict
 
 #: How sure a cause is. "proven": one switch of the stack, and no other, takes the fault away and
 #: brings it back, or the place is shown element by element. "likely": all evidence points one way,
@@ -23,11 +20,7 @@ ShapeKind = Literal[
 ]
 
 
-class _Result(Frozen):
-    model_config = ConfigDict(ser_json_inf_nan="strings")
-
-
-class LeverOutcome(_Result):
+class LeverOutcome(Result):
     """One switch of the stack, pulled in a process of its own, and what came of it.
 
     ``verdict`` is that of the run under the lever against its own reference; ``layer`` is the
@@ -51,7 +44,7 @@ class LeverOutcome(_Result):
 Source = Literal["runs", "exact", "levers", "intent", "rules", "text", "stand-in"]
 
 
-class CauseEvidence(_Result):
+class CauseEvidence(Result):
     """What one source says of the cause: one from the closed list, and a sentence.
 
     ``verdict`` is there where it says how the runs fare. It names the cause only if it ``decides``;
@@ -86,7 +79,7 @@ class CauseEvidence(_Result):
     passes: tuple[str, ...] = ()
 
 
-class ResponseShape(_Result):
+class ResponseShape(Result):
     """The shape of one output over one input, fitted within the rounding bound.
 
     ``pieces`` counts linear pieces, ``breakpoints`` are where they meet, ``slopes`` and
@@ -109,7 +102,7 @@ class ResponseShape(_Result):
     largest_residual: float = 0.0
 
 
-class UnitCensus(_Result):
+class UnitCensus(Result):
     """How a layer's units spend their input: the share of negative pre-activations, dead units.
 
     ``dead`` lists units whose output is constant over all recorded rows, ``saturated`` those whose
@@ -134,7 +127,7 @@ class UnitCensus(_Result):
     bends: tuple[float, ...] = ()
 
 
-class Collapse(_Result):
+class Collapse(Result):
     """Layers that are one affine map together: ``W`` (rows are inputs) and ``b``.
 
     Both are empty where the map is too large to print; ``inputs`` and ``outputs`` say how large.
@@ -156,7 +149,7 @@ class Collapse(_Result):
     here_only: tuple[str, ...] = ()
 
 
-class Observation(_Result):
+class Observation(Result):
     """One thing that was reported: of which model and activation, and its shape or its points."""
 
     name: str
@@ -166,7 +159,7 @@ class Observation(_Result):
     points: tuple[tuple[float, float], ...] = ()
 
 
-class Cell(_Result):
+class SymptomCell(Result):
     """What a candidate says of one observation; ``curve`` is its output over the grid, thinned."""
 
     observation: str
@@ -176,7 +169,7 @@ class Cell(_Result):
     curve: tuple[float, ...] = ()
 
 
-class Candidate(_Result):
+class Candidate(Result):
     """A fault that may be the cause, set against every observation.
 
     Candidates with one ``family`` cannot be told apart by these observations. One that is
@@ -186,12 +179,12 @@ class Candidate(_Result):
     name: str
     cause: str
     sentence: str
-    cells: tuple[Cell, ...] = ()
+    cells: tuple[SymptomCell, ...] = ()
     family: str = ""
     inert: bool = False
 
 
-class Separating(_Result):
+class Separating(Result):
     """A run on the reporter's machine that tells candidates apart: code to paste, what to expect.
 
     ``expect`` has what each candidate predicts, by the candidate's name.
@@ -203,7 +196,7 @@ class Separating(_Result):
     expect: dict[str, str]
 
 
-class SymptomTable(_Result):
+class SymptomTable(Result):
     """Every candidate against every observation; ``standing`` names those that explain all.
 
     ``unmatched`` has a sentence for each observation of a prediction that is not there,
@@ -220,7 +213,7 @@ class SymptomTable(_Result):
     conflicts: tuple[str, ...] = ()
 
 
-class SelftestScore(_Result):
+class SelftestScore(Result):
     """How well faults that were put into this installation were found, and on which day."""
 
     injected: int
@@ -235,7 +228,7 @@ class SelftestScore(_Result):
     date: str = ""
 
 
-class Upstream(_Result):
+class Upstream(Result):
     """A known fault of a library: where it is tracked, and whether it still shows here."""
 
     reference: str

@@ -19,6 +19,7 @@ from bridge.translate.syntax import (
     Operation,
     Paren,
     Symbol,
+    nodes_in,
     number_of,
     walk,
 )
@@ -54,7 +55,7 @@ def forgotten(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[CauseEvidence
 
 def emptied(capsule: Capsule, tree: Sequence[Node]) -> Iterator[CauseEvidence]:
     """Find arguments that the text gives something and that reached Python empty."""
-    written = [node for item in tree for node in walk(item) if isinstance(node, Written)]
+    written = nodes_in(tree, Written)
     for call in asked(capsule):
         for name, value in call.kwargs.items():
             if not isinstance(value, (Items, Pairs)) or value.items:
@@ -121,12 +122,9 @@ _OPERATORS: Final[Mapping[str, Callable[[float, float], float]]] = {
 
 def cut_off(capsule: Capsule, tree: Sequence[Node]) -> Iterator[CauseEvidence]:
     """Find arguments that the text gives a fraction and that reached Python as a whole number."""
-    nodes = [each for item in tree for each in walk(item)]
-    constants = _constants(nodes)
+    constants = _constants(tree)
     # With the lines that they stand on: a call may be written over several.
-    written = [
-        (node, {each.line for each in walk(node)}) for node in nodes if isinstance(node, Call)
-    ]
+    written = [(node, {each.line for each in walk(node)}) for node in nodes_in(tree, Call)]
     for call in asked(capsule):
         for node, lines in written:
             if call.line not in lines or not call.r_call.startswith(f"{node.name}("):
@@ -137,12 +135,13 @@ def cut_off(capsule: Capsule, tree: Sequence[Node]) -> Iterator[CauseEvidence]:
                     continue
                 cut = _cut(call, argument.name, meant)
                 if cut:
+                    line = argument.value.line if argument.value else node.line
                     yield answer(
                         "r-conversion",
-                        f"Line {argument.value.line if argument.value else node.line}: "
-                        f"{cut} of {node.name}() is {meant:g} in the script, and reached "
-                        f"{name_of(call)} as {int(meant)}: the R package cuts the fraction off.",
-                        line=node.line,
+                        f"Line {line}: {cut} of {node.name}() is {meant:g} in the script, and "
+                        f"reached {name_of(call)} as {int(meant)}: the R package cuts the fraction "
+                        "off.",
+                        line=line,
                     )
                     return
 
@@ -165,19 +164,19 @@ def _cut(call: Crossing, name: str, meant: float) -> str:
     return " or ".join(whole)
 
 
-def _constants(nodes: Sequence[Node]) -> dict[str, float]:
+def _constants(tree: Sequence[Node]) -> dict[str, float]:
     """Return variables that are assigned once, to a number."""
-    targets = [
-        node.target.name
-        for node in nodes
-        if isinstance(node, Assign) and isinstance(node.target, Symbol)
+    assigned = [
+        (node.target.name, node.value)
+        for node in nodes_in(tree, Assign)
+        if isinstance(node.target, Symbol)
     ]
+    names = [name for name, _ in assigned]
     found: dict[str, float] = {}
-    for node in nodes:
-        if isinstance(node, Assign) and isinstance(node.target, Symbol):
-            value = _value(node.value, found)
-            if value is not None and targets.count(node.target.name) == 1:
-                found[node.target.name] = value
+    for name, given in assigned:
+        value = _value(given, found)
+        if value is not None and names.count(name) == 1:
+            found[name] = value
     return found
 
 

@@ -18,6 +18,7 @@ from bridge.translate.syntax import (
     Operation,
     Paren,
     Symbol,
+    nodes_in,
     number_of,
     walk,
 )
@@ -76,9 +77,7 @@ def counted_results(capsule: Capsule, tree: Sequence[Node]) -> Iterator[CauseEvi
 def counted_from_zero(capsule: Capsule, tree: Sequence[Node]) -> Iterator[CauseEvidence]:
     """Find indices counted from 0 that are subscripts in R, where element 0 is left out."""
     called = {name_of(call) for call in asked(capsule)}
-    for node in (each for item in tree for each in walk(item)):
-        if not isinstance(node, Call):
-            continue
+    for node in nodes_in(tree, Call):
         method = isinstance(node.function, Member) and node.function.name in _ZERO_METHODS
         if not (method or node.name in _ZERO_FUNCTIONS) or not called & _ZERO_METHODS:
             continue
@@ -97,11 +96,9 @@ def counted_from_zero(capsule: Capsule, tree: Sequence[Node]) -> Iterator[CauseE
 
 def _found(tree: Sequence[Node]) -> Iterator[Call]:
     """Yield the calls that give indices counted from 1."""
-    for node in (each for item in tree for each in walk(item)):
-        if (
-            isinstance(node, Call)
-            and node.name in _GIVE_INDICES
-            and not any(each.name == "zero_indexed" for each in node.arguments)
+    for node in nodes_in(tree, Call):
+        if node.name in _GIVE_INDICES and not any(
+            each.name == "zero_indexed" for each in node.arguments
         ):
             yield node
 
@@ -151,8 +148,8 @@ def two_counts(capsule: Capsule, tree: Sequence[Node]) -> Iterator[CauseEvidence
     """Find layers that are asked for by a number counted from 1 and by one counted from 0."""
     wrapped: list[Call] = []
     raw: list[Call] = []
-    for node in (each for item in tree for each in walk(item)):
-        if isinstance(node, Call) and any(each.name == "index" for each in node.arguments):
+    for node in nodes_in(tree, Call):
+        if any(each.name == "index" for each in node.arguments):
             if node.name == "get_layer":
                 wrapped.append(node)
             elif isinstance(node.function, Member) and node.function.name == "get_layer":
@@ -188,8 +185,8 @@ def _index(call: Call) -> float | None:
 def from_the_end(capsule: Capsule, tree: Sequence[Node]) -> Iterator[CauseEvidence]:
     """Find negative indices of tensors, which count from the end where R leaves elements out."""
     sliced = {call.line for call in asked(capsule) if name_of(call) == "_slice_helper"}
-    for node in (each for item in tree for each in walk(item)):
-        if not isinstance(node, Index) or node.double or node.line not in sliced:
+    for node in nodes_in(tree, Index):
+        if node.double or node.line not in sliced:
             continue
         if not isinstance(node.object, Symbol):
             continue

@@ -8,15 +8,13 @@ from bridge.capsule import Call, Capsule
 from bridge.capsule.values import Closure, ObjectValue, Value
 from bridge.explain.result import CauseEvidence
 from bridge.rules.recorded_run import answer, asked, maker_of, name_of, owner_of, parts
-from bridge.translate.syntax import For, Function, Node, mentions, walk
+from bridge.translate.syntax import For, Function, Node, mentions, nodes_in, walk
 
 
 def shared_variable(capsule: Capsule, tree: Sequence[Node]) -> Iterator[CauseEvidence]:
     """Find functions of the loop's variable that Python calls when the loop is over."""
     calls = {call.id: call for call in capsule.manifest.calls}
-    for node in (each for item in tree for each in walk(item)):
-        if not isinstance(node, For):
-            continue
+    for node in nodes_in(tree, For):
         lines = {each.line for each in walk(node)}
         made = [
             each
@@ -79,7 +77,7 @@ def repeated_pipe(capsule: Capsule, tree: Sequence[Node]) -> Iterator[CauseEvide
         owner = owner_of(call)
         if name_of(call) == "add" and owner is not None and call.error is None:
             added.setdefault(owner, []).append(call)
-    loops = [node for item in tree for node in walk(item) if isinstance(node, For)]
+    loops = nodes_in(tree, For)
     for calls in added.values():
         last = calls[-1]
         again = [call for call in calls if call.line == last.line and call.r_call == last.r_call]

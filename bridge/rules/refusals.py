@@ -11,7 +11,17 @@ from bridge.capsule import Capsule, ErrorRecord
 from bridge.capsule.values import Items, Pairs
 from bridge.explain.result import CauseEvidence
 from bridge.rules.recorded_run import answer, asked, at, name_of
-from bridge.translate.syntax import Assign, Call, Index, Node, Number, Symbol, number_of, walk
+from bridge.translate.syntax import (
+    Assign,
+    Call,
+    Index,
+    Node,
+    Number,
+    Symbol,
+    nodes_in,
+    number_of,
+    walk,
+)
 from bridge.translate.wrappers import wrappers
 
 #: What TensorFlow says of an index that its table does not have (gather, embedding), and of a
@@ -118,9 +128,8 @@ def dropped_axis(capsule: Capsule, tree: Sequence[Node]) -> Iterator[CauseEviden
     """Find a single row taken out of a matrix, which R makes a vector of."""
     taken = {
         node.target.name: node.value
-        for item in tree
-        for node in walk(item)
-        if isinstance(node, Assign) and isinstance(node.target, Symbol)
+        for node in nodes_in(tree, Assign)
+        if isinstance(node.target, Symbol)
     }
     for error, text in _errors(capsule):
         if not _AXES.search(text):
@@ -204,8 +213,8 @@ def _errors(capsule: Capsule) -> Iterator[tuple[ErrorRecord, str]]:
 
 def _at(tree: Sequence[Node], line: int | None) -> Iterator[Call]:
     """Yield the calls that the text has at a line, or around it."""
-    for node in (each for item in tree for each in walk(item)):
-        if isinstance(node, Call) and line in {each.line for each in walk(node)}:
+    for node in nodes_in(tree, Call):
+        if line in {each.line for each in walk(node)}:
             yield node
 
 
@@ -223,15 +232,10 @@ _PREFIXES: Final = ("layer_", "compile", "metric_", "loss_", "rnn_cell", "callba
 
 def primitives(capsule: Capsule, tree: Sequence[Node]) -> Iterator[CauseEvidence]:
     """Find functions of R's interpreter that were handed over as if they were R functions."""
-    own = {
-        node.target.name
-        for item in tree
-        for node in walk(item)
-        if isinstance(node, Assign) and isinstance(node.target, Symbol)
-    }
+    own = {node.target.name for node in nodes_in(tree, Assign) if isinstance(node.target, Symbol)}
     worked = {call.line for call in asked(capsule) if call.error is None and _makes(call.r_call)}
-    for node in (each for item in tree for each in walk(item)):
-        if not isinstance(node, Call) or not node.name.startswith(_PREFIXES):
+    for node in nodes_in(tree, Call):
+        if not node.name.startswith(_PREFIXES):
             continue
         for argument in node.arguments:
             value = argument.value
@@ -259,9 +263,7 @@ def dropped_null(capsule: Capsule, tree: Sequence[Node]) -> Iterator[CauseEviden
     lines = {call.line for call in asked(capsule)}
     manifest = capsule.manifest
     refused = bool(manifest.error or manifest.caught or any(c.error for c in asked(capsule)))
-    for node in (each for item in tree for each in walk(item)):
-        if not isinstance(node, Call):
-            continue
+    for node in nodes_in(tree, Call):
         for argument in node.arguments:
             inner = argument.value
             if (
@@ -290,18 +292,16 @@ def factors(capsule: Capsule, tree: Sequence[Node]) -> Iterator[CauseEvidence]:
     frontend = capsule.manifest.frontend
     if frontend is None or frontend.package != "keras":
         return
-    nodes = [each for item in tree for each in walk(item)]
     made = {
         node.target.name
-        for node in nodes
-        if isinstance(node, Assign)
-        and isinstance(node.target, Symbol)
+        for node in nodes_in(tree, Assign)
+        if isinstance(node.target, Symbol)
         and isinstance(node.value, Call)
         and node.value.name in ("factor", "as.factor", "cut", "gl")
     }
     probed = {probe.line for probe in capsule.manifest.probes}
-    for node in nodes:
-        if not isinstance(node, Call) or node.name not in ("fit", "evaluate", "predict"):
+    for node in nodes_in(tree, Call):
+        if node.name not in ("fit", "evaluate", "predict"):
             continue
         lines = {each.line for each in walk(node)}
         for argument in node.arguments:

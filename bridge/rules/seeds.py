@@ -12,14 +12,14 @@ from bridge.explain.result import CauseEvidence
 from bridge.facts.keras import RANDOM_INITIALIZER
 from bridge.facts.r import DRAWING, SEEDING_KERAS, SEEDING_R
 from bridge.rules.recorded_run import answer, asked, name_of, owner_of
-from bridge.translate.syntax import Call, Node, called_in, walk
+from bridge.translate.syntax import Call, Node, called_in, nodes_in
 
 _SETS: Final = frozenset({"set_weights", "load_weights"})
 
 
 def other_generator(capsule: Capsule, tree: Sequence[Node]) -> Iterator[CauseEvidence]:
     """Find scripts that seed R's generator and let Keras draw."""
-    calls = [node for item in tree for node in walk(item) if isinstance(node, Call)]
+    calls = nodes_in(tree, Call)
     seeds = [call for call in calls if call.name == SEEDING_R]
     if not seeds or called_in(tree) & SEEDING_KERAS:
         return

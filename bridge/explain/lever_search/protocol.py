@@ -40,7 +40,7 @@ class Pull:
 
 
 @dataclass(frozen=True)
-class Situation:
+class SearchedPlace:
     """What is known before the first lever is pulled.
 
     Args:
@@ -94,7 +94,7 @@ def answer_of(outcome: LeverOutcome) -> Answer:
 class Log:
     """The runs that were asked for so far, each asked for only once."""
 
-    situation: Situation
+    situation: SearchedPlace
     outcomes: list[LeverOutcome] = field(default_factory=list)
     _answers: dict[Pull, Answer] = field(default_factory=dict)
 

@@ -15,8 +15,8 @@ from bridge.explain.lever_search.protocol import (
     Log,
     Maybe,
     Pull,
+    SearchedPlace,
     Searching,
-    Situation,
     not_again,
 )
 from bridge.explain.result import CauseEvidence, LeverOutcome
@@ -180,7 +180,7 @@ ELEMENTWISE: Final = frozenset({
 _FUSING: Final = ("_MklNative", "_Mkl", "_Fused")
 
 
-def search(situation: Situation) -> Searching:
+def search(situation: SearchedPlace) -> Searching:
     """Search for the cause of a result that is wrong; ``drive`` of ``protocol`` runs the search."""
     log = Log(situation)
     if not situation.repeated:
