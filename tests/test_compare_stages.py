@@ -334,7 +334,17 @@ def test_a_prediction_that_raised_in_both_runs_is_the_same_error() -> None:
     found = compare_runs(raising("r", "ValueError"), raising("twin", "TypeError"))
     assert found.probes[0].verdict == "different"
     found = compare_runs(raising("r", "ValueError"), run(runner="twin"))
-    assert (found.probes[0].verdict, found.alone) == ("different", True)
+    assert found.probes[0].verdict == "different"
+
+
+def test_a_prediction_that_one_run_made_and_the_other_raised_was_refused_to_it() -> None:
+    made = run(runner="twin")
+    gone = {"status": "raised", "why": "ValueError", "outputs": (), "layers": ()}
+    probes = tuple(probe.model_copy(update=gone) for probe in made.manifest.probes)
+    manifest = made.manifest.model_copy(update={"runner": "r", "probes": probes})
+    found = compare_runs(Capsule(manifest, made.arrays), made)
+    assert (found.verdict, found.alone) == ("different", True)
+    assert found.detail.endswith("only r raised ValueError")
 
 
 def test_a_prediction_that_one_run_alone_made_was_refused_to_the_other() -> None:

@@ -314,7 +314,7 @@ def test_a_seed_of_r_decides_only_where_it_has_no_other_purpose(
 def test_a_layer_is_drawn_where_one_of_its_initializers_draws_without_a_seed(
     kernel: Any, bias: Any, drawn: bool
 ) -> None:
-    assert drawn_layer(seeded(kernel=kernel, bias=bias).capsule()) == ("dense" if drawn else "")
+    assert drawn_layer(seeded(kernel=kernel, bias=bias).capsule()) == ("l0" if drawn else "")
 
 
 def seeded(**initializers: Any) -> Run:
