@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from bridge.explain.result import (
     Candidate,
-    Cell,
     Collapse,
     LeverOutcome,
     Observation,
@@ -16,6 +15,7 @@ from bridge.explain.result import (
     Says,
     SelftestScore,
     Separating,
+    SymptomCell,
     SymptomTable,
     UnitCensus,
     Upstream,
@@ -199,7 +199,9 @@ def _candidate(
         says: Says = "explains" if shape == reported else "contradicts"
         why = f"{shape} where {reported} was reported"
         cells.append(
-            Cell(observation=f"{model}/{activation}", says=says, shape=shape, why=why, curve=curve)
+            SymptomCell(
+                observation=f"{model}/{activation}", says=says, shape=shape, why=why, curve=curve
+            )
         )
     sentence = f"{name}, and nothing else changes."
     return Candidate(name=name, cause=cause, sentence=sentence, cells=tuple(cells), family=family)
@@ -207,7 +209,9 @@ def _candidate(
 
 def hostile(text: str) -> dict[str, Any]:
     """Return the same fields with ``text`` wherever a stranger's words can stand."""
-    cell = Cell(observation=text, says="explains", shape=text, why=text, curve=(1.0, math.nan, 2.0))
+    cell = SymptomCell(
+        observation=text, says="explains", shape=text, why=text, curve=(1.0, math.nan, 2.0)
+    )
     return {
         "confidence": "possible",
         "evidence_for": (text,),

@@ -22,6 +22,8 @@ from bridge.capsule import (
     CapsuleError,
     Manifest,
     Probe,
+    Quit,
+    Reading,
     read_capsule,
     write_capsule,
 )
@@ -34,6 +36,46 @@ def capsule_of(values: np.ndarray[Any, Any], **fields: Any) -> Capsule:
     probe = Probe(index=0, kind="predict", outputs=(ref,))
     manifest = Manifest(runner="r", case="case", status="ok", probes=(probe,), **fields)
     return Capsule(manifest, {"a0": values})
+
+
+OLD_NOTES: list[tuple[tuple[str, ...], str, str]] = [
+    (("raised ValueError", "no such layer"), "raised", "ValueError"),
+    (("not run: the model has a Lambda",), "not-run", "the model has a Lambda"),
+    (
+        ("without the fault: it has no bias", "layers not seen: no"),
+        "without-fault",
+        "it has no bias",
+    ),
+    (("the fault changes nothing: no op that is executed can have it",), "idle", ""),
+    (("layers not seen: raised by hand",), "made", ""),
+]
+
+
+@pytest.mark.parametrize(("notes", "status", "why"), OLD_NOTES)
+def test_what_an_older_version_noted_of_a_probe_is_read_into_its_fields(
+    notes: tuple[str, ...], status: str, why: str, tmp_path: Path
+) -> None:
+    probe = Probe(index=0, kind="predict", notes=notes)
+    manifest = Manifest(runner="replay", case="case", status="ok", probes=(probe,))
+    write_capsule(Capsule(manifest, {}), tmp_path / "old.capsule")
+    read = read_capsule(tmp_path / "old.capsule").manifest.probes[0]
+    assert (read.status, read.why, read.notes) == (status, why, notes)
+
+
+def test_what_an_older_version_noted_of_a_run_is_read_into_its_fields(tmp_path: Path) -> None:
+    told = (
+        "Read otherwise than R reads it (array, r-semantics, line 7): filled by rows.",
+        "The script called quit() at line 3 with status 0.",
+        "The script changed options().",
+    )
+    manifest = Manifest(runner="intent", case="case", status="quit", notes=told)
+    write_capsule(Capsule(manifest, {}), tmp_path / "old.capsule")
+    read = read_capsule(tmp_path / "old.capsule").manifest
+    reading = Reading(kind="array", cause="r-semantics", line=7, what="filled by rows")
+    assert read.readings == (reading,)
+    assert read.quit == Quit(code="0", line=3)
+    # What readers were told is told as before.
+    assert (*(each.sentence for each in read.readings), *read.notes) == told
 
 
 def written(tmp_path: Path) -> Path:

@@ -324,16 +324,34 @@ def test_a_run_that_ends_itself_is_compared_as_far_as_it_went() -> None:
 
 
 def test_a_prediction_that_raised_in_both_runs_is_the_same_error() -> None:
-    def raising(runner: Any, note: str) -> Capsule:
-        caught = (error("no"),) if note else ()
-        return Sample(runner, caught=caught).probe(
-            kind="predict", notes=(note,) if note else ()
-        ).capsule()  # fmt: skip
+    def raising(runner: Any, cls: str) -> Capsule:
+        about = {"kind": "predict", "status": "raised", "why": cls}
+        return Sample(runner, caught=(error("no"),)).probe(**about).capsule()
 
-    found = compare_runs(raising("r", "raised ValueError"), raising("twin", "raised ValueError"))
+    found = compare_runs(raising("r", "ValueError"), raising("twin", "ValueError"))
     assert (found.verdict, found.probes[0].verdict) == ("same-error", "same-error")
-    found = compare_runs(raising("r", "raised ValueError"), run(runner="twin"))
+    assert not found.alone
+    found = compare_runs(raising("r", "ValueError"), raising("twin", "TypeError"))
     assert found.probes[0].verdict == "different"
+    found = compare_runs(raising("r", "ValueError"), run(runner="twin"))
+    assert found.probes[0].verdict == "different"
+
+
+def test_a_prediction_that_one_run_made_and_the_other_raised_was_refused_to_it() -> None:
+    made = run(runner="twin")
+    gone = {"status": "raised", "why": "ValueError", "outputs": (), "layers": ()}
+    probes = tuple(probe.model_copy(update=gone) for probe in made.manifest.probes)
+    manifest = made.manifest.model_copy(update={"runner": "r", "probes": probes})
+    found = compare_runs(Capsule(manifest, made.arrays), made)
+    assert (found.verdict, found.alone) == ("different", True)
+    assert found.detail.endswith("only r raised ValueError")
+
+
+def test_a_prediction_that_one_run_alone_made_was_refused_to_the_other() -> None:
+    one = Sample("r").predict(two_layers(), grid()).capsule()
+    both = Sample("twin").predict(two_layers(), grid()).predict(two_layers(), grid()).capsule()
+    assert compare_runs(one, both).alone
+    assert not compare_runs(one, one).alone
 
 
 def test_runs_without_anything_to_compare_are_abstained_from() -> None:

@@ -15,7 +15,7 @@ from bridge.capsule import Capsule, ExecutedGraph, ExecutedOp
 from bridge.compare.stages import compare_runs
 from bridge.explain.intent_diff.stage_diff import attribute
 from bridge.explain.lever_search.protocol import ALL_OFF, AS_RECORDED, Pull, weigh
-from bridge.explain.result import Attribution
+from bridge.explain.result import CauseEvidence
 from bridge.faults.layers import Fault
 from bridge.pipeline import lever_runs as module
 from bridge.pipeline.lever_runs import BASIC, investigate, lever_of
@@ -74,7 +74,7 @@ def fused(lever: Lever | None) -> bool:
 
 def looked_for(
     monkeypatch: pytest.MonkeyPatch, stack: Any, runs: dict[str, Capsule], **more: Any
-) -> Attribution | None:
+) -> CauseEvidence | None:
     monkeypatch.setattr(module, "rerun", stack)
     pairs = [compare_runs(runs["r"], each) for name, each in runs.items() if name != "r"]
     pool: Any = SimpleNamespace(warm=lambda *_kinds: None)

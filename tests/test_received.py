@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 
 from bridge.capsule import Environment
-from bridge.explain.result import Attribution, LeverOutcome
+from bridge.explain.result import CauseEvidence, LeverOutcome
 from bridge.pipeline.explain_capsule import in_its_graph
 
 CPU, GPU = Environment(devices=("CPU:0",)), Environment(devices=("CPU:0", "GPU:0"))
 
 
-def search(cause: str = "not-known", again: Any = "within-rounding") -> Attribution:
+def search(cause: str = "not-known", again: Any = "within-rounding") -> CauseEvidence:
     levers = (LeverOutcome(lever="as-recorded", verdict=again),)
-    return Attribution(cause=cause, confidence="", sentence="Nothing.", levers=levers)
+    return CauseEvidence(cause=cause, confidence="", sentence="Nothing.", levers=levers)
 
 
 def test_a_graph_that_lacks_what_the_layer_does_possibly_lost_it_in_fusing() -> None:
@@ -37,6 +37,6 @@ def test_a_graph_that_lacks_what_the_layer_does_possibly_lost_it_in_fusing() -> 
     ],
 )
 def test_nothing_is_said_where_the_graph_does_not_tell(
-    found: Attribution, there: Environment, lost: tuple[str, ...] | None
+    found: CauseEvidence, there: Environment, lost: tuple[str, ...] | None
 ) -> None:
     assert in_its_graph(found, there, lost) is found

@@ -16,9 +16,9 @@ from rich.console import Console
 from bridge.capsule import write_capsule
 from bridge.cases.case import Case
 from bridge.cli.check import told
+from bridge.explain.finding import Finding
 from bridge.explain.responses.description import describe_run
-from bridge.explain.result import Cell, Observation, SymptomTable, Upstream
-from bridge.explain.verdict import Finding
+from bridge.explain.result import Observation, SymptomCell, SymptomTable, Upstream
 from bridge.pipeline.examine_case import Examined
 from bridge.report import CaseReport, print_summary, report_json, summary_table, write_report
 from bridge.report.build import Parts, build_report
@@ -214,7 +214,7 @@ def test_very_many_candidates_and_observations_are_cut_and_counted(tmp_path: Pat
         observations=tuple(Observation(name=f"o{n}") for n in range(MAX_OBSERVATIONS + 2)),
         candidates=tuple(
             candidate.model_copy(
-                update={"name": f"c{n}", "cells": (Cell(observation="o1", says="explains"),)}
+                update={"name": f"c{n}", "cells": (SymptomCell(observation="o1", says="explains"),)}
             )
             for n in range(MAX_CANDIDATES + 3)
         ),

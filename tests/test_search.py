@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from bridge.explain.lever_search.protocol import ALL_OFF, AS_RECORDED, Pull, Situation, drive
+from bridge.explain.lever_search.protocol import ALL_OFF, AS_RECORDED, Pull, SearchedPlace, drive
 from bridge.explain.lever_search.search import search
-from bridge.explain.result import Attribution, LeverOutcome
+from bridge.explain.result import CauseEvidence, LeverOutcome
 from bridge.facts.causes import is_cause
 
 PASSES = (
@@ -90,9 +90,9 @@ class Simulated:
         wrong = self.wrong(under(self.stack, pull))
         return LeverOutcome(lever=pull.name, verdict="different" if wrong else "within-rounding")
 
-    def search(self) -> Attribution:
+    def search(self) -> CauseEvidence:
         """Search for the fault."""
-        situation = Situation(
+        situation = SearchedPlace(
             subject="layer dense_1",
             where="model.get_layer('dense_1')",
             way=self.stack.way,  # type: ignore[arg-type]
@@ -310,7 +310,7 @@ def test_everything_abstained_names_nothing() -> None:
 
 def test_no_more_runs_are_asked_for_than_allowed() -> None:
     for limit in range(8):
-        situation = Situation(levers=LEVERS, passes=PASSES, limit=limit)
+        situation = SearchedPlace(levers=LEVERS, passes=PASSES, limit=limit)
         found = drive(search(situation), Simulated(graph_pass("layout")))
         assert len(found.levers) <= limit
         assert found.cause in ("not-known", "grappler:layout")
@@ -336,7 +336,7 @@ def test_a_table_answers_for_runs_that_were_made_elsewhere() -> None:
         "xla-off": LeverOutcome(lever="xla-off", verdict="same-bits"),
         AS_RECORDED: LeverOutcome(lever=AS_RECORDED, verdict="different"),
     }
-    found = drive(search(Situation(way="xla", levers=LEVERS, repeated=True)), told(table))
+    found = drive(search(SearchedPlace(way="xla", levers=LEVERS, repeated=True)), told(table))
     assert (found.cause, found.confidence) == ("xla", "proven")
 
 
@@ -347,7 +347,7 @@ def flips(simulated: Simulated, without: Iterable[str]) -> bool:
     return simulated.wrong(graph) and not simulated.wrong(Stack(**{**vars(graph), "on": on}))
 
 
-def contradicted(simulated: Simulated, found: Attribution) -> bool:
+def contradicted(simulated: Simulated, found: CauseEvidence) -> bool:
     """Say whether the truth speaks against the cause that was named."""
     stack, wrong = simulated.stack, simulated.wrong
 

@@ -16,7 +16,7 @@ from bridge.capsule import Capsule, CapsuleError, Manifest
 from bridge.cli import main
 from bridge.errors import InternalError, JobError
 from bridge.explain.lever_search.protocol import Pull, Searching
-from bridge.explain.result import Attribution, LeverOutcome, SelftestScore
+from bridge.explain.result import CauseEvidence, LeverOutcome, SelftestScore
 from bridge.process.pool import Limits, Pool, PoolError
 from bridge.report.selftest_score import keep, last_score
 from bridge.selftest import Benign, Selftest, Trial
@@ -29,7 +29,7 @@ KEYS = ["injected", "detected", "localised", "attributed", "abstained", "confide
 def trial(cause: str | None, confidence: Any = "likely", *, localised: bool = True) -> Trial:
     found = None
     if cause is not None:
-        found = Attribution(cause=cause, confidence=confidence, sentence="")
+        found = CauseEvidence(cause=cause, confidence=confidence, sentence="")
     return Trial("activation-lost", 3, "m1", "dense", "keras-layer", (), found, localised, "here")
 
 
@@ -114,7 +114,7 @@ def test_reports_carry_the_last_score_and_show_its_day(
 
     from bridge.capsule import Capsule, Manifest
     from bridge.cases.case import Case
-    from bridge.explain.verdict import Finding
+    from bridge.explain.finding import Finding
     from bridge.report import CaseReport, write_report
     from bridge.report.build import Parts, build_report
 
@@ -148,7 +148,7 @@ def test_searches_that_ask_for_the_same_lever_share_a_run() -> None:
         outcomes = []
         for lever in levers:
             outcomes.append((yield Pull(lever)))
-        return Attribution(
+        return CauseEvidence(
             cause="none", confidence="", sentence=" ".join(each.detail for each in outcomes)
         )
 

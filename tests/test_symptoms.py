@@ -19,10 +19,10 @@ from bridge.explain.responses.visual_similarity import (
 )
 from bridge.explain.result import Candidate, SymptomTable
 from bridge.explain.symptoms.discriminating_runs import AS_FUNCTION, separating
-from bridge.explain.symptoms.fault_hypotheses import HEALTHY, Suspect, suspects
+from bridge.explain.symptoms.fault_hypotheses import HEALTHY, FaultHypothesis, suspects
 from bridge.explain.symptoms.observations import Reports, of_yaml
 from bridge.explain.symptoms.probe_names import Bound, bind
-from bridge.explain.symptoms.table import Made, Output, Recorded, match
+from bridge.explain.symptoms.table import FaultOutputs, Output, RecordedOutputs, match
 from tests.observed_samples import X, curve, labels, recorded, with_output
 from tests.test_observed import NINE
 
@@ -32,31 +32,31 @@ EVERY = "relu lost in every fused MatMul"
 DROPS = "R drops the activation argument"
 
 
-def outputs() -> Recorded:
+def outputs() -> RecordedOutputs:
     capsule = recorded()
     probes = capsule.manifest.probes
-    return Recorded(
+    return RecordedOutputs(
         {probe.index: X for probe in probes},
         {probe.index: capsule.array(probe.outputs[0]) for probe in probes},
         {},
     )
 
 
-def made(name: str, changed: Mapping[int, Output], setting: str = "") -> Made:
+def made(name: str, changed: Mapping[int, Output], setting: str = "") -> FaultOutputs:
     """Return what a suspect makes: what was recorded but for ``changed``."""
     known = {each.name: each for each in suspects(recorded(), range(9))}
-    return Made(known[name], setting, {**outputs().outputs, **changed})
+    return FaultOutputs(known[name], setting, {**outputs().outputs, **changed})
 
 
 def reported(text: str = NINE) -> Bound:
     return bind(Reports("seen.yml", of_yaml(text)), recorded(), labels())
 
 
-def nine() -> tuple[Made, ...]:
+def nine() -> tuple[FaultOutputs, ...]:
     """Return what faults make of the nine predictions (A, B, C with relu; gelu; sigmoid)."""
     every = {0: LINE, 1: LINE, 3: LINE, 4: LINE, 6: LINE, 7: LINE}
     return (
-        Made(HEALTHY, "", outputs().outputs),
+        FaultOutputs(HEALTHY, "", outputs().outputs),
         made(FEEDS, {0: LINE}),
         made(FEEDS, {0: LINE}, AS_FUNCTION),
         made(EVERY, {0: LINE}),
@@ -186,11 +186,11 @@ def test_a_capsule_is_compared_within_the_rounding_of_both_machines() -> None:
     theirs = with_output(recorded(), 0, X * np.float32(1 + 2e-7))
     seen = bind(Reports("t.capsule", capsule=theirs), recorded(), labels())
     bound = {0: np.full((len(X), 1), 5e-6)}
-    known = Recorded(outputs().inputs, outputs().outputs, bound)
+    known = RecordedOutputs(outputs().inputs, outputs().outputs, bound)
     row = "explains"
     table = match(seen, (made(FEEDS, {0: LINE}),), known).table
     assert {cell.says for cell in table.candidates[0].cells} == {row}
-    tight = Recorded(known.inputs, known.outputs, {0: np.full((len(X), 1), 1e-9)})
+    tight = RecordedOutputs(known.inputs, known.outputs, {0: np.full((len(X), 1), 1e-9)})
     assert match(seen, (made(FEEDS, {0: LINE}),), tight).table.candidates[0].cells[0].says == (
         "contradicts"
     )
@@ -351,7 +351,7 @@ def test_a_square_kernel_may_have_been_transposed() -> None:
     )
     manifest = capsule.manifest.model_copy(update={"states": (state,) * 9})
     square = type(capsule)(manifest, {**capsule.arrays, "square": kernel})
-    found: list[Suspect] = [
+    found: list[FaultHypothesis] = [
         each for each in suspects(square, [1]) if each.name == "R transposes kernels"
     ]
     assert len(found) == 1

@@ -9,7 +9,7 @@ import pytest
 
 from bridge.r.script import inspect
 from bridge.translate.text import translate
-from bridge.translate.writing import Translation, reading, reading_of
+from bridge.translate.writing import Translation
 
 pytestmark = pytest.mark.r
 
@@ -73,12 +73,6 @@ def test_a_variable_hides_no_function_of_its_name(tmp_path: Path) -> None:
 def test_a_null_that_c_drops_is_meant(tmp_path: Path) -> None:
     made = _translated(tmp_path, "library(keras)\nx <- layer_input(batch_shape = c(NULL, 3))\n")
     assert "batch_shape=(None, 3)" in made.text
-
-
-def test_a_reading_survives_as_a_note() -> None:
-    found = reading_of(reading("array", "r-semantics", 7, "an array is filled by rows"))
-    assert found is not None
-    assert (found.cause, found.line, found.what) == ("r-semantics", 7, "an array is filled by rows")
 
 
 _VALUES = (

@@ -13,9 +13,12 @@ import pytest
 from bridge.capsule import Capsule, Manifest
 from bridge.compare.result import ProbePair, RunPair
 from bridge.explain.repairs import repairs, works
+from bridge.explain.result import CauseEvidence
 from bridge.explain.verdict import conclude
 from bridge.r.script import inspect
-from bridge.rules import Answer, answers
+from bridge.rules import answers
+from bridge.rules.recorded_run import answer as said
+from bridge.rules.seeds import drawn_layer
 from tests.compare_samples import Dense, Sample
 
 needs_r = pytest.mark.skipif(shutil.which("Rscript") is None, reason="R is not on the PATH")
@@ -293,14 +296,34 @@ def test_a_line_that_adds_the_last_layer_again_was_run_again(
 def test_a_seed_of_r_decides_only_where_it_has_no_other_purpose(
     text: str, decides: list[bool], tmp_path: Path
 ) -> None:
+    run = seeded(kernel={"class_name": "GlorotUniform", "config": {"seed": None}})
+    found = answers(run.capsule(), tree_of(text, tmp_path))
+    assert [each.decides for each in found if each.cause == "r-semantics"] == decides
+
+
+@pytest.mark.parametrize(
+    ("kernel", "bias", "drawn"),
+    [
+        ("glorot_uniform", "zeros", False),
+        ("GlorotUniform", "zeros", True),
+        ({"class_name": "GlorotUniform", "config": {"seed": 3}}, "zeros", False),
+        ({"class_name": "GlorotUniform", "config": {"seed": 3}}, "RandomNormal", True),
+        ({"class_name": "Constant", "config": {"value": "'seed': None"}}, "zeros", False),
+    ],
+)
+def test_a_layer_is_drawn_where_one_of_its_initializers_draws_without_a_seed(
+    kernel: Any, bias: Any, drawn: bool
+) -> None:
+    assert drawn_layer(seeded(kernel=kernel, bias=bias).capsule()) == ("l0" if drawn else "")
+
+
+def seeded(**initializers: Any) -> Run:
     run = Run()
-    glorot = {"kernel_initializer": {"class_name": "GlorotUniform", "config": {"seed": None}}}
-    run.model(("Dense", glorot))
+    run.model(("Dense", {f"{key}_initializer": value for key, value in initializers.items()}))
     weights = [{"name": "kernel", "array": run.array("kernel", [[1.0]])}]
     run.about["states"][0]["layers"][0]["weights"] = weights
     run.probe()
-    found = answers(run.capsule(), tree_of(text, tmp_path))
-    assert [each.decides for each in found if each.cause == "r-semantics"] == decides
+    return run
 
 
 def failing(value: dict[str, Any], **arrays: Any) -> Capsule:
@@ -397,13 +420,13 @@ def agreeing() -> tuple[dict[str, Capsule], list[RunPair]]:
 @pytest.mark.parametrize(
     ("answer", "cause"),
     [
-        (Answer("maths", "It is one."), "maths"),
-        (Answer("maths", "It may be.", decides=False), "none"),
-        (Answer("r-conversion", "It is refused.", refused=True), "none"),
+        (said("maths", "It is one."), "maths"),
+        (said("maths", "It may be.", decides=False), "none"),
+        (said("r-conversion", "It is refused.", refused=True), "none"),
     ],
 )
 def test_only_an_answer_that_decides_names_the_cause_of_agreement(
-    answer: Answer, cause: str
+    answer: CauseEvidence, cause: str
 ) -> None:
     found = conclude(*agreeing(), usage=(answer,))
     assert (found.verdict, found.cause) == ("same-bits", cause)

@@ -8,8 +8,9 @@ from typing import Any, Final
 import pytest
 
 from bridge.capsule import Capsule, Manifest
+from bridge.explain.result import CauseEvidence
 from bridge.r.script import inspect
-from bridge.rules import Answer, answers
+from bridge.rules import answers
 from bridge.translate.syntax import Row
 
 pytestmark = pytest.mark.r
@@ -74,7 +75,9 @@ def called(number: int, name: str, line: int, owner: int) -> dict[str, Any]:
     return call
 
 
-def answered(text: str, calls: list[tuple[str, int, int]], tmp_path: Path) -> tuple[Answer, ...]:
+def answered(
+    text: str, calls: list[tuple[str, int, int]], tmp_path: Path
+) -> tuple[CauseEvidence, ...]:
     script = tmp_path / "script.R"
     script.write_text(text, "utf-8")
     _, (inspection,) = inspect([script])

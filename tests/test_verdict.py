@@ -10,10 +10,12 @@ from bridge.capsule import Capsule, Environment, ErrorRecord, FrontEnd, Manifest
 from bridge.capsule.schema import Call
 from bridge.capsule.values import Scalar, Symbol
 from bridge.compare.result import Divergence, ProbePair, RunPair, Verdict
-from bridge.explain.result import Attribution
-from bridge.explain.verdict import OtherGeneration, conclude
+from bridge.exact.records import ExactResult
+from bridge.explain.finding import OtherGeneration
+from bridge.explain.result import CauseEvidence
+from bridge.explain.verdict import conclude
 from bridge.facts.causes import CAUSES, is_cause, meaning
-from bridge.rules import Answer
+from bridge.rules.recorded_run import answer
 
 
 def run(runner: str = "r", **fields: Any) -> Capsule:
@@ -175,9 +177,19 @@ def test_a_package_loaded_in_hiding_is_named() -> None:
     assert "Write library(keras)" in found.sentence
 
 
-def attribution(cause: str, **fields: Any) -> Attribution:
+def attribution(cause: str, **fields: Any) -> CauseEvidence:
     about = {"confidence": "likely", "sentence": "The pass did it.", "unexplained": ("one more",)}
-    return Attribution.model_validate({"cause": cause} | about | fields)
+    return CauseEvidence.model_validate({"cause": cause} | about | fields)
+
+
+def deviating() -> ExactResult:
+    about: dict[str, Any] = {"verdict": "different", "rung": "exact-probe", "pairs": 2, "agreed": 1}
+    stretch = about | {
+        "model": "m", "stretch": 0, "layers": ("dense",), "bare": (), "whole": True,
+        "settings": ("eager",), "points": 4, "largest": 8.0, "layer": "dense",
+    }  # fmt: skip
+    told = {"deviating": ("eager",), "stretches": (stretch,), "refused": (), "points": 4}
+    return ExactResult.model_validate(about | told | {"sentence": "A whole number is wrong."})
 
 
 def test_a_cause_that_was_found_is_the_cause_of_a_difference() -> None:
@@ -251,7 +263,7 @@ def test_python_read_from_the_text_that_does_not_run_says_nothing_of_r() -> None
 def test_what_r_did_to_an_argument_is_told_where_the_text_cannot_be_run() -> None:
     pairs = [pair("replay", "same-bits"), pair("intent", "different", "arguments")]
     runs = {"r": run(), "replay": run("replay"), "intent": stopped()}
-    cut = Attribution(
+    cut = CauseEvidence(
         cause="r-conversion", confidence="likely", verdict="different", sentence="It was cut off."
     )
     found = conclude(runs, pairs, attribution=cut)
@@ -261,7 +273,7 @@ def test_what_r_did_to_an_argument_is_told_where_the_text_cannot_be_run() -> Non
 def test_an_index_that_python_refuses_was_written_as_r_counts() -> None:
     pairs = [pair("replay", "same-bits"), pair("intent", "different", "arguments")]
     runs = {"r": run(), "replay": run("replay"), "intent": stopped()}
-    shifted = Attribution(
+    shifted = CauseEvidence(
         cause="r-index-base", confidence="likely", verdict="different", sentence="R counts from 1."
     )
     found = conclude(runs, pairs, attribution=shifted)
@@ -271,13 +283,43 @@ def test_an_index_that_python_refuses_was_written_as_r_counts() -> None:
 def test_nothing_is_decided_where_only_the_reading_of_the_text_parts() -> None:
     pairs = [pair("replay", "same-bits"), pair("intent", "different", "prediction")]
     runs = {"r": run(), "replay": run("replay"), "intent": run("intent")}
-    lever = Attribution(
+    lever = CauseEvidence(
         cause="not-known", confidence="", verdict="different", sentence="No lever says."
     )
     for attribution in (None, lever):
         found = conclude(runs, pairs, attribution=attribution)
         assert (found.verdict, found.cause) == ("abstained", "not-known")
         assert "text was read wrongly" in found.sentence
+
+
+def test_what_whole_numbers_show_stands_where_only_the_reading_of_the_text_parts() -> None:
+    pairs = [pair("replay", "same-bits"), pair("intent", "different", "prediction")]
+    runs = {"r": run(), "replay": run("replay"), "intent": run("intent")}
+    found = conclude(runs, pairs, exact=deviating())
+    assert (found.verdict, found.cause) == ("different", "not-known")
+    assert found.sentence == deviating().sentence
+    assert found.first_divergence is not None
+    assert found.first_divergence.stage == "layer"
+
+
+@pytest.mark.parametrize(("alone", "cause"), [(True, "r-conversion"), (False, "not-known")])
+def test_what_explains_an_error_speaks_only_where_one_run_was_refused(
+    alone: bool, cause: str
+) -> None:
+    parted = pair("intent", "different", "arguments").model_copy(update={"alone": alone})
+    refused = answer("r-conversion", "A list is no number.", line=3, refused=True)
+    runs = {"r": run(), "replay": run("replay"), "intent": run("intent")}
+    found = conclude(runs, [pair("replay", "same-bits"), parted], usage=[refused])
+    assert found.cause == cause
+    assert found.lines == {3}
+
+
+def test_a_guess_is_not_told_beside_the_cause() -> None:
+    pairs = [pair("replay", "different", "prediction")]
+    guessed = conclude({"r": run()}, pairs)
+    known = conclude({"r": run()}, pairs, attribution=attribution("keras-layer"))
+    assert (guessed.cause, known.cause) == ("not-known", "keras-layer")
+    assert len(guessed.explanation) == len(known.explanation) + 1
 
 
 def test_an_error_that_the_text_meets_too_is_the_scripts() -> None:
@@ -314,11 +356,13 @@ def test_an_index_that_is_used_as_r_counts_surprises_nobody() -> None:
     runs = {"r": run(), "replay": run("replay"), "intent": run("intent")}
     pairs = [pair("replay", "same-bits"), pair("intent", "same-bits")]
     told = "Line 8: op_argmax() counts from 1 in R."
-    printed = Attribution(cause="r-index-base", confidence="", verdict="different", sentence=told)
-    known = Answer("r-index-base", "It counts from 1.", decides=False, line=8)
+    printed = CauseEvidence(
+        cause="r-index-base", source="intent", verdict="different", sentence=told, lines=(8,)
+    )
+    known = answer("r-index-base", "It counts from 1.", decides=False, line=8)
     found = conclude(runs, pairs, attribution=printed, usage=[known])
     assert (found.verdict, found.cause) == ("same-bits", "none")
-    shown = Answer("r-index-base", "It counts from 1.", line=8)
+    shown = answer("r-index-base", "It counts from 1.", line=8)
     found = conclude(runs, pairs, attribution=printed, usage=[shown])
     assert (found.verdict, found.cause) == ("different", "r-index-base")
 
@@ -367,7 +411,7 @@ def test_an_error_of_a_stand_ins_own_code_is_nobodys_fault(
     cls: str, origin: str, spared: bool
 ) -> None:
     runs = {"r": standing_in(cls, origin)}
-    blame = Answer("user-script", "The argument is misspelled.", refused=True)
+    blame = answer("user-script", "The argument is misspelled.", refused=True)
     found = conclude(runs, [], usage=(blame,))
     assert (found.cause == "not-known") is spared
     assert ("does not serve this" in found.sentence) is spared

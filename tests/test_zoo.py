@@ -12,10 +12,9 @@ from bridge.capsule import Capsule, Environment, FrontEnd, Manifest, read_capsul
 from bridge.cases.case import Case, choose, find_cases, read_case, suite_folders
 from bridge.compare.result import LayerVerdict, ProbePair, RunPair, Verdict
 from bridge.explain.cross_machine import elsewhere
-from bridge.explain.finding import standing
+from bridge.explain.finding import Finding, standing
 from bridge.explain.lever_search.protocol import AS_RECORDED
-from bridge.explain.result import Attribution, LeverOutcome
-from bridge.explain.verdict import Finding
+from bridge.explain.result import CauseEvidence, LeverOutcome
 from bridge.facts.causes import is_cause
 from bridge.pipeline.examine_case import Settings, Suite
 from bridge.pipeline.explain_capsule import generation_of
@@ -136,12 +135,12 @@ def test_a_mended_fault_is_no_reproach_and_a_wrong_cause_is(tmp_path: Path) -> N
 # A fault of a recording that does not come again.
 
 
-def searched(verdict: Verdict = "same-bits", cause: str = "not-known") -> Attribution:
+def searched(verdict: Verdict = "same-bits", cause: str = "not-known") -> CauseEvidence:
     again = LeverOutcome(lever=AS_RECORDED, verdict=verdict)
-    return Attribution(cause=cause, confidence="", sentence="Not reproducible.", levers=(again,))
+    return CauseEvidence(cause=cause, confidence="", sentence="Not reproducible.", levers=(again,))
 
 
-def concluded(there: Environment, found: Attribution | None = None) -> Attribution:
+def concluded(there: Environment, found: CauseEvidence | None = None) -> CauseEvidence:
     recorded, again = (
         Capsule(Manifest(runner="r", case="c", status="ok", environment=each), {})
         for each in (there, environment())

@@ -310,12 +310,19 @@ class ExactProbe(Frozen):
     why: Text = ""
 
 
+#: What became of a probe: it was made; it raised an error; it could not be made; it was made
+#: without the fault that it was asked to have, or with one that no executed op can have.
+ProbeStatus = Literal["made", "raised", "not-run", "without-fault", "idle"]
+
+
 class Probe(Frozen):
     """One point at which a run can be compared: a prediction, an evaluation, a training.
 
     ``targets`` are what an evaluation or a training was given beside its inputs: ``y`` and
     ``sample_weight``. ``settings`` are those of its arguments on which the numbers depend. The
     ``outputs`` of a ``fit`` are the model's weights after it. ``exact`` is there for exact probes.
+    ``why`` says more of a ``status`` that is not "made": the class of the error, or the reason.
+    ``notes`` are for readers.
     """
 
     index: int
@@ -333,6 +340,8 @@ class Probe(Frozen):
     curves: dict[str, tuple[float, ...]] = Field(default_factory=dict)
     eager: bool = False
     exact: ExactProbe | None = None
+    status: ProbeStatus = "made"
+    why: Text = ""
     notes: tuple[str, ...] = ()
 
 
@@ -380,13 +389,46 @@ class Draw(Frozen):
     strings: tuple[str, ...] = ()
 
 
+class Reading(Frozen):
+    """Where the intent reads the text otherwise than R's own rules do: the rule, and its line."""
+
+    kind: str
+    cause: str
+    line: int = 0
+    what: Text
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """What is read otherwise, and where: a translation can be asked to take it as R does."""
+        return self.kind, self.line
+
+    @property
+    def sentence(self) -> str:
+        """The reading as reports name it."""
+        where = f"{self.kind}, {self.cause}, line {self.line}"
+        return f"Read otherwise than R reads it ({where}): {self.what}."
+
+
+class Quit(Frozen):
+    """A call by which the script ended itself, and the status that it left."""
+
+    code: str
+    line: int | None = None
+
+    @property
+    def sentence(self) -> str:
+        """The call as reports name it."""
+        where = f" at line {self.line}" if self.line else ""
+        return f"The script called quit(){where} with status {self.code}."
+
+
 class Manifest(Frozen):
     """Everything in a capsule but the elements of its arrays.
 
     ``error`` is the one that ended the run; ``caught`` lists those that Python raised and the
     script (or the twin) survived, in order. ``gaps`` names what a run could not do of what it was
     asked: a replay cannot call a function that was written in R. ``standins`` names the R packages
-    that were loaded as stand-ins.
+    that were loaded as stand-ins. ``readings`` are the intent's. ``notes`` are for readers.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -407,6 +449,8 @@ class Manifest(Frozen):
     output: tuple[Output, ...] = ()
     plots: tuple[Plot, ...] = ()
     draws: tuple[Draw, ...] = ()
+    readings: tuple[Reading, ...] = ()
+    quit: Quit | None = None
     notes: tuple[str, ...] = ()
     gaps: tuple[str, ...] = ()
     standins: tuple[str, ...] = ()

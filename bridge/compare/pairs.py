@@ -93,6 +93,7 @@ def _decide(walk: Walk, layers: tuple[Sequence[LayerVerdict], Sequence[LayerVerd
         return "same-error", "bit-equal", f"both {raised[0]}"
     if raised[0] or raised[1]:
         who = walk.a.manifest.runner if raised[0] else walk.b.manifest.runner
+        walk.alone = True
         walk.note("prediction", False, result_code(walk.one.kind), f"only {who} {max(raised)}")
         return "different", "bit-equal", f"only {who} {max(raised)}"
     prediction = walk.parted("prediction")
@@ -195,15 +196,14 @@ def _pair(
         stages=tuple(walk.stages),
         layers=layers,
         executed=(_executed(walk.one), _executed(walk.other)),
+        alone=walk.alone,
         detail="; ".join(part for part in (detail, graphs) if part),
     )
 
 
 def _raised(probe: Probe) -> str:
     """Return ``raised ValueError`` if the probe ended so, else nothing."""
-    if probe.outputs:
-        return ""
-    return next((note for note in probe.notes if note.startswith("raised ")), "")
+    return f"raised {probe.why}" if probe.status == "raised" else ""
 
 
 def _affected(walk: Walk) -> str:

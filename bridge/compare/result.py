@@ -37,13 +37,13 @@ SEVERITY: tuple[Verdict, ...] = (
 )
 
 
-class _Result(Frozen):
+class Result(Frozen):
     """Base of every result: NaN and the infinities are written to JSON as strings and read back."""
 
     model_config = ConfigDict(ser_json_inf_nan="strings")
 
 
-class Worst(_Result):
+class Worst(Result):
     """One element at which two arrays differ most: its index, both values, the gap in ULPs.
 
     The gap is infinite where only one side is finite. In a :class:`LayerVerdict`, ``a`` is what
@@ -56,7 +56,7 @@ class Worst(_Result):
     ulp: float
 
 
-class Difference(_Result):
+class Difference(Result):
     """How two arrays of one shape differ, element by element; NaN and Inf are counted apart.
 
     ``points`` counts elements, ``different`` those whose values differ (a NaN equals a NaN).
@@ -78,7 +78,7 @@ class Difference(_Result):
     worst: tuple[Worst, ...] = ()
 
 
-class LayerVerdict(_Result):
+class LayerVerdict(Result):
     """One layer of one run, judged on the input that it really received.
 
     ``max_ratio`` is the largest |float32 - float64| / bound over the layer's outputs (at most 1
@@ -99,7 +99,7 @@ class LayerVerdict(_Result):
     why: str = ""
 
 
-class StageResult(_Result):
+class StageResult(Result):
     """One stage of one pair of probes; ``where`` is runnable code that leads to the place."""
 
     stage: Stage
@@ -108,8 +108,8 @@ class StageResult(_Result):
     detail: str = ""
 
 
-class ProbePair(_Result):
-    """One probe as two runs made it."""
+class ProbePair(Result):
+    """One probe as two runs made it; ``alone`` says that one of them alone got a result there."""
 
     a: str
     b: str
@@ -122,10 +122,11 @@ class ProbePair(_Result):
     stages: tuple[StageResult, ...] = ()
     layers: tuple[LayerVerdict, ...] = ()
     executed: tuple[str, str] = ("", "")
+    alone: bool = False
     detail: str = ""
 
 
-class Divergence(_Result):
+class Divergence(Result):
     """Where two runs first part: the stage, and runnable code that leads to the place."""
 
     stage: Stage
@@ -133,12 +134,16 @@ class Divergence(_Result):
     detail: str = ""
 
 
-class RunPair(_Result):
-    """Two runs compared: every probe, and the first place at which they part."""
+class RunPair(Result):
+    """Two runs compared: every probe, and the first place at which they part.
+
+    ``alone`` says that there one of them was refused and the other was not.
+    """
 
     a: str
     b: str
     verdict: Verdict
     first_divergence: Divergence | None
     probes: tuple[ProbePair, ...]
+    alone: bool = False
     detail: str = ""

@@ -43,6 +43,8 @@ class Walk:
     why: str = ""
     #: Only functions part, of which the code is not to be compared.
     opaque: bool = False
+    #: One of the runs alone got a result here, the other was refused.
+    alone: bool = False
 
     def note(self, stage: Stage, same: bool | None, where: str = "", detail: str = "") -> None:
         """Add a stage."""

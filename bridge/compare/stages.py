@@ -109,13 +109,14 @@ def _missing(
         points=0,
         difference=None,
         stages=(place,),
+        alone=True,
         detail=detail,
     )
 
 
 def _conclude(a: Manifest, b: Manifest, pairs: tuple[ProbePair, ...]) -> RunPair:
     same_end, about_errors = compare_errors(a, b)
-    first = next(_divergences(pairs), None)
+    first, alone = next(_divergences(pairs), (None, False))
     verdicts: list[Verdict] = [pair.verdict for pair in pairs]
     detail = next(
         (
@@ -140,9 +141,10 @@ def _conclude(a: Manifest, b: Manifest, pairs: tuple[ProbePair, ...]) -> RunPair
     elif not same_end:
         verdicts.append("different")
         detail = about_errors
-        first = first or Divergence(
-            stage="arguments", where=_error_place(a, b), detail=about_errors
-        )
+        if first is None:
+            place = _error_place(a, b)
+            first = Divergence(stage="arguments", where=place, detail=about_errors)
+            alone = len(errors_of(a)) != len(errors_of(b))
     elif errors_of(a):
         verdicts = [each for each in verdicts if each not in ("same-bits", "within-rounding")]
         verdicts.append("same-error")
@@ -157,19 +159,23 @@ def _conclude(a: Manifest, b: Manifest, pairs: tuple[ProbePair, ...]) -> RunPair
         verdict=worst,
         first_divergence=first if parted else None,
         probes=pairs,
+        alone=alone and parted,
         detail=detail,
     )
 
 
-def _divergences(pairs: tuple[ProbePair, ...]) -> Iterator[Divergence]:
-    """Yield the places at which probes part, the earliest stage of the earliest probe first."""
+def _divergences(pairs: tuple[ProbePair, ...]) -> Iterator[tuple[Divergence, bool]]:
+    """Yield the places at which probes part, the earliest stage of the earliest probe first.
+
+    With each: whether one run alone got a result there.
+    """
     for pair in pairs:
         if pair.verdict not in ("different", "failed"):
             continue
         parted = [stage for stage in pair.stages if stage.same is False]
         for stage in sorted(parted, key=lambda each: _STAGES.index(each.stage)):
             detail = f"{pair.probe}: {stage.detail}" if stage.detail else pair.probe
-            yield Divergence(stage=stage.stage, where=stage.where, detail=detail)
+            yield Divergence(stage=stage.stage, where=stage.where, detail=detail), pair.alone
 
 
 def _error_place(a: Manifest, b: Manifest) -> str:

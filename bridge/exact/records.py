@@ -13,12 +13,10 @@ from functools import cached_property
 from typing import Final, Self
 
 import numpy as np
-from pydantic import ConfigDict
 
 from bridge._typing import AnyArray, Mask
 from bridge.capsule import Capsule, CapsuleError, ExactProbe, ModelState, Probe
-from bridge.capsule.values import Frozen
-from bridge.compare.result import Rung, Verdict, Worst
+from bridge.compare.result import Result, Rung, Verdict, Worst
 from bridge.exact.expected import Numbers, agree, numbers_of
 from bridge.rounding.layer_graph import WiringError
 from bridge.rounding.rules import UnsupportedError, evaluate
@@ -27,11 +25,7 @@ from bridge.rounding.rules.rounding import FLOAT32, FORMATS
 # What exact probes found, as data.
 
 
-class _Result(Frozen):
-    model_config = ConfigDict(ser_json_inf_nan="strings")
-
-
-class ExactDeviation(_Result):
+class ExactDeviation(Result):
     """A setting in which a stretch does not make the exact result; ``way`` is part of it.
 
     ``output`` is the layer whose output differs; in ``worst``, ``a`` is what was made and ``b``
@@ -48,7 +42,7 @@ class ExactDeviation(_Result):
     worst: tuple[Worst, ...]
 
 
-class ExactStretch(_Result):
+class ExactStretch(Result):
     """A part of a model that was probed with whole numbers, in several styles and settings.
 
     ``bare`` layers were probed without their activation; ``whole`` says that it is the model
@@ -78,7 +72,7 @@ class ExactStretch(_Result):
     why: str = ""
 
 
-class ExactRefusal(_Result):
+class ExactRefusal(Result):
     """A layer that no exact probe covers, and the reason."""
 
     model: str
@@ -86,7 +80,7 @@ class ExactRefusal(_Result):
     why: str
 
 
-class ExactResult(_Result):
+class ExactResult(Result):
     """All exact probes of a run; ``deviating`` names the settings that differ somewhere."""
 
     verdict: Verdict

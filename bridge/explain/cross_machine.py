@@ -12,7 +12,7 @@ from typing import Final
 from bridge.capsule import Capsule, Environment, ExecutedGraph
 from bridge.explain.executed_ops import ops_of
 from bridge.explain.lever_search.protocol import AS_RECORDED
-from bridge.explain.result import Attribution
+from bridge.explain.result import CauseEvidence
 from bridge.facts.ops import MOVING
 
 #: Packages that decide about what is executed.
@@ -20,15 +20,15 @@ _LIBRARIES: Final = ("tensorflow", "keras", "tf_keras", "numpy")
 _RIGHT: Final = ("same-bits", "within-rounding")
 
 
-def asked_again(found: Attribution) -> bool:
+def asked_again(found: CauseEvidence) -> bool:
     """Say whether a search ended with a fault that was run again as it was, and did not show."""
     told = [each for each in found.levers if each.lever == AS_RECORDED]
     return found.cause == "not-known" and bool(told) and told[-1].verdict in _RIGHT
 
 
 def elsewhere(
-    found: Attribution, recorded: Capsule, again: Capsule, probe: int, layers: Collection[str]
-) -> Attribution:
+    found: CauseEvidence, recorded: Capsule, again: Capsule, probe: int, layers: Collection[str]
+) -> CauseEvidence:
     """Conclude from the machines, if the search ended with a fault that no run here showed.
 
     Args:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from bridge.capsule import Capsule, Environment, ErrorRecord
 from bridge.compare.result import Divergence, Verdict
-from bridge.explain.result import Attribution, Upstream
+from bridge.explain.result import CauseEvidence, Upstream
 from bridge.facts.error_text import essence
 from bridge.facts.r import UNCLASSED_ERRORS
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What is concluded about a case; ``attribution`` is what looking for the cause found."""
+    """What is concluded about a case.
+
+    ``attribution`` is what looking for the cause found, ``headline`` what gives the cause, or else
+    the verdict; ``lines`` are those of the script that all this speaks of.
+    """
 
     verdict: Verdict
     cause: str
@@ -23,7 +28,9 @@ class Finding:
     explanation: tuple[str, ...] = ()
     unexplained: tuple[str, ...] = ()
     first_divergence: Divergence | None = None
-    attribution: Attribution | None = None
+    attribution: CauseEvidence | None = None
+    headline: str = ""
+    lines: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -50,9 +57,24 @@ _RUNS: Final = {
 }
 
 
-def failed(sentence: str, cause: str = "user-script") -> Finding:
-    """Return the finding of a case that cannot be compared."""
-    return Finding("failed", cause, sentence)
+def of_runs(
+    verdict: Verdict,
+    cause: str,
+    sentence: str,
+    explanation: Sequence[str] = (),
+    unexplained: Sequence[str] = (),
+    errors: Sequence[ErrorRecord] = (),
+) -> CauseEvidence:
+    """Return what the runs by themselves say; ``errors`` are those that it speaks of."""
+    return CauseEvidence(
+        cause=cause,
+        sentence=sentence,
+        source="runs",
+        verdict=verdict,
+        explanation=tuple(explanation),
+        unexplained=tuple(unexplained),
+        lines=tuple(error.line for error in errors if error.line),
+    )
 
 
 def stand_in(capsule: Capsule) -> bool:

@@ -11,16 +11,16 @@ from bridge.capsule import Call, Capsule, ErrorRecord
 from bridge.capsule.schema import MissingAttribute
 from bridge.capsule.values import Pairs, Scalar
 from bridge.compare.errors import same_error
-from bridge.compare.result import RunPair
+from bridge.compare.result import RunPair, Verdict
 from bridge.explain.finding import (
-    Finding,
     OtherGeneration,
-    failed,
+    of_runs,
     run_name,
     short,
     spelled,
     stand_in,
 )
+from bridge.explain.result import CauseEvidence
 
 #: The classes of R conditions by which a stand-in tells what it knows of the real package.
 STANDIN_MEASURED: Final = "bridge_standin_measured"
@@ -34,10 +34,15 @@ _STOPPED: Final = {
 }
 
 
-def not_comparable(capsule: Capsule) -> Finding | None:
-    """Return the finding of a script that did not run through, for a reason of its own."""
+def not_comparable(capsule: Capsule) -> CauseEvidence | None:
+    """Say what is known of a script that did not run through, for a reason of its own."""
     manifest = capsule.manifest
     error = manifest.error
+    errors = (error,) if error is not None else ()
+
+    def failed(sentence: str) -> CauseEvidence:
+        return of_runs("failed", "user-script", sentence, errors=errors)
+
     at = f" at line {error.line}" if error and error.line else ""
     if manifest.status == "syntax-error" and error:
         column = f", column {error.column}" if error.column else ""
@@ -54,13 +59,13 @@ def not_comparable(capsule: Capsule) -> Finding | None:
         rest = f" What it had computed until then ({kept} predictions) is kept." if kept else ""
         return failed(f"{text}.{rest}")
     if manifest.status == "quit" and not manifest.probes:
-        said = next((note for note in manifest.notes if "quit()" in note), "It called quit().")
+        said = manifest.quit.sentence if manifest.quit is not None else "It called quit()."
         return failed(f"The script ended itself before it predicted anything. {said}")
     return None
 
 
-def hidden_package(capsule: Capsule) -> Finding | None:
-    """Return the finding where a package was loaded in a way that could not be seen beforehand."""
+def hidden_package(capsule: Capsule) -> CauseEvidence | None:
+    """Say what is known where a package was loaded in a way that could not be seen beforehand."""
     environment = capsule.manifest.environment
     frontend = capsule.manifest.frontend
     expected = frontend.package if frontend else ""
@@ -68,7 +73,7 @@ def hidden_package(capsule: Capsule) -> Finding | None:
     for package, module in ran.items():
         wrong = environment.keras and environment.keras.split()[0] != module
         if package in environment.r_packages and package != expected and wrong:
-            return Finding(
+            return of_runs(
                 "abstained",
                 "not-known",
                 f"The script loads {package} in a way that cannot be seen before it runs, so it "
@@ -104,8 +109,8 @@ def unmeasured(capsule: Capsule) -> bool:
     return error.language == "r" and error.origin in names
 
 
-def r_error(capsule: Capsule) -> Finding:
-    """Return the finding of a script that an error of R's ended."""
+def r_error(capsule: Capsule) -> CauseEvidence:
+    """Say what is known of a script that an error of R's ended."""
     error = capsule.manifest.error
     assert error is not None
     at = f" at line {error.line}" if error.line else ""
@@ -114,12 +119,13 @@ def r_error(capsule: Capsule) -> Finding:
             f"The stand-in for {error.origin} does not serve this{at}: {short(error)} What the "
             f"package itself does here was not measured: run it with --frontend cran."
         )
-        return failed(sentence, "not-known")
+        return of_runs("failed", "not-known", sentence, errors=(error,))
     unused = re.search(r"unused argument", error.message)
     if not unused and error.origin in ("keras", "keras3", "tensorflow", "reticulate"):
         sentence = f"The R package {error.origin} refuses{at}: {short(error)}"
-        return failed(sentence, "not-known")
-    return failed(f"The script stops{at} with an error of R's own: {short(error)}{_advice(error)}")
+        return of_runs("failed", "not-known", sentence, errors=(error,))
+    sentence = f"The script stops{at} with an error of R's own: {short(error)}{_advice(error)}"
+    return of_runs("failed", "user-script", sentence, errors=(error,))
 
 
 def _advice(error: ErrorRecord) -> str:
@@ -145,8 +151,8 @@ _ADVICE: Final = (
 )
 
 
-def nothing_to_compare(capsule: Capsule) -> Finding:
-    """Return the finding of a script that made no number."""
+def nothing_to_compare(capsule: Capsule) -> CauseEvidence:
+    """Say what is known of a script that made no number."""
     calls = [c for c in capsule.manifest.calls if c.kind == "call" and not c.internal]
     if calls:
         count = "1 call" if len(calls) == 1 else f"{len(calls)} calls"
@@ -156,11 +162,11 @@ def nothing_to_compare(capsule: Capsule) -> Finding:
         )
     else:
         sentence = "The script runs, but it never calls Keras: there is nothing to compare."
-    return Finding("abstained", "not-known", sentence)
+    return of_runs("abstained", "not-known", sentence)
 
 
-def twin_did_not_run(runs: Mapping[str, Capsule]) -> Finding | None:
-    """Return the finding where R ran through and the twin did not, or made nothing."""
+def twin_did_not_run(runs: Mapping[str, Capsule]) -> CauseEvidence | None:
+    """Say what is known where R ran through and the twin did not, or made nothing."""
     twin = runs.get("twin")
     if twin is None or runs["r"].manifest.status not in ("ok", "quit"):
         return None
@@ -170,10 +176,10 @@ def twin_did_not_run(runs: Mapping[str, Capsule]) -> Finding | None:
         at = f" at line {error.line}" if error and error.line else ""
         said = f": {error.cls}: {short(error)}" if error else f" ({manifest.status})."
         sentence = f"The Python twin did not run through; it stops{at}{said}"
-        return Finding("failed", "not-known", sentence)
+        return of_runs("failed", "not-known", sentence)
     if runs["r"].manifest.probes and not manifest.probes and not manifest.caught:
         sentence = "The Python twin ran, but it never predicts: there is nothing to compare with R."
-        return Finding("abstained", "not-known", sentence)
+        return of_runs("abstained", "not-known", sentence)
     return None
 
 
@@ -185,11 +191,12 @@ def same_error_finding(
     pairs: Sequence[RunPair],
     errors: Sequence[ErrorRecord],
     other: OtherGeneration | None,
-) -> Finding:
-    """Return the finding where runs meet the same error."""
+) -> CauseEvidence:
+    """Say what is known where runs meet the same error."""
     partners = [pair.b for pair in pairs if pair.verdict == "same-error"]
     if not partners:
-        return failed(f"Python raises an error: {short(errors[0])}", "not-known")
+        sentence = f"Python raises an error: {short(errors[0])}"
+        return of_runs("failed", "not-known", sentence, errors=errors)
     count = "error" if len(errors) == 1 else f"{len(errors)} errors"
     who = listed([run_name("r"), *map(run_name, partners)])
     lines = tuple(
@@ -205,12 +212,13 @@ def same_error_finding(
     meant = "intent" in partners and not runs["intent"].manifest.gaps
     suspects = () if "twin" in partners or meant else _suspects(runs["r"])
     if suspects:
-        return Finding("same-error", "not-known", sentence, (*lines, *suspects), suspects)
+        told = (*lines, *suspects)
+        return of_runs("same-error", "not-known", sentence, told, suspects, errors)
     if other is not None and other.accepts and all(other.accepts):
         which = "The call" if len(errors) == 1 else f"All {len(errors)} calls"
         works = "works" if len(errors) == 1 else "work"
         sentence = f"{sentence} {which} {works} with {other.keras}."
-        return Finding("same-error", "keras-version", sentence, lines)
+        return of_runs("same-error", "keras-version", sentence, lines, errors=errors)
     # A twin was written for Python: what it meets has nothing to do with R, and where both
     # generations of Keras refuse it, nothing to do with the version.
     refused = other is not None and bool(other.refuses) and all(other.refuses)
@@ -219,12 +227,12 @@ def same_error_finding(
         lines = (*lines, *_put_off(other))
     if asked or ("twin" in partners and refused):
         sentence = f"{lines[0]} {who} meet it alike: the script asks for what is refused there."
-        return Finding("same-error", "user-script", sentence, lines[1:])
+        return of_runs("same-error", "user-script", sentence, lines[1:], errors=errors)
     unexplained = ("whose rule the error follows",)
     if other is not None and any(other.accepts):
         good = sum(other.accepts)
         lines = (*lines, f"{good} of the {len(errors)} calls work with {other.keras}.")
-    return Finding("same-error", "not-known", sentence, lines, unexplained)
+    return of_runs("same-error", "not-known", sentence, lines, unexplained, errors)
 
 
 def _put_off(other: OtherGeneration) -> tuple[str, ...]:
@@ -260,8 +268,8 @@ def _suspects(capsule: Capsule) -> tuple[str, ...]:
 
 def missing_attribute(
     runs: Mapping[str, Capsule], pairs: Sequence[RunPair], other: OtherGeneration | None
-) -> Finding | None:
-    """Return the finding of a script that an attribute ended which is not there, else None."""
+) -> CauseEvidence | None:
+    """Say what is known of a script that an attribute ended which is not there, else None."""
     r = runs["r"].manifest
     call = _asking(r.calls)
     if call is None or call.error is None or call.error.missing is None or r.error is None:
@@ -289,9 +297,8 @@ def missing_attribute(
         sentence += f" The nearest name there is {missing.near[0]!r}." if missing.near else ""
     partners = [run_name(pair.b) for pair in pairs if pair.verdict == "same-error"]
     alike = (f"{listed(partners)} {'meets' if len(partners) == 1 else 'meet'} the same error",)
-    return Finding(
-        "same-error" if partners else "failed", cause, sentence, alike if partners else ()
-    )
+    verdict: Verdict = "same-error" if partners else "failed"
+    return of_runs(verdict, cause, sentence, alike if partners else (), errors=(r.error,))
 
 
 def _asking(calls: Sequence[Call]) -> Call | None:

@@ -73,7 +73,7 @@ def repairs(capsule: Capsule, replay: Capsule, tree: Sequence[Row]) -> Iterator[
     )
     for what, change in _CHANGES:
         for call in (failing, *_makers(capsule, failing)):
-            work = _Work(capsule, change, _written(capsule, nodes, call))
+            work = _RepairAttempt(capsule, change, _written(capsule, nodes, call))
             repaired = work.call(call)
             if repaired is None:
                 continue
@@ -85,11 +85,11 @@ def repairs(capsule: Capsule, replay: Capsule, tree: Sequence[Row]) -> Iterator[
 
 
 @dataclass
-class _Work:
+class _RepairAttempt:
     """One change, made to all values of a call that it applies to."""
 
     capsule: Capsule
-    change: Callable[[_Work, str, Value], Value | None]
+    change: Callable[[_RepairAttempt, str, Value], Value | None]
     written: frozenset[str]
     arrays: dict[str, Any] = field(default_factory=dict)
     changed: list[str] = field(default_factory=list)
@@ -166,13 +166,13 @@ def _makers(capsule: Capsule, call: Call) -> Iterator[Call]:
             yield each
 
 
-def _whole(_work: _Work, _name: str, value: Value) -> Value | None:
+def _whole(_work: _RepairAttempt, _name: str, value: Value) -> Value | None:
     if isinstance(value, Scalar) and value.t == "float" and value.v.endswith(".0"):
         return Scalar(t="int", v=value.v.removesuffix(".0"))
     return None
 
 
-def _vector(work: _Work, name: str, value: Value) -> Value | None:
+def _vector(work: _RepairAttempt, name: str, value: Value) -> Value | None:
     """Give single numbers among arrays one dimension."""
     if not isinstance(value, Items):
         return None
@@ -190,7 +190,7 @@ def _vector(work: _Work, name: str, value: Value) -> Value | None:
     return value.model_copy(update={"items": tuple(items)})
 
 
-def _single(work: _Work, _name: str, value: Value) -> Value | None:
+def _single(work: _RepairAttempt, _name: str, value: Value) -> Value | None:
     if not isinstance(value, ArrayValue) or value.dtype != "float64" or value.key is None:
         return None
     key = work.keep(np.asarray(work.capsule.arrays[value.key], np.float32))
@@ -198,7 +198,7 @@ def _single(work: _Work, _name: str, value: Value) -> Value | None:
 
 
 #: What is put right, in words that follow "works in Python when", and how.
-_CHANGES: Final[tuple[tuple[str, Callable[[_Work, str, Value], Value | None]], ...]] = (
+_CHANGES: Final[tuple[tuple[str, Callable[[_RepairAttempt, str, Value], Value | None]], ...]] = (
     (
         "{names} has whole numbers: a number of R is a double and reached Python as a float; R "
         "writes a whole number 1L",

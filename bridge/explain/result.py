@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import ConfigDict
-
-from bridge.capsule.values import Frozen
-from bridge.compare.result import Verdict
+from bridge.compare.result import Divergence, Result, Verdict
 
 #: How sure a cause is. "proven": one switch of the stack, and no other, takes the fault away and
 #: brings it back, or the place is shown element by element. "likely": all evidence points one way,
@@ -23,11 +20,7 @@ ShapeKind = Literal[
 ]
 
 
-class _Result(Frozen):
-    model_config = ConfigDict(ser_json_inf_nan="strings")
-
-
-class LeverOutcome(_Result):
+class LeverOutcome(Result):
     """One switch of the stack, pulled in a process of its own, and what came of it.
 
     ``verdict`` is that of the run under the lever against its own reference; ``layer`` is the
@@ -46,26 +39,47 @@ class LeverOutcome(_Result):
     restricted: str = ""
 
 
-class Attribution(_Result):
-    """A cause from the closed list, with what speaks for it and against it.
+#: Who speaks of a cause: what ended the script or comparing its runs, probes with whole numbers,
+#: levers or twins, the intent with something undone, rules; and what limits what can be said.
+Source = Literal["runs", "exact", "levers", "intent", "rules", "text", "stand-in"]
 
-    ``where`` is runnable code that leads to the place. ``unexplained`` lists the observations that
-    the cause leaves open. ``levers`` are those that were pulled, in order. ``verdict`` is there
-    where pulling them decided what comparing had left open.
+
+class CauseEvidence(Result):
+    """What one source says of the cause: one from the closed list, and a sentence.
+
+    ``verdict`` is there where it says how the runs fare. It names the cause only if it ``decides``;
+    else it is worth knowing. ``refused`` says that it explains an error; of ``runs``, that one met
+    an error and another did not, or that R's ended in one. ``read`` says that R and the replay of
+    its calls agree, and that nothing parts but the Python that was read from the text.
+
+    ``lines`` are those of the script that it speaks of, ``where`` is runnable code that leads to
+    the place, ``divergence`` the first place at which runs part. ``explanation`` is told with it,
+    ``guesses`` as long as the cause is not known; ``unexplained`` is what it leaves open.
+    ``levers`` are those that were pulled, in order; ``passes`` several passes of Grappler that
+    are blamed together.
     """
 
     cause: str
-    confidence: Confidence
     sentence: str
+    source: Source = "levers"
+    decides: bool = True
+    confidence: Confidence = ""
+    verdict: Verdict | None = None
+    refused: bool = False
+    read: bool = False
+    lines: tuple[int, ...] = ()
     where: str = ""
+    divergence: Divergence | None = None
+    explanation: tuple[str, ...] = ()
+    guesses: tuple[str, ...] = ()
     evidence_for: tuple[str, ...] = ()
     evidence_against: tuple[str, ...] = ()
     unexplained: tuple[str, ...] = ()
     levers: tuple[LeverOutcome, ...] = ()
-    verdict: Verdict | None = None
+    passes: tuple[str, ...] = ()
 
 
-class Hypothesis(_Result):
+class Hypothesis(Result):
     """A cause, and which observations it explains, contradicts or leaves unexplained."""
 
     cause: str
@@ -74,7 +88,7 @@ class Hypothesis(_Result):
     unexplained: tuple[str, ...] = ()
 
 
-class ResponseShape(_Result):
+class ResponseShape(Result):
     """The shape of one output over one input, fitted within the rounding bound.
 
     ``pieces`` counts linear pieces, ``breakpoints`` are where they meet, ``slopes`` and
@@ -97,7 +111,7 @@ class ResponseShape(_Result):
     largest_residual: float = 0.0
 
 
-class UnitCensus(_Result):
+class UnitCensus(Result):
     """How a layer's units spend their input: the share of negative pre-activations, dead units.
 
     ``dead`` lists units whose output is constant over all recorded rows, ``saturated`` those whose
@@ -122,7 +136,7 @@ class UnitCensus(_Result):
     bends: tuple[float, ...] = ()
 
 
-class Collapse(_Result):
+class Collapse(Result):
     """Layers that are one affine map together: ``W`` (rows are inputs) and ``b``.
 
     Both are empty where the map is too large to print; ``inputs`` and ``outputs`` say how large.
@@ -144,7 +158,7 @@ class Collapse(_Result):
     here_only: tuple[str, ...] = ()
 
 
-class Observation(_Result):
+class Observation(Result):
     """One thing that was reported: of which model and activation, and its shape or its points."""
 
     name: str
@@ -154,7 +168,7 @@ class Observation(_Result):
     points: tuple[tuple[float, float], ...] = ()
 
 
-class Cell(_Result):
+class SymptomCell(Result):
     """What a candidate says of one observation; ``curve`` is its output over the grid, thinned."""
 
     observation: str
@@ -164,20 +178,22 @@ class Cell(_Result):
     curve: tuple[float, ...] = ()
 
 
-class Candidate(_Result):
+class Candidate(Result):
     """A fault that may be the cause, set against every observation.
 
-    Candidates with one ``family`` cannot be told apart by these observations.
+    Candidates with one ``family`` cannot be told apart by these observations. One that is
+    ``inert`` changes nothing of what was observed.
     """
 
     name: str
     cause: str
     sentence: str
-    cells: tuple[Cell, ...] = ()
+    cells: tuple[SymptomCell, ...] = ()
     family: str = ""
+    inert: bool = False
 
 
-class Separating(_Result):
+class Separating(Result):
     """A run on the reporter's machine that tells candidates apart: code to paste, what to expect.
 
     ``expect`` has what each candidate predicts, by the candidate's name.
@@ -189,7 +205,7 @@ class Separating(_Result):
     expect: dict[str, str]
 
 
-class SymptomTable(_Result):
+class SymptomTable(Result):
     """Every candidate against every observation; ``standing`` names those that explain all.
 
     ``unmatched`` has a sentence for each observation of a prediction that is not there,
@@ -206,7 +222,7 @@ class SymptomTable(_Result):
     conflicts: tuple[str, ...] = ()
 
 
-class SelftestScore(_Result):
+class SelftestScore(Result):
     """How well faults that were put into this installation were found, and on which day."""
 
     injected: int
@@ -221,7 +237,7 @@ class SelftestScore(_Result):
     date: str = ""
 
 
-class Upstream(_Result):
+class Upstream(Result):
     """A known fault of a library: where it is tracked, and whether it still shows here."""
 
     reference: str

@@ -1,22 +1,24 @@
 """From runs and their comparison to one verdict, one cause and one sentence.
 
-A pure function of capsules. It names a cause only where the evidence singles one out; otherwise
-the cause is ``not-known`` and the sentence says what was seen.
+A pure function of capsules. All that speaks of a cause is :class:`CauseEvidence`, whoever says it,
+and :func:`rank` alone says what it comes to. A cause is named only where the evidence singles one
+out; otherwise it is ``not-known`` and the sentence says what was seen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final, Literal
 
 from bridge._text import listed
 from bridge.capsule import Capsule
 from bridge.compare.result import RUNGS, SEVERITY, Divergence, Rung, RunPair, Verdict
 from bridge.exact.records import ExactResult
 from bridge.explain.finding import (
+    AGREEMENT,
     Finding,
     OtherGeneration,
+    of_runs,
     ran_through,
     run_name,
     short,
@@ -34,10 +36,8 @@ from bridge.explain.no_result import (
     twin_did_not_run,
     unmeasured,
 )
-from bridge.explain.result import Attribution
-from bridge.rules import Answer
-
-__all__ = ["Finding", "OtherGeneration", "conclude", "weakest_rung", "worst"]
+from bridge.explain.result import CauseEvidence
+from bridge.facts.causes import OF_R
 
 _STAND_IN: Final = (
     "A stand-in answered the script's library() call. What is said here of R's language, of "
@@ -51,9 +51,10 @@ _OTHER_NUMBERS: Final = (
 )
 
 
-_SAME: Final = ("same-bits", "within-rounding")
 _KEPT: Final = ("same-bits", "within-rounding", "abstained")
 _INDEX: Final = "r-index-base"
+_OPEN: Final = ("none", "not-known")
+_ENDED: Final = ("failed", "same-error")
 _EITHER: Final = (
     "R and the replay of its calls without R agree, so R asked Keras for what it got; whether R "
     "changed something on the way or the text was read wrongly is not known. Compare replay.py, "
@@ -61,13 +62,130 @@ _EITHER: Final = (
 )
 
 
+# What all the evidence comes to.
+
+#: What a piece of evidence does: it gives the cause and stands in the sentence, or it is told with
+#: it, or there is nothing to be said of it here.
+_Role = Literal["names", "told", "silent"]
+
+
+def rank(evidence: Sequence[CauseEvidence]) -> Finding:
+    """Return what all evidence comes to; what the runs by themselves say is the first piece.
+
+    The verdict is that of the runs, unless probes with whole numbers or levers show a difference
+    that comparing could not. The cause is that of who gives the verdict, or else of levers, twins
+    and the intent, or else of the first rule that may name it.
+    """
+    runs = evidence[0]
+    leading = _leading(evidence)
+    verdict: Verdict = leading.verdict or "abstained"
+    # What levers show is why the runs ended as they did, if that is known.
+    kept = leading.source in ("levers", "intent") and runs.cause not in _OPEN
+    cause = runs.cause if kept else leading.cause
+    divergence = leading.divergence
+    if divergence is None and leading is not runs:
+        divergence = Divergence(stage="prediction", where=leading.where)
+    said, unexplained, silent = [leading], leading.unexplained, set[int]()
+    named = False
+    for each in evidence:
+        if each is leading or each is runs:
+            continue
+        role = _role(each, verdict, cause, runs, named=named)
+        if role == "names":
+            left = unexplained if each.source == "text" else ()
+            cause, said, unexplained = each.cause, [*said, each], (*left, *each.unexplained)
+            named = named or each.source == "rules"
+        elif role == "silent":
+            silent.add(id(each))
+        elif each.source in ("levers", "intent") and each.cause == cause == "not-known":
+            unexplained = tuple(dict.fromkeys((*unexplained, *each.unexplained)))
+    if verdict == "failed" and not named:
+        silent |= {id(each) for each in evidence if each.source == "rules"}
+    sentence = " ".join(each.sentence for each in said)
+    if verdict == "different" and cause == "not-known" and leading.read:
+        # R or the reading of its text may be the reason.
+        verdict, divergence, sentence = "abstained", None, f"{sentence} {_EITHER}"
+    told = [each for each in evidence if id(each) not in silent]
+    return Finding(
+        verdict,
+        cause,
+        sentence,
+        tuple(_explanation(told, said, cause)),
+        unexplained,
+        divergence,
+        next((each for each in evidence if each.source in ("levers", "intent")), None),
+        [each for each in said if each.source != "text"][-1].sentence,
+        frozenset(line for each in told for line in each.lines),
+    )
+
+
+def _explanation(
+    told: Sequence[CauseEvidence], said: Sequence[CauseEvidence], cause: str
+) -> Iterator[str]:
+    for each in told:
+        if each not in said:
+            yield each.sentence
+        yield from each.explanation
+        # A cause that is known leaves no room for what may be the reason.
+        yield from each.guesses if cause in _OPEN else ()
+
+
+def _leading(evidence: Sequence[CauseEvidence]) -> CauseEvidence:
+    """Return what gives the verdict."""
+    leading = evidence[0]
+    for each in evidence:
+        open_ = leading.verdict != "different" or (each.source == "exact" and leading.read)
+        ended = leading.verdict in _ENDED and each.source != "exact"
+        if each.verdict == "different" and each.cause != "none" and open_ and not ended:
+            leading = each
+    return leading
+
+
+def _role(
+    each: CauseEvidence, verdict: Verdict, cause: str, runs: CauseEvidence, *, named: bool
+) -> _Role:
+    agree = verdict in AGREEMENT
+    match each.source:
+        case "levers" | "intent":
+            if each.cause == "none" or verdict in _ENDED:
+                return "silent"
+            return "names" if cause == "not-known" != each.cause else "told"
+        case "rules":
+            # What explains an error speaks only where one was met, and what explains numbers only
+            # where they agree, or where R's own rules may be why they do not.
+            if agree and each.refused:
+                return "silent"
+            if agree:
+                may = cause == "none"
+            elif verdict in _ENDED:
+                may = each.refused
+            elif verdict == "different":
+                of_r = each.cause in OF_R and (runs.refused or not each.refused)
+                may = cause == "not-known" and of_r
+            else:
+                may = cause == "not-known" and (each.refused or each.cause in OF_R)
+            return "names" if may and each.decides and not named else "told"
+        case "text":
+            # Nothing is called right where no run says what was meant.
+            if each.decides:
+                return "names" if cause == "none" else "silent"
+            return "told"
+        case "stand-in":
+            return "silent" if verdict in ("failed", "abstained") else "told"
+        case _:
+            return "told"
+
+
+# What speaks of a cause, of one case.
+
+
 def conclude(
     runs: Mapping[str, Capsule],
     pairs: Sequence[RunPair],
     other: OtherGeneration | None = None,
     exact: ExactResult | None = None,
-    attribution: Attribution | None = None,
-    usage: Sequence[Answer] = (),
+    attribution: CauseEvidence | None = None,
+    usage: Sequence[CauseEvidence] = (),
 ) -> Finding:
     """Conclude from the runs of one case (``r`` is among them) and their comparison.
 
@@ -75,118 +193,104 @@ def conclude(
     looking for a cause found, where there was something to explain; ``usage`` what the script's
     own use of Keras answers (:mod:`bridge.rules`).
     """
-    before = not_comparable(runs["r"]) or hidden_package(runs["r"])
+    r = runs["r"]
+    before = not_comparable(r) or hidden_package(r)
     if before is not None:
-        return before
+        return rank([before])
     pairs, aside = _weighed(runs, pairs, attribution)
-    if aside and attribution is not None and attribution.cause == _INDEX:
-        attribution = None
-    if attribution is not None and _known_index(attribution, usage) and _only_read(pairs):
-        attribution = None
-    if attribution is not None and attribution.cause == "not-known" and _only_read(pairs):
+    first = _compared(runs, pairs, other)
+    evidence = [first]
+    if exact is not None:
+        evidence.append(_of_exact(exact))
+    if attribution is not None and not (
+        attribution.cause == _INDEX and (aside or (_is_known(attribution, usage) and _read(pairs)))
+    ):
+        open_ = attribution.cause == "not-known" and _read(pairs)
         # Levers say what Keras does with R's calls, and on these R and its replay agree.
-        attribution = attribution.model_copy(update={"verdict": "abstained"})
-    found = _with_attribution(_with_exact(_compared(runs, pairs, other), exact), attribution)
-    ended = runs["r"].manifest.status == "error"
+        verdict = "abstained" if open_ else attribution.verdict
+        evidence.append(attribution.model_copy(update={"verdict": verdict}))
     # Errors of a stand-in are nobody's fault: what explains errors has nothing to say of them.
-    answers = () if unmeasured(runs["r"]) else usage
-    found = _left_open(with_usage(found, answers, ended=ended), pairs)
-    found = _unjudged(replace(found, explanation=(*found.explanation, *aside)), runs, pairs)
-    if not stand_in(runs["r"]) or found.verdict in ("failed", "abstained"):
-        return found
-    return replace(found, explanation=(*found.explanation, _STAND_IN))
+    evidence += () if unmeasured(r) else usage
+    evidence += [*aside, *_unjudged(runs, pairs)]
+    if stand_in(r):
+        evidence.append(CauseEvidence(cause="none", sentence=_STAND_IN, source="stand-in"))
+    return rank(evidence)
 
 
-def _unjudged(found: Finding, runs: Mapping[str, Capsule], pairs: Sequence[RunPair]) -> Finding:
-    """Call nothing right where no run says what was meant: R may do otherwise than its text says.
+def _unjudged(runs: Mapping[str, Capsule], pairs: Sequence[RunPair]) -> Iterator[CauseEvidence]:
+    """Say so where no run tells what was meant: R may do otherwise than its text says.
 
     The replay has R's own arguments. Where no intent was asked for, that is the caller's choice.
     """
     intent = runs.get("intent")
-    agree = {pair.b for pair in pairs if pair.verdict in _SAME}
-    if found.cause != "none" or intent is None or "twin" in agree:
-        return found
+    agree = {pair.b for pair in pairs if pair.verdict in AGREEMENT}
+    if intent is None or "twin" in agree:
+        return
     if "intent" in agree and ran_through(runs["r"], intent):
-        return found
+        return
     error = intent.manifest.error
     reasons = (
         *(f"{gap}." for gap in intent.manifest.gaps),
         *((f"the Python of the text stops: {spelled(error)}",) if error is not None else ()),
         *(f"{pair.detail}." for pair in pairs if pair.b == "intent" and pair.detail),
     )
-    why = f", because of this: {reasons[0]}" if reasons else "."
-    return replace(
-        found,
+    yield CauseEvidence(
         cause="not-known",
-        sentence=f"{found.sentence} What was meant could not be judged{why}",
-        unexplained=(*found.unexplained, "whether R does what its text means"),
+        sentence="What was meant could not be judged"
+        + (f", because of this: {reasons[0]}" if reasons else "."),
+        source="text",
+        unexplained=("whether R does what its text means",),
     )
 
 
 def _weighed(
-    runs: Mapping[str, Capsule], pairs: Sequence[RunPair], attribution: Attribution | None
-) -> tuple[list[RunPair], tuple[str, ...]]:
+    runs: Mapping[str, Capsule], pairs: Sequence[RunPair], attribution: CauseEvidence | None
+) -> tuple[list[RunPair], list[CauseEvidence]]:
     """Set an intent aside that did not run through where R and its replay did.
 
     What is read from the text may be read wrongly. Where it cannot be run, and R's own calls can,
     that alone says nothing of R, unless what R did to an argument is seen to be why. An index
     that is refused when it is counted from 0 is none of that: it was written as R counts.
     """
-    named = attribution is not None and attribution.cause not in ("none", "not-known", _INDEX)
-    replayed = any(pair.b == "replay" and pair.verdict in _SAME for pair in pairs)
+    named = attribution is not None and attribution.cause not in (*_OPEN, _INDEX)
+    replayed = any(pair.b == "replay" and pair.verdict in AGREEMENT for pair in pairs)
     if named or not replayed or runs["r"].manifest.status not in ("ok", "quit"):
-        return list(pairs), ()
+        return list(pairs), []
     kept, aside = [], []
     for pair in pairs:
         meant = runs.get(pair.b)
         broken = meant is not None and meant.manifest.status not in ("ok", "quit")
-        if pair.b != "intent" or pair.verdict in _SAME or not broken:
+        if pair.b != "intent" or pair.verdict in AGREEMENT or not broken:
             kept.append(pair)
             continue
         error = meant.manifest.error if meant is not None else None
         at = f" at line {error.line}" if error is not None and error.line else ""
         why = f" ({error.cls}: {short(error)})" if error is not None else ""
-        aside.append(
+        sentence = (
             f"The Python that was read from the text does not run through: it stops{at}{why}. "
             "R's calls do, with and without R, so nothing is concluded from it."
         )
-    return kept, tuple(aside)
+        aside.append(
+            CauseEvidence(cause="not-known", sentence=sentence, source="text", decides=False)
+        )
+    return kept, aside
 
 
-def _known_index(attribution: Attribution, usage: Sequence[Answer]) -> bool:
+def _is_known(attribution: CauseEvidence, usage: Sequence[CauseEvidence]) -> bool:
     """Say whether the script uses an index as R counts it: then its base surprises nobody."""
-    lines = {each.line for each in usage if each.cause == _INDEX and not each.decides}
-    return attribution.cause == _INDEX and any(
-        f"ine {line}:" in attribution.sentence for line in lines if line
-    )
+    known = [each.lines for each in usage if each.cause == _INDEX and not each.decides]
+    return any(line in attribution.lines for lines in known for line in lines)
 
 
-def _only_read(pairs: Sequence[RunPair]) -> bool:
+def _read(pairs: Sequence[RunPair]) -> bool:
     """Say whether R and its replay agree, and nothing but what was read from the text may part."""
-    replayed = any(pair.b == "replay" and pair.verdict in _SAME for pair in pairs)
+    replayed = any(pair.b == "replay" and pair.verdict in AGREEMENT for pair in pairs)
     return replayed and all(pair.b == "intent" or pair.verdict in _KEPT for pair in pairs)
-
-
-def _left_open(found: Finding, pairs: Sequence[RunPair]) -> Finding:
-    """Decide nothing where only the Python that was read from the text parts, and nobody knows why.
-
-    R or the reading of its text may be the reason.
-    """
-    parted = any(pair.verdict in ("different", "failed") for pair in pairs)
-    alone = parted and _only_read(pairs)
-    if not alone or found.verdict != "different" or found.cause != "not-known":
-        return found
-    return replace(
-        found,
-        verdict="abstained",
-        sentence=f"{found.sentence} {_EITHER}",
-        first_divergence=None,
-    )
 
 
 def _compared(
     runs: Mapping[str, Capsule], pairs: Sequence[RunPair], other: OtherGeneration | None
-) -> Finding:
+) -> CauseEvidence:
     r = runs["r"].manifest
     errors = [*r.caught, *([r.error] if r.error else [])]
     python = [error for error in errors if error.language == "python"] or (
@@ -199,7 +303,9 @@ def _compared(
         return without
     divergent = _first_divergent(pairs)
     if divergent is not None:
-        return _different(pairs, divergent)
+        found = _different(pairs, divergent)
+        refused = divergent.alone or r.status == "error"
+        return found.model_copy(update={"refused": refused, "read": _read(pairs)})
     missing = missing_attribute(runs, pairs, other)
     if missing is not None:
         return missing
@@ -210,139 +316,47 @@ def _compared(
     return _agreement(runs, pairs)
 
 
-def _with_exact(found: Finding, exact: ExactResult | None) -> Finding:
-    """Add what exact probes found: one that deviates is a difference, whatever else was found."""
-    if exact is None:
-        return found
-    if exact.verdict != "different" or found.verdict == "different":
-        return replace(found, explanation=(*found.explanation, exact.sentence))
+def _of_exact(exact: ExactResult) -> CauseEvidence:
+    """Return what exact probes say: one that deviates is a difference, whatever else is found."""
+    told = CauseEvidence(cause="not-known", sentence=exact.sentence, source="exact")
+    if exact.verdict != "different":
+        return told
     wrong = next(each for each in exact.stretches if each.verdict == "different")
     where = f"model.get_layer({wrong.layer!r})" if wrong.layer else wrong.model
-    divergence = Divergence(stage="layer", where=where, detail=wrong.evidence)
-    unexplained = (f"why {', '.join(exact.deviating)} deviate from the exact result",)
-    return Finding(
-        "different",
-        "not-known",
-        exact.sentence,
-        (found.sentence, *found.explanation),
-        unexplained,
-        divergence,
+    return told.model_copy(
+        update={
+            "verdict": exact.verdict,
+            "unexplained": (f"why {', '.join(exact.deviating)} deviate from the exact result",),
+            "divergence": Divergence(stage="layer", where=where, detail=wrong.evidence),
+        }
     )
-
-
-def _with_attribution(found: Finding, attribution: Attribution | None) -> Finding:
-    """Add what looking for the cause found; what is said of scripts that failed stays as it is."""
-    if attribution is None:
-        return found
-    found = replace(found, attribution=attribution)
-    decides = attribution.verdict == "different"
-    if attribution.cause == "none" or found.verdict in ("failed", "same-error"):
-        return found
-    if found.cause == "none" and not decides:
-        return replace(found, explanation=(*found.explanation, attribution.sentence))
-    settled = found.cause not in ("none", "not-known")
-    cause = found.cause if settled else attribution.cause
-    before = (found.sentence, *found.explanation)
-    if decides and found.verdict != "different":
-        # Comparing had left it open, or had not looked: a run under a lever decides.
-        return replace(
-            found,
-            verdict="different",
-            cause=cause,
-            sentence=attribution.sentence,
-            explanation=before,
-            unexplained=attribution.unexplained,
-            first_divergence=found.first_divergence
-            or Divergence(stage="prediction", where=attribution.where),
-        )
-    if cause == "not-known":
-        left = dict.fromkeys((*found.unexplained, *attribution.unexplained))
-        return replace(
-            found,
-            explanation=(*found.explanation, attribution.sentence),
-            unexplained=tuple(left),
-        )
-    if settled:
-        return replace(found, explanation=(*found.explanation, attribution.sentence))
-    return replace(
-        found,
-        cause=cause,
-        sentence=f"{found.sentence} {attribution.sentence}",
-        # A cause that is known leaves no room for what may be the reason.
-        explanation=tuple(line for line in found.explanation if line != _OTHER_NUMBERS),
-        unexplained=attribution.unexplained,
-    )
-
-
-def with_usage(found: Finding, usage: Sequence[Answer], *, ended: bool = False) -> Finding:
-    """Add what the script's own use of Keras answers; it names the cause where none was found.
-
-    What explains an error speaks only where one was met, and what explains numbers only where
-    they agree, or where R's own rules may be why they do not.
-    """
-    agreeing = found.verdict in ("same-bits", "within-rounding")
-    told = [each for each in usage if not (each.refused and agreeing)]
-    first = next((each for each in told if each.decides and _may_name(found, each, ended)), None)
-    if first is None:
-        more = tuple(each.sentence for each in told if found.verdict != "failed")
-        return replace(found, explanation=(*found.explanation, *more))
-    more = tuple(each.sentence for each in told if each is not first)
-    return replace(
-        found,
-        cause=first.cause,
-        sentence=f"{found.sentence} {first.sentence}",
-        explanation=(*found.explanation, *more),
-        unexplained=(),
-    )
-
-
-def _may_name(found: Finding, answer: Answer, ended: bool) -> bool:
-    if found.verdict in ("same-bits", "within-rounding"):
-        return found.cause == "none" and not answer.refused
-    if found.verdict in ("same-error", "failed"):
-        return answer.refused
-    if found.cause != "not-known":
-        return False
-    if found.verdict == "different":
-        # Where only one of two runs got as far as a prediction, the other was refused.
-        divergence = found.first_divergence
-        refused = ended or (divergence is not None and "only " in divergence.detail)
-        return answer.cause.startswith("r-") and (refused or not answer.refused)
-    return answer.refused or answer.cause.startswith("r-")
 
 
 def _first_divergent(pairs: Sequence[RunPair]) -> RunPair | None:
     return next((pair for pair in pairs if pair.verdict in ("different", "failed")), None)
 
 
-def _different(pairs: Sequence[RunPair], first: RunPair) -> Finding:
-    agreeing = [f"{p.a} and {p.b} agree" for p in pairs if p.verdict not in ("different", "failed")]
+def _different(pairs: Sequence[RunPair], first: RunPair) -> CauseEvidence:
     divergence = first.first_divergence
     place = f" at the stage '{divergence.stage}': {divergence.where}" if divergence else ""
     detail = f" ({divergence.detail})" if divergence and divergence.detail else ""
     sentence = f"{run_name(first.a)} and {run_name(first.b)} differ{place}{detail}."
     explanation = []
+    guesses = (_OTHER_NUMBERS,) if first.b == "replay" else ()
     verdicts = {(pair.a, pair.b): pair.verdict for pair in pairs}
     replay = verdicts.get(("r", "replay"))
-    if first.b == "twin" and replay in ("same-bits", "within-rounding"):
+    if first.b == "twin" and replay in AGREEMENT:
         explanation.append(
             "Replaying the recorded calls without R gives R's numbers, so the two models were "
             "asked for differently: compare the lines that make them."
         )
-    if first.b == "replay":
-        explanation.append(_OTHER_NUMBERS)
     if first.b == "reference":
         explanation.append(
             "The result lies outside what float32 rounding can explain for the layer that made it."
         )
-    return Finding(
-        "different",
-        "not-known",
-        sentence,
-        tuple(explanation),
-        (f"why {run_name(first.a)} and {run_name(first.b)} differ", *agreeing)[:1],
-        divergence,
-    )
+    unexplained = (f"why {run_name(first.a)} and {run_name(first.b)} differ",)
+    found = of_runs("different", "not-known", sentence, explanation, unexplained)
+    return found.model_copy(update={"guesses": guesses, "divergence": divergence})
 
 
 def _has_other_bits(pair: RunPair) -> bool:
@@ -354,7 +368,7 @@ def _has_other_bits(pair: RunPair) -> bool:
     )
 
 
-def _not_decided(parted: Sequence[RunPair]) -> Finding:
+def _not_decided(parted: Sequence[RunPair]) -> CauseEvidence:
     pair = parted[0]
     probe = next(each for each in pair.probes if each.verdict == "abstained")
     gap = probe.difference
@@ -362,7 +376,7 @@ def _not_decided(parted: Sequence[RunPair]) -> Finding:
     why = probe.detail or pair.detail or "no rule applies"
     if gap is None:
         # One of the two has nothing there, as where what was written in R cannot be replayed.
-        return Finding(
+        return of_runs(
             "abstained",
             "not-known",
             f"{run_name(pair.a)} and {run_name(pair.b)} could not be set side by side "
@@ -371,7 +385,7 @@ def _not_decided(parted: Sequence[RunPair]) -> Finding:
                 f"whether {run_name(pair.a)} and {run_name(pair.b)} agree at {probe.probe}",
             ),
         )
-    return Finding(
+    return of_runs(
         "abstained",
         "not-known",
         f"{run_name(pair.a)} and {run_name(pair.b)} do not have the same bits{how} "
@@ -387,11 +401,11 @@ def _made_up_for(runs: Mapping[str, Capsule], pair: RunPair, decided: Sequence[R
     where another run of the same script agrees with R, nothing is left open.
     """
     gaps = runs[pair.b].manifest.gaps if pair.b in runs else ()
-    others = {each.b for each in decided if each.verdict in ("same-bits", "within-rounding")}
+    others = {each.b for each in decided if each.verdict in AGREEMENT}
     return bool(gaps) and bool(others & {"replay", "twin", "intent"} - {pair.b})
 
 
-def _agreement(runs: Mapping[str, Capsule], pairs: Sequence[RunPair]) -> Finding:
+def _agreement(runs: Mapping[str, Capsule], pairs: Sequence[RunPair]) -> CauseEvidence:
     decided = [pair for pair in pairs if pair.verdict != "abstained"]
     undecided = [pair for pair in pairs if pair.verdict == "abstained"]
     parted = [
@@ -403,14 +417,14 @@ def _agreement(runs: Mapping[str, Capsule], pairs: Sequence[RunPair]) -> Finding
         return _not_decided(parted)
     if not decided:
         why = next((pair.detail for pair in undecided if pair.detail), "no rule applies")
-        return Finding(
+        return of_runs(
             "abstained", "not-known", f"The runs ran, but nothing could be decided: {why}."
         )
     verdict = worst(pair.verdict for pair in decided)
     points = sum(probe.points for probe in decided[0].probes)
     if not points:
         sentence = "The runs ran, but no number was made that could be compared."
-        return Finding("abstained", "not-known", sentence)
+        return of_runs("abstained", "not-known", sentence)
     probes = len(decided[0].probes)
     kinds = {probe.kind for probe in runs["r"].manifest.probes}
     thing = "prediction" if kinds <= {"predict", "call"} else "result"
@@ -426,7 +440,7 @@ def _agreement(runs: Mapping[str, Capsule], pairs: Sequence[RunPair]) -> Finding
     explanation += tuple(
         f"{run_name(pair.a)} and {run_name(pair.b)}: {pair.detail}." for pair in weak
     )
-    return Finding(verdict, "none", sentence, explanation)
+    return of_runs(verdict, "none", sentence, explanation)
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:

@@ -1,4 +1,4 @@
-"""The closed list of causes: what each means, and which family it is of."""
+"""The closed list of causes: what each means, and the families they are of."""
 
 from __future__ import annotations
 
@@ -25,12 +25,21 @@ CAUSES: Final[dict[str, str]] = {
     "not-known": "The evidence does not single out a cause.",
 }
 
-_FAMILIES: Final = re.compile(r"^(grappler|kernel):[A-Za-z0-9_]+$")
+#: Causes that take a name, as they stand in the list.
+_NAMED: Final = {"grappler": "grappler:<pass>", "kernel": "kernel:<op>"}
+_NAME: Final = re.compile(r"(grappler|kernel):[A-Za-z0-9_]+")
+#: What R, its packages or its way into Python do.
+OF_R: Final = frozenset({"r-conversion", "r-default", "r-index-base", "r-semantics"})
 
 
 def is_cause(text: str) -> bool:
     """Say whether ``text`` is on the list; ``grappler:`` and ``kernel:`` take a name."""
-    return (text in CAUSES and "<" not in text) or bool(_FAMILIES.match(text))
+    return (text in CAUSES and text not in _NAMED.values()) or bool(_NAME.fullmatch(text))
+
+
+def family(cause: str) -> str:
+    """Return a cause without the name that it takes: ``grappler`` of ``grappler:remapping``."""
+    return cause.partition(":")[0]
 
 
 def meaning(cause: str) -> str:
@@ -39,13 +48,4 @@ def meaning(cause: str) -> str:
     Raises:
         KeyError: ``cause`` is not on the list.
     """
-    family, colon, _ = cause.partition(":")
-    if colon and is_cause(cause):
-        return CAUSES[f"{family}:<{'pass' if family == 'grappler' else 'op'}>"]
-    return CAUSES[cause]
-
-
-def family(cause: str) -> str:
-    """Return what a cause is one of: ``grappler``, ``kernel``, ``r`` for R's side, or itself."""
-    name, colon, _ = cause.partition(":")
-    return name if colon or not cause.startswith("r-") else "r"
+    return CAUSES[_NAMED[family(cause)] if _NAME.fullmatch(cause) else cause]

@@ -19,8 +19,6 @@ from bridge.errors import BridgeError
 from bridge.facts.layers import LAYERS
 from bridge.faults.kernels import to_bf16, wrap
 
-#: What a note begins with where a fault could not be put in; what follows says why.
-WITHOUT: Final = "without the fault: "
 #: What a prediction is told whose graph has no op that the fault could stand in.
 IDLE: Final = "the fault changes nothing: no op that is executed can have it"
 

@@ -22,13 +22,13 @@ from bridge.compare.stages import compare_runs, not_compared
 from bridge.errors import Errors, InternalError, collected, isolated
 from bridge.exact import judge_exact
 from bridge.exact.records import ExactResult
-from bridge.explain.finding import run_name
+from bridge.explain.finding import Finding, OtherGeneration, run_name
 from bridge.explain.intent_diff.attribution import Undo, intent_notes
 from bridge.explain.lever_search.protocol import weigh
 from bridge.explain.responses.description import describe_run
-from bridge.explain.result import Attribution, Hypothesis, SymptomTable
+from bridge.explain.result import CauseEvidence, Hypothesis, SymptomTable
 from bridge.explain.symptoms.observations import read_observed
-from bridge.explain.verdict import Finding, OtherGeneration, conclude
+from bridge.explain.verdict import conclude
 from bridge.pipeline.hypothesis_runs import symptom_table
 from bridge.pipeline.intent_attribution import meant
 from bridge.pipeline.lever_runs import Script, investigate
@@ -40,7 +40,6 @@ from bridge.report.pictures import Drawing, draw, report_claims, report_pictures
 from bridge.report.schema import CaseReport, Claim
 from bridge.report.selftest_score import last_score
 from bridge.rounding.layer_records import Judge
-from bridge.rules import Answer
 from bridge.runs.claims import Claimed
 from bridge.runs.exact_probes import run_exact
 from bridge.runs.layer_capture import look
@@ -148,8 +147,8 @@ class CaseRun:
     intent: ClassVar[Callable[..., Capsule | None]] = nothing
     claims: ClassVar[Callable[..., Claimed | None]] = nothing
     other_generation: ClassVar[Callable[..., OtherGeneration | None]] = nothing
-    answers: ClassVar[Callable[..., tuple[Answer, ...] | None]] = nothing
-    repaired: ClassVar[Callable[..., tuple[Answer, ...] | None]] = nothing
+    answers: ClassVar[Callable[..., tuple[CauseEvidence, ...] | None]] = nothing
+    repaired: ClassVar[Callable[..., tuple[CauseEvidence, ...] | None]] = nothing
     chance: ClassVar[Callable[..., tuple[str, ...] | None]] = nothing
     script: ClassVar[Callable[..., Script | None]] = nothing
 
@@ -330,7 +329,7 @@ class CaseRun:
 
     def investigate(
         self, runs: Mapping[str, Capsule], pairs: Sequence[RunPair]
-    ) -> Attribution | None:
+    ) -> CauseEvidence | None:
         """Look for the cause of what is wrong; nothing is run where nothing is."""
         asked = self.settings.explain
         if not was_begun(runs["r"]) or (self.settings.quick and not asked):
@@ -350,10 +349,10 @@ class CaseRun:
     def attribute_intent(
         self,
         pairs: Sequence[RunPair],
-        cause: Attribution | None,
+        cause: CauseEvidence | None,
         runs: Mapping[str, Capsule],
         labels: Mapping[int, str],
-    ) -> tuple[Sequence[RunPair], Attribution | None]:
+    ) -> tuple[Sequence[RunPair], CauseEvidence | None]:
         """Find out what R took otherwise than its text says."""
 
         def as_r(undo: Undo) -> Capsule:
@@ -366,10 +365,10 @@ class CaseRun:
     def conclude(
         self,
         runs: Mapping[str, Capsule],
-        found: tuple[Sequence[RunPair], Attribution | None],
+        found: tuple[Sequence[RunPair], CauseEvidence | None],
         other: OtherGeneration | None,
         exact: ExactResult | None,
-        *usage: Iterable[Answer] | None,
+        *usage: Iterable[CauseEvidence] | None,
     ) -> Finding:
         """Draw the conclusion, if there is a run to draw it from."""
         if not was_run(runs["r"]):
@@ -380,7 +379,7 @@ class CaseRun:
     def draw(
         self,
         runs: Mapping[str, Capsule],
-        found: tuple[Sequence[RunPair], Attribution | None],
+        found: tuple[Sequence[RunPair], CauseEvidence | None],
     ) -> Drawing:
         """Draw what the runs computed."""
         self.tell("draws")

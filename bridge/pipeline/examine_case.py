@@ -13,9 +13,10 @@ from typing import Final
 from bridge.capsule import Capsule, write_capsule
 from bridge.cases.case import Case
 from bridge.errors import Errors, collected, isolated
+from bridge.explain.finding import OtherGeneration
 from bridge.explain.intent_diff.attribution import Undo
 from bridge.explain.repairs import repairs, works
-from bridge.explain.verdict import OtherGeneration
+from bridge.explain.result import CauseEvidence
 from bridge.facts.keras import OTHER, RANDOM_INITIALIZER, RANDOM_LAYER
 from bridge.facts.r import SEEDING_KERAS
 from bridge.pipeline.case_run import (
@@ -32,8 +33,8 @@ from bridge.r.script import Inspection, Served, inspect, serve
 from bridge.reduce.reproducer import Repro
 from bridge.reduce.script_reduction import Means, make_small
 from bridge.report import folders, write_report
-from bridge.rules import Answer, answers
-from bridge.rules.answer import repaired
+from bridge.rules import answers
+from bridge.rules.registry import repaired
 from bridge.runs.claims import Claimed, run_claims
 from bridge.runs.intent import intended, run_intent
 from bridge.runs.layer_capture import look
@@ -156,11 +157,11 @@ class ScriptRun(CaseRun):
             ),
         )
 
-    def answers(self, r: Capsule) -> tuple[Answer, ...]:
+    def answers(self, r: Capsule) -> tuple[CauseEvidence, ...]:
         """Ask what the script's own use of Keras answers."""
         return answers(r, self.inspection.tree)
 
-    def repaired(self, r: Capsule, replay: Capsule | None) -> tuple[Answer, ...]:
+    def repaired(self, r: Capsule, replay: Capsule | None) -> tuple[CauseEvidence, ...]:
         """Return the first repair with which the call works that raises, and what follows it."""
         if replay is None:
             return ()

@@ -17,7 +17,7 @@ from bridge.compare.stage_walk import Walk, walk_outputs
 from bridge.errors import BridgeError
 from bridge.explain.cross_machine import asked_again, elsewhere
 from bridge.explain.lever_search.targets import wrong_layers
-from bridge.explain.result import Attribution
+from bridge.explain.result import CauseEvidence
 from bridge.facts.keras import generation_of as generation_of_package
 from bridge.pipeline.case_run import STEPS_AT_ONCE, CaseRun, Examined, Settings
 from bridge.process.pool import Limits, Pool
@@ -100,9 +100,8 @@ def _beside(
     recorded: Capsule, made: Capsule, one: Probe, other: Probe, label: str, judge: Judge
 ) -> ProbeAgain:
     layers = judge(made, other)
-    not_run = next((note for note in other.notes if note.startswith("not run: ")), "")
-    if not_run:
-        return ProbeAgain(label, "abstained", None, not_run)
+    if other.status == "not-run":
+        return ProbeAgain(label, "abstained", None, "; ".join(other.notes))
     types = [{ref.dtype for ref in probe.outputs} for probe in (one, other)]
     if one.outputs and other.outputs and types[0] != types[1]:
         return _of_other_type(Walk(recorded, made, one, other), label, layers)
@@ -207,7 +206,7 @@ class CapsuleRun(CaseRun):
 
     def investigate(
         self, runs: Mapping[str, Capsule], pairs: Sequence[RunPair]
-    ) -> Attribution | None:
+    ) -> CauseEvidence | None:
         """Look for the cause here, and set this machine beside that of the recording."""
         found = super().investigate(runs, pairs)
         r = runs["r"]
@@ -230,8 +229,8 @@ def _as_first(recorded: Capsule) -> Capsule:
 
 
 def in_its_graph(
-    found: Attribution, there: Environment, lost: tuple[str, ...] | None
-) -> Attribution:
+    found: CauseEvidence, there: Environment, lost: tuple[str, ...] | None
+) -> CauseEvidence:
     """Say of a fault that this machine does not show what was executed for it there.
 
     Args:

@@ -20,11 +20,17 @@ from bridge.errors import BridgeError, InternalError, attempted, bound
 from bridge.explain.responses.error_propagation import reach
 from bridge.explain.result import SymptomTable
 from bridge.explain.symptoms.discriminating_runs import AS_FUNCTION, separating
-from bridge.explain.symptoms.fault_hypotheses import Suspect, suspects
+from bridge.explain.symptoms.fault_hypotheses import FaultHypothesis, suspects
 from bridge.explain.symptoms.observations import Reports
 from bridge.explain.symptoms.probe_names import Bound, bind
-from bridge.explain.symptoms.table import Made, Output, Recorded, match, with_separating
-from bridge.faults.layers import WITHOUT, Fault
+from bridge.explain.symptoms.table import (
+    FaultOutputs,
+    Output,
+    RecordedOutputs,
+    match,
+    with_separating,
+)
+from bridge.faults.layers import Fault
 from bridge.process.pool import Limits, Pool, PoolError
 from bridge.rounding.layer_records import seen_layers
 from bridge.runs.levers import LEVERS, Lever
@@ -95,7 +101,7 @@ def table_from(
     return with_separating(found.table, separating(recorded, found.standing, made, outputs))
 
 
-def _recorded(bound: Bound, recorded: Capsule) -> tuple[Bound, Recorded]:
+def _recorded(bound: Bound, recorded: Capsule) -> tuple[Bound, RecordedOutputs]:
     """Return the arrays of the observed probes; observations without them are left out."""
     probes = {probe.index: probe for probe in recorded.manifest.probes}
     inputs: dict[int, AnyArray] = {}
@@ -117,7 +123,7 @@ def _recorded(bound: Bound, recorded: Capsule) -> tuple[Bound, Recorded]:
         if seen.array is not None and (far := _bound(recorded, probes[seen.probe])) is not None
     }
     left_out = Bound(tuple(kept), tuple(left), bound.conflicts)
-    return left_out, Recorded(inputs, outputs, bounds)
+    return left_out, RecordedOutputs(inputs, outputs, bounds)
 
 
 def _bound(recorded: Capsule, probe: Probe) -> AnyArray | None:
@@ -152,7 +158,7 @@ class _Runs:
             probe.index: probe for probe in recorded.manifest.probes if probe.index in probes
         }
 
-    def make(self) -> tuple[Made, ...]:
+    def make(self) -> tuple[FaultOutputs, ...]:
         """Return what every suspect makes, in every setting in which it may make something else."""
         sound = {index: _output(self._recorded, each) for index, each in self._by_index.items()}
         executed = {index: each.executed for index, each in self._by_index.items()}
@@ -172,10 +178,10 @@ class _Runs:
                 for each in found
                 if each.kind and (each.fuses or at is as_recorded)
             ]
-            made = [Made(each, name, run.result()) for each, name, run in pending]
+            made = [FaultOutputs(each, name, run.result()) for each, name, run in pending]
             names = {each.name for each in found}
-            made += [Made(each, "", y) for each, y in edited.result() if each.name in names]
-        made += [Made(each, "", sound) for each in found if each.is_healthy]
+            made += [FaultOutputs(each, "", y) for each, y in edited.result() if each.name in names]
+        made += [FaultOutputs(each, "", sound) for each in found if each.is_healthy]
         order = {each.name: place for place, each in enumerate(found)}
         return tuple(sorted(made, key=lambda each: (order[each.suspect.name], each.setting)))
 
@@ -207,7 +213,7 @@ class _Runs:
         sound = dict.fromkeys(self._probes, missing) | sound
         return _Setting(AS_FUNCTION, called, lever, sound, executed)
 
-    def _with_fault(self, suspect: Suspect, setting: _Setting) -> dict[int, Output]:
+    def _with_fault(self, suspect: FaultHypothesis, setting: _Setting) -> dict[int, Output]:
         """Return the outputs with a fault of the executed graph; run where it stands in an op."""
         if suspect.stands_in is not None:
             state_of = self._recorded.state_of
@@ -223,15 +229,15 @@ class _Runs:
         return {**setting.sound, **made}
 
     def _edited(
-        self, found: Sequence[Suspect], sound: Mapping[int, Output]
-    ) -> list[tuple[Suspect, dict[int, Output]]]:
+        self, found: Sequence[FaultHypothesis], sound: Mapping[int, Output]
+    ) -> list[tuple[FaultHypothesis, dict[int, Output]]]:
         """Return the outputs of models that R asked for otherwise; all of them in one process.
 
         Nothing leaks from one model to the next, and models that become the same are made once.
         """
         states, probes = list(self._recorded.manifest.states), []
         arrays = dict(self._recorded.arrays)
-        wanted: list[tuple[Suspect, dict[int, int]]] = []
+        wanted: list[tuple[FaultHypothesis, dict[int, int]]] = []
         for suspect in found:
             places: dict[int, int] = {}
             for index, probe in self._by_index.items():
@@ -261,7 +267,7 @@ class _Runs:
         ]
 
     def _changed(
-        self, suspect: Suspect, probe: Probe
+        self, suspect: FaultHypothesis, probe: Probe
     ) -> tuple[ModelState, Mapping[str, AnyArray]] | None:
         state = self._recorded.state_of(probe)
         if suspect.edit is None or state is None:
@@ -303,9 +309,8 @@ def _output(run: Capsule, probe: Probe) -> Output:
     if len(probe.outputs) != 1:
         said = "; ".join(probe.notes) or "it made no output"
         return f"it could not be run: {said}"
-    wrong = next((note for note in probe.notes if note.startswith(WITHOUT)), "")
-    if wrong:
-        return f"it could not be run: {wrong}"
+    if probe.status == "without-fault":
+        return f"it could not be run: without the fault: {probe.why}"
     try:
         return np.asarray(run.array(probe.outputs[0]))
     except CapsuleError as error:

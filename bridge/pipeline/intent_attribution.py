@@ -19,15 +19,16 @@ from bridge.explain.intent_diff.attribution import (
     Parted,
     Suspect,
     Undo,
-    joined,
     only_in_r,
     parted,
     proven,
     suspects,
     undecided,
+    undo_of,
     unproven,
 )
-from bridge.explain.result import Attribution
+from bridge.explain.result import CauseEvidence
+from bridge.facts.causes import OF_R
 from bridge.rounding.layer_records import Judge
 
 #: Runs of the intent with something undone, at most.
@@ -40,11 +41,11 @@ Rerun = Callable[[Undo], Capsule]
 def meant(
     runs: Mapping[str, Capsule],
     pairs: Sequence[RunPair],
-    found: Attribution | None,
+    found: CauseEvidence | None,
     rerun: Rerun,
     judge: Judge,
     labels: Mapping[int, str],
-) -> tuple[list[RunPair], Attribution | None]:
+) -> tuple[list[RunPair], CauseEvidence | None]:
     """Say why R's run and the intent part; ``found`` is what was known before.
 
     What levers or a twin found stays; so does everything where R and the replay of its own calls
@@ -62,7 +63,7 @@ def meant(
     settled = found is not None and found.cause not in ("none", "not-known", "user-script")
     replay, reference = (verdicts.get(("r", name)) for name in ("replay", "reference"))
     elsewhere = (
-        (settled and found is not None and not found.cause.startswith("r-"))
+        (settled and found is not None and found.cause not in OF_R)
         or (replay is not None and replay.verdict in ("different", "failed"))
         or (reference is not None and reference.verdict == "different")
     )
@@ -81,7 +82,7 @@ def meant(
             return list(pairs), made
     if not elsewhere:
         found = unproven(r, intent, at, told, found)
-    likely = found is not None and found.cause.startswith("r-")
+    likely = found is not None and found.cause in OF_R
     refused = only_in_r(r, intent) and not intent.manifest.gaps
     if pair.verdict in ("different", "failed") and not (likely or refused):
         return [undecided(each) if each is pair else each for each in pairs], found
@@ -108,17 +109,17 @@ class _Trial:
         typed = [each for each in told if each.typed and each.undo is not None]
         if not typed or not self.at.results or only_in_r(self.r, self.intent):
             return None
-        pair, gone = self._undone(joined(typed))
+        pair, gone = self._undone(undo_of(typed))
         return pair if gone and pair.verdict in ("same-bits", "within-rounding") else None
 
-    def proven(self, told: Sequence[Suspect]) -> Attribution | None:
+    def proven(self, told: Sequence[Suspect]) -> CauseEvidence | None:
         """Undo all suspects, and then one after the other, until it is clear which it was."""
         refused = bool(only_in_r(self.r, self.intent))
         some = [each for each in told if each.undo is not None and (refused or not each.typed)]
         strong = [each for each in some if not each.weak]
         # What is only possible may be no cause at all, and undoing it another difference.
         sets = [strong, some] if 0 < len(strong) < len(some) else [some]
-        tried = next((each for each in sets if each and self._takes_away(joined(each))), [])
+        tried = next((each for each in sets if each and self._takes_away(undo_of(each))), [])
         if not tried:
             return None
         if len(tried) == 1:

@@ -30,7 +30,7 @@ from bridge.explain.lever_search.targets import (
     undecided,
     wrong_layers,
 )
-from bridge.explain.result import Attribution, LeverOutcome
+from bridge.explain.result import CauseEvidence, LeverOutcome
 from bridge.faults.layers import Fault
 from bridge.process.pool import Limits, Pool, Warm
 from bridge.rounding.layer_records import Judge
@@ -130,7 +130,7 @@ def investigate(
     judge: Judge | None = None,
     basic: bool = False,
     progress: Progress = lambda _text: None,
-) -> Attribution | None:
+) -> CauseEvidence | None:
     """Search for the cause of what is wrong, or of what runs disagree on.
 
     Args:
@@ -170,7 +170,7 @@ def investigate(
     return _with_basic(means, found) if basic else found
 
 
-def _both(asked: Attribution | None, computed: Attribution | None) -> Attribution | None:
+def _both(asked: CauseEvidence | None, computed: CauseEvidence | None) -> CauseEvidence | None:
     """Put together what R asked for otherwise than was meant, and what was computed wrongly.
 
     The earlier stage comes first, if its cause is known; the other is left over as another fault.
@@ -188,7 +188,7 @@ def _both(asked: Attribution | None, computed: Attribution | None) -> Attributio
     )
 
 
-def _search(means: Means, runs: Mapping[str, Capsule], doubts: Sequence[Doubt]) -> Attribution:
+def _search(means: Means, runs: Mapping[str, Capsule], doubts: Sequence[Doubt]) -> CauseEvidence:
     """Search for the cause of the first doubt, and see whether it is that of the others too."""
     probes = frozenset(doubt.target.probe for doubt in doubts)
     first = _one(means, runs, doubts[0], probes, MOST_RUNS)
@@ -212,7 +212,7 @@ def _search(means: Means, runs: Mapping[str, Capsule], doubts: Sequence[Doubt]) 
 
 def _one(
     means: Means, runs: Mapping[str, Capsule], doubt: Doubt, probes: frozenset[int], limit: int
-) -> Attribution:
+) -> CauseEvidence:
     names = available(means.generation)
     passes = tuple(LEVERS[name].grappler_pass for name in names if LEVERS[name].grappler_pass)
     situation = doubt.situation(runs[doubt.run], frozenset(names), passes, repeated(runs, doubt))
@@ -233,7 +233,7 @@ def _pulled(means: Means, doubt: Doubt, pull: Pull, probes: frozenset[int]) -> L
 
 
 def _answers_alike(
-    means: Means, one: Doubt, other: Doubt, found: Attribution, probes: frozenset[int]
+    means: Means, one: Doubt, other: Doubt, found: CauseEvidence, probes: frozenset[int]
 ) -> bool:
     """Say whether every lever that was pulled for one place did the same for another."""
     if found.cause == "not-known":
@@ -273,7 +273,7 @@ def _eager_differs(means: Means) -> list[Doubt]:
     return found
 
 
-def _with_basic(means: Means, found: Attribution | None) -> Attribution:
+def _with_basic(means: Means, found: CauseEvidence | None) -> CauseEvidence:
     """Add the basic set of levers, for what decides of all that the run predicted."""
     probes = frozenset(
         each.index
@@ -284,7 +284,7 @@ def _with_basic(means: Means, found: Attribution | None) -> Attribution:
     more = list(_basic(means, probes, told)) if probes else []
     if found is not None:
         return found.model_copy(update={"levers": (*found.levers, *more)})
-    return Attribution(cause="none", confidence="", sentence="", levers=tuple(more))
+    return CauseEvidence(cause="none", confidence="", sentence="", levers=tuple(more))
 
 
 def slow_to_start(generation: int) -> tuple[Warm, ...]:

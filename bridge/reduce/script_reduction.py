@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, Protocol
 from bridge.capsule import Capsule, Manifest
 from bridge.cases.case import Case, read_case
 from bridge.errors import BridgeError, InternalError, attempted
+from bridge.explain.finding import Finding
 from bridge.process.pool import Limits, Pool
 from bridge.r.script import Inspection, Wanted, inspect
 from bridge.reduce.reproducer import (
@@ -258,11 +259,8 @@ MOST_TRIES: Final = 60
 MOST_SECONDS: Final = 180.0
 #: Causes of which there is nothing to show.
 _NOTHING: Final = frozenset({"none", "rounding", "not-known"})
-_LINE: Final = re.compile(r"\b[Ll]ines? (\d+)")
 #: Shapes and addresses in an error may change with the script.
 _NUMBER: Final = re.compile(r"0x[0-9a-f]+|\d+")
-#: What the intent says where it is run without the numbers that R drew.
-_NOT_RECORDED: Final = "drew in R was not recorded"
 _LONGEST_TITLE: Final = 90
 #: How a script ends that was never begun.
 _NEVER_RUN: Final = frozenset({"syntax-error", "not-utf8", "empty", "not-run"})
@@ -278,6 +276,10 @@ class Examined(Protocol):
     @property
     def runs(self) -> Mapping[str, Capsule]:
         """The runs, by the names of their runners."""
+
+    @property
+    def finding(self) -> Finding | None:
+        """What was concluded."""
 
 
 @dataclass(frozen=True)
@@ -328,20 +330,20 @@ class _Finding:
     stage: str
     error: str
     prints: bool
-    lines: frozenset[str]
+    lines: frozenset[int]
 
     @classmethod
     def of(cls, examined: Examined) -> _Finding:
         report, run = examined.report, examined.runs["r"].manifest
         first = report.first_divergence
-        told = " ".join((report.sentence, *report.explanation))
+        finding = examined.finding
         return cls(
             report.verdict,
             report.cause,
             first.stage if first is not None else "",
             _NUMBER.sub("#", run.error.message) if run.error is not None else "",
             any(each.stream == "stdout" and each.text.strip() for each in run.output),
-            frozenset(_LINE.findall(told)),
+            finding.lines if finding is not None else frozenset(),
         )
 
     @property
@@ -463,19 +465,19 @@ class _Scripts:
         verdict = next((each.verdict for each in best.report.pairs if each.b == "intent"), "")
         if intent is not None and verdict in ("different", "failed") and intent.manifest.script:
             says = "What the text says, in Python (bridge.translate is part of keras-bridge)"
-            meant = self._save("meant.py", "python", says, intent.manifest.script.text)
-            printed, _ = run_python(self._folder / "meant.py")
-            if _NOT_RECORDED in printed:
-                self._files.pop().unlink()
+            if r.manifest.draws:
                 sentences.append(
                     "What the text says in Python is not given as a script: it needs the numbers "
                     "that R drew."
                 )
             else:
+                meant = self._save("meant.py", "python", says, intent.manifest.script.text)
+                printed, _ = run_python(self._folder / "meant.py")
                 shown.append(replace(meant, printed=printed))
                 sentences.append("meant.py is what the text says, in Python, and does not agree.")
         told = (best.report.sentence, *best.report.explanation)
-        title = self._case.title or _title(" ".join(told)) or self._case.name
+        headline = best.finding.headline if best.finding is not None else ""
+        title = self._case.title or _cut(headline) or self._case.name
         self._save("repro.md", "", "", issue(title, told, shown, versions(r.manifest)))
         return Repro(tuple(sentences), tuple(self._files))
 
@@ -485,11 +487,9 @@ class _Scripts:
         return Shown(what, language, text)
 
 
-def _title(told: str) -> str:
-    """Return the beginning of what is told of a line, "" if that is of none."""
-    found = re.search(r"Line \d+: (.+?)(?:\. |\.?$)", told)
-    short = found[1] if found is not None else ""
-    return short if len(short) <= _LONGEST_TITLE else f"{short[: _LONGEST_TITLE - 3].rstrip()}..."
+def _cut(title: str) -> str:
+    """Return a title, cut where it is too long for one."""
+    return title if len(title) <= _LONGEST_TITLE else f"{title[: _LONGEST_TITLE - 3].rstrip()}..."
 
 
 def _proven(proof: Proof) -> str:

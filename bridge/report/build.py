@@ -12,10 +12,9 @@ from bridge.cases.case import Case
 from bridge.compare.alignment import label_of
 from bridge.compare.result import ProbePair, RunPair, StageResult
 from bridge.exact.records import ExactResult
-from bridge.explain.finding import standing
+from bridge.explain.finding import Finding, standing
 from bridge.explain.responses.description import Described
 from bridge.explain.result import Hypothesis, SelftestScore, SymptomTable, Upstream
-from bridge.explain.verdict import Finding
 from bridge.report.schema import (
     CaseReport,
     Claim,
@@ -86,8 +85,7 @@ def build_report(
         verdict=finding.verdict,
         cause=finding.cause,
         sentence=finding.sentence,
-        # What the sentence says already is not said again.
-        explanation=tuple(each for each in finding.explanation if each not in finding.sentence),
+        explanation=finding.explanation,
         unexplained=finding.unexplained,
         first_divergence=finding.first_divergence,
         expected=_expected(case, finding, r, upstream),
@@ -242,7 +240,7 @@ def _run(name: str, capsule: Capsule) -> Run:
         status=manifest.status,
         keras=manifest.environment.keras,
         error=manifest.error,
-        sentence="; ".join(manifest.notes),
+        sentence="; ".join((*(each.sentence for each in manifest.readings), *manifest.notes)),
         seconds=round(manifest.seconds, 3),
         peak_mib=round(manifest.peak_bytes / 2**20, 1),
         capsule=f"{name}.capsule",

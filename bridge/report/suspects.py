@@ -10,7 +10,14 @@ from typing import Final
 from markupsafe import Markup
 
 from bridge._text import listed
-from bridge.explain.result import Candidate, Cell, Observation, Says, Separating, SymptomTable
+from bridge.explain.result import (
+    Candidate,
+    Observation,
+    Says,
+    Separating,
+    SymptomCell,
+    SymptomTable,
+)
 from bridge.report.text import one_line
 from bridge.report.words import SAYS
 
@@ -229,7 +236,7 @@ def _scale(table: SymptomTable, observation: Observation) -> Scale | None:
     return scale_of(first) or scale_of(curves.values())
 
 
-def _points(table: SymptomTable, cell: Cell) -> Points:
+def _points(table: SymptomTable, cell: SymptomCell) -> Points:
     """Return a cell's curve over the grid, or over its own numbers where the grid is another."""
     if len(table.grid) == len(cell.curve):
         return tuple(zip(table.grid, cell.curve, strict=True))
@@ -273,7 +280,7 @@ def _candidate(
 
 
 def _cell(
-    table: SymptomTable, observation: Observation, cell: Cell | None, scale: Scale | None
+    table: SymptomTable, observation: Observation, cell: SymptomCell | None, scale: Scale | None
 ) -> CellView:
     if cell is None:
         sign, state = SAYS["silent"]

@@ -7,6 +7,6 @@ of a case in which nothing is wrong; the others are only told.
 
 from __future__ import annotations
 
-from bridge.rules.answer import Answer, answers
+from bridge.rules.registry import answers
 
-__all__ = ["Answer", "answers"]
+__all__ = ["answers"]

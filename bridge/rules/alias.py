@@ -8,7 +8,8 @@ from typing import Final
 
 from bridge.capsule import Call as Crossing
 from bridge.capsule import Capsule
-from bridge.rules.said import Said, asked, name_of, owner_of
+from bridge.explain.result import CauseEvidence
+from bridge.rules.recorded_run import answer, asked, name_of, owner_of
 from bridge.translate.syntax import Assign, Block, Call, Member, Node, Symbol, walk
 
 #: Functions that change the model they are given, and those that use it.
@@ -23,7 +24,7 @@ _GIVES_BACK: Final = re.compile(
 )
 
 
-def shared_models(capsule: Capsule, tree: Sequence[Node]) -> Iterator[Said]:
+def shared_models(capsule: Capsule, tree: Sequence[Node]) -> Iterator[CauseEvidence]:
     """Find models that were changed under one name and then used under another."""
     statements = list(_statements(tree))
     changed_at = _changed(capsule)
@@ -69,13 +70,13 @@ def _used(
     model: str,
     name: str,
     statement: Node,
-) -> Said | None:
+) -> CauseEvidence | None:
     if model not in changed or changed[model][0] == name:
         return None
     by, line = changed[model]
     if not _lines(statement) & {call.line for call in asked(capsule) if owner_of(call)}:
         return None
-    return Said(
+    return answer(
         "r-semantics",
         f"{name!r} and {by!r} are two names for one model: line {line} changes it under the name "
         f"{by!r}, and line {statement.line} uses it as {name!r}. R copies numbers when they are "

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from bridge.capsule import Capsule
-from bridge.rules.said import Said, asked, name_of, number
+from bridge.explain.result import CauseEvidence
+from bridge.rules.recorded_run import answer, asked, name_of, number
 from bridge.translate.syntax import (
     Assign,
     Call,
@@ -17,6 +18,7 @@ from bridge.translate.syntax import (
     Operation,
     Paren,
     Symbol,
+    nodes_in,
     number_of,
     walk,
 )
@@ -41,7 +43,7 @@ _SHOWS: Final = frozenset(
 _FROM_ZERO: Final = frozenset({"to_categorical", "op_one_hot", "k_one_hot"})
 
 
-def counted_results(capsule: Capsule, tree: Sequence[Node]) -> Iterator[Said]:
+def counted_results(capsule: Capsule, tree: Sequence[Node]) -> Iterator[CauseEvidence]:
     """Find indices that keras3 counts from 1 where Python's function counts from 0.
 
     Only what the script does with an index says whether that surprises: as a subscript of R it is
@@ -67,23 +69,22 @@ def counted_results(capsule: Capsule, tree: Sequence[Node]) -> Iterator[Said]:
             so = "the same place, one more as a number. zero_indexed = TRUE gives Python's."
         known = "subscript" in uses or "subtracted" in uses
         shown = bool(uses & {"added", "from zero", "shown"})
-        yield Said("r-index-base", f"{counts}: {so}", shown and not known, line=node.line)
+        sure = shown and not known
+        yield answer("r-index-base", f"{counts}: {so}", decides=sure, line=node.line)
         return
 
 
-def counted_from_zero(capsule: Capsule, tree: Sequence[Node]) -> Iterator[Said]:
+def counted_from_zero(capsule: Capsule, tree: Sequence[Node]) -> Iterator[CauseEvidence]:
     """Find indices counted from 0 that are subscripts in R, where element 0 is left out."""
     called = {name_of(call) for call in asked(capsule)}
-    for node in (each for item in tree for each in walk(item)):
-        if not isinstance(node, Call):
-            continue
+    for node in nodes_in(tree, Call):
         method = isinstance(node.function, Member) and node.function.name in _ZERO_METHODS
         if not (method or node.name in _ZERO_FUNCTIONS) or not called & _ZERO_METHODS:
             continue
         uses = {use for root in tree for use in _uses(root, node, tree)}
         if "subscript" in uses and "added" not in uses:
             name = node.function.name if isinstance(node.function, Member) else node.name
-            yield Said(
+            yield answer(
                 "r-index-base",
                 f"Line {node.line}: {name}() counts from 0, and what it gives is used as a "
                 "subscript of R, which counts from 1: each finds the element before, and 0 finds "
@@ -95,11 +96,9 @@ def counted_from_zero(capsule: Capsule, tree: Sequence[Node]) -> Iterator[Said]:
 
 def _found(tree: Sequence[Node]) -> Iterator[Call]:
     """Yield the calls that give indices counted from 1."""
-    for node in (each for item in tree for each in walk(item)):
-        if (
-            isinstance(node, Call)
-            and node.name in _GIVE_INDICES
-            and not any(each.name == "zero_indexed" for each in node.arguments)
+    for node in nodes_in(tree, Call):
+        if node.name in _GIVE_INDICES and not any(
+            each.name == "zero_indexed" for each in node.arguments
         ):
             yield node
 
@@ -145,12 +144,12 @@ def _is(node: Node | None, wanted: Node) -> bool:
     return node is wanted
 
 
-def two_counts(capsule: Capsule, tree: Sequence[Node]) -> Iterator[Said]:
+def two_counts(capsule: Capsule, tree: Sequence[Node]) -> Iterator[CauseEvidence]:
     """Find layers that are asked for by a number counted from 1 and by one counted from 0."""
     wrapped: list[Call] = []
     raw: list[Call] = []
-    for node in (each for item in tree for each in walk(item)):
-        if isinstance(node, Call) and any(each.name == "index" for each in node.arguments):
+    for node in nodes_in(tree, Call):
+        if any(each.name == "index" for each in node.arguments):
             if node.name == "get_layer":
                 wrapped.append(node)
             elif isinstance(node.function, Member) and node.function.name == "get_layer":
@@ -163,7 +162,7 @@ def two_counts(capsule: Capsule, tree: Sequence[Node]) -> Iterator[Said]:
     # Who writes other numbers for the two has counted each as it counts.
     same = {_index(each) for each in wrapped} & {_index(each) for each in raw} - {None}
     if wrapped and raw and sent and same:
-        yield Said(
+        yield answer(
             "r-index-base",
             f"Line {wrapped[0].line}: get_layer(index = ) of the R package counts layers from 1; "
             f"line {raw[0].line}: the method $get_layer() of the Python object counts them from 0, "
@@ -183,11 +182,11 @@ def _index(call: Call) -> float | None:
     return None
 
 
-def from_the_end(capsule: Capsule, tree: Sequence[Node]) -> Iterator[Said]:
+def from_the_end(capsule: Capsule, tree: Sequence[Node]) -> Iterator[CauseEvidence]:
     """Find negative indices of tensors, which count from the end where R leaves elements out."""
     sliced = {call.line for call in asked(capsule) if name_of(call) == "_slice_helper"}
-    for node in (each for item in tree for each in walk(item)):
-        if not isinstance(node, Index) or node.double or node.line not in sliced:
+    for node in nodes_in(tree, Index):
+        if node.double or node.line not in sliced:
             continue
         if not isinstance(node.object, Symbol):
             continue
@@ -199,7 +198,7 @@ def from_the_end(capsule: Capsule, tree: Sequence[Node]) -> Iterator[Said]:
                 and value.left is None
                 and isinstance(value.right, Number)
             ):
-                yield Said(
+                yield answer(
                     "r-semantics",
                     f"Line {node.line}: -{value.right.text.rstrip('L')} as an index of the tensor "
                     f"{node.object.name!r} counts from the end, as in Python; of a matrix of R it "

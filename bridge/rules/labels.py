@@ -10,9 +10,10 @@ import numpy.typing as npt
 
 from bridge.capsule import Capsule
 from bridge.capsule.values import ArrayValue, Scalar
+from bridge.explain.result import CauseEvidence
 from bridge.facts.r import NA_INTEGER
-from bridge.rules.said import (
-    Said,
+from bridge.rules.recorded_run import (
+    answer,
     array,
     asked,
     at,
@@ -24,7 +25,7 @@ from bridge.rules.said import (
 from bridge.translate.syntax import Node
 
 
-def missing(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
+def missing(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[CauseEvidence]:
     """Find missing integers of R, which Python takes for the number -2147483648."""
     for probe in capsule.manifest.probes:
         for ref in (*probe.inputs, *probe.targets):
@@ -45,9 +46,9 @@ def missing(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
                 return
 
 
-def _lost(count: int, where: str, line: int | None) -> Said:
+def _lost(count: int, where: str, line: int | None) -> CauseEvidence:
     values = "1 value" if count == 1 else f"{count:,} values"
-    return Said(
+    return answer(
         "r-conversion",
         f"{at(line)}{values} of {where} reached Python as {NA_INTEGER}: that is how R keeps a "
         "missing integer (NA), and Python has no such thing. Decide what is to be done with "
@@ -56,7 +57,7 @@ def _lost(count: int, where: str, line: int | None) -> Said:
     )
 
 
-def counted_from_one(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
+def counted_from_one(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[CauseEvidence]:
     """Find classes that are counted from 1 where Keras counts from 0."""
     for call in asked(capsule):
         if name_of(call) != "to_categorical" or not (call.args or call.kwargs):
@@ -85,8 +86,8 @@ def counted_from_one(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
             return
 
 
-def _from_one(line: int | None, high: int, so: str) -> Said:
-    return Said(
+def _from_one(line: int | None, high: int, so: str) -> CauseEvidence:
+    return answer(
         "r-index-base",
         f"{at(line)}the classes are numbered from 1 to {high}, as R numbers the levels of a "
         f"factor, and Keras counts from 0: {so}, and no row belongs to class 0. Subtract 1.",
@@ -94,7 +95,7 @@ def _from_one(line: int | None, high: int, so: str) -> Said:
     )
 
 
-def validated_elsewhere(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
+def validated_elsewhere(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[CauseEvidence]:
     """Find rows to validate with whose targets do not occur among the rows to train with."""
     for probe in capsule.manifest.probes:
         share = probe.settings.get("validation_split")
@@ -113,7 +114,7 @@ def validated_elsewhere(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Sai
         if not seen.size or not rest.size:
             continue
         if rest.min() > seen.max() or rest.max() < seen.min():
-            yield Said(
+            yield answer(
                 "maths",
                 f"{at(probe.line)}validation_split = {share:g} sets the last {len(rest):,} of "
                 f"{len(flat):,} rows aside before anything is shuffled, and the rows are sorted: "

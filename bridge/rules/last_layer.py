@@ -10,11 +10,12 @@ import numpy as np
 
 from bridge.capsule import Call, Capsule, LayerState, ModelState
 from bridge.capsule.values import ObjectValue, Scalar, Symbol
+from bridge.explain.result import CauseEvidence
 from bridge.facts.activations import ACTIVATIONS
 from bridge.facts.layers import class_name
-from bridge.rules.said import (
-    Said,
+from bridge.rules.recorded_run import (
     activation_of,
+    answer,
     array,
     asked,
     at,
@@ -37,7 +38,7 @@ _DISTANCES: Final = {
 _ALWAYS_ONE: Final = "exp(x) / exp(x) is 1 whatever x is"
 
 
-def over_one(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
+def over_one(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[CauseEvidence]:
     """Find layers that share something out among one: softmax over one unit, a norm over one."""
     for probe in capsule.manifest.probes:
         state = capsule.state_of(probe)
@@ -52,7 +53,7 @@ def over_one(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
             if not one:
                 continue
             if soft and config.get("axis", -1) == -1:
-                yield Said(
+                yield answer(
                     "maths",
                     f"Layer {layer.name} takes the softmax of a single number, and {_ALWAYS_ONE}: "
                     "its output is 1 for every input, before and after training. One unit wants "
@@ -60,7 +61,7 @@ def over_one(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
                     line=probe.line,
                 )
             elif name == "LayerNormalization" and config.get("axis") in (-1, [-1]):
-                yield Said(
+                yield answer(
                     "maths",
                     f"Layer {layer.name} normalises a single number, which is its own mean: its "
                     "output is its offset (beta) for every input.",
@@ -68,7 +69,7 @@ def over_one(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
                 )
 
 
-def unfit_loss(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
+def unfit_loss(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[CauseEvidence]:
     """Find losses of probabilities that are given logits, and losses of logits given the others."""
     for call, state, loss, logits in _compiled(capsule):
         if loss not in _PROBABILITIES:
@@ -78,7 +79,7 @@ def unfit_loss(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
             continue
         activation = activation_of(last.config)
         if activation == "linear" and not logits:
-            yield Said(
+            yield answer(
                 "user-script",
                 f"{at(call.line)}the loss takes the numbers of layer {last.name} for "
                 "probabilities (from_logits is FALSE), but its activation is linear: what is below "
@@ -87,7 +88,7 @@ def unfit_loss(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
                 line=call.line,
             )
         elif activation in ("sigmoid", "softmax") and logits:
-            yield Said(
+            yield answer(
                 "user-script",
                 f"{at(call.line)}the loss is told that it gets logits (from_logits = TRUE), but "
                 f"layer {last.name} ends in a {activation}, which is then applied twice.",
@@ -95,7 +96,7 @@ def unfit_loss(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
             )
 
 
-def unfit_targets(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
+def unfit_targets(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[CauseEvidence]:
     """Find targets that binary crossentropy does not take as they are meant."""
     losses = {owner_of(call): (call, loss) for call, _, loss, _ in _compiled(capsule)}
     for probe in capsule.manifest.probes:
@@ -108,7 +109,7 @@ def unfit_targets(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
             continue
         values = {float(each) for each in np.unique(y)[:3]}
         if values == {1.0, 2.0}:
-            yield Said(
+            yield answer(
                 "r-index-base",
                 f"{at(probe.line)}the two classes are numbered 1 and 2, as R numbers the levels "
                 "of a factor, and binary_crossentropy takes them for probabilities, of 0 and 1: "
@@ -118,7 +119,7 @@ def unfit_targets(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
             return
         one_hot = y.ndim == 2 and y.shape[1] > 2 and values <= {0.0, 1.0}
         if one_hot and activation_of(last.config) == "softmax" and np.all(y.sum(axis=1) == 1):
-            yield Said(
+            yield answer(
                 "user-script",
                 f"{at(call.line)}binary_crossentropy asks {y.shape[1]} questions, each with a yes "
                 f"or no of its own, but the softmax of layer {last.name} shares one certainty out "
@@ -129,7 +130,7 @@ def unfit_targets(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
             return
 
 
-def twice(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
+def twice(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[CauseEvidence]:
     """Find a softmax or sigmoid that is given what one has already made."""
     for probe in capsule.manifest.probes:
         state = capsule.state_of(probe)
@@ -139,7 +140,7 @@ def twice(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
             first, second = (_squashes(each) for each in (one, other))
             bare = class_name(other.cls) in ("Activation", "Softmax")
             if first and first == second and bare:
-                yield Said(
+                yield answer(
                     "user-script",
                     f"{at(probe.line)}layer {one.name} ends in a {first}, and layer {other.name} "
                     f"takes the {first} of it once more: numbers between 0 and 1 come out, but "
@@ -154,7 +155,7 @@ def _squashes(layer: LayerState) -> str:
     return name if name in ("softmax", "sigmoid") else ""
 
 
-def never_equal(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
+def never_equal(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[CauseEvidence]:
     """Find accuracies of numbers that are measured, which are hardly ever equal to a prediction."""
     losses = {owner_of(call): (call, loss) for call, _, loss, _ in _compiled(capsule)}
     for probe in capsule.manifest.probes:
@@ -167,7 +168,7 @@ def never_equal(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
         if loss not in _DISTANCES or last is None or y is None or y.dtype.kind != "f":
             continue
         if activation_of(last.config) == "linear" and np.any(y != np.round(y)):
-            yield Said(
+            yield answer(
                 "user-script",
                 f"{at(call.line)}accuracy is the share of predictions that are equal to their "
                 "target, and the targets are measured numbers, which a prediction hardly ever "
@@ -177,7 +178,7 @@ def never_equal(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
             return
 
 
-def out_of_reach(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
+def out_of_reach(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[CauseEvidence]:
     """Find targets that the last activation cannot give, where they are most of the loss."""
     losses = {owner_of(call): loss for call, _, loss, _ in _compiled(capsule)}
     for probe in capsule.manifest.probes:
@@ -198,7 +199,7 @@ def out_of_reach(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
         if least > 0 and np.isfinite(curve[-1]) and least > curve[-1] / 2:
             name = activation_of(last.config)
             count = int(np.sum(beyond > 0))
-            yield Said(
+            yield answer(
                 "maths",
                 f"{at(probe.line)}{name}, the activation of the last layer ({last.name}), gives "
                 f"numbers from {ends[0]:g} to {ends[1]:g}, and {count:,} of {target.size:,} "

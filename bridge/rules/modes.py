@@ -12,11 +12,12 @@ import numpy.typing as npt
 from bridge.capsule import Call, Capsule, ModelState, Probe
 from bridge.capsule.values import ArrayValue, Scalar, Value
 from bridge.compare.result import Rung
+from bridge.explain.result import CauseEvidence
 from bridge.facts.layers import class_name, is_two_modes
 from bridge.rounding.layer_records import judge_probe
-from bridge.rules.said import (
-    Said,
+from bridge.rules.recorded_run import (
     activation_of,
+    answer,
     array,
     call_of,
     is_true,
@@ -32,7 +33,7 @@ _PROVEN: Final[tuple[Rung, ...]] = ("bit-equal", "exact-probe", "certified")
 _MOST: Final = 40
 
 
-def training_mode(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
+def training_mode(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[CauseEvidence]:
     """Find a model that was called on the same input as in training and as in use."""
     for one, other in _pairs(capsule):
         trained = [_in_training(capsule, each) for each in (one, other)]
@@ -44,7 +45,7 @@ def training_mode(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
             continue
         first, second = (one, other) if trained[0] else (other, one)
         layers = f"layer {names[0]}" if len(names) == 1 else f"layers {', '.join(names)}"
-        yield Said(
+        yield answer(
             "maths",
             f"Line {first.line} runs the model as in training (training = TRUE), line "
             f"{second.line} as in use: {layers} compute something else in each of these "
@@ -54,7 +55,7 @@ def training_mode(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
         return
 
 
-def other_order(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
+def other_order(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[CauseEvidence]:
     """Find the same prediction made twice with other last digits.
 
     That it is rounding is only said where every layer of both is within its own bound on what it
@@ -79,10 +80,10 @@ def other_order(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
         apart = f"{lines} predict the same {how}, and differ by up to {gap:.3g}"
         if _certified(capsule, one) and _certified(capsule, other):
             sentence = f"{apart}: float32 sums were added in another order. Neither is more right."
-            yield Said("rounding", sentence, line=other.line)
+            yield answer("rounding", sentence, line=other.line)
         else:
             sentence = f"{apart}; that this is rounding could not be proven layer by layer."
-            yield Said("not-known", sentence, decides=False, line=other.line)
+            yield answer("not-known", sentence, decides=False, line=other.line)
         return
 
 
@@ -100,7 +101,7 @@ def _gap(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:
     return float(np.max(np.abs(a.astype(np.float64) - b.astype(np.float64)), initial=0.0))
 
 
-def two_slopes(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
+def two_slopes(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[CauseEvidence]:
     """Find a leaky relu that leaks more as a layer than by its name."""
     layers: dict[str, float] = {}
     named: set[str] = set()
@@ -121,7 +122,7 @@ def two_slopes(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
     # keras.activations.leaky_relu has another default than keras.layers.LeakyReLU.
     # A slope is kept in float32.
     if np.float32(slope) != np.float32(_BY_NAME):
-        yield Said(
+        yield answer(
             "maths",
             f"Layer {layer_name} is a leaky relu with the slope {slope:g}, and the activation "
             f"'leaky_relu' of layer {by_name} has the slope {_BY_NAME:g}: Keras has two defaults. "
@@ -129,7 +130,7 @@ def two_slopes(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
         )
 
 
-def two_formulas(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
+def two_formulas(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[CauseEvidence]:
     """Find a gelu that is asked for in both of its forms, the exact one and the approximation."""
     exact: list[Call] = []
     near: list[Call] = []
@@ -141,7 +142,7 @@ def two_formulas(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
         return
     gaps = [gap for a in exact for b in near if (gap := _apart(capsule, a, b)) is not None]
     apart = f"On the same numbers they part by up to {max(gaps):.3g} here" if gaps else "They part"
-    yield Said(
+    yield answer(
         "maths",
         "Gelu has two formulas: the exact one is x times the normal distribution's pnorm(x), "
         f"{_places(exact)}, and with approximate = TRUE a tanh takes its place, {_places(near)}. "

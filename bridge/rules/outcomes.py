@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from bridge.capsule import Capsule, Probe
-from bridge.explain.responses.description import describe
+from bridge.explain.responses.description import describe, surprise
+from bridge.explain.result import CauseEvidence
 from bridge.facts.layers import class_name
-from bridge.rules.said import Said, activation_of, array, at, output_layer
+from bridge.rules.recorded_run import activation_of, answer, array, at, output_layer
 from bridge.rules.seeds import drawn_layer
 from bridge.translate.syntax import Node
 
@@ -21,7 +22,7 @@ from bridge.translate.syntax import Node
 _ENDS: Final = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0), "softmax": (0.0, 1.0)}
 
 
-def no_number(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
+def no_number(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[CauseEvidence]:
     """Find trainings whose loss stops being a number, and what they were given."""
     for probe in capsule.manifest.probes:
         losses = probe.curves.get("loss", ())
@@ -36,7 +37,7 @@ def no_number(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
         since = f"{at(probe.line)}the loss is {word} from epoch {lost} on"
         missing = sum(int(np.count_nonzero(~np.isfinite(each))) for each in known)
         if missing:
-            yield Said(
+            yield answer(
                 "user-script",
                 f"{since}, because {missing:,} of the numbers that it is trained with are missing "
                 "or infinite (NA, NaN, Inf), and one is enough: every weight becomes NaN. "
@@ -45,7 +46,7 @@ def no_number(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
             )
         else:
             most = max(float(np.max(np.abs(each))) for each in known)
-            yield Said(
+            yield answer(
                 "maths",
                 f"{since}, although all numbers that it is trained with are finite (up to "
                 f"{most:g}): each step overshoots by more than the one before it. Scale the "
@@ -55,7 +56,7 @@ def no_number(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
         return
 
 
-def never_changes(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
+def never_changes(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[CauseEvidence]:
     """Find predictions that are one number for all rows, and the layer that makes them so."""
     for probe in capsule.manifest.probes:
         if probe.kind not in ("predict", "call") or not _one_for_all(capsule, probe):
@@ -68,7 +69,7 @@ def never_changes(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
                 for each in capsule.manifest.probes
             )
             sure = trained or not drawn_layer(capsule)
-            yield Said("maths", f"{at(probe.line)}{told}", decides=sure, line=probe.line)
+            yield answer("maths", f"{at(probe.line)}{told}", decides=sure, line=probe.line)
             return
 
 
@@ -120,7 +121,7 @@ def _silenced(capsule: Capsule, probe: Probe) -> str:
     return ""
 
 
-def one_for_many(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
+def one_for_many(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[CauseEvidence]:
     """Tell of dense layers one after the other without an activation between them.
 
     It is told and decides nothing: who wants a linear model of two steps has it.
@@ -131,7 +132,7 @@ def one_for_many(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
         for one, other in pairwise(state.layers):
             both = all(class_name(each.cls) == "Dense" for each in (one, other))
             if both and activation_of(one.config) == "linear":
-                yield Said(
+                yield answer(
                     "maths",
                     f"Layer {one.name} has no activation, so that it and layer {other.name} are "
                     "together no more than one linear layer before the activation of "
@@ -139,3 +140,29 @@ def one_for_many(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[Said]:
                     decides=False,
                 )
                 return
+
+
+# Responses that a script draws and that are straight although an activation stands in between.
+
+
+def straight(capsule: Capsule, _tree: Sequence[Node]) -> Iterator[CauseEvidence]:
+    """Find drawn responses in which no activation shows, because of the numbers that it is given.
+
+    Where another response of the script bends, its author has seen the activation at work.
+    """
+    if not capsule.manifest.plots:
+        return
+    found = [
+        describe(capsule, probe)
+        for probe in capsule.manifest.probes
+        if probe.kind in ("predict", "call") and probe.layers
+    ]
+    shapes = [shape for each in found for shape in each[0]]
+    if not shapes or any(shape.kind not in ("affine", "constant") for shape in shapes):
+        return
+    for shown, census, collapses in found:
+        unseen = any(each.here_only for each in collapses) or any(
+            each.units and each.dead_units == each.units for each in census
+        )
+        for sentence in surprise(shown, census, collapses) if shown and unseen else ():
+            yield answer("maths", sentence)

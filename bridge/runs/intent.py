@@ -34,7 +34,7 @@ from bridge.trace.spool import SpoolWriter
 from bridge.translate.rbase import functional, text, values
 from bridge.translate.rbase.values import GapError, Missing
 from bridge.translate.text import translate
-from bridge.translate.writing import Gap, Translation, reading
+from bridge.translate.writing import Gap, Translation
 
 _OURS: Final = ("tensorflow", "keras", "tf_keras")
 #: Numbers that are printed beyond this are not compared.
@@ -121,9 +121,7 @@ def _about(translation: Translation, inspection: Inspection, undo: Undo) -> dict
         "tops": translation.tops,
         "last_first": translation.last_first,
         "datasets": inspection.datasets,
-        "readings": [
-            (each.kind, each.cause, each.line, each.what) for each in translation.readings
-        ],
+        "readings": [each.model_dump() for each in translation.readings],
         "as_r": sorted(undo.as_r),
         "given": [
             (call, key, None if value is None else value.model_dump(mode="json"))
@@ -159,8 +157,8 @@ def intent_job(context: Context, params: dict[str, Any]) -> None:
     session = _Session(spool, recorder, about, given)
     text.heard = session.heard
     values.read_otherwise = session.read_otherwise
-    for kind, cause, line, what in about["readings"]:
-        spool.event("note", text=reading(kind, cause, line, what))
+    for reading in about["readings"]:
+        spool.event("reading", **reading)
     sys.argv = [str(path)]
 
     def script() -> None:
@@ -232,7 +230,7 @@ class _Session:
         self._datasets = about["datasets"]
         self._as_r = {(kind, line) for kind, line in about["as_r"]}
         self._given = given
-        self._told: set[str] = set()
+        self._readings: list[dict[str, Any]] = list(about["readings"])
         self._printed = 0
         self.line: int | None = None
         self._top: int | None = None
@@ -273,10 +271,10 @@ class _Session:
         """Note that something is read otherwise than R reads it, and say whether it is."""
         if (kind, self.line or 0) in self._as_r:
             return False
-        text = reading(kind, cause, self.line, what)
-        if text not in self._told:
-            self._told.add(text)
-            self._spool.event("note", text=text)
+        reading = {"kind": kind, "cause": cause, "line": self.line or 0, "what": what}
+        if reading not in self._readings:
+            self._readings.append(reading)
+            self._spool.event("reading", **reading)
         return True
 
     def _r_line(self, number: int, lines: list[int]) -> int | None:

@@ -22,7 +22,7 @@ from bridge.capsule import (
     read_capsule,
 )
 from bridge.faults import graph
-from bridge.faults.layers import IDLE, WITHOUT, Fault, FaultError
+from bridge.faults.layers import IDLE, Fault, FaultError
 from bridge.process.pool import Limits, Pool
 from bridge.process.zygote import Context
 from bridge.runs.activation_measurement import with_kernels
@@ -78,9 +78,8 @@ def rerun(
         A capsule of runner ``replay`` whose ``lever`` names lever and fault. Its probes have the
         index, label and inputs of the recorded ones, and are of the same states; under a lever
         that changes the float type the states and inputs are those that were run. A probe that
-        raised has a note ``raised <class>``, one that cannot be run ``not run: <why>``; neither
-        has outputs. With neither lever nor fault, a probe that does not make the recorded bits
-        says so in a note.
+        raised, or cannot be run, has that status and no outputs. With neither lever nor fault, a
+        probe that does not make the recorded bits says so in a note.
 
     Raises:
         LeverError: the lever needs another generation of Keras.
@@ -162,7 +161,11 @@ def _unmade(probe: Probe, manifest: Manifest) -> dict[str, Any]:
     """Return a probe that the process did not come to."""
     why = manifest.error.message if manifest.error is not None else manifest.status
     kept = probe.model_dump(mode="json", include={"index", "label", "kind", "state", "eager"})
-    return kept | {"layers": [], "notes": [f"not run: the process ended before ({why})"]}
+    return kept | {"layers": [], **_not_run(f"the process ended before ({why})")}
+
+
+def _not_run(why: str) -> dict[str, Any]:
+    return {"status": "not-run", "why": why, "notes": [f"not run: {why}"]}
 
 
 def _prefixed(item: Any) -> Any:
@@ -209,13 +212,31 @@ class _Made:
     """A prediction that was made again: a run that nobody looked into, and one that was.
 
     ``view`` is None where nobody looked; ``sound`` is as :meth:`Teller.layers` wants it.
+    ``without`` says why a fault was not put in, ``unseen`` why the layers could not be seen.
     """
 
     way: Way
     bare: Sight
     view: View | None = None
     sound: Sight | None = None
-    notes: tuple[str, ...] = ()
+    without: str = ""
+    idle: bool = False
+    reproduced: bool = True
+    unseen: str = ""
+
+    @property
+    def told(self) -> list[str]:
+        """What is noted of it, for readers."""
+        return [
+            *([] if self.reproduced else [NOT_REPRODUCED]),
+            *(_without_fault(self.without)["notes"] if self.without else []),
+            *([f"layers not seen: {self.unseen}"] if self.unseen else []),
+            *([IDLE] if self.idle else []),
+        ]
+
+
+def _without_fault(why: str) -> dict[str, Any]:
+    return {"status": "without-fault", "why": why, "notes": [f"without the fault: {why}"]}
 
 
 class _Again:
@@ -251,12 +272,13 @@ class _Again:
                 raise LookError("only predictions of recorded models are made again")
             made = self._made(probe)
         except LookError as error:
-            return told | {"notes": [f"not run: {error}"]}
+            return told | _not_run(str(error))
         except FaultError as error:
-            return told | {"notes": [f"{WITHOUT}{error}"]}
+            return told | _without_fault(str(error))
         except Exception as error:  # Keras and TensorFlow may refuse a model in any way
-            text = str(error).strip()[:500]
-            return told | {"notes": [f"raised {type(error).__name__}", *([text] if text else [])]}
+            text, cls = str(error).strip()[:500], type(error).__name__
+            notes = [f"raised {cls}", *([text] if text else [])]
+            return told | {"status": "raised", "why": cls, "notes": notes}
         layers = []
         if made.view is not None:
             layers = self.teller.layers(probe, made.view, made.sound)
@@ -266,7 +288,9 @@ class _Again:
             "layers": layers,
             "executed": executed and executed.model_dump(mode="json"),
             "eager": made.way.eager,
-            "notes": list(made.notes),
+            **(_without_fault(made.without) if made.without else {}),
+            **({"status": "idle"} if made.idle else {}),
+            "notes": made.told,
         }
 
     def _made(self, probe: Probe) -> _Made:
@@ -292,7 +316,7 @@ class _Again:
             raise failed or LookError("there is no way to run the model")
         first = next(ways(self._context.generation, self._recorded, probe, fed))
         made = self._run(probe, fed, first, None)
-        return replace(made, notes=(NOT_REPRODUCED, *made.notes))
+        return replace(made, reproduced=False)
 
     @property
     def _as_recorded(self) -> bool:
@@ -312,38 +336,36 @@ class _Again:
         put_in: list[graph.Faulty] = []
         remake = self._remake(way, put_in)
         runner = _Runner(self._context.keras, model, fed, way, expected, remake)
-        notes = (f"{WITHOUT}{without}",) if without else ()
-        made = self._seen(probe, runner, way, notes)
-        if put_in and not any(each.last is not None and each.last.changed for each in put_in):
-            made = replace(made, notes=(*made.notes, IDLE))
-        return made
+        made = self._seen(probe, runner, way)
+        changed = [each.last is not None and each.last.changed for each in put_in]
+        return replace(made, without=without, idle=bool(changed) and not any(changed))
 
-    def _seen(self, probe: Probe, runner: _Runner, way: Way, notes: tuple[str, ...]) -> _Made:
+    def _seen(self, probe: Probe, runner: _Runner, way: Way) -> _Made:
         if not self._looking:
-            return _Made(way, runner.attempt(_NOTHING), notes=notes)
+            return _Made(way, runner.attempt(_NOTHING))
         if way.eager:
             seen = runner.attempt(None)
             view: View | None = View(seen, frozenset(seen.values), None)
-            return _Made(way, seen, view, self._sound(probe, seen), notes)
+            return _Made(way, seen, view, self._sound(probe, seen))
         try:
             known = probe.executed if self._as_recorded else None
             view = runner.compiled() if way.jit else runner.traced(known)
         except LookError as error:
             if runner.bare is None:
                 raise
-            return _Made(way, runner.bare, notes=(*notes, f"layers not seen: {error}"))
+            return _Made(way, runner.bare, unseen=str(error))
         bare = runner.bare or view.sight
-        return _Made(way, bare, view, self._sound(probe, view.sight), notes)
+        return _Made(way, bare, view, self._sound(probe, view.sight))
 
     def _run_elsewhere(self, probe: Probe, fed: Named, way: Way) -> _Made:
         model, without = self._models.faulty(probe.state or 0, self._standing(way))
         # Without TensorFlow's graphs, how many rows there are at a time decides about nothing.
         sight = run_elsewhere(self._context.keras, model, fed, self._lever.get("rows"))
-        notes = (f"{WITHOUT}{without}",) if without else ()
         way = replace(way, eager=True)
         if not self._looking or not sight.calls:
-            return _Made(way, sight, notes=notes)
-        return _Made(way, sight, View(sight, frozenset(sight.values), None), None, notes)
+            return _Made(way, sight, without=without)
+        view = View(sight, frozenset(sight.values), None)
+        return _Made(way, sight, view, without=without)
 
     def _standing(self, way: Way) -> Fault | None:
         """Return the fault if it stands in a layer and shows in this way."""

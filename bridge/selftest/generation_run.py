@@ -24,7 +24,7 @@ from bridge.explain.lever_search.outcome import bits_same, nothing, outcome, out
 from bridge.explain.lever_search.protocol import Pull, Searching
 from bridge.explain.lever_search.search import search
 from bridge.explain.lever_search.targets import Doubt, disagreements, wrong_layers
-from bridge.explain.result import Attribution, LeverOutcome
+from bridge.explain.result import CauseEvidence, LeverOutcome
 from bridge.facts.activations import ACTIVATIONS
 from bridge.facts.keras import PACKAGES
 from bridge.facts.layers import LAYERS, class_name
@@ -38,7 +38,7 @@ from bridge.faults.catalogue import (
     FaultKind,
     Group,
 )
-from bridge.faults.layers import IDLE, WITHOUT, Fault
+from bridge.faults.layers import Fault
 from bridge.faults.recording import damage
 from bridge.pipeline.lever_runs import lever_of
 from bridge.process.pool import Limits, Pool
@@ -55,12 +55,12 @@ Key = TypeVar("Key", bound=Hashable)
 def drive_together(
     searches: Mapping[Key, Searching],
     answers: Callable[[Pull, list[Key]], Mapping[Key, LeverOutcome]],
-) -> dict[Key, Attribution]:
+) -> dict[Key, CauseEvidence]:
     """Run searches to their ends, round by round.
 
     ``answers`` runs everything that asks for one lever, and answers each.
     """
-    found: dict[Key, Attribution] = {}
+    found: dict[Key, CauseEvidence] = {}
     waiting: dict[Key, Pull] = {}
     taken: dict[Key, int] = defaultdict(int)
 
@@ -216,7 +216,7 @@ _HARMLESS: Final = ("", "eager", "batch-1", "eager")
 #: Verdicts on two runs that are not the same.
 _APART: Final = ("different", "failed")
 
-_LEFT_OPEN: Final = Attribution(cause="not-known", confidence="", sentence="")
+_LEFT_OPEN: Final = CauseEvidence(cause="not-known", confidence="", sentence="")
 
 _TWIN: Final = """\
 from bridge.selftest.random_models import predict
@@ -374,7 +374,7 @@ class Half:
         faulty: Mapping[int, Drawn],
         made: Mapping[int, Capsule],
         doubts: Mapping[int, Doubt],
-    ) -> dict[int, Attribution]:
+    ) -> dict[int, CauseEvidence]:
         names = available(self._generation)
         passes = tuple(LEVERS[name].grappler_pass for name in names if LEVERS[name].grappler_pass)
         searches: dict[int, Searching] = {}
@@ -414,7 +414,7 @@ class Half:
         self,
         capsule: Capsule,
         drawn: Drawn,
-        found: Attribution | None,
+        found: CauseEvidence | None,
         localised: bool,
         said: str,
         named: int,
@@ -496,7 +496,7 @@ def _visible(sound: Capsule, run: Capsule, index: int) -> bool:
         next((each for each in capsule.manifest.probes if each.index == index), None)
         for capsule in (sound, run)
     )
-    if before is None or after is None or any(n.startswith((WITHOUT, IDLE)) for n in after.notes):
+    if before is None or after is None or after.status in ("without-fault", "idle"):
         return False
     return not bits_same(outputs(sound, before), outputs(run, after))
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from bridge.explain.result import Attribution, SelftestScore
+from bridge.explain.result import CauseEvidence, SelftestScore
 from bridge.faults.catalogue import FAULTS, is_cause_of
 
 #: Causes that say that nothing is wrong, or that it is not known what.
@@ -29,7 +29,7 @@ class Trial:
     place: str
     truth: str
     ways: tuple[str, ...] = ()
-    found: Attribution | None = None
+    found: CauseEvidence | None = None
     localised: bool = False
     said: str = ""
     named: int = 0

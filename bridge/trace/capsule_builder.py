@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 
 from bridge._typing import AnyArray
-from bridge.capsule import Capsule, FrontEnd, Manifest
+from bridge.capsule import Capsule, FrontEnd, Manifest, Quit
 from bridge.facts.error_text import essence
 from bridge.process.pool import Outcome
 from bridge.trace.spool import Event, SpoolArrays, read_events
@@ -88,6 +88,8 @@ def assemble(origin: Origin, folder: Path, outcome: Outcome) -> Capsule:
             {key: event[key] for key in ("name", "line", "array", "strings")}
             for event in story.named("draw")
         ],
+        "readings": [_without_kind(event) for event in story.named("reading")],
+        "quit": story.quit(),
         "notes": _notes(story, outcome),
         "gaps": list(dict.fromkeys(event["text"] for event in story.named("gap"))),
         "standins": sorted(situation.get("markers") or ()),
@@ -124,7 +126,7 @@ class _Story:
         calls: dict[int, Data] = {}
         for event in self._events:
             if event["e"] == "call":
-                calls[event["id"]] = {key: value for key, value in event.items() if key != "e"}
+                calls[event["id"]] = _without_kind(event)
             elif event["e"] in ("returned", "raised"):
                 # A call whose beginning is not there was still made.
                 call = calls.setdefault(event["id"], _unannounced(event["id"]))
@@ -153,10 +155,13 @@ class _Story:
     def probes(self) -> list[Data]:
         lines = {event["id"]: event["line"] for event in self.named("call")}
         return [
-            {key: value for key, value in event.items() if key != "e"}
-            | {"line": lines.get(event["call"])}
+            _without_kind(event) | {"line": lines.get(event["call"])}
             for event in self.named("probe")
         ]
+
+    def quit(self) -> Data | None:
+        event = self.first("quit")
+        return None if event is None else {"code": str(event["code"]), "line": event.get("line")}
 
     def output(self) -> Iterator[Data]:
         for (stream, line), events in itertools.groupby(
@@ -164,6 +169,10 @@ class _Story:
         ):
             text = "".join(event["text"] for event in events)
             yield {"stream": stream, "text": text, "line": line}
+
+
+def _without_kind(event: Event) -> Data:
+    return {key: value for key, value in event.items() if key != "e"}
 
 
 def _unannounced(number: int) -> Data:
@@ -215,10 +224,9 @@ def _notes(story: _Story, outcome: Outcome) -> list[str]:
     if asked is not None or outcome.read_stdin:
         where = f" (line {asked['line']})" if asked is not None and asked["line"] else ""
         notes.append(f"The script reads from standard input{where}; there is nothing to read here.")
-    quit_ = story.first("quit")
-    if quit_ is not None:
-        where = f" at line {quit_['line']}" if quit_.get("line") else ""
-        notes.append(f"The script called quit(){where} with status {quit_['code']}.")
+    ended = story.quit()
+    if ended is not None:
+        notes.append(Quit.model_validate(ended).sentence)
     for event in story.named("changed"):
         notes.append(f"The script changed {event['what']}.")
     if not story.named("end"):

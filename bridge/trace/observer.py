@@ -97,6 +97,7 @@ class Observer:
         targets, settings = self._asked(original, kind, model, args, kwargs)
         before = self._state(model) if kind in ("fit", "train") else None
         failed: BaseException | None = None
+        status, why = "made", ""
         result: Any = None
         with executed_graphs() as executed:
             try:
@@ -112,7 +113,8 @@ class Observer:
         outputs: list[Data] = []
         curves: dict[str, list[float]] = {}
         if failed is not None:
-            notes.append(f"raised {class_name(failed)}")
+            status, why = "raised", class_name(failed)
+            notes.append(f"raised {why}")
         elif kind == "fit":
             outputs = self._weights(model, notes)
             curves = _curves(result, notes)
@@ -133,6 +135,8 @@ class Observer:
             # Single operations that run eagerly are wrapped into functions too.
             executed=None if eager else self._graphs.get(key),
             eager=eager,
+            status=status,
+            why=why,
             notes=notes,
         )
         self._count += 1

@@ -13,11 +13,12 @@ import ast
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from bridge.errors import BridgeError
 
 Row = Sequence[Any]
+N = TypeVar("N", bound="Node")
 
 
 class SyntaxRowsError(BridgeError, ValueError):
@@ -418,11 +419,16 @@ def walk(node: Node) -> Iterator[Node]:
         yield from walk(child)
 
 
+def nodes_in(tree: Iterable[Node], kind: type[N]) -> list[N]:
+    """Return all expressions of one kind, in the order of the text."""
+    return [each for node in tree for each in walk(node) if isinstance(each, kind)]
+
+
 def called_in(nodes: Iterable[Node]) -> set[str]:
     """Return the names of all functions, and of all methods of objects, that are called."""
-    calls = [each for node in nodes for each in walk(node) if isinstance(each, Call)]
     return {
-        call.function.name if isinstance(call.function, Member) else call.name for call in calls
+        call.function.name if isinstance(call.function, Member) else call.name
+        for call in nodes_in(nodes, Call)
     }
 
 

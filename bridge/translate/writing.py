@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
+from bridge.capsule import Reading
 from bridge.errors import BridgeError
 from bridge.translate.syntax import (
     Assign,
@@ -61,37 +62,6 @@ class Gap:
     def sentence(self) -> str:
         """The gap as reports name it."""
         return f"{self.script}:{self.line}: {self.what}"
-
-
-@dataclass(frozen=True)
-class Reading:
-    """Where the intent reads the text otherwise than R's own rules do: the rule, and its line."""
-
-    line: int
-    cause: str
-    what: str
-    kind: str = ""
-
-    @property
-    def place(self) -> tuple[str, int]:
-        """What is read otherwise, and where: a translation can be asked to take it as R does."""
-        return self.kind, self.line
-
-
-def reading(kind: str, cause: str, line: int | None, what: str) -> str:
-    """Return a reading as a note of the intent's capsule."""
-    return f"Read otherwise than R reads it ({kind}, {cause}, line {line or 0}): {what}."
-
-
-_NOTE: Final = re.compile(
-    r"^Read otherwise than R reads it \(([a-z-]+), ([a-z-]+), line (\d+)\): (.*)\.$", re.DOTALL
-)
-
-
-def reading_of(note: str) -> Reading | None:
-    """Return the reading that a note tells, None if it tells none."""
-    match = _NOTE.match(note)
-    return Reading(int(match[3]), match[2], match[4], match[1]) if match else None
 
 
 @dataclass(frozen=True)
@@ -223,7 +193,7 @@ class Writer:
 
         Return whether it is to be read so: False where it was asked for as R has it.
         """
-        made = Reading(node.line, cause, what, kind)
+        made = Reading(kind=kind, cause=cause, line=node.line, what=what)
         if made.place in self.as_r:
             return False
         if made not in self.readings:

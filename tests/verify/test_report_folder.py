@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from bridge.capsule import Capsule, CapsuleError, write_capsule
 from bridge.cases.case import Case
 from bridge.compare.stages import compare_runs
-from bridge.explain.verdict import Finding
+from bridge.explain.finding import Finding
 from bridge.report import report_json
 from bridge.report.build import build_report
 from bridge.rounding.layer_records import Judge

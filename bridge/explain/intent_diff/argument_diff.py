@@ -57,11 +57,6 @@ class Change:
         return self.value is None or _is_plain(self.value)
 
     @property
-    def telling(self) -> bool:
-        """Say whether the change is of what is asked for, and not only of how it is spelled."""
-        return self.kind in _TELLING
-
-    @property
     def sentence(self) -> str:
         """The change in words, with its line and what Python got."""
         at = f"line {self.line}: " if self.line else ""
@@ -233,8 +228,6 @@ def _read(
     return None
 
 
-#: Changes that change what is asked for, and not only how it is spelled.
-_TELLING: Final = frozenset({"truncated", "dropped", "defaulted", "shifted", "reordered"})
 #: What the translation adds, so that results have names.
 _ADDED: Final = frozenset({"return_dict"})
 #: What the R packages send beside what was written, without any bearing on a number.
@@ -281,8 +274,6 @@ def _numbers(value: Value) -> list[float] | None:
         if any(each is None or len(each) != 1 for each in parts):
             return None
         return [each[0] for each in parts if each]
-    if isinstance(value, ArrayValue) and value.shape == (1,):
-        return None
     return None
 
 

@@ -38,7 +38,7 @@ class Pattern:
 
 
 @dataclass(frozen=True)
-class Reading:
+class ArrayPatterns:
     """All patterns that hold, and the cause that they agree on, "" if they do not."""
 
     patterns: tuple[Pattern, ...]
@@ -60,22 +60,24 @@ class Reading:
         return "; or ".join(each.sentence for each in self.patterns)
 
 
-def read_arrays(a: AnyArray, b: AnyArray, others: Mapping[str, AnyArray] | None = None) -> Reading:
+def read_arrays(
+    a: AnyArray, b: AnyArray, others: Mapping[str, AnyArray] | None = None
+) -> ArrayPatterns:
     """Return how ``a`` differs from ``b``; ``others`` are arrays that may stand there instead.
 
     Nothing is told of arrays that are the same, or that differ in no way that is known.
     """
     if a.dtype.kind not in "biuf" or b.dtype.kind not in "biuf" or _equal(a, b, True):
-        return Reading(())
+        return ArrayPatterns(())
     found = []
     for name, cause, sentence, holds in _RULES:
         if holds(a, b):
             found.append(Pattern(name, cause, sentence, _is_no_accident(a, b, name)))
             if name in _TYPES:
                 # The values agree: nothing else is unlike.
-                return Reading(tuple(found))
+                return ArrayPatterns(tuple(found))
     found += _elsewhere(a, b, others or {})
-    return Reading(tuple(_most_special(found)))
+    return ArrayPatterns(tuple(_most_special(found)))
 
 
 def _elsewhere(a: AnyArray, b: AnyArray, others: Mapping[str, AnyArray]) -> Iterator[Pattern]:

@@ -15,9 +15,9 @@ from bridge.compare.errors import compare_errors
 from bridge.compare.result import RunPair
 from bridge.explain.finding import ran_through, short
 from bridge.explain.intent_diff.argument_diff import Change, changes_between, leaf
-from bridge.explain.result import Attribution
+from bridge.explain.result import CauseEvidence
 from bridge.translate.spell import spell
-from bridge.translate.writing import ORDER, Reading, reading_of
+from bridge.translate.writing import ORDER
 
 _NUMBER: Final = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|NaN|Inf|-Inf")
 _HEADING: Final = re.compile(r"\[\d*,\d*\]|\[\d+\]|\[\[\d+\]\]|^\s*,\s,.*$", re.MULTILINE)
@@ -145,26 +145,16 @@ def parted(r: Capsule, meant: Capsule, pair: RunPair) -> Parted:
     return Parted(results, parted_lines(r, meant))
 
 
-def readings_of(meant: Capsule) -> list[Reading]:
-    """Return what the intent read otherwise than R reads it."""
-    found = (reading_of(note) for note in meant.manifest.notes)
-    return [each for each in dict.fromkeys(found) if each is not None]
-
-
 def suspects(r: Capsule, meant: Capsule) -> list[Suspect]:
     """Return what may be why R and the intent part, in the order of the text."""
     found: dict[tuple[object, ...], list[Change]] = {}
     for each in changes_between(r, meant):
         found.setdefault((each.line, each.target, each.argument, each.kind), []).append(each)
     made = [_of_changes(each) for each in found.values()]
-    for told in readings_of(meant):
-        place = frozenset({told.place})
-        made.append(
-            Suspect(
-                told.cause, f"Line {told.line}: {told.what}.", f"line {told.line}", Undo(place),
-                told.line,
-            )
-        )  # fmt: skip
+    for reading in dict.fromkeys(meant.manifest.readings):
+        where, undo = f"line {reading.line}", Undo(frozenset({reading.place}))
+        sentence = f"Line {reading.line}: {reading.what}."
+        made.append(Suspect(reading.cause, sentence, where, undo, reading.line))
     made.sort(key=lambda each: each.line)
     if _order_of_making(r, meant):
         sentence = (
@@ -199,23 +189,27 @@ def intent_notes(runs: dict[str, Capsule]) -> tuple[str, ...]:
 
 def proven(
     suspect: Suspect, others: Sequence[Suspect], r: Capsule, meant: Capsule, at: Parted
-) -> Attribution:
+) -> CauseEvidence:
     """Conclude on what was undone and took the difference away; ``others`` were undone with it."""
     lines = tuple(each.sentence for each in (suspect, *others))
     gone = "with this taken as R has it, the Python of the text gives what R gives"
     sentence = suspect.sentence
+    shown = frozenset({suspect.line})
     if not at.results:
         line = min(at.lines)
+        shown |= {line}
         one, other = (numbers_by_line(run).get(line, []) for run in (r, meant))
         if one and other:
             sentence = (
                 f"Line {line}: R prints {' '.join(one[:6])} where Python has "
                 f"{' '.join(f'{float(text):.7g}' for text in other[:6])}. {sentence}"
             )
-    return Attribution(
+    return CauseEvidence(
         cause=suspect.cause,
         confidence="proven",
         sentence=sentence,
+        source="intent",
+        lines=tuple(sorted(shown - {0})),
         where=suspect.where,
         evidence_for=(*lines[:_MOST], gone),
         verdict=None if at.results else "different",
@@ -223,8 +217,8 @@ def proven(
 
 
 def unproven(
-    r: Capsule, meant: Capsule, at: Parted, told: Sequence[Suspect], found: Attribution | None
-) -> Attribution | None:
+    r: Capsule, meant: Capsule, at: Parted, told: Sequence[Suspect], found: CauseEvidence | None
+) -> CauseEvidence | None:
     """Conclude where nothing could be proven: from what cannot be tried, or not at all."""
     lines = tuple(each.sentence for each in told[:_MOST])
     errors = only_in_r(r, meant)
@@ -234,20 +228,23 @@ def unproven(
     if at.results and len(strong) == 1 and strong[0].undo is None and ran_through(r, meant):
         only = strong[0]
         if found is None or found.cause in ("none", "not-known", "user-script", only.cause):
-            return Attribution(
+            return CauseEvidence(
                 cause=only.cause,
                 confidence="likely",
                 sentence=only.sentence,
+                source="intent",
+                lines=(only.line,) if only.line else (),
                 where=only.where,
                 evidence_for=lines,
             )
     if not at.results or not lines:
         return found
     if found is None:
-        return Attribution(
+        return CauseEvidence(
             cause="not-known",
             confidence="",
             sentence="Why R and the Python of its text part is not known.",
+            source="intent",
             unexplained=lines,
         )
     return found.model_copy(update={"evidence_for": (*found.evidence_for, *lines)})
@@ -296,7 +293,7 @@ def undecided(pair: RunPair) -> RunPair:
     )
 
 
-def joined(told: Iterable[Suspect]) -> Undo:
+def undo_of(told: Iterable[Suspect]) -> Undo:
     """Return all that can be undone together."""
     made = Undo()
     for each in told:

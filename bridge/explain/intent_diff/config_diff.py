@@ -27,7 +27,7 @@ _UNKNOWN: Final = object()
 
 
 @dataclass(frozen=True)
-class Told:
+class SettingCause:
     """What a setting says: the cause, "" where it says none, how sure, and in words."""
 
     cause: str
@@ -89,7 +89,7 @@ def read_setting(
     meant: JsonValue,
     making: Making | None,
     generation: Generation = 0,
-) -> Told:
+) -> SettingCause:
     """Say how a setting of a layer came to be ``has`` where ``meant`` was meant."""
     (default,) = default_of(generation, class_name(cls) or "", key) or (_UNKNOWN,)
     is_default = default is not _UNKNOWN and _same(has, default)
@@ -98,26 +98,26 @@ def read_setting(
     if making is not None and given is not _UNKNOWN and _same(given, meant):
         # What was meant was given, and something else is there.
         if how is not None:
-            return Told(how[0], "likely", f"{key} was given as {meant!r}: {how[1]}")
+            return SettingCause(how[0], "likely", f"{key} was given as {meant!r}: {how[1]}")
         if is_default:
             sentence = (
                 f"{key} was given as {meant!r} and never arrived: Keras' default {has!r} holds"
             )
-            return Told("r-conversion", "likely", sentence)
-        return Told("", "", f"{key} was given as {meant!r}, and it is {has!r}")
+            return SettingCause("r-conversion", "likely", sentence)
+        return SettingCause("", "", f"{key} was given as {meant!r}, and it is {has!r}")
     if making is not None and given is not _UNKNOWN and _same(given, has):
         if making.names(key) is False:
             sentence = f"the script gives no {key}; the R package sends {has!r}"
-            return Told("r-default", "likely", sentence)
+            return SettingCause("r-default", "likely", sentence)
         if how is not None:
-            return Told(how[0], "possible", f"{key} reached Python as {has!r}: {how[1]}")
+            return SettingCause(how[0], "possible", f"{key} reached Python as {has!r}: {how[1]}")
         if making.names(key):
             sentence = f"the script itself asks for {key} = {has!r}, where {meant!r} was meant"
-            return Told("user-script", "likely", sentence)
-        return Told("", "", f"{key} reached Python as {has!r}")
+            return SettingCause("user-script", "likely", sentence)
+        return SettingCause("", "", f"{key} reached Python as {has!r}")
     if making is not None and given is _UNKNOWN and making.names(key):
         sentence = f"the script gives {key}, and it never reached Python"
-        return Told("r-conversion", "likely", sentence)
+        return SettingCause("r-conversion", "likely", sentence)
     return _unseen(key, has, meant, default, making, how)
 
 
@@ -128,27 +128,27 @@ def _unseen(
     default: object,
     making: Making | None,
     how: tuple[str, str] | None,
-) -> Told:
+) -> SettingCause:
     """Read a setting that no recorded call was given."""
     known = default is not _UNKNOWN
     if known and _same(meant, default):
         if making is not None and making.names(key) is None:
-            return Told("", "", f"{key} is {has!r} for {meant!r}")
+            return SettingCause("", "", f"{key} is {has!r} for {meant!r}")
         sentence = f"{key} is {has!r}, which nobody asked for: Keras' default is {meant!r}"
         if how is not None and how[0] != "r-default":
-            return Told("", "", f"{sentence}; or {how[1]}")
-        return Told("r-default", "likely" if making is not None else "possible", sentence)
+            return SettingCause("", "", f"{sentence}; or {how[1]}")
+        return SettingCause("r-default", "likely" if making is not None else "possible", sentence)
     if how is not None:
-        return Told(how[0], "possible", f"{key} is {has!r} for {meant!r}: {how[1]}")
+        return SettingCause(how[0], "possible", f"{key} is {has!r} for {meant!r}: {how[1]}")
     if known and _same(has, default):
         if making is not None and making.names(key) is False:
             sentence = f"the script does not give {key}, so that Keras' default {has!r} holds"
-            return Told("user-script", "likely", sentence)
+            return SettingCause("user-script", "likely", sentence)
         if making is not None:
-            return Told("", "", f"{key} is Keras' default {has!r} for {meant!r}")
+            return SettingCause("", "", f"{key} is Keras' default {has!r} for {meant!r}")
         sentence = f"{key} {meant!r} did not arrive: Keras' default {has!r} holds"
-        return Told("r-conversion", "possible", sentence)
-    return Told("", "", f"{key} is {has!r} for {meant!r}")
+        return SettingCause("r-conversion", "possible", sentence)
+    return SettingCause("", "", f"{key} is {has!r} for {meant!r}")
 
 
 def _how(key: str, has: JsonValue, meant: JsonValue) -> tuple[str, str] | None:

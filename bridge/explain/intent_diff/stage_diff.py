@@ -19,8 +19,8 @@ from bridge.compare.config_normal_form import compare_configs, layers_of
 from bridge.compare.result import RunPair, Stage, Verdict
 from bridge.explain.finding import ran_through
 from bridge.explain.intent_diff.array_patterns import read_arrays
-from bridge.explain.intent_diff.config_diff import Told, making_of, read_setting
-from bridge.explain.result import Attribution
+from bridge.explain.intent_diff.config_diff import SettingCause, making_of, read_setting
+from bridge.explain.result import CauseEvidence
 from bridge.facts.keras import generation_of
 
 #: The runs that say what was meant, the strongest first.
@@ -33,15 +33,15 @@ _MOST: Final = 40
 
 
 @dataclass(frozen=True)
-class Parting:
+class StageDifference:
     """One thing that two runs ask for differently, with what its pattern says."""
 
     stage: Stage
     where: str
-    told: Told
+    told: SettingCause
 
 
-def attribute(runs: Mapping[str, Capsule], pairs: Sequence[RunPair]) -> Attribution | None:
+def attribute(runs: Mapping[str, Capsule], pairs: Sequence[RunPair]) -> CauseEvidence | None:
     """Say who made R's run ask for something else than was meant; None where it does not."""
     verdicts = {(pair.a, pair.b): pair.verdict for pair in pairs}
     for name in MEANT:
@@ -64,9 +64,9 @@ def attribute(runs: Mapping[str, Capsule], pairs: Sequence[RunPair]) -> Attribut
     return None
 
 
-def partings_of(a: Capsule, b: Capsule) -> list[Parting]:
+def partings_of(a: Capsule, b: Capsule) -> list[StageDifference]:
     """Return what ``a`` asks for otherwise than ``b``, the earliest stage first."""
-    found: dict[tuple[Stage, str], Parting] = {}
+    found: dict[tuple[Stage, str], StageDifference] = {}
     for one, other in align(a, b):
         if one is None or other is None:
             continue
@@ -77,7 +77,7 @@ def partings_of(a: Capsule, b: Capsule) -> list[Parting]:
     return sorted(found.values(), key=lambda each: _ORDER.index(each.stage))
 
 
-def _concluded(partings: Sequence[Parting]) -> Attribution:
+def _concluded(partings: Sequence[StageDifference]) -> CauseEvidence:
     """Conclude from the earliest stage; what it does not explain is left over."""
     stage = partings[0].stage
     first = [each for each in partings if each.stage == stage]
@@ -91,7 +91,7 @@ def _concluded(partings: Sequence[Parting]) -> Attribution:
     )[:3]  # fmt: skip
     if cause:
         sure = all(each.told.confidence == "likely" for each in first)
-        return Attribution(
+        return CauseEvidence(
             cause=cause,
             confidence="likely" if sure else "possible",
             sentence=f"{spoken.where}: {spoken.told.sentence}.",
@@ -103,7 +103,7 @@ def _concluded(partings: Sequence[Parting]) -> Attribution:
         sentence = f"What differs at the stage '{stage}' speaks for more than one cause."
     else:
         sentence = f"{partings[0].where} differs; its pattern singles out no cause."
-    return Attribution(
+    return CauseEvidence(
         cause="not-known",
         confidence="",
         sentence=sentence,
@@ -113,7 +113,7 @@ def _concluded(partings: Sequence[Parting]) -> Attribution:
     )
 
 
-def _not_of_calls(found: Attribution) -> Attribution:
+def _not_of_calls(found: CauseEvidence) -> CauseEvidence:
     """Take back a cause where R's own run and the replay of its calls do not agree."""
     against = "the replay of R's calls does not give R's numbers, so more than the calls differs"
     return found.model_copy(
@@ -126,7 +126,7 @@ def _not_of_calls(found: Attribution) -> Attribution:
     )
 
 
-def _of_probe(a: Capsule, b: Capsule, one: Probe, other: Probe) -> Iterator[Parting]:
+def _of_probe(a: Capsule, b: Capsule, one: Probe, other: Probe) -> Iterator[StageDifference]:
     mine, theirs = a.state_of(one), b.state_of(other)
     if mine is not None and theirs is not None:
         yield from _configs(a, mine, theirs)
@@ -136,38 +136,40 @@ def _of_probe(a: Capsule, b: Capsule, one: Probe, other: Probe) -> Iterator[Part
             where = "x" if len(one.inputs) == 1 else f"x[{place}]"
             told = _arrays(a, p, b, q, {})
             if told is not None and not _received_the_same(a, p, b, q):
-                yield Parting("input", where, told)
+                yield StageDifference("input", where, told)
 
 
-def _configs(a: Capsule, mine: ModelState, theirs: ModelState) -> Iterator[Parting]:
+def _configs(a: Capsule, mine: ModelState, theirs: ModelState) -> Iterator[StageDifference]:
     deciding, _ = compare_configs(mine, theirs)
     for unlike in deciding:
         where = unlike.spell(mine)
         if unlike.position is None or len(unlike.path) != 1:
-            yield Parting("config", where, Told("", "", unlike.tell()))
+            yield StageDifference("config", where, SettingCause("", "", unlike.tell()))
             continue
         layer = layers_of(mine)[unlike.position]
         key = str(unlike.path[0])
         making = making_of(a, layer)
         generation = generation_of(mine.keras, layer.config)
         told = read_setting(layer.cls, key, unlike.a, unlike.b, making, generation)
-        yield Parting("config", where, told)
+        yield StageDifference("config", where, told)
 
 
-def _weights(a: Capsule, mine: ModelState, b: Capsule, theirs: ModelState) -> Iterator[Parting]:
+def _weights(
+    a: Capsule, mine: ModelState, b: Capsule, theirs: ModelState
+) -> Iterator[StageDifference]:
     one, other = layers_of(mine), layers_of(theirs)
     if len(one) != len(other):
         return
     for p, q in zip(one, other, strict=True):
         if len(p.weights) != len(q.weights):
             where = f"model.get_layer({p.name!r}).weights"
-            yield Parting("weights", where, Told("", "", "there are others"))
+            yield StageDifference("weights", where, SettingCause("", "", "there are others"))
             continue
         for place, (w, v) in enumerate(zip(p.weights, q.weights, strict=True)):
             told = _arrays(a, w.array, b, v.array, _elsewhere(a, mine, p, place))
             if told is not None:
                 name = w.name if w.name.isidentifier() else f"weights[{place}]"
-                yield Parting("weights", f"model.get_layer({p.name!r}).{name}", told)
+                yield StageDifference("weights", f"model.get_layer({p.name!r}).{name}", told)
 
 
 def _elsewhere(
@@ -190,21 +192,21 @@ def _elsewhere(
 
 def _arrays(
     a: Capsule, p: Array, b: Capsule, q: Array, others: Mapping[str, AnyArray]
-) -> Told | None:
+) -> SettingCause | None:
     unlike = parting(a, p, b, q)
     if unlike is None:
         return None
     if not unlike.known:
-        return Told("", "", unlike.detail)
+        return SettingCause("", "", unlike.detail)
     try:
         reading = read_arrays(a.array(p), b.array(q), others)
     except CapsuleError as error:
-        return Told("", "", str(error))
+        return SettingCause("", "", str(error))
     if not reading.patterns:
-        return Told("", "", unlike.detail)
+        return SettingCause("", "", unlike.detail)
     if not reading.cause:
-        return Told("", "", reading.sentence)
-    return Told(reading.cause, "likely" if reading.sure else "possible", reading.sentence)
+        return SettingCause("", "", reading.sentence)
+    return SettingCause(reading.cause, "likely" if reading.sure else "possible", reading.sentence)
 
 
 def _received_the_same(a: Capsule, p: Array, b: Capsule, q: Array) -> bool:

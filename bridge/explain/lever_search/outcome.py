@@ -135,8 +135,7 @@ def outcome(
     found, detail = _verdict(capsule, probe, target, verdicts)
     first = next((each for each in verdicts if each.verdict == "different"), None)
     state = capsule.state_of(probe)
-    layers = () if state is None else state.layers
-    own = ops_of(probe.executed, target.names, names_of(layers))
+    own = ops_of(probe.executed, target.names, names_of(state.layers if state else ()))
     return LeverOutcome(
         lever=lever,
         verdict=found,
@@ -211,8 +210,7 @@ def _verdict(
     if target.right is not None and (how := apart(made, target.right)):
         return "different", how
     why = next((each.why for each in concerned if each.why), "")
-    unseen = next((note for note in probe.notes if "not seen" in note or "not run" in note), "")
-    return "abstained", why or unseen or "no layer of it was seen"
+    return "abstained", why or next(iter(probe.notes), "no layer of it was seen")
 
 
 def _concerned(

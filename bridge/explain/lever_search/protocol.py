@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from bridge._text import listed
-from bridge.explain.result import Attribution, Confidence, Hypothesis, LeverOutcome
+from bridge.explain.result import CauseEvidence, Confidence, Hypothesis, LeverOutcome
+from bridge.facts.causes import family
 
 #: The run repeated as it was, under no lever.
 AS_RECORDED: Final = "as-recorded"
@@ -40,7 +41,7 @@ class Pull:
 
 
 @dataclass(frozen=True)
-class Situation:
+class SearchedPlace:
     """What is known before the first lever is pulled.
 
     Args:
@@ -79,8 +80,8 @@ class Situation:
 
 
 Asking = Generator[Pull, LeverOutcome, Answer]
-Searching = Generator[Pull, LeverOutcome, Attribution]
-Maybe = Generator[Pull, LeverOutcome, Attribution | None]
+Searching = Generator[Pull, LeverOutcome, CauseEvidence]
+Maybe = Generator[Pull, LeverOutcome, CauseEvidence | None]
 
 
 def answer_of(outcome: LeverOutcome) -> Answer:
@@ -94,7 +95,7 @@ def answer_of(outcome: LeverOutcome) -> Answer:
 class Log:
     """The runs that were asked for so far, each asked for only once."""
 
-    situation: Situation
+    situation: SearchedPlace
     outcomes: list[LeverOutcome] = field(default_factory=list)
     _answers: dict[Pull, Answer] = field(default_factory=dict)
 
@@ -151,13 +152,13 @@ class Log:
         against: tuple[str, ...] = (),
         unexplained: tuple[str, ...] = (),
         more: tuple[str, ...] = (),
-    ) -> Attribution:
+    ) -> CauseEvidence:
         """Conclude with a cause."""
         right, wrong, left = self.told("right"), self.told("wrong"), self.told("open")
         facts = [f"{listed(right)}: right"] if right else []
         facts += [f"{listed(wrong)}: still wrong"] if wrong else []
         nothing = (f"{listed(left)}: not decided, which proves nothing",) if left else ()
-        return Attribution(
+        return CauseEvidence(
             cause=cause,
             confidence=confidence,
             sentence=sentence,
@@ -168,13 +169,13 @@ class Log:
             levers=tuple(self.outcomes),
         )
 
-    def unknown(self, why: str, *unexplained: str) -> Attribution:
+    def unknown(self, why: str, *unexplained: str) -> CauseEvidence:
         """Conclude that the evidence singles out no cause."""
         left = unexplained or (f"why {self.situation.subject} is wrong",)
         return self.named("not-known", "", why, unexplained=left)
 
 
-def not_again(log: Log, again: Answer) -> Attribution:
+def not_again(log: Log, again: Answer) -> CauseEvidence:
     """Conclude about a fault that no run here showed."""
     subject = log.situation.subject
     if again == "right":
@@ -188,14 +189,14 @@ def not_again(log: Log, again: Answer) -> Attribution:
     )
 
 
-def drive(searching: Searching, pull: Callable[[Pull], LeverOutcome]) -> Attribution:
+def drive(searching: Searching, pull: Callable[[Pull], LeverOutcome]) -> CauseEvidence:
     """Run a search to its end; ``pull`` executes what it asks for."""
     try:
         wanted = next(searching)
         while True:
             wanted = searching.send(pull(wanted))
     except StopIteration as stop:
-        found: Attribution = stop.value
+        found: CauseEvidence = stop.value
         return found
 
 
@@ -217,7 +218,7 @@ _EXPECTED: Final[Mapping[str, Mapping[str, Answer]]] = {
 }  # fmt: skip
 
 
-def weigh(found: Attribution | None) -> tuple[Hypothesis, ...]:
+def weigh(found: CauseEvidence | None) -> tuple[Hypothesis, ...]:
     """Set every cause against the runs under levers, the one with fewest contradictions first.
 
     Nothing is said where nothing is wrong, or no lever was pulled.
@@ -232,8 +233,7 @@ def weigh(found: Attribution | None) -> tuple[Hypothesis, ...]:
         if not any(answer != "open" for answer in asked.values()):
             continue
         told = {lever: f"{lever} {said[answer]}" for lever, answer in asked.items()}
-        family = cause.partition(":")[0]
-        name = found.cause if found.cause.partition(":")[0] == family else cause
+        name = found.cause if family(found.cause) == family(cause) else cause
         weighed.append(
             Hypothesis(
                 cause=name,

@@ -30,7 +30,7 @@ FEW_ROWS: Final = 8
 
 
 @dataclass(frozen=True)
-class Part:
+class RowSelection:
     """A recording with fewer rows; ``sentence`` says what was left out, "" if nothing was."""
 
     capsule: Capsule
@@ -38,7 +38,7 @@ class Part:
     sentence: str
 
 
-def part_of(capsule: Capsule, probes: Collection[int], rows: int, judge: Judge) -> Part:
+def part_of(capsule: Capsule, probes: Collection[int], rows: int, judge: Judge) -> RowSelection:
     """Return what decides of some predictions of a recording.
 
     Args:
@@ -67,7 +67,7 @@ def part_of(capsule: Capsule, probes: Collection[int], rows: int, judge: Judge) 
         cut.add((left, count))
     manifest = capsule.manifest.model_copy(update={"probes": tuple(kept)})
     sentence = _said(cut, len(chosen), len(wanted))
-    return Part(Capsule(manifest, arrays), frozenset(chosen), sentence)
+    return RowSelection(Capsule(manifest, arrays), frozenset(chosen), sentence)
 
 
 def _said(cut: Collection[tuple[int, int]], chosen: int, wanted: int) -> str:

@@ -14,11 +14,12 @@ from bridge.explain.lever_search.protocol import (
     Log,
     Maybe,
     Pull,
+    SearchedPlace,
     Searching,
-    Situation,
     not_again,
 )
-from bridge.explain.result import Attribution, LeverOutcome
+from bridge.explain.result import CauseEvidence, LeverOutcome
+from bridge.facts.causes import family
 
 Held = Literal["", "graph"]
 
@@ -154,15 +155,16 @@ def _beside_another(log: Log, way: Held, name: str) -> Maybe:
     )
 
 
-def _two(log: Log, pair: frozenset[str], what: str) -> Attribution:
+def _two(log: Log, pair: frozenset[str], what: str) -> CauseEvidence:
     first, second = (each for each in log.situation.passes if each in pair)
     told = what.format(subject=log.situation.subject)
-    return log.named(
+    found = log.named(
         f"grappler:{first}",
         "likely",
         f"The passes '{first}' and '{second}' of Grappler {told}.",
         unexplained=(f"which of the passes '{first}' and '{second}' is the one at fault",),
     )
+    return found.model_copy(update={"passes": (first, second)})
 
 
 # From a wrong result to its cause, by pulling as few levers as decide.
@@ -178,7 +180,7 @@ ELEMENTWISE: Final = frozenset({
 _FUSING: Final = ("_MklNative", "_Mkl", "_Fused")
 
 
-def search(situation: Situation) -> Searching:
+def search(situation: SearchedPlace) -> Searching:
     """Search for the cause of a result that is wrong; ``drive`` of ``protocol`` runs the search."""
     log = Log(situation)
     if not situation.repeated:
@@ -230,18 +232,19 @@ def _traced(log: Log, eager: Answer) -> Maybe:
     return None
 
 
-def _compiled_too(log: Log, found: Attribution) -> Maybe:
+def _compiled_too(log: Log, found: CauseEvidence) -> Maybe:
     """Ask whether what mends the graph mends the run that was recorded, which XLA compiled."""
-    family, _, name = found.cause.partition(":")
+    name = found.cause.partition(":")[2]
     if found.cause == "not-known":
         return found
     again = yield from log.ask(AS_RECORDED)
     if again != "wrong":
         return not_again(log, again)
-    if family == "grappler":
+    if family(found.cause) == "grappler":
         mended = yield from log.off(frozenset({name}), "")
     else:
-        lever = {"onednn": "onednn-off", "device-plugin": "cpu-only"}.get(family, "one-thread")
+        levers = {"onednn": "onednn-off", "device-plugin": "cpu-only"}
+        lever = levers.get(found.cause, "one-thread")
         mended = yield from log.ask(lever)
     if mended == "right":
         return found.model_copy(update={"levers": tuple(log.outcomes)})
@@ -262,10 +265,10 @@ def _switch(log: Log, cause: str, sentence: str) -> Maybe:
     return log.named(cause, "proven", sentence)
 
 
-def _weighed(log: Log, found: Attribution, way: Held) -> Maybe:
+def _weighed(log: Log, found: CauseEvidence, way: Held) -> Maybe:
     """Set a pass against what else may be to blame: the kernel of what it made, or oneDNN."""
     situation = log.situation
-    if not found.cause.startswith("grappler:") or "The passes" in found.sentence:
+    if family(found.cause) != "grappler" or found.passes:
         return found
     if situation.lost:
         said = ", ".join(situation.lost)
@@ -310,7 +313,7 @@ def _left_open(log: Log, way: Held) -> Generator[Pull, LeverOutcome, list[str]]:
     return left
 
 
-def _undecided(log: Log, left: list[str]) -> Attribution:
+def _undecided(log: Log, left: list[str]) -> CauseEvidence:
     return log.unknown(
         f"{_capital(log.situation.subject)} may be wrong because of what {' or '.join(left)} would "
         "switch off: those runs could not be judged."
@@ -423,7 +426,7 @@ def _another_backend(log: Log) -> Asking:
     return "open"
 
 
-def _kernel(log: Log, why: str, way: Held) -> Generator[Pull, LeverOutcome, Attribution]:
+def _kernel(log: Log, why: str, way: Held) -> Generator[Pull, LeverOutcome, CauseEvidence]:
     """Name the kernel of the op that does the layer's arithmetic, if there is but one."""
     situation = log.situation
     if not log.seen_wrong:

@@ -12,7 +12,7 @@ from bridge.compare.code_locations import output_code, result_code
 from bridge.compare.result import RunPair
 from bridge.explain.executed_ops import labels, lost_in, names_of, ops_of
 from bridge.explain.lever_search.outcome import Target, apart, bits_same, outputs, target_of
-from bridge.explain.lever_search.protocol import Situation, Way
+from bridge.explain.lever_search.protocol import SearchedPlace, Way
 from bridge.rounding.layer_graph import find_layer
 from bridge.rounding.layer_records import PREDICTION, Judge
 
@@ -37,7 +37,7 @@ class Doubt:
 
     def situation(
         self, capsule: Capsule, levers: frozenset[str], passes: tuple[str, ...], repeated: bool
-    ) -> Situation:
+    ) -> SearchedPlace:
         """Return what is known of it before any lever is pulled."""
         probe = next(p for p in capsule.manifest.probes if p.index == self.target.probe)
         way = way_of(probe)
@@ -47,7 +47,7 @@ class Doubt:
         layers = [find_layer(state.layers, name) for name in self.target.names] if state else []
         known = [layer for layer in layers if layer is not None]
         devices = {each.partition(":")[0] for each in capsule.manifest.environment.devices}
-        return Situation(
+        return SearchedPlace(
             subject=self.subject,
             where=self.where,
             way=way,

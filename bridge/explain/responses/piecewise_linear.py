@@ -244,7 +244,7 @@ class ContradictoryError(BridgeError):
 
 
 @dataclass(frozen=True)
-class Grid:
+class SampleGrid:
     """Points sorted by x, each x once, with the interval of its exact y; ``thinned`` of how many.
 
     ``at`` are the same points as integers: x by ``x_unit`` and y by ``y_unit``.
@@ -266,7 +266,7 @@ class Grid:
         return slope * self.y_unit / self.x_unit
 
 
-def grid_of(x: F64, y: F64, bound: F64) -> Grid:
+def grid_of(x: F64, y: F64, bound: F64) -> SampleGrid:
     """Return points as a grid; all numbers are finite.
 
     Raises:
@@ -296,7 +296,7 @@ def grid_of(x: F64, y: F64, bound: F64) -> Grid:
             )
         at.append(Interval(xs[number], low, high))
     chosen = tuple(at[number] for number in kept)
-    return Grid(
+    return SampleGrid(
         x=different[list(kept)],
         low=np.array([float(each.low * y_unit) for each in chosen]),
         high=np.array([float(each.high * y_unit) for each in chosen]),
@@ -364,7 +364,7 @@ class Uncertain:
     high: float
 
 
-def pieces_of(grid: Grid) -> Pieces | Uncertain:
+def pieces_of(grid: SampleGrid) -> Pieces | Uncertain:
     """Return the fewest straight pieces through a grid, if each of them rests on three points.
 
     A point at a joint supports both pieces.
@@ -397,14 +397,14 @@ def pieces_of(grid: Grid) -> Pieces | Uncertain:
     )
 
 
-def _uncertain(grid: Grid, counts: Sequence[int], number: int) -> Uncertain:
+def _uncertain(grid: SampleGrid, counts: Sequence[int], number: int) -> Uncertain:
     start = sum(counts[:number])
     low, high = max(start - 1, 0), min(start + counts[number], len(grid) - 1)
     return Uncertain(len(counts), float(grid.x[low]), float(grid.x[high]))
 
 
 def _joint(
-    grid: Grid, start: int, stop: int, ahead: Sequence[int], back: Sequence[int], number: int
+    grid: SampleGrid, start: int, stop: int, ahead: Sequence[int], back: Sequence[int], number: int
 ) -> Joint:
     """Return where one piece meets the next; both together have the points start to stop."""
     met = breaks(grid.at[start:stop])
@@ -417,7 +417,7 @@ def _joint(
     return Joint(low / 2 + high / 2, low, high, jump=True)
 
 
-def _simple(grid: Grid, start: int, stop: int) -> tuple[float, float]:
+def _simple(grid: SampleGrid, start: int, stop: int) -> tuple[float, float]:
     """Return the slope and intercept of the line with the fewest digits through a stretch."""
     lines = lines_through(grid.at[start:stop])
     if lines is None:
@@ -429,7 +429,7 @@ def _simple(grid: Grid, start: int, stop: int) -> tuple[float, float]:
     return float(slope), float(simplest(low * grid.y_unit, high * grid.y_unit))
 
 
-def _hinge(grid: Grid, met: tuple[Fraction, Fraction]) -> Pieces:
+def _hinge(grid: SampleGrid, met: tuple[Fraction, Fraction]) -> Pieces:
     """Return two pieces that meet, somewhere between the ends of ``met``."""
     x = simplest(met[0] * grid.x_unit, met[1] * grid.x_unit) / grid.x_unit
     found = _meeting(grid, x) or _meeting(grid, met[0])
@@ -451,7 +451,7 @@ def _hinge(grid: Grid, met: tuple[Fraction, Fraction]) -> Pieces:
     )
 
 
-def _meeting(grid: Grid, x: Fraction) -> tuple[Fraction, Fraction, Lines, Lines] | None:
+def _meeting(grid: SampleGrid, x: Fraction) -> tuple[Fraction, Fraction, Lines, Lines] | None:
     """Return a place, the value there, and the lines of both sides, if they can meet there."""
     inside = [each for each in grid.at if each.x <= x]
     left, right = lines_through(inside), lines_through(grid.at[len(inside) :])

@@ -15,8 +15,8 @@ from bridge._typing import F64
 from bridge.explain.responses.piecewise_linear import (
     SUPPORT,
     ContradictoryError,
-    Grid,
     Pieces,
+    SampleGrid,
     Uncertain,
     grid_of,
     pieces_of,
@@ -29,7 +29,7 @@ _RUN: Final = 3
 
 
 @dataclass(frozen=True)
-class Curve:
+class ResponseCurve:
     """What is known of a curve: its bends, and whether it rises (1) or falls (-1) all the way.
 
     ``run`` is the longest row of neighbouring triples that all bend; ``bends`` counts those that
@@ -48,12 +48,12 @@ class Curve:
         return self.run >= _RUN and 2 * self.turns < self.bends
 
 
-def curve_of(grid: Grid) -> Curve:
+def curve_of(grid: SampleGrid) -> ResponseCurve:
     """Return what is known of the curve on which a grid's points may lie."""
     bent = _bends(grid)
     told = [each for each in bent if each]
     direction = 1 if _rises(grid, 1) else -1 if _rises(grid, -1) else 0
-    return Curve(
+    return ResponseCurve(
         bends=len(told),
         turns=sum(one != other for one, other in pairwise(told)),
         run=_longest(bent),
@@ -62,7 +62,7 @@ def curve_of(grid: Grid) -> Curve:
     )
 
 
-def _bends(grid: Grid) -> list[int]:
+def _bends(grid: SampleGrid) -> list[int]:
     """Return how every triple of neighbours bends for certain: up (1), down (-1), or not (0)."""
     found = []
     for a, b, c in zip(grid.at, grid.at[1:], grid.at[2:], strict=False):
@@ -84,7 +84,7 @@ def _longest(bent: list[int]) -> int:
     return longest
 
 
-def _rises(grid: Grid, direction: int) -> bool:
+def _rises(grid: SampleGrid, direction: int) -> bool:
     """Say whether a function that never falls (never rises: -1) passes through all intervals."""
     ends = [(each.low, each.high) if direction > 0 else (-each.high, -each.low) for each in grid.at]
     reached = ends[0][0]
@@ -95,7 +95,7 @@ def _rises(grid: Grid, direction: int) -> bool:
     return True
 
 
-def _saturates(grid: Grid, direction: int) -> bool:
+def _saturates(grid: SampleGrid, direction: int) -> bool:
     """Say whether a monotone curve is steepest inside and flattens towards both ends.
 
     It does where the steps outwards from the steepest one can all be ever smaller ones, and where
@@ -256,7 +256,7 @@ class _Open:
             }
         )
 
-    def curved(self, grid: Grid, straight: Uncertain, curve: Curve) -> ResponseShape:
+    def curved(self, grid: SampleGrid, straight: Uncertain, curve: ResponseCurve) -> ResponseShape:
         least, points = straight.pieces, len(grid)
         where = f"x = {straight.low:.6g} and x = {straight.high:.6g}"
         if curve.curved and curve.saturates:

@@ -12,7 +12,7 @@ import numpy as np
 
 from bridge.capsule import Capsule, CapsuleError, LayerState, ModelState
 from bridge.explain.result import Separating
-from bridge.explain.symptoms.table import Made, Recorded, Standing
+from bridge.explain.symptoms.table import FaultOutputs, RecordedOutputs, Standing
 from bridge.facts.keras import generation_of
 from bridge.facts.layers import class_name
 from bridge.rounding.layer_graph import input_shapes
@@ -26,7 +26,7 @@ _OWN_MODEL: Final = "# After your own script: 'model' is the model, 'x' its inpu
 
 
 @dataclass(frozen=True)
-class Lines:
+class CodeLines:
     """A line or several in each language."""
 
     r: str = ""
@@ -40,11 +40,11 @@ class Pasted:
     ``generation`` is that of Keras. ``rows`` is empty where the user's own model is spoken of.
     """
 
-    model: Lines
+    model: CodeLines
     rows: tuple[int, ...]
     generation: int
 
-    def code(self, before: Lines, run: Lines) -> Lines:
+    def code(self, before: CodeLines, run: CodeLines) -> CodeLines:
         """Return the whole code; ``before`` comes before anything is made, ``run`` at the end."""
         legacy = self.generation == 2
         r = [
@@ -63,7 +63,7 @@ class Pasted:
             self.model.python,
             run.python,
         ]
-        return Lines(*("\n".join(part for part in each if part) + "\n" for each in (r, python)))
+        return CodeLines(*("\n".join(part for part in each if part) + "\n" for each in (r, python)))
 
 
 def pasted(
@@ -75,12 +75,12 @@ def pasted(
     written = _model(recorded, state) if state is not None else None
     given = _input(state, x, rows) if state is not None else None
     if written is None or given is None:
-        return Pasted(Lines(_OWN_MODEL, _OWN_MODEL), (), generation)
-    model = Lines(f"{written.r}\n{given.r}", f"{written.python}\n{given.python}")
+        return Pasted(CodeLines(_OWN_MODEL, _OWN_MODEL), (), generation)
+    model = CodeLines(f"{written.r}\n{given.r}", f"{written.python}\n{given.python}")
     return Pasted(model, tuple(rows), generation)
 
 
-def _model(recorded: Capsule, state: ModelState) -> Lines | None:
+def _model(recorded: Capsule, state: ModelState) -> CodeLines | None:
     if not state.cls.endswith("Sequential") or not state.layers:
         return None
     shapes = input_shapes(state)
@@ -111,10 +111,10 @@ def _model(recorded: Capsule, state: ModelState) -> Lines | None:
     if values:
         r.append(f"model$set_weights(list({', '.join(_r_array(each) for each in values)}))")
         python.append(f"model.set_weights([{', '.join(_python_array(each) for each in values)}])")
-    return Lines("\n".join(r), "\n".join(python))
+    return CodeLines("\n".join(r), "\n".join(python))
 
 
-def _layer(layer: LayerState) -> Lines | None:
+def _layer(layer: LayerState) -> CodeLines | None:
     name = class_name(layer.cls)
     if name is None or layer.layers or not name.isidentifier() or "layer" in layer.config:
         return None
@@ -125,7 +125,7 @@ def _layer(layer: LayerState) -> Lines | None:
     }
     r = ", ".join(f"{key} = {_r(value)}" for key, value in given.items())
     python = ", ".join(f"{key}={value!r}" for key, value in given.items())
-    return Lines(f"keras$layers${name}({r})", f"keras.layers.{name}({python})")
+    return CodeLines(f"keras$layers${name}({r})", f"keras.layers.{name}({python})")
 
 
 def _is_simple(value: Any) -> bool:
@@ -134,7 +134,7 @@ def _is_simple(value: Any) -> bool:
     return isinstance(value, (bool, int, float, str))
 
 
-def _input(state: ModelState, x: np.ndarray[Any, Any], rows: Sequence[int]) -> Lines | None:
+def _input(state: ModelState, x: np.ndarray[Any, Any], rows: Sequence[int]) -> CodeLines | None:
     if x.ndim == 0 or x.dtype.kind not in "fiu":
         return None
     some = x[list(rows)]
@@ -148,7 +148,7 @@ def _input(state: ModelState, x: np.ndarray[Any, Any], rows: Sequence[int]) -> L
         return None
     kind = "float32" if x.dtype.kind == "f" else str(x.dtype)
     r = f"x <- tf$constant({_r_array(some)}, dtype = tf${kind})"
-    return Lines(r, f"x = tf.constant({_python_array(some, kind)})")
+    return CodeLines(r, f"x = tf.constant({_python_array(some, kind)})")
 
 
 def _number(value: Any) -> str:
@@ -184,10 +184,10 @@ def _r(value: Any) -> str:
 #: How the models are run where nothing is tied to their outputs.
 AS_FUNCTION: Final = "as a plain function"
 
-_NOTHING: Final = Lines()
+_NOTHING: Final = CodeLines()
 _STAYS: Final = "stays"
 _GOES: Final = "goes"
-_PREDICT: Final = Lines(
+_PREDICT: Final = CodeLines(
     "print(model$predict(x, verbose = 0L))", "print(model.predict(x, verbose=0))"
 )
 
@@ -201,15 +201,15 @@ class Question:
 
     key: str
     text: str
-    run: Lines = _PREDICT
-    before: Lines = _NOTHING
+    run: CodeLines = _PREDICT
+    before: CodeLines = _NOTHING
 
 
 QUESTIONS: Final = (
     Question(
         "remapping-off",
         "Does the fault stay when Grappler fuses nothing?",
-        before=Lines(
+        before=CodeLines(
             "tf$config$optimizer$set_experimental_options(list(remapping = FALSE))",
             'tf.config.optimizer.set_experimental_options({"remapping": False})',
         ),
@@ -217,7 +217,7 @@ QUESTIONS: Final = (
     Question(
         "cpu-only",
         "Does the fault stay on the CPU?",
-        before=Lines(
+        before=CodeLines(
             'tf$config$set_visible_devices(list(), "GPU")',
             'tf.config.set_visible_devices([], "GPU")',
         ),
@@ -225,12 +225,12 @@ QUESTIONS: Final = (
     Question(
         "eager",
         "Does the fault stay when no graph is made?",
-        run=Lines("print(as.array(model(x)))", "print(model(x).numpy())"),
+        run=CodeLines("print(as.array(model(x)))", "print(model(x).numpy())"),
     ),
     Question(
         "function",
         "Is the last layer right, too, where nothing keeps it from being fused?",
-        run=Lines(
+        run=CodeLines(
             "as_graph <- tf$`function`(model)\nprint(as.array(as_graph(x)))",
             "as_graph = tf.function(model)\nprint(as_graph(x).numpy())",
         ),
@@ -238,7 +238,7 @@ QUESTIONS: Final = (
     Question(
         "executed",
         "Which ops are executed, and what is fused into them?",
-        run=Lines(
+        run=CodeLines(
             """context <- reticulate::import("tensorflow.python.eager.context")$context()
 context$enable_graph_collection()
 print(model$predict(x, verbose = 0L))
@@ -272,7 +272,10 @@ class _Answer:
 
 
 def separating(
-    recorded: Capsule, standing: Sequence[Standing], made: Sequence[Made], outputs: Recorded
+    recorded: Capsule,
+    standing: Sequence[Standing],
+    made: Sequence[FaultOutputs],
+    outputs: RecordedOutputs,
 ) -> tuple[Separating, ...]:
     """Return the shortest list of runs that tells apart as many candidates as any runs do.
 
@@ -302,7 +305,10 @@ class _Plan:
 
 
 def _plan(
-    question: Question, standing: Sequence[Standing], made: Sequence[Made], outputs: Recorded
+    question: Question,
+    standing: Sequence[Standing],
+    made: Sequence[FaultOutputs],
+    outputs: RecordedOutputs,
 ) -> _Plan | None:
     if question.key == "function":
         return _as_function(question, standing, made, outputs)
@@ -318,7 +324,10 @@ def _plan(
 
 
 def _as_function(
-    question: Question, standing: Sequence[Standing], made: Sequence[Made], outputs: Recorded
+    question: Question,
+    standing: Sequence[Standing],
+    made: Sequence[FaultOutputs],
+    outputs: RecordedOutputs,
 ) -> _Plan | None:
     """Plan a run without predict's own knots, which was made here with every suspect's fault."""
     there = {each.suspect.name: each for each in made if each.setting == AS_FUNCTION}
@@ -439,7 +448,7 @@ def _fewest(plans: Sequence[_Plan], standing: Sequence[Standing]) -> tuple[_Plan
 
 
 def _written(
-    plan: _Plan, recorded: Capsule, standing: Sequence[Standing], outputs: Recorded
+    plan: _Plan, recorded: Capsule, standing: Sequence[Standing], outputs: RecordedOutputs
 ) -> Separating:
     probe = next(each for each in recorded.manifest.probes if each.index == plan.probe)
     states = recorded.manifest.states

@@ -26,7 +26,7 @@ _FUSERS: Final = {
 
 
 @dataclass(frozen=True)
-class Suspect:
+class FaultHypothesis:
     """A fault that may be the cause.
 
     ``kind`` and ``scope`` are those of a fault of the executed graph, or empty; ``edit`` changes
@@ -54,7 +54,7 @@ class Suspect:
         return not self.kind and self.edit is None
 
 
-HEALTHY: Final = Suspect(
+HEALTHY: Final = FaultHypothesis(
     "nothing is wrong here",
     "The models make what was reported without any fault: usage or mathematics.",
     ("maths",),
@@ -64,7 +64,7 @@ HEALTHY: Final = Suspect(
 
 def suspects(
     recorded: Capsule, probes: Collection[int], graphs: Sequence[ExecutedGraph] = ()
-) -> tuple[Suspect, ...]:
+) -> tuple[FaultHypothesis, ...]:
     """Return what may be behind reports about these probes of a run, the run as it is first.
 
     ``graphs`` are what the models execute when they are run otherwise than was recorded.
@@ -94,7 +94,7 @@ def _has_bias(recorded: Capsule, layer: LayerState) -> bool:
     return inner or any(bias is None or bool(np.any(bias)) for bias in known)
 
 
-def _of_graphs(graphs: Sequence[ExecutedGraph], biased: bool) -> Iterator[Suspect]:
+def _of_graphs(graphs: Sequence[ExecutedGraph], biased: bool) -> Iterator[FaultHypothesis]:
     fused = {(op.op, part) for graph in graphs for op in graph.ops if op.fused for part in op.fused}
     activations = {part for _, part in fused if part not in NOT_ACTIVATIONS}
     ops = sorted({op for op, _ in fused})
@@ -118,7 +118,7 @@ def _of_graphs(graphs: Sequence[ExecutedGraph], biased: bool) -> Iterator[Suspec
     multiplying = sorted({op.op for graph in graphs for op in graph.ops if _contraction(op.op)})
     if multiplying:
         causes = tuple(f"kernel:{op}" for op in multiplying[:1])
-        yield Suspect(
+        yield FaultHypothesis(
             f"{_noun(multiplying)} computed in bfloat16",
             "The kernel rounds what it multiplies to bfloat16.",
             (*causes, "device-plugin"),
@@ -132,7 +132,7 @@ def _of_graphs(graphs: Sequence[ExecutedGraph], biased: bool) -> Iterator[Suspec
 
 def _scoped(
     kind: str, name: str, noun: str, ops: list[str], does: str, needs: Callable[..., bool]
-) -> Iterator[Suspect]:
+) -> Iterator[FaultHypothesis]:
     # The narrower one first: where both make the same, it gives the family its name.
     yield _graph(kind, "feeds-matmul", f"{name} in a fused {noun} whose output feeds another "
                  f"{noun}", ops, f"A fused {noun} {does} if its output feeds another {noun}.",
@@ -143,15 +143,15 @@ def _scoped(
 
 def _graph(
     kind: str, scope: str, name: str, ops: list[str], sentence: str, needs: Callable[..., bool]
-) -> Suspect:
+) -> FaultHypothesis:
     kernels = {f"kernel:{op}": f"by the kernel of {op}" for op in ops[:1]}
     how = {**_FUSERS, **kernels}
-    return Suspect(name, sentence, tuple(how), how, kind, scope, None, needs, fuses=True)
+    return FaultHypothesis(name, sentence, tuple(how), how, kind, scope, None, needs, fuses=True)
 
 
 def _of_devices(
     recorded: Capsule, states: Sequence[ModelState], graphs: Sequence[ExecutedGraph]
-) -> Iterator[Suspect]:
+) -> Iterator[FaultHypothesis]:
     """Yield what a device may do that fuses what is not fused here, in terms of layers."""
     fused = {part for graph in graphs for op in graph.ops for part in op.fused}
     # A relu that is fused here as well is lost in the executed graph itself.
@@ -162,10 +162,10 @@ def _of_devices(
             if any(rule(recorded, state) is not None for state in states):
                 name = f"{what} lost in {where}"
                 sentence = f"Another machine fuses {lost} into {where}, and loses it."
-                yield Suspect(name, sentence, tuple(_FUSERS), _FUSERS, edit=rule)
+                yield FaultHypothesis(name, sentence, tuple(_FUSERS), _FUSERS, edit=rule)
 
 
-def _of_layers(recorded: Capsule, states: Sequence[ModelState]) -> Iterator[Suspect]:
+def _of_layers(recorded: Capsule, states: Sequence[ModelState]) -> Iterator[FaultHypothesis]:
     asked = (
         (_argument("R drops the activation argument",
                    "Every layer is made without the activation that it was given (NULL)."),
@@ -180,7 +180,7 @@ def _of_layers(recorded: Capsule, states: Sequence[ModelState]) -> Iterator[Susp
         if any(rule(recorded, state) is not None for state in states):
             yield replace(suspect, edit=rule)
     if any(map(_has_gelu, states)):
-        yield Suspect(
+        yield FaultHypothesis(
             "gelu approximated by tanh",
             "Every layer with gelu computes its approximation.",
             ("keras-layer",),
@@ -194,8 +194,10 @@ def _has_gelu(state: ModelState) -> bool:
     return any(layer.config.get("activation") == "gelu" for layer in state.layers)
 
 
-def _argument(name: str, sentence: str) -> Suspect:
-    return Suspect(name, sentence, ("r-conversion",), {"r-conversion": "between R and Keras"})
+def _argument(name: str, sentence: str) -> FaultHypothesis:
+    return FaultHypothesis(
+        name, sentence, ("r-conversion",), {"r-conversion": "between R and Keras"}
+    )
 
 
 def _no_activation(but_last: bool, only: frozenset[str] | None = None) -> Edit:

@@ -55,7 +55,7 @@ class ObservedError(BridgeError, ValueError):
 
 
 @dataclass(frozen=True)
-class Reading:
+class PlottedPoint:
     """A point that was read off: ``x`` and ``y``, each with half a unit of its last digit."""
 
     x: float
@@ -65,7 +65,7 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Report:
+class Reported:
     """One thing that was reported, of one model: a word for its shape, or readings.
 
     ``line`` is the line of the file; ``at`` the line of the script that predicts, None if the
@@ -78,7 +78,7 @@ class Report:
     at: int | None = None
     activation: str = ""
     shape: str = ""
-    readings: tuple[Reading, ...] = ()
+    readings: tuple[PlottedPoint, ...] = ()
 
     @property
     def who(self) -> str:
@@ -92,7 +92,7 @@ class Reports:
     """All that was reported: ``entries`` in words and points, or a ``capsule`` with everything."""
 
     source: str
-    entries: tuple[Report, ...] = ()
+    entries: tuple[Reported, ...] = ()
     capsule: Capsule | None = None
 
 
@@ -121,7 +121,7 @@ def read_observed(path: Path) -> Reports:
     return Reports(path.name, found)
 
 
-def of_yaml(text: str) -> tuple[Report, ...]:
+def of_yaml(text: str) -> tuple[Reported, ...]:
     """Return the reports in a YAML text.
 
     Raises:
@@ -143,7 +143,7 @@ def of_yaml(text: str) -> tuple[Report, ...]:
     return _validated(_plain(root, (), lines), lines, _EXAMPLE)
 
 
-def of_csv(text: str) -> tuple[Report, ...]:
+def of_csv(text: str) -> tuple[Reported, ...]:
     """Return the reports in a CSV text; rows with x and y that are of one model belong together.
 
     Raises:
@@ -254,7 +254,7 @@ def _point(value: Any) -> Any:
     if not isinstance(value, list) or len(value) != 2:
         raise ValueError("a point is a pair of numbers: [-2.5, 0]")
     (x, dx), (y, dy) = map(_number, value)
-    return Reading(x, y, dx, dy)
+    return PlottedPoint(x, y, dx, dy)
 
 
 def _number(text: Any) -> tuple[float, float]:
@@ -269,7 +269,7 @@ def _number(text: Any) -> tuple[float, float]:
     return float(number), float(Decimal((0, (5,), int(number.as_tuple().exponent) - 1)))
 
 
-class _Entry(BaseModel):
+class _ReportedEntry(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
     probe: str = Field(default="", min_length=1)
@@ -278,22 +278,22 @@ class _Entry(BaseModel):
     activation: Annotated[tuple[str, ...], BeforeValidator(_names)] = ("",)
     shape: Annotated[str, BeforeValidator(_word)] = ""
     points: Annotated[
-        tuple[Annotated[Reading, BeforeValidator(_point)], ...], Field(max_length=MAX_POINTS)
+        tuple[Annotated[PlottedPoint, BeforeValidator(_point)], ...], Field(max_length=MAX_POINTS)
     ] = ()
 
     @model_validator(mode="after")
-    def _says_something(self) -> _Entry:
+    def _says_something(self) -> _ReportedEntry:
         if not (self.probe or any(self.model) or any(self.activation) or self.line):
             raise ValueError("it does not say of which model: give model, probe or line")
         if bool(self.shape) == bool(self.points):
             raise ValueError("it has either a shape or points")
         return self
 
-    def reports(self, line: int) -> Iterator[Report]:
+    def reports(self, line: int) -> Iterator[Reported]:
         """Yield a report for each model with each activation."""
         for model in self.model:
             for activation in self.activation:
-                yield Report(
+                yield Reported(
                     line, self.probe, model, self.line, activation, self.shape, self.points
                 )
 
@@ -303,7 +303,7 @@ class _File(BaseModel):
 
     title: str = ""
     source: str = ""
-    observed: tuple[_Entry, ...] = Field(min_length=1, max_length=MAX_REPORTS)
+    observed: tuple[_ReportedEntry, ...] = Field(min_length=1, max_length=MAX_REPORTS)
 
 
 #: What is allowed, by the type of pydantic's error, in words for people.
@@ -319,7 +319,9 @@ _ALLOWED: Final = {
 }
 
 
-def _validated(data: Any, lines: Mapping[tuple[Any, ...], int], example: str) -> tuple[Report, ...]:
+def _validated(
+    data: Any, lines: Mapping[tuple[Any, ...], int], example: str
+) -> tuple[Reported, ...]:
     try:
         file = _File.model_validate(data)
     except ValidationError as error:
@@ -343,7 +345,7 @@ def _sentence(error: ValidationError, lines: Mapping[tuple[Any, ...], int]) -> s
     line = next((lines[path[:end]] for end in range(len(path), -1, -1) if path[:end] in lines), 1)
     key = next((part for part in reversed(path) if isinstance(part, str)), "")
     if first["type"] == "extra_forbidden":
-        allowed = _File.model_fields if len(path) == 1 else _Entry.model_fields
+        allowed = _File.model_fields if len(path) == 1 else _ReportedEntry.model_fields
         return f"line {line}: {_unknown('key', str(path[-1]), tuple(allowed))}"
     if first["type"] == "missing":
         return f"line {line}: the key '{key}' is missing"

@@ -15,7 +15,7 @@ from bridge.capsule.numbers import same_bits
 from bridge.compare.alignment import align
 from bridge.explain.responses.visual_similarity import response
 from bridge.explain.result import Observation
-from bridge.explain.symptoms.observations import Report, Reports
+from bridge.explain.symptoms.observations import Reported, Reports
 from bridge.facts.layers import class_name
 
 #: A model's name in the script, in ``predict(model_a, x)`` and ``model_a %>% predict(x)``.
@@ -26,7 +26,7 @@ MOST_SHOWN: Final = 64
 
 
 @dataclass(frozen=True)
-class Seen:
+class BoundObservation:
     """An observation, the probe that it is of, and what it is compared with.
 
     ``word`` is the word for the shape, ``report`` has the readings, ``array`` is the output that
@@ -35,7 +35,7 @@ class Seen:
 
     observation: Observation
     probe: int
-    report: Report | None = None
+    report: Reported | None = None
     array: AnyArray | None = None
 
 
@@ -43,7 +43,7 @@ class Seen:
 class Bound:
     """Observations with their probes; ``unmatched`` has a sentence for each that has none."""
 
-    seen: tuple[Seen, ...] = ()
+    seen: tuple[BoundObservation, ...] = ()
     unmatched: tuple[str, ...] = ()
     conflicts: tuple[str, ...] = ()
 
@@ -65,18 +65,20 @@ def bind(reports: Reports, recorded: Capsule, labels: Mapping[int, str]) -> Boun
     if reports.capsule is not None:
         return _of_capsule(reports.capsule, recorded, labels)
     named = _names(recorded, labels)
-    seen: list[Seen] = []
+    seen: list[BoundObservation] = []
     unmatched: list[str] = []
     for report in reports.entries:
         found = _find(report, named)
         if isinstance(found, str):
             unmatched.append(f"{reports.source}, line {report.line}: {found}")
         else:
-            seen.append(Seen(_observation(report, found.label), found.probe.index, report))
+            seen.append(
+                BoundObservation(_observation(report, found.label), found.probe.index, report)
+            )
     return Bound(tuple(seen), tuple(unmatched), tuple(_conflicts(seen)))
 
 
-def _observation(report: Report, label: str) -> Observation:
+def _observation(report: Reported, label: str) -> Observation:
     points = tuple((each.x, each.y) for each in report.readings)
     return Observation(
         name=label,
@@ -122,7 +124,7 @@ def _activations(layers: Iterable[LayerState]) -> list[str]:
     return found
 
 
-def _find(report: Report, named: Sequence[_Named]) -> _Named | str:
+def _find(report: Reported, named: Sequence[_Named]) -> _Named | str:
     """Return the one prediction that a report is of, or say why there is none."""
     if not named:
         return "the script predicts nothing"
@@ -151,7 +153,7 @@ def _find(report: Report, named: Sequence[_Named]) -> _Named | str:
 
 
 def _there_is_none(
-    what: str, wanted: str, report: Report, left: Sequence[_Named], named: Sequence[_Named]
+    what: str, wanted: str, report: Reported, left: Sequence[_Named], named: Sequence[_Named]
 ) -> str:
     if what == "activation":
         of = f" in {report.model or report.probe}" if len(left) < len(named) else ""
@@ -175,7 +177,7 @@ def _plain(text: str) -> str:
     return re.sub(r"[\s_\-]+", "", text).casefold()
 
 
-def _conflicts(seen: Sequence[Seen]) -> list[str]:
+def _conflicts(seen: Sequence[BoundObservation]) -> list[str]:
     """Say where two reports of one prediction cannot both be true."""
     found = []
     for place, one in enumerate(seen):
@@ -201,7 +203,7 @@ def _compatible(one: str, other: str) -> bool:
     return bool(pair & {"as expected", "wrong"}) and pair != {"as expected", "wrong"}
 
 
-def _apart(one: Report, other: Report) -> bool:
+def _apart(one: Reported, other: Reported) -> bool:
     places = {each.x: each for each in one.readings}
     pairs = ((places[each.x], each) for each in other.readings if each.x in places)
     return any(abs(a.y - b.y) > a.dy + b.dy for a, b in pairs)
@@ -209,7 +211,7 @@ def _apart(one: Report, other: Report) -> bool:
 
 def _of_capsule(theirs: Capsule, recorded: Capsule, labels: Mapping[int, str]) -> Bound:
     """Make every prediction of the reporter's run an observation of the same one here."""
-    seen: list[Seen] = []
+    seen: list[BoundObservation] = []
     unmatched: list[str] = []
     for own, other in align(recorded, theirs):
         if other is None or other.kind not in ("predict", "call"):
@@ -230,7 +232,9 @@ def _of_capsule(theirs: Capsule, recorded: Capsule, labels: Mapping[int, str]) -
             unmatched.append(f"their {name} cannot be compared: {why}")
             continue
         seen.append(
-            Seen(_shown(name, theirs.array(other.inputs[0]), array), own.index, None, array)
+            BoundObservation(
+                _shown(name, theirs.array(other.inputs[0]), array), own.index, None, array
+            )
         )
     return Bound(tuple(seen), tuple(unmatched))
 

@@ -21,10 +21,10 @@ from bridge.explain.responses.visual_similarity import (
     response,
     word_fits,
 )
-from bridge.explain.result import Candidate, Cell, Says, Separating, SymptomTable
-from bridge.explain.symptoms.fault_hypotheses import Suspect
-from bridge.explain.symptoms.observations import Reading
-from bridge.explain.symptoms.probe_names import Bound, Seen
+from bridge.explain.result import Candidate, Says, Separating, SymptomCell, SymptomTable
+from bridge.explain.symptoms.fault_hypotheses import FaultHypothesis
+from bridge.explain.symptoms.observations import PlottedPoint
+from bridge.explain.symptoms.probe_names import Bound, BoundObservation
 
 #: How many points of a curve are kept.
 MOST_POINTS: Final = 64
@@ -35,19 +35,19 @@ Output = AnyArray | str
 
 
 @dataclass(frozen=True)
-class Made:
+class FaultOutputs:
     """What a suspect makes of each probe that was observed, by index, in one setting.
 
     ``setting`` says how the models are run, where that makes a difference: "" is as recorded.
     """
 
-    suspect: Suspect
+    suspect: FaultHypothesis
     setting: str
     outputs: Mapping[int, Output]
 
 
 @dataclass(frozen=True)
-class Recorded:
+class RecordedOutputs:
     """What was recorded here, by the probe's index: inputs, outputs, and bounds if known.
 
     ``bounds`` say how far an output may be from another run's by rounding, element by element.
@@ -69,7 +69,7 @@ class Standing:
     row: str
     family: str
     cause: str
-    made: Made
+    made: FaultOutputs
 
 
 @dataclass(frozen=True)
@@ -80,11 +80,11 @@ class Matched:
     standing: tuple[Standing, ...]
 
 
-def match(bound: Bound, made: Sequence[Made], recorded: Recorded) -> Matched:
+def match(bound: Bound, made: Sequence[FaultOutputs], recorded: RecordedOutputs) -> Matched:
     """Set every suspect against every observation."""
     grid, places = _grid(bound, recorded)
     judge = _Judge(recorded)
-    rows: list[tuple[Made, str, tuple[Cell, ...]]] = []
+    rows: list[tuple[FaultOutputs, str, tuple[SymptomCell, ...]]] = []
     for _, group in groupby(made, key=lambda each: each.suspect.name):
         rows.extend(_rows(list(group), bound, judge, places))
     probes = {seen.probe for seen in bound.seen}
@@ -94,15 +94,12 @@ def match(bound: Bound, made: Sequence[Made], recorded: Recorded) -> Matched:
     for each, name, cells in rows:
         suspect = each.suspect
         if not _explains(cells):
-            candidates.append(_refuted(each, name, cells, recorded))
+            candidates.append(_candidate(each, name, suspect.causes[0], cells, recorded))
             continue
         family = families[name]
         for cause in suspect.causes:
             own = f"{name}, {suspect.how[cause]}" if len(suspect.causes) > 1 else name
-            sentence = suspect.sentence + _idle(each, recorded)
-            candidates.append(
-                Candidate(name=own, cause=cause, sentence=sentence, cells=cells, family=family)
-            )
+            candidates.append(_candidate(each, own, cause, cells, recorded, family))
             standing.append(Standing(own, name, family, cause, each))
     table = SymptomTable(
         observations=tuple(each.observation for each in bound.seen),
@@ -121,7 +118,7 @@ def with_separating(table: SymptomTable, runs: Sequence[Separating]) -> SymptomT
     return table.model_copy(update={"separating": tuple(runs)})
 
 
-def says(seen: Seen, made: Output, recorded: Recorded) -> tuple[Says, str, str]:
+def says(seen: BoundObservation, made: Output, recorded: RecordedOutputs) -> tuple[Says, str, str]:
     """Return what an output says of one observation, its shape's kind, and why."""
     if isinstance(made, str):
         return "silent", "", made
@@ -144,8 +141,8 @@ def says(seen: Seen, made: Output, recorded: Recorded) -> tuple[Says, str, str]:
 
 
 def _rows(
-    group: Sequence[Made], bound: Bound, judge: _Judge, places: Mapping[int, AnyArray]
-) -> Iterator[tuple[Made, str, tuple[Cell, ...]]]:
+    group: Sequence[FaultOutputs], bound: Bound, judge: _Judge, places: Mapping[int, AnyArray]
+) -> Iterator[tuple[FaultOutputs, str, tuple[SymptomCell, ...]]]:
     """Yield a row for each setting; one for all of them where they all say the same."""
     found = [
         (each, tuple(judge.cell(seen, each.outputs[seen.probe], places) for seen in bound.seen))
@@ -164,11 +161,13 @@ def _rows(
 class _Judge:
     """Judges each output once for each observation: most faults leave most outputs as they are."""
 
-    def __init__(self, recorded: Recorded) -> None:
+    def __init__(self, recorded: RecordedOutputs) -> None:
         self._recorded = recorded
         self._said: dict[tuple[int, bytes | str], tuple[Says, str, str]] = {}
 
-    def cell(self, seen: Seen, made: Output, places: Mapping[int, AnyArray]) -> Cell:
+    def cell(
+        self, seen: BoundObservation, made: Output, places: Mapping[int, AnyArray]
+    ) -> SymptomCell:
         """Return what an output says of an observation."""
         key = id(seen), made if isinstance(made, str) else made.tobytes()
         if key not in self._said:
@@ -179,10 +178,12 @@ class _Judge:
             at = response(self._recorded.inputs[seen.probe], made)
             if at is not None:
                 curve = tuple(float(y) for y in at.y[places[seen.probe]])
-        return Cell(observation=seen.observation.name, says=said, shape=shape, why=why, curve=curve)
+        return SymptomCell(
+            observation=seen.observation.name, says=said, shape=shape, why=why, curve=curve
+        )
 
 
-def _grid(bound: Bound, recorded: Recorded) -> tuple[tuple[float, ...], dict[int, AnyArray]]:
+def _grid(bound: Bound, recorded: RecordedOutputs) -> tuple[tuple[float, ...], dict[int, AnyArray]]:
     """Return the x of the curves, and the places of those x in the responses of each probe.
 
     Probes on another grid than the first one's have no curve.
@@ -203,7 +204,7 @@ def _grid(bound: Bound, recorded: Recorded) -> tuple[tuple[float, ...], dict[int
     return (tuple(float(x) for x in grid[chosen]) if grid is not None else ()), places
 
 
-def _of_points(readings: Sequence[Reading], x: AnyArray, y: AnyArray) -> tuple[Says, str, str]:
+def _of_points(readings: Sequence[PlottedPoint], x: AnyArray, y: AnyArray) -> tuple[Says, str, str]:
     """Say whether a curve passes through what was read off, within half a unit of the last digit.
 
     Between the x that were computed the curve is taken to lie between its neighbours.
@@ -247,40 +248,54 @@ def _of_array(reported: AnyArray, made: AnyArray, bound: AnyArray | None) -> tup
     return "contradicts", "", f"{beyond:,} of {gap.size:,} points are beyond rounding; {why}"
 
 
-def _explains(cells: Sequence[Cell]) -> bool:
+def _explains(cells: Sequence[SymptomCell]) -> bool:
     return bool(cells) and all(cell.says == "explains" for cell in cells)
 
 
-def _idle(made: Made, recorded: Recorded) -> str:
-    """Say so where a fault changes nothing of what was observed."""
-    same = (
+def _candidate(
+    made: FaultOutputs,
+    name: str,
+    cause: str,
+    cells: tuple[SymptomCell, ...],
+    recorded: RecordedOutputs,
+    family: str = "",
+) -> Candidate:
+    """Return a candidate; one that no observation speaks for has no family, and says why."""
+    inert = not made.suspect.is_healthy and all(
         not isinstance(y, str) and same_bits(y, recorded.outputs[probe])
         for probe, y in made.outputs.items()
     )
-    return " Here it changes nothing." if not made.suspect.is_healthy and all(same) else ""
+    idle = "Here it changes nothing." if inert else ""
+    why = "" if family else _not_standing(cells)
+    return Candidate(
+        name=name,
+        cause=cause,
+        sentence=" ".join(filter(None, (made.suspect.sentence, idle, why))),
+        cells=cells,
+        family=family,
+        inert=inert,
+    )
 
 
-def _refuted(made: Made, name: str, cells: tuple[Cell, ...], recorded: Recorded) -> Candidate:
-    suspect = made.suspect
+def _not_standing(cells: Sequence[SymptomCell]) -> str:
     against = [cell.observation for cell in cells if cell.says == "contradicts"]
     if against:
-        told = f"Refuted by {_listed(against)}."
-    else:
-        silent = [cell.observation for cell in cells if cell.says == "silent"]
-        told = f"Not refuted, but silent on {_listed(silent)}."
-    sentence = f"{suspect.sentence}{_idle(made, recorded)} {told}"
-    return Candidate(name=name, cause=suspect.causes[0], sentence=sentence, cells=cells)
+        return f"Refuted by {_listed(against)}."
+    silent = [cell.observation for cell in cells if cell.says == "silent"]
+    return f"Not refuted, but silent on {_listed(silent)}."
 
 
 def _families(
-    rows: Sequence[tuple[Made, str, tuple[Cell, ...]]], recorded: Recorded, probes: Iterable[int]
+    rows: Sequence[tuple[FaultOutputs, str, tuple[SymptomCell, ...]]],
+    recorded: RecordedOutputs,
+    probes: Iterable[int],
 ) -> dict[str, str]:
     """Return the family of each row: rows whose outputs nobody could tell apart, by the first.
 
     Those that stand in any setting are put in front: one of them gives the family its name.
     """
     ordered = sorted(rows, key=lambda row: row[1] != row[0].suspect.name)
-    heads: list[tuple[str, Made]] = []
+    heads: list[tuple[str, FaultOutputs]] = []
     found: dict[str, str] = {}
     for made, name, _ in ordered:
         head = next((h for h, other in heads if _alike(made, other, recorded, probes)), None)
@@ -290,7 +305,9 @@ def _families(
     return found
 
 
-def _alike(one: Made, other: Made, recorded: Recorded, probes: Iterable[int]) -> bool:
+def _alike(
+    one: FaultOutputs, other: FaultOutputs, recorded: RecordedOutputs, probes: Iterable[int]
+) -> bool:
     """Say whether two suspects make outputs that cannot be told apart by what was observed."""
     for probe in probes:
         a, b = one.outputs[probe], other.outputs[probe]
@@ -347,7 +364,7 @@ def _against(candidates: Sequence[Candidate]) -> str:
     told = []
     for each in candidates:
         against = [cell.observation for cell in each.cells if cell.says == "contradicts"]
-        if not each.family and len(against) == 1 and "changes nothing" not in each.sentence:
+        if not each.family and len(against) == 1 and not each.inert:
             told.append(f"'{each.name}' is refuted by {against[0]}")
     return f" {_first_upper('; '.join(told))}." if told else ""
 

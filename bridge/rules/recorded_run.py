@@ -1,9 +1,8 @@
-"""What a rule says, and how rules read a recorded run."""
+"""A recorded run as rules read it, and the answer that one gives."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,20 +10,29 @@ import numpy.typing as npt
 
 from bridge.capsule import Array, Call, Capsule, CapsuleError, LayerState, ModelState, Probe
 from bridge.capsule.values import Items, Method, ObjectValue, Pairs, Scalar, Symbol, Value
+from bridge.explain.result import CauseEvidence
 
 
-@dataclass(frozen=True)
-class Said:
-    """One sentence of a rule, the cause it speaks of, and whether its evidence decides.
+def answer(
+    cause: str,
+    sentence: str,
+    *,
+    decides: bool = True,
+    line: int | None = None,
+    refused: bool = False,
+) -> CauseEvidence:
+    """Return a rule's answer: the cause it speaks of, and whether its evidence decides.
 
     ``refused`` says that it explains why something raised an error or could not be run.
     """
-
-    cause: str
-    sentence: str
-    decides: bool = True
-    line: int | None = None
-    refused: bool = False
+    return CauseEvidence(
+        cause=cause,
+        sentence=sentence,
+        source="rules",
+        decides=decides,
+        lines=(line,) if line else (),
+        refused=refused,
+    )
 
 
 def asked(capsule: Capsule) -> Iterator[Call]:

@@ -1,45 +1,40 @@
-"""An answer to why a result surprises, and asking every rule for one."""
+"""Every rule, in the order in which they are asked."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
 from bridge.capsule import Capsule
 from bridge.errors import isolated
+from bridge.explain.result import CauseEvidence
 from bridge.rules import (
     alias,
     arguments,
-    errors,
-    fractions,
     indices,
-    inputs,
     labels,
     last_layer,
     loops,
     modes,
     outcomes,
     refusals,
-    repeated,
-    responses,
     seeds,
 )
-from bridge.rules.said import Said
+from bridge.rules.recorded_run import answer
 from bridge.translate.syntax import Node, Row, SyntaxRowsError, build
 
-Rule = Callable[[Capsule, Sequence[Node]], Iterator[Said]]
+Rule = Callable[[Capsule, Sequence[Node]], Iterator[CauseEvidence]]
 
 #: In this order: what changed a number before what explains one.
 _RULES: Final[tuple[Rule, ...]] = (
     labels.missing,
-    fractions.cut_off,
+    arguments.cut_off,
     arguments.forgotten,
     arguments.emptied,
-    errors.primitives,
-    errors.dropped_null,
-    errors.factors,
+    refusals.primitives,
+    refusals.dropped_null,
+    refusals.factors,
     refusals.zero_axis,
     refusals.one_beyond,
     refusals.data_frames,
@@ -47,9 +42,9 @@ _RULES: Final[tuple[Rule, ...]] = (
     refusals.misspelled,
     refusals.by_what_is_said,
     alias.shared_models,
-    repeated.repeated_pipe,
+    loops.repeated_pipe,
     loops.shared_variable,
-    inputs.sorted_names,
+    arguments.sorted_names,
     indices.two_counts,
     indices.counted_results,
     indices.counted_from_zero,
@@ -68,27 +63,13 @@ _RULES: Final[tuple[Rule, ...]] = (
     modes.training_mode,
     modes.two_slopes,
     modes.two_formulas,
-    responses.straight,
+    outcomes.straight,
     seeds.other_generator,
     modes.other_order,
 )
 
 
-@dataclass(frozen=True)
-class Answer:
-    """One answer: its cause from the closed list, a sentence, and whether it names the cause.
-
-    ``line`` is that of the script, where there is one; ``refused`` says that it explains an error.
-    """
-
-    cause: str
-    sentence: str
-    decides: bool = True
-    line: int | None = None
-    refused: bool = False
-
-
-def answers(capsule: Capsule, tree: Sequence[Row] = ()) -> tuple[Answer, ...]:
+def answers(capsule: Capsule, tree: Sequence[Row] = ()) -> tuple[CauseEvidence, ...]:
     """Return what a run and the text of its script answer, what decides first.
 
     ``tree`` has the rows of R's syntax tree (:mod:`bridge.translate.syntax`); without them the
@@ -98,24 +79,24 @@ def answers(capsule: Capsule, tree: Sequence[Row] = ()) -> tuple[Answer, ...]:
         nodes = build(tree)
     except SyntaxRowsError:
         nodes = []
-    found = dict.fromkeys(
-        Answer(said.cause, said.sentence, said.decides, said.line, said.refused)
+    given = dict.fromkeys(
+        found
         for rule in _RULES
-        for said in isolated(_name(rule), partial(_all_of, rule, capsule, nodes), ())
+        for found in isolated(_name(rule), partial(_all_of, rule, capsule, nodes), ())
     )
-    return tuple(sorted(found, key=lambda each: not each.decides))
+    return tuple(sorted(given, key=lambda found: not found.decides))
 
 
 def _name(rule: Rule) -> str:
     return f"the rule {rule.__module__.rpartition('.')[2]}.{rule.__name__}"
 
 
-def _all_of(rule: Rule, capsule: Capsule, nodes: Sequence[Node]) -> tuple[Said, ...]:
+def _all_of(rule: Rule, capsule: Capsule, nodes: Sequence[Node]) -> tuple[CauseEvidence, ...]:
     return tuple(rule(capsule, nodes))
 
 
-def repaired(sentence: str, line: int | None) -> Answer:
+def repaired(sentence: str, line: int | None) -> CauseEvidence:
     """Return the answer for a call that works once one thing of it is put right."""
     where = f"Line {line}: the" if line else "The"
     told = f"{where} call that raises works in Python when {sentence}."
-    return Answer("r-conversion", told, line=line, refused=True)
+    return answer("r-conversion", told, line=line, refused=True)
