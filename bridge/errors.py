@@ -39,6 +39,7 @@ class BridgeError(Exception):
             CapsuleError (ValueError)
             CaseError (ValueError)
             ClaimError (TypeError)
+            ConditionError (ValueError)
             ContainError (RuntimeError)
             ContradictoryError
             FaultError (ValueError)

@@ -113,7 +113,7 @@ def test_what_the_comparison_judged_is_not_judged_again(
 
 def test_a_certificate_says_what_it_rests_on(issued: Certificates) -> None:
     first = issued.manifest.certificates[0]
-    assert (first.rule, first.format) == ("dense.dense", "float32")
+    assert (first.rule, first.format) == ("products.dense", "float32")
     words = " / ".join(first.rests_on)
     assert "any order of summation" in words
     assert "measured errors of relu in float32, TensorFlow 2." in words
