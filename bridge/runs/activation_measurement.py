@@ -203,7 +203,7 @@ def kernels_job(context: Context, params: dict[str, Any]) -> None:
 def one_thread() -> None:
     """Keep TensorFlow to one thread, if it has not started any: oneDNN asks all for each call.
 
-    Which kernel runs does not depend on it, and calls of seven elements take a tenth of the time.
+    Which kernel runs does not depend on it, and calls of seven elements take less time.
     """
     import tensorflow as tf
 
