@@ -56,7 +56,7 @@ def test_comparing_explaining_and_reporting_load_neither_r_nor_tensorflow_nor_ru
         "bridge.compare.stages, bridge.explain.verdict, bridge.report, bridge.report.pictures, "
         "bridge.report.build, bridge.translate.spell"
     )
-    heavy = "('tensorflow', 'keras', 'tf_keras', 'rpy2', 'bridge.runs', 'bridge.r.embed')"
+    heavy = "('tensorflow', 'keras', 'tf_keras', 'rpy2', 'bridge.runs', 'bridge.r')"
     code = f"import sys, {modules}; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

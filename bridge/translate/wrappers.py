@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from bridge.r.standin.tables import table_path
+from bridge.facts.tables import newest_tables
 
 #: What ``library(package)`` brings, the later before the earlier.
 _ATTACHED: Final = {
@@ -90,7 +90,7 @@ def exports(package: str) -> frozenset[str]:
 
 
 def _table(package: str) -> dict[str, Any]:
-    table: dict[str, Any] = json.loads(table_path(package).read_text("utf-8"))
+    table: dict[str, Any] = json.loads(newest_tables()[package].read_text("utf-8"))
     return table
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 import platformdirs
 
 from bridge.errors import BridgeError
+from bridge.facts.tables import TABLES
 from bridge.r.standin import generate, tables
 
 HERE = Path(__file__).parent
@@ -59,7 +60,7 @@ def runtime_files(package: generate.Package, folder: Path = RUNTIME) -> dict[str
     return files
 
 
-def sources(table_folder: Path = tables.TABLES) -> dict[str, dict[str, str]]:
+def sources(table_folder: Path = TABLES) -> dict[str, dict[str, str]]:
     """Generate all packages in the order of installation; package -> path -> text."""
     found = tables.read_tables(table_folder)
     return {
@@ -114,7 +115,7 @@ def _field(text: str, name: str) -> str:
     return next((value.strip() for key, _, value in lines if key == name), "")
 
 
-def key(table_folder: Path = tables.TABLES) -> str:
+def key(table_folder: Path = TABLES) -> str:
     """Return the name of the library's folder: a hash of all that goes into it."""
     digest = hashlib.sha256(r_identity().encode())
     inputs = [
@@ -128,7 +129,7 @@ def key(table_folder: Path = tables.TABLES) -> str:
     return digest.hexdigest()[:20]
 
 
-def ensure_standin(library: Path | None = None, table_folder: Path = tables.TABLES) -> Path:
+def ensure_standin(library: Path | None = None, table_folder: Path = TABLES) -> Path:
     """Return an R library that holds the stand-in packages, building it when it is not there.
 
     Args:

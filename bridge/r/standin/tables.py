@@ -8,15 +8,13 @@ does not hold. Of several tables of a package the one of the newest version coun
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from bridge.errors import BridgeError
-
-TABLES = Path(__file__).parent / "tables"
+from bridge.facts.tables import TABLES, newest_tables
 
 Sends = Literal["all", "typed", "unknown"]
 Forces = Literal["layer-first", "object-first"]
@@ -121,7 +119,7 @@ def table_path(package: str, folder: Path = TABLES) -> Path:
     Raises:
         TableError: There is none.
     """
-    found = _newest(folder)
+    found = newest_tables(folder)
     if package not in found:
         raise TableError(f"there is no table {package}-<version>.json in {folder}")
     return found[package]
@@ -129,13 +127,4 @@ def table_path(package: str, folder: Path = TABLES) -> Path:
 
 def read_tables(folder: Path = TABLES) -> dict[str, Table]:
     """Read the newest table of every package in ``folder``; package name -> table."""
-    return {package: read_table(path) for package, path in sorted(_newest(folder).items())}
-
-
-def _newest(folder: Path) -> dict[str, Path]:
-    found: dict[str, tuple[tuple[int, ...], Path]] = {}
-    for path in folder.glob("*.json"):
-        package, _, version = path.stem.partition("-")
-        numbers = tuple(map(int, re.findall(r"\d+", version)))
-        found[package] = max(found.get(package, ((), path)), (numbers, path))
-    return {package: path for package, (_, path) in found.items()}
+    return {package: read_table(path) for package, path in sorted(newest_tables(folder).items())}
