@@ -1,8 +1,9 @@
-"""The house's own rules: nothing decides by prose."""
+"""The rules of the house: no decision reads prose, arrows run downwards, words are explained."""
 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -102,3 +103,66 @@ def test_the_check_for_prose_finds_what_it_forbids(source: str) -> None:
 )
 def test_the_check_for_prose_lets_the_rest_pass(source: str) -> None:
     assert not list(decisions_by_prose(ast.parse(source)))
+
+
+#: The floors of ARCHITECTURE.md, from the top; a package imports from its own floor or below.
+FLOORS: Final = (
+    {"cli"},
+    {"pipeline", "selftest"},
+    {"audit", "reduce", "report", "runs"},
+    {"explain", "rules"},
+    {"compare", "exact", "faults", "rounding", "translate", "verify"},
+    {"process", "r", "trace"},
+    {"capsule", "cases"},
+    {"_text", "_typing", "errors", "facts"},
+)
+LEVEL: Final = {package: level for level, floor in enumerate(FLOORS) for package in floor}
+
+#: Pure functions of capsules: they run nothing, and import nothing that does.
+PURE: Final = ("compare", "explain", "report", "rounding", "rules")
+RUNNING: Final = ("rpy2", "tensorflow", "keras", "tf_keras")
+
+
+def imported(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(BRIDGE)))
+def test_arrows_run_downwards(path: Path) -> None:
+    package = path.relative_to(BRIDGE).parts[0]
+    upward = [
+        name
+        for name in imported(ast.parse(path.read_text("utf-8")))
+        if name.startswith("bridge.") and LEVEL[name.split(".")[1]] < LEVEL[package]
+    ]
+    assert not upward, f"{package} is below: {', '.join(upward)}"
+
+
+@pytest.mark.parametrize("package", PURE)
+def test_what_is_pure_runs_nothing(package: str) -> None:
+    for path in (BRIDGE / package).rglob("*.py"):
+        names = set(imported(ast.parse(path.read_text("utf-8"))))
+        assert not {name.split(".")[0] for name in names} & set(RUNNING), path
+
+
+def test_every_package_has_a_page() -> None:
+    packages = {path.parent for path in BRIDGE.glob("*/__init__.py")}
+    assert {path.parent for path in BRIDGE.glob("*/README.md")} >= packages
+
+
+def test_every_word_of_the_closed_lists_is_in_the_glossary() -> None:
+    from typing import get_args
+
+    from bridge.cases.claims import Holds
+    from bridge.compare.result import RUNGS, SEVERITY, Stage
+    from bridge.explain.result import Says, ShapeKind
+    from bridge.facts.causes import CAUSES
+
+    text = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
+    glossary = set(re.findall(r"`([^`]+)`", text.partition("## Glossary")[2]))
+    words = {*RUNGS, *SEVERITY, *CAUSES, *get_args(Stage), *get_args(Says), *get_args(ShapeKind)}
+    assert words | set(get_args(Holds)) <= glossary
