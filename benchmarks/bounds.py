@@ -22,7 +22,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bridge.rounding.rules import evaluate
-from tests.test_bounds import ORDERS, dense
+from tests.rounding.test_bounds import ORDERS, dense
 
 LENGTHS: Final = (1, 4, 16, 64, 256, 1024, 4096)
 LAYERS: Final = 40

@@ -166,3 +166,10 @@ def test_every_word_of_the_closed_lists_is_in_the_glossary() -> None:
     glossary = set(re.findall(r"`([^`]+)`", text.partition("## Glossary")[2]))
     words = {*RUNGS, *SEVERITY, *CAUSES, *get_args(Stage), *get_args(Says), *get_args(ShapeKind)}
     assert words | set(get_args(Holds)) <= glossary
+
+
+def test_the_tests_mirror_the_package() -> None:
+    rooms = {page.parent.name for page in (ROOT / "bridge").glob("*/__init__.py")}
+    files = (ROOT / "tests").rglob("test_*.py")
+    folders = {path.parent.name for path in files} - {"tests"}
+    assert folders <= rooms, folders - rooms

@@ -185,7 +185,7 @@ def _tensors(inputs: dict[str, Any]) -> dict[str, Any]:
 
 def run_orders(model: Model) -> Iterator[tuple[str, Outputs]]:
     """Run a model of dense layers that do not round after the sum in NumPy, in every order."""
-    from tests.test_bounds import ORDERS
+    from tests.rounding.test_bounds import ORDERS
 
     for order in ORDERS:
         made: dict[str, Any] = dict(model.inputs)

@@ -2,7 +2,8 @@
 
 ``python -m bridge.r.standin.coverage`` writes ``COVERAGE.md`` beside this file; a test fails where
 it is stale. What a function's row rests on is tested elsewhere: the recorded scripts call by call
-(tests/test_standin_golden.py), the answers of every kind of argument (tests/test_standin_kinds.py).
+(tests/r/test_standin_golden.py), the answers of every kind of argument
+(tests/r/test_standin_kinds.py).
 """
 
 from __future__ import annotations

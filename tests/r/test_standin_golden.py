@@ -25,8 +25,8 @@ from tests.standin import needs_r
 
 pytestmark = [*needs_r, pytest.mark.tf, pytest.mark.slow]
 
-GOLDEN = Path(__file__).parent / "data" / "golden"
-DRIVER = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parents[1] / "data" / "golden"
+DRIVER = Path(__file__).parents[1] / "golden"
 
 CASES = sorted(GOLDEN.glob("*/*.json"))
 

@@ -32,8 +32,8 @@ from bridge.report.suspects import (
 )
 from tests.compare_samples import Sample, grid, two_layers
 from tests.explained_samples import symptoms
+from tests.report.test_write import Page, index, markdown
 from tests.report_samples import HOSTILE, different, hostile, matching
-from tests.test_report_write import Page, index, markdown
 
 ORDER = (
     *("Why grappler:remapping", "What the cause does not explain", "Levers that were pulled"),

@@ -9,7 +9,7 @@ import pytest
 from bridge.cli.doctor import Finding, diagnose
 from bridge.r.installation import Situation
 from bridge.rounding.measurements import Installation, coverage, installation_of_record, read
-from tests.test_doctor import GOOD, with_python
+from tests.cli.test_doctor import GOOD, with_python
 
 
 def about_models(situation: Situation) -> list[Finding]:

@@ -22,11 +22,11 @@ from bridge.pipeline.hypothesis_runs import symptom_table, table_from
 from bridge.process.pool import Limits, Pool
 from bridge.runs.levers import Lever
 from bridge.runs.twin import run_twin
+from tests.explain.test_observed import NINE
 from tests.observed_samples import X, labels, recorded, with_output
-from tests.test_observed import NINE
 
 FAMILY = "relu lost in a fused MatMul whose output feeds another MatMul"
-FOUNDING = Path(__file__).parents[1] / "comparisons"
+FOUNDING = Path(__file__).parents[2] / "comparisons"
 
 
 class Runner:

@@ -23,7 +23,7 @@ from bridge.process.pool import Limits, Pool
 from bridge.report.build import build_report
 from bridge.rounding.layer_records import Judge
 
-ROOT: Final = Path(__file__).parents[1]
+ROOT: Final = Path(__file__).parents[2]
 RECORDINGS: Final = ROOT / "recordings"
 TOLD: Final[list[dict[str, Any]]] = tomllib.loads(
     (RECORDINGS / "recordings.toml").read_text("utf-8")

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.r, pytest.mark.tf]
 
 NAMES = ["relu_middle_dense", "relu_middle_dense_keras3", "relu_middle_dense_keras3_works"]
 ACTIVATIONS = ["relu", "gelu", "sigmoid", "tanh", "elu", "selu", "softplus", "leaky_relu"]
-TWIN = Path(__file__).parents[1] / "comparisons" / "relu_middle_dense.py"
+TWIN = Path(__file__).parents[2] / "comparisons" / "relu_middle_dense.py"
 
 
 @pytest.fixture(scope="module")

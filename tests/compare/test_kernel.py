@@ -27,7 +27,7 @@ from bridge.compare.array_difference import Tally, difference
 from bridge.compare.result import Difference
 from tests.examples import examples
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 FLOATS = [np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16), np.dtype(np.float32),
           np.dtype(np.float64)]  # fmt: skip
 

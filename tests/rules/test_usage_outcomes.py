@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bridge.rules import answers
-from tests.test_usage import Run, crossing, method, needs_r, scalar, symbol, tree_of
+from tests.rules.test_usage import Run, crossing, method, needs_r, scalar, symbol, tree_of
 
 
 def error(message: str, line: int = 9, **about: Any) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from bridge.r.version_constraints import (
     parse_version,
 )
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 DEBIAN_12 = ((4, 2, 2), (1, 28), (3, 11, 2))
 DEBIAN_13 = ((4, 5, 0), (1, 41, 0, 1), (3, 13, 5))
 

@@ -181,7 +181,7 @@ def test_a_folder_with_scripts_of_its_own_has_only_those(
 
 
 def test_the_checkout_of_the_project_has_the_whole_suite(monkeypatch: pytest.MonkeyPatch) -> None:
-    root = Path(__file__).parent.parent
+    root = Path(__file__).parents[2]
     monkeypatch.chdir(root)
     scripts = {path.stem for path in (root / "r_scripts").glob("*.R")}
     assert {case.name for case in find_cases(suite_folders())} == scripts

@@ -214,7 +214,7 @@ def test_the_suite_finds_the_observations_beside_the_twin(tmp_path: Path) -> Non
 
 
 def test_the_founding_case_has_its_nine_observations() -> None:
-    path = Path(__file__).parents[1] / "comparisons" / "relu_middle_dense.observed.yml"
+    path = Path(__file__).parents[2] / "comparisons" / "relu_middle_dense.observed.yml"
     found = bind(read_observed(path), recorded(), labels())
     assert sorted(each.probe for each in found.seen) == list(range(9))
     assert found.unmatched == found.conflicts == ()

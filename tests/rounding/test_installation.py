@@ -266,7 +266,7 @@ import sys
 from pathlib import Path
 from bridge.capsule import KernelErrors
 from bridge.runs.activation_measurement import Store
-from tests.test_installation import UNSEEN, flushed
+from tests.rounding.test_installation import UNSEEN, flushed
 
 store = Store(UNSEEN, Path(sys.argv[1]))
 for number in range(40):
@@ -277,7 +277,7 @@ for number in range(40):
 
 def test_two_processes_keep_what_they_measured_at_once(tmp_path: Path) -> None:
     """Neither ever reads half a file; what one of them lost is measured again."""
-    root = Path(__file__).parent.parent
+    root = Path(__file__).parents[2]
     running = [
         subprocess.Popen([sys.executable, "-c", KEEPING, str(tmp_path), name], cwd=root)
         for name in ("a", "b")

@@ -20,7 +20,7 @@ from bridge.facts.r import DRAWING, SEEDING_KERAS
 from bridge.rounding.rules import _FAMILIES as FAMILIES
 from bridge.rounding.rules import Layer, cast_inputs
 
-SCRIPT: Final = Path(__file__).parents[1] / "scripts" / "keras_signatures.py"
+SCRIPT: Final = Path(__file__).parents[2] / "scripts" / "keras_signatures.py"
 
 
 @pytest.fixture(scope="module")

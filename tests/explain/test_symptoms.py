@@ -23,8 +23,8 @@ from bridge.explain.symptoms.fault_hypotheses import HEALTHY, FaultHypothesis, s
 from bridge.explain.symptoms.observations import Reports, of_yaml
 from bridge.explain.symptoms.probe_names import Bound, bind
 from bridge.explain.symptoms.table import FaultOutputs, Output, RecordedOutputs, match
+from tests.explain.test_observed import NINE
 from tests.observed_samples import X, curve, labels, recorded, with_output
-from tests.test_observed import NINE
 
 LINE = X.reshape(-1, 1)
 FEEDS = "relu lost in a fused MatMul whose output feeds another MatMul"

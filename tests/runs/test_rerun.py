@@ -22,7 +22,7 @@ from bridge.runs.rerun import rerun, widen
 from bridge.runs.twin import run_twin
 from bridge.trace.executed_graph import arithmetic
 from tests import rerun_models
-from tests.test_cli import keras_bridge
+from tests.cli.test_cli import keras_bridge
 
 LIMITS = Limits(seconds=300)
 FUSED = "_FusedMatMul[BiasAdd,Relu]"
