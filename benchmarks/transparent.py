@@ -66,6 +66,9 @@ _LOGGED: Final = re.compile(
     r"|To enable the following instructions)"
 )
 
+#: Rscript's last word where an error ends a script: how scripts end is compared by itself.
+_HALTED: Final = "Execution halted"
+
 Verdict = Literal["same", "unseeded", "differs", "unmeasured"]
 
 
@@ -111,7 +114,9 @@ def _shown(line: str) -> str:
 def told_apart(theirs: str, ours: str) -> tuple[Counter[str], Counter[str]]:
     """Return the lines of a standard error that only plain R has, and those that only we have."""
     left, right = (
-        Counter(line for line in lines_of(text) if line and not _LOGGED.match(line))
+        Counter(
+            line for line in lines_of(text) if line not in ("", _HALTED) and not _LOGGED.match(line)
+        )
         for text in (theirs, ours)
     )
     return left - right, right - left
