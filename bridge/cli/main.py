@@ -450,6 +450,23 @@ def translate(
 
 
 @app.command()
+def rule(
+    code: Annotated[
+        str | None, typer.Argument(help="A rule's code, L01 say; none lists all.", metavar="[CODE]")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Print the page of a rule: what it says, why it happens, and what to do instead."""
+    from bridge.cli.rule import show
+    from bridge.rules.registry import RuleError
+
+    try:
+        print(show(code, as_json))
+    except RuleError as error:
+        stop(str(error))
+
+
+@app.command()
 def selftest(
     faults: Annotated[
         int, typer.Option("--faults", help="How many faults are put in.", metavar="N", min=1)

@@ -8,7 +8,7 @@ the verdicts on layers. Where the runs come from is all that differs between a s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -22,7 +22,7 @@ from bridge.compare.stages import compare_runs, judged_by_layers, not_compared
 from bridge.errors import Errors, InternalError, collected, isolated
 from bridge.exact import judge_exact
 from bridge.exact.records import ExactResult
-from bridge.explain.finding import Finding, OtherGeneration, run_name
+from bridge.explain.conclusion import Conclusion, OtherGeneration, run_name
 from bridge.explain.intent_diff.attribution import Undo, intent_notes
 from bridge.explain.lever_search.protocol import weigh
 from bridge.explain.responses.description import describe_run
@@ -40,6 +40,8 @@ from bridge.report.pictures import Drawing, draw, report_claims, report_pictures
 from bridge.report.schema import CaseReport, Claim
 from bridge.report.selftest_score import last_score
 from bridge.rounding.layer_records import Judge
+from bridge.rules.rule import Finding
+from bridge.rules.run import Mended
 from bridge.runs.claims import Claimed
 from bridge.runs.exact_probes import run_exact
 from bridge.runs.layer_capture import look
@@ -63,7 +65,7 @@ _STARTED: Final = (
     "Trainings were judged on their first {} epochs. What follows them started from the weights of "
     "R's run; with --full every epoch is made again."
 )
-_NOT_RECORDED: Final = Finding(
+_NOT_RECORDED: Final = Conclusion(
     "abstained",
     "not-known",
     "R's run could not be recorded: a step of keras-bridge itself failed.",
@@ -109,7 +111,7 @@ class Examined:
     pictures: dict[str, bytes]
     probed: tuple[Capsule, ...] = ()
     verdicts: Mapping[str, Mapping[int, tuple[LayerVerdict, ...]]] = field(default_factory=dict)
-    finding: Finding | None = None
+    finding: Conclusion | None = None
 
     def with_errors(self, errors: Sequence[InternalError], private: tuple[str, ...]) -> Examined:
         """List exceptions of ours in the report, without the folders that name the user."""
@@ -153,8 +155,8 @@ class CaseRun:
     intent: ClassVar[Callable[..., Capsule | None]] = nothing
     claims: ClassVar[Callable[..., Claimed | None]] = nothing
     other_generation: ClassVar[Callable[..., OtherGeneration | None]] = nothing
-    answers: ClassVar[Callable[..., tuple[CauseEvidence, ...] | None]] = nothing
-    repaired: ClassVar[Callable[..., tuple[CauseEvidence, ...] | None]] = nothing
+    answers: ClassVar[Callable[..., tuple[Finding, ...] | None]] = nothing
+    repaired: ClassVar[Callable[..., tuple[Mended, ...] | None]] = nothing
     chance: ClassVar[Callable[..., tuple[str, ...] | None]] = nothing
     script: ClassVar[Callable[..., Script | None]] = nothing
 
@@ -261,11 +263,11 @@ class CaseRun:
             f"{before} cause runs labels", lambda pairs, cause, *_: (pairs, cause),
             ("whether R does what its text says",),
         )  # fmt: skip
-        yield Step("usage", "asking how the script uses Keras", self.answers, "seen_r")
         yield Step("mended", "trying repairs", self.repaired, "seen_r seen_replay")
+        yield Step("usage", "asking how the script uses Keras", self.answers, "seen_r mended")
         yield Step(
             "concluded", "drawing the conclusion", self.conclude,
-            "runs found other exact mended usage", lambda *_: NOT_CONCLUDED,
+            "runs found other exact usage", lambda *_: NOT_CONCLUDED,
         )  # fmt: skip
 
     def _tellings(self) -> Iterator[Step]:
@@ -381,13 +383,12 @@ class CaseRun:
         found: tuple[Sequence[RunPair], CauseEvidence | None],
         other: OtherGeneration | None,
         exact: ExactResult | None,
-        *usage: Iterable[CauseEvidence] | None,
-    ) -> Finding:
+        usage: Sequence[Finding] | None,
+    ) -> Conclusion:
         """Draw the conclusion, if there is a run to draw it from."""
         if not was_run(runs["r"]):
             return _NOT_RECORDED
-        told = tuple(answer for answers in usage for answer in answers or ())
-        return conclude(runs, found[0], other, exact, found[1], told)
+        return conclude(runs, found[0], other, exact, found[1], usage or ())
 
     def draw(
         self,
@@ -443,7 +444,7 @@ def _pictures(claimed: Claimed | None) -> tuple[Drawing, tuple[str, ...]]:
     return report_pictures((claimed or Claimed()).pictures)
 
 
-def _weighed(concluded: Finding) -> tuple[Hypothesis, ...]:
+def _weighed(concluded: Conclusion) -> tuple[Hypothesis, ...]:
     return weigh(concluded.attribution)
 
 

@@ -96,7 +96,7 @@ class Observer:
         notes: list[str] = []
         x = args[0] if args else kwargs.get("x", kwargs.get("inputs"))
         inputs = self._arrays("x", x, notes)
-        targets, settings = self._asked(original, kind, model, args, kwargs)
+        targets, validation, settings = self._asked(original, kind, model, args, kwargs)
         before = self._state(model) if kind in ("fit", "train") else None
         failed: BaseException | None = None
         status, why = "made", ""
@@ -136,6 +136,7 @@ class Observer:
             call=self._active_call(),
             inputs=inputs,
             targets=targets,
+            validation=validation,
             settings=settings,
             outputs=outputs,
             curves=curves,
@@ -159,15 +160,15 @@ class Observer:
         model: Any,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
-    ) -> tuple[list[Data], dict[str, Any]]:
-        """Return the targets and the telling settings of a training or an evaluation."""
+    ) -> tuple[list[Data], list[Data], dict[str, Any]]:
+        """Return the targets, what is validated with, and the telling settings."""
         if kind not in _ASKED:
-            return [], {}
+            return [], [], {}
         try:
             bound = inspect.signature(original).bind(model, *args, **kwargs)
         except Exception:
             # The call itself will raise, and say why.
-            return [], {}
+            return [], [], {}
         bound.apply_defaults()
         given = bound.arguments
         targets: list[Data] = []
@@ -175,7 +176,12 @@ class Observer:
             if given.get(name) is not None:
                 # What is no array there is seen in the results.
                 targets += self._arrays(name, given[name], [])
-        return targets, {name: plain(given[name]) for name in _SETTINGS if name in given}
+        validation = self._arrays("validation", given.get("validation_data"), [])
+        return (
+            targets,
+            validation,
+            {name: plain(given[name]) for name in _SETTINGS if name in given},
+        )
 
     def _weights(self, model: Any, notes: list[str]) -> list[Data]:
         """Describe a model's weights; none of them where one cannot be had."""

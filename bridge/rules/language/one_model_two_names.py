@@ -8,10 +8,11 @@ from typing import Final
 
 from bridge.capsule import Call as Crossing
 from bridge.capsule import Capsule
-from bridge.explain.result import CauseEvidence
-from bridge.rules.recorded_run import answer, asked, name_of, owner_of
+from bridge.rules.rule import Finding, Rule
+from bridge.rules.run import Run, asked, name_of, owner_of
 from bridge.translate.syntax import Assign, Block, Call, Member, Node, Symbol, walk
 
+RULE = Rule("R03", "one-model-two-names", cause="r-semantics", whose="R's rules", needs=("text",))
 #: Functions that change the model they are given, and those that use it.
 _CHANGES: Final = re.compile(
     r"^(layer_.*|fit|fit_generator|set_weights|pop_layer|train_on_batch|load_model_weights.*)$"
@@ -24,8 +25,10 @@ _GIVES_BACK: Final = re.compile(
 )
 
 
-def shared_models(capsule: Capsule, tree: Sequence[Node]) -> Iterator[CauseEvidence]:
+@RULE.detector
+def detect(run: Run) -> Iterator[Finding]:
     """Find models that were changed under one name and then used under another."""
+    capsule, tree = run.capsule, run.tree
     statements = list(_statements(tree))
     changed_at = _changed(capsule)
     names: dict[str, str] = {}  # name -> the name that its model had first
@@ -70,18 +73,19 @@ def _used(
     model: str,
     name: str,
     statement: Node,
-) -> CauseEvidence | None:
+) -> Finding | None:
     if model not in changed or changed[model][0] == name:
         return None
     by, line = changed[model]
     if not _lines(statement) & {call.line for call in asked(capsule) if owner_of(call)}:
         return None
-    return answer(
-        "r-semantics",
-        f"{name!r} and {by!r} are two names for one model: line {line} changes it under the name "
-        f"{by!r}, and line {statement.line} uses it as {name!r}. R copies numbers when they are "
-        "assigned, but a model is a Python object that both names point to; clone_model() copies.",
-        line=statement.line,
+    return RULE.finding(
+        f"{name} and {by} are two names for one model",
+        f"Line {line} changes it under the name {by}, and line {statement.line} uses it as {name}. "
+        "R copies numbers when they are assigned, but a model is one Python object.",
+        at=statement.line,
+        also=(line,),
+        help="clone_model() makes a copy.",
     )
 
 

@@ -1,42 +1,48 @@
-"""Seeds that do not reach the generator that draws."""
+"""set.seed() seeds R's generator, and Keras draws with its own."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final
 
 from pydantic import JsonValue
 
 from bridge.capsule import Capsule
-from bridge.explain.result import CauseEvidence
 from bridge.facts.keras import RANDOM_INITIALIZER
 from bridge.facts.r import DRAWING, SEEDING_KERAS, SEEDING_R
-from bridge.rules.recorded_run import answer, asked, name_of, owner_of
-from bridge.translate.syntax import Call, Node, called_in, nodes_in
+from bridge.rules.rule import Finding, Help, Rule
+from bridge.rules.run import Run, asked, name_of, owner_of
+from bridge.translate.syntax import called_in
 
+RULE = Rule(
+    "R10", "seed-of-the-other-generator", cause="r-semantics", whose="R's rules", needs=("text",)
+)
 _SETS: Final = frozenset({"set_weights", "load_weights"})
 
 
-def other_generator(capsule: Capsule, tree: Sequence[Node]) -> Iterator[CauseEvidence]:
+@RULE.detector
+def detect(run: Run) -> Iterator[Finding]:
     """Find scripts that seed R's generator and let Keras draw."""
-    calls = nodes_in(tree, Call)
-    seeds = [call for call in calls if call.name == SEEDING_R]
-    if not seeds or called_in(tree) & SEEDING_KERAS:
+    seeds = [call for call in run.written if call.name == SEEDING_R]
+    if not seeds or called_in(run.tree) & SEEDING_KERAS:
         return
-    if any(name_of(call) in SEEDING_KERAS for call in asked(capsule)):
+    if any(name_of(call) in SEEDING_KERAS for call in run.asked):
         return
-    drawn = drawn_layer(capsule)
+    drawn = drawn_layer(run.capsule)
     if not drawn:
         return
-    used = any(call.name in DRAWING for call in calls)
-    yield answer(
-        "r-semantics",
-        f"Line {seeds[0].line}: set.seed() seeds R's own generator, and the weights of layer "
-        f"{drawn} are drawn by Keras, which knows nothing of it: they are others in every run. "
-        "set_random_seed() seeds R, Python, NumPy and TensorFlow.",
+    yield RULE.finding(
+        "set.seed() does not seed Keras, which draws the start weights",
+        "It seeds R's own generator, and Keras knows nothing of that. "
+        "The weights are others in every run.",
+        at=run.node_place(seeds[0], "R's generator alone"),
+        help=Help(
+            text="set_random_seed() seeds R, Python, NumPy and TensorFlow.",
+            before="set.seed(1)",
+            after="set_random_seed(1)",
+        ),
         # Where R draws as well, the seed has a purpose of its own.
-        decides=not used,
-        line=seeds[0].line,
+        decides=not any(call.name in DRAWING for call in run.written),
     )
 
 

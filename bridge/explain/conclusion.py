@@ -12,14 +12,16 @@ from bridge.compare.result import Divergence, Verdict
 from bridge.explain.result import CauseEvidence, Upstream
 from bridge.facts.error_text import essence
 from bridge.facts.r import UNCLASSED_ERRORS
+from bridge.rules.rule import Finding
 
 
 @dataclass(frozen=True)
-class Finding:
+class Conclusion:
     """What is concluded about a case.
 
     ``attribution`` is what looking for the cause found, ``headline`` what gives the cause, or else
-    the verdict; ``lines`` are those of the script that all this speaks of.
+    the verdict; ``lines`` are those of the script that all this speaks of. ``findings`` are those
+    of rules that have something to say here, the one that names the cause first.
     """
 
     verdict: Verdict
@@ -31,6 +33,7 @@ class Finding:
     attribution: CauseEvidence | None = None
     headline: str = ""
     lines: frozenset[int] = frozenset()
+    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,19 @@ def of_runs(
         explanation=tuple(explanation),
         unexplained=tuple(unexplained),
         lines=tuple(error.line for error in errors if error.line),
+    )
+
+
+def of_rule(found: Finding) -> CauseEvidence:
+    """Return what a finding of a rule says of the cause."""
+    return CauseEvidence(
+        cause=found.cause,
+        sentence=found.sentence,
+        source="rules",
+        decides=found.decides,
+        lines=found.lines,
+        refused=found.refused,
+        finding=found,
     )
 
 
