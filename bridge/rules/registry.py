@@ -81,7 +81,7 @@ def answers(
 
 
 def _all_of(detect: Detector, run: Run) -> tuple[Finding, ...]:
-    return tuple(detect(run))
+    return tuple(run.located(found) for found in detect(run))
 
 
 def page(code: str) -> str:
