@@ -57,7 +57,7 @@ def refused(run: Run) -> Iterator[Finding]:
         numbers = is_one_dimensional(y) and whole(y)
         if loss == "categoricalcrossentropy" and numbers:
             yield RULE.finding(
-                "The categorical loss wants a column for each class, and gets class numbers",
+                "The categorical loss wants one-hot targets, and gets class numbers",
                 "Its targets are one-hot; those of the sparse loss are numbers from 0 on.",
                 at=probe.line,
                 help=Help(
@@ -70,7 +70,7 @@ def refused(run: Run) -> Iterator[Finding]:
             return
         if loss == "sparsecategoricalcrossentropy" and is_one_hot(y):
             yield RULE.finding(
-                "The sparse loss wants class numbers, and gets a column for each class",
+                "The sparse loss wants class numbers, and gets one-hot targets",
                 "Its targets are numbers from 0 on; those of the categorical loss are one-hot.",
                 at=probe.line,
                 help=Help(

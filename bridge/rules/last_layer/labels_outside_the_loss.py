@@ -40,7 +40,7 @@ def detect(run: Run) -> Iterator[Finding]:
 
 def _from_one(training: Training) -> Finding:
     return RULE.finding(
-        "The classes are numbered 1 and 2, and the loss wants 0 and 1",
+        "Classes are numbered 1 and 2; the loss wants 0 and 1",
         "R numbers the levels of a factor from 1. A binary cross entropy takes labels for "
         "probabilities, and with 2 it may fall below 0 without end.",
         at=training.probe.line,

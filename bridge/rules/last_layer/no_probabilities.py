@@ -35,7 +35,7 @@ def detect(run: Run) -> Iterator[Finding]:
         if end.activation in _FITTING or (loss in CATEGORICAL and end.activation in _POSITIVE):
             continue
         seen = list(_predicted(run, training.state.id))
-        beyond = [float(np.mean((p <= 0) | (p >= 1))) for p in seen if p.size]
+        beyond = [float(np.mean(~((p > 0) & (p < 1)))) for p in seen if p.size]
         if seen and not any(beyond):
             continue
         what = "categorical" if loss in CATEGORICAL else "binary"

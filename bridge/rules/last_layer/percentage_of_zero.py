@@ -25,7 +25,7 @@ def detect(run: Run) -> Iterator[Finding]:
         zeros = int(np.sum(np.abs(y) <= EPSILON))
         if loss == "meanabsolutepercentageerror" and zeros:
             yield RULE.finding(
-                "The loss is a percentage of the targets, and some of them are 0",
+                "The loss is a percentage of targets that are 0",
                 f"{zeros:,} of {y.size:,} are 0. Keras divides by {EPSILON:g} there, so that these "
                 "rows are all that counts.",
                 at=run.place(training.used.call, "loss", "a share of the target")

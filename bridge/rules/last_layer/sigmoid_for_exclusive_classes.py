@@ -31,8 +31,8 @@ def detect(run: Run) -> Iterator[Finding]:
             continue
         yield RULE.finding(
             "Each of the exclusive classes has a sigmoid of its own",
-            f"The loss is for classes of which one is true, and {end.width} sigmoids know nothing "
-            "of each other: their answers do not add up to 1.",
+            f"The loss is for classes of which one is true. {end.width} sigmoids know nothing of "
+            "each other, so that their answers do not add up to 1.",
             at=run.layer_place(end.by, "activation", "one for each class") or training.probe.line,
             also=(run.place(training.used.call, "loss", "one class is true"),),
             evidence=()

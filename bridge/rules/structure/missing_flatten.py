@@ -31,7 +31,7 @@ def detect(run: Run) -> Iterator[Finding]:
             continue
         said = ", ".join("n" if size is None else str(size) for size in end.shape)
         yield RULE.finding(
-            "The model answers for each step of a row, and a row has one target",
+            "The model answers for each step; a row has one target",
             "A dense layer works on the last axis alone and keeps the others. "
             "Keras makes the shapes fit and says nothing.",
             at=run.layer_place(end.layer, label=f"gives ({said})") or training.probe.line,
