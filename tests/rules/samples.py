@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -81,9 +82,31 @@ def tree_of(text: str, folder: Path) -> Any:
     return inspect([path])[1][0].tree
 
 
+def few_words(headline: str, why: str) -> None:
+    """Check that a headline and its reasons are as short as people read."""
+    assert len(headline) <= 80, headline
+    assert len(headline.split()) <= 12, headline
+    assert not headline.endswith(".")
+    sentences = [each for each in re.split(r"(?<=[.?!])\s+", why) if each]
+    assert len(sentences) <= 3, why
+    assert all(len(each.split()) <= 22 for each in sentences), why
+
+
+def well_worded(finding: Finding) -> None:
+    """Check that a finding is as short as people read, and that its places fit."""
+    few_words(finding.headline, finding.why)
+    assert len(finding.evidence) <= 5
+    assert len(finding.spans) <= 3
+    assert sum(span.primary for span in finding.spans) <= 1
+    assert all(len(span.label.split()) <= 10 for span in finding.spans)
+
+
 def answers(capsule: Capsule, tree: Any = ()) -> tuple[Finding, ...]:
-    """Return what all rules find in a run, ranked."""
-    return registry.answers(capsule, tree).findings
+    """Return what all rules find in a run, ranked; each must be as short as people read."""
+    found = registry.answers(capsule, tree).findings
+    for each in found:
+        well_worded(each)
+    return found
 
 
 def said(cause: str, headline: str, line: int | None = None, **about: Any) -> Finding:

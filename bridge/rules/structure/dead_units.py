@@ -32,7 +32,7 @@ def detect(run: Run) -> Iterator[Finding]:
             each.kind in ("fit", "train") and each.index < probe.index for each in run.probes
         )
         yield RULE.finding(
-            "A whole relu layer is dead: its output is 0 for every row",
+            "A whole relu layer is dead: 0 for every row",
             f"Each of its {dead.units} sums is negative for all {dead.rows:,} rows. "
             "A relu gives 0 there and has no gradient, so that training cannot change it.",
             at=run.layer_place(layer, "activation", "0 for every row") or probe.line,

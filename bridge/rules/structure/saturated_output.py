@@ -37,7 +37,7 @@ def detect(run: Run) -> Iterator[Finding]:
             each.kind in ("fit", "train") and each.index < probe.index for each in run.probes
         )
         yield RULE.finding(
-            f"The last {name} is at the end of its range for every row",
+            f"The last {name} is at an end of its range everywhere",
             "What it is given is so large that float32 knows nothing closer to "
             f"{float(y.flat[0]):g} than {float(y.flat[0]):g} itself. "
             f"The inputs reach from {float(x.min()):g} to {float(x.max()):g}.",
