@@ -53,6 +53,7 @@ class BridgeError(Exception):
             NoRError (RuntimeError)
             NothingRecordedError (ValueError)
             ObservedError (ValueError)
+            OverBudgetError
             PoolError (RuntimeError)
             RError (RuntimeError)
             RecipeError (ValueError)

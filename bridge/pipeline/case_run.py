@@ -29,6 +29,7 @@ from bridge.explain.responses.description import describe_run
 from bridge.explain.result import CauseEvidence, Hypothesis, SymptomTable
 from bridge.explain.symptoms.observations import read_observed
 from bridge.explain.verdict import conclude
+from bridge.pipeline.experiment_rounds import Asked
 from bridge.pipeline.hypothesis_runs import symptom_table
 from bridge.pipeline.intent_attribution import meant
 from bridge.pipeline.lever_runs import Script, investigate
@@ -40,7 +41,6 @@ from bridge.report.pictures import Drawing, draw, report_claims, report_pictures
 from bridge.report.schema import CaseReport, Claim
 from bridge.report.selftest_score import last_score
 from bridge.rounding.layer_records import Judge
-from bridge.rules.rule import Finding
 from bridge.rules.run import Mended
 from bridge.runs.claims import Claimed
 from bridge.runs.exact_probes import run_exact
@@ -155,7 +155,7 @@ class CaseRun:
     intent: ClassVar[Callable[..., Capsule | None]] = nothing
     claims: ClassVar[Callable[..., Claimed | None]] = nothing
     other_generation: ClassVar[Callable[..., OtherGeneration | None]] = nothing
-    answers: ClassVar[Callable[..., tuple[Finding, ...] | None]] = nothing
+    answers: ClassVar[Callable[..., Asked | None]] = nothing
     repaired: ClassVar[Callable[..., tuple[Mended, ...] | None]] = nothing
     chance: ClassVar[Callable[..., tuple[str, ...] | None]] = nothing
     script: ClassVar[Callable[..., Script | None]] = nothing
@@ -186,7 +186,11 @@ class CaseRun:
         finding = honest(made["concluded"], results.not_known)
         (pairs, _), (of_claims, undrawn) = made["found"], made["claim_pictures"]
         quick = (_QUICK,) if self.settings.quick else ()
-        notes = (quick, self._started(), made["chance"] or (), undrawn, made["meant"] or ())
+        asked: Asked = made["usage"] or Asked()
+        notes = (
+            quick, self._started(), made["chance"] or (), undrawn, made["meant"] or (),
+            asked.details,
+        )  # fmt: skip
         parts = Parts(
             labels=made["labels"],
             described=made["described"],
@@ -195,6 +199,7 @@ class CaseRun:
             exact=made["exact"],
             claims=made["decided"],
             symptoms=made["symptoms"],
+            experiments=asked.made,
             pictures=(*of_claims.pictures, *made["drawn"].pictures),
             notes=tuple(note for some in notes for note in some),
             selftest=made["score"],
@@ -383,12 +388,12 @@ class CaseRun:
         found: tuple[Sequence[RunPair], CauseEvidence | None],
         other: OtherGeneration | None,
         exact: ExactResult | None,
-        usage: Sequence[Finding] | None,
+        usage: Asked | None,
     ) -> Conclusion:
         """Draw the conclusion, if there is a run to draw it from."""
         if not was_run(runs["r"]):
             return _NOT_RECORDED
-        return conclude(runs, found[0], other, exact, found[1], usage or ())
+        return conclude(runs, found[0], other, exact, found[1], (usage or Asked()).findings)
 
     def draw(
         self,

@@ -12,6 +12,7 @@ from bridge.cases.case import Case
 from bridge.compare.alignment import label_of
 from bridge.compare.result import ProbePair, RunPair, StageResult
 from bridge.exact.records import ExactResult
+from bridge.experiments.experiment import Made, outcome_of
 from bridge.explain.conclusion import Conclusion, standing
 from bridge.explain.responses.description import Described
 from bridge.explain.result import Hypothesis, SelftestScore, SymptomTable, Upstream
@@ -20,6 +21,7 @@ from bridge.report.schema import (
     Claim,
     Execution,
     Expected,
+    ExperimentRow,
     Pair,
     Picture,
     Run,
@@ -53,6 +55,7 @@ class Parts:
     exact: ExactResult | None = None
     claims: tuple[Claim, ...] = ()
     symptoms: SymptomTable | None = None
+    experiments: tuple[Made, ...] = ()
     pictures: tuple[Picture, ...] = ()
     notes: tuple[str, ...] = ()
     selftest: SelftestScore | None = None
@@ -98,6 +101,7 @@ def build_report(
         hypotheses=parts.hypotheses,
         **_why(finding),
         symptoms=parts.symptoms,
+        experiments=tuple(map(_experiment, parts.experiments)),
         shapes=shapes,
         census=census,
         collapses=collapses,
@@ -129,6 +133,18 @@ def bare_report(case: Case, r: Capsule, finding: Conclusion) -> CaseReport:
         findings=finding.findings,
         expected=_expected(case, finding, manifest, None),
         notes=case.problems,
+    )
+
+
+def _experiment(made: Made) -> ExperimentRow:
+    experiment = made.experiment
+    return ExperimentRow(
+        kind=experiment.kind,
+        changed=experiment.changed,
+        expected=experiment.expected,
+        outcome=outcome_of(made),
+        made=made.capsule is not None,
+        seconds=round(made.seconds, 2),
     )
 
 

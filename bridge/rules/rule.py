@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
 from bridge.compare.result import Result
+from bridge.experiments.experiment import Kind
 
 if TYPE_CHECKING:
     from bridge.rules.run import Run
@@ -30,7 +31,7 @@ Whose = Literal[
 #: How sure a finding is; "open" where only an experiment could tell.
 Sureness = Literal["proven", "likely", "possible", "open"]
 #: What a rule reads. An experiment is asked for through :meth:`bridge.rules.run.Run.outcome`.
-Need = Literal["text", "one run", "fit again", "predict again", "other model", "repair"]
+Need = Literal["text", "one run", "repair"] | Kind
 Status = Literal["preview", "decides"]
 Detector = Callable[["Run"], Iterator["Finding"]]
 

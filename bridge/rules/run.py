@@ -13,30 +13,14 @@ import numpy.typing as npt
 
 from bridge.capsule import Array, Call, Capsule, CapsuleError, LayerState, ModelState, Probe
 from bridge.capsule.values import Items, Method, ObjectValue, Pairs, Scalar, Symbol, Value
+from bridge.experiments.experiment import Experiment
 from bridge.facts.keras import METHODS
-from bridge.rules.rule import Finding, Need, Span
+from bridge.rules.rule import Finding, Span
 from bridge.translate.syntax import Call as Written
 from bridge.translate.syntax import Node, nodes_in
 
 #: A string, or a name or number of R, as it begins in a line.
 _TOKEN: Final = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|`[^`]*`|[\w.]+")
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """Something that a rule wants run again with one thing changed; its outcome is a capsule.
-
-    Args:
-        kind: which sort of experiment makes it.
-        probe: the index of the recorded moment that it starts from.
-        change: the name of what is changed: "learning_rate", "loss", "rows".
-        by: a factor, or the new value.
-    """
-
-    kind: Need
-    probe: int
-    change: str
-    by: float | str | bool | None = None
 
 
 @dataclass(frozen=True)
@@ -104,6 +88,16 @@ class Run:
     ) -> Span | None:
         """Return where a layer is written, or one of its arguments; None where it is not."""
         return self.place(self.maker(layer) if layer is not None else None, argument, label)
+
+    def probe_place(self, probe: Probe, argument: str = "", label: str = "") -> Span | int | None:
+        """Return where a prediction or training is written, or an argument of it."""
+        return self.place(call_of(self.capsule, probe), argument, label) or probe.line
+
+    def compile_place(self, state: ModelState, argument: str = "", label: str = "") -> Span | None:
+        """Return where a model was compiled last, or an argument of that."""
+        calls = [each for each in self.asked if name_of(each) == "compile"]
+        own = [each for each in calls if owner_of(each) == state.id]
+        return self.place(own[-1] if own else None, argument, label)
 
     def place(self, call: Call | None, argument: str = "", label: str = "") -> Span | None:
         """Return where a call of the boundary is written, or one of its arguments."""

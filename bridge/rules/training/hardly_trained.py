@@ -1,0 +1,60 @@
+"""The training ends when it has hardly begun."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from bridge.rules.retrained import Judged, judged, retrained, rows_of
+from bridge.rules.rule import Finding, Help, Rule
+from bridge.rules.run import Run
+
+RULE = Rule(
+    "T02", "hardly-trained", cause="user-script", needs=("fit again",), explains=("D08", "P08")
+)
+#: Where to look: fewer steps than this are few. It decides nothing.
+_FEW: Final = 50
+_TIMES: Final = 4
+
+
+@RULE.detector
+def detect(run: Run) -> Iterator[Finding]:
+    """Find short trainings that most of what is to be learned lies beyond.
+
+    That is measured: with four times the epochs every start ends below every one as it is, and the
+    recorded one gets further again than it had come from the best single answer.
+    """
+    for each in judged(run):
+        if not _is_short(each):
+            continue
+        found = retrained(run, each.training, "epochs", _TIMES)
+        if found is None or not found.better or not max(found.changed) < each.chance:
+            continue
+        came, further = each.chance - found.as_recorded[0], found.as_recorded[0] - found.changed[0]
+        if not further > max(came, 0.0):
+            continue
+        epochs, rows = len(each.training.curve), each.training.rows
+        whole = each.rows_at_once >= rows
+        yield RULE.finding(
+            f"The model is hardly trained: {each.steps} steps in all",
+            (
+                f"A batch takes all {rows:,} rows, so that each epoch is one step. "
+                if whole
+                else f"{epochs} epochs of {rows:,} rows are {each.steps} steps. "
+            )
+            + "The loss still falls when training ends, and most of its fall is still ahead.",
+            at=run.probe_place(each.training.probe, "batch_size" if whole else "epochs"),
+            evidence=(
+                *rows_of(found, f"{_TIMES} times the epochs", each.chance),
+                ("steps", str(each.steps)),
+            ),
+            help=Help(text="Train for more epochs, or in smaller batches."),
+            confidence="likely",
+        )
+        return
+
+
+def _is_short(each: Judged) -> bool:
+    curve = each.training.curve
+    short = each.steps < _FEW or each.rows_at_once >= each.training.rows
+    return short and curve[-1] <= min(curve[: max(1, len(curve) // 2)])
