@@ -73,7 +73,7 @@ def answers(
         nodes = build(tree)
     except SyntaxRowsError:
         nodes = []
-    run = Run(capsule, nodes, outcomes or {}, repairs)
+    run = Run(capsule, nodes, outcomes or {}, repairs, tree)
     found: list[Finding] = []
     wanted: list[tuple[str, Experiment]] = []
     for rule in rules().values():

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from bridge.compare.result import Result
 from bridge.experiments.experiment import Kind
+from bridge.translate.script_text import Cut
 
 if TYPE_CHECKING:
     from bridge.rules.run import Run
@@ -80,11 +81,15 @@ class Tried(Result):
 
 
 class Help(Result):
-    """What to do: in words, as lines of R before and after, and what came of it where tried."""
+    """What to do: in words, as lines of R before and after, and what came of it where tried.
+
+    ``edits`` are the change of the script that the lines show, as places in its text.
+    """
 
     text: str
     before: str = ""
     after: str = ""
+    edits: tuple[Cut, ...] = ()
     tried: Tried | None = None
 
 

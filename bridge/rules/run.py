@@ -15,9 +15,10 @@ from bridge.capsule import Array, Call, Capsule, CapsuleError, LayerState, Model
 from bridge.capsule.values import Items, Method, ObjectValue, Pairs, Scalar, Symbol, Value
 from bridge.experiments.experiment import Experiment
 from bridge.facts.keras import METHODS
-from bridge.rules.rule import Finding, Span
+from bridge.rules.rule import Finding, Help, Span
+from bridge.translate.script_text import Cut, Script, shown
 from bridge.translate.syntax import Call as Written
-from bridge.translate.syntax import Node, nodes_in
+from bridge.translate.syntax import Node, Row, nodes_in
 
 #: A string, or a name or number of R, as it begins in a line.
 _TOKEN: Final = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|`[^`]*`|[\w.]+")
@@ -42,6 +43,7 @@ class Run:
     tree: Sequence[Node] = ()
     outcomes: Mapping[Experiment, Capsule] = field(default_factory=dict)
     repairs: Sequence[Mended] = ()
+    rows: Sequence[Row] = ()
     wanted: dict[Experiment, None] = field(default_factory=dict, init=False)
 
     def outcome(self, experiment: Experiment) -> Capsule | None:
@@ -75,6 +77,40 @@ class Run:
         return nodes_in(self.tree, Written)
 
     @cached_property
+    def text(self) -> Script:
+        """The text of the script, which can be edited."""
+        script = self.capsule.manifest.script
+        return Script(script.text if script is not None else "", self.rows)
+
+    def help(self, text: str, *edits: Cut | None) -> Help:
+        """Return what to do, with the change of the script where all of it is known."""
+        known = [each for each in edits if each is not None]
+        if not known or len(known) < len(edits):
+            return Help(text=text)
+        before, after = shown(self.text.text, known)
+        return Help(text=text, before=before, after=after, edits=tuple(known))
+
+    def set_argument(
+        self, call: Call | None, argument: str, value: str, was: str = ""
+    ) -> Cut | None:
+        """Return the edit that gives an argument of a call of the boundary another value."""
+        if call is None or call.line is None:
+            return None
+        return self.text.set_argument(r_name(call), call.line, argument, value, was)
+
+    def set_activation(self, layer: LayerState, name: str) -> Cut | None:
+        """Return the edit that gives a layer another activation."""
+        call = self.maker(layer)
+        if call is None or call.line is None:
+            return None
+        written, was = r_name(call), activation_of(layer.config)
+        if written.startswith("layer_activation_"):
+            return self.text.replace_call(written, call.line, f'layer_activation("{name}")')
+        said = self.set_argument(call, "activation", f'"{name}"', was)
+        bare = was == "linear" and said is None
+        return self.set_argument(call, "activation", f'"{name}"') if bare else said
+
+    @cached_property
     def _lines(self) -> list[str]:
         script = self.capsule.manifest.script
         return script.text.splitlines() if script is not None else []
@@ -103,7 +139,7 @@ class Run:
         """Return where a call of the boundary is written, or one of its arguments."""
         if call is None or call.line is None:
             return None
-        name = call.r_call.partition("(")[0].rpartition(":")[2]
+        name = r_name(call)
         nodes = [each for each in self.written if each.line == call.line and each.name == name]
         if not nodes:
             return Span(line=call.line, label=label)
@@ -135,6 +171,11 @@ class Run:
             end_column=token.end(),
             label=label,
         )
+
+
+def r_name(call: Call) -> str:
+    """Return the name of the R function that made a call, "" if it is not known."""
+    return call.r_call.partition("(")[0].rpartition(":")[2]
 
 
 def asked(capsule: Capsule) -> Iterator[Call]:
