@@ -14,6 +14,7 @@ local({
   state$calls <- NULL            # the calls in the script's text, with their lines
   state$located <- new.env(parent = emptyenv())
   state$busy <- FALSE
+  state$held <- new.env(parent = emptyenv())  # the script's variables, as it last left them
 
   front_ends <- c("keras", "keras3", "tensorflow", "reticulate")
 
@@ -445,6 +446,77 @@ local({
     TRUE
   }
 
+  # What the statement that has just ended made of the script's variables: all that a run without
+  # R needs where it cannot compute them itself. R's values are never changed in place while they
+  # are held here, so that one that is identical is the same.
+  answer <- function() {
+    names <- ls(globalenv(), all.names = TRUE, sorted = FALSE)
+    # Neither what runs code when it is read, nor, where it cannot be told from other variables,
+    # what waits to be computed.
+    lazy <- any(c("delayedAssign", "lazyLoad") %in% state$calls$name)
+    odd <- lazy | vapply(names, bindingIsActive, TRUE, env = globalenv())
+    names <- setdiff(names[!odd], ".Random.seed")
+    changed <- list()
+    for (name in names) {
+      value <- get(name, globalenv())
+      if (exists(name, state$held, inherits = FALSE) &&
+          identical(value, get(name, state$held), ignore.srcref = FALSE)) next
+      assign(name, value, state$held)
+      changed <- c(changed, list(list(name = name, value = literal(value))))
+    }
+    gone <- setdiff(ls(state$held, all.names = TRUE), names)
+    rm(list = gone, envir = state$held)
+    say("answered", variables = changed)
+  }
+
+  # An R value as lists, arrays and Python's own objects, whatever methods a script defines.
+  literal <- function(x, depth = 0L) {
+    tryCatch(literal_of(x, depth), error = function(e) unkept(x, "it could not be looked at"))
+  }
+  unkept <- function(x, why) {
+    list(kind = "unkept", text = paste0(why, " (", paste(oldClass(x) %||% typeof(x), collapse = ", "), ")"))
+  }
+  literal_of <- function(x, depth) {
+    if (inherits(x, "python.builtin.object")) return(list(kind = "python", value = x))
+    if (is.null(x)) return(list(kind = "null"))
+    if (is.function(x)) return(list(kind = "function"))
+    cls <- as.list(oldClass(x))
+    if (isS4(x) || !typeof(x) %in% c("logical", "integer", "double", "character", "list")) {
+      return(unkept(x, "it is no value of R's that others have"))
+    }
+    if (depth == 0L && utils::object.size(x) > most_bytes) return(unkept(x, "it is too large"))
+    kept <- names(x <- plain(x))
+    names <- if (!is.null(kept)) as.list(ifelse(is.na(kept), "", kept))
+    if (is.list(x)) {
+      if (length(x) > most_items || depth > 12L) return(unkept(x, "it has too many parts"))
+      items <- vector("list", length(x))
+      for (i in seq_along(x)) items[[i]] <- literal(.subset2(x, i), depth + 1L)
+      return(list(kind = "list", cls = cls, names = names, items = items))
+    }
+    dim <- if (length(dim(x)) > 1L) dim(x)
+    levels <- attr(x, "levels", exact = TRUE)
+    lost <- anyNA(x)
+    values <- as.vector(x)
+    if (is.character(x)) {
+      values[is.na(values)] <- "NA"
+      values <- as.list(values)
+    } else {
+      # What Python has for a missing number is a double.
+      if (lost && !is.double(x) && is.null(levels)) values <- as.double(values)
+      values <- as.array(values)
+    }
+    list(kind = if (is.character(x)) "text" else "numbers", cls = cls, values = values,
+         names = if (is.null(dim)) names, dim = if (!is.null(dim)) as.list(dim),
+         levels = if (!is.null(levels)) as.list(as.character(levels)))
+  }
+  # A value without its class, but with its names, dimensions and levels.
+  plain <- function(x) {
+    if (is.object(x)) x <- unclass(x)
+    x
+  }
+  most_bytes <- 2^28
+  most_items <- 5000L
+
   # A script is run in steps that Python calls one after the other, so that nothing of ours stands
   # on R's stack while an expression is evaluated: begin(); then, for each expression, take(), the
   # promise `pending`, show(), `pending` again if there is something to print, and warned(); or,
@@ -514,6 +586,7 @@ local({
   }
 
   show <- function() {
+    quietly(answer())
     value <- state$value
     state$value <- NULL
     if (bindingIsLocked(".Last.value", baseenv())) unlockBinding(".Last.value", baseenv())

@@ -86,6 +86,7 @@ class _Translator(Statements):
         self.datasets = frozenset(datasets)
         self._nodes = nodes
         self.tops: list[int] = []
+        self.places: list[int] = []
         seeded = bool(called_in(nodes) & SEEDING_KERAS)
         self.last_first = package == "keras" and (not seeded or ORDER in as_r)
         self.scope = Scope()
@@ -107,16 +108,25 @@ class _Translator(Statements):
         self.line("", 0)
         self.line("from bridge.translate import rbase as r", 0)
         self.line("", 0)
-        for node in self._nodes:
+        self.tops = [0] * len(self.written)
+        self.places = [0] * len(self.written)
+        for place, node in enumerate(self._nodes, start=1):
             self.here = min(each.line for each in walk(node))
             first = self.here
-            self.tops += [0] * (len(self.written) - len(self.tops))
             self.top(node)
-            self.tops += [first] * (len(self.written) - len(self.tops))
+            more = len(self.written) - len(self.tops)
+            self.tops += [first] * more
+            self.places += [place] * more
         text = "\n".join(line for line, _ in self.written) + "\n"
         lines = tuple(line for _, line in self.written)
         return Translation(
-            text, lines, tuple(self.gaps), tuple(self.readings), tuple(self.tops), self.last_first
+            text,
+            lines,
+            tuple(self.gaps),
+            tuple(self.readings),
+            tuple(self.tops),
+            tuple(self.places),
+            self.last_first,
         )
 
     def top(self, node: Node) -> None:

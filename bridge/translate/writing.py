@@ -72,8 +72,10 @@ class Translation:
     lines: tuple[int, ...]
     gaps: tuple[Gap, ...]
     readings: tuple[Reading, ...] = ()
-    #: The first line of the script's own expression that each line of Python belongs to.
+    #: The first line of the script's own expression that each line of Python belongs to, and the
+    #: place of that expression in the script, counted from 1 (0 for none).
     tops: tuple[int, ...] = ()
+    statements: tuple[int, ...] = ()
     #: Layers of a pipe are made last one first, as keras does it where no seed is set.
     last_first: bool = False
 

@@ -194,6 +194,8 @@ def data(x: Any) -> Any:
     """Return data as Keras takes it: a number is an array of one, a data frame a matrix."""
     if isinstance(x, Frame):
         return array(x)
+    if isinstance(x, Named):
+        return vector(x)
     if isinstance(x, Factor):
         return np.asarray(x)
     if is_number(x):
@@ -216,8 +218,12 @@ def class_weight(x: Any) -> Any:
 
 
 def gap(why: str, *_: Any) -> Any:
-    """Stand for something that was not translated; ``why`` names the file and the line."""
-    return Missing(why)
+    """Say that something was reached that is not translated; ``why`` names the file and the line.
+
+    Raises:
+        GapError: always.
+    """
+    raise GapError(why)
 
 
 def show(x: Any) -> str:
