@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from bridge.capsule import Answer, Call, Capsule
-from bridge.capsule.values import Method, ObjectValue, Symbol, Value
+from bridge.capsule.values import Items, Method, ObjectValue, Symbol, Value
 from bridge.runs.replay import NotMadeAgainError, Replay, ReplayError
-from bridge.trace.call_semantics import is_aside, of_script
+from bridge.trace.call_semantics import FRONT_ENDS, is_aside, of_script
+from bridge.translate.names import Written
 from bridge.translate.rbase.answers import NoValueError, answered
 from bridge.translate.rbase.values import Missing
 from bridge.translate.writing import python_name
@@ -62,6 +63,14 @@ class RAnswers(Replay):
             elif len(drawn) == 1:
                 drawn = drawn[0]
             self._draws[draw.statement][draw.name].append(drawn)
+        #: Callbacks that the front end makes itself while it trains.
+        self._beside = {
+            call.result.id
+            for call in self._calls
+            if isinstance(call.result, ObjectValue)
+            and call.result.cls.partition(".")[0] in FRONT_ENDS
+            and Written(call).is_method
+        }
         self._own: dict[int, list[OwnCall]] = defaultdict(list)
         self._bound: set[int] = set()
 
@@ -97,6 +106,16 @@ class RAnswers(Replay):
                 if variable.name in names and callable(names[name]):
                     continue
                 names[name] = Missing(f"R's value of {variable.name} cannot be had: {error}")
+
+    def _argument(self, call: Call, name: str, value: Value) -> Any:
+        if name == "callbacks" and isinstance(value, Items):
+            kept = [
+                each
+                for each in value.items
+                if not (isinstance(each, ObjectValue) and each.id in self._beside)
+            ]
+            value = value.model_copy(update={"items": tuple(kept)})
+        return super()._argument(call, name, value)
 
     def _of(self, answer: Answer) -> list[Call]:
         first, last = answer.calls

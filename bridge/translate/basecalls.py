@@ -15,6 +15,7 @@ from bridge.translate.syntax import (
     Unknown,
     walk,
 )
+from bridge.translate.wrappers import SHAPES, WHOLE, wrappers
 from bridge.translate.writing import (
     OBJECTS,
     Code,
@@ -48,7 +49,7 @@ class BaseCalls(Arguments):
         extra: list[str] = []
         words: list[str] = []
         codes = [
-            None if each.value is None else self.expression(each.value) for each in node.arguments
+            None if each.value is None else self._handed(each.value) for each in node.arguments
         ]
         for each, code in zip(node.arguments, codes, strict=True):
             if code is None or not each.name:
@@ -133,6 +134,15 @@ class BaseCalls(Arguments):
         if python in ("is_null", "is_true", "is_false", "identical", "inherits", "any_", "all_"):
             kind = "bool"
         return Code(f"r.{python}({', '.join([*parts, *extra, *words])})", kind)
+
+    def _handed(self, node: Node) -> Code:
+        """Return an argument of R's own; a wrapper that R is to call keeps what it makes whole."""
+        code = self.expression(node)
+        known = None if not isinstance(node, Symbol) else wrappers(self.package).get(node.name)
+        if known is None or self.is_own(known.name):
+            return code
+        whole = [key for key, each in known.parameters.items() if each.kind in WHOLE | SHAPES]
+        return Code(f"r.counted({code.text}, {', '.join(map(repr, whole))})") if whole else code
 
     def _do_c(self, node: Call, *_: Any) -> Code:
         codes = [

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from bridge.translate.base import CONSTANTS
 from bridge.translate.calls import Calls
@@ -47,7 +48,7 @@ class Functions(Calls):
         at = len(self.written)
         depth_before = self.here
         try:
-            with self.indented(), self.statements():
+            with self.indented(), self.statements(), self.called_from(node):
                 for parameter, default in late:
                     self.line(f"if {parameter} is None:")
                     with self.indented():
@@ -62,6 +63,16 @@ class Functions(Calls):
         finally:
             self.scope = outer
             self.here = depth_before
+
+    @contextmanager
+    def called_from(self, node: Function) -> Iterator[None]:
+        """Inside a function that Python calls, axes are counted as the R packages count them."""
+        before = self.counts_from_one
+        self.counts_from_one = before or id(node) in self.given
+        try:
+            yield
+        finally:
+            self.counts_from_one = before
 
     def _declare(self, names: set[str], at: int) -> None:
         """Say at the top of a function which names it changes outside."""
@@ -155,7 +166,8 @@ class Functions(Calls):
                     inner = simple
                     if isinstance(inner, Call) and inner.name == "return" and inner.arguments:
                         inner = inner.arguments[0].value or inner
-                    body = self.expression(inner)
+                    with self.called_from(node):
+                        body = self.expression(inner)
                     return Code(
                         f"lambda {head}: {body.text}" if head else f"lambda: {body.text}",
                         "function",

@@ -58,6 +58,9 @@ class Names(Writer, ABC):
         self.last_first = False
         #: Whether names are looked for among a data frame's columns first: inside ``with()``.
         self.of_columns = False
+        #: Functions that Python calls, by identity; inside them axes are counted as R does.
+        self.given: frozenset[int] = frozenset()
+        self.counts_from_one = False
         self.declared: dict[int, set[str]] = {}
         self.modules: dict[str, str] = {}
         #: What is given to each name; names that meet tensors, as they are found and as they are

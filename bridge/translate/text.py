@@ -8,14 +8,16 @@ that is filled by rows, a function that keeps its own round of a loop) is noted 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from bridge.facts.r import SEEDING_KERAS
 from bridge.translate.statements import Statements
 from bridge.translate.syntax import (
     Assign,
+    Call,
     For,
     Function,
+    Member,
     Node,
     Operation,
     Row,
@@ -23,8 +25,10 @@ from bridge.translate.syntax import (
     SyntaxRowsError,
     build,
     called_in,
+    nodes_in,
     walk,
 )
+from bridge.translate.wrappers import exports
 from bridge.translate.writing import (
     ORDER,
     Gap,
@@ -92,6 +96,7 @@ class _Translator(Statements):
         self.scope = Scope()
         self.functions = _functions_of(nodes)
         self.values = _values_of(nodes)
+        self.given = _given_to_python(nodes, package, self.functions)
         counts = Counter(name for node in nodes for each in walk(node) for name in _changes(each))
         #: Names that are given one value only: their kinds are known wherever they are read.
         self.once = {name for name, count in counts.items() if count == 1}
@@ -165,6 +170,42 @@ def _functions_of(nodes: Sequence[Node]) -> dict[str, Function]:
             ):
                 found[each.target.name] = each.value
     return found
+
+
+def _given_to_python(
+    nodes: Sequence[Node], package: str, functions: Mapping[str, Function]
+) -> frozenset[int]:
+    """Return the functions that Python calls, and those that they call, by identity.
+
+    They are arguments of what the packages export, or of Python's own functions; a function that
+    makes one is taken with it.
+    """
+    exported = exports(package or "tensorflow")
+    found: dict[int, Function] = {}
+    waiting: list[Node] = [
+        each.value
+        for call in nodes_in(nodes, Call)
+        if isinstance(call.function, Member) or call.name in exported
+        for each in call.arguments
+        if each.value is not None
+    ]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, Symbol):
+            node = functions.get(node.name, node)
+        if isinstance(node, Function):
+            if id(node) not in found:
+                found[id(node)] = node
+                waiting += [
+                    functions[call.name]
+                    for call in nodes_in([node.body], Call)
+                    if call.name in functions
+                ]
+        elif isinstance(node, Call) and node.name in functions:
+            waiting.append(functions[node.name])
+        elif isinstance(node, Call) and node.name in ("list", "c"):
+            waiting += [each.value for each in node.arguments if each.value is not None]
+    return frozenset(found)
 
 
 def _values_of(nodes: Sequence[Node]) -> dict[str, list[Node]]:

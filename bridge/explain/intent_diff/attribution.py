@@ -30,14 +30,20 @@ def parted_lines(r: Capsule, other: Capsule) -> frozenset[int]:
     found = set()
     for line in {**mine, **words}:
         one, two = mine.get(line, []), theirs.get(line, [])
-        both_say = line in words and line in their_words
-        unlike = two and (
-            len(one) != len(two)
-            or not all(_prints_as(text, value) for text, value in zip(one, two, strict=True))
-        )
+        # What R prints beside a value, as names of columns, the other does not.
+        both_say = bool(words.get(line)) and bool(their_words.get(line))
+        unlike = two and not _prints_all(one, two)
         if unlike or (both_say and words[line] != their_words[line]):
             found.add(line)
     return frozenset(found)
+
+
+def _prints_all(texts: Sequence[str], values: Sequence[str]) -> bool:
+    """Say whether R's print may be of all the values, in order: rows and columns have labels."""
+    if len(texts) == len(values):
+        return all(_prints_as(text, value) for text, value in zip(texts, values, strict=True))
+    left = iter(texts)
+    return all(any(_prints_as(text, value) for text in left) for value in values)
 
 
 def numbers_by_line(run: Capsule) -> dict[int, list[str]]:

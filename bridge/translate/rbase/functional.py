@@ -436,6 +436,20 @@ def compose(target: Any, layer: Any) -> Any:
     return layer(target)
 
 
+def counted(function: Any, *names: str) -> Any:
+    """A wrapper of R's as a function: arguments of these names are whole numbers or shapes."""
+
+    def made(*args: Any, **kwargs: Any) -> Any:
+        target = kwargs.pop("object", None)
+        layer = function(
+            *(whole(each) for each in args),
+            **{key: whole(each) if key in names else each for key, each in kwargs.items()},
+        )
+        return layer if target is None else compose(target, layer)
+
+    return made
+
+
 def then(target: Any, action: Any) -> Any:
     """Do something with a model, and hand the model on."""
     action(target)
