@@ -400,17 +400,26 @@ class Variable(Frozen):
     value: Value
 
 
+class Placed(Frozen):
+    """What R computed once at a watched expression, and the row of that in R's syntax tree."""
+
+    place: int
+    value: Value
+
+
 class Answer(Frozen):
     """What one statement at the top of the script made of R's variables, counted from 1.
 
-    ``calls`` are the numbers of the first and last call that it made, the last below the first
-    where it made none.
+    ``places`` are what R computed at the expressions that were watched, in order, by their rows in
+    R's syntax tree. ``calls`` are the numbers of the first and last call that it made, the last
+    below the first where it made none.
     """
 
     statement: int
     line: int | None = None
     calls: tuple[int, int] = (1, 0)
     variables: tuple[Variable, ...] = ()
+    places: tuple[Placed, ...] = ()
 
 
 class Reading(Frozen):

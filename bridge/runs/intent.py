@@ -141,6 +141,7 @@ def intent_job(context: Context, params: dict[str, Any]) -> None:
     given = _given(about["given"], known)
     session = _Session(spool, encoder, recorder, about, given, known)
     text.heard = session.heard
+    functional.asked = session.asked
     values.read_otherwise = session.read_otherwise
     for reading in about["readings"]:
         spool.event("reading", **reading)
@@ -229,6 +230,7 @@ class _Session:
             self.line = self._r_line(first + 1, self._lines)
             self._top = self._r_line(first + 1, self._tops)
             functional.draws = self._known.draws(self._statement)
+            functional.answers = self._known.places(self._statement)
             touched: set[str] = set()
             try:
                 tree = ast.parse("\n".join(line for _, line in source), str(path))
@@ -270,6 +272,10 @@ class _Session:
         self._printed += len(numbers)
         text = " ".join(_spelled(each) for each in numbers)
         self._spool.event("output", stream="stdout", text=text + "\n", line=self._top)
+
+    def asked(self, what: str) -> None:
+        """Note that R answered for something."""
+        self._spool.event("taken", text=what)
 
     def read_otherwise(self, kind: str, cause: str, what: str) -> bool:
         """Note that something is read otherwise than R reads it, and say whether it is."""

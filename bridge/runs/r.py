@@ -6,7 +6,7 @@ import io
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -53,14 +53,17 @@ def run_r(
     served: Served,
     limits: Limits,
     lever: Lever | None = None,
+    places: Sequence[int] = (),
 ) -> Capsule:
     """Run an R script, unmodified, under a lever.
+
+    ``places`` are the expressions whose values are kept, by their rows in R's syntax tree.
 
     Raises:
         LeverError: the lever cannot be pulled for a script.
         PoolError: R, TensorFlow or Keras cannot be started.
     """
-    params = params_for_script(lever) | {"script": str(script.resolve())}
+    params = params_for_script(lever) | {"script": str(script.resolve()), "places": list(places)}
     private = (str(script.resolve().parent), *served.libraries)
     origin = Origin("r", case, script, inspection.text, "r", served.frontend, private)
 
@@ -101,7 +104,8 @@ def r_job(context: Context, params: dict[str, Any]) -> None:
     spool = begin(context, params, of_script=True)
     encoder = Encoder(spool)
     calls = recorder.Recorder(spool, encoder)
-    session = _Session(spool, Path(params["script"]), plots, encoder, calls)
+    script, places = Path(params["script"]), list(params["places"])
+    session = _Session(spool, script, places, plots, encoder, calls)
     if params.get("contained"):
         spool.event("note", text=f"Contained: {', '.join(params['contained'])}.")
     recorder.activate(calls)
@@ -164,6 +168,7 @@ class _Session:
         self,
         spool: SpoolWriter,
         script: Path,
+        places: list[int],
         plots: Path,
         encoder: Encoder,
         calls: recorder.Recorder,
@@ -172,6 +177,7 @@ class _Session:
         self._calls = calls
         self._encoder = encoder
         self.script = script
+        self._places = places
         self._plots = plots
         self._line: int | None = None
         #: The statement at the top of the script that is being run, counted from 1, and the calls
@@ -190,6 +196,7 @@ class _Session:
                 "plots": str(self._plots),
                 "seed": SEED,
                 "drawing": sorted(DRAWING),
+                "places": self._places,
                 "temporary": str(self._plots.parent),
             }
         try:
@@ -293,8 +300,8 @@ class _Session:
             statement=self._statement,
         )
 
-    def _answered(self, variables: list[dict[str, Any]]) -> None:
-        """Keep what a statement made of the script's variables."""
+    def _answered(self, variables: list[dict[str, Any]], places: list[dict[str, Any]]) -> None:
+        """Keep what a statement made of the script's variables, and its watched expressions."""
         self._spool.event(
             "answered",
             statement=self._statement,
@@ -303,6 +310,10 @@ class _Session:
             variables=[
                 {"name": each["name"], "value": self._encoder.value(each["value"])}
                 for each in variables
+            ],
+            places=[
+                {"place": int(each["place"]), "value": self._encoder.value(each["value"])}
+                for each in places
             ],
         )
 

@@ -8,8 +8,9 @@ statement by statement, and what this run does not make by itself it makes as R 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from bridge.capsule import Answer, Call, Capsule
@@ -78,6 +79,28 @@ class RAnswers(Replay):
         """Return what R drew in a statement, by function, in order."""
         return self._draws[statement]
 
+    def places(self, statement: int) -> dict[int, list[Callable[[], Any]]]:
+        """Return what R computed in a statement at watched places, each as it is asked for."""
+        found: dict[int, list[Callable[[], Any]]] = defaultdict(list)
+        answer = self._answers.get(statement)
+        for each in () if answer is None else answer.places:
+            found[each.place].append(partial(self._placed, statement, each.value))
+        return found
+
+    def _placed(self, statement: int, value: Value) -> Any:
+        self._bind_before(statement)
+        self._bind_alike(self._of(self._answers[statement]), self._own[statement])
+        try:
+            return answered(self.value(value))
+        except (NoValueError, ReplayError) as error:
+            return Missing(f"R's value cannot be had: {error}")
+
+    def _bind_before(self, statement: int) -> None:
+        for earlier in sorted(self._answers):
+            if earlier < statement and earlier not in self._bound:
+                self._bound.add(earlier)
+                self._bind_alike(self._of(self._answers[earlier]), self._own[earlier])
+
     def has(self, statement: int) -> bool:
         """Say whether R came through a statement."""
         return statement in self._answers
@@ -92,10 +115,7 @@ class RAnswers(Replay):
         Yield what cannot be had, in words.
         """
         answer = self._answers[statement]
-        for earlier in sorted(self._answers):
-            if earlier < statement and earlier not in self._bound:
-                self._bound.add(earlier)
-                self._bind_alike(self._of(self._answers[earlier]), self._own[earlier])
+        self._bind_before(statement)
         self._bound.add(statement)
         yield from self._made_again(self._of(answer), self._own[statement])
         for variable in answer.variables:

@@ -142,6 +142,8 @@ class Calls(Special):
     def _own_call(self, node: Call) -> Code:
         name = node.name
         definition = self.functions.get(name)
+        if definition and id(definition) in self.incomplete and self.place_of(node):
+            return self.gap(node, f"the function {name}()")
         formals = [each for each, _ in definition.parameters] if definition else []
         parts: list[str] = []
         words: list[str] = []

@@ -46,6 +46,7 @@ class Functions(Calls):
         self.line(f"def {name}({head}):", node.line)
         self.scope = scope
         at = len(self.written)
+        known = len(self.gaps)
         depth_before = self.here
         try:
             with self.indented(), self.statements(), self.called_from(node):
@@ -63,6 +64,8 @@ class Functions(Calls):
         finally:
             self.scope = outer
             self.here = depth_before
+            if len(self.gaps) > known:
+                self.incomplete.add(id(node))
 
     @contextmanager
     def called_from(self, node: Function) -> Iterator[None]:

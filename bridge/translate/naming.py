@@ -61,6 +61,8 @@ class Names(Writer, ABC):
         #: Functions that Python calls, by identity; inside them axes are counted as R does.
         self.given: frozenset[int] = frozenset()
         self.counts_from_one = False
+        #: Functions of the script's own in which something is not translated, by identity.
+        self.incomplete: set[int] = set()
         self.declared: dict[int, set[str]] = {}
         self.modules: dict[str, str] = {}
         #: What is given to each name; names that meet tensors, as they are found and as they are

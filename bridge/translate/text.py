@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 
 from bridge.facts.r import SEEDING_KERAS
+from bridge.translate.places import Places
 from bridge.translate.statements import Statements
 from bridge.translate.syntax import (
     Assign,
@@ -34,6 +35,7 @@ from bridge.translate.writing import (
     Gap,
     Scope,
     Translation,
+    WatchedError,
     assigned_in,
     root_of,
 )
@@ -90,12 +92,13 @@ class _Translator(Statements):
         self.datasets = frozenset(datasets)
         self._nodes = nodes
         self.tops: list[int] = []
-        self.places: list[int] = []
+        self.ordinals: list[int] = []
         seeded = bool(called_in(nodes) & SEEDING_KERAS)
         self.last_first = package == "keras" and (not seeded or ORDER in as_r)
         self.scope = Scope()
         self.functions = _functions_of(nodes)
         self.values = _values_of(nodes)
+        self.place_of = Places(nodes, package, self.functions).of
         self.given = _given_to_python(nodes, package, self.functions)
         counts = Counter(name for node in nodes for each in walk(node) for name in _changes(each))
         #: Names that are given one value only: their kinds are known wherever they are read.
@@ -114,14 +117,14 @@ class _Translator(Statements):
         self.line("from bridge.translate import rbase as r", 0)
         self.line("", 0)
         self.tops = [0] * len(self.written)
-        self.places = [0] * len(self.written)
+        self.ordinals = [0] * len(self.written)
         for place, node in enumerate(self._nodes, start=1):
             self.here = min(each.line for each in walk(node))
             first = self.here
             self.top(node)
             more = len(self.written) - len(self.tops)
             self.tops += [first] * more
-            self.places += [place] * more
+            self.ordinals += [place] * more
         text = "\n".join(line for line, _ in self.written) + "\n"
         lines = tuple(line for _, line in self.written)
         return Translation(
@@ -130,8 +133,9 @@ class _Translator(Statements):
             tuple(self.gaps),
             tuple(self.readings),
             tuple(self.tops),
-            tuple(self.places),
+            tuple(self.ordinals),
             self.last_first,
+            tuple(dict.fromkeys(self.places)),
         )
 
     def top(self, node: Node) -> None:
@@ -142,6 +146,13 @@ class _Translator(Statements):
         except RecursionError:
             self.back_to(mark)
             self.line(self.gap(node, "an expression that is nested too deeply").text)
+        except WatchedError as wider:
+            # What is to be watched is no expression here: then R answers for the statement.
+            self.back_to(mark)
+            made = Gap(node.line, wider.what, self.script)
+            self.gaps.append(made)
+            self.line(f"# GAP {made.sentence}")
+            self.line(f"r.gap({made.sentence!r})")
 
 
 def _changes(node: Node) -> list[str]:

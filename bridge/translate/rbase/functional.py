@@ -33,6 +33,9 @@ from bridge.translate.rbase.values import (
 
 #: What R drew at random in its own run, by function, in order; the runner fills it.
 draws: dict[str, list[Any]] = {}
+#: What R computed at places of the script, in order; and who hears that it was asked for.
+answers: dict[int, list[Callable[[], Any]]] = {}
+asked: Callable[[str], None] | None = None
 
 
 def lapply(x: Any, function: Any, *args: Any, **kwargs: Any) -> Any:
@@ -333,6 +336,22 @@ def drawn(name: str, *_args: Any, **_kwargs: Any) -> Any:
     if not draws.get(name):
         raise GapError(f"what {name}() drew in R was not recorded")
     return draws[name].pop(0)
+
+
+def answer(place: int, what: str) -> Any:
+    """Return what R itself computed at a place of the script, this time; ``what`` names it.
+
+    Raises:
+        GapError: R came to no such value, or it was not kept.
+    """
+    if not answers.get(place):
+        raise GapError(f"{what}, for which R has no answer")
+    value = answers[place].pop(0)()
+    if isinstance(value, known.Missing):
+        len(value)
+    if asked is not None:
+        asked(what)
+    return value
 
 
 def switch(value: Any, *places: Any, **cases: Any) -> Any:
