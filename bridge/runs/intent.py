@@ -53,7 +53,6 @@ def intended(
         package=inspection.package,
         generation=inspection.generation,
         as_r=as_r,
-        datasets=inspection.datasets,
     )
 
 
@@ -96,8 +95,7 @@ def run_intent(
     def prepare(place: Place) -> dict[str, Any]:
         lay_beside(script, place.work)
         (place.base / name).write_text(translation.text, "utf-8")
-        about = _about(translation, inspection, undo)
-        # Data sets may be large.
+        about = _about(translation, undo)
         (place.base / "about.json").write_text(json.dumps(about), "utf-8")
         return {"script": str(place.base / name), "about": str(place.base / "about.json")}
 
@@ -110,13 +108,12 @@ def run_intent(
         return left.capsule(origin)
 
 
-def _about(translation: Translation, inspection: Inspection, undo: Undo) -> dict[str, Any]:
+def _about(translation: Translation, undo: Undo) -> dict[str, Any]:
     return {
         "lines": translation.lines,
         "tops": translation.tops,
         "statements": translation.statements,
         "last_first": translation.last_first,
-        "datasets": inspection.datasets,
         "readings": [each.model_dump() for each in translation.readings],
         "as_r": sorted(undo.as_r),
         "given": [
@@ -129,7 +126,7 @@ def _about(translation: Translation, inspection: Inspection, undo: Undo) -> dict
 def intent_job(context: Context, params: dict[str, Any]) -> None:
     """Run ``params["script"]``.
 
-    ``params["about"]`` has its lines and data sets, ``params["recorded"]`` R's run.
+    ``params["about"]`` has its lines, ``params["recorded"]`` R's run.
     """
     path = Path(params["script"])
     about = json.loads(Path(params["about"]).read_text("utf-8"))
@@ -204,7 +201,6 @@ class _Session:
         self._statements: list[int] = about["statements"]
         self._statement = 0
         self._last_first = bool(about["last_first"])
-        self._datasets = about["datasets"]
         self._as_r = {(kind, line) for kind, line in about["as_r"]}
         self._given = given
         self._readings: list[dict[str, Any]] = list(about["readings"])
@@ -217,7 +213,6 @@ class _Session:
         names: dict[str, Any] = {
             "__name__": "__intent__",
             "__file__": str(path),
-            "DATASETS": self._datasets,
             "_bridge_call": self._call,
             "_bridge_last_first": _last_first,
         }

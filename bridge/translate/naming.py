@@ -46,9 +46,6 @@ class Names(Writer, ABC):
 
     functions: dict[str, Function]
 
-    #: The data sets of R's own package that the script names.
-    datasets: frozenset[str] = frozenset()
-
     def __init__(
         self, script: str, package: str, generation: int, as_r: frozenset[tuple[str, int]]
     ) -> None:
@@ -153,8 +150,6 @@ class Names(Writer, ABC):
             return Code(f"lambda *a, **k: r.drawn({name!r}, *a, **k)", "function", False)
         if name == ".":
             return Code("dot", self.scope.kind("."))
-        if name in self.datasets:
-            return Code(f"r.dataset(DATASETS[{name!r}])")
         return self.gap(node, f"the name {name}, which the script does not define")
 
     def path(self, node: Node) -> str:

@@ -8,7 +8,7 @@ that is filled by rows, a function that keeps its own round of a loop) is noted 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from bridge.facts.r import SEEDING_KERAS
 from bridge.translate.places import Places
@@ -48,7 +48,6 @@ def translate(
     package: str,
     generation: int,
     as_r: frozenset[tuple[str, int]] = frozenset(),
-    datasets: Collection[str] = (),
 ) -> Translation:
     """Translate a script, given as the rows of R's syntax tree.
 
@@ -59,19 +58,18 @@ def translate(
         generation: the generation of Keras that it means, 2 or 3.
         as_r: what is to be taken as R has it, although a reader of the text would not: the kinds
             and lines of readings; ``ORDER`` for the order in which a pipe makes its layers.
-        datasets: the data sets of R's own package that it names.
     """
     try:
         nodes = build(rows)
     except SyntaxRowsError as error:
         gap = Gap(1, str(error), script)
         return Translation(f"# GAP {gap.sentence}\n", (1,), (gap,))
-    first = _Translator(script, package, generation, nodes, as_r, datasets)
+    first = _Translator(script, package, generation, nodes, as_r)
     made = first.script_text()
     if not first.meets:
         return made
     # Only now it is known which vectors meet tensors.
-    second = _Translator(script, package, generation, nodes, as_r, datasets)
+    second = _Translator(script, package, generation, nodes, as_r)
     second.met = first.meets
     return second.script_text()
 
@@ -86,10 +84,8 @@ class _Translator(Statements):
         generation: int,
         nodes: Sequence[Node],
         as_r: frozenset[tuple[str, int]],
-        datasets: Collection[str],
     ) -> None:
         super().__init__(script, package, generation, as_r)
-        self.datasets = frozenset(datasets)
         self._nodes = nodes
         self.tops: list[int] = []
         self.ordinals: list[int] = []

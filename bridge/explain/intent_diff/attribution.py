@@ -185,12 +185,15 @@ def _of_changes(same: Sequence[Change]) -> Suspect:
 
 
 def intent_notes(runs: dict[str, Capsule]) -> tuple[str, ...]:
-    """Return what the report says of the intent: its gaps, and what ended it."""
+    """Return what the report says of the intent: its gaps, and what R answered for it."""
     intent = runs.get("intent")
     if intent is None:
         return ()
     notes = [f"Not translated from the text: {gap}." for gap in intent.manifest.gaps]
-    return tuple(notes[:_MOST])
+    answered = intent.manifest.answered
+    if answered:
+        notes.insert(_MOST, f"Not translated, and taken from R's own run: {'; '.join(answered)}.")
+    return tuple(notes[: _MOST + 1])
 
 
 def proven(
