@@ -183,6 +183,13 @@ class BaseCalls(Arguments):
             )
         return Code(f"[{', '.join(code.text for _, code in codes)}]", "list")
 
+    def _do_structure(self, node: Call, *_: Any) -> Code:
+        given = {each.name: each.value for each in node.arguments}
+        data, classes = given.get("", given.get(".Data")), given.get("class")
+        if len(given) != 2 or data is None or classes is None:
+            return self.gap(node, "the function structure()")
+        return Code(f"r.put_class({self.expression(data).text}, {self.expression(classes).text})")
+
     def _do_array(self, node: Call, *_: Any) -> Code:
         code = self._base_call(node)
         named = {each.name: each.value for each in node.arguments}

@@ -38,6 +38,13 @@ class Functions(Calls):
     def define(self, name: str, node: Function) -> None:
         """Write a ``def``."""
         self.may_write()
+        generic = _generic(node)
+        if generic:
+            self.line(f"def {name}(*args, **kwargs):", node.line)
+            with self.indented():
+                call = "lambda method: method(*args, **kwargs)"
+                self.line(f"return r.dispatched({generic!r}, globals(), args[0], {call})")
+            return
         outer = self.scope
         kept = self._kept(node)
         own = [each for each, _ in node.parameters]
@@ -229,3 +236,14 @@ class Functions(Calls):
                     at, (f"{indent}{mangled} = locals().get({mangled!r})", node.line)
                 )
         return Code(name, "function")
+
+
+def _generic(node: Function) -> str:
+    """Return the name that a function finds methods by, "" where it does something else."""
+    body = node.body
+    if isinstance(body, Block) and len(body.items) == 1:
+        body = body.items[0]
+    if not isinstance(body, Call) or body.name != "UseMethod" or len(body.arguments) != 1:
+        return ""
+    name = body.arguments[0].value
+    return name.value if isinstance(name, Text) else ""

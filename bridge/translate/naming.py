@@ -60,6 +60,8 @@ class Names(Writer, ABC):
         self.counts_from_one = False
         #: Functions of the script's own in which something is not translated, by identity.
         self.incomplete: set[int] = set()
+        #: Calls that are being translated as those of a function without methods of the script's.
+        self._dispatching: set[int] = set()
         self.declared: dict[int, set[str]] = {}
         self.modules: dict[str, str] = {}
         #: What is given to each name; names that meet tensors, as they are found and as they are

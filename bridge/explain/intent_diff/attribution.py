@@ -20,6 +20,8 @@ from bridge.translate.spell import spell
 from bridge.translate.writing import ORDER
 
 _NUMBER: Final = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|NaN|Inf|-Inf")
+#: What stands between values and ends no number: "a 8; b 4".
+_BETWEEN: Final = re.compile(r"[;,:]+(?=\s|$)")
 _HEADING: Final = re.compile(r"\[\d*,\d*\]|\[\d+\]|\[\[\d+\]\]|^\s*,\s,.*$", re.MULTILINE)
 
 
@@ -52,7 +54,8 @@ def numbers_by_line(run: Capsule) -> dict[int, list[str]]:
     for each in run.manifest.output:
         if each.stream == "stdout" and each.line is not None:
             text = _HEADING.sub(" ", each.text) if run.manifest.runner == "r" else each.text
-            found[each.line] += [word for word in text.split() if _NUMBER.fullmatch(word)]
+            words = _BETWEEN.sub(" ", text).split()
+            found[each.line] += [word for word in words if _NUMBER.fullmatch(word)]
     return found
 
 
@@ -60,7 +63,7 @@ def _words_by_line(run: Capsule) -> dict[int, list[str]]:
     found: dict[int, list[str]] = defaultdict(list)
     for each in run.manifest.output:
         if each.stream == "stdout" and each.line is not None:
-            text = _HEADING.sub(" ", each.text).replace('"', " ")
+            text = _BETWEEN.sub(" ", _HEADING.sub(" ", each.text).replace('"', " "))
             found[each.line] += [w for w in text.split() if not _NUMBER.fullmatch(w)]
     return found
 

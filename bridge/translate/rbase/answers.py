@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bridge.translate.rbase.values import Factor, Frame, Missing, Named, is_number
+from bridge.translate.rbase.values import Classed, Factor, Frame, Missing, Named, is_number
 
 
 class NoValueError(ValueError):
@@ -51,14 +51,18 @@ def _list(recorded: Mapping[str, Any]) -> Any:
         return items
     if len(set(names)) < len(names) or "" in names:
         return items
-    kind = Frame if "data.frame" in recorded["cls"] else dict
+    classes = tuple(map(str, recorded["cls"]))
+    kind = Frame if "data.frame" in classes else Classed if classes else dict
     if kind is Frame:
         # A column of one row is a vector all the same.
         items = [
             [each] if isinstance(each, str) else np.array([each]) if is_number(each) else each
             for each in items
         ]
-    return kind(zip(names, items, strict=True))
+    made = kind(zip(names, items, strict=True))
+    if isinstance(made, Classed):
+        made.classes = classes
+    return made
 
 
 def _named(recorded: Mapping[str, Any], values: list[Any]) -> Any | None:

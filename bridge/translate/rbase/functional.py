@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from bridge.translate.rbase import values as known
 from bridge.translate.rbase.text import text_of
 from bridge.translate.rbase.values import (
+    Classed,
     Factor,
     Frame,
     GapError,
@@ -268,8 +270,45 @@ def is_function(x: Any) -> bool:
     return callable(x)
 
 
+def put_class(x: Any, classes: Any) -> Any:
+    """``class(x) <- classes``, of a list.
+
+    Raises:
+        GapError: it is no list with names.
+    """
+    if not isinstance(x, dict) or isinstance(x, (Named, Frame)):
+        raise GapError("the class of what is no list with names is not translated")
+    made = Classed(x)
+    made.classes = (classes,) if isinstance(classes, str) else tuple(classes)
+    return made
+
+
+def dispatched(
+    name: str,
+    names: Mapping[str, Any],
+    x: Any,
+    method: Callable[[Any], Any],
+    otherwise: Callable[[], Any] | None = None,
+) -> Any:
+    """Call the method of a generic function that the script has for the class of ``x``.
+
+    Raises:
+        GapError: it has none, and ``otherwise`` is not given.
+    """
+    found = class_of(x)
+    for each in (*([found] if isinstance(found, str) else found), "default"):
+        function = names.get(re.sub(r"\W", "_", f"{name}.{each}"))
+        if function is not None:
+            return method(function)
+    if otherwise is None:
+        raise GapError(f"the script has no method {name}() for a {found}")
+    return otherwise()
+
+
 def class_of(x: Any) -> Any:
     """``class(x)``."""
+    if isinstance(x, Classed):
+        return list(x.classes)
     if isinstance(x, Stop):
         return ["simpleError", "error", "condition"]
     if isinstance(x, BaseException):

@@ -62,6 +62,12 @@ class Frame(dict[str, Any]):
     """A data frame: columns by name, in order."""
 
 
+class Classed(dict[str, Any]):
+    """A list with a class of the script's own: methods of the script's are found by it."""
+
+    classes: tuple[str, ...] = ()
+
+
 class Factor:
     """A factor: ``codes`` count levels from 1, as R shows them; 0 is a missing one."""
 
