@@ -182,11 +182,13 @@ class LayerState(Frozen):
     """A layer of a model at one moment; ``inbound`` names the layers that feed it.
 
     A layer that feeds it twice is named twice; one that is called several times has what feeds
-    every call. ``layers`` are those of a model that is used as a layer.
+    every call. ``layers`` are those of a model that is used as a layer. ``id`` is the number that
+    the layer has as an object of the run, by which the call that made it is found.
     """
 
     name: str
     cls: str
+    id: int | None = None
     config: dict[str, JsonValue] = Field(default_factory=dict)
     weights: tuple[WeightRecord, ...] = ()
     inbound: tuple[str, ...] = ()
@@ -319,8 +321,11 @@ class Probe(Frozen):
     """One point at which a run can be compared: a prediction, an evaluation, a training.
 
     ``targets`` are what an evaluation or a training was given beside its inputs: ``y`` and
-    ``sample_weight``. ``settings`` are those of its arguments on which the numbers depend. The
-    ``outputs`` of a ``fit`` are the model's weights after it. ``exact`` is there for exact probes.
+    ``sample_weight``; ``validation`` is what a training was validated with. ``settings`` are
+    those of its arguments on which the numbers depend. The ``outputs`` of a ``fit`` are the model's
+    weights after it. ``first_epochs`` says how many epochs of a training were made; its curves end
+    there, and its weights are not kept: what follows started from those of R's run. ``exact`` is
+    there for exact probes.
     ``why`` says more of a ``status`` that is not "made": the class of the error, or the reason.
     ``notes`` are for readers.
     """
@@ -333,11 +338,13 @@ class Probe(Frozen):
     line: int | None = None
     inputs: tuple[Array, ...] = ()
     targets: tuple[Array, ...] = ()
+    validation: tuple[Array, ...] = ()
     settings: dict[str, JsonValue] = Field(default_factory=dict)
     outputs: tuple[Array, ...] = ()
     layers: tuple[LayerOutput, ...] = ()
     executed: ExecutedGraph | None = None
     curves: dict[str, tuple[float, ...]] = Field(default_factory=dict)
+    first_epochs: int | None = None
     eager: bool = False
     exact: ExactProbe | None = None
     status: ProbeStatus = "made"

@@ -12,7 +12,7 @@ from bridge.cases.case import Case
 from bridge.compare.alignment import label_of
 from bridge.compare.result import ProbePair, RunPair, StageResult
 from bridge.exact.records import ExactResult
-from bridge.explain.finding import Finding, standing
+from bridge.explain.conclusion import Conclusion, standing
 from bridge.explain.responses.description import Described
 from bridge.explain.result import Hypothesis, SelftestScore, SymptomTable, Upstream
 from bridge.report.schema import (
@@ -65,7 +65,7 @@ def build_report(
     case: Case,
     runs: Mapping[str, Capsule],
     pairs: Sequence[RunPair],
-    finding: Finding,
+    finding: Conclusion,
     parts: Parts = _NO_PARTS,
 ) -> CaseReport:
     """Put together what is known of a case; ``runs`` has ``r`` at least."""
@@ -87,6 +87,7 @@ def build_report(
         sentence=finding.sentence,
         explanation=finding.explanation,
         unexplained=finding.unexplained,
+        findings=finding.findings,
         first_divergence=finding.first_divergence,
         expected=_expected(case, finding, r, upstream),
         upstream=upstream,
@@ -111,7 +112,7 @@ def build_report(
     )
 
 
-def bare_report(case: Case, r: Capsule, finding: Finding) -> CaseReport:
+def bare_report(case: Case, r: Capsule, finding: Conclusion) -> CaseReport:
     """Return the report of a case of which nothing more could be put together."""
     manifest = r.manifest
     return CaseReport(
@@ -125,12 +126,13 @@ def bare_report(case: Case, r: Capsule, finding: Finding) -> CaseReport:
         sentence=finding.sentence,
         explanation=finding.explanation,
         unexplained=finding.unexplained,
+        findings=finding.findings,
         expected=_expected(case, finding, manifest, None),
         notes=case.problems,
     )
 
 
-def _why(finding: Finding) -> dict[str, Any]:
+def _why(finding: Conclusion) -> dict[str, Any]:
     """Return what speaks for the cause and against it; levers are told in any case."""
     found = finding.attribution
     if found is None:
@@ -166,7 +168,7 @@ def _row(probe: ProbePair) -> Pair:
 
 
 def _expected(
-    case: Case, finding: Finding, r: Manifest, upstream: Upstream | None
+    case: Case, finding: Conclusion, r: Manifest, upstream: Upstream | None
 ) -> Expected | None:
     """Say whether the header's expectations are met; a fault that is mended is no reproach."""
     situation = (r.frontend or _NO_FRONTEND, r.environment)

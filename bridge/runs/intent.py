@@ -28,6 +28,7 @@ from bridge.process.zygote import Context
 from bridge.r.script import Inspection, inspect
 from bridge.runs.job import Place, begin, finish, lay_beside, ran, run_job
 from bridge.runs.r_answers import OwnCall, RAnswers, called
+from bridge.runs.training_start import TrainingStart
 from bridge.trace.capsule_builder import Origin
 from bridge.trace.encoder import Encoder
 from bridge.trace.observer import Observer
@@ -79,8 +80,12 @@ def run_intent(
     limits: Limits,
     undo: Undo | None = None,
     translation: Translation | None = None,
+    *,
+    full: bool = True,
 ) -> Capsule:
     """Run what the text means; what R drew at random is taken from its recorded run.
+
+    Unless ``full``, trainings are judged on their first epochs, and go on from R's weights.
 
     ``undo`` is what is taken as R has it, to see whether that is why they part; ``translation``
     the script's, if the caller has it.
@@ -99,7 +104,7 @@ def run_intent(
         (place.base / "about.json").write_text(json.dumps(about), "utf-8")
         return {"script": str(place.base / name), "about": str(place.base / "about.json")}
 
-    params = {"recorded": pool.file_of(recorded)}
+    params = {"recorded": pool.file_of(recorded), "full": full}
     private = (str(script.resolve().parent),)
     origin = Origin("intent", case, Path(name), translation.text, "python", None, private)
     with run_job(
@@ -133,8 +138,11 @@ def intent_job(context: Context, params: dict[str, Any]) -> None:
     spool = begin(context, params, of_script=True)
     encoder = Encoder(spool)
     recorder = Recorder(spool, encoder)
+    recorded = read_capsule(Path(params["recorded"]))
+    if not params["full"]:
+        TrainingStart(recorded, lambda: session.line).install(context.keras)
     Observer(spool, encoder, lambda: recorder.current).install(context.keras)
-    known = RAnswers(read_capsule(Path(params["recorded"])), context.keras)
+    known = RAnswers(recorded, context.keras)
     given = _given(about["given"], known)
     session = _Session(spool, encoder, recorder, about, given, known)
     text.heard = session.heard

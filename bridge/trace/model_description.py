@@ -137,6 +137,7 @@ class _Layers:
         return {
             "name": layer.name,
             "cls": public_path(type(layer)),
+            "id": self._encoder.number(layer),
             "config": config if isinstance(config, dict) else {},
             "weights": [self._weight(layer, *each) for each in named_weights(layer)],
             "inbound": list(inbound),

@@ -13,13 +13,14 @@ from bridge.capsule import Call, Capsule, FrontEnd, Manifest
 from bridge.capsule.values import Scalar, Symbol
 from bridge.cases.case import Case, read_case
 from bridge.errors import Errors, collected
-from bridge.explain.result import CauseEvidence
 from bridge.pipeline import case_run, examine_case
 from bridge.pipeline.examine_case import Settings, Suite
 from bridge.process.pool import Pool
 from bridge.r.script import Inspection, Installed, Served
 from bridge.rules import registry
-from bridge.rules.recorded_run import answer
+from bridge.rules.registry import Answered
+from bridge.rules.rule import Finding, Rule
+from tests.rules.samples import said as answer
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def cases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Case]:
     def run_r(_pool: object, case: str, *_: object, **__: object) -> Capsule:
         return Capsule(Manifest(runner="r", case=case, status="ok"), {})
 
-    def run_intent(_pool: object, case: str, *_: object) -> Capsule:
+    def run_intent(_pool: object, case: str, *_: object, **__: object) -> Capsule:
         return Capsule(Manifest(runner="intent", case=case, status="ok"), {})
 
     monkeypatch.setattr(
@@ -109,8 +110,12 @@ def test_a_repair_that_cannot_be_tried_costs_no_other_answer(
     monkeypatch.setattr(
         examine_case, "run_r", lambda _pool, case, *_, **__: _with_a_call("r", case)
     )
-    monkeypatch.setattr(examine_case, "run_replay", lambda *_: _with_a_call("replay", "first"))
-    monkeypatch.setattr(examine_case, "answers", lambda *_: (answer("maths", "An answer."),))
+    monkeypatch.setattr(
+        examine_case, "run_replay", lambda *_, **__: _with_a_call("replay", "first")
+    )
+    monkeypatch.setattr(
+        examine_case, "answers", lambda *_, **__: Answered((answer("maths", "An answer"),))
+    )
     with Suite(Settings(jobs=1, quick=True)) as running:
         examined = list(running.examine(cases[:1]))
     (error,) = examined[0].report.internal_errors
@@ -165,7 +170,9 @@ def test_what_fails_while_files_are_written_is_listed_as_well(
     monkeypatch.setattr(
         examine_case, "run_r", lambda _pool, case, *_, **__: _with_a_call("r", case)
     )
-    monkeypatch.setattr(examine_case, "run_replay", lambda *_: _with_a_call("replay", "first"))
+    monkeypatch.setattr(
+        examine_case, "run_replay", lambda *_, **__: _with_a_call("replay", "first")
+    )
     _breaks(monkeypatch, "script_of")
     with Suite(Settings(jobs=1, quick=True)) as running:
         examined = list(running.examine(cases[:1]))
@@ -194,16 +201,17 @@ def _with_a_call(runner: Literal["r", "replay"], case: str) -> Capsule:
 
 @pytest.mark.internal_errors
 def test_a_rule_that_fails_costs_no_other_rule_its_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: object) -> Iterator[CauseEvidence]:
+    broken, sound = (Rule(code, "a-rule", cause="maths") for code in ("X01", "X02"))
+
+    @broken.detector
+    def detect(_: object) -> Iterator[Finding]:
         raise IndexError("no such layer")
         yield
 
-    def sound(*_: object) -> Iterator[CauseEvidence]:
-        yield answer("maths", "An answer.")
-
-    monkeypatch.setattr(registry, "_RULES", (broken, sound))
+    sound.detector(lambda _: iter([sound.finding("An answer")]))
+    monkeypatch.setattr(registry, "rules", lambda: {"X01": broken, "X02": sound})
     capsule = Capsule(Manifest(runner="r", case="a", status="ok"), {})
     with collected(Errors()) as errors:
-        found = registry.answers(capsule)
-    assert [each.sentence for each in found] == ["An answer."]
+        found = registry.answers(capsule).findings
+    assert [each.headline for each in found] == ["An answer"]
     assert [each.message for each in errors.found] == ["IndexError: no such layer"]

@@ -16,7 +16,7 @@ from rich.console import Console
 from bridge.capsule import write_capsule
 from bridge.cases.case import Case
 from bridge.cli.check import told
-from bridge.explain.finding import Finding
+from bridge.explain.conclusion import Conclusion
 from bridge.explain.responses.description import describe_run
 from bridge.explain.result import Observation, SymptomCell, SymptomTable, Upstream
 from bridge.pipeline.examine_case import Examined
@@ -258,7 +258,7 @@ def test_a_report_describes_what_its_models_make_of_their_input(tmp_path: Path) 
     capsule = Sample().predict(two_layers(), grid(columns=3)).capsule()
     write_capsule(capsule, tmp_path / "r.capsule")
     case = Case("sample", tmp_path / "sample.R")
-    finding = Finding("same-bits", "none", "Alike.")
+    finding = Conclusion("same-bits", "none", "Alike.")
     parts = Parts(described=describe_run(capsule, {}))
     report = build_report(case, {"r": capsule}, [], finding, parts)
     (census,) = report.census

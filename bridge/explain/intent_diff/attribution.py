@@ -13,7 +13,7 @@ from bridge.capsule import Call, Capsule
 from bridge.capsule.values import Symbol, Value
 from bridge.compare.errors import compare_errors
 from bridge.compare.result import RunPair
-from bridge.explain.finding import ran_through, short
+from bridge.explain.conclusion import ran_through, short
 from bridge.explain.intent_diff.argument_diff import Change, changes_between, leaf
 from bridge.explain.result import CauseEvidence
 from bridge.translate.spell import spell

@@ -1,0 +1,38 @@
+"""A loss that wants probabilities is given numbers of any size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bridge.rules.losses import PROBABILITIES, compiled
+from bridge.rules.rule import Finding, Help, Rule
+from bridge.rules.run import Run, activation_of, output_layer
+
+RULE = Rule(
+    "L04",
+    "logits-for-probabilities",
+    cause="user-script",
+    explains=("M02", "T02", "T03", "L08", "D08", "L10"),
+)
+
+
+@RULE.detector
+def detect(run: Run) -> Iterator[Finding]:
+    """Find a linear last layer under a cross entropy that was not told so."""
+    for used in compiled(run):
+        last = output_layer(used.state)
+        if used.loss not in PROBABILITIES or used.logits or last is None:
+            continue
+        if "activation" not in last.config or activation_of(last.config) != "linear":
+            continue
+        yield RULE.finding(
+            "The loss takes a linear output for probabilities",
+            "from_logits is FALSE, and the last layer has no activation. "
+            "What is below 0 or above 1 is cut off, and has no gradient there.",
+            at=run.layer_place(last, label="no activation"),
+            also=(run.place(used.call, "loss", "takes probabilities"),),
+            help=Help(
+                text="Give the last layer a sigmoid or softmax, or the loss from_logits = TRUE.",
+            ),
+        )
+        return
