@@ -388,12 +388,45 @@ class KernelErrors(Frozen):
 
 
 class Draw(Frozen):
-    """What a function of R's drew at random where the script called it: numbers, or strings."""
+    """What a function of R's drew at random where the script called it: numbers, or strings.
+
+    ``statement`` is the one at the top of the script that drew it, counted from 1.
+    """
 
     name: str
     line: int | None = None
+    statement: int = 0
     array: Array | None = None
     strings: tuple[str, ...] = ()
+
+
+class Variable(Frozen):
+    """A variable of the script, and R's value of it as ``hooks.R`` takes it apart."""
+
+    name: str
+    value: Value
+
+
+class Placed(Frozen):
+    """What R computed once at a watched expression, and the row of that in R's syntax tree."""
+
+    place: int
+    value: Value
+
+
+class Answer(Frozen):
+    """What one statement at the top of the script made of R's variables, counted from 1.
+
+    ``places`` are what R computed at the expressions that were watched, in order, by their rows in
+    R's syntax tree. ``calls`` are the numbers of the first and last call that it made, the last
+    below the first where it made none.
+    """
+
+    statement: int
+    line: int | None = None
+    calls: tuple[int, int] = (1, 0)
+    variables: tuple[Variable, ...] = ()
+    places: tuple[Placed, ...] = ()
 
 
 class Reading(Frozen):
@@ -435,7 +468,8 @@ class Manifest(Frozen):
     ``error`` is the one that ended the run; ``caught`` lists those that Python raised and the
     script (or the twin) survived, in order. ``gaps`` names what a run could not do of what it was
     asked: a replay cannot call a function that was written in R. ``standins`` names the R packages
-    that were loaded as stand-ins. ``readings`` are the intent's. ``notes`` are for readers.
+    that were loaded as stand-ins. ``answers`` are R's, statement by statement; ``readings`` are the
+    intent's, and ``answered`` names what it took from R's answers. ``notes`` are for readers.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -456,6 +490,8 @@ class Manifest(Frozen):
     output: tuple[Output, ...] = ()
     plots: tuple[Plot, ...] = ()
     draws: tuple[Draw, ...] = ()
+    answers: tuple[Answer, ...] = ()
+    answered: tuple[str, ...] = ()
     readings: tuple[Reading, ...] = ()
     quit: Quit | None = None
     notes: tuple[str, ...] = ()

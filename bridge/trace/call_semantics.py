@@ -34,7 +34,7 @@ STANDING: Final[Mapping[str, str]] = {
 }
 
 #: Modules with which reticulate and the front ends do their own work.
-_FRONT_ENDS: Final = frozenset({"kerastools", "rclasses", "rpytools"})
+FRONT_ENDS: Final = frozenset({"kerastools", "rclasses", "rpytools"})
 #: Modules of Python's own that work beside the models.
 _BESIDE: Final = frozenset(
     {
@@ -97,7 +97,7 @@ def is_aside(call: Call) -> bool:
     """
     path = _path(owner(call))
     root, name = _root(path), path.partition(":")[2]
-    if root in _FRONT_ENDS or root in _LOOKING:
+    if root in FRONT_ENDS or root in _LOOKING:
         return True
     if root not in _BESIDE or _RUNNING.search(name):
         return False
