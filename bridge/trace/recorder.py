@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 
 from bridge.errors import internal_error
 from bridge.trace.encoder import Data, Encoder, attribute, error_text, public_path, qualified
+from bridge.trace.found_files import FoundFiles, now
 from bridge.trace.r_functions import is_looking
 from bridge.trace.spool import SpoolWriter
 
@@ -80,6 +81,7 @@ class Recorder:
     def __init__(self, spool: SpoolWriter, encoder: Encoder) -> None:
         self._spool = spool
         self._encoder = encoder
+        self._files = FoundFiles(spool)
         self._stack: list[int] = []
         self._inside: list[int] = []
         self._count = 0
@@ -100,7 +102,9 @@ class Recorder:
     def call(self, target: Any, meta: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Record ``target(*args, **kwargs)`` and make it."""
         number = self._begin("call", target, meta, args, kwargs)
+        self._look_for_files(number, args, kwargs)
         self._stack.append(number)
+        start = now()
         try:
             result = target(*args, **kwargs)
         except BaseException as error:  # whatever the call raises, R is to get
@@ -108,8 +112,21 @@ class Recorder:
             raise
         finally:
             self._stack.pop()
+            if not self._stack:
+                self._files.made(start, now())
         self._returned(number, result)
         return result
+
+    def _look_for_files(self, number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if number > MAX_CALLS:
+            return
+        try:
+            self._files.begin(number, (args, kwargs))
+        except OSError:
+            # The file is gone again, or may not be read: the call will say so.
+            return
+        except Exception as error:  # it would reach the script as an error of its own
+            internal_error("recording the files of a call", error)
 
     def enter(self, handle: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
         """Record that Python begins to call a function of R's, and return the call's number.
