@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import ast
 import builtins
+import io
 import random
 import types
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
@@ -44,6 +47,7 @@ from bridge.trace.call_semantics import (
     LIBRARIES,
     STANDING,
     classes_of,
+    is_answer,
     is_aside,
     is_front_end,
     made_in_r,
@@ -232,12 +236,16 @@ class Replay:
 
     def _lay(self, file: RecordedFile) -> None:
         """Put a file where a call finds it."""
+        name = PurePosixPath(file.path).name
         if file.key is None:
-            raise ReplayError(f"the file {PurePosixPath(file.path).name} is not recorded")
+            raise ReplayError(f"the file {name} is not recorded")
+        data = self._capsule.arrays[file.key].tobytes()
+        if _holds_code(name, data):
+            raise ReplayError(f"the file {name} may hold code, and is not opened")
         path = Path(own_path(file.path, self._folder))
         path = path if path.is_absolute() else self._folder / path
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(self._capsule.arrays[file.key].tobytes())
+        path.write_bytes(data)
 
     def knows(self, call: Call) -> bool:
         """Say whether the class of what a missing attribute was asked of has it in this Keras.
@@ -395,6 +403,21 @@ class Replay:
                 self._bind(item, part)
 
 
+def _holds_code(name: str, data: bytes) -> bool:
+    """Say whether opening a recorded file may run what a stranger wrote into it."""
+    if name.endswith((".pkl", ".pickle", ".pb", ".joblib")):
+        return True
+    if name.endswith((".npy", ".npz")):
+        return b"'|O'" in data
+    if name.endswith(".keras"):
+        try:
+            with zipfile.ZipFile(io.BytesIO(data)) as parts:
+                return any(b"Lambda" in parts.read(each) for each in parts.namelist())
+        except (zipfile.BadZipFile, RuntimeError, zlib.error):
+            return True
+    return name.endswith((".h5", ".hdf5")) and b"Lambda" in data
+
+
 def _is_known(value: Value | None, objects: Mapping[int, Any]) -> bool:
     """Say whether an item that R read is known by another way."""
     number = getattr(value, "id", None)
@@ -495,13 +518,14 @@ def replay_job(context: Context, params: dict[str, Any]) -> None:
     """Replay ``params["capsule"]`` into ``params["spool"]``."""
     recorded = read_capsule(Path(params["capsule"]))
     spool = begin(context, params, of_script=True)
-    Observer(spool, Encoder(spool)).install(context.keras)
-    finish(spool, context, _replay(recorded, context.keras, spool))
+    encoder = Encoder(spool)
+    Observer(spool, encoder).install(context.keras)
+    finish(spool, context, _replay(recorded, context.keras, spool, encoder))
 
 
 def _told(spool: SpoolWriter, call: Call) -> None:
-    kept = {"id", "kind", "target", "name", "line", "r_call"}
-    spool.event("call", parent=None, internal=False, **call.model_dump(mode="json", include=kept))
+    kept = {"id", "kind", "target", "name", "line", "r_call", "internal"}
+    spool.event("call", parent=None, **call.model_dump(mode="json", include=kept))
 
 
 def _tried(spool: SpoolWriter, call: Call, keras: Any, made: Any) -> None:
@@ -512,12 +536,18 @@ def _tried(spool: SpoolWriter, call: Call, keras: Any, made: Any) -> None:
         spool.event("raised", id=call.id, error=describe_error(error) | {"in_use": True})
 
 
+def _answered(spool: SpoolWriter, encoder: Encoder, call: Call, made: Any) -> None:
+    """Tell what came back to the script, which R went on computing with."""
+    _told(spool, call)
+    spool.event("returned", id=call.id, result=encoder.value(made))
+
+
 def _gap(spool: SpoolWriter, call: Call, error: BridgeError) -> None:
     where = f" (line {call.line})" if call.line else ""
     spool.event("gap", text=f"{call.r_call or call.kind}{where}: {error}"[:500])
 
 
-def _replay(recorded: Capsule, keras: Any, spool: SpoolWriter) -> str:
+def _replay(recorded: Capsule, keras: Any, spool: SpoolWriter, encoder: Encoder) -> str:
     replay = Replay(recorded, keras, lambda call, error: _gap(spool, call, error))
     last: dict[str, Any] | None = None
     for call in of_script(recorded):
@@ -540,6 +570,8 @@ def _replay(recorded: Capsule, keras: Any, spool: SpoolWriter) -> str:
                 # What raised when it was recorded, and does not here, is worth telling.
                 _told(spool, call)
                 _tried(spool, call, keras, made)
+            elif is_answer(call):
+                _answered(spool, encoder, call, made)
     # R may have caught an error and gone on; only the one that ended the script ends the replay.
     if last is not None and recorded.manifest.status == "error":
         spool.event("error", error=last)

@@ -110,9 +110,10 @@ def is_aside(call: Call) -> bool:
     the models, where no object of another library's was at hand: what they gave is recorded, or is
     missed where it is used. What runs programs or changes files is missing.
     """
-    if isinstance(call.result, (Class, Closure, Generator)):
-        return True
-    if call.kind == "setattr" and isinstance(call.target, Closure):
+    if call.kind == "setattr":
+        if isinstance(call.target, Closure):
+            return True
+    elif isinstance(call.result, (Class, Closure, Generator)):
         return True
     path = _path(owner(call))
     root, name = _root(path), path.partition(":")[2]
@@ -128,6 +129,33 @@ def is_aside(call: Call) -> bool:
     if writes(call.target) and path not in _IN_MEMORY:
         return False
     return not live
+
+
+def is_answer(call: Call) -> bool:
+    """Say whether a call gave the script data that another run must give as well.
+
+    What is asked of the machine, as the time or a file's name, is none.
+    """
+    if call.internal or call.parent is not None or call.within is not None:
+        return False
+    if call.kind not in ("call", "getattr") or call.error is not None:
+        return False
+    root = _root(_path(owner(call)))
+    own = root in (*LIBRARIES, "R6type") or root.startswith("<r-")
+    return own and _has_data(call.result)
+
+
+def _has_data(value: Value | None) -> bool:
+    match value:
+        case Scalar():
+            return value.t != "none"
+        case ArrayValue():
+            return value.key is not None
+        case Items():
+            return any(map(_has_data, value.items))
+        case Pairs():
+            return bool(value.items)
+    return False
 
 
 def classes_of(capsule: Capsule) -> Iterator[Class]:
