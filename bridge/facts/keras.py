@@ -55,6 +55,7 @@ METHODS: Final = {
 BUILTINS: Final = frozenset({
     "int", "float", "bool", "str", "list", "tuple", "dict", "set", "slice", "len", "range",
     "isinstance", "callable", "repr", "type", "super", "iter", "next", "enumerate", "zip",
+    "property", "staticmethod", "classmethod",
 })  # fmt: skip
 
 #: Initializers that draw, by their class or their name, wherever they stand in a configuration.

@@ -325,6 +325,9 @@ class Replay:
             return _symbol(value, self._keras)
         if name not in self._helpers:
             self._helpers[name] = helper(name, self._keras)
+            if isinstance(self._helpers[name], type):
+                # A model's description names the module of each layer's class.
+                self._helpers[name].__module__ = module
         if self._helpers[name] is None:
             raise ReplayError(f"{value.path} is of the R packages, and has no like without them")
         return self._helpers[name]
