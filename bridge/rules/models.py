@@ -235,5 +235,27 @@ def best_constant(loss: str, y: npt.NDArray[Any]) -> float | None:
     return None
 
 
+def learned_nothing(loss: str, y: npt.NDArray[Any], value: float) -> bool:
+    """Say whether a loss is no better than that of the best answer that is the same for all rows.
+
+    By Akaike's criterion: a model that looks at its input has one more parameter for each number
+    that it answers, at the least, and must gain as much in likelihood.
+    """
+    constant, rows = best_constant(loss, y), len(y)
+    if constant is None or not np.isfinite(value):
+        return False
+    flat = np.asarray(y).reshape(rows, -1)
+    if loss == "meansquarederror":
+        gain = 0.5 * np.log(constant / value) if constant > 0 and value > 0 else 0.0
+        return bool(value >= constant or rows * gain <= 1)
+    if loss == "meanabsoluteerror":
+        gain = np.log(constant / value) if constant > 0 and value > 0 else 0.0
+        return bool(value >= constant or rows * gain <= 1)
+    sparse = loss == "sparsecategoricalcrossentropy"
+    classes = len(np.unique(flat)) if sparse else flat.shape[1]
+    free = classes - 1 if loss != "binarycrossentropy" else 1
+    return rows * (constant - value) <= free
+
+
 def _entropy(p: F64) -> F64:
     return np.asarray(-p * np.log(np.where(p > 0, p, 1.0)))

@@ -13,7 +13,7 @@ RULE = Rule(
     "L04",
     "logits-for-probabilities",
     cause="user-script",
-    explains=("M02", "M07", "T02", "T03", "L08", "L10", "D08"),
+    explains=("M02", "M07", "T01", "T02", "T03", "L08", "L10", "D08"),
 )
 
 

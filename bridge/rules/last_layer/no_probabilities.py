@@ -17,7 +17,7 @@ RULE = Rule(
     "L03",
     "no-probabilities",
     cause="maths",
-    explains=("T03", "M02", "M07", "D08", "L02", "L10", "T02", "T05"),
+    explains=("T01", "T02", "T03", "T05", "M02", "M07", "D08", "L02", "L10"),
 )
 #: Activations whose numbers are probabilities, or are logits.
 _FITTING: Final = frozenset({"sigmoid", "hard_sigmoid", "softmax", "linear", "log_softmax", ""})

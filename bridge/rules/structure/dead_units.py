@@ -12,7 +12,7 @@ from bridge.rules.outcomes import one_for_all
 from bridge.rules.rule import Finding, Rule
 from bridge.rules.run import Run
 
-RULE = Rule("M02", "dead-units", cause="maths", explains=("D08", "M07", "T02"))
+RULE = Rule("M02", "dead-units", cause="maths", explains=("D08", "M07", "T01", "T02"))
 
 
 @RULE.detector

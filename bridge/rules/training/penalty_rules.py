@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bridge.rules.models import Weight, best_constant, trainings
+from bridge.rules.models import Weight, best_constant, learned_nothing, trainings
 from bridge.rules.rule import Finding, Rule
 from bridge.rules.run import Run
 
@@ -34,7 +34,9 @@ def detect(run: Run) -> Iterator[Finding]:
         )
         chance = best_constant(training.used.loss, training.y[: training.rows])
         shrank = all(_norm(each.after) < _norm(each.before) for each in penalised)
-        if chance is None or not shrank or training.curve[-1] - after < chance:
+        left = training.curve[-1] - after
+        targets = training.y[: training.rows]
+        if chance is None or not shrank or not learned_nothing(training.used.loss, targets, left):
             continue
         yield RULE.finding(
             "The penalty on the weights rules the loss",
