@@ -325,7 +325,9 @@ class Probe(Frozen):
     ``targets`` are what an evaluation or a training was given beside its inputs: ``y`` and
     ``sample_weight``; ``validation`` is what a training was validated with. ``settings`` are
     those of its arguments on which the numbers depend. The ``outputs`` of a ``fit`` are the model's
-    weights after it. ``exact`` is there for exact probes.
+    weights after it. ``first_epochs`` says how many epochs of a training were made; its curves end
+    there, and its weights are not kept: what follows started from those of R's run. ``exact`` is
+    there for exact probes.
     ``why`` says more of a ``status`` that is not "made": the class of the error, or the reason.
     ``notes`` are for readers.
     """
@@ -344,6 +346,7 @@ class Probe(Frozen):
     layers: tuple[LayerOutput, ...] = ()
     executed: ExecutedGraph | None = None
     curves: dict[str, tuple[float, ...]] = Field(default_factory=dict)
+    first_epochs: int | None = None
     eager: bool = False
     exact: ExactProbe | None = None
     status: ProbeStatus = "made"

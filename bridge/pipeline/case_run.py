@@ -18,7 +18,7 @@ from bridge.capsule import Call, Capsule
 from bridge.cases.case import Case
 from bridge.compare.alignment import labels_of
 from bridge.compare.result import LayerVerdict, RunPair
-from bridge.compare.stages import compare_runs, not_compared
+from bridge.compare.stages import compare_runs, judged_by_layers, not_compared
 from bridge.errors import Errors, InternalError, collected, isolated
 from bridge.exact import judge_exact
 from bridge.exact.records import ExactResult
@@ -61,6 +61,10 @@ _QUICK: Final = (
     "--quick: no layer was looked at on its own; only predictions were compared. Where the twin "
     "has R's bits, R's calls were not replayed."
 )
+_STARTED: Final = (
+    "Trainings were judged on their first {} epochs. What follows them started from the weights of "
+    "R's run; with --full every epoch is made again."
+)
 _NOT_RECORDED: Final = Conclusion(
     "abstained",
     "not-known",
@@ -75,6 +79,7 @@ class Settings:
     """How cases are run.
 
     ``quick`` looks at no layer; ``exact`` probes every model with whole numbers, under every lever.
+    ``full`` repeats every training to its end, not only its first epochs.
     ``explain`` pulls a basic set of levers even where nothing is wrong. ``sandbox`` contains
     every process that runs what a script asked for; a machine that cannot is told at the start.
     """
@@ -84,6 +89,7 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
     quick: bool = False
     exact: bool = False
+    full: bool = False
     explain: bool = False
     sandbox: bool = False
 
@@ -180,7 +186,7 @@ class CaseRun:
         finding = honest(made["concluded"], results.not_known)
         (pairs, _), (of_claims, undrawn) = made["found"], made["claim_pictures"]
         quick = (_QUICK,) if self.settings.quick else ()
-        notes = (quick, made["chance"] or (), undrawn, made["meant"] or ())
+        notes = (quick, self._started(), made["chance"] or (), undrawn, made["meant"] or ())
         parts = Parts(
             labels=made["labels"],
             described=made["described"],
@@ -202,6 +208,12 @@ class CaseRun:
         files = {**made["drawn"].files, **of_claims.files}
         verdicts = {name: self.judge.verdicts(run) for name, run in self.runs.items()}
         return Examined(report, self.runs, files, made["probed"], verdicts, finding)
+
+    def _started(self) -> tuple[str, ...]:
+        """Note that trainings were judged on their first epochs, where they were."""
+        probes = (probe for run in self.runs.values() for probe in run.manifest.probes)
+        epochs = {probe.first_epochs for probe in probes if probe.first_epochs is not None}
+        return tuple(_STARTED.format(count) for count in sorted(epochs))
 
     def _runs(self) -> Iterator[Step]:
         """Yield the steps that make the runs, and look into them."""
@@ -282,9 +294,10 @@ class CaseRun:
 
     def look_into(self, run: Capsule | None, r: Capsule) -> Capsule | None:
         """Look into another run where that is worth the time: equal bits need no bound."""
-        if run is None or self.settings.quick or not other_bits(r, run):
+        if run is None or self.settings.quick:
             return run
-        return look(self.pool, run, self.generation, self.limits)
+        probes = judged_by_layers(r, run)
+        return look(self.pool, run, self.generation, self.limits, probes) if probes else run
 
     def reference(self, r: Capsule) -> Capsule | None:
         """Evaluate what was predicted in float64."""
@@ -385,17 +398,6 @@ class CaseRun:
         """Draw what the runs computed."""
         self.tell("draws")
         return draw(runs, [probe for pair in found[0] for probe in pair.probes])
-
-
-def other_bits(a: Capsule, b: Capsule) -> bool:
-    """Say whether two runs made predictions of the same shape that differ in a bit."""
-    for one, other in zip(a.manifest.probes, b.manifest.probes, strict=False):
-        for x, y in zip(one.outputs, other.outputs, strict=False):
-            if x.key is None or y.key is None or (x.shape, x.dtype) != (y.shape, y.dtype):
-                continue
-            if a.array(x).tobytes() != b.array(y).tobytes():
-                return True
-    return False
 
 
 def was_run(r: Capsule) -> bool:

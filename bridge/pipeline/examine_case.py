@@ -102,7 +102,8 @@ class ScriptRun(CaseRun):
         if confirmed or not r.manifest.calls:
             return None
         self.tell("replays and looks inside")
-        return run_replay(self.pool, r, self.generation, self.limits)
+        full = self.settings.full
+        return run_replay(self.pool, r, self.generation, self.limits, full=full)
 
     def look_into_r(self, r: Capsule, confirmed: bool) -> Capsule:
         """Return R's run with what its layers received and made."""
@@ -124,7 +125,7 @@ class ScriptRun(CaseRun):
         undo = undo or Undo()
         return run_intent(
             self.pool, self.case.name, self.case.script, self.inspection, r, self.limits, undo,
-            self.translation(undo.as_r),
+            self.translation(undo.as_r), full=self.settings.full,
         )  # fmt: skip
 
     def claims(self, r: Capsule) -> Claimed | None:

@@ -26,6 +26,7 @@ from bridge.process.zygote import Context
 from bridge.r.script import Inspection, inspect
 from bridge.runs.job import Place, begin, finish, lay_beside, ran, run_job
 from bridge.runs.replay import Replay
+from bridge.runs.training_start import TrainingStart
 from bridge.trace.capsule_builder import Origin
 from bridge.trace.encoder import Encoder
 from bridge.trace.observer import Observer
@@ -78,8 +79,12 @@ def run_intent(
     limits: Limits,
     undo: Undo | None = None,
     translation: Translation | None = None,
+    *,
+    full: bool = True,
 ) -> Capsule:
     """Run what the text means; what R drew at random is taken from its recorded run.
+
+    Unless ``full``, trainings are judged on their first epochs, and go on from R's weights.
 
     ``undo`` is what is taken as R has it, to see whether that is why they part; ``translation``
     the script's, if the caller has it.
@@ -104,9 +109,7 @@ def run_intent(
             "draws": str(place.base / "draws.npz"),
         }
 
-    params = {}
-    if any(value is not None for _, _, value in undo.arguments):
-        params["recorded"] = pool.file_of(recorded)
+    params = {"recorded": pool.file_of(recorded), "full": full}
     private = (str(script.resolve().parent),)
     origin = Origin("intent", case, Path(name), translation.text, "python", None, private)
     with run_job(
@@ -151,9 +154,12 @@ def intent_job(context: Context, params: dict[str, Any]) -> None:
     spool = begin(context, params, of_script=True)
     encoder = Encoder(spool)
     recorder = Recorder(spool, encoder)
+    recorded = read_capsule(Path(params["recorded"]))
+    if not params["full"]:
+        TrainingStart(recorded, lambda: session.line).install(context.keras)
     Observer(spool, encoder, lambda: recorder.current).install(context.keras)
     _give_draws(about["draws"], Path(params["draws"]))
-    given = _given(about["given"], params.get("recorded"), context.keras)
+    given = _given(about["given"], recorded, context.keras)
     session = _Session(spool, recorder, about, given)
     text.heard = session.heard
     values.read_otherwise = session.read_otherwise
@@ -184,15 +190,13 @@ def _give_draws(names: list[Any], path: Path) -> None:
 _NOTHING: Final = object()
 
 
-def _given(given: list[Any], recorded: str | None, keras: Any) -> dict[int, dict[str, Any]]:
+def _given(given: list[Any], recorded: Capsule, keras: Any) -> dict[int, dict[str, Any]]:
     """Return what R gave to calls, where it is to be given instead: by call, and by argument."""
     found: dict[int, dict[str, Any]] = {}
-    known: Replay | None = None
-    if recorded is not None:
-        known = Replay(read_capsule(Path(recorded)), keras, lambda *_: None)
+    known = Replay(recorded, keras, lambda *_: None)
     for call, key, value in given:
         made = _NOTHING
-        if value is not None and known is not None:
+        if value is not None:
             made = known.value(TypeAdapter(Value).validate_python(value))
         found.setdefault(int(call), {})[key] = made
     return found

@@ -31,6 +31,7 @@ from bridge.process.pool import Limits, Pool
 from bridge.process.zygote import Context
 from bridge.runs.job import begin, finish, origin_of, run_job
 from bridge.runs.levers import Lever, params_for_script, warm_for
+from bridge.runs.training_start import TrainingStart
 from bridge.trace.call_semantics import (
     KERAS,
     LIBRARIES,
@@ -113,6 +114,8 @@ class Replay:
         self._lacking: dict[int, str] = {}
         #: Calls that were made without callbacks that were written in R.
         self.cut: set[int] = set()
+        #: Of the script, where the call that is made now stands.
+        self.line: int | None = None
 
     def lack(self, call: Call, error: ReplayError) -> None:
         """Remember that a call could not be made on an object, which is not what it was then."""
@@ -122,6 +125,7 @@ class Replay:
 
     def step(self, call: Call) -> Any:
         """Make one recorded call, remember what it gave, and return that."""
+        self.line = call.line
         target = self.value(call.target)
         if call.kind == "call":
             renamed = self._renamed(call.target)
@@ -324,14 +328,18 @@ def run_replay(
     generation: int,
     limits: Limits,
     lever: Lever | None = None,
+    *,
+    full: bool = True,
 ) -> Capsule:
     """Make the recorded boundary calls again, in a process without R, under a lever.
+
+    Unless ``full``, trainings are judged on their first epochs, and go on from R's weights.
 
     Raises:
         LeverError: the lever cannot be pulled for a script.
         PoolError: TensorFlow or Keras cannot be started.
     """
-    params = params_for_script(lever) | {"capsule": pool.file_of(recorded)}
+    params = params_for_script(lever) | {"capsule": pool.file_of(recorded), "full": full}
     with run_job(pool, warm_for(lever, generation), replay_job, params, limits) as left:
         return left.capsule(origin_of(recorded), lever)
 
@@ -340,8 +348,11 @@ def replay_job(context: Context, params: dict[str, Any]) -> None:
     """Replay ``params["capsule"]`` into ``params["spool"]``."""
     recorded = read_capsule(Path(params["capsule"]))
     spool = begin(context, params, of_script=True)
+    replay = Replay(recorded, context.keras, lambda call, error: _gap(spool, call, error))
+    if not params["full"]:
+        TrainingStart(recorded, lambda: replay.line).install(context.keras)
     Observer(spool, Encoder(spool)).install(context.keras)
-    finish(spool, context, _replay(recorded, context.keras, spool))
+    finish(spool, context, _replay(replay, recorded, context.keras, spool))
 
 
 def _told(spool: SpoolWriter, call: Call) -> None:
@@ -362,8 +373,7 @@ def _gap(spool: SpoolWriter, call: Call, error: ReplayError) -> None:
     spool.event("gap", text=f"{call.r_call or call.kind}{where}: {error}"[:500])
 
 
-def _replay(recorded: Capsule, keras: Any, spool: SpoolWriter) -> str:
-    replay = Replay(recorded, keras, lambda call, error: _gap(spool, call, error))
+def _replay(replay: Replay, recorded: Capsule, keras: Any, spool: SpoolWriter) -> str:
     last: dict[str, Any] | None = None
     for call in of_script(recorded):
         try:

@@ -33,6 +33,8 @@ from bridge.trace.spool import SpoolWriter
 
 #: What is trained or evaluated is given targets too, and arguments on which the numbers depend.
 _ASKED: Final = ("fit", "train", "evaluate")
+#: The attribute of a history that says how many epochs were made again; the rest is R's.
+FIRST_EPOCHS: Final = "first_epochs"
 _SETTINGS: Final = (
     *("epochs", "initial_epoch", "batch_size", "steps_per_epoch", "steps"),
     *("shuffle", "validation_split", "class_weight"),
@@ -112,12 +114,17 @@ class Observer:
                 self._graphs[key] = graph
         outputs: list[Data] = []
         curves: dict[str, list[float]] = {}
+        first_epochs: int | None = None
         if failed is not None:
             status, why = "raised", class_name(failed)
             notes.append(f"raised {why}")
         elif kind == "fit":
-            outputs = self._weights(model, notes)
             curves = _curves(result, notes)
+            first_epochs = attribute(result, FIRST_EPOCHS, None)
+            if first_epochs is None:
+                outputs = self._weights(model, notes)
+            else:
+                curves = {name: values[:first_epochs] for name, values in curves.items()}
         else:
             outputs = self._arrays("y", result, notes)
         self._spool.event(
@@ -133,6 +140,7 @@ class Observer:
             settings=settings,
             outputs=outputs,
             curves=curves,
+            first_epochs=first_epochs,
             # Single operations that run eagerly are wrapped into functions too.
             executed=None if eager else self._graphs.get(key),
             eager=eager,

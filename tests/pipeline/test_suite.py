@@ -31,7 +31,7 @@ def cases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Case]:
     def run_r(_pool: object, case: str, *_: object, **__: object) -> Capsule:
         return Capsule(Manifest(runner="r", case=case, status="ok"), {})
 
-    def run_intent(_pool: object, case: str, *_: object) -> Capsule:
+    def run_intent(_pool: object, case: str, *_: object, **__: object) -> Capsule:
         return Capsule(Manifest(runner="intent", case=case, status="ok"), {})
 
     monkeypatch.setattr(
@@ -110,7 +110,9 @@ def test_a_repair_that_cannot_be_tried_costs_no_other_answer(
     monkeypatch.setattr(
         examine_case, "run_r", lambda _pool, case, *_, **__: _with_a_call("r", case)
     )
-    monkeypatch.setattr(examine_case, "run_replay", lambda *_: _with_a_call("replay", "first"))
+    monkeypatch.setattr(
+        examine_case, "run_replay", lambda *_, **__: _with_a_call("replay", "first")
+    )
     monkeypatch.setattr(
         examine_case, "answers", lambda *_, **__: Answered((answer("maths", "An answer"),))
     )
@@ -168,7 +170,9 @@ def test_what_fails_while_files_are_written_is_listed_as_well(
     monkeypatch.setattr(
         examine_case, "run_r", lambda _pool, case, *_, **__: _with_a_call("r", case)
     )
-    monkeypatch.setattr(examine_case, "run_replay", lambda *_: _with_a_call("replay", "first"))
+    monkeypatch.setattr(
+        examine_case, "run_replay", lambda *_, **__: _with_a_call("replay", "first")
+    )
     _breaks(monkeypatch, "script_of")
     with Suite(Settings(jobs=1, quick=True)) as running:
         examined = list(running.examine(cases[:1]))
