@@ -35,6 +35,8 @@ DISTANCES: Final = frozenset(
     {"meansquarederror", "meanabsoluteerror", "meanabsolutepercentageerror", "logcosh", "huber"}
     | {"meansquaredlogarithmicerror"}
 )
+#: Losses that are of Keras itself, and finite where their inputs are.
+KNOWN: Final = PROBABILITIES | DISTANCES | {"poisson", "hinge", "squaredhinge", "kldivergence"}
 #: Epsilon, as both generations of Keras have it unless a script sets another.
 EPSILON: Final = 1e-7
 

@@ -39,6 +39,27 @@ def test_what_is_one_affine_map_cannot_beat_least_squares(
 
 
 @pytest.mark.parametrize(
+    ("x", "y", "end", "found"),
+    [
+        ([[0, 0], [0, 1], [1, 0], [1, 1]] * 4, [[0], [1], [1], [0]] * 4, 0.7, ["M01"]),
+        ([[0], [1], [2], [3]] * 4, [[1], [0], [0], [1]] * 4, 0.7, ["M01"]),
+        ([[0, 0], [0, 1], [1, 0], [1, 1]] * 4, [[0], [1], [1], [1]] * 4, 0.7, []),
+        ([[0], [1], [2], [3]] * 4, [[1], [0], [0], [0]] * 4, 0.3, []),
+        ([[0], [1], [2], [3]] * 4, [[0], [0], [1], [1]] * 4, 0.1, []),
+    ],
+)
+def test_no_plane_parts_what_a_linear_classifier_cannot(
+    x: Any, y: Any, end: float, found: list[str]
+) -> None:
+    run = Run()
+    names = ("linear", "sigmoid")
+    layers = [layer("Dense", run, [[1.0]], activation=each, units=1) for each in names]
+    run.trained(*layers, loss="binary_crossentropy", y=y, x=x, curve=(0.8, end))
+    run.about["states"][0]["cls"] = "keras.Sequential"
+    assert run.rules() == found
+
+
+@pytest.mark.parametrize(
     ("before", "after", "trainable", "found"),
     [
         ([[1.0, 2.0]], [[1.0, 3.0]], False, ["M04"]),
