@@ -115,6 +115,12 @@ class Training:
     curve: tuple[float, ...]
 
     @property
+    def plain(self) -> bool:
+        """Whether its curve is the mean of the loss over rows, which bounds are of."""
+        weighted = any(not each.name.startswith("y") for each in self.probe.targets)
+        return self.used.usual and not weighted and not self.probe.settings.get("class_weight")
+
+    @property
     def rows(self) -> int:
         """How many rows were trained with, without those that were set aside."""
         count = len(self.y) if self.y is not None and self.y.ndim else 0
@@ -170,6 +176,16 @@ def trainings(run: Run, *, evaluations: bool = False) -> Iterator[Training]:
             run.array(targets[0]) if len(targets) == 1 else None,
             probe.curves.get("loss", ()),
         )
+
+
+def seen_enough(run: Run, probe: Probe, state: ModelState) -> bool:
+    """Say whether a prediction is of as many rows as its model was trained with, if it was.
+
+    A few rows may have one answer by themselves.
+    """
+    training = trained_before(run, probe, state)
+    rows = probe.inputs[0].shape[0] if probe.inputs and probe.inputs[0].shape else 0
+    return training is None or rows >= training.rows
 
 
 def trained_before(run: Run, probe: Probe, state: ModelState) -> Training | None:

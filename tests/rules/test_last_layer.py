@@ -59,6 +59,7 @@ def test_classes_that_exclude_each_other_want_a_softmax(
         (1, "tanh", "binary_crossentropy", BINARY, [[0.25], [0.5]], []),
         (3, "exponential", "categorical_crossentropy", ONE_HOT, None, []),
         (1, "relu", "mean_squared_error", BINARY, None, []),
+        (1, "my_own", "binary_crossentropy", BINARY, None, []),
         (1, "hard_sigmoid", "binary_crossentropy", BINARY, None, []),
     ],
 )
@@ -152,6 +153,17 @@ def test_one_target_is_not_stretched_over_several_outputs(
     last: Any, loss: str, y: Any, found: list[str]
 ) -> None:
     assert rules(last, loss, y) == found
+
+
+@pytest.mark.parametrize(("arrays", "found"), [(2, ["L09"]), (3, ["L09"]), (1, [])])
+def test_targets_that_are_dropped_are_told(arrays: int, found: list[str]) -> None:
+    run = Run()
+    run.trained(dense(2), loss="mse", y=[[1.5, 0.5], [2.5, 1.5]])
+    given = [run.array(f"y[{n}]", [[1.5], [2.5]]) for n in range(arrays)]
+    run.about["probes"][0]["targets"] = (
+        given if arrays > 1 else [run.array("y", [[1.5, 2.5], [0.5, 2.0]])]
+    )
+    assert run.rules() == found
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,15 @@ def test_a_layer_without_weights_that_are_trained_is_no_training() -> None:
     assert run.rules() == []
 
 
+def test_a_rate_of_0_is_what_somebody_wrote() -> None:
+    run = Run()
+    after = {"l0/0": [[1.0], [2.0], [3.0]]}
+    run.trained(head(run), loss="binary_crossentropy", y=CLASSES, x=X, after=after)
+    optimizer = {"class_name": "SGD", "config": {"learning_rate": 0.0}}
+    run.about["states"][0]["compiled"]["optimizer"] = optimizer
+    assert run.rules() == []
+
+
 @pytest.mark.parametrize(
     ("asked", "given", "layers", "found"),
     [
@@ -175,6 +184,8 @@ BYTES = DRAW.integers(0, 256, (20, 12)).astype(float)
         (SCALED, RAW[:5], ["D06"]),
         (RAW, SCALED, ["D06"]),
         (BYTES / 255, BYTES[:4], ["D06"]),
+        ((RAW - RAW.min(axis=0)) / np.ptp(RAW, axis=0), RAW[:3], ["D06"]),
+        (np.linspace(0, 1, 11)[:, None], np.array([[5.0], [10.0]]), []),
         (SCALED, SCALED[:5], []),
         (SCALED, SCALED[:5] + 0.5, []),
         (RAW, RAW[:5] * 2, []),

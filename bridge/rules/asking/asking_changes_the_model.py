@@ -69,7 +69,7 @@ def _other_bits(run: Run, one: str | None, other: str | None) -> bool:
 
 def _changed_between(run: Run, one: Probe, other: Probe) -> bool:
     """Say whether anything but asking was done to a model between two probes."""
-    if one.call is None or other.call is None or one.kind == "train":
+    if one.call is None or other.call is None or one.kind == "train" or one.status != "made":
         return True
     asks = {probe.call for probe in run.probes if probe.kind in _ASKS}
     return any(

@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from bridge.facts.activations import ACTIVATIONS
 from bridge.rules.losses import CATEGORICAL, PROBABILITIES
 from bridge.rules.models import Ending, trainings
 from bridge.rules.rule import Finding, Help, Rule
@@ -21,6 +22,8 @@ RULE = Rule(
 )
 #: Activations whose numbers are probabilities, or are logits.
 _FITTING: Final = frozenset({"sigmoid", "hard_sigmoid", "softmax", "linear", "log_softmax", ""})
+#: Activations of Keras that have no row of facts.
+_OTHERS: Final = frozenset({"gelu", "silu", "hard_silu", "leaky_relu", "mish", "celu", "glu"})
 #: What is above 0 for every row is divided by its sum in a categorical loss: that is a softmax.
 _POSITIVE: Final = frozenset({"exponential", "softplus"})
 
@@ -32,7 +35,12 @@ def detect(run: Run) -> Iterator[Finding]:
         end, loss = training.end, training.used.loss
         if end is None or loss not in PROBABILITIES or training.used.logits:
             continue
-        if end.activation in _FITTING or (loss in CATEGORICAL and end.activation in _POSITIVE):
+        known = end.activation in ACTIVATIONS or end.activation in _OTHERS
+        if (
+            end.activation in _FITTING
+            or not known
+            or (loss in CATEGORICAL and end.activation in _POSITIVE)
+        ):
             continue
         seen = list(_predicted(run, training.state.id))
         beyond = [float(np.mean(~((p > 0) & (p < 1)))) for p in seen if p.size]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from bridge.rules.losses import CATEGORICAL
+from bridge.rules.losses import CATEGORICAL, KNOWN
 from bridge.rules.models import is_one_hot, trainings
 from bridge.rules.rule import Finding, Help, Rule
 from bridge.rules.run import Run
@@ -27,6 +27,8 @@ def detect(run: Run) -> Iterator[Finding]:
         end, y = training.end, training.y
         if end is None or y is None or not end.shape or len(end.shape) < 3:
             continue
+        if training.used.loss not in KNOWN:
+            continue  # A loss that the script wrote itself may want the steps.
         if not _hidden(end.shape, y, training.used.loss):
             continue
         said = ", ".join("n" if size is None else str(size) for size in end.shape)

@@ -27,7 +27,7 @@ def least_loss(run: Run) -> Iterator[Finding]:
     """Find a model that is one affine map, where the least loss of such a map is what is left."""
     for training in trainings(run):
         learned = _affine(training.state)
-        if learned < 2 or not training.curve:
+        if learned < 2 or not training.curve or not training.plain:
             continue
         squares = training.used.loss == "meansquarederror"
         bound = _least_squares(training) if squares else _least_logistic(training)

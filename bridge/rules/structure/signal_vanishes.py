@@ -27,7 +27,7 @@ def detect(run: Run) -> Iterator[Finding]:
         if probe.kind != "predict" or state is None or not probe.layers:
             continue
         training = trained_before(run, probe, state)
-        if training is None or training.y is None or not training.curve:
+        if training is None or training.y is None or not training.curve or not training.plain:
             continue
         chance = best_constant(training.used.loss, training.y)
         if chance is None or not learned_nothing(

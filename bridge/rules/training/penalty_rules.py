@@ -23,7 +23,7 @@ def detect(run: Run) -> Iterator[Finding]:
     """
     for training in trainings(run):
         penalised = [each for each in training.weights(run) if _strength(each)]
-        if not penalised or training.y is None or not training.curve:
+        if not penalised or training.y is None or not training.curve or not training.plain:
             continue
         before, after = (
             sum(_penalty(each, values) for each, values in pairs)
