@@ -39,6 +39,7 @@ from bridge.explain.no_result import (
 )
 from bridge.explain.result import CauseEvidence
 from bridge.facts.causes import OF_R
+from bridge.rules.ranking import few
 from bridge.rules.rule import Finding
 
 _STAND_IN: Final = (
@@ -218,7 +219,7 @@ def conclude(
         verdict = "abstained" if open_ else attribution.verdict
         evidence.append(attribution.model_copy(update={"verdict": verdict}))
     # Errors of a stand-in are nobody's fault: what explains errors has nothing to say of them.
-    evidence += () if unmeasured(r) else map(of_rule, usage)
+    evidence += () if unmeasured(r) else map(of_rule, few(usage))
     evidence += [*aside, *_unjudged(runs, pairs)]
     if stand_in(r):
         evidence.append(CauseEvidence(cause="none", sentence=_STAND_IN, source="stand-in"))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bridge.rules import registry
-from bridge.rules.ranking import ranked
+from bridge.rules.ranking import few, ranked
 from bridge.rules.rule import Finding, Rule
 from bridge.rules.run import Experiment
 from bridge.rules.run import Run as Asked
@@ -57,6 +57,12 @@ def test_what_decides_and_explains_comes_first(
     pairs = [made(code, decides=decides, explains=explains) for code, decides, explains in given]
     rules = {rule.code: rule for rule, _ in pairs}
     assert [each.rule for each in ranked([found for _, found in pairs], rules)] == order
+
+
+def test_only_the_first_of_what_is_worth_knowing_is_told() -> None:
+    pairs = [made(code, decides=code[0] == "L") for code in ("L01", "L02", "M01", "D03")]
+    kept = few([found for _, found in pairs])
+    assert [each.rule for each in kept] == ["L01", "L02", "M01"]
 
 
 def test_a_rule_in_preview_decides_nothing() -> None:
