@@ -214,12 +214,14 @@ class LayerState(Frozen):
 
     A layer that feeds it twice is named twice; one that is called several times has what feeds
     every call. ``layers`` are those of a model that is used as a layer. ``id`` is the number that
-    the layer has as an object of the run, by which the call that made it is found.
+    the layer has as an object of the run, by which the call that made it is found; ``shape`` is
+    that of its only output, None where it is not known.
     """
 
     name: str
     cls: str
     id: int | None = None
+    shape: tuple[int | None, ...] | None = None
     config: dict[str, JsonValue] = Field(default_factory=dict)
     weights: tuple[WeightRecord, ...] = ()
     inbound: tuple[str, ...] = ()

@@ -199,6 +199,23 @@ def _with_a_call(runner: Literal["r", "replay"], case: str) -> Capsule:
     return Capsule(Manifest(runner=runner, case=case, status="ok", calls=(call,)), {})
 
 
+@pytest.mark.parametrize(
+    ("allow", "found", "told"), [("X01", [], 0), ("L01", ["X01"], 0), ("L1", ["X01"], 1)]
+)
+def test_a_rule_that_the_header_allows_has_nothing_to_say(
+    cases: list[Case], monkeypatch: pytest.MonkeyPatch, allow: str, found: list[str], told: int
+) -> None:
+    rules = {**registry.rules(), "X01": Rule("X01", "anything", cause="maths")}
+    monkeypatch.setattr(registry, "rules", lambda: rules)
+    answered = Answered((answer("maths", "An answer"),))
+    monkeypatch.setattr(examine_case, "answers", lambda *_, **__: answered)
+    cases[0].script.write_text(f"#| allow: {allow}\nx")
+    with Suite(Settings(jobs=1, quick=True)) as running:
+        (examined,) = running.examine([read_case(cases[0].script)])
+    assert [each.rule for each in examined.report.findings] == found
+    assert sum("L01" in note for note in examined.report.notes) == told
+
+
 @pytest.mark.internal_errors
 def test_a_rule_that_fails_costs_no_other_rule_its_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     broken, sound = (Rule(code, "a-rule", cause="maths") for code in ("X01", "X02"))
