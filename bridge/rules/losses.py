@@ -35,6 +35,8 @@ DISTANCES: Final = frozenset(
     {"meansquarederror", "meanabsoluteerror", "meanabsolutepercentageerror", "logcosh", "huber"}
     | {"meansquaredlogarithmicerror"}
 )
+#: Losses that are of Keras itself, and finite where their inputs are.
+KNOWN: Final = PROBABILITIES | DISTANCES | {"poisson", "hinge", "squaredhinge", "kldivergence"}
 #: Epsilon, as both generations of Keras have it unless a script sets another.
 EPSILON: Final = 1e-7
 
@@ -50,12 +52,14 @@ class Compiled:
     """A compilation that was used: the call, the model as it was then, its loss.
 
     ``logits`` says that the loss is told so. ``loss`` is "" where it is none of Keras' own.
+    ``usual`` says that it is the mean over rows, without smoothing: what its bounds are of.
     """
 
     call: Call | None
     state: ModelState
     loss: str
     logits: bool = False
+    usual: bool = True
 
 
 def compiled(run: Run) -> Iterator[Compiled]:
@@ -94,8 +98,16 @@ def loss_of(run: Run, state: ModelState) -> Compiled:
         inner = loss.get("config")
         settings = inner if isinstance(inner, dict) else {}
         name = inner if isinstance(inner, str) else str(loss["class_name"])
-        return Compiled(call, state, plain(name), settings.get("from_logits") is True)
+        return Compiled(
+            call, state, plain(name), settings.get("from_logits") is True, _is_usual(settings)
+        )
     return found[-1] if found else Compiled(None, state, "")
+
+
+def _is_usual(settings: Mapping[str, Any]) -> bool:
+    reduction = settings.get("reduction")
+    mean = reduction in (None, "auto", "sum_over_batch_size", "mean")
+    return mean and not settings.get("label_smoothing") and settings.get("delta") in (None, 1.0)
 
 
 # The least that a loss can be, over all predictions within a range.

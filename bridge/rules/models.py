@@ -115,6 +115,12 @@ class Training:
     curve: tuple[float, ...]
 
     @property
+    def plain(self) -> bool:
+        """Whether its curve is the mean of the loss over rows, which bounds are of."""
+        weighted = any(not each.name.startswith("y") for each in self.probe.targets)
+        return self.used.usual and not weighted and not self.probe.settings.get("class_weight")
+
+    @property
     def rows(self) -> int:
         """How many rows were trained with, without those that were set aside."""
         count = len(self.y) if self.y is not None and self.y.ndim else 0
@@ -170,6 +176,16 @@ def trainings(run: Run, *, evaluations: bool = False) -> Iterator[Training]:
             run.array(targets[0]) if len(targets) == 1 else None,
             probe.curves.get("loss", ()),
         )
+
+
+def seen_enough(run: Run, probe: Probe, state: ModelState) -> bool:
+    """Say whether a prediction is of as many rows as its model was trained with, if it was.
+
+    A few rows may have one answer by themselves.
+    """
+    training = trained_before(run, probe, state)
+    rows = probe.inputs[0].shape[0] if probe.inputs and probe.inputs[0].shape else 0
+    return training is None or rows >= training.rows
 
 
 def trained_before(run: Run, probe: Probe, state: ModelState) -> Training | None:
@@ -233,6 +249,28 @@ def best_constant(loss: str, y: npt.NDArray[Any]) -> float | None:
         _, counts = np.unique(values, return_counts=True)
         return float(np.sum(_entropy(counts / counts.sum())))
     return None
+
+
+def learned_nothing(loss: str, y: npt.NDArray[Any], value: float) -> bool:
+    """Say whether a loss is no better than that of the best answer that is the same for all rows.
+
+    By Akaike's criterion: a model that looks at its input has one more parameter for each number
+    that it answers, at the least, and must gain as much in likelihood.
+    """
+    constant, rows = best_constant(loss, y), len(y)
+    if constant is None or not np.isfinite(value):
+        return False
+    flat = np.asarray(y).reshape(rows, -1)
+    if loss == "meansquarederror":
+        gain = 0.5 * np.log(constant / value) if constant > 0 and value > 0 else 0.0
+        return bool(value >= constant or rows * gain <= 1)
+    if loss == "meanabsoluteerror":
+        gain = np.log(constant / value) if constant > 0 and value > 0 else 0.0
+        return bool(value >= constant or rows * gain <= 1)
+    sparse = loss == "sparsecategoricalcrossentropy"
+    classes = len(np.unique(flat)) if sparse else flat.shape[1]
+    free = classes - 1 if loss != "binarycrossentropy" else 1
+    return rows * (constant - value) <= free
 
 
 def _entropy(p: F64) -> F64:

@@ -10,7 +10,7 @@ from bridge.rules.rule import FAMILIES, Finding, Rule
 #: Codes that stand elsewhere than their family: missing numbers spoil all that follows; what is
 #: only chance, or the last digits, comes when nothing else is left.
 _FIRST: Final = ("D02",)
-_LAST: Final = ("M01", "R10", "P09")
+_LAST: Final = ("R10", "P09")
 
 
 def ranked(findings: Sequence[Finding], rules: Mapping[str, Rule]) -> tuple[Finding, ...]:
@@ -32,6 +32,12 @@ def explained(findings: Sequence[Finding], rules: Mapping[str, Rule]) -> set[str
     deciding = {each.rule for each in findings if each.decides}
     symptoms = {code for found in deciding if found in rules for code in rules[found].explains}
     return symptoms - _explainers(deciding, rules)
+
+
+def few(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Return what decides, and the first of what is only worth knowing."""
+    told = [each for each in findings if not each.decides][:1]
+    return (*(each for each in findings if each.decides), *told)
 
 
 def _explainers(deciding: set[str], rules: Mapping[str, Rule]) -> set[str]:

@@ -6,10 +6,12 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from bridge.capsule.values import ObjectValue, Scalar
 from bridge.experiments.experiment import Change, Experiment
 from bridge.experiments.trials import Trials, spelled, trials
 from bridge.rules.models import Training, best_constant, trainings
-from bridge.rules.run import Run
+from bridge.rules.run import Run, maker_of
+from bridge.translate.script_text import Cut
 
 #: Rows of a batch where a script does not say otherwise.
 _ROWS = 32
@@ -71,4 +73,24 @@ def rows_of(found: Trials, changed: str, chance: float) -> Sequence[tuple[str, s
         (f"as it is, {count} starts", f"loss {spelled(found.interval_as_recorded)}"),
         (f"{changed}, {count} starts", f"loss {spelled(found.interval)}"),
         ("the best single answer for all rows", f"loss {chance:.4g}"),
+    )
+
+
+def set_rate(run: Run, training: Training, times: float) -> Cut | None:
+    """Return the edit that multiplies the learning rate, None where it is not known."""
+    compiled = training.state.compiled if isinstance(training.state.compiled, dict) else {}
+    optimizer = compiled.get("optimizer")
+    config = optimizer.get("config") if isinstance(optimizer, dict) else None
+    rate = config.get("learning_rate") if isinstance(config, dict) else None
+    call = training.used.call
+    if not isinstance(optimizer, dict) or not isinstance(rate, float) or call is None:
+        return None
+    value = f"{rate * times:.6g}"
+    given = call.kwargs.get("optimizer")
+    if isinstance(given, Scalar):
+        name = f"optimizer_{str(optimizer.get('class_name', '')).lower()}"
+        return run.set_argument(call, "optimizer", f"{name}(learning_rate = {value})", given.v)
+    made = maker_of(run.capsule, given.id) if isinstance(given, ObjectValue) else None
+    return run.set_number(made, "learning_rate", value) or run.set_argument(
+        made, "learning_rate", value
     )

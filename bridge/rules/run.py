@@ -98,6 +98,12 @@ class Run:
             return None
         return self.text.set_argument(r_name(call), call.line, argument, value, was)
 
+    def set_number(self, call: Call | None, argument: str, value: int | str) -> Cut | None:
+        """Return the edit that gives an argument another number; the first number is its own."""
+        if call is None or call.line is None:
+            return None
+        return self.text.set_number(r_name(call), call.line, argument, str(value))
+
     def set_activation(self, layer: LayerState, name: str) -> Cut | None:
         """Return the edit that gives a layer another activation."""
         call = self.maker(layer)

@@ -180,6 +180,20 @@ class Script:
         lead = ", " if self._given(calls[0]) else ""
         return Cut(end, end, f"{lead}{argument} = {value}")
 
+    def set_number(self, name: str, line: int, argument: str, value: str) -> Cut | None:
+        """Return the edit of an argument that has no name where it is the first number given."""
+        calls = self.calls(name, line)
+        if len(calls) != 1:
+            return None
+        given = self._given(calls[0])
+        named = [each.value for each in given if each.name == argument]
+        bare = [each.value for each in given if not each.name and self._is_number(each.value)]
+        values = named or bare[:1]
+        if not values:
+            return None
+        cut = self._parts.cut(values[0])
+        return Cut(cut.start, cut.end, value)
+
     def replace_call(self, name: str, line: int, by: str) -> Cut | None:
         """Return the edit that puts another expression in the place of the only such call."""
         calls = self.calls(name, line)
@@ -240,6 +254,10 @@ class Script:
                 found.append(_Given(name, number))
                 name = ""
         return found
+
+    def _is_number(self, number: int) -> bool:
+        below = self._parts.under.get(number, [])
+        return len(below) == 1 and self._parts.token[below[0]] == "NUM_CONST"
 
     def _string(self, number: int) -> str | None:
         below = self._parts.under.get(number, [])

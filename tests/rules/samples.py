@@ -56,10 +56,47 @@ class Run:
     def model(self, *layers: tuple[str, dict[str, Any]], **about: Any) -> None:
         described = [
             {"name": f"l{n}", "cls": f"keras.layers.{cls}", "config": config}
+            | {key: config.pop(key) for key in ("shape", "weights") if key in config}
             for n, (cls, config) in enumerate(layers)
         ]
         state = {"id": 1, "cls": "keras.Sequential", "keras": "keras", "name": "m"}
         self.about["states"].append(state | {"layers": described} | about)
+
+    def weight(self, name: str, values: Any, **about: Any) -> dict[str, Any]:
+        """Describe a weight of a layer, as a model has it before a training."""
+        return {"name": name, "array": self.array(name, values)} | about
+
+    def trained(
+        self,
+        *layers: tuple[str, dict[str, Any]],
+        loss: str,
+        y: Any,
+        x: Any = None,
+        curve: tuple[float, ...] = (2.0, 1.0),
+        metrics: tuple[str, ...] = (),
+        after: Mapping[str, Any] | None = None,
+        **about: Any,
+    ) -> None:
+        """Record a model and a training of it; ``after`` has its weights then, by "l0/0"."""
+        compiled = {"loss": loss, "metrics": list(metrics)}
+        self.model(*layers, compiled=compiled)
+        rows = len(np.asarray(y))
+        inputs = [self.array("x", x if x is not None else np.arange(2.0 * rows).reshape(rows, 2))]
+        outputs = [
+            self.array("after", values) | {"name": name} for name, values in (after or {}).items()
+        ]
+        self.probe(
+            "fit",
+            inputs=inputs,
+            targets=[self.array("y", y)],
+            curves={"loss": list(curve)},
+            outputs=outputs,
+            **about,
+        )
+
+    def rules(self, tree: Any = ()) -> list[str]:
+        """Return the codes of the rules that decide, the first one first."""
+        return [each.rule for each in answers(self.capsule(), tree) if each.decides]
 
     def probe(self, kind: str = "predict", **about: Any) -> None:
         number = len(self.about["probes"])

@@ -83,6 +83,7 @@ CODES: Final = {
     "R08": "two-counts",
     "R09": "from-the-end",
     "R10": "seed-of-the-other-generator",
+    "R11": "ranges-include-their-end",
     "T01": "never-trained",
     "T03": "diverges",
     "T05": "penalty-rules",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from bridge.capsule import ModelState, Probe
 from bridge.rules.pairs import in_training
 from bridge.rules.rule import Finding, Rule
-from bridge.rules.run import Run, name_of
+from bridge.rules.run import Run, name_of, same
 
 RULE = Rule(
     "P05", "asking-changes-the-model", cause="keras-layer", whose="Keras", explains=("P01",)
@@ -28,7 +28,11 @@ def detect(run: Run) -> Iterator[Finding]:
         before[state.id] = (probe, now)
         if probe.kind not in _ASKS or earlier is None or _changed_between(run, earlier[0], probe):
             continue
-        moved = [key for key, value in now.items() if earlier[1].get(key, value) != value]
+        moved = [
+            key
+            for key, value in now.items()
+            if earlier[1].get(key, value) != value and _other_bits(run, earlier[1][key], value)
+        ]
         if not moved:
             continue
         layer = next((each for each in state.layers if each.name == moved[0][0]), None)
@@ -58,9 +62,14 @@ def _after(probe: Probe, state: ModelState) -> dict[tuple[str, int], str | None]
     }
 
 
+def _other_bits(run: Run, one: str | None, other: str | None) -> bool:
+    a, b = (run.capsule.arrays.get(key) if key is not None else None for key in (one, other))
+    return a is not None and b is not None and not same(a, b)
+
+
 def _changed_between(run: Run, one: Probe, other: Probe) -> bool:
     """Say whether anything but asking was done to a model between two probes."""
-    if one.call is None or other.call is None or one.kind == "train":
+    if one.call is None or other.call is None or one.kind == "train" or one.status != "made":
         return True
     asks = {probe.call for probe in run.probes if probe.kind in _ASKS}
     return any(

@@ -49,6 +49,7 @@ def target_among_inputs(run: Run) -> Iterator[Finding]:
                 "right here, and has nothing to copy where the target is not known.",
                 at=training.probe.line,
                 help="Take the target out of the inputs.",
+                decides=False,
             )
             return
 

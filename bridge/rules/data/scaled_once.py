@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,8 @@ from bridge.rules.rule import Finding, Help, Rule
 from bridge.rules.run import Run
 
 RULE = Rule("D06", "scaled-once", cause="user-script", explains=("M07", "M11", "D08", "D01", "D03"))
+#: The largest brightness of a picture of 8 bits.
+_BYTE: Final = 255
 
 
 @RULE.detector
@@ -52,18 +54,18 @@ def detect(run: Run) -> Iterator[Finding]:
 
 def _scaled(scaled: npt.NDArray[Any], raw: npt.NDArray[Any]) -> str:
     """Say how one array was scaled where the other was not, "" if that is not proven."""
-    if _standardised(scaled):
+    kind = "mean 0 and deviation 1" if _standardised(scaled) else ""
+    kind = "least 0 and largest 1" if _spread_to_one(scaled) else kind
+    if kind:
         low, high = scaled.min(axis=0), scaled.max(axis=0)
-        beyond = np.all((raw < low) | (raw > high), axis=0)
-        if np.any(beyond):
-            return "Its columns have mean 0 and deviation 1, and the others lie beyond all of them."
-    top = float(raw.max())
-    unit = scaled.min() >= 0 and scaled.max() <= 1 < top and _whole(raw) and not _whole(scaled)
-    for factor in (255.0, top):
-        exact = np.asarray(scaled, np.float64) * factor
-        # A fraction is kept in float32, so that the product is whole but for its rounding.
-        if unit and np.all(np.abs(exact - np.round(exact)) <= factor * np.finfo(np.float32).eps):
-            return f"They are whole numbers divided by {factor:g}, and the others are not divided."
+        if np.any(np.all((raw < low) | (raw > high), axis=0)):
+            return f"Each column has {kind}, and a column of the others lies beyond all of it."
+    unit = scaled.min() >= 0 and scaled.max() <= 1 < raw.max() <= _BYTE and _whole(raw)
+    exact = np.asarray(scaled, np.float64) * _BYTE
+    # A fraction is kept in float32, so that the product is whole but for its rounding.
+    room = _BYTE * float(np.finfo(np.float32).eps)
+    if unit and not _whole(scaled) and np.all(np.abs(exact - np.round(exact)) <= room):
+        return f"They are whole numbers divided by {_BYTE}, and the others are not divided."
     return ""
 
 
@@ -75,6 +77,14 @@ def _standardised(x: npt.NDArray[Any]) -> bool:
     room = float(np.finfo(np.float32).eps) * np.maximum(np.abs(values).max(axis=0), 1.0) * len(x)
     means, spreads = values.mean(axis=0), values.std(axis=0, ddof=1)
     return bool(np.all(np.abs(means) <= room) and np.all(np.abs(spreads - 1.0) <= room))
+
+
+def _spread_to_one(x: npt.NDArray[Any]) -> bool:
+    """Say whether each of several columns reaches from just 0 to just 1, with numbers between."""
+    if x.ndim != 2 or x.shape[1] < 2 or len(x) < 3:
+        return False
+    ends = np.all(x.min(axis=0) == 0) and np.all(x.max(axis=0) == 1)
+    return bool(ends and np.all(np.any((x > 0) & (x < 1), axis=0)))
 
 
 def _whole(x: npt.NDArray[Any]) -> bool:

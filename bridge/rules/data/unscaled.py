@@ -11,8 +11,9 @@ import numpy.typing as npt
 from bridge.facts.layers import class_name
 from bridge.rules.models import Training
 from bridge.rules.retrained import Judged, judged, retrained, rows_of
-from bridge.rules.rule import Finding, Help, Rule
-from bridge.rules.run import Run
+from bridge.rules.rule import Finding, Rule
+from bridge.rules.run import Run, call_of, r_name
+from bridge.translate.script_text import Cut
 
 RULE = Rule(
     "D01",
@@ -51,8 +52,9 @@ def detect(run: Run) -> Iterator[Finding]:
             f"these numbers. The same training with scaled {named} gets much further.",
             at=run.probe_place(each.training.probe),
             evidence=(*rows_of(found, f"{named} scaled", each.chance), *sizes),
-            help=Help(
-                text=f"Scale the {named} before fit(), and for predict() by the same numbers.",
+            help=run.help(
+                f"Scale the {named} before fit(), and for predict() by the same numbers.",
+                *_scaling(run, each.training, which),
             ),
             confidence="likely",
         )
@@ -81,3 +83,26 @@ def _is_far(values: npt.NDArray[Any]) -> bool:
 
 def _ends(values: npt.NDArray[Any]) -> str:
     return f"{float(values.min()):g} to {float(values.max()):g}"
+
+
+def _scaling(run: Run, training: Training, which: str) -> tuple[Cut | None, ...]:
+    """Return the edit that scales what is given by name, before it is trained with."""
+    call, model = call_of(run.capsule, training.probe), training.state
+    if call is None or call.line is None:
+        return (None,)
+    written = [each for each in run.written if each.line == call.line and each.name == r_name(call)]
+    names = run.text.symbols(r_name(call), call.line)
+    # Without a pipe the model comes first.
+    data = names if len(written) == 1 and written[0].piped else names[1:]
+    x, y = (*data, "", "")[:2]
+    statements = []
+    if "x" in which:
+        flat = training.x is not None and training.x.ndim == 2
+        statements.append(f"{x} <- scale({x})" if flat else f"{x} <- ({x} - mean({x})) / sd({x})")
+    if "y" in which:
+        one = training.y is not None and training.y.ndim == 1
+        statements.append(f"{y} <- as.vector(scale({y}))" if one else f"{y} <- scale({y})")
+    known = (x or "x" not in which) and (y or "y" not in which)
+    if not known or not model.layers:
+        return (None,)
+    return (run.text.line_before(call.line, "\n".join(statements)),)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from bridge.rules.losses import DISTANCES
+from bridge.rules.losses import DISTANCES, loss_of
 from bridge.rules.models import is_one_hot, trainings, whole
 from bridge.rules.rule import Finding, Help, Rule
-from bridge.rules.run import Run, is_one_dimensional
+from bridge.rules.run import Run, is_one_dimensional, output_layer
 
 RULE = Rule(
     "L09",
@@ -40,6 +40,24 @@ def stretched(run: Run) -> Iterator[Finding]:
 
 
 @RULE.detector
+def left_out(run: Run) -> Iterator[Finding]:
+    """Find several arrays of targets for one output: Keras 2 takes the first and drops the rest."""
+    for training in trainings(run, evaluations=True):
+        targets = [each for each in training.probe.targets if each.name.startswith("y")]
+        last = output_layer(training.state)
+        if len(targets) < 2 or last is None:
+            continue
+        yield RULE.finding(
+            f"{len(targets)} arrays of targets are given to a model of one output",
+            "Keras takes the first of them, drops the others and says nothing.",
+            at=training.probe.line,
+            also=(run.layer_place(last, label="the one output"),),
+            help=Help(text="Bind them as columns of one matrix.", after="y = cbind(y1, y2)"),
+        )
+        return
+
+
+@RULE.detector
 def refused(run: Run) -> Iterator[Finding]:
     """Find class numbers under a categorical loss, and one-hot rows under a sparse one."""
     for call in run.asked:
@@ -51,8 +69,6 @@ def refused(run: Run) -> Iterator[Finding]:
         y = run.array(targets[0]) if len(targets) == 1 else None
         if state is None or y is None:
             continue
-        from bridge.rules.losses import loss_of
-
         loss = loss_of(run, state).loss
         numbers = is_one_dimensional(y) and whole(y)
         if loss == "categoricalcrossentropy" and numbers:

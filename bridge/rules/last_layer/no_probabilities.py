@@ -8,19 +8,22 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from bridge.facts.activations import ACTIVATIONS
 from bridge.rules.losses import CATEGORICAL, PROBABILITIES
 from bridge.rules.models import Ending, trainings
-from bridge.rules.rule import Finding, Help, Rule
+from bridge.rules.rule import Finding, Rule
 from bridge.rules.run import Run
 
 RULE = Rule(
     "L03",
     "no-probabilities",
     cause="maths",
-    explains=("T03", "M02", "M07", "D08", "L02", "L10", "T02", "T05"),
+    explains=("T01", "T02", "T03", "T05", "M02", "M07", "D08", "L02", "L10"),
 )
 #: Activations whose numbers are probabilities, or are logits.
 _FITTING: Final = frozenset({"sigmoid", "hard_sigmoid", "softmax", "linear", "log_softmax", ""})
+#: Activations of Keras that have no row of facts.
+_OTHERS: Final = frozenset({"gelu", "silu", "hard_silu", "leaky_relu", "mish", "celu", "glu"})
 #: What is above 0 for every row is divided by its sum in a categorical loss: that is a softmax.
 _POSITIVE: Final = frozenset({"exponential", "softplus"})
 
@@ -32,7 +35,12 @@ def detect(run: Run) -> Iterator[Finding]:
         end, loss = training.end, training.used.loss
         if end is None or loss not in PROBABILITIES or training.used.logits:
             continue
-        if end.activation in _FITTING or (loss in CATEGORICAL and end.activation in _POSITIVE):
+        known = end.activation in ACTIVATIONS or end.activation in _OTHERS
+        if (
+            end.activation in _FITTING
+            or not known
+            or (loss in CATEGORICAL and end.activation in _POSITIVE)
+        ):
             continue
         seen = list(_predicted(run, training.state.id))
         beyond = [float(np.mean(~((p > 0) & (p < 1)))) for p in seen if p.size]
@@ -48,12 +56,9 @@ def detect(run: Run) -> Iterator[Finding]:
             evidence=(("share of predictions at or beyond 0 and 1", f"{max(beyond):.0%}"),)
             if beyond
             else (),
-            help=Help(
-                text="Take a sigmoid for one question, a softmax for classes that exclude others.",
-                before=f'activation = "{end.activation}"',
-                after='activation = "softmax"'
-                if what == "categorical"
-                else 'activation = "sigmoid"',
+            help=run.help(
+                "Take a sigmoid for one question, a softmax for classes that exclude others.",
+                run.set_activation(end.by, "softmax" if what == "categorical" else "sigmoid"),
             ),
         )
         return

@@ -9,7 +9,7 @@ import numpy as np
 
 from bridge.rules.models import Training, is_one_hot
 from bridge.rules.retrained import judged, retrained, rows_of
-from bridge.rules.rule import Finding, Help, Rule
+from bridge.rules.rule import Finding, Rule
 from bridge.rules.run import Run, same
 
 RULE = Rule(
@@ -47,7 +47,10 @@ def detect(run: Run) -> Iterator[Finding]:
             at=run.compile_place(each.training.state, "loss") or each.training.probe.line,
             also=(run.layer_place(end.by, "activation", "gives probabilities"),),
             evidence=rows_of(found, f"trained with {instead}", each.chance),
-            help=Help(text=f"Take the loss {instead}.", after=f'loss = "{instead}"'),
+            help=run.help(
+                f"Take the loss {instead}.",
+                run.set_argument(each.training.used.call, "loss", f'"{instead}"'),
+            ),
             confidence="likely",
         )
         return

@@ -26,7 +26,14 @@ def detect(run: Run) -> Iterator[Finding]:
     """Find targets beyond the last activation, where they are most of what is left of the loss."""
     for training in trainings(run):
         end, y, loss = training.end, training.y, training.used.loss
-        if end is None or end.ends is None or y is None or not y.size or not training.curve:
+        if (
+            end is None
+            or end.ends is None
+            or y is None
+            or not y.size
+            or not training.curve
+            or not training.plain
+        ):
             continue
         last = training.curve[-1]
         together = end.width if end.activation == "softmax" else None
@@ -51,7 +58,10 @@ def detect(run: Run) -> Iterator[Finding]:
                 ("loss at the end", f"{last:.4g}"),
                 ("targets", f"{float(y.min()):g} to {float(y.max()):g}"),
             ),
-            help="Leave the last layer linear, or scale the targets into its range.",
+            help=run.help(
+                "Leave the last layer linear, or scale the targets into its range.",
+                run.set_activation(end.by, "exponential" if loss == "poisson" else "linear"),
+            ),
         )
         return
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bridge.rules.models import trained_before
+from bridge.rules.models import seen_enough, trained_before
 from bridge.rules.outcomes import one_for_all
 from bridge.rules.rule import Finding, Rule
 from bridge.rules.run import Run
@@ -19,7 +19,7 @@ def detect(run: Run) -> Iterator[Finding]:
         state = run.state(probe)
         if probe.kind != "predict" or state is None or not one_for_all(run, probe):
             continue
-        if trained_before(run, probe, state) is None:
+        if trained_before(run, probe, state) is None or not seen_enough(run, probe, state):
             continue
         y = run.array(probe.outputs[0])
         count = len(y) if y is not None else 0

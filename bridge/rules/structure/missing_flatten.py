@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy.typing as npt
 
-from bridge.rules.losses import CATEGORICAL
+from bridge.capsule import ModelState
+from bridge.rules.losses import CATEGORICAL, KNOWN
 from bridge.rules.models import is_one_hot, trainings
-from bridge.rules.rule import Finding, Help, Rule
-from bridge.rules.run import Run
+from bridge.rules.rule import Finding, Rule
+from bridge.rules.run import Run, r_name
+from bridge.translate.script_text import Cut
 
 RULE = Rule(
     "M10",
@@ -27,6 +29,8 @@ def detect(run: Run) -> Iterator[Finding]:
         end, y = training.end, training.y
         if end is None or y is None or not end.shape or len(end.shape) < 3:
             continue
+        if training.used.loss not in KNOWN:
+            continue  # A loss that the script wrote itself may want the steps.
         if not _hidden(end.shape, y, training.used.loss):
             continue
         said = ", ".join("n" if size is None else str(size) for size in end.shape)
@@ -37,12 +41,21 @@ def detect(run: Run) -> Iterator[Finding]:
             at=run.layer_place(end.layer, label=f"gives ({said})") or training.probe.line,
             also=(training.probe.line,),
             evidence=(("shape of the output", f"({said})"), ("of the targets", str(y.shape))),
-            help=Help(
-                text="Flatten before the dense layers, or let the recurrent layer return its last.",
-                after="layer_flatten() |>",
+            help=run.help(
+                "Flatten before the dense layers, or let the recurrent layer return its last.",
+                _flattened(run, training.state),
             ),
         )
         return
+
+
+def _flattened(run: Run, state: ModelState) -> Cut | None:
+    """Return the edit that flattens before the last layer with weights."""
+    weighted = [layer for layer in state.layers if layer.weights]
+    call = run.maker(weighted[-1]) if weighted else None
+    if call is None or call.line is None:
+        return None
+    return run.text.step_before(r_name(call), call.line, "layer_flatten()")
 
 
 def _hidden(shape: tuple[int | None, ...], y: npt.NDArray[Any], loss: str) -> bool:

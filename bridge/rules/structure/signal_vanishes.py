@@ -9,9 +9,9 @@ import numpy as np
 
 from bridge.capsule import LayerState, Probe
 from bridge.facts.layers import facts_of
-from bridge.rules.models import best_constant, trained_before
+from bridge.rules.models import best_constant, learned_nothing, trained_before
 from bridge.rules.rule import Finding, Help, Rule
-from bridge.rules.run import Run, activation_of
+from bridge.rules.run import Run, activation_of, output_layer
 
 RULE = Rule("M03", "signal-vanishes", cause="maths", explains=("D08", "M07", "T02", "T04", "M01"))
 
@@ -27,12 +27,15 @@ def detect(run: Run) -> Iterator[Finding]:
         if probe.kind != "predict" or state is None or not probe.layers:
             continue
         training = trained_before(run, probe, state)
-        if training is None or training.y is None or not training.curve:
+        if training is None or training.y is None or not training.curve or not training.plain:
             continue
         chance = best_constant(training.used.loss, training.y)
-        if chance is None or training.curve[-1] < chance:
+        if chance is None or not learned_nothing(
+            training.used.loss, training.y, training.curve[-1]
+        ):
             continue
-        squashing = [each for each in state.layers if _squashes(each)]
+        last = output_layer(state)
+        squashing = [each for each in state.layers if each is not last and _squashes(each)]
         spreads = [_spread(run, probe, each) for each in squashing]
         known = [each for each in spreads if each is not None]
         falling = all(a > b for a, b in pairwise(known))

@@ -9,9 +9,10 @@ from typing import Final
 import numpy as np
 
 from bridge.experiments.trials import Trials
+from bridge.rules.losses import KNOWN
 from bridge.rules.models import Training, trainings
-from bridge.rules.retrained import judged, retrained, rows_of
-from bridge.rules.rule import Finding, Help, Rule
+from bridge.rules.retrained import judged, retrained, rows_of, set_rate
+from bridge.rules.rule import Finding, Rule
 from bridge.rules.run import Run
 
 RULE = Rule(
@@ -58,7 +59,7 @@ def _finding(run: Run, training: Training, factor: float, found: Trials, chance:
         at=run.compile_place(training.state, "optimizer") or training.probe.line,
         also=(training.probe.line,),
         evidence=rows_of(found, f"{factor:g} of the rate", chance),
-        help=Help(text="Take a smaller learning rate."),
+        help=run.help("Take a smaller learning rate.", set_rate(run, training, factor)),
     )
 
 
@@ -77,7 +78,9 @@ def lost_number(run: Run) -> Iterator[Finding]:
             f"It is {value} from epoch {lost} on, although all that it is given is finite "
             f"(up to {most:g}). Each step overshoots by more than the one before it.",
             at=training.probe.line,
-            confidence="likely",
+            confidence="likely" if training.used.loss in KNOWN else "possible",
+            # A loss that the script wrote itself may be no number for a reason of its own.
+            decides=training.used.loss in KNOWN,
             help="Scale the inputs and targets, or take a smaller learning rate.",
         )
         return

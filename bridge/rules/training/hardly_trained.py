@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from bridge.rules.retrained import Judged, judged, retrained, rows_of
-from bridge.rules.rule import Finding, Help, Rule
-from bridge.rules.run import Run
+from bridge.rules.rule import Finding, Rule
+from bridge.rules.run import Run, call_of
+from bridge.translate.script_text import Cut
 
 RULE = Rule(
     "T02", "hardly-trained", cause="user-script", needs=("fit again",), explains=("D08", "P08")
@@ -15,6 +16,9 @@ RULE = Rule(
 #: Where to look: fewer steps than this are few. It decides nothing.
 _FEW: Final = 50
 _TIMES: Final = 4
+#: How much longer the changed script trains, and how many steps an epoch has in it.
+_LONGER: Final = 10
+_STEPS: Final = 30
 
 
 @RULE.detector
@@ -48,7 +52,7 @@ def detect(run: Run) -> Iterator[Finding]:
                 *rows_of(found, f"{_TIMES} times the epochs", each.chance),
                 ("steps", str(each.steps)),
             ),
-            help=Help(text="Train for more epochs, or in smaller batches."),
+            help=run.help("Train for more epochs, or in smaller batches.", _more(run, each, whole)),
             confidence="likely",
         )
         return
@@ -58,3 +62,11 @@ def _is_short(each: Judged) -> bool:
     curve = each.training.curve
     short = each.steps < _FEW or each.rows_at_once >= each.training.rows
     return short and curve[-1] <= min(curve[: max(1, len(curve) // 2)])
+
+
+def _more(run: Run, each: Judged, whole: bool) -> Cut | None:
+    """Return the edit that trains longer: by smaller batches where one takes all rows."""
+    call = call_of(run.capsule, each.training.probe)
+    if whole:
+        return run.set_argument(call, "batch_size", str(max(1, each.training.rows // _STEPS)))
+    return run.set_argument(call, "epochs", str(_LONGER * len(each.training.curve)))

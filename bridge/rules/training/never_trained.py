@@ -31,6 +31,8 @@ def left_as_it_was(run: Run) -> Iterator[Finding]:
             at=training.probe.line,
             evidence=(("epochs asked for", str(epochs)), ("weights that moved", "none")),
             help="Look at epochs, the learning rate, and which layers are frozen.",
+            # A rate of 0 is what somebody wrote.
+            decides=_rate(training.state) != 0,
         )
         return
 
@@ -61,6 +63,15 @@ def another_model(run: Run) -> Iterator[Finding]:
             help="Ask the model that was trained, or train this one.",
         )
         return
+
+
+def _rate(state: ModelState) -> float | None:
+    """Return the learning rate that a model was compiled with, None where it is not known."""
+    compiled = state.compiled if isinstance(state.compiled, dict) else {}
+    optimizer = compiled.get("optimizer")
+    config = optimizer.get("config") if isinstance(optimizer, dict) else None
+    rate = config.get("learning_rate") if isinstance(config, dict) else None
+    return float(rate) if isinstance(rate, (int, float)) else None
 
 
 def _alike(one: ModelState, other: ModelState) -> bool:

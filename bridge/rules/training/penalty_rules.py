@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bridge.rules.models import Weight, best_constant, trainings
+from bridge.rules.models import Weight, best_constant, learned_nothing, trainings
 from bridge.rules.rule import Finding, Rule
 from bridge.rules.run import Run
 
@@ -23,7 +23,7 @@ def detect(run: Run) -> Iterator[Finding]:
     """
     for training in trainings(run):
         penalised = [each for each in training.weights(run) if _strength(each)]
-        if not penalised or training.y is None or not training.curve:
+        if not penalised or training.y is None or not training.curve or not training.plain:
             continue
         before, after = (
             sum(_penalty(each, values) for each, values in pairs)
@@ -34,7 +34,9 @@ def detect(run: Run) -> Iterator[Finding]:
         )
         chance = best_constant(training.used.loss, training.y[: training.rows])
         shrank = all(_norm(each.after) < _norm(each.before) for each in penalised)
-        if chance is None or not shrank or training.curve[-1] - after < chance:
+        left = training.curve[-1] - after
+        targets = training.y[: training.rows]
+        if chance is None or not shrank or not learned_nothing(training.used.loss, targets, left):
             continue
         yield RULE.finding(
             "The penalty on the weights rules the loss",

@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 
 from bridge.rules.models import Training
-from bridge.rules.retrained import judged, retrained, rows_of
-from bridge.rules.rule import Finding, Help, Rule
+from bridge.rules.retrained import judged, retrained, rows_of, set_rate
+from bridge.rules.rule import Finding, Rule
 from bridge.rules.run import Run
 
 RULE = Rule(
@@ -44,7 +44,7 @@ def detect(run: Run) -> Iterator[Finding]:
             at=run.compile_place(each.training.state, "optimizer") or each.training.probe.line,
             also=(each.training.probe.line,),
             evidence=rows_of(found, f"{times:g} times the rate", each.chance),
-            help=Help(text="Take a larger learning rate."),
+            help=run.help("Take a larger learning rate.", set_rate(run, each.training, times)),
             confidence="likely",
         )
         return
