@@ -320,7 +320,7 @@ def _compared(
         return missing
     if python:
         return same_error_finding(runs, pairs, python, other)
-    if not r.probes:
+    if not r.probes and not any(pair.answers for pair in pairs):
         return nothing_to_compare(runs["r"])
     return _agreement(runs, pairs)
 

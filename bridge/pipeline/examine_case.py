@@ -86,7 +86,8 @@ class ScriptRun(CaseRun):
         if lever is None:
             self.tell("runs R")
         arguments = (self.pool, self.case.name, self.case.script, self.inspection, self.served)
-        return run_r(*arguments, self.limits, lever=lever)
+        places = self.translation(frozenset()).places
+        return run_r(*arguments, self.limits, lever=lever, places=places)
 
     def not_recorded(self) -> Capsule:
         """Return the capsule of a script that was not run."""

@@ -98,7 +98,7 @@ def test_where_r_was_not_recorded_nothing_is_said_of_it(
     with Suite(Settings(jobs=1)) as running:
         first, _ = running.examine(cases)
     assert (first.report.verdict, first.report.cause) == ("abstained", "not-known")
-    assert "could not be recorded" in first.report.sentence
+    assert "could not be recorded" in first.report.explanation[0]
     assert "what R's run gives" in first.report.unexplained
 
 
@@ -160,7 +160,7 @@ def test_each_step_fails_by_itself(
     assert str(tmp_path) not in log + (folder / "report.json").read_text("utf-8")
     told = "1 step of keras-bridge itself failed; see internal-errors.log."
     assert told in (folder / "report.md").read_text("utf-8")
-    assert told in (tmp_path / "out" / "index.html").read_text("utf-8")
+    assert told in (folder / "index.html").read_text("utf-8")
 
 
 @pytest.mark.internal_errors
