@@ -156,6 +156,7 @@ class CaseRun:
     claims: ClassVar[Callable[..., Claimed | None]] = nothing
     other_generation: ClassVar[Callable[..., OtherGeneration | None]] = nothing
     answers: ClassVar[Callable[..., Asked | None]] = nothing
+    fixed: ClassVar[Callable[..., Asked | None]] = nothing
     repaired: ClassVar[Callable[..., tuple[Mended, ...] | None]] = nothing
     chance: ClassVar[Callable[..., tuple[str, ...] | None]] = nothing
     script: ClassVar[Callable[..., Script | None]] = nothing
@@ -269,7 +270,8 @@ class CaseRun:
             ("whether R does what its text says",),
         )  # fmt: skip
         yield Step("mended", "trying repairs", self.repaired, "seen_r seen_replay")
-        yield Step("usage", "asking how the script uses Keras", self.answers, "seen_r mended")
+        yield Step("asked", "asking how the script uses Keras", self.answers, "seen_r mended")
+        yield Step("usage", "trying a fix", self.fixed, "seen_r asked", lambda _, asked: asked)
         yield Step(
             "concluded", "drawing the conclusion", self.conclude,
             "runs found other exact usage", lambda *_: NOT_CONCLUDED,

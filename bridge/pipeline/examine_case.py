@@ -29,12 +29,14 @@ from bridge.pipeline.case_run import (
 )
 from bridge.pipeline.experiment_rounds import BUDGET, Asked, asked
 from bridge.pipeline.lever_runs import Script, slow_to_start
+from bridge.pipeline.tried_fixes import tried
 from bridge.process.pool import Pool, Warm
 from bridge.r.script import Inspection, Served, inspect, serve
 from bridge.reduce.reproducer import Repro
 from bridge.reduce.script_reduction import Means, make_small
 from bridge.report import folders, write_report
-from bridge.rules.registry import Answered, answers, unknown
+from bridge.rules.registry import Answered, answers, rules, unknown
+from bridge.rules.rule import Finding
 from bridge.rules.run import Mended
 from bridge.runs.claims import Claimed, run_claims
 from bridge.runs.experiments import make_experiments
@@ -180,6 +182,33 @@ class ScriptRun(CaseRun):
         """Make what the rules want to know."""
         self.tell(f"makes {len(wanted)} experiments")
         return make_experiments(self.pool, r, self.generation, wanted, self.limits, seconds)
+
+    def fixed(self, r: Capsule, asked: Asked | None) -> Asked | None:
+        """Try the fix of the first finding that decides, and keep what came of it."""
+        if asked is None or self.settings.quick or r.manifest.status != "ok":
+            return asked
+        found = tried(asked.findings, self.case.script, self.run_changed)
+        return replace(asked, findings=found)
+
+    def run_changed(self, script: Path, finding: Finding) -> tuple[Capsule, Sequence[Finding]]:
+        """Run a changed script, and ask all rules of it; one of them may make experiments."""
+        self.tell("tries a fix")
+        _, (inspection,) = inspect([script])
+        name = self.case.name
+        r = run_r(self.pool, name, script, inspection, self.served, self.limits)
+        if r.manifest.status != "ok":
+            return r, ()
+        seen = look(self.pool, r, self.generation, self.limits)
+        allowed = set(self.case.allowed)
+        found = answers(seen, inspection.tree, allowed=allowed).findings
+        others = allowed | (set(rules()) - {finding.rule})
+
+        def ask(outcomes: Mapping[Experiment, Capsule]) -> Answered:
+            return answers(seen, inspection.tree, outcomes, allowed=others)
+
+        own = asked(ask, partial(self.experiments, seen), BUDGET / 2).findings
+        known = {each.rule for each in found}
+        return r, (*found, *(each for each in own if each.rule not in known))
 
     def repaired(self, r: Capsule, replay: Capsule | None) -> tuple[Mended, ...]:
         """Return the first repair with which the call works that raises, and what follows it."""
