@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from bridge.capsule.values import ObjectValue, Scalar
 from bridge.experiments.experiment import Change, Experiment
 from bridge.experiments.trials import Trials, spelled, trials
+from bridge.facts.keras import RATES
 from bridge.rules.models import Training, best_constant, trainings
 from bridge.rules.run import Run, maker_of
 from bridge.translate.script_text import Cut
@@ -83,12 +84,14 @@ def set_rate(run: Run, training: Training, times: float) -> Cut | None:
     config = optimizer.get("config") if isinstance(optimizer, dict) else None
     rate = config.get("learning_rate") if isinstance(config, dict) else None
     call = training.used.call
-    if not isinstance(optimizer, dict) or not isinstance(rate, float) or call is None:
+    given = call.kwargs.get("optimizer") if call is not None else None
+    if isinstance(given, Scalar):
+        rate = RATES.get(given.v.lower())
+    if not isinstance(rate, float) or call is None:
         return None
     value = f"{rate * times:.6g}"
-    given = call.kwargs.get("optimizer")
     if isinstance(given, Scalar):
-        name = f"optimizer_{str(optimizer.get('class_name', '')).lower()}"
+        name = f"optimizer_{given.v.lower()}"
         return run.set_argument(call, "optimizer", f"{name}(learning_rate = {value})", given.v)
     made = maker_of(run.capsule, given.id) if isinstance(given, ObjectValue) else None
     return run.set_number(made, "learning_rate", value) or run.set_argument(

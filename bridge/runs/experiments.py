@@ -27,6 +27,8 @@ from bridge.trace.model_description import LookError, assemble, leaves
 
 #: Methods by which a script gives a model weights that no seed would give it.
 _GIVES: Final = frozenset({"set_weights", "load_weights", "load_model", "from_config"})
+#: Rows of a batch where a script does not say otherwise, in both generations.
+_ROWS: Final = 32
 #: The seeds of starts that are not the recorded one.
 _SEEDS: Final = tuple(range(1, STARTS))
 #: Losses after which numbers can be given back the scale of the targets, and the power of it.
@@ -178,7 +180,7 @@ class _Makers:
             raise LookError("the model was not recorded")
         model = self._models.sound(probe.state)
         fed = fed_to(model, self._recorded, probe)
-        rows = None if probe.kind == "call" else 32
+        rows = None if probe.kind == "call" else _ROWS
         predict = _Predict(self._keras, model, rows)
         yield _Shown(False, predict.outputs(fed))
         self._clock.check()
@@ -190,7 +192,7 @@ class _Makers:
         model = rebuild(self._keras, self._state(probe), self._recorded)
         fed = fed_to(model, self._recorded, probe)
         yield _Shown(False, _weights(model))
-        _Predict(self._keras, model, 32).outputs(fed)
+        _Predict(self._keras, model, _ROWS).outputs(fed)
         _Predict(self._keras, model, None).outputs(fed)
         yield _Shown(True, _weights(model))
 
@@ -431,10 +433,10 @@ class _Training:
         if experiment.change == "scale":
             data = _scaled(data, str(by), self._loss_name())
         fitting = self._fitting(str(by)) if experiment.change == "loss" else self._fitting()
-        curve = fitting.fit(self._started(seed), data, seed, epochs, batch, rate)
+        fitting.fit(self._started(seed), data, seed, epochs, batch, rate)
         measured = self._fitting().measured(fitting.weights(), data)
         after = [value * data.back for value in measured.pop("after")]
-        return _Shown(True, curves={"loss": curve, "after": after, **measured}, seed=seed)
+        return _Shown(True, curves={"after": after, **measured}, seed=seed)
 
     def _base(self, seed: int) -> float:
         """Return the loss after the training as it was recorded, or from another start."""
@@ -530,18 +532,23 @@ def _first(shown: _Shown) -> float:
 
 
 class _Fitting:
-    """A compiled model that is trained again and again."""
+    """A compiled model that is trained and measured again and again.
+
+    Keras' own step is repeated within one graph, epoch by epoch: a step of a small model costs less
+    than handing it from Python to TensorFlow.
+    """
 
     def __init__(
         self, keras: Any, model: Any, batch: int | None, shuffle: bool, clock: _Clock
     ) -> None:
-        self._keras, self._model, self._batch = keras, model, batch
+        self._keras, self._model, self._batch = keras, model, batch or _ROWS
         self._shuffle, self._clock = shuffle, clock
         optimizer = model.optimizer
-        if hasattr(optimizer, "build") and not getattr(optimizer, "built", False):
+        if hasattr(optimizer, "build"):
             optimizer.build(model.trainable_variables)
         self._fresh = [np.array(each) for each in _variables(optimizer)]
         self._rate = optimizer.learning_rate
+        self._steps: dict[str, Any] = {}
 
     def weights(self) -> Weights:
         """Return the weights as they are now."""
@@ -556,64 +563,115 @@ class _Fitting:
         epochs: int,
         batch: int | None = None,
         rate: float = 1.0,
-    ) -> list[float]:
-        """Train from these weights, and return the curve of the loss.
+    ) -> None:
+        """Train from these weights.
 
         Raises:
             LookError: the learning rate is no single number.
             OverBudgetError: the time was over before the training was.
         """
-        model, optimizer = self._model, self._model.optimizer
-        model.set_weights(list(start))
-        forget(model)
-        for variable, value in zip(_variables(optimizer), self._fresh, strict=False):
+        given = _fed(data)
+        epoch = self._step("train_step", given)
+        self._begin(start)
+        for variable, value in zip(_variables(self._model.optimizer), self._fresh, strict=False):
             variable.assign(value)
         if rate != 1.0:
             if not hasattr(self._rate, "assign"):
                 raise LookError("the learning rate follows a schedule")
             self._rate.assign(np.asarray(self._rate) * rate)
         self._keras.utils.set_random_seed(seed + 1)
-        history = model.fit(
-            data.x, data.y, sample_weight=data.weights, epochs=max(epochs, 1),
-            batch_size=batch or self._batch, shuffle=self._shuffle, verbose=0,
-            callbacks=[_stop(self._keras, self._clock)],
-        )  # fmt: skip
-        self._clock.check()
-        return [float(each) for each in history.history.get("loss", ())]
+        rows = len(_arrays_in(given)[0])
+        order = np.arange(rows, dtype=np.int32)
+        chance = np.random.default_rng(seed)
+        for _ in range(max(epochs, 1)):
+            if self._shuffle:
+                chance.shuffle(order)
+            epoch(given, order, batch or self._batch)
+            self._clock.check()
 
     def measured(
         self, weights: Sequence[AnyArray], data: _Data, *, training: bool = False
     ) -> dict[str, list[float]]:
         """Return loss and metrics with these weights, on the rows that are trained."""
+        given = _fed(data)
+        if training:
+            self._begin(weights)
+            x, y, *weights = _tensors(given)
+            made = self._model(x, training=True)
+            loss = self._model.compute_loss(
+                x=x, y=y, y_pred=made, sample_weight=weights[0] if weights else None
+            )
+            return {"after": [float(np.asarray(loss))]}
+        run = self._step("test_step", given)
+        self._begin(weights)
+        self._model.reset_metrics()
+        run(given, np.arange(len(_arrays_in(given)[0]), dtype=np.int32), self._batch)
+        found = {each.name: float(np.asarray(each.result())) for each in _metrics(self._model)}
+        return {"after": [found.pop("loss")]} | {name: [each] for name, each in found.items()}
+
+    def _begin(self, weights: Sequence[AnyArray]) -> None:
         self._model.set_weights(list(weights))
         forget(self._model)
-        if training:
-            made = self._model(_tensors(data.x), training=True)
-            loss = self._model.compute_loss(x=data.x, y=_tensors(data.y), y_pred=made,
-                                            sample_weight=data.weights)  # fmt: skip
-            return {"after": [float(np.asarray(loss))]}
-        found = self._model.evaluate(
-            data.x, data.y, sample_weight=data.weights, verbose=0, return_dict=True,
-            batch_size=self._batch,
-        )  # fmt: skip
-        named = {name: [float(value)] for name, value in found.items() if np.ndim(value) == 0}
-        return {"after": named.pop("loss")} | named
+
+    def _step(self, name: str, given: Any) -> Any:
+        """Return what takes one step after another over rows in an order, so many at once."""
+        import tensorflow as tf
+
+        if name not in self._steps:
+            one = getattr(self._model, name)
+            # What Keras makes when it is first used cannot be made within a loop.
+            one(tf.nest.map_structure(lambda x: tf.constant(x[: self._batch]), given))
+
+            def run(given: Any, order: Any, batch: Any) -> None:
+                rows = tf.shape(order)[0]
+
+                def body(start: Any) -> Any:
+                    some = order[start : tf.minimum(start + batch, rows)]
+                    one(tf.nest.map_structure(lambda x: tf.gather(x, some), given))
+                    return start + batch
+
+                tf.while_loop(lambda start: start < rows, body, [tf.constant(0)])
+
+            traced = tf.function(run, autograph=False, reduce_retracing=True)
+            self._steps[name] = lambda given, order, batch: traced(
+                tf.nest.map_structure(tf.constant, given), tf.constant(order), tf.constant(batch)
+            )
+        return self._steps[name]
+
+
+def _fed(data: _Data) -> Any:
+    """Return what a step of Keras is given: inputs, targets, and weights where there are some."""
+    given = (data.x, data.y) if data.weights is None else (data.x, data.y, data.weights)
+    return _floats(given)
+
+
+def _floats(item: Any) -> Any:
+    """Return arrays as Keras hands them on: doubles become float32."""
+    if isinstance(item, (tuple, list)):
+        return type(item)(_floats(each) for each in item)
+    if isinstance(item, dict):
+        return {name: _floats(each) for name, each in item.items()}
+    values = np.asarray(item)
+    return values.astype(np.float32) if values.dtype == np.float64 else values
+
+
+def _arrays_in(item: Any) -> list[AnyArray]:
+    """Return the arrays in lists and dicts."""
+    return [each for _, each in leaves("x", item)]
+
+
+def _metrics(model: Any) -> list[Any]:
+    """Return the metrics that give one number, those within Keras 3's list of them too."""
+    found = []
+    for each in model.metrics:
+        inner = getattr(each, "metrics", None)
+        found += list(inner) if inner else [each]
+    return found
 
 
 def _variables(optimizer: Any) -> list[Any]:
     found = optimizer.variables
     return list(found() if callable(found) and not isinstance(found, list) else found)
-
-
-def _stop(keras: Any, clock: _Clock) -> Any:
-    """Return a callback that ends a training when the time is over."""
-
-    class Stop(keras.callbacks.Callback):  # type: ignore[misc]
-        def on_train_batch_end(self, _batch: int, _logs: Any = None) -> None:
-            if clock.over:
-                self.model.stop_training = True
-
-    return Stop()
 
 
 def _compile(keras: Any, model: Any, state: ModelState, loss: str) -> None:
@@ -624,7 +682,9 @@ def _compile(keras: Any, model: Any, state: ModelState, loss: str) -> None:
     """
     config = state.compiled if isinstance(state.compiled, dict) else {}
     try:
-        optimizer = keras.optimizers.deserialize(_bare(config["optimizer"]))
+        named = config["optimizer"]
+        bare = named if isinstance(named, str) else _bare(named)
+        optimizer = keras.optimizers.get(bare)
         metrics = config.get("metrics")
         names = metrics if isinstance(metrics, list) else [metrics]
         model.compile(

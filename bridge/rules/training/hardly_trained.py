@@ -25,8 +25,9 @@ _STEPS: Final = 30
 def detect(run: Run) -> Iterator[Finding]:
     """Find short trainings that most of what is to be learned lies beyond.
 
-    That is measured: with four times the epochs every start ends below every one as it is, and the
-    recorded one gets further again than it had come from the best single answer.
+    That is measured: with four times the epochs every start ends below every one as it is. The
+    recorded one gets further again than it had come from the best single answer, or most of what
+    was left of the loss is gone.
     """
     for each in judged(run):
         if not _is_short(each):
@@ -35,7 +36,7 @@ def detect(run: Run) -> Iterator[Finding]:
         if found is None or not found.better or not max(found.changed) < each.chance:
             continue
         came, further = each.chance - found.as_recorded[0], found.as_recorded[0] - found.changed[0]
-        if not further > max(came, 0.0):
+        if not (further > max(came, 0.0) or found.most):
             continue
         epochs, rows = len(each.training.curve), each.training.rows
         whole = each.rows_at_once >= rows
