@@ -20,7 +20,7 @@ from bridge.experiments.trials import STARTS
 from bridge.process.pool import Limits, Pool, Warm
 from bridge.process.zygote import Context
 from bridge.runs.job import begin, finish, origin_of, run_job
-from bridge.runs.model_execution import fed_to
+from bridge.runs.model_execution import fed_to, ways
 from bridge.runs.model_rebuild import Rebuilt, forget, rebuild, restore
 from bridge.trace.encoder import Data, Encoder
 from bridge.trace.model_description import LookError, assemble, leaves
@@ -95,7 +95,7 @@ def experiments_job(context: Context, params: dict[str, Any]) -> None:
     recorded = read_capsule(Path(params["capsule"]))
     spool = begin(context, params)
     clock = _Clock(params["seconds"])
-    makers = _Makers(context.keras, recorded, clock)
+    makers = _Makers(context, recorded, clock)
     encoder = Encoder(spool)
     wanted = [Experiment(**each) for each in params["experiments"]]
     for number in sorted(range(len(wanted)), key=lambda n: wanted[n].cost):
@@ -153,8 +153,10 @@ class _Clock:
 class _Makers:
     """Makes experiments on the models and trainings of a recorded run."""
 
-    def __init__(self, keras: Any, recorded: Capsule, clock: _Clock) -> None:
-        self._keras, self._recorded, self._clock = keras, recorded, clock
+    def __init__(self, context: Context, recorded: Capsule, clock: _Clock) -> None:
+        self._generation, self._keras = context.generation, context.keras
+        self._recorded, self._clock = recorded, clock
+        keras = context.keras
         self._models = Rebuilt(keras, recorded)
         self._trainings: dict[int, _Training] = {}
 
@@ -180,8 +182,8 @@ class _Makers:
             raise LookError("the model was not recorded")
         model = self._models.sound(probe.state)
         fed = fed_to(model, self._recorded, probe)
-        rows = None if probe.kind == "call" else _ROWS
-        predict = _Predict(self._keras, model, rows)
+        way = next(ways(self._generation, self._recorded, probe, fed))
+        predict = _Predict(self._keras, model, None if way.eager else way.rows)
         yield _Shown(False, predict.outputs(fed))
         self._clock.check()
         changed = _CHANGED[experiment.change](predict, fed, self._recorded, probe)
@@ -250,11 +252,11 @@ def _twice(asked: _Predict, fed: Named, _recorded: Capsule, _probe: Probe) -> li
 
 
 def _other_rows(asked: _Predict, fed: Named, _recorded: Capsule, _probe: Probe) -> list[Any]:
-    """Keep the first row, and put the last in the place of all others: shapes stay as they are."""
+    """Keep the last row, and put the first in the place of all others: shapes stay as they are."""
     exchanged = []
     for name, x in fed:
         values = np.array(x)
-        values[1:] = values[-1:]
+        values[:-1] = values[:1]
         exchanged.append((name, values))
     return asked.outputs(exchanged)
 
@@ -548,6 +550,7 @@ class _Fitting:
             optimizer.build(model.trainable_variables)
         self._fresh = [np.array(each) for each in _variables(optimizer)]
         self._rate = optimizer.learning_rate
+        self._usual = np.array(self._rate) if hasattr(self._rate, "assign") else None
         self._steps: dict[str, Any] = {}
 
     def weights(self) -> Weights:
@@ -575,10 +578,10 @@ class _Fitting:
         self._begin(start)
         for variable, value in zip(_variables(self._model.optimizer), self._fresh, strict=False):
             variable.assign(value)
-        if rate != 1.0:
-            if not hasattr(self._rate, "assign"):
-                raise LookError("the learning rate follows a schedule")
-            self._rate.assign(np.asarray(self._rate) * rate)
+        if self._usual is not None:
+            self._rate.assign(self._usual * rate)
+        elif rate != 1.0:
+            raise LookError("the learning rate follows a schedule")
         self._keras.utils.set_random_seed(seed + 1)
         rows = len(_arrays_in(given)[0])
         order = np.arange(rows, dtype=np.int32)
