@@ -51,6 +51,8 @@ class BridgeError(Exception):
             NeedsStatementsError
             NoFrontEndError (RuntimeError)
             NoRError (RuntimeError)
+            NoValueError (ValueError)
+            NotRecordedError (RuntimeError)
             NothingRecordedError (ValueError)
             ObservedError (ValueError)
             OverBudgetError
@@ -58,7 +60,6 @@ class BridgeError(Exception):
             RError (RuntimeError)
             RecipeError (ValueError)
             ReplayError (RuntimeError)
-                NotMadeAgainError
             ReportError (ValueError)
             RuleError (ValueError)
             SelftestError (RuntimeError)
@@ -70,6 +71,7 @@ class BridgeError(Exception):
             UnmadeError (ValueError)
             UnsupportedError
                 InexactError
+            WatchedError
             WiringError (ValueError)
 
     Attributes:

@@ -77,7 +77,7 @@ def answer(
         whose=WHOSE[family(conclusion.cause)],
         cause=conclusion.cause,
         confidence=_sureness(conclusion, runs, pairs),
-        decides=conclusion.cause != "not-known",
+        decides=conclusion.cause not in ("none", "not-known"),
         spans=tuple(Span(line=line, primary=place == 0) for place, line in enumerate(lines[:3])),
         why=_why(conclusion),
         evidence=tuple(_evidence(conclusion, pairs))[:EVIDENCE_ROWS],

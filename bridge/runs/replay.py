@@ -165,7 +165,7 @@ class Replay:
             return self._step(call)
         except ReplayError:
             raise
-        except Exception as error:
+        except Exception as error:  # Keras may raise anything, and hides what it met in a function
             if self._stopped is not None:
                 raise ReplayError(str(self._stopped)) from error
             raise
