@@ -12,7 +12,9 @@ from bridge.rules.models import Weight, best_constant, learned_nothing, training
 from bridge.rules.rule import Finding, Rule
 from bridge.rules.run import Run
 
-RULE = Rule("T05", "penalty-rules", cause="maths", explains=("D08", "M07", "M02", "T02", "M03"))
+RULE = Rule(
+    "T05", "penalty-rules", cause="maths", explains=("D08", "M07", "M02", "T02", "T03", "M03")
+)
 
 
 @RULE.detector
