@@ -1,4 +1,4 @@
-"""Edits of scripts: the place is found by R's own syntax tree, and only where it is the only one."""
+"""Edits of scripts: the place is found by R's own syntax tree, where it is the only one."""
 
 from __future__ import annotations
 
