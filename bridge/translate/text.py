@@ -187,7 +187,7 @@ def _given_to_python(
     They are arguments of what the packages export, or of Python's own functions; a function that
     makes one is taken with it.
     """
-    exported = exports(package or "tensorflow")
+    exported = exports(package or "tensorflow") | {"R6Class"}
     found: dict[int, Function] = {}
     waiting: list[Node] = [
         each.value
