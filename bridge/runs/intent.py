@@ -37,7 +37,7 @@ from bridge.trace.spool import SpoolWriter
 from bridge.translate.rbase import functional, text, values
 from bridge.translate.rbase.values import GapError, Missing
 from bridge.translate.text import translate
-from bridge.translate.writing import Gap, Translation
+from bridge.translate.writing import REFUSED, Gap, Translation
 
 _OURS: Final = ("tensorflow", "keras", "tf_keras")
 #: Numbers that are printed beyond this are not compared.
@@ -242,9 +242,13 @@ class _Session:
                 self._execute(tree, names)
             except Exception as error:  # the text may raise whatever it likes
                 gap = _gap_in(error)
-                if gap is None and (not self._known.has(self._statement) or _is_pythons(error)):
+                if gap is None and (not self._known.has(self._statement) or self._ends(error)):
                     raise
                 self._taken(gap or _limit(self.line, path, error), names, touched)
+
+    def _ends(self, error: Exception) -> bool:
+        """Say whether an error is one of Python's, at a line that is not to be taken from R."""
+        return _is_pythons(error) and (REFUSED, self.line or 0) not in self._as_r
 
     def _execute(self, tree: ast.Module, names: dict[str, Any]) -> None:
         instrument = _Instrument(self._last_first)

@@ -27,6 +27,8 @@ from bridge.translate.syntax import (
 _TAKEN: Final = frozenset({"np", "r", "tf", "keras", "os", "_", *dir(builtins), *keyword.kwlist})
 #: A place of :attr:`Writer.as_r`: the order in which keras makes the layers of a pipe.
 ORDER: Final = ("order", 0)
+#: The kind of a place of it: a statement that Python refuses, for which R's run stands in.
+REFUSED: Final = "refused"
 NUMBERS: Final = frozenset({"int", "float", "num"})
 #: Kinds of values that are objects of Python's own.
 OBJECTS: Final = frozenset({"py", "model", "sequential", "layer", "tensor", "module"})
