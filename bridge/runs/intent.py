@@ -100,7 +100,7 @@ def run_intent(
     def prepare(place: Place) -> dict[str, Any]:
         lay_beside(script, place.work)
         (place.base / name).write_text(translation.text, "utf-8")
-        about = _about(translation, undo)
+        about = _about(translation, undo) | {"script": script.name}
         (place.base / "about.json").write_text(json.dumps(about), "utf-8")
         return {"script": str(place.base / name), "about": str(place.base / "about.json")}
 
@@ -208,6 +208,7 @@ class _Session:
         self._tops: list[int] = about["tops"]
         self._statements: list[int] = about["statements"]
         self._statement = 0
+        self._script: str = about["script"]
         self._last_first = bool(about["last_first"])
         self._as_r = {(kind, line) for kind, line in about["as_r"]}
         self._given = given
@@ -244,7 +245,7 @@ class _Session:
                 gap = _gap_in(error)
                 if gap is None and (not self._known.has(self._statement) or self._ends(error)):
                     raise
-                self._taken(gap or _limit(self.line, path, error), names, touched)
+                self._taken(gap or f"it could not be computed ({error})", names, touched)
 
     def _ends(self, error: Exception) -> bool:
         """Say whether an error is one of Python's, at a line that is not to be taken from R."""
@@ -260,6 +261,8 @@ class _Session:
 
     def _taken(self, why: str, names: dict[str, Any], touched: set[str]) -> None:
         """Take from R what a statement gave, where it is not known what its text means."""
+        if not why.startswith(f"{self._script}:"):
+            why = f"{self._script}:{self.line or 0}: {why}"
         missing: list[str] = []
         if self._known.has(self._statement):
             missing = list(self._known.take(self._statement, names))
@@ -308,8 +311,7 @@ class _Session:
         if changed:
             args, kwargs = _changed(changed, args, kwargs)
         result = self._recorder.call(target, {"line": self.line}, args, kwargs)
-        asked = TypeAdapter(Value).validate_python(self._encoder.value(target))
-        self._known.note(self._statement, OwnCall(called(asked), result))
+        self._known.note(self._statement, OwnCall(called(self._encoder.value(target)), result))
         # Kept where it was if an error leaves: that is where it came from.
         self.line = before
         return result
@@ -381,10 +383,6 @@ def _is_pythons(error: BaseException) -> bool:
     frames = traceback.walk_tb(error.__traceback__)
     return any(str(frame.f_globals.get("__name__")).partition(".")[0] in _OURS
                for frame, _ in frames)  # fmt: skip
-
-
-def _limit(line: int | None, path: Path, error: BaseException) -> str:
-    return f"{path.stem}.R:{line}: what the text means could not be computed ({error})"
 
 
 def _touched(statement: ast.AST, names: dict[str, Any]) -> set[str]:
