@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from bridge.translate.functions import Functions
+from bridge.translate.classes import Classes
 from bridge.translate.syntax import (
     Argument,
     Assign,
@@ -59,7 +59,7 @@ _NAMED: Final = {
 _BARE: Final = NUMBERS | {"array"} | OBJECTS
 
 
-class Operators(Functions):
+class Operators(Classes):
     """The part of a translation that writes expressions."""
 
     def expression(self, node: Node, into: str = "", discard: bool = False) -> Code:

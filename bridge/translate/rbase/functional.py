@@ -508,6 +508,11 @@ def counted(function: Any, *names: str) -> Any:
     return made
 
 
+def given(arguments: Any) -> dict[str, Any]:
+    """The arguments in a list that are not NULL."""
+    return {key: each for key, each in (arguments or {}).items() if each is not None}
+
+
 def then(target: Any, action: Any) -> Any:
     """Do something with a model, and hand the model on."""
     action(target)

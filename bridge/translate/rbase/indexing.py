@@ -257,6 +257,14 @@ def put_item(x: Any, value: Any, i: Any) -> Any:
     return found
 
 
+def changed(x: Any, value: Any, name: Any) -> Any:
+    """``x[[name]] <- value`` as Python has it: a dict itself is changed, and no copy of it."""
+    if not isinstance(x, dict) or not isinstance(name, str):
+        return put_item(x, value, name)
+    x[name] = value
+    return x
+
+
 def put_member(x: Any, value: Any, name: str) -> Any:
     """``x$name <- value``: a changed copy of a list; an attribute of an object is set."""
     if is_foreign(x):
