@@ -8,6 +8,7 @@ weights when it is made: with the same seed another order gives other weights.
 from __future__ import annotations
 
 import ast
+import copy
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -57,7 +58,7 @@ def rearranged(
         line_of: returns the line of R's text for a line of Python's.
     """
     taken = _Taken()
-    left = taken.visit(statement)
+    left = taken.visit(copy.deepcopy(statement))
     order = _order(taken.layers, calls, line_of)
     if len(order) < 2 or order == sorted(order):
         return [statement]
