@@ -5,10 +5,11 @@ packages, compares what was printed line by line, and writes ``benchmarks/TRANSP
 ``QUICK=1`` takes every sixth script. Folders and scripts can be given instead; ``--keep NAME``
 puts them into the page as well, and ``--left`` measures only what the page does not have.
 
-Times, addresses, the numbers that TensorFlow gives to functions as it traces them, and paths are
-masked by general patterns, and of a line that is written over only the last state counts. An unfinished state of Keras' progress bar is left out: the bar is drawn
-again when the clock says so. Where a line still differs, plain R runs a second time: what differs
-there as well is drawn without a seed, and says nothing of us.
+Times, addresses, paths and the numbers that TensorFlow gives to functions as it traces them are
+masked by general patterns, and of a line that is written over only the last state counts. An
+unfinished state of Keras' progress bar is left out: the bar is drawn again when the clock says so.
+Where a line still differs, plain R runs a second time: what differs there as well is drawn without
+a seed, and says nothing of us.
 
 What goes to the standard error is compared as a heap of lines: R's own text and what libraries
 write past it come over two channels here, and their order is not known.
@@ -250,9 +251,9 @@ def page(found: dict[Kind, dict[str, Compared]]) -> str:
                 "",
                 "`make bench-transparent` wrote this page: every script is run by plain `Rscript`",
                 "and by keras-bridge with the same R packages, and what it prints is compared line",
-                "by line. Times, addresses, paths and the numbers that TensorFlow gives to functions",
-                "as it traces them are masked, and unfinished states of Keras' progress bar left",
-                "out, for it is drawn again when the clock says so.",
+                "by line. Times, addresses, paths and the numbers that TensorFlow gives to",
+                "functions as it traces them are masked, and unfinished states of Keras' progress",
+                "bar left out, for it is drawn again when the clock says so.",
                 "",
                 "| scripts | front end | how many | lines | same | unseeded | different "
                 "| other standard error | not measured | other end |",
