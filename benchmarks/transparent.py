@@ -160,6 +160,8 @@ def compare(script: Path, inspection: Inspection, served: Served, pool: Pool) ->
     except Exception as error:
         # One script that we cannot run must not hide what the others print.
         return Compared(script.stem, "unmeasured", 0, (), f"no run here: {error!r}")
+    if manifest.status == "time-limit":
+        return Compared(script.stem, "unmeasured", 0, (), "no end here within the time limit")
     ours = lines_of(printed(manifest))
     first = plain.run(script, inspection, served)
     theirs = lines_of(first.printed)
