@@ -32,13 +32,14 @@ weighted |> fit(x[train, ], y[train], sample_weight = weight[train], epochs = 8,
                 shuffle = FALSE, verbose = 0)
 
 p <- cbind(plain = predict(plain, x, verbose = 0)[, 1], weighted = predict(weighted, x, verbose = 0)[, 1])
-print(round(apply(p[-train, ], 2, mean), 2))
+print(round(apply(p[-train, ], 2, mean), 3))
 
 entropy <- function(p) -(y * log(p) + (1 - y) * log(1 - p))
 cat(sprintf("loss at the start, by hand: %.3f\n", mean(entropy(c(start, rep(0.5, n - 320)))[train])))
+cat("the weights change the answers:", !isTRUE(all.equal(p[, "plain"], p[, "weighted"])), "\n")
 value_loss <- apply(p[train, ], 2, function(q) sum(weight[train] * -(y[train] * log(q) +
                       (1 - y[train]) * log(1 - q))) / sum(weight[train]))
-print(round(value_loss, 2))
+print(round(value_loss, 3))
 by_class <- aggregate(p[-train, ], by = list(class = clients$class[-train]), FUN = mean)
 by_class[, -1] <- round(by_class[, -1], 2)
 print(by_class)

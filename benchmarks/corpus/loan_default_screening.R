@@ -10,8 +10,8 @@ loans <- data.frame(
   years = sample(1:6, n, replace = TRUE),
   owner = rbinom(n, 1, 0.4)
 )
-burden <- with(loans, amount / income / years)
-loans$default <- rbinom(n, 1, plogis(-1 + 4 * burden - 0.8 * loans$owner))
+loans$burden <- with(loans, amount / income / years)
+loans$default <- rbinom(n, 1, plogis(-1 + 4 * loans$burden - 0.8 * loans$owner))
 cat("share of defaults:", round(mean(loans$default), 3), "\n")
 
 x <- with(loans, cbind(log(income), amount / 10000, years, owner, burden))
@@ -45,5 +45,5 @@ print(summary(p))
 print(table(default = loans$default[-train], said = p > 0.5))
 cat("accuracy on new loans:", round(mean((p > 0.5) == loans$default[-train]), 3), "\n")
 simple <- glm(default ~ burden + owner, data = loans[train, ], family = binomial)
-q <- predict(simple, transform(loans, burden = burden)[-train, ], type = "response")
+q <- predict(simple, loans[-train, ], type = "response")
 cat("accuracy of glm:", round(mean((q > 0.5) == loans$default[-train]), 3), "\n")

@@ -42,6 +42,7 @@ run <- function(experiment) {
     val = tail(history$metrics$val_loss, 1))
 }
 
+cat("starting rates:", sapply(experiments, setting, "rate"), "\n")
 results <- t(sapply(experiments, run))
 print(round(results, 2))
 best <- rownames(results)[which.min(results[, "val"])]

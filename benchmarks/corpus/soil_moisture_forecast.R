@@ -1,4 +1,4 @@
-# Soil moisture in percent: an LSTM on two weeks of weather.
+# Soil moisture in tenths: an LSTM on two weeks of weather.
 library(keras)
 
 set.seed(257)
@@ -11,6 +11,7 @@ moisture[1] <- 30
 for (d in 2:days) {
   moisture[d] <- 4 + 0.88 * moisture[d - 1] + 0.5 * rain[d] - 0.06 * heat[d] + rnorm(1, sd = 0.4)
 }
+moisture <- moisture / 10
 cat("moisture:", round(range(moisture), 1), "\n")
 
 steps <- 14
@@ -28,10 +29,10 @@ model %>%
   layer_dense(units = 1, activation = "sigmoid")
 model %>% compile(optimizer = optimizer_adam(learning_rate = 0.02), loss = "mse", metrics = "mae")
 
-history <- model %>% fit(x[train, , ], y[train], epochs = 6, batch_size = 25, verbose = 0)
-cat("mse by epoch:", round(history$metrics$loss, 1), "\n")
+history <- model %>% fit(x[train, , ], y[train], epochs = 12, batch_size = 25, verbose = 0)
+cat("mse by epoch:", round(history$metrics$loss[c(1, 4, 8, 12)], 2), "\n")
 
 guess <- predict(model, x[!train, , ], verbose = 0)[, 1]
-print(head(data.frame(moisture = round(y[!train], 1), guess = round(guess, 2)), 5))
-cat(sprintf("mae: net %.1f, mean of the training days %.1f\n",
+print(head(data.frame(moisture = round(y[!train], 2), guess = round(guess, 2)), 5))
+cat(sprintf("mae: net %.2f, mean of the training days %.2f\n",
             mean(abs(guess - y[!train])), mean(abs(mean(y[train]) - y[!train]))))

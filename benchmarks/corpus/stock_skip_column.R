@@ -8,10 +8,10 @@ stock <- runif(n, 0, 1)
 price <- runif(n, -1, 1)
 yesterday <- rnorm(n, 5, 1.5)
 orders <- yesterday - 0.5 * price + 0.3 * stock + rnorm(n, sd = 0.1)
-x <- cbind(stock, price, yesterday)
+x <- cbind(stock, yesterday, price)
 print(round(cor(x, orders)[, 1], 2))
 
-# the third column is carried around the net and added to what it says
+# the second column is carried around the net and added to what it says
 inputs <- layer_input(shape = 3)
 correction <- inputs %>%
   layer_dense(6, activation = "relu", kernel_initializer = initializer_glorot_uniform(seed = 1L)) %>%
@@ -21,7 +21,7 @@ carried <- inputs %>%
 outputs <- layer_add(list(carried, correction))
 model <- keras_model(inputs, outputs)
 
-# untrained, the model must repeat the third column
+# untrained, the model must repeat the second column
 start <- predict(model, x, verbose = 0)[, 1]
 for (column in colnames(x)) {
   cat(sprintf("repeats %-9s %s\n", column, isTRUE(all.equal(start, unname(x[, column]), tolerance = 1e-6))))

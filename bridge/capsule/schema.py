@@ -148,6 +148,7 @@ class RValue(Frozen):
 class Call(Frozen):
     """One crossing of the boundary from R into Python.
 
+    ``within`` is the :class:`Invocation` whose function of R's made the call.
     ``internal`` marks questions of reticulate's own, asked while it converts or prints.
     ``assigned`` is the variable that the innermost statement of the script assigns to, if it is
     an assignment; ``defaults`` names the keyword arguments that say what Python does anyway.
@@ -155,6 +156,7 @@ class Call(Frozen):
 
     id: int
     parent: int | None = None
+    within: int | None = None
     kind: Literal["call", "getattr", "setattr", "getitem", "setitem", "import", "run"]
     target: Value
     name: str = ""
@@ -170,6 +172,35 @@ class Call(Frozen):
     error: ErrorRecord | None = None
 
 
+class Invocation(Frozen):
+    """One call that Python made of a function of R's, during the boundary call ``parent``.
+
+    ``closure`` is the number of the function. What R called on what it was given are the calls that
+    are ``within`` it; ``result`` or ``error`` is what Python got. ``looked`` says that Python only
+    asked because something was described.
+    """
+
+    id: int
+    closure: int
+    parent: int | None = None
+    args: tuple[Value, ...] = ()
+    kwargs: dict[str, Value] = Field(default_factory=dict)
+    result: Value | None = None
+    error: ErrorRecord | None = None
+    looked: bool = False
+
+
+class RecordedFile(Frozen):
+    """A file that Python found where a call named it, and that no recorded call had written.
+
+    ``path`` is as the call spells it, or lies in a folder that it names; ``key`` has the bytes.
+    """
+
+    call: int
+    path: str
+    key: ArrayKey | None
+
+
 class WeightRecord(Frozen):
     """One weight of a layer, by its name within the layer (``kernel``, ``bias``)."""
 
@@ -183,12 +214,14 @@ class LayerState(Frozen):
 
     A layer that feeds it twice is named twice; one that is called several times has what feeds
     every call. ``layers`` are those of a model that is used as a layer. ``id`` is the number that
-    the layer has as an object of the run, by which the call that made it is found.
+    the layer has as an object of the run, by which the call that made it is found; ``shape`` is
+    that of its only output, None where it is not known.
     """
 
     name: str
     cls: str
     id: int | None = None
+    shape: tuple[int | None, ...] | None = None
     config: dict[str, JsonValue] = Field(default_factory=dict)
     weights: tuple[WeightRecord, ...] = ()
     inbound: tuple[str, ...] = ()
@@ -483,6 +516,8 @@ class Manifest(Frozen):
     environment: Environment = Environment()
     kernels: tuple[KernelErrors, ...] = ()
     calls: tuple[Call, ...] = ()
+    invocations: tuple[Invocation, ...] = ()
+    files: tuple[RecordedFile, ...] = ()
     states: tuple[ModelState, ...] = ()
     probes: tuple[Probe, ...] = ()
     caught: tuple[ErrorRecord, ...] = ()

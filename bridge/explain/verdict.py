@@ -39,6 +39,7 @@ from bridge.explain.no_result import (
 )
 from bridge.explain.result import CauseEvidence
 from bridge.facts.causes import OF_R
+from bridge.rules.ranking import few
 from bridge.rules.rule import Finding
 
 _STAND_IN: Final = (
@@ -103,22 +104,25 @@ def rank(evidence: Sequence[CauseEvidence]) -> Conclusion:
             unexplained = tuple(dict.fromkeys((*unexplained, *each.unexplained)))
     if verdict == "failed" and not named:
         silent |= {id(each) for each in evidence if each.source == "rules"}
-    sentence = " ".join(each.sentence for each in said)
+    # What a rule says stands by itself: which runs agree is told below it.
+    rule = next((each for each in said if each.finding is not None), None)
+    spoken = said if rule is None else [rule]
+    sentence = " ".join(each.sentence for each in spoken)
     if verdict == "different" and cause == "not-known" and leading.read:
         # R or the reading of its text may be the reason.
         verdict, divergence, sentence = "abstained", None, f"{sentence} {_EITHER}"
     told = [each for each in evidence if id(each) not in silent]
-    first = [each.finding for each in said if each.finding is not None]
-    rest = [each.finding for each in told if each.finding is not None and each not in said]
+    first = [] if rule is None or rule.finding is None else [rule.finding]
+    rest = [each.finding for each in told if each.finding is not None and each is not rule]
     return Conclusion(
         verdict,
         cause,
         sentence,
-        tuple(_explanation(told, said, cause)),
+        tuple(_explanation(told, spoken, cause)),
         unexplained,
         divergence,
         next((each for each in evidence if each.source in ("levers", "intent")), None),
-        [each for each in said if each.source != "text"][-1].sentence,
+        [each for each in spoken if each.source != "text"][-1].sentence,
         frozenset(line for each in told for line in each.lines),
         (*first, *rest),
     )
@@ -215,7 +219,7 @@ def conclude(
         verdict = "abstained" if open_ else attribution.verdict
         evidence.append(attribution.model_copy(update={"verdict": verdict}))
     # Errors of a stand-in are nobody's fault: what explains errors has nothing to say of them.
-    evidence += () if unmeasured(r) else map(of_rule, usage)
+    evidence += () if unmeasured(r) else map(of_rule, few(usage))
     evidence += [*aside, *_unjudged(runs, pairs)]
     if stand_in(r):
         evidence.append(CauseEvidence(cause="none", sentence=_STAND_IN, source="stand-in"))
@@ -316,7 +320,7 @@ def _compared(
         return missing
     if python:
         return same_error_finding(runs, pairs, python, other)
-    if not r.probes:
+    if not r.probes and not any(pair.answers for pair in pairs):
         return nothing_to_compare(runs["r"])
     return _agreement(runs, pairs)
 

@@ -12,6 +12,7 @@ from bridge.cases.case import Case
 from bridge.compare.alignment import label_of
 from bridge.compare.result import ProbePair, RunPair, StageResult
 from bridge.exact.records import ExactResult
+from bridge.explain.answer import answer
 from bridge.explain.conclusion import Conclusion, standing
 from bridge.explain.responses.description import Described
 from bridge.explain.result import Hypothesis, SelftestScore, SymptomTable, Upstream
@@ -73,6 +74,7 @@ def build_report(
     frontend = r.frontend or _NO_FRONTEND
     rows = tuple(_row(probe) for pair in pairs for probe in pair.probes)
     shapes, census, collapses = parts.described
+    first = answer(finding, runs, pairs)
     upstream = standing(
         case.upstream, case.seen_with, finding.verdict, _decided(pairs), r.environment
     )
@@ -84,10 +86,10 @@ def build_report(
         environment=r.environment,
         verdict=finding.verdict,
         cause=finding.cause,
-        sentence=finding.sentence,
-        explanation=finding.explanation,
+        sentence=first.headline,
+        explanation=(finding.sentence, *finding.explanation),
         unexplained=finding.unexplained,
-        findings=finding.findings,
+        findings=(first, *(found for found in finding.findings if found is not first)),
         first_divergence=finding.first_divergence,
         expected=_expected(case, finding, r, upstream),
         upstream=upstream,
@@ -115,6 +117,7 @@ def build_report(
 def bare_report(case: Case, r: Capsule, finding: Conclusion) -> CaseReport:
     """Return the report of a case of which nothing more could be put together."""
     manifest = r.manifest
+    first = answer(finding, {"r": r}, ())
     return CaseReport(
         case=case.name,
         title=case.title,
@@ -123,10 +126,10 @@ def bare_report(case: Case, r: Capsule, finding: Conclusion) -> CaseReport:
         environment=manifest.environment,
         verdict=finding.verdict,
         cause=finding.cause,
-        sentence=finding.sentence,
-        explanation=finding.explanation,
+        sentence=first.headline,
+        explanation=(finding.sentence, *finding.explanation),
         unexplained=finding.unexplained,
-        findings=finding.findings,
+        findings=(first, *(found for found in finding.findings if found is not first)),
         expected=_expected(case, finding, manifest, None),
         notes=case.problems,
     )

@@ -315,8 +315,12 @@ def column_maxima(x: Vector, y: Vector, columns: int) -> tuple[Vector, Vector]:
 def _groups(
     capsules: Mapping[str, Capsule], probes: Mapping[str, Probe], label: str, model: str
 ) -> Iterator[tuple[Group, str]]:
-    """Yield what can be drawn of one probe: each output, then each training curve."""
-    most = max((len(probe.outputs) for probe in probes.values()), default=0)
+    """Yield what can be drawn of one probe: each output, then each training curve.
+
+    Weights after a training are no curve over anything.
+    """
+    drawn = [probe for probe in probes.values() if probe.kind != "fit"]
+    most = max((len(probe.outputs) for probe in drawn), default=0)
     for number in range(most):
         curves = [
             curve

@@ -10,7 +10,7 @@ from bridge.rules.rule import FAMILIES, Finding, Rule
 #: Codes that stand elsewhere than their family: missing numbers spoil all that follows; what is
 #: only chance, or the last digits, comes when nothing else is left.
 _FIRST: Final = ("D02",)
-_LAST: Final = ("M01", "R10", "P09")
+_LAST: Final = ("R10", "P09")
 
 
 def ranked(findings: Sequence[Finding], rules: Mapping[str, Rule]) -> tuple[Finding, ...]:
@@ -28,6 +28,12 @@ def ranked(findings: Sequence[Finding], rules: Mapping[str, Rule]) -> tuple[Find
         if each.rule not in folded:
             kept.setdefault(each.rule, each)
     return tuple(kept.values())
+
+
+def few(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Return what decides, and the first of what is only worth knowing."""
+    told = [each for each in findings if not each.decides][:1]
+    return (*(each for each in findings if each.decides), *told)
 
 
 def _explainers(deciding: set[str], rules: Mapping[str, Rule]) -> set[str]:

@@ -81,7 +81,7 @@ def answers(
 
 
 def _all_of(detect: Detector, run: Run) -> tuple[Finding, ...]:
-    return tuple(detect(run))
+    return tuple(run.located(found) for found in detect(run))
 
 
 def page(code: str) -> str:
@@ -125,6 +125,7 @@ def _near(code: str) -> list[str]:
     """Return codes that are nearly the same, or those of the same family."""
     spelled = {rule.name: each for each, rule in rules().items()}
     wanted = code.strip()
-    near = difflib.get_close_matches(wanted.upper(), rules(), n=3, cutoff=0.6)
+    number = wanted[1:].zfill(2) if wanted[1:].isdigit() else wanted[1:]
+    near = difflib.get_close_matches(f"{wanted[:1].upper()}{number}", rules(), n=3, cutoff=0.6)
     near += [spelled[name] for name in difflib.get_close_matches(wanted.lower(), spelled, n=3)]
     return list(dict.fromkeys(near)) or [each for each in rules() if each.endswith("01")]

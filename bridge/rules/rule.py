@@ -12,21 +12,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
 from bridge.compare.result import Result
+from bridge.facts.causes import Whose
 
 if TYPE_CHECKING:
     from bridge.rules.run import Run
 
-#: Whose doing it is.
-Whose = Literal[
-    "yours",
-    "R's rules",
-    "the R package",
-    "Keras",
-    "TensorFlow",
-    "this machine",
-    "mathematics",
-    "nobody",
-]
 #: How sure a finding is; "open" where only an experiment could tell.
 Sureness = Literal["proven", "likely", "possible", "open"]
 #: What a rule reads. An experiment is asked for through :meth:`bridge.rules.run.Run.outcome`.

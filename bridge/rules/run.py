@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from bridge.capsule import Array, Call, Capsule, CapsuleError, LayerState, ModelState, Probe
 from bridge.capsule.values import Items, Method, ObjectValue, Pairs, Scalar, Symbol, Value
-from bridge.rules.rule import Need, Span
+from bridge.facts.keras import METHODS
+from bridge.rules.rule import Finding, Need, Span
 from bridge.translate.syntax import Call as Written
 from bridge.translate.syntax import Node, nodes_in
 
@@ -114,6 +115,18 @@ class Run:
             return Span(line=call.line, label=label)
         wanted = [each.value for each in nodes[0].arguments if argument and each.name == argument]
         return self.node_place(wanted[0] if wanted and wanted[0] else nodes[0], label)
+
+    def located(self, finding: Finding) -> Finding:
+        """Give the places of a finding that are a line alone the columns of the call there."""
+        spans = tuple(self._located(span) for span in finding.spans)
+        return finding if spans == finding.spans else finding.model_copy(update={"spans": spans})
+
+    def _located(self, span: Span) -> Span:
+        names = (*METHODS, "compile")
+        nodes = [each for each in self.written if each.line == span.line and each.name in names]
+        if span.column is not None or len(nodes) != 1:
+            return span
+        return self.node_place(nodes[0], span.label).model_copy(update={"primary": span.primary})
 
     def node_place(self, node: Node, label: str = "") -> Span:
         """Return where an expression begins: its first name, number or string."""

@@ -26,6 +26,7 @@ from bridge.trace import recorder
 from bridge.trace.capsule_builder import Origin
 from bridge.trace.encoder import Encoder
 from bridge.trace.observer import Observer
+from bridge.trace.r_functions import follow
 from bridge.trace.spool import SpoolWriter
 
 #: What a script may print before it is stopped, in characters.
@@ -110,6 +111,7 @@ def r_job(context: Context, params: dict[str, Any]) -> None:
         spool.event("note", text=f"Contained: {', '.join(params['contained'])}.")
     recorder.activate(calls)
     recorder.listen(session)
+    follow(recorder.active)
     Observer(spool, encoder, recorder.active_call).install(context.keras)
     spool.event("environment", environment=describe_environment())
     context.r.name_script(session.script.name)

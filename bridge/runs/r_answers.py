@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from bridge.capsule import Answer, Call, Capsule
 from bridge.capsule.values import Items, ObjectValue, Value
-from bridge.runs.replay import NotMadeAgainError, Replay, ReplayError
+from bridge.runs.replay import Replay, ReplayError
 from bridge.trace.call_semantics import FRONT_ENDS, is_aside, of_script
 from bridge.translate.names import Written
 from bridge.translate.rbase.answers import NoValueError, answered
@@ -133,15 +133,15 @@ class RAnswers(Replay):
                     continue
                 names[name] = Missing(f"R's value of {variable.name} cannot be had: {error}")
 
-    def _argument(self, call: Call, name: str, value: Value) -> Any:
-        if name == "callbacks" and isinstance(value, Items):
+    def _argument(self, _name: str, value: Value) -> Any:
+        if _name == "callbacks" and isinstance(value, Items):
             kept = [
                 each
                 for each in value.items
                 if not (isinstance(each, ObjectValue) and each.id in self._beside)
             ]
             value = value.model_copy(update={"items": tuple(kept)})
-        return super()._argument(call, name, value)
+        return super()._argument(_name, value)
 
     def _of(self, answer: Answer) -> list[Call]:
         first, last = answer.calls
@@ -184,8 +184,6 @@ class RAnswers(Replay):
                 continue
             try:
                 self.step(call)
-            except NotMadeAgainError:
-                continue
             except ReplayError as error:
                 if (call.kind != "getattr" or call.error) and not is_aside(call):
                     self.lack(call, error)

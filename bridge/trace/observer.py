@@ -29,6 +29,7 @@ from bridge.trace.encoder import (
 )
 from bridge.trace.executed_graph import executed_graphs
 from bridge.trace.model_description import describe_model, leaves, plain
+from bridge.trace.r_functions import looking
 from bridge.trace.spool import SpoolWriter
 
 #: What is trained or evaluated is given targets too, and arguments on which the numbers depend.
@@ -197,7 +198,8 @@ class Observer:
 
     def _state(self, model: Any) -> int | None:
         try:
-            state = describe_model(model, self._encoder)
+            with looking():
+                state = describe_model(model, self._encoder)
         except Exception as error:  # a stranger's layers and models describe themselves
             self._spool.event(
                 "note", text=f"a model could not be described: {error_text(error)}"[:500]

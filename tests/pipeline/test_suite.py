@@ -98,7 +98,7 @@ def test_where_r_was_not_recorded_nothing_is_said_of_it(
     with Suite(Settings(jobs=1)) as running:
         first, _ = running.examine(cases)
     assert (first.report.verdict, first.report.cause) == ("abstained", "not-known")
-    assert "could not be recorded" in first.report.sentence
+    assert "could not be recorded" in first.report.explanation[0]
     assert "what R's run gives" in first.report.unexplained
 
 
@@ -160,7 +160,7 @@ def test_each_step_fails_by_itself(
     assert str(tmp_path) not in log + (folder / "report.json").read_text("utf-8")
     told = "1 step of keras-bridge itself failed; see internal-errors.log."
     assert told in (folder / "report.md").read_text("utf-8")
-    assert told in (tmp_path / "out" / "index.html").read_text("utf-8")
+    assert told in (folder / "index.html").read_text("utf-8")
 
 
 @pytest.mark.internal_errors
@@ -197,6 +197,23 @@ def _with_a_call(runner: Literal["r", "replay"], case: str) -> Capsule:
     path = Symbol(path="numpy:abs", public="numpy.abs")
     call = Call(id=1, kind="call", target=path, args=(number,), result=number)
     return Capsule(Manifest(runner=runner, case=case, status="ok", calls=(call,)), {})
+
+
+@pytest.mark.parametrize(
+    ("allow", "found", "told"), [("X01", [], 0), ("L01", ["X01"], 0), ("L1", ["X01"], 1)]
+)
+def test_a_rule_that_the_header_allows_has_nothing_to_say(
+    cases: list[Case], monkeypatch: pytest.MonkeyPatch, allow: str, found: list[str], told: int
+) -> None:
+    rules = {**registry.rules(), "X01": Rule("X01", "anything", cause="maths")}
+    monkeypatch.setattr(registry, "rules", lambda: rules)
+    answered = Answered((answer("maths", "An answer"),))
+    monkeypatch.setattr(examine_case, "answers", lambda *_, **__: answered)
+    cases[0].script.write_text(f"#| allow: {allow}\nx")
+    with Suite(Settings(jobs=1, quick=True)) as running:
+        (examined,) = running.examine([read_case(cases[0].script)])
+    assert [each.rule for each in examined.report.findings if each.rule] == found
+    assert sum("L01" in note for note in examined.report.notes) == told
 
 
 @pytest.mark.internal_errors

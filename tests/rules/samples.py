@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -55,10 +56,47 @@ class Run:
     def model(self, *layers: tuple[str, dict[str, Any]], **about: Any) -> None:
         described = [
             {"name": f"l{n}", "cls": f"keras.layers.{cls}", "config": config}
+            | {key: config.pop(key) for key in ("shape", "weights") if key in config}
             for n, (cls, config) in enumerate(layers)
         ]
         state = {"id": 1, "cls": "keras.Sequential", "keras": "keras", "name": "m"}
         self.about["states"].append(state | {"layers": described} | about)
+
+    def weight(self, name: str, values: Any, **about: Any) -> dict[str, Any]:
+        """Describe a weight of a layer, as a model has it before a training."""
+        return {"name": name, "array": self.array(name, values)} | about
+
+    def trained(
+        self,
+        *layers: tuple[str, dict[str, Any]],
+        loss: str,
+        y: Any,
+        x: Any = None,
+        curve: tuple[float, ...] = (2.0, 1.0),
+        metrics: tuple[str, ...] = (),
+        after: Mapping[str, Any] | None = None,
+        **about: Any,
+    ) -> None:
+        """Record a model and a training of it; ``after`` has its weights then, by "l0/0"."""
+        compiled = {"loss": loss, "metrics": list(metrics)}
+        self.model(*layers, compiled=compiled)
+        rows = len(np.asarray(y))
+        inputs = [self.array("x", x if x is not None else np.arange(2.0 * rows).reshape(rows, 2))]
+        outputs = [
+            self.array("after", values) | {"name": name} for name, values in (after or {}).items()
+        ]
+        self.probe(
+            "fit",
+            inputs=inputs,
+            targets=[self.array("y", y)],
+            curves={"loss": list(curve)},
+            outputs=outputs,
+            **about,
+        )
+
+    def rules(self, tree: Any = ()) -> list[str]:
+        """Return the codes of the rules that decide, the first one first."""
+        return [each.rule for each in answers(self.capsule(), tree) if each.decides]
 
     def probe(self, kind: str = "predict", **about: Any) -> None:
         number = len(self.about["probes"])
@@ -81,9 +119,31 @@ def tree_of(text: str, folder: Path) -> Any:
     return inspect([path])[1][0].tree
 
 
+def few_words(headline: str, why: str) -> None:
+    """Check that a headline and its reasons are as short as people read."""
+    assert len(headline) <= 80, headline
+    assert len(headline.split()) <= 12, headline
+    assert not headline.endswith(".")
+    sentences = [each for each in re.split(r"(?<=[.?!])\s+", why) if each]
+    assert len(sentences) <= 3, why
+    assert all(len(each.split()) <= 22 for each in sentences), why
+
+
+def well_worded(finding: Finding) -> None:
+    """Check that a finding is as short as people read, and that its places fit."""
+    few_words(finding.headline, finding.why)
+    assert len(finding.evidence) <= 5
+    assert len(finding.spans) <= 3
+    assert sum(span.primary for span in finding.spans) <= 1
+    assert all(len(span.label.split()) <= 10 for span in finding.spans)
+
+
 def answers(capsule: Capsule, tree: Any = ()) -> tuple[Finding, ...]:
-    """Return what all rules find in a run, ranked."""
-    return registry.answers(capsule, tree).findings
+    """Return what all rules find in a run, ranked; each must be as short as people read."""
+    found = registry.answers(capsule, tree).findings
+    for each in found:
+        well_worded(each)
+    return found
 
 
 def said(cause: str, headline: str, line: int | None = None, **about: Any) -> Finding:

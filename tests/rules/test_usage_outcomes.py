@@ -40,7 +40,7 @@ def test_a_loss_that_is_no_number_has_overshot_or_was_given_none(
     x: list[list[float]], losses: list[float], causes: list[str]
 ) -> None:
     run = Run()
-    run.model(("Dense", {"units": 1, "activation": "linear"}))
+    run.model(("Dense", {"units": 1, "activation": "linear"}), compiled={"loss": "mse"})
     y = run.array("y", [[1.0], [2.0]])
     run.probe("fit", inputs=[run.array("x", x)], targets=[y], curves={"loss": losses})
     assert run.causes() == causes

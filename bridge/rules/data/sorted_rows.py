@@ -9,7 +9,7 @@ import numpy as np
 from bridge.rules.rule import Finding, Help, Rule
 from bridge.rules.run import Run, is_one_dimensional
 
-RULE = Rule("D05", "sorted-rows-and-a-split", cause="maths", explains=("D08", "T02"))
+RULE = Rule("D05", "sorted-rows", cause="maths", explains=("D08", "T02"))
 
 
 @RULE.detector

@@ -7,9 +7,10 @@ from itertools import pairwise
 
 from bridge.capsule import LayerState
 from bridge.facts.layers import class_name
-from bridge.rules.losses import PROBABILITIES, compiled
+from bridge.rules.losses import PROBABILITIES
+from bridge.rules.models import trainings
 from bridge.rules.rule import Finding, Rule
-from bridge.rules.run import Run, activation_of, output_layer
+from bridge.rules.run import Run, activation_of
 
 RULE = Rule("L05", "activation-twice", cause="user-script")
 
@@ -17,19 +18,18 @@ RULE = Rule("L05", "activation-twice", cause="user-script")
 @RULE.detector
 def told_logits(run: Run) -> Iterator[Finding]:
     """Find a loss that applies an activation that the last layer has applied."""
-    for used in compiled(run):
-        last = output_layer(used.state)
-        if used.loss not in PROBABILITIES or not used.logits or last is None:
+    for training in trainings(run, evaluations=True):
+        end, used = training.end, training.used
+        if used.loss not in PROBABILITIES or not used.logits or end is None:
             continue
-        name = _squashes(last)
-        if not name:
+        if end.activation not in ("sigmoid", "softmax"):
             continue
         yield RULE.finding(
-            f"from_logits = TRUE after a {name} applies it twice",
-            f"The last layer ends in a {name}, and the loss applies it once more. "
+            f"from_logits = TRUE after a {end.activation} applies it twice",
+            f"The last layer ends in a {end.activation}, and the loss applies it once more. "
             "Its numbers then lie so close together that little is learned.",
             at=run.place(used.call, "loss", "told that it gets logits"),
-            also=(run.layer_place(last, "activation", "applied here already"),),
+            also=(run.layer_place(end.by, "activation", "applied here already"),),
             help="Leave out from_logits = TRUE, or make the last layer linear.",
         )
         return

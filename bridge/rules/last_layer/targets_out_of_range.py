@@ -3,47 +3,71 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from bridge.facts.activations import ACTIVATIONS
-from bridge.rules.losses import least, loss_of
-from bridge.rules.rule import Finding, Help, Rule
-from bridge.rules.run import Run, activation_of, output_layer
+from bridge.rules.losses import least
+from bridge.rules.models import trainings
+from bridge.rules.rule import Finding, Rule
+from bridge.rules.run import Run
 
-RULE = Rule("L06", "targets-out-of-range", cause="maths")
+RULE = Rule(
+    "L06",
+    "targets-out-of-range",
+    cause="maths",
+    explains=("T02", "T03", "M02", "M07", "M11", "D01", "D08", "L08", "L09", "L11", "T05"),
+)
 
 
 @RULE.detector
 def detect(run: Run) -> Iterator[Finding]:
     """Find targets beyond the last activation, where they are most of what is left of the loss."""
-    for probe in run.probes:
-        state = run.state(probe)
-        if state is None or len(probe.targets) != 1 or probe.kind not in ("fit", "evaluate"):
+    for training in trainings(run):
+        end, y, loss = training.end, training.y, training.used.loss
+        if (
+            end is None
+            or end.ends is None
+            or y is None
+            or not y.size
+            or not training.curve
+            or not training.plain
+        ):
             continue
-        last, loss = output_layer(state), loss_of(run, state).loss
-        facts = ACTIVATIONS.get(activation_of(last.config)) if last is not None else None
-        ends = facts.range if facts is not None else None
-        y, curve = run.array(probe.targets[0]), probe.curves.get("loss")
-        if ends is None or y is None or not y.size or not curve or last is None:
+        last = training.curve[-1]
+        together = end.width if end.activation == "softmax" else None
+        if together == 1:
             continue
-        low = least(loss, y, *ends)
-        # Most of what is left of the loss must come from there.
-        if low is None or not low > 0 or not curve[-1] / 2 < low or not np.isfinite(curve[-1]):
+        found = least(loss, y, *end.ends, together=together)
+        # Most of what could be gained of the loss must be out of reach.
+        if found is None or not np.isfinite(last) or found[0] <= found[1]:
             continue
-        name = activation_of(last.config)
-        beyond = int(np.sum((y < ends[0]) | (y > ends[1])))
+        bound, free = found
+        if bound - free <= (last - free) / 2:
+            continue
+        what, why = _said(end.ends, together, y)
         yield RULE.finding(
-            f"The last {name} cannot reach the targets",
-            f"It gives {ends[0]:g} to {ends[1]:g}, and {beyond:,} of {y.size:,} targets lie "
-            f"beyond. The loss cannot fall below {low:.4g}, however long it is trained.",
-            at=run.layer_place(last, "activation", f"{ends[0]:g} to {ends[1]:g}") or probe.line,
-            also=(probe.line,),
+            f"The last {end.activation} cannot reach the targets",
+            f"{what} {why} The loss cannot fall below {bound:.4g}, however long it is trained.",
+            at=run.layer_place(end.by, "activation", f"{end.ends[0]:g} to {end.ends[1]:g}")
+            or training.probe.line,
+            also=(training.probe.line,),
             evidence=(
-                ("least possible loss", f"{low:.4g}"),
-                ("loss at the end", f"{curve[-1]:.4g}"),
+                ("least possible loss", f"{bound:.4g}"),
+                ("loss at the end", f"{last:.4g}"),
                 ("targets", f"{float(y.min()):g} to {float(y.max()):g}"),
             ),
-            help=Help(text="Leave the last layer linear, or scale the targets into its range."),
+            help="Leave the last layer linear, or scale the targets into its range.",
         )
         return
+
+
+def _said(ends: tuple[float, float], together: int | None, y: npt.NDArray[Any]) -> tuple[str, str]:
+    beyond = int(np.sum((y < ends[0]) | (y > ends[1])))
+    if together is None or beyond:
+        return (
+            f"It gives {ends[0]:g} to {ends[1]:g}.",
+            f"{beyond:,} of {y.size:,} targets lie beyond.",
+        )
+    return f"Its {together} numbers add up to 1.", "The targets of a row do not."

@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 
 from bridge.rules.language.seed_of_the_other_generator import drawn_layer
+from bridge.rules.models import seen_enough
 from bridge.rules.outcomes import one_for_all
 from bridge.rules.rule import Finding, Rule
 from bridge.rules.run import Run, activation_of, output_layer
@@ -33,17 +34,18 @@ def detect(run: Run) -> Iterator[Finding]:
             continue
         if not np.all(np.isin(y, _ENDS[name])):
             continue
+        enough = state is None or seen_enough(run, probe, state)
         trained = any(
             each.kind in ("fit", "train") and each.index < probe.index for each in run.probes
         )
         yield RULE.finding(
-            f"The last {name} is at the end of its range for every row",
+            f"The last {name} is at an end of its range everywhere",
             "What it is given is so large that float32 knows nothing closer to "
             f"{float(y.flat[0]):g} than {float(y.flat[0]):g} itself. "
             f"The inputs reach from {float(x.min()):g} to {float(x.max()):g}.",
             at=run.layer_place(last, "activation") or probe.line,
             also=(probe.line,),
             help="Scale the inputs, with scale() for example.",
-            decides=trained or not drawn_layer(run.capsule),
+            decides=(trained or not drawn_layer(run.capsule)) and enough,
         )
         return

@@ -39,7 +39,7 @@ def detect(run: Run) -> Iterator[Finding]:
     # A slope is kept in float32.
     if np.float32(slope) != np.float32(_BY_NAME):
         yield RULE.finding(
-            "A leaky relu has two slopes here: as a layer, and by its name",
+            "A leaky relu has two slopes: as a layer, and by name",
             f"The layer's default is {slope:g}, and that of the activation 'leaky_relu' is "
             f"{_BY_NAME:g}: Keras has two.",
             at=run.layer_place(layer, label=f"slope {slope:g}"),

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from bridge.rules.losses import KNOWN, loss_of
 from bridge.rules.rule import Finding, Rule
 from bridge.rules.run import Run
 
@@ -25,6 +26,8 @@ def detect(run: Run) -> Iterator[Finding]:
         known = [each for each in given if each is not None and each.size]
         if len(known) != len(given) or not known or not all(np.isfinite(a).all() for a in known):
             continue
+        state = run.state(probe)
+        known_loss = state is not None and loss_of(run, state).loss in KNOWN
         most = max(float(np.max(np.abs(each))) for each in known)
         yield RULE.finding(
             "Training diverges: the loss is no number any more",
@@ -32,7 +35,9 @@ def detect(run: Run) -> Iterator[Finding]:
             f"although all that it is given is finite (up to {most:g}). "
             "Each step overshoots by more than the one before it.",
             at=probe.line,
-            confidence="likely",
+            confidence="likely" if known_loss else "possible",
+            # A loss that the script wrote itself may be no number for a reason of its own.
+            decides=known_loss,
             help="Scale the inputs and targets, or take a smaller learning rate.",
         )
         return
