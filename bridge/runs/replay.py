@@ -303,7 +303,10 @@ class Replay:
             case Method():
                 return self._method(value)
             case Closure():
-                return self._functions.function(value)
+                try:
+                    return self._functions.function(value)
+                except NotRecordedError as error:
+                    raise ReplayError(str(error)) from None
             case Class():
                 return self._class(value)
             case Descriptor():
