@@ -43,8 +43,9 @@ bench-explain: $(installed) ## measure whether the right cause is named: benchma
 bench-cases: $(installed) ## measure the five founding questions: benchmarks/CASES.md (QUICK=1)
 	@$(venv)/python -m benchmarks.cases
 
-bench-scripts: $(installed) ## measure many small scripts: benchmarks/SCRIPTS.md (QUICK=1)
+bench-scripts: $(installed) ## measure many small scripts: benchmarks/SCRIPTS.md (QUICK=1, ASK=options)
 	@$(venv)/python -m benchmarks.scripts
+	@$(venv)/python -m benchmarks.corpus $(ASK)
 
 bench-transparent: $(installed) ## measure whether looking changes what is printed: benchmarks/TRANSPARENT.md (QUICK=1)
 	@$(venv)/python -m benchmarks.transparent $(PLACES)

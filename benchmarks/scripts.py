@@ -1,8 +1,8 @@
 """What many small scripts cost: one suite beside plain R and plain Python for each, in one run.
 
-``python -m benchmarks.scripts`` writes ``benchmarks/SCRIPTS.md``; ``QUICK=1`` takes every sixth
-script. The scripts are those of the suite that have no twin, for a twin's claims have no
-counterpart in plain R; the "equivalent Python" is the readable replay that the suite writes for
+``python -m benchmarks.scripts`` writes a section of ``benchmarks/SCRIPTS.md``; ``QUICK=1`` takes
+every sixth script. The scripts are those of the suite that have no twin, for a twin's claims have
+no counterpart in plain R; the "equivalent Python" is the readable replay that the suite writes for
 each. Times on a busy machine say little by themselves, the ratios do.
 """
 
@@ -21,6 +21,7 @@ from pathlib import Path
 
 from benchmarks import plain as by_hand
 from benchmarks.run import Memory
+from benchmarks.sections import put_section
 from bridge.cases.case import Case, find_cases, suite_folders
 from bridge.pipeline.examine_case import Settings, Suite, write
 from bridge.r.script import inspect, serve
@@ -30,6 +31,7 @@ HERE = Path(__file__).parent
 QUICK = bool(os.environ.get("QUICK"))
 CHECKED = 5
 LIMIT = 300
+HEADING = "What many small scripts cost"
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def main() -> None:
     ran = [case for case, each in zip(cases, plain, strict=True) if each.r == 0][:CHECKED]
     cold, warm = _checks(ran, folder)
     page = _page(reports, plain, together, memory.peak, cold, warm)
-    (HERE / "SCRIPTS.md").write_text(page)
+    put_section(HERE / "SCRIPTS.md", HEADING, page)
     print(page)
 
 
@@ -133,9 +135,7 @@ def _page(
     replayed = sum(each.python is not None for each in plain)
     return "\n".join(
         [
-            "# What many small scripts cost",
-            "",
-            "`make bench-scripts` wrote this page: every script of the suite that has no twin,",
+            "`make bench-scripts` wrote this section: every script of the suite that has no twin,",
             f"{len(plain)} of them, on {os.cpu_count()} cores.",
             "",
             "| what | seconds | per script |",

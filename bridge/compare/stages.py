@@ -22,6 +22,7 @@ from bridge.compare.answers import Answers, compare_answers
 from bridge.compare.errors import compare_errors, errors_of
 from bridge.compare.pairs import compare_probes
 from bridge.compare.result import SEVERITY, Divergence, ProbePair, RunPair, StageResult, Verdict
+from bridge.compare.stage_walk import walk_stages
 from bridge.rounding.layer_records import Judge
 
 #: How a run can end without having been stopped from outside.
@@ -57,6 +58,22 @@ def compare_runs(
     if gaps:
         pairs = [_undecided(pair, gaps) for pair in pairs]
     return _conclude(a.manifest, b.manifest, tuple(pairs), compare_answers(a, b))
+
+
+def judged_by_layers(a: Capsule, b: Capsule) -> frozenset[int]:
+    """Return the probes of ``b`` that only a look at their layers can judge, by index.
+
+    They are of models that are the same, and made other bits of the same shape.
+    """
+    found = set()
+    for one, other in align(a, b):
+        if one is None or other is None:
+            continue
+        walk = walk_stages(a, b, one, other)
+        unlike = walk.difference is not None and not walk.difference.same_bits
+        if unlike and walk.parted("config", "weights") is None:
+            found.add(other.index)
+    return frozenset(found)
 
 
 def not_compared(a: str, b: str) -> RunPair:

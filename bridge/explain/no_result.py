@@ -12,7 +12,7 @@ from bridge.capsule.schema import MissingAttribute
 from bridge.capsule.values import Pairs, Scalar
 from bridge.compare.errors import same_error
 from bridge.compare.result import RunPair, Verdict
-from bridge.explain.finding import (
+from bridge.explain.conclusion import (
     OtherGeneration,
     of_runs,
     run_name,

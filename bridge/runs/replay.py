@@ -42,6 +42,7 @@ from bridge.runs.job import begin, finish, origin_of, run_job
 from bridge.runs.levers import Lever, params_for_script, warm_for
 from bridge.runs.own_folder import own_path, with_folders
 from bridge.runs.recorded_functions import NotRecordedError, RecordedFunctions
+from bridge.runs.training_start import TrainingStart
 from bridge.trace.call_semantics import (
     KERAS,
     LIBRARIES,
@@ -132,6 +133,8 @@ class Replay:
         self._objects: dict[int, Any] = {}
         self._found_as: dict[str, str] = {}
         self._lacking: dict[int, str] = {}
+        #: Of the script, where the call that is made now stands.
+        self.line: int | None = None
         self._functions = RecordedFunctions(
             capsule, self.value, self._bind, self._body, self._missed
         )
@@ -156,6 +159,7 @@ class Replay:
             ReplayError: it cannot be made here, or a function of R's that it calls cannot.
             Exception: whatever the call raises.
         """
+        self.line = call.line
         outer, self._stopped = self._stopped, None
         try:
             return self._step(call)
@@ -174,9 +178,10 @@ class Replay:
         target = self.value(call.target)
         if call.kind == "call":
             renamed = self._renamed(call.target)
-            args = [self._argument(item) for item in call.args]
+            args = [self._argument("", item) for item in call.args]
             kwargs = {
-                renamed.get(key, key): self._argument(item) for key, item in call.kwargs.items()
+                renamed.get(key, key): self._argument(key, item)
+                for key, item in call.kwargs.items()
             }
             result = target(*args, **kwargs)
         elif call.kind == "getattr":
@@ -268,7 +273,7 @@ class Replay:
         names = NAMES_IN_KERAS_2.get(target.public.removeprefix("keras.layers."), {})
         return names if self._keras.__name__ == "tf_keras" else {b: a for a, b in names.items()}
 
-    def _argument(self, value: Value) -> Any:
+    def _argument(self, _name: str, value: Value) -> Any:
         """Return an argument; a path leads into the replay's own folder."""
         if isinstance(value, Scalar) and value.t == "str":
             path = own_path(value.v, self._folder)
@@ -508,14 +513,18 @@ def run_replay(
     generation: int,
     limits: Limits,
     lever: Lever | None = None,
+    *,
+    full: bool = True,
 ) -> Capsule:
     """Make the recorded boundary calls again, in a process without R, under a lever.
+
+    Unless ``full``, trainings are judged on their first epochs, and go on from R's weights.
 
     Raises:
         LeverError: the lever cannot be pulled for a script.
         PoolError: TensorFlow or Keras cannot be started.
     """
-    params = params_for_script(lever) | {"capsule": pool.file_of(recorded)}
+    params = params_for_script(lever) | {"capsule": pool.file_of(recorded), "full": full}
     with run_job(pool, warm_for(lever, generation), replay_job, params, limits) as left:
         return left.capsule(origin_of(recorded), lever)
 
@@ -525,8 +534,11 @@ def replay_job(context: Context, params: dict[str, Any]) -> None:
     recorded = read_capsule(Path(params["capsule"]))
     spool = begin(context, params, of_script=True)
     encoder = Encoder(spool)
+    replay = Replay(recorded, context.keras, lambda call, error: _gap(spool, call, error))
+    if not params["full"]:
+        TrainingStart(recorded, lambda: replay.line).install(context.keras)
     Observer(spool, encoder).install(context.keras)
-    finish(spool, context, _replay(recorded, context.keras, spool, encoder))
+    finish(spool, context, _replay(replay, recorded, context.keras, spool, encoder))
 
 
 def _told(spool: SpoolWriter, call: Call) -> None:
@@ -553,8 +565,9 @@ def _gap(spool: SpoolWriter, call: Call, error: BridgeError) -> None:
     spool.event("gap", text=f"{call.r_call or call.kind}{where}: {error}"[:500])
 
 
-def _replay(recorded: Capsule, keras: Any, spool: SpoolWriter, encoder: Encoder) -> str:
-    replay = Replay(recorded, keras, lambda call, error: _gap(spool, call, error))
+def _replay(
+    replay: Replay, recorded: Capsule, keras: Any, spool: SpoolWriter, encoder: Encoder
+) -> str:
     last: dict[str, Any] | None = None
     for call in of_script(recorded):
         try:

@@ -40,7 +40,7 @@ STANDING: Final[Mapping[str, str]] = {
 }
 
 #: Modules with which reticulate and the front ends do their own work.
-_FRONT_ENDS: Final = frozenset({"kerastools", "rclasses", "rpytools"})
+FRONT_ENDS: Final = frozenset({"kerastools", "rclasses", "rpytools"})
 #: Modules of Python's own that work beside the models.
 _BESIDE: Final = frozenset(
     {
@@ -97,7 +97,7 @@ def made_in_r(module: str) -> bool:
 
 def is_front_end(module: str) -> bool:
     """Say whether a module is one that reticulate or a front end brings."""
-    return _root(module) in _FRONT_ENDS
+    return _root(module) in FRONT_ENDS
 
 
 def is_aside(call: Call) -> bool:
@@ -122,7 +122,7 @@ def is_aside(call: Call) -> bool:
         (not live and is_plain_data(call.result)) or _path(call.result) == path
     ):
         return True
-    if root in _FRONT_ENDS or root in _LOOKING:
+    if root in FRONT_ENDS or root in _LOOKING:
         return True
     if root not in _BESIDE or _RUNNING.search(name):
         return False

@@ -87,9 +87,11 @@ def assemble(origin: Origin, folder: Path, outcome: Outcome) -> Capsule:
         "output": [*story.output(), *native],
         "plots": plots,
         "draws": [
-            {key: event[key] for key in ("name", "line", "array", "strings")}
+            {key: event[key] for key in ("name", "line", "array", "strings", "statement")}
             for event in story.named("draw")
         ],
+        "answers": [_without_kind(event) for event in story.named("answered")],
+        "answered": list(dict.fromkeys(event["text"] for event in story.named("taken"))),
         "readings": [_without_kind(event) for event in story.named("reading")],
         "quit": story.quit(),
         "notes": _notes(story, outcome),
