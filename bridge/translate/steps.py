@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from collections.abc import Sequence as Many
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any, Final
 
@@ -77,6 +77,18 @@ _PATHS: Final = ("filepath", "path", "filename")
 _SHOWN: Final = _words("predict predict_on_batch evaluate test_on_batch train_on_batch")
 
 
+#: What the front ends have for classes of R6: the class of Keras, and the methods that call R.
+_PROXIES: Final[Mapping[str, tuple[str, Mapping[str, tuple[str, ...]]]]] = {
+    "RLayer": (
+        "keras.layers.Layer",
+        {
+            "build": ("input_shape",),
+            "call": ("inputs", "mask"),
+            "compute_output_shape": ("input_shape",),
+        },
+    ),
+    "RConstraint": ("keras.constraints.Constraint", {"__call__": ("w",)}),
+}
 #: How many bodies of a function are looked at, and in how many ways it is written.
 _MOST_BODIES: Final = 50
 _MOST_BRANCHES: Final = 8
@@ -149,6 +161,8 @@ class Steps:
         self._defined: dict[int, Expression] = {}
         self._taken: set[str] = set()
         self._beside_functions: set[str] = set()
+        self._made_inside: dict[int, tuple[Step, Made]] = {}
+        self._keeping: dict[int, Expression] = {}
         self._named: dict[int, str] = {}
         self._given: dict[str, Expression] = {}
         self._scalars: dict[str, Scalar] = {}
@@ -274,12 +288,15 @@ class Steps:
         self._taken.add(free)
         return free
 
-    def _definition(self, closure: Closure, name: str) -> Step:
-        """Define a function as what R did in it: call by call, where that was not the same."""
+    def _definition(self, closure: Closure, name: str, own: Many[str] = ()) -> Step:
+        """Define a function as what R did in it: call by call, where that was not the same.
+
+        ``own`` names what it is given, where R's names are not known.
+        """
         found = self._invocations.of(closure.id)
         whole = [each for each in found if each.error is None] or found[:1]
         step = Step(-1, Text(name), call=self._call, wanted=name, asking=True)
-        heads, _ = self._parameters(closure, whole[0] if whole else None)
+        heads, _ = self._parameters(closure, whole[0] if whole else None, own)
         step.head = f"def {name}({', '.join(heads)}):"
         if not whole:
             step.remarks.append("R was never asked.")
@@ -291,7 +308,7 @@ class Steps:
             with self._inside(step):
                 self._gives(Apply(Text("next"), (Made(source.number),)))
         else:
-            self._branches(step, self._groups(closure, whole), name)
+            self._branches(step, self._groups(closure, whole, own), name)
         return self._close(step)
 
     def _beforehand(self, made: Expression, name: str) -> Step:
@@ -307,7 +324,9 @@ class Steps:
         self._into.append(step)
         return step
 
-    def _groups(self, closure: Closure, whole: Many[Invocation]) -> list[tuple[list[int], Step]]:
+    def _groups(
+        self, closure: Closure, whole: Many[Invocation], own: Many[str]
+    ) -> list[tuple[list[int], Step]]:
         """Return what R did, and at which calls, counted from 1."""
         groups: dict[str, tuple[list[int], Step]] = {}
         known: dict[object, str] = {}
@@ -316,7 +335,7 @@ class Steps:
             if look not in known and len(known) < _MOST_BODIES:
                 part = Step(-1, None, call=self._call)
                 with self._inside(part):
-                    self._body(each, self._parameters(closure, each)[1])
+                    self._body(each, self._parameters(closure, each, own)[1])
                 known[look] = _canonical(part.body)
                 groups.setdefault(known[look], ([], part))
             if look in known:
@@ -325,13 +344,13 @@ class Steps:
 
     def _branches(self, step: Step, groups: Many[tuple[list[int], Step]], name: str) -> None:
         if len(groups) == 1:
-            step.body[:] = groups[0][1].body
+            step.body = groups[0][1].body
             return
         if len(groups) > _MOST_BRANCHES:
             step.remarks.append("R did other things at other calls: this is the first of them.")
             if self._call is not None:
                 self.gaps.append(_where(self._call, f"{name}() does other things at other calls"))
-            step.body[:] = groups[0][1].body
+            step.body = groups[0][1].body
             return
         self.imports["import itertools"] = None
         counting = Apply(Text("itertools.count"), (Text("1"),))
@@ -361,9 +380,36 @@ class Steps:
         try:
             yield
         finally:
+            step.body[:] = needed(step.body)
+            own = {each.number for each in step.body}
+            for number, made in self._known.items():
+                if isinstance(made, Made) and made.by in own:
+                    self._made_inside[number] = (step, made)
             self._into, self._known, self._data, self._call, self._written = before
             self._given, self._scalars = given
-        step.body[:] = needed(step.body)
+
+    def _kept(self, number: int) -> Expression | None:
+        """Return what a function made that goes on living outside it, as a layer's weight in R.
+
+        It is kept where it is made.
+        """
+        if number not in self._made_inside:
+            return None
+        if number not in self._keeping:
+            step, made = self._made_inside[number]
+            place = next((n for n, each in enumerate(step.body) if each.number == made.by), None)
+            if place is None:
+                return None
+            if not self._keeping:
+                # Before everything else.
+                self.steps.insert(0, Step(self._count, Text("{}"), wanted="kept"))
+                self._count += 1
+            self._keeping[number] = Item(Text("kept"), Text(str(len(self._keeping) + 1)))
+            keeping = Step(self._count, Apply(self._keeping[number], (made,)), sets="kept")
+            keeping.binds = False
+            self._count += 1
+            step.body.insert(place + 1, keeping)
+        return self._keeping[number]
 
     def _body(self, invocation: Invocation, bound: Many[tuple[Value, str]]) -> None:
         for value, name in bound:
@@ -386,13 +432,14 @@ class Steps:
             self._add(value, call=None, gives="return", binds=False)
 
     def _parameters(
-        self, closure: Closure, invocation: Invocation | None
+        self, closure: Closure, invocation: Invocation | None, own: Many[str] = ()
     ) -> tuple[list[str], list[tuple[Value, str]]]:
         """Return how the parameters are written, and which of them were given what."""
         args = invocation.args if invocation is not None else ()
         kwargs = dict(invocation.kwargs) if invocation is not None else {}
         if closure.parameters is None:
             placed = [f"given_{n + 1}" for n in range(len(args))] if len(args) > 1 else ["given"]
+            placed = [*own, *placed[len(own) :]]
             named = [(value, name) for name, value in zip(placed, args, strict=False)]
             named += [(value, key) for key, value in kwargs.items() if names.is_plain(key)]
             return [*placed[: len(args)], *kwargs], named
@@ -481,9 +528,43 @@ class Steps:
             )
             made = Apply(Text("keras.callbacks.LambdaCallback"), (), functions)
             step = self._add(made, call=call, default="callback")
+        elif name in _PROXIES:
+            step = self._proxy(call, *_PROXIES[name])
         else:
             raise UnmadeError(_CLOSURE)
         self._bind(call.result, Made(step.number))
+
+    def _proxy(self, call: Call, base: str, methods: Mapping[str, tuple[str, ...]]) -> Step:
+        """Define a class of Keras whose methods are functions of R's, and make one of it."""
+        functions = {key: value for key, value in call.kwargs.items() if isinstance(value, Closure)}
+        name = self._free("WrittenInR")
+        kind = Step(-1, Text(name), call=call, wanted=name, asking=True)
+        kind.head = f"class {name}({base}):"
+        with self._inside(kind):
+            for number in _numbers(call.result):
+                self._known[number] = Text("self")
+            for method, own in methods.items():
+                closure = functions.get("r_call" if "call" in method else f"r_{method}")
+                if closure is None or not self._invocations.asked(closure.id):
+                    continue
+                step = self._definition(closure, method, own)
+                step.asking = False
+                step.head = step.head.replace(f"def {method}(", f"def {method}(self, ", 1)
+                if method == "build":
+                    # Keras wants nothing back, and goes on after it.
+                    step.body[:] = [
+                        replace(each, gives="") if each.gives else each
+                        for each in step.body
+                        if not (each.gives and isinstance(each.expression, Made))
+                    ]
+                    up = Apply(Attribute(Text("super()"), method), (Text(own[0]),))
+                    step.body.append(Step(self._count, up, binds=False))
+                    self._count += 1
+        self._close(kind)
+        given = [(k, self._value(v, None, k)) for k, v in call.kwargs.items() if k not in functions]
+        return self._add(
+            Apply(Made(kind.number), (), tuple(given)), call=call, default=names.of_class(name)
+        )
 
     def _acts(self, closure: Closure) -> bool:
         """Say whether a function does more than read."""
@@ -589,6 +670,9 @@ class Steps:
                     return self._known[value.id]
                 if value.id in self._classes:
                     return self._class_of(self._classes[value.id])
+                kept = self._kept(value.id)
+                if kept is not None:
+                    return kept
                 if value.cls in STANDING:
                     self._imports_for(STANDING[value.cls])
                     return Text(STANDING[value.cls])
