@@ -536,7 +536,9 @@ class Steps:
 
     def _proxy(self, call: Call, base: str, methods: Mapping[str, tuple[str, ...]]) -> Step:
         """Define a class of Keras whose methods are functions of R's, and make one of it."""
-        functions = {key: value for key, value in call.kwargs.items() if isinstance(value, Closure)}
+        placed = dict(zip(("r_call", "r_get_config"), call.args, strict=False))
+        everything = (*placed.items(), *call.kwargs.items())
+        functions = {key: value for key, value in everything if isinstance(value, Closure)}
         name = self._free("WrittenInR")
         kind = Step(-1, Text(name), call=call, wanted=name, asking=True)
         kind.head = f"class {name}({base}):"

@@ -180,3 +180,24 @@ def test_calls_within_are_told_apart_from_objects_at_hand() -> None:
     second = asked(2, SYMBOLIC, result=whole(7))
     made, _, _ = function(first, second, calls=calls)
     assert [made(Tensor(1)) for _ in range(3)] == [7, 7, 7]
+
+
+def test_a_call_belongs_to_what_is_being_made() -> None:
+    manifest = Manifest(
+        runner="r",
+        case="case",
+        status="ok",
+        invocations=tuple(asked(n, result=whole(n), parent=n // 10) for n in (10, 11, 12, 20, 21)),
+    )
+    functions = RecordedFunctions(
+        Capsule(manifest, {}),
+        lambda item: int(item.v) if isinstance(item, Scalar) else None,
+        lambda item, made: None,
+        lambda invocation, calls, bind: invocation.id,
+        lambda error: None,
+    )
+    made = functions.function(FUNCTION)
+    functions.during = 1
+    assert [made(), made()] == [10, 11]
+    functions.during = 2
+    assert [made(), made()] == [20, 21]
