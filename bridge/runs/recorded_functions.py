@@ -139,7 +139,7 @@ class RecordedFunctions:
 
     def _pick(self, closure: Closure, given: Given, names: Sequence[str]) -> Invocation:
         key = closure.id, is_looking()
-        found = self._recorded.of(*key)
+        found: Sequence[Invocation] = self._recorded.of(*key)
         looks = [_by_name(names, each.args, each.kwargs) for each in found]
         start = self._next[key]
         rest = range(start, len(found))

@@ -38,7 +38,8 @@ class Invocations:
 
         Where there is none of a kind, those of the other.
         """
-        return self._of.get((closure, looked)) or self._of.get((closure, not looked)) or ()
+        found = self._of.get((closure, looked)) or self._of.get((closure, not looked))
+        return found or ()
 
     def asked(self, closure: int) -> bool:
         """Say whether a function was called for itself, and not to describe something."""

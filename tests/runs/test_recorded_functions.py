@@ -44,10 +44,10 @@ class Tensor:
         self.shape = shape
 
 
-def function(
-    *invocations: Invocation, closure: Closure = FUNCTION, calls: Sequence[Call] = ()
-) -> tuple[Callable[..., Any], list[tuple[Value, Any]], list[NotRecordedError]]:
-    """Return a function, what it binds when it is called, and what it could not do."""
+def functions_of(
+    *invocations: Invocation, calls: Sequence[Call] = ()
+) -> tuple[RecordedFunctions, list[tuple[Value, Any]], list[NotRecordedError]]:
+    """Return functions, what they bind when they are called, and what they could not do."""
     manifest = Manifest(
         runner="r", case="case", status="ok", calls=tuple(calls), invocations=invocations
     )
@@ -68,6 +68,14 @@ def function(
         body,
         missed.append,
     )
+    return functions, bound, missed
+
+
+def function(
+    *invocations: Invocation, closure: Closure = FUNCTION, calls: Sequence[Call] = ()
+) -> tuple[Callable[..., Any], list[tuple[Value, Any]], list[NotRecordedError]]:
+    """Return a function, what it binds when it is called, and what it could not do."""
+    functions, bound, missed = functions_of(*invocations, calls=calls)
     return functions.function(closure), bound, missed
 
 
@@ -183,19 +191,8 @@ def test_calls_within_are_told_apart_from_objects_at_hand() -> None:
 
 
 def test_a_call_belongs_to_what_is_being_made() -> None:
-    manifest = Manifest(
-        runner="r",
-        case="case",
-        status="ok",
-        invocations=tuple(asked(n, result=whole(n), parent=n // 10) for n in (10, 11, 12, 20, 21)),
-    )
-    functions = RecordedFunctions(
-        Capsule(manifest, {}),
-        lambda item: int(item.v) if isinstance(item, Scalar) else None,
-        lambda item, made: None,
-        lambda invocation, calls, bind: invocation.id,
-        lambda error: None,
-    )
+    invocations = [asked(n, result=whole(n), parent=n // 10) for n in (10, 11, 12, 20, 21)]
+    functions, _, _ = functions_of(*invocations)
     made = functions.function(FUNCTION)
     functions.during = 1
     assert [made(), made()] == [10, 11]
