@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import Any, Final
 
 from bridge.capsule import Call, Capsule
@@ -140,16 +141,18 @@ class RecordedFunctions:
     def _pick(self, closure: Closure, given: Given, names: Sequence[str]) -> Invocation:
         key = closure.id, is_looking()
         found: Sequence[Invocation] = self._recorded.of(*key)
-        looks = [_by_name(names, each.args, each.kwargs) for each in found]
-        start = self._next[key]
-        rest = range(start, len(found))
+
+        def fits(invocation: Invocation) -> bool:
+            return _alike(_by_name(names, invocation.args, invocation.kwargs), given)
+
         # A training that is cut short asks less often than R was asked during it.
-        during = [place for place in rest if found[place].parent == self.during]
-        for place in (*during, *rest):
-            if _alike(looks[place], given):
-                self._next[key] = place + 1
-                return found[place]
-        again = [each for each, look in zip(found, looks, strict=True) if _alike(look, given)]
+        rest = range(self._next[key], len(found))
+        during = (place for place in rest if found[place].parent == self.during)
+        place = next((n for n in chain(during, rest) if fits(found[n])), None)
+        if place is not None:
+            self._next[key] = place + 1
+            return found[place]
+        again = list(filter(fits, found))
         if again and self._recorded.is_constant(again):
             return again[-1]
         name = closure.name or "a function of R's"
