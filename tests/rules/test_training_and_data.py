@@ -227,7 +227,7 @@ def test_rows_to_validate_with_are_new_to_the_model(x: Any, own: Any, found: lis
         ([2] * 6 + [1] * 2 + [0] * 8, ["D05"]),
         ([0, 1, 2, 0, 1, 2] * 2 + [2] * 4, []),
         ([0] * 6 + [1] * 6 + [0, 1, 0, 1], []),
-        (list(range(12)) + [3, 5, 7, 9], []),
+        ([*list(range(12)), 3, 5, 7, 9], []),
     ],
 )
 def test_rows_class_by_class_leave_a_class_out_of_the_validation(
