@@ -19,7 +19,7 @@ from bridge.translate.syntax import Call as Written
 from bridge.translate.syntax import Node, nodes_in
 
 #: A string, or a name or number of R, as it begins in a line.
-_TOKEN: Final = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|`[^`]*`|[\w.]+")
+_TOKEN: Final = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|`[^`]*`|-?[\w.]+")
 
 
 @dataclass(frozen=True)
@@ -127,6 +127,15 @@ class Run:
         if span.column is not None or len(nodes) != 1:
             return span
         return self.node_place(nodes[0], span.label).model_copy(update={"primary": span.primary})
+
+    def word_place(self, line: int, word: str, label: str = "") -> Span:
+        """Return where a word stands in a line, the line alone where it does not."""
+        text = self._lines[line - 1] if 0 < line <= len(self._lines) else ""
+        found = re.search(rf"\b{re.escape(word)}\b", text)
+        if found is None:
+            return Span(line=line, label=label)
+        first, last = found.start() + 1, found.end()
+        return Span(line=line, column=first, end_line=line, end_column=last, label=label)
 
     def node_place(self, node: Node, label: str = "") -> Span:
         """Return where an expression begins: its first name, number or string."""
