@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from bridge.r.script import Inspection, Served
@@ -26,8 +27,17 @@ def environment(inspection: Inspection, served: Served) -> dict[str, str]:
     }
 
 
-def run(script: Path, inspection: Inspection, served: Served) -> tuple[str, int]:
-    """Run a script beside copies of its files; return what it printed and its exit code."""
+@dataclass(frozen=True)
+class Told:
+    """What a script printed, what went to its standard error, and its exit code."""
+
+    printed: str
+    said: str
+    code: int
+
+
+def run(script: Path, inspection: Inspection, served: Served) -> Told:
+    """Run a script beside copies of its files."""
     with tempfile.TemporaryDirectory() as work:
         lay_beside(script, Path(work))
         try:
@@ -37,10 +47,10 @@ def run(script: Path, inspection: Inspection, served: Served) -> tuple[str, int]
                 env=environment(inspection, served),
                 check=False,
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
+                capture_output=True,
                 timeout=LIMIT,
             )
+            out, err, code = done.stdout, done.stderr, done.returncode
         except subprocess.TimeoutExpired as late:
-            return (late.stdout or b"").decode("utf-8", "replace"), LATE
-    return done.stdout.decode("utf-8", "replace"), done.returncode
+            out, err, code = late.stdout or b"", late.stderr or b"", LATE
+    return Told(out.decode("utf-8", "replace"), err.decode("utf-8", "replace"), code)

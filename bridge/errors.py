@@ -59,6 +59,7 @@ class BridgeError(Exception):
             ReplayError (RuntimeError)
                 NotMadeAgainError
             ReportError (ValueError)
+            RuleError (ValueError)
             SelftestError (RuntimeError)
             SpoolClosedError (OSError)
             StandinError (RuntimeError)

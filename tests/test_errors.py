@@ -24,7 +24,7 @@ from bridge.errors import (
     internal_error,
     isolated,
 )
-from bridge.explain.finding import Finding
+from bridge.explain.conclusion import Conclusion
 from bridge.pipeline.steps import Step, honest, run_steps
 from bridge.process.pool import PoolError
 from bridge.trace.spool import FAILURES, SpooledErrors, read_failures
@@ -148,7 +148,7 @@ def test_a_record_that_a_script_wrote_itself_does_no_harm(tmp_path: Path, line: 
 
 
 def test_nothing_is_wrong_is_not_said_where_a_step_failed() -> None:
-    agree = Finding("same-bits", "none", "R and the replay agree.")
+    agree = Conclusion("same-bits", "none", "R and the replay agree.")
     step = Step("pair", "comparing", _broken, tells=("whether R and the twin agree",))
     with collected(Errors()), ThreadPoolExecutor(1) as threads:
         unjudged = run_steps([step], threads).not_known
@@ -156,7 +156,7 @@ def test_nothing_is_wrong_is_not_said_where_a_step_failed() -> None:
     assert (found.verdict, found.cause) == ("abstained", "not-known")
     assert "whether R and the twin agree" in found.sentence
     assert agree.sentence in found.explanation
-    different = Finding("different", "keras-layer", "They differ.")
+    different = Conclusion("different", "keras-layer", "They differ.")
     kept = honest(different, unjudged)
     assert (kept.verdict, kept.cause) == ("different", "keras-layer")
     assert kept.unexplained == ("whether R and the twin agree",)

@@ -10,7 +10,8 @@ are a benign pair. Then one layer at a time is made faulty. Each rule is asked o
 the two runs differ; the ladder is asked as `keras-bridge diff` asks it.
 
 ``--isa all`` does so under every instruction set that this processor can be held down to, and with
-oneDNN off, and adds a row for each to the table of processors; rows of other processors stay.
+oneDNN off (on where it is off by itself). It adds a row for each to the table of processors; rows
+of other processors stay.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from benchmarks.trust.faults import STRUCTURAL
 from benchmarks.trust.measure import LADDER, Counts, Tally
-from bridge.process.environment import cpu_flags, cpu_model
+from bridge.process.environment import cpu_flags, cpu_model, onednn_by_default
 from bridge.runs.levers import LEVERS, isa_levers
 
 #: What was measured, a row for each processor, version and instruction set.
@@ -26,7 +26,8 @@ _NEWEST: Final = ("amx_fp16", "amx_bf16", "avx512_fp16", "avx512_bf16", "avx512_
 def instruction_sets(flags: Collection[str]) -> dict[str, dict[str, str]]:
     """Return what a processor can be held down to, and the variables that do it.
 
-    oneDNN and XLA are held down together, each to its own name of a level.
+    oneDNN and XLA are held down together, each to its own name of a level. oneDNN is switched to
+    what it is not by itself on such a processor.
     """
     names = isa_levers(flags)
     both = [[name for name in names if name.startswith(part)] for part in ("onednn-", "xla-")]
@@ -36,7 +37,9 @@ def instruction_sets(flags: Collection[str]) -> dict[str, dict[str, str]]:
         found[" + ".join(lever.name for lever in levers)] = {
             name: value for lever in levers for name, value in lever.env
         }
-    return found | {"onednn-off": dict(LEVERS["onednn-off"].env)}
+    if onednn_by_default({}, flags):
+        return found | {"onednn-off": dict(LEVERS["onednn-off"].env)}
+    return found | {"onednn-on": {"TF_ENABLE_ONEDNN_OPTS": "1"}}
 
 
 def keep(held: str, tally: Tally, models: int) -> None:
@@ -68,8 +71,8 @@ def add_processors(out: Path) -> None:
         _TITLE,
         "",
         "`make bench-trust ISA=all` runs the models with oneDNN and XLA held down to each older "
-        "instruction set of the processor at hand, and with oneDNN off. Rows of other machines "
-        "stay.",
+        "instruction set of the processor at hand, and with oneDNN off, or on where TensorFlow has "
+        "it off. Rows of other machines stay.",
         "",
         "| processor | up to | TensorFlow | held down by | models | false alarms | faults of "
         "structure found | layers abstained from |",

@@ -2,6 +2,7 @@
 
 from bridge.capsule.schema import (
     SCHEMA_VERSION,
+    Answer,
     Array,
     Call,
     Environment,
@@ -33,6 +34,7 @@ from bridge.capsule.values import Value
 
 __all__ = [
     "SCHEMA_VERSION",
+    "Answer",
     "Array",
     "Call",
     "Capsule",

@@ -148,6 +148,7 @@ class RValue(Frozen):
 class Call(Frozen):
     """One crossing of the boundary from R into Python.
 
+    ``within`` is the :class:`Invocation` whose function of R's made the call.
     ``internal`` marks questions of reticulate's own, asked while it converts or prints.
     ``assigned`` is the variable that the innermost statement of the script assigns to, if it is
     an assignment; ``defaults`` names the keyword arguments that say what Python does anyway.
@@ -155,6 +156,7 @@ class Call(Frozen):
 
     id: int
     parent: int | None = None
+    within: int | None = None
     kind: Literal["call", "getattr", "setattr", "getitem", "setitem", "import", "run"]
     target: Value
     name: str = ""
@@ -170,6 +172,35 @@ class Call(Frozen):
     error: ErrorRecord | None = None
 
 
+class Invocation(Frozen):
+    """One call that Python made of a function of R's, during the boundary call ``parent``.
+
+    ``closure`` is the number of the function. What R called on what it was given are the calls that
+    are ``within`` it; ``result`` or ``error`` is what Python got. ``looked`` says that Python only
+    asked because something was described.
+    """
+
+    id: int
+    closure: int
+    parent: int | None = None
+    args: tuple[Value, ...] = ()
+    kwargs: dict[str, Value] = Field(default_factory=dict)
+    result: Value | None = None
+    error: ErrorRecord | None = None
+    looked: bool = False
+
+
+class RecordedFile(Frozen):
+    """A file that Python found where a call named it, and that no recorded call had written.
+
+    ``path`` is as the call spells it, or lies in a folder that it names; ``key`` has the bytes.
+    """
+
+    call: int
+    path: str
+    key: ArrayKey | None
+
+
 class WeightRecord(Frozen):
     """One weight of a layer, by its name within the layer (``kernel``, ``bias``)."""
 
@@ -182,11 +213,15 @@ class LayerState(Frozen):
     """A layer of a model at one moment; ``inbound`` names the layers that feed it.
 
     A layer that feeds it twice is named twice; one that is called several times has what feeds
-    every call. ``layers`` are those of a model that is used as a layer.
+    every call. ``layers`` are those of a model that is used as a layer. ``id`` is the number that
+    the layer has as an object of the run, by which the call that made it is found; ``shape`` is
+    that of its only output, None where it is not known.
     """
 
     name: str
     cls: str
+    id: int | None = None
+    shape: tuple[int | None, ...] | None = None
     config: dict[str, JsonValue] = Field(default_factory=dict)
     weights: tuple[WeightRecord, ...] = ()
     inbound: tuple[str, ...] = ()
@@ -319,8 +354,11 @@ class Probe(Frozen):
     """One point at which a run can be compared: a prediction, an evaluation, a training.
 
     ``targets`` are what an evaluation or a training was given beside its inputs: ``y`` and
-    ``sample_weight``. ``settings`` are those of its arguments on which the numbers depend. The
-    ``outputs`` of a ``fit`` are the model's weights after it. ``exact`` is there for exact probes.
+    ``sample_weight``; ``validation`` is what a training was validated with. ``settings`` are
+    those of its arguments on which the numbers depend. The ``outputs`` of a ``fit`` are the model's
+    weights after it. ``first_epochs`` says how many epochs of a training were made; its curves end
+    there, and its weights are not kept: what follows started from those of R's run. ``exact`` is
+    there for exact probes.
     ``why`` says more of a ``status`` that is not "made": the class of the error, or the reason.
     ``notes`` are for readers.
     """
@@ -333,11 +371,13 @@ class Probe(Frozen):
     line: int | None = None
     inputs: tuple[Array, ...] = ()
     targets: tuple[Array, ...] = ()
+    validation: tuple[Array, ...] = ()
     settings: dict[str, JsonValue] = Field(default_factory=dict)
     outputs: tuple[Array, ...] = ()
     layers: tuple[LayerOutput, ...] = ()
     executed: ExecutedGraph | None = None
     curves: dict[str, tuple[float, ...]] = Field(default_factory=dict)
+    first_epochs: int | None = None
     eager: bool = False
     exact: ExactProbe | None = None
     status: ProbeStatus = "made"
@@ -381,12 +421,45 @@ class KernelErrors(Frozen):
 
 
 class Draw(Frozen):
-    """What a function of R's drew at random where the script called it: numbers, or strings."""
+    """What a function of R's drew at random where the script called it: numbers, or strings.
+
+    ``statement`` is the one at the top of the script that drew it, counted from 1.
+    """
 
     name: str
     line: int | None = None
+    statement: int = 0
     array: Array | None = None
     strings: tuple[str, ...] = ()
+
+
+class Variable(Frozen):
+    """A variable of the script, and R's value of it as ``hooks.R`` takes it apart."""
+
+    name: str
+    value: Value
+
+
+class Placed(Frozen):
+    """What R computed once at a watched expression, and the row of that in R's syntax tree."""
+
+    place: int
+    value: Value
+
+
+class Answer(Frozen):
+    """What one statement at the top of the script made of R's variables, counted from 1.
+
+    ``places`` are what R computed at the expressions that were watched, in order, by their rows in
+    R's syntax tree. ``calls`` are the numbers of the first and last call that it made, the last
+    below the first where it made none.
+    """
+
+    statement: int
+    line: int | None = None
+    calls: tuple[int, int] = (1, 0)
+    variables: tuple[Variable, ...] = ()
+    places: tuple[Placed, ...] = ()
 
 
 class Reading(Frozen):
@@ -428,7 +501,8 @@ class Manifest(Frozen):
     ``error`` is the one that ended the run; ``caught`` lists those that Python raised and the
     script (or the twin) survived, in order. ``gaps`` names what a run could not do of what it was
     asked: a replay cannot call a function that was written in R. ``standins`` names the R packages
-    that were loaded as stand-ins. ``readings`` are the intent's. ``notes`` are for readers.
+    that were loaded as stand-ins. ``answers`` are R's, statement by statement; ``readings`` are the
+    intent's, and ``answered`` names what it took from R's answers. ``notes`` are for readers.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -442,6 +516,8 @@ class Manifest(Frozen):
     environment: Environment = Environment()
     kernels: tuple[KernelErrors, ...] = ()
     calls: tuple[Call, ...] = ()
+    invocations: tuple[Invocation, ...] = ()
+    files: tuple[RecordedFile, ...] = ()
     states: tuple[ModelState, ...] = ()
     probes: tuple[Probe, ...] = ()
     caught: tuple[ErrorRecord, ...] = ()
@@ -449,6 +525,8 @@ class Manifest(Frozen):
     output: tuple[Output, ...] = ()
     plots: tuple[Plot, ...] = ()
     draws: tuple[Draw, ...] = ()
+    answers: tuple[Answer, ...] = ()
+    answered: tuple[str, ...] = ()
     readings: tuple[Reading, ...] = ()
     quit: Quit | None = None
     notes: tuple[str, ...] = ()

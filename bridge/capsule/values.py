@@ -76,19 +76,65 @@ class Symbol(Frozen):
 
 
 class Method(Frozen):
-    """A method bound to an object: ``owner.name``."""
+    """A method bound to an object: ``owner.name``.
+
+    ``of`` is the class that it was found in, where the object's own class has another of that name.
+    """
 
     t: Literal["method"] = "method"
     owner: Value
     name: str
+    of: Value | None = None
+
+
+class Parameter(Frozen):
+    """An argument that a function of R's shows to Python."""
+
+    name: str
+    kind: Literal["positional-only", "any", "rest", "keyword", "keywords"] = "any"
+    default: Value | None = None
 
 
 class Closure(Frozen):
-    """A function written in R; Python holds only a wrapper of it, so it cannot be replayed."""
+    """A function written in R, of which Python holds a wrapper.
+
+    ``parameters`` are None where it takes whatever it is given. ``passing`` says how a front end's
+    wrapper hands on to R: at which places it counts from 1, and what it does with the result.
+    """
 
     t: Literal["closure"] = "closure"
     id: int
     name: str = ""
+    module: str = ""
+    parameters: tuple[Parameter, ...] | None = None
+    passing: str = ""
+
+
+class Class(Frozen):
+    """A class that a script made, as it was when it was first seen; ``members`` in order."""
+
+    t: Literal["class"] = "class"
+    id: int
+    name: str
+    module: str = ""
+    bases: tuple[Value, ...] = ()
+    members: tuple[tuple[str, Value], ...] = ()
+
+
+class Descriptor(Frozen):
+    """A member of a class that is a property, or a method of the class itself."""
+
+    t: Literal["descriptor"] = "descriptor"
+    kind: Literal["property", "staticmethod", "classmethod"]
+    functions: tuple[Value | None, ...] = ()
+
+
+class Generator(Frozen):
+    """A Python generator that gives what ``source`` gives."""
+
+    t: Literal["generator"] = "generator"
+    id: int
+    source: Value
 
 
 class Slice(Frozen):
@@ -109,9 +155,21 @@ class Opaque(Frozen):
 
 
 Value = Annotated[
-    Scalar | Items | Pairs | ArrayValue | ObjectValue | Symbol | Method | Closure | Slice | Opaque,
+    Scalar
+    | Items
+    | Pairs
+    | ArrayValue
+    | ObjectValue
+    | Symbol
+    | Method
+    | Closure
+    | Class
+    | Descriptor
+    | Generator
+    | Slice
+    | Opaque,
     Field(discriminator="t"),
 ]
 
-for _model in (Items, Pairs, Method, Slice):
+for _model in (Items, Pairs, Method, Parameter, Closure, Class, Descriptor, Generator, Slice):
     _model.model_rebuild()

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _HEADER: Final = re.compile(r"^#\|\s*([a-z-]+)\s*(?:\[([^\]]*)\])?\s*:\s*(.*?)\s*$")
 _EXPECTATIONS: Final[dict[str, Subject]] = {"expect-verdict": "verdict", "expect-cause": "cause"}
 _KEYS: Final = frozenset(
-    {"title", *_EXPECTATIONS, "seconds", "upstream", "seen-with", "markers", "unreviewed"}
+    {"title", *_EXPECTATIONS, "seconds", "upstream", "seen-with", "markers", "unreviewed", "allow"}
 )
 #: What a file of observations may be; it stands beside the twin, by the script's name.
 _OBSERVED: Final = (".yml", ".yaml", ".csv", ".capsule")
@@ -48,6 +48,7 @@ class Case:
     the case shows, ``seen_with`` the package and version that it was seen with; where it no longer
     shows, the case is "fixed upstream", and expected all the same. ``markers`` are those that
     pytest gives it. ``unreviewed``: what it expects is what was found, and nobody has looked at it.
+    ``allowed`` are the codes of rules that have nothing to say of it.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Case:
     seen_with: str = ""
     markers: tuple[str, ...] = ()
     unreviewed: bool = False
+    allowed: tuple[str, ...] = ()
     problems: tuple[str, ...] = field(default=())
 
     def verdicts(self, frontend: FrontEnd, environment: Environment) -> tuple[str, ...]:
@@ -110,6 +112,7 @@ def read_case(script: Path, twin: Path | None = None, observed: Path | None = No
         seen_with=seen_with,
         markers=markers,
         unreviewed=unreviewed == "yes",
+        allowed=tuple(code.upper() for code in _choices(header.get("allow", ""))),
         problems=tuple(problems),
     )
 

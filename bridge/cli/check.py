@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -25,26 +26,32 @@ if TYPE_CHECKING:
 
 
 def examine(cases: list[Case], out: Path, options: Settings, lines: bool = False) -> int:
-    """Run cases, write their reports and print the table; return the exit code.
+    """Run cases, write their reports and print their answers; return the exit code.
 
-    With ``lines`` stderr has one line for each case that is done, and cases that nobody has
-    reviewed are named at the end.
+    With ``lines`` there is one line for each case, on stderr as soon as it is done, and cases that
+    nobody has reviewed are named at the end.
     """
     from bridge.pipeline.examine_case import write
-    from bridge.report import print_summary
+    from bridge.report import earlier, folders, print_case, print_suite
     from bridge.report.text import one_line
 
+    began = time.monotonic()
     with suite_with(options) as suite, environment_errors():
         if lines:
             examined = list(suite.examine(cases, CaseLines(len(cases))))
         else:
             examined = list(suite.examine(cases))
-    index = write(examined, out)
     reports = [each.report for each in examined]
-    print_summary(reports)
-    if lines and (unreviewed := never_reviewed(cases)):
-        print(one_line(unreviewed))
-    print(index)
+    changed = earlier(reports, out)
+    index = write(examined, out)
+    if lines:
+        print_suite(reports, time.monotonic() - began, changed)
+        if unreviewed := never_reviewed(cases):
+            print(one_line(unreviewed))
+        print(index)
+    else:
+        for report, folder in zip(reports, folders(reports), strict=True):
+            print_case(report, out / folder / "index.html")
     return UNEXPECTED if any(is_unexpected(report) for report in reports) else OK
 
 

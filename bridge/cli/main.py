@@ -65,6 +65,14 @@ Observed = Annotated[
         "machine. It is set against every fault that may be the cause.",
     ),
 ]
+Full = Annotated[
+    bool,
+    typer.Option(
+        "--full",
+        help="Repeat every training to its end; else its first epochs are judged, and what "
+        "follows starts from R's weights.",
+    ),
+]
 Seconds = Annotated[
     float, typer.Option("--seconds", help="Time limit of one run, in seconds.", min=0.1)
 ]
@@ -97,6 +105,7 @@ def run(
         bool, typer.Option("--quick", help="Do not look at every layer; compare predictions only.")
     ] = False,
     exact: Exact = False,
+    full: Full = False,
     seconds: Seconds = 120.0,
     memory: Memory = 4096,
     sandbox: Sandbox = False,
@@ -112,7 +121,7 @@ def run(
 
     options = settings(
         frontend, seconds, memory, jobs=jobs or cases_at_once(), quick=quick, exact=exact,
-        sandbox=sandbox,
+        full=full, sandbox=sandbox,
     )  # fmt: skip
     check_out(out)
     try:
@@ -134,6 +143,7 @@ def check(
     out: Out = Path("reports"),
     frontend: Frontend = "auto",
     exact: Exact = False,
+    full: Full = False,
     seconds: Seconds = 120.0,
     memory: Memory = 4096,
     sandbox: Sandbox = False,
@@ -141,7 +151,7 @@ def check(
     """Run one R script of yours, replay it in Python without R, and compare."""
     from bridge.cases.case import CaseError, read_case
 
-    options = settings(frontend, seconds, memory, exact=exact, sandbox=sandbox)
+    options = settings(frontend, seconds, memory, exact=exact, full=full, sandbox=sandbox)
     for path in (script, *([twin] if twin else []), *([observed] if observed else [])):
         if not path.is_file():
             stop(f"There is no file {path}.")
@@ -437,6 +447,23 @@ def translate(
     if source == "text":
         raise typer.Exit(print_intent(what, output))
     raise typer.Exit(print_replay(what, output, options))
+
+
+@app.command()
+def rule(
+    code: Annotated[
+        str | None, typer.Argument(help="A rule's code, L01 say; none lists all.", metavar="[CODE]")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Print the page of a rule: what it says, why it happens, and what to do instead."""
+    from bridge.cli.rule import show
+    from bridge.rules.registry import RuleError
+
+    try:
+        print(show(code, as_json))
+    except RuleError as error:
+        stop(str(error))
 
 
 @app.command()

@@ -88,7 +88,9 @@ def _look(capsule: Capsule, probe: Probe) -> tuple[object, ...]:
     if state is not None:
         layers = tuple((class_name(layer.cls), layer.config.get("units"),
                         str(layer.config.get("activation"))) for layer in state.layers)  # fmt: skip
-    shapes = tuple(ref.shape for ref in probe.inputs), tuple(ref.shape for ref in probe.outputs)
+    # The weights after a training are not kept where only its first epochs were made again.
+    results = () if probe.kind == "fit" else probe.outputs
+    shapes = tuple(ref.shape for ref in probe.inputs), tuple(ref.shape for ref in results)
     return probe.kind, layers, *shapes, probe.label
 
 

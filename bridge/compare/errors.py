@@ -49,9 +49,7 @@ def plain(error: ErrorRecord) -> PlainError:
         # The way to an error is another one in every process, and R has cut it.
         message = essence(message).strip()
         message = _CLASS.sub("", message)
-    message = _ADDRESS.sub("<address>", message)
-    message = _PATH.sub("<path>", message)
-    message = _COUNTED.sub(r"\1", message)
+    message = _without_places(message)
     numbers = tuple(_NUMBER.findall(message))
     message = " ".join(_NUMBER.sub("<number>", message).split())
     return PlainError(_bare(cls), message, numbers)
@@ -68,6 +66,16 @@ def same_error(a: ErrorRecord, b: ErrorRecord) -> bool:
     if _CUT.search(one.message) or _CUT.search(other.message):
         return _cut_alike(one.message, other.message)
     return one.message == other.message
+
+
+def spelled_alike(a: str, b: str) -> bool:
+    """Say whether two texts are the same but for addresses, paths and counters in names."""
+    return _without_places(a) == _without_places(b)
+
+
+def _without_places(text: str) -> str:
+    text = _ADDRESS.sub("<address>", ANSI.sub("", text))
+    return _COUNTED.sub(r"\1", _PATH.sub("<path>", text))
 
 
 def errors_of(manifest: Manifest) -> tuple[ErrorRecord, ...]:

@@ -137,7 +137,8 @@ class Divergence(Result):
 class RunPair(Result):
     """Two runs compared: every probe, and the first place at which they part.
 
-    ``alone`` says that there one of them was refused and the other was not.
+    ``alone`` says that there one of them was refused and the other was not. ``answers`` counts the
+    numbers and texts that came back to the script and were compared.
     """
 
     a: str
@@ -145,5 +146,6 @@ class RunPair(Result):
     verdict: Verdict
     first_divergence: Divergence | None
     probes: tuple[ProbePair, ...]
+    answers: int = 0
     alone: bool = False
     detail: str = ""

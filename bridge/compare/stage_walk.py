@@ -20,7 +20,7 @@ from bridge.compare.code_locations import (
 )
 from bridge.compare.config_normal_form import compare_configs, layers_of
 from bridge.compare.result import Difference, Stage, StageResult
-from bridge.compare.training import WITH_TARGETS, asked, trained
+from bridge.compare.training import WITH_TARGETS, asked, first_curves, trained
 from bridge.rounding.rules.layer import policy_name
 
 #: How a configuration spells a function that is not Keras' own.
@@ -91,6 +91,11 @@ def walk_stages(a: Capsule, b: Capsule, one: Probe, other: Probe) -> Walk:
 
 def walk_outputs(walk: Walk) -> None:
     """Set the outputs side by side and measure how they differ."""
+    curves = first_curves(walk.one, walk.other)
+    if curves is not None:
+        # Of a training of which the first epochs were made again, they are what it gave.
+        walk.difference = difference(*curves)
+        return
     one, other = walk.one.outputs, walk.other.outputs
     code = result_code(walk.one.kind)
     if not one and not other:

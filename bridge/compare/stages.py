@@ -18,9 +18,11 @@ from typing import Final
 
 from bridge.capsule import Capsule, Manifest, Probe
 from bridge.compare.alignment import align, label_of
+from bridge.compare.answers import Answers, compare_answers
 from bridge.compare.errors import compare_errors, errors_of
 from bridge.compare.pairs import compare_probes
 from bridge.compare.result import SEVERITY, Divergence, ProbePair, RunPair, StageResult, Verdict
+from bridge.compare.stage_walk import walk_stages
 from bridge.rounding.layer_records import Judge
 
 #: How a run can end without having been stopped from outside.
@@ -55,7 +57,23 @@ def compare_runs(
     gaps = (*a.manifest.gaps, *b.manifest.gaps)
     if gaps:
         pairs = [_undecided(pair, gaps) for pair in pairs]
-    return _conclude(a.manifest, b.manifest, tuple(pairs))
+    return _conclude(a.manifest, b.manifest, tuple(pairs), compare_answers(a, b))
+
+
+def judged_by_layers(a: Capsule, b: Capsule) -> frozenset[int]:
+    """Return the probes of ``b`` that only a look at their layers can judge, by index.
+
+    They are of models that are the same, and made other bits of the same shape.
+    """
+    found = set()
+    for one, other in align(a, b):
+        if one is None or other is None:
+            continue
+        walk = walk_stages(a, b, one, other)
+        unlike = walk.difference is not None and not walk.difference.same_bits
+        if unlike and walk.parted("config", "weights") is None:
+            found.add(other.index)
+    return frozenset(found)
 
 
 def not_compared(a: str, b: str) -> RunPair:
@@ -114,7 +132,7 @@ def _missing(
     )
 
 
-def _conclude(a: Manifest, b: Manifest, pairs: tuple[ProbePair, ...]) -> RunPair:
+def _conclude(a: Manifest, b: Manifest, pairs: tuple[ProbePair, ...], answers: Answers) -> RunPair:
     same_end, about_errors = compare_errors(a, b)
     first, alone = next(_divergences(pairs), (None, False))
     verdicts: list[Verdict] = [pair.verdict for pair in pairs]
@@ -149,6 +167,17 @@ def _conclude(a: Manifest, b: Manifest, pairs: tuple[ProbePair, ...]) -> RunPair
         verdicts = [each for each in verdicts if each not in ("same-bits", "within-rounding")]
         verdicts.append("same-error")
         detail = detail or about_errors
+    if answers.points and not pairs and not verdicts:
+        verdicts.append("same-bits")
+    if answers.unlike and not reference:
+        # No rule says how far rounding carries to an answer: fractions decide nothing.
+        apart = next((each for each in answers.unlike if not each.floats), None)
+        unlike = apart or answers.unlike[0]
+        decided = apart is not None and not (a.gaps or b.gaps)
+        verdicts.append("different" if decided else "abstained")
+        detail = detail or f"the answer of {unlike.where} differs: {unlike.detail}"
+        if decided and first is None:
+            first = Divergence(stage="prediction", where=unlike.where, detail=unlike.detail)
     if not verdicts:
         verdicts, detail = ["abstained"], "there is no probe to compare"
     worst = min(verdicts, key=SEVERITY.index)
@@ -159,6 +188,7 @@ def _conclude(a: Manifest, b: Manifest, pairs: tuple[ProbePair, ...]) -> RunPair
         verdict=worst,
         first_divergence=first if parted else None,
         probes=pairs,
+        answers=answers.points,
         alone=alone and parted,
         detail=detail,
     )

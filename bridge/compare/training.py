@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 from pydantic import JsonValue
 
+from bridge._typing import AnyArray
 from bridge.capsule import Array, Capsule, CapsuleError, Probe
 from bridge.capsule.numbers import same_bits
 from bridge.compare.code_locations import parting
@@ -39,6 +40,9 @@ def trained(a: Capsule, one: Probe, b: Capsule, other: Probe) -> StageResult | N
         return curve
     if one.kind != "fit":
         return curve
+    judged = _judged(one, other)
+    if judged is not None:
+        return _stage(True, "", f"the first {_epochs(judged)}") if curve is not None else None
     epochs = max((len(values) for values in one.curves.values()), default=0)
     if len(one.outputs) != len(other.outputs):
         detail = f"{len(one.outputs)} against {len(other.outputs)} weights after training"
@@ -109,9 +113,31 @@ def _curves(a: Capsule, one: Probe, b: Capsule, other: Probe) -> StageResult | N
             who = b if name not in one.curves else a
             return _stage(False, code, f"only {who.manifest.runner} has it")
         p, q = one.curves[name], other.curves[name]
-        if len(p) != len(q):
+        if len(p) != len(q) and _judged(one, other) is None:
             return _stage(False, f"len({code})", f"{len(p)} against {len(q)} epochs")
     return _stage(True, "", _epochs(len(one.curves[names[0]])))
+
+
+def first_curves(one: Probe, other: Probe) -> tuple[AnyArray, AnyArray] | None:
+    """Return the curves of two trainings that both have, each of shape (curves, epochs).
+
+    None where both trainings were made in full.
+    """
+    epochs = _judged(one, other)
+    names = [name for name in one.curves if name in other.curves]
+    if epochs is None or not names:
+        return None
+    left, right = (
+        np.array([probe.curves[name][:epochs] for name in names], np.float64)
+        for probe in (one, other)
+    )
+    return left, right
+
+
+def _judged(one: Probe, other: Probe) -> int | None:
+    """Return of how many epochs a training was made again, None if of all."""
+    made = [probe.first_epochs for probe in (one, other) if probe.first_epochs is not None]
+    return min(made, default=None)
 
 
 def _first(p: tuple[float, ...], q: tuple[float, ...]) -> Iterator[int]:

@@ -12,7 +12,7 @@ from bridge.capsule.schema import MissingAttribute
 from bridge.capsule.values import Pairs, Scalar
 from bridge.compare.errors import same_error
 from bridge.compare.result import RunPair, Verdict
-from bridge.explain.finding import (
+from bridge.explain.conclusion import (
     OtherGeneration,
     of_runs,
     run_name,
@@ -157,8 +157,8 @@ def nothing_to_compare(capsule: Capsule) -> CauseEvidence:
     if calls:
         count = "1 call" if len(calls) == 1 else f"{len(calls)} calls"
         sentence = (
-            f"The script runs and makes {count} into Python, but it never predicts, "
-            "evaluates or trains: there is no number to compare."
+            f"The script runs and makes {count} into Python, but nothing came back that another "
+            "run gave as well: there is no number to compare."
         )
     else:
         sentence = "The script runs, but it never calls Keras: there is nothing to compare."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from bridge.compare.result import Divergence, Result, Verdict
+from bridge.rules.rule import Finding
 
 #: How sure a cause is. "proven": one switch of the stack, and no other, takes the fault away and
 #: brings it back, or the place is shown element by element. "likely": all evidence points one way,
@@ -56,7 +57,7 @@ class CauseEvidence(Result):
     the place, ``divergence`` the first place at which runs part. ``explanation`` is told with it,
     ``guesses`` as long as the cause is not known; ``unexplained`` is what it leaves open.
     ``levers`` are those that were pulled, in order; ``passes`` several passes of Grappler that
-    are blamed together.
+    are blamed together. ``finding`` is what a rule found, if it is a rule that speaks.
     """
 
     cause: str
@@ -77,6 +78,7 @@ class CauseEvidence(Result):
     unexplained: tuple[str, ...] = ()
     levers: tuple[LeverOutcome, ...] = ()
     passes: tuple[str, ...] = ()
+    finding: Finding | None = None
 
 
 class Hypothesis(Result):

@@ -14,10 +14,11 @@ from bridge._text import listed
 from bridge.capsule import Capsule
 from bridge.compare.result import RUNGS, SEVERITY, Divergence, Rung, RunPair, Verdict
 from bridge.exact.records import ExactResult
-from bridge.explain.finding import (
+from bridge.explain.conclusion import (
     AGREEMENT,
-    Finding,
+    Conclusion,
     OtherGeneration,
+    of_rule,
     of_runs,
     ran_through,
     run_name,
@@ -38,6 +39,8 @@ from bridge.explain.no_result import (
 )
 from bridge.explain.result import CauseEvidence
 from bridge.facts.causes import OF_R
+from bridge.rules.ranking import few
+from bridge.rules.rule import Finding
 
 _STAND_IN: Final = (
     "A stand-in answered the script's library() call. What is said here of R's language, of "
@@ -69,7 +72,7 @@ _EITHER: Final = (
 _Role = Literal["names", "told", "silent"]
 
 
-def rank(evidence: Sequence[CauseEvidence]) -> Finding:
+def rank(evidence: Sequence[CauseEvidence]) -> Conclusion:
     """Return what all evidence comes to; what the runs by themselves say is the first piece.
 
     The verdict is that of the runs, unless probes with whole numbers or levers show a difference
@@ -101,21 +104,27 @@ def rank(evidence: Sequence[CauseEvidence]) -> Finding:
             unexplained = tuple(dict.fromkeys((*unexplained, *each.unexplained)))
     if verdict == "failed" and not named:
         silent |= {id(each) for each in evidence if each.source == "rules"}
-    sentence = " ".join(each.sentence for each in said)
+    # What a rule says stands by itself: which runs agree is told below it.
+    rule = next((each for each in said if each.finding is not None), None)
+    spoken = said if rule is None else [rule]
+    sentence = " ".join(each.sentence for each in spoken)
     if verdict == "different" and cause == "not-known" and leading.read:
         # R or the reading of its text may be the reason.
         verdict, divergence, sentence = "abstained", None, f"{sentence} {_EITHER}"
     told = [each for each in evidence if id(each) not in silent]
-    return Finding(
+    first = [] if rule is None or rule.finding is None else [rule.finding]
+    rest = [each.finding for each in told if each.finding is not None and each is not rule]
+    return Conclusion(
         verdict,
         cause,
         sentence,
-        tuple(_explanation(told, said, cause)),
+        tuple(_explanation(told, spoken, cause)),
         unexplained,
         divergence,
         next((each for each in evidence if each.source in ("levers", "intent")), None),
-        [each for each in said if each.source != "text"][-1].sentence,
+        [each for each in spoken if each.source != "text"][-1].sentence,
         frozenset(line for each in told for line in each.lines),
+        (*first, *rest),
     )
 
 
@@ -185,8 +194,8 @@ def conclude(
     other: OtherGeneration | None = None,
     exact: ExactResult | None = None,
     attribution: CauseEvidence | None = None,
-    usage: Sequence[CauseEvidence] = (),
-) -> Finding:
+    usage: Sequence[Finding] = (),
+) -> Conclusion:
     """Conclude from the runs of one case (``r`` is among them) and their comparison.
 
     ``exact`` is what probes with whole numbers found, where they were made; ``attribution`` what
@@ -210,7 +219,7 @@ def conclude(
         verdict = "abstained" if open_ else attribution.verdict
         evidence.append(attribution.model_copy(update={"verdict": verdict}))
     # Errors of a stand-in are nobody's fault: what explains errors has nothing to say of them.
-    evidence += () if unmeasured(r) else usage
+    evidence += () if unmeasured(r) else map(of_rule, few(usage))
     evidence += [*aside, *_unjudged(runs, pairs)]
     if stand_in(r):
         evidence.append(CauseEvidence(cause="none", sentence=_STAND_IN, source="stand-in"))
@@ -276,7 +285,7 @@ def _weighed(
     return kept, aside
 
 
-def _is_known(attribution: CauseEvidence, usage: Sequence[CauseEvidence]) -> bool:
+def _is_known(attribution: CauseEvidence, usage: Sequence[Finding]) -> bool:
     """Say whether the script uses an index as R counts it: then its base surprises nobody."""
     known = [each.lines for each in usage if each.cause == _INDEX and not each.decides]
     return any(line in attribution.lines for lines in known for line in lines)
@@ -311,7 +320,7 @@ def _compared(
         return missing
     if python:
         return same_error_finding(runs, pairs, python, other)
-    if not r.probes:
+    if not r.probes and not any(pair.answers for pair in pairs):
         return nothing_to_compare(runs["r"])
     return _agreement(runs, pairs)
 

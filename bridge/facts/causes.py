@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Final, Literal
 
 CAUSES: Final[dict[str, str]] = {
     "none": "Nothing is wrong: all runs agree.",
@@ -23,6 +23,38 @@ CAUSES: Final[dict[str, str]] = {
     "rounding": "The results differ only by rounding, and within the proven bound.",
     "maths": "All runs agree; what surprises follows from the mathematics.",
     "not-known": "The evidence does not single out a cause.",
+}
+
+#: Whose doing something is.
+Whose = Literal[
+    "yours",
+    "R's rules",
+    "the R package",
+    "Keras",
+    "TensorFlow",
+    "this machine",
+    "mathematics",
+    "nobody",
+]
+#: Whose doing it is, by the family of the cause.
+WHOSE: Final[dict[str, Whose]] = {
+    "none": "nobody",
+    "not-known": "nobody",
+    "r-conversion": "the R package",
+    "r-default": "the R package",
+    "r-index-base": "R's rules",
+    "r-semantics": "R's rules",
+    "user-script": "yours",
+    "keras-version": "Keras",
+    "keras-layer": "Keras",
+    "tracing": "Keras",
+    "grappler": "TensorFlow",
+    "kernel": "TensorFlow",
+    "xla": "TensorFlow",
+    "onednn": "TensorFlow",
+    "device-plugin": "this machine",
+    "rounding": "nobody",
+    "maths": "mathematics",
 }
 
 #: Causes that take a name, as they stand in the list.

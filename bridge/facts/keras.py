@@ -54,7 +54,8 @@ METHODS: Final = {
 #: Functions of Python's own that a recorded call may be replayed with.
 BUILTINS: Final = frozenset({
     "int", "float", "bool", "str", "list", "tuple", "dict", "set", "slice", "len", "range",
-    "isinstance", "callable", "repr", "type",
+    "isinstance", "callable", "repr", "type", "super", "iter", "next", "enumerate", "zip",
+    "property", "staticmethod", "classmethod",
 })  # fmt: skip
 
 #: Initializers that draw, by their class or their name, wherever they stand in a configuration.

@@ -8,7 +8,7 @@ the verdicts on layers. Where the runs come from is all that differs between a s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -18,11 +18,11 @@ from bridge.capsule import Call, Capsule
 from bridge.cases.case import Case
 from bridge.compare.alignment import labels_of
 from bridge.compare.result import LayerVerdict, RunPair
-from bridge.compare.stages import compare_runs, not_compared
+from bridge.compare.stages import compare_runs, judged_by_layers, not_compared
 from bridge.errors import Errors, InternalError, collected, isolated
 from bridge.exact import judge_exact
 from bridge.exact.records import ExactResult
-from bridge.explain.finding import Finding, OtherGeneration, run_name
+from bridge.explain.conclusion import Conclusion, OtherGeneration, run_name
 from bridge.explain.intent_diff.attribution import Undo, intent_notes
 from bridge.explain.lever_search.protocol import weigh
 from bridge.explain.responses.description import describe_run
@@ -40,6 +40,8 @@ from bridge.report.pictures import Drawing, draw, report_claims, report_pictures
 from bridge.report.schema import CaseReport, Claim
 from bridge.report.selftest_score import last_score
 from bridge.rounding.layer_records import Judge
+from bridge.rules.rule import Finding
+from bridge.rules.run import Mended
 from bridge.runs.claims import Claimed
 from bridge.runs.exact_probes import run_exact
 from bridge.runs.layer_capture import look
@@ -59,7 +61,11 @@ _QUICK: Final = (
     "--quick: no layer was looked at on its own; only predictions were compared. Where the twin "
     "has R's bits, R's calls were not replayed."
 )
-_NOT_RECORDED: Final = Finding(
+_STARTED: Final = (
+    "Trainings were judged on their first {} epochs. What follows them started from the weights of "
+    "R's run; with --full every epoch is made again."
+)
+_NOT_RECORDED: Final = Conclusion(
     "abstained",
     "not-known",
     "R's run could not be recorded: a step of keras-bridge itself failed.",
@@ -73,6 +79,7 @@ class Settings:
     """How cases are run.
 
     ``quick`` looks at no layer; ``exact`` probes every model with whole numbers, under every lever.
+    ``full`` repeats every training to its end, not only its first epochs.
     ``explain`` pulls a basic set of levers even where nothing is wrong. ``sandbox`` contains
     every process that runs what a script asked for; a machine that cannot is told at the start.
     """
@@ -82,6 +89,7 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
     quick: bool = False
     exact: bool = False
+    full: bool = False
     explain: bool = False
     sandbox: bool = False
 
@@ -103,7 +111,7 @@ class Examined:
     pictures: dict[str, bytes]
     probed: tuple[Capsule, ...] = ()
     verdicts: Mapping[str, Mapping[int, tuple[LayerVerdict, ...]]] = field(default_factory=dict)
-    finding: Finding | None = None
+    finding: Conclusion | None = None
 
     def with_errors(self, errors: Sequence[InternalError], private: tuple[str, ...]) -> Examined:
         """List exceptions of ours in the report, without the folders that name the user."""
@@ -147,8 +155,8 @@ class CaseRun:
     intent: ClassVar[Callable[..., Capsule | None]] = nothing
     claims: ClassVar[Callable[..., Claimed | None]] = nothing
     other_generation: ClassVar[Callable[..., OtherGeneration | None]] = nothing
-    answers: ClassVar[Callable[..., tuple[CauseEvidence, ...] | None]] = nothing
-    repaired: ClassVar[Callable[..., tuple[CauseEvidence, ...] | None]] = nothing
+    answers: ClassVar[Callable[..., tuple[Finding, ...] | None]] = nothing
+    repaired: ClassVar[Callable[..., tuple[Mended, ...] | None]] = nothing
     chance: ClassVar[Callable[..., tuple[str, ...] | None]] = nothing
     script: ClassVar[Callable[..., Script | None]] = nothing
 
@@ -178,7 +186,7 @@ class CaseRun:
         finding = honest(made["concluded"], results.not_known)
         (pairs, _), (of_claims, undrawn) = made["found"], made["claim_pictures"]
         quick = (_QUICK,) if self.settings.quick else ()
-        notes = (quick, made["chance"] or (), undrawn, made["meant"] or ())
+        notes = (quick, self._started(), made["chance"] or (), undrawn, made["meant"] or ())
         parts = Parts(
             labels=made["labels"],
             described=made["described"],
@@ -200,6 +208,12 @@ class CaseRun:
         files = {**made["drawn"].files, **of_claims.files}
         verdicts = {name: self.judge.verdicts(run) for name, run in self.runs.items()}
         return Examined(report, self.runs, files, made["probed"], verdicts, finding)
+
+    def _started(self) -> tuple[str, ...]:
+        """Note that trainings were judged on their first epochs, where they were."""
+        probes = (probe for run in self.runs.values() for probe in run.manifest.probes)
+        epochs = {probe.first_epochs for probe in probes if probe.first_epochs is not None}
+        return tuple(_STARTED.format(count) for count in sorted(epochs))
 
     def _runs(self) -> Iterator[Step]:
         """Yield the steps that make the runs, and look into them."""
@@ -249,11 +263,11 @@ class CaseRun:
             f"{before} cause runs labels", lambda pairs, cause, *_: (pairs, cause),
             ("whether R does what its text says",),
         )  # fmt: skip
-        yield Step("usage", "asking how the script uses Keras", self.answers, "seen_r")
         yield Step("mended", "trying repairs", self.repaired, "seen_r seen_replay")
+        yield Step("usage", "asking how the script uses Keras", self.answers, "seen_r mended")
         yield Step(
             "concluded", "drawing the conclusion", self.conclude,
-            "runs found other exact mended usage", lambda *_: NOT_CONCLUDED,
+            "runs found other exact usage", lambda *_: NOT_CONCLUDED,
         )  # fmt: skip
 
     def _tellings(self) -> Iterator[Step]:
@@ -280,9 +294,10 @@ class CaseRun:
 
     def look_into(self, run: Capsule | None, r: Capsule) -> Capsule | None:
         """Look into another run where that is worth the time: equal bits need no bound."""
-        if run is None or self.settings.quick or not other_bits(r, run):
+        if run is None or self.settings.quick:
             return run
-        return look(self.pool, run, self.generation, self.limits)
+        probes = judged_by_layers(r, run)
+        return look(self.pool, run, self.generation, self.limits, probes) if probes else run
 
     def reference(self, r: Capsule) -> Capsule | None:
         """Evaluate what was predicted in float64."""
@@ -368,13 +383,12 @@ class CaseRun:
         found: tuple[Sequence[RunPair], CauseEvidence | None],
         other: OtherGeneration | None,
         exact: ExactResult | None,
-        *usage: Iterable[CauseEvidence] | None,
-    ) -> Finding:
+        usage: Sequence[Finding] | None,
+    ) -> Conclusion:
         """Draw the conclusion, if there is a run to draw it from."""
         if not was_run(runs["r"]):
             return _NOT_RECORDED
-        told = tuple(answer for answers in usage for answer in answers or ())
-        return conclude(runs, found[0], other, exact, found[1], told)
+        return conclude(runs, found[0], other, exact, found[1], usage or ())
 
     def draw(
         self,
@@ -384,17 +398,6 @@ class CaseRun:
         """Draw what the runs computed."""
         self.tell("draws")
         return draw(runs, [probe for pair in found[0] for probe in pair.probes])
-
-
-def other_bits(a: Capsule, b: Capsule) -> bool:
-    """Say whether two runs made predictions of the same shape that differ in a bit."""
-    for one, other in zip(a.manifest.probes, b.manifest.probes, strict=False):
-        for x, y in zip(one.outputs, other.outputs, strict=False):
-            if x.key is None or y.key is None or (x.shape, x.dtype) != (y.shape, y.dtype):
-                continue
-            if a.array(x).tobytes() != b.array(y).tobytes():
-                return True
-    return False
 
 
 def was_run(r: Capsule) -> bool:
@@ -441,7 +444,7 @@ def _pictures(claimed: Claimed | None) -> tuple[Drawing, tuple[str, ...]]:
     return report_pictures((claimed or Claimed()).pictures)
 
 
-def _weighed(concluded: Finding) -> tuple[Hypothesis, ...]:
+def _weighed(concluded: Conclusion) -> tuple[Hypothesis, ...]:
     return weigh(concluded.attribution)
 
 

@@ -13,10 +13,9 @@ from typing import Final
 from bridge.capsule import Capsule, write_capsule
 from bridge.cases.case import Case
 from bridge.errors import Errors, collected, isolated
-from bridge.explain.finding import OtherGeneration
+from bridge.explain.conclusion import OtherGeneration
 from bridge.explain.intent_diff.attribution import Undo
 from bridge.explain.repairs import repairs, works
-from bridge.explain.result import CauseEvidence
 from bridge.facts.keras import OTHER, RANDOM_INITIALIZER, RANDOM_LAYER
 from bridge.facts.r import SEEDING_KERAS
 from bridge.pipeline.case_run import (
@@ -33,8 +32,9 @@ from bridge.r.script import Inspection, Served, inspect, serve
 from bridge.reduce.reproducer import Repro
 from bridge.reduce.script_reduction import Means, make_small
 from bridge.report import folders, write_report
-from bridge.rules import answers
-from bridge.rules.registry import repaired
+from bridge.rules.registry import answers, unknown
+from bridge.rules.rule import Finding
+from bridge.rules.run import Mended
 from bridge.runs.claims import Claimed, run_claims
 from bridge.runs.intent import intended, run_intent
 from bridge.runs.layer_capture import look
@@ -86,7 +86,8 @@ class ScriptRun(CaseRun):
         if lever is None:
             self.tell("runs R")
         arguments = (self.pool, self.case.name, self.case.script, self.inspection, self.served)
-        return run_r(*arguments, self.limits, lever=lever)
+        places = self.translation(frozenset()).places
+        return run_r(*arguments, self.limits, lever=lever, places=places)
 
     def not_recorded(self) -> Capsule:
         """Return the capsule of a script that was not run."""
@@ -102,7 +103,8 @@ class ScriptRun(CaseRun):
         if confirmed or not r.manifest.calls:
             return None
         self.tell("replays and looks inside")
-        return run_replay(self.pool, r, self.generation, self.limits)
+        full = self.settings.full
+        return run_replay(self.pool, r, self.generation, self.limits, full=full)
 
     def look_into_r(self, r: Capsule, confirmed: bool) -> Capsule:
         """Return R's run with what its layers received and made."""
@@ -124,7 +126,7 @@ class ScriptRun(CaseRun):
         undo = undo or Undo()
         return run_intent(
             self.pool, self.case.name, self.case.script, self.inspection, r, self.limits, undo,
-            self.translation(undo.as_r),
+            self.translation(undo.as_r), full=self.settings.full,
         )  # fmt: skip
 
     def claims(self, r: Capsule) -> Claimed | None:
@@ -157,18 +159,19 @@ class ScriptRun(CaseRun):
             ),
         )
 
-    def answers(self, r: Capsule) -> tuple[CauseEvidence, ...]:
-        """Ask what the script's own use of Keras answers."""
-        return answers(r, self.inspection.tree)
+    def answers(self, r: Capsule, repairs: Sequence[Mended] | None) -> tuple[Finding, ...]:
+        """Ask what the rules find, without those that the script's header allows."""
+        found = answers(r, self.inspection.tree, repairs=repairs or ()).findings
+        return tuple(each for each in found if each.rule not in self.case.allowed)
 
-    def repaired(self, r: Capsule, replay: Capsule | None) -> tuple[CauseEvidence, ...]:
+    def repaired(self, r: Capsule, replay: Capsule | None) -> tuple[Mended, ...]:
         """Return the first repair with which the call works that raises, and what follows it."""
         if replay is None:
             return ()
         for repair in repairs(r, replay, self.inspection.tree):
             needed = up_to(repair.capsule, repair.followers | {repair.call})
             if works(repair, run_replay(self.pool, needed, self.generation, self.limits)):
-                return (repaired(repair.sentence, repair.line),)
+                return (Mended(repair.sentence, repair.line),)
         return ()
 
     def chance(self, runs: Mapping[str, Capsule]) -> tuple[str, ...]:
@@ -281,6 +284,7 @@ class Suite:
         self, case: Case, inspection: Inspection, served: Served, finished: Finished
     ) -> Examined:
         began = time.monotonic()
+        case = replace(case, problems=(*case.problems, *unknown(case.allowed)))
         tell = partial(self.progress, case.name)
         examined = ScriptRun(
             self.pool, case, inspection.generation, self.settings, self._threads, tell,

@@ -13,7 +13,7 @@ from typing import Final
 from bridge.capsule import Capsule
 from bridge.compare.result import RunPair
 from bridge.compare.stages import compare_runs
-from bridge.explain.finding import stopped_alone
+from bridge.explain.conclusion import stopped_alone
 from bridge.explain.intent_diff.attribution import (
     AGREE,
     Parted,

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from bridge.errors import bound, isolated
-from bridge.explain.finding import Finding
+from bridge.explain.conclusion import Conclusion
 
-NOT_CONCLUDED: Final = Finding(
+NOT_CONCLUDED: Final = Conclusion(
     "abstained",
     "not-known",
     "Nothing could be concluded from the runs: a step of keras-bridge itself failed.",
@@ -82,7 +82,7 @@ def _do(step: Step, given: Sequence[Any]) -> list[Any] | None:
     return isolated(step.name, lambda: [step.work(*given)], None)
 
 
-def honest(found: Finding, unjudged: Sequence[str]) -> Finding:
+def honest(found: Conclusion, unjudged: Sequence[str]) -> Conclusion:
     """Do not say that nothing is wrong where a step failed that would have told."""
     if not unjudged:
         return found

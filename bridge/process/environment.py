@@ -6,7 +6,7 @@ import contextlib
 import os
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
@@ -46,16 +46,20 @@ def cpu_model() -> str:
     return _first(_MODEL) or platform.processor()
 
 
-def onednn_by_default(variables: Mapping[str, str] = os.environ) -> bool:
+def onednn_by_default(
+    variables: Mapping[str, str] = os.environ, flags: Collection[str] | None = None
+) -> bool:
     """Say whether TensorFlow turns oneDNN on here, without importing it.
 
     It does where its variable says so, and otherwise on Linux on processors with instructions for
-    neural networks (``IsMKLEnabled`` of tensorflow/core/util/util.cc).
+    neural networks (``IsMKLEnabled`` of tensorflow/core/util/util.cc). ``flags`` are those of the
+    processor at hand if None.
     """
     asked = variables.get("TF_ENABLE_ONEDNN_OPTS", "").lower()
     if asked:
         return asked in ("1", "true")
-    return platform.system() == "Linux" and not _NEURAL.isdisjoint(cpu_flags())
+    found = cpu_flags() if flags is None else flags
+    return platform.system() == "Linux" and not _NEURAL.isdisjoint(found)
 
 
 def kernel_switches(variables: Mapping[str, str] = os.environ) -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import functools
 import os
 import random
 import resource
@@ -13,6 +15,8 @@ import numpy as np
 
 #: Where R, Python, NumPy and TensorFlow start to draw where no seed is set, in every run.
 SEED: Final = 1
+#: How often a text is parsed before CPython's own error counts.
+_PARSES: Final = 4
 
 
 def limit(memory_bytes: int) -> None:
@@ -46,6 +50,31 @@ def redirect(stdin: int, stdout: int, stderr: int) -> None:
     sys.stdin = open(0, encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115
     sys.stdout = open(1, "w", encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115
+
+
+def parse_within_finalisers() -> None:
+    """Let Python text be parsed while a finaliser parses: older CPythons keep one count for both.
+
+    They build the tree with one counter of depth for the whole process (CPython's issue 106905).
+    Objects may be collected meanwhile, and what a finaliser parses, or another thread while it
+    runs, leaves the counter elsewhere: a right tree is then refused with a ``SystemError``.
+    TensorFlow parses every function that it traces. What was collected is collected once only, so
+    that the text is parsed again.
+    """
+    if sys.version_info >= (3, 12) or hasattr(ast.parse, "__wrapped__"):
+        return
+    parse = ast.parse
+
+    @functools.wraps(parse)
+    def again(*args: Any, **kwargs: Any) -> Any:
+        for _ in range(_PARSES - 1):
+            try:
+                return parse(*args, **kwargs)
+            except SystemError:
+                continue
+        return parse(*args, **kwargs)
+
+    ast.parse = again
 
 
 def start_chance() -> None:

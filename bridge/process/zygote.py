@@ -30,7 +30,7 @@ from typing import Any, Final, NoReturn
 
 from bridge.errors import BridgeError, internal_error, watch
 from bridge.process.environment import keras_of
-from bridge.process.job_setup import redirect
+from bridge.process.job_setup import parse_within_finalisers, redirect
 from bridge.process.sandbox import contain
 from bridge.r.embed import EmbeddedR
 from bridge.trace.spool import FAILED_CODE, SpooledErrors
@@ -92,6 +92,7 @@ class Zygote:
         os.environ["TF_USE_LEGACY_KERAS"] = "1" if generation == 2 else "0"
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
         os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+        parse_within_finalisers()
         embedded = None
         if self._config.get("r"):
             embedded = EmbeddedR(tuple(self._config["libraries"]), tuple(self._config["preload"]))

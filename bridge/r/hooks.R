@@ -14,6 +14,12 @@ local({
   state$calls <- NULL            # the calls in the script's text, with their lines
   state$located <- new.env(parent = emptyenv())
   state$busy <- FALSE
+  state$watches <- FALSE                      # whether expressions of the script are watched,
+  state$values <- new.env(parent = emptyenv())  # what they gave, by order and place,
+  state$begun <- character()                  # those that were begun in this statement, and
+  state$open <- integer()                     # the frames in which they still are
+  state$filled <- 0
+  state$held <- new.env(parent = emptyenv())  # the script's variables, as it last left them
 
   front_ends <- c("keras", "keras3", "tensorflow", "reticulate")
 
@@ -40,7 +46,7 @@ local({
       method <- calls[[k]][[1L]]
       is_method <- is.symbol(generic) && is.symbol(method) &&
         startsWith(as.character(method), paste0(generic, "."))
-      return(list(call = if (is_method) calls[[k - 1L]] else calls[[k]]))
+      return(list(call = unwrapped(if (is_method) calls[[k - 1L]] else calls[[k]])))
     }
     NULL
   }
@@ -55,6 +61,7 @@ local({
       head <- call[[1L]]
       return(paste0(paste(deparse(head), collapse = ""), "(...)"))
     }
+    call <- unwrapped(call)
     text <- paste(trimws(deparse(call, width.cutoff = 500L, nlines = 4L)), collapse = " ")
     if (nchar(text) > width) paste0(substr(text, 1L, width - 3L), "...") else text
   }
@@ -422,6 +429,8 @@ local({
 
   drew <- function(name, value) {
     if (is.na(state$line) || is.null(value) || !is.atomic(value) || length(value) > 1e6) return()
+    # What is drawn within a watched expression is in its value.
+    if (any(state$open <= sys.nframe())) return()
     if (drawn_by_script(sys.nframe() - 1L)) quietly(
       say("draw", name = name, values = as.list(as.vector(value)),
           size = as.list(if (is.null(dim(value))) length(value) else dim(value)),
@@ -445,6 +454,172 @@ local({
     TRUE
   }
 
+  # What the statement that has just ended made of the script's variables: all that a run without
+  # R needs where it cannot compute them itself. R's values are never changed in place while they
+  # are held here, so that one that is identical is the same.
+  answer <- function() {
+    names <- ls(globalenv(), all.names = TRUE, sorted = FALSE)
+    # Neither what runs code when it is read, nor, where it cannot be told from other variables,
+    # what waits to be computed.
+    lazy <- any(c("delayedAssign", "lazyLoad") %in% state$calls$name)
+    odd <- lazy | vapply(names, bindingIsActive, TRUE, env = globalenv())
+    names <- setdiff(names[!odd], ".Random.seed")
+    changed <- list()
+    for (name in names) {
+      value <- get(name, globalenv())
+      if (exists(name, state$held, inherits = FALSE) &&
+          identical(value, get(name, state$held), ignore.srcref = FALSE)) next
+      assign(name, value, state$held)
+      changed <- c(changed, list(list(name = name, value = literal(value))))
+    }
+    gone <- setdiff(ls(state$held, all.names = TRUE), names)
+    rm(list = gone, envir = state$held)
+    places <- lapply(state$begun, function(key) list(
+      place = as.integer(sub(".*:", "", key)),
+      value = if (exists(key, state$values, inherits = FALSE)) literal(get(key, state$values))
+              else unkept(NULL, "it was not computed to the end")
+    ))
+    rm(list = ls(state$values, all.names = TRUE), envir = state$values)
+    state$begun <- character()
+    say("answered", variables = changed, places = places)
+  }
+
+  # An R value as lists, arrays and Python's own objects, whatever methods a script defines.
+  literal <- function(x, depth = 0L) {
+    tryCatch(literal_of(x, depth), error = function(e) unkept(x, "it could not be looked at"))
+  }
+  unkept <- function(x, why) {
+    list(kind = "unkept", text = paste0(why, " (", paste(oldClass(x) %||% typeof(x), collapse = ", "), ")"))
+  }
+  literal_of <- function(x, depth) {
+    if (inherits(x, "python.builtin.object")) return(list(kind = "python", value = x))
+    if (is.null(x)) return(list(kind = "null"))
+    if (is.function(x)) return(list(kind = "function"))
+    cls <- as.list(oldClass(x))
+    if (isS4(x) || !typeof(x) %in% c("logical", "integer", "double", "character", "list")) {
+      return(unkept(x, "it is no value of R's that others have"))
+    }
+    if (depth == 0L && utils::object.size(x) > most_bytes) return(unkept(x, "it is too large"))
+    kept <- names(x <- plain(x))
+    names <- if (!is.null(kept)) as.list(ifelse(is.na(kept), "", kept))
+    if (is.list(x)) {
+      if (length(x) > most_items || depth > 12L) return(unkept(x, "it has too many parts"))
+      items <- vector("list", length(x))
+      for (i in seq_along(x)) items[[i]] <- literal(.subset2(x, i), depth + 1L)
+      return(list(kind = "list", cls = cls, names = names, items = items))
+    }
+    dim <- if (length(dim(x)) > 1L) dim(x)
+    levels <- attr(x, "levels", exact = TRUE)
+    lost <- anyNA(x)
+    values <- as.vector(x)
+    if (is.character(x)) {
+      values[is.na(values)] <- "NA"
+      values <- as.list(values)
+    } else {
+      # What Python has for a missing number is a double.
+      if (lost && !is.double(x) && is.null(levels)) values <- as.double(values)
+      values <- as.array(values)
+    }
+    list(kind = if (is.character(x)) "text" else "numbers", cls = cls, values = values,
+         names = if (is.null(dim)) names, dim = if (!is.null(dim)) as.list(dim),
+         levels = if (!is.null(levels)) as.list(as.character(levels)))
+  }
+  # A value without its class, but with its names, dimensions and levels.
+  plain <- function(x) {
+    if (is.object(x)) x <- unclass(x)
+    x
+  }
+  most_bytes <- 2^28
+  most_items <- 5000L
+
+  # The script with those expressions watched that stand in the rows `places` of its syntax tree:
+  # each is evaluated where it stands, by primitives alone, and its value is kept on the way.
+  watched <- function(exprs, places) {
+    data <- utils::getParseData(exprs)
+    at <- data[match(places, data$id, nomatch = 0L), , drop = FALSE]
+    lines <- attr(exprs, "srcfile")$lines
+    # Of what begins at the same place the longer comes first, of what ends there the shorter.
+    span <- at$line2 * 1e6 + at$col2 - at$line1 * 1e6 - at$col1
+    put <- rbind(
+      data.frame(line = at$line1, after = at$col1 - 1L, rank = -span, text = sprintf("%s(%dL, ", watch, at$id)),
+      data.frame(line = at$line2, after = at$col2, rank = span - 1e12, text = rep(")", nrow(at)))
+    )
+    put <- put[order(put$line, put$after, put$rank), , drop = FALSE]
+    for (i in rev(seq_len(nrow(put)))) {
+      line <- lines[[put$line[[i]]]]
+      here <- characters(line, put$after[[i]])
+      lines[[put$line[[i]]]] <- paste0(substr(line, 1L, here), put$text[[i]], substring(line, here + 1L))
+    }
+    changed <- parse(text = lines, keep.source = TRUE, encoding = "UTF-8",
+                     srcfile = srcfilecopy(attr(exprs, "srcfile")$filename, lines))
+    bare <- lapply(changed, rewritten, function(place, expr) expr)
+    same <- identical(lapply(bare, without_text), lapply(exprs, without_text), ignore.srcref = TRUE)
+    if (!same) return(NULL)
+    state$watches <- TRUE
+    for (i in seq_along(changed)) {
+      made <- rewritten(changed[[i]], kept_at)
+      if (!is.null(made)) changed[[i]] <- made
+    }
+    changed
+  }
+  watch <- ".keras_bridge_watch"
+
+  # How many characters of a line its first columns are: R's parser widens tabs.
+  characters <- function(line, columns) {
+    if (!grepl("\t", line, fixed = TRUE)) return(columns)
+    column <- 0L
+    for (i in seq_len(nchar(line))) {
+      if (column >= columns) return(i - 1L)
+      column <- column + 1L
+      if (substr(line, i, i) == "\t") column <- bitwAnd(column + 7L, bitwNot(7L))
+    }
+    nchar(line)
+  }
+
+  # An expression with what `made` says in the place of those that are marked.
+  rewritten <- function(expr, made) {
+    if (!is.call(expr)) return(expr)
+    if (identical(expr[[1L]], as.name(watch))) return(made(expr[[2L]], rewritten(expr[[3L]], made)))
+    for (i in seq_along(expr)) if (is.call(expr[[i]])) expr[[i]] <- rewritten(expr[[i]], made)
+    expr
+  }
+
+  # An expression whose value is kept, made of primitives: it has no frame, and sees none of ours.
+  kept_at <- function(place, expr) {
+    keep <- as.call(list(quote(assign), as.call(list(begins, place)), expr, state$values, call_of(ends)))
+    as.call(list(.Internal, keep))
+  }
+  call_of <- function(fun) as.call(list(fun))
+
+  begins <- function(place) {
+    depth <- sys.nframe()
+    # What an error or a jump left behind is no longer being evaluated.
+    state$open <- state$open[state$open < depth]
+    state$open <- c(state$open, depth)
+    if (length(state$begun)) {
+      last <- get0(state$begun[[length(state$begun)]], state$values, inherits = FALSE)
+      state$filled <- state$filled + as.numeric(utils::object.size(last))
+    }
+    if (length(state$begun) >= most_values || state$filled > most_bytes) return("-")
+    key <- paste0(length(state$begun) + 1L, ":", place)
+    state$begun <- c(state$begun, key)
+    key
+  }
+  ends <- function() {
+    state$open <- state$open[state$open < sys.nframe()]
+    FALSE
+  }
+  most_values <- 5000L
+
+  # A call as the script wrote it.
+  unwrapped <- function(x) {
+    if (!state$watches || !is.call(x)) return(x)
+    if (length(x) == 2L && identical(x[[1L]], .Internal) && is.call(x[[2L]]) &&
+        length(x[[2L]]) == 5L && identical(x[[2L]][[4L]], state$values)) return(unwrapped(x[[2L]][[3L]]))
+    for (i in seq_along(x)) if (is.call(x[[i]])) x[[i]] <- unwrapped(x[[i]])
+    x
+  }
+
   # A script is run in steps that Python calls one after the other, so that nothing of ours stands
   # on R's stack while an expression is evaluated: begin(); then, for each expression, take(), the
   # promise `pending`, show(), `pending` again if there is something to print, and warned(); or,
@@ -459,8 +634,9 @@ local({
     state$folder <- getwd()
     state$before <- options()
     exprs <- parse(job$script, keep.source = TRUE, encoding = "UTF-8")
-    state$srcfile <- attr(exprs, "srcfile")
     state$calls <- index_calls(exprs)
+    if (length(job$places)) exprs <- quietly(watched(exprs, unlist(job$places))) %||% exprs
+    state$srcfile <- attr(exprs, "srcfile")
     state$assigned <- index_assignments(exprs)
     state$refs <- attr(exprs, "srcref")
     state$exprs <- lapply(exprs, without_text)
@@ -474,7 +650,11 @@ local({
   # Rscript keeps no text of functions, and prints what it parsed; the lines of `{` stay.
   without_text <- function(expr) {
     if (!is.call(expr)) return(expr)
-    if (identical(expr[[1L]], quote(`function`)) && length(expr) == 4L) expr[[4L]] <- NULL
+    if (identical(expr[[1L]], quote(`function`)) && length(expr) == 4L) {
+      looks <- if (state$watches) text_of(expr)
+      # By index, since NULL takes an element away.
+      expr[4L] <- if (is.null(looks)) NULL else list(looks)
+    }
     # By index: an argument that is left out, as in x[, 1], cannot be held by a name.
     for (i in seq_along(expr)) if (is.language(expr[[i]]) || is.pairlist(expr[[i]])) {
       if (is.call(expr[[i]])) expr[[i]] <- without_text(expr[[i]])
@@ -483,6 +663,16 @@ local({
       }
     }
     expr
+  }
+
+  # What a function prints as, where an expression of it is watched; else NULL.
+  text_of <- function(expr) {
+    bare <- unwrapped(expr)
+    if (identical(bare, expr)) return(NULL)
+    bare[4L] <- NULL
+    looks <- utils::capture.output(print(eval(without_text(bare), globalenv()), useSource = FALSE))
+    end <- nchar(looks[[length(looks)]])
+    srcref(srcfilecopy("", looks), c(1L, 1L, length(looks), end, 1L, end))
   }
 
   # Plots are drawn to files of ours, by a device that goes by the name of Rscript's own.
@@ -505,6 +695,8 @@ local({
     state$ref <- state$refs[[state$at]]
     state$line <- state$ref[[1L]]
     state$last_line <- state$ref[[3L]]
+    state$open <- integer()
+    state$filled <- 0
     say("at")
     # Primitives only: they are evaluated without a frame.
     visibly <- as.call(list(.Internal, as.call(list(quote(withVisible), state$exprs[[state$at]]))))
@@ -514,6 +706,7 @@ local({
   }
 
   show <- function() {
+    quietly(answer())
     value <- state$value
     state$value <- NULL
     if (bindingIsLocked(".Last.value", baseenv())) unlockBinding(".Last.value", baseenv())
@@ -535,7 +728,14 @@ local({
   listen <- function() {
     # Those of the script's own stay above ours.
     handlers <- c(globalCallingHandlers(), list(
-      warning = function(w) signal("warning", w),
+      warning = function(w) {
+        signal("warning", w)
+        call <- unwrapped(conditionCall(w))
+        if (!identical(call, conditionCall(w))) {
+          .Internal(.dfltWarn(conditionMessage(w), call))
+          invokeRestart("muffleWarning")
+        }
+      },
       message = function(m) signal("message", m),
       error = function(e) {
         # After endless recursion there is no room left to look around in.
@@ -544,6 +744,9 @@ local({
         state$error_line <- if (!deep) innermost_line()
         unbound <- deep || tryCatch(unbound_in_script(e), error = function(x) FALSE)
         state$origin <- if (unbound) "script" else origin()
+        call <- if (!deep) unwrapped(conditionCall(e))
+        # R tells of it as of what the script wrote.
+        if (!deep && !identical(call, conditionCall(e))) .Internal(.dfltStop(conditionMessage(e), call))
       }
     ))
     .Internal(.addGlobHands(names(handlers), handlers, globalenv(), NULL, TRUE))

@@ -38,49 +38,12 @@ tree_json <- function(data) {
                      quote_json(data$token), quote_json(text)))
 }
 
-numbers_json <- function(x) {
-  text <- vapply(x, function(v) if (is.na(v)) "null" else sprintf("%.17g", as.numeric(v)), "")
-  array_json(text)
-}
-column_json <- function(x) {
-  if (is.factor(x)) {
-    sprintf("{\"levels\":%s,\"codes\":%s}", array_json(vapply(levels(x), quote_json, "")),
-            numbers_json(as.integer(x)))
-  } else if (is.numeric(x)) {
-    sprintf("{\"type\":%s,\"values\":%s}", quote_json(typeof(x)), numbers_json(x))
-  } else {
-    sprintf("{\"strings\":%s}", array_json(vapply(as.character(x), quote_json, "")))
-  }
-}
-# The data sets of R's own package that a script names, as values; large or odd ones are left out.
-datasets_json <- function(data) {
-  if (is.null(data)) return("{}")
-  named <- unique(data$text[data$token == "SYMBOL"])
-  found <- intersect(named, ls("package:datasets"))
-  parts <- character()
-  for (name in found) {
-    value <- get(name, "package:datasets")
-    cells <- if (is.data.frame(value)) prod(dim(value)) else length(value)
-    if (cells > 20000) next
-    text <- if (is.data.frame(value)) {
-      sprintf("{\"frame\":{%s}}", paste0(vapply(names(value), quote_json, ""), ":",
-                                        vapply(value, column_json, ""), collapse = ","))
-    } else if (is.numeric(value)) {
-      dims <- if (is.null(dim(value))) length(value) else dim(value)
-      sprintf("{\"array\":%s,\"dim\":%s,\"type\":%s}", numbers_json(as.vector(value)),
-              numbers_json(dims), quote_json(typeof(value)))
-    } else next
-    parts <- c(parts, paste0(quote_json(name), ":", text))
-  }
-  paste0("{", paste(parts, collapse = ","), "}")
-}
-
 for (path in commandArgs(trailingOnly = TRUE)) {
   exprs <- tryCatch(parse(path, keep.source = TRUE, encoding = "UTF-8"), error = identity)
   if (inherits(exprs, "error")) {
     text <- sub("^[^\n]*?([0-9]+:[0-9]+: )", "\\1", conditionMessage(exprs), perl = TRUE)
     say(error = quote_json(text), expressions = 0L, loads = "[]", calls = "[]", functions = "[]",
-        tree = "[]", datasets = "{}")
+        tree = "[]")
     next
   }
   data <- utils::getParseData(exprs)
@@ -107,6 +70,5 @@ for (path in commandArgs(trailingOnly = TRUE)) {
     loads <- c(loads, sprintf("[%s,%d]", vapply(namespaced$text, quote_json, ""), namespaced$line1))
   }
   say(error = "null", expressions = length(exprs), loads = array_json(loads),
-      functions = array_json(vapply(functions, quote_json, "")), tree = tree_json(data),
-      datasets = datasets_json(data))
+      functions = array_json(vapply(functions, quote_json, "")), tree = tree_json(data))
 }

@@ -43,10 +43,8 @@ class Inspection:
     error: ErrorRecord | None = None
     loads: tuple[tuple[str, int], ...] = ()
     functions: tuple[str, ...] = ()
-    #: R's own syntax tree, row by row (see :mod:`bridge.translate.syntax`), and the data sets of R
-    #: that the script names.
+    #: R's own syntax tree, row by row (see :mod:`bridge.translate.syntax`).
     tree: tuple[tuple[Any, ...], ...] = field(default=(), repr=False)
-    datasets: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def package(self) -> str:
@@ -118,7 +116,6 @@ def _inspection(text: str, answer: dict[str, Any]) -> Inspection:
         tuple((name, line) for name, line in answer["loads"]),
         tuple(answer["functions"]),
         tuple(tuple(row) for row in answer["tree"]),
-        answer["datasets"],
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, Protocol
 from bridge.capsule import Capsule, Manifest
 from bridge.cases.case import Case, read_case
 from bridge.errors import BridgeError, InternalError, attempted
-from bridge.explain.finding import Finding
+from bridge.explain.conclusion import Conclusion
 from bridge.process.pool import Limits, Pool
 from bridge.r.script import Inspection, Wanted, inspect
 from bridge.reduce.reproducer import (
@@ -278,7 +278,7 @@ class Examined(Protocol):
         """The runs, by the names of their runners."""
 
     @property
-    def finding(self) -> Finding | None:
+    def finding(self) -> Conclusion | None:
         """What was concluded."""
 
 

@@ -12,7 +12,8 @@ from bridge.cases.case import Case
 from bridge.compare.alignment import label_of
 from bridge.compare.result import ProbePair, RunPair, StageResult
 from bridge.exact.records import ExactResult
-from bridge.explain.finding import Finding, standing
+from bridge.explain.answer import answer
+from bridge.explain.conclusion import Conclusion, standing
 from bridge.explain.responses.description import Described
 from bridge.explain.result import Hypothesis, SelftestScore, SymptomTable, Upstream
 from bridge.report.schema import (
@@ -65,7 +66,7 @@ def build_report(
     case: Case,
     runs: Mapping[str, Capsule],
     pairs: Sequence[RunPair],
-    finding: Finding,
+    finding: Conclusion,
     parts: Parts = _NO_PARTS,
 ) -> CaseReport:
     """Put together what is known of a case; ``runs`` has ``r`` at least."""
@@ -73,6 +74,7 @@ def build_report(
     frontend = r.frontend or _NO_FRONTEND
     rows = tuple(_row(probe) for pair in pairs for probe in pair.probes)
     shapes, census, collapses = parts.described
+    first = answer(finding, runs, pairs)
     upstream = standing(
         case.upstream, case.seen_with, finding.verdict, _decided(pairs), r.environment
     )
@@ -84,9 +86,10 @@ def build_report(
         environment=r.environment,
         verdict=finding.verdict,
         cause=finding.cause,
-        sentence=finding.sentence,
-        explanation=finding.explanation,
+        sentence=first.headline,
+        explanation=(finding.sentence, *finding.explanation),
         unexplained=finding.unexplained,
+        findings=(first, *(found for found in finding.findings if found is not first)),
         first_divergence=finding.first_divergence,
         expected=_expected(case, finding, r, upstream),
         upstream=upstream,
@@ -111,9 +114,10 @@ def build_report(
     )
 
 
-def bare_report(case: Case, r: Capsule, finding: Finding) -> CaseReport:
+def bare_report(case: Case, r: Capsule, finding: Conclusion) -> CaseReport:
     """Return the report of a case of which nothing more could be put together."""
     manifest = r.manifest
+    first = answer(finding, {"r": r}, ())
     return CaseReport(
         case=case.name,
         title=case.title,
@@ -122,15 +126,16 @@ def bare_report(case: Case, r: Capsule, finding: Finding) -> CaseReport:
         environment=manifest.environment,
         verdict=finding.verdict,
         cause=finding.cause,
-        sentence=finding.sentence,
-        explanation=finding.explanation,
+        sentence=first.headline,
+        explanation=(finding.sentence, *finding.explanation),
         unexplained=finding.unexplained,
+        findings=(first, *(found for found in finding.findings if found is not first)),
         expected=_expected(case, finding, manifest, None),
         notes=case.problems,
     )
 
 
-def _why(finding: Finding) -> dict[str, Any]:
+def _why(finding: Conclusion) -> dict[str, Any]:
     """Return what speaks for the cause and against it; levers are told in any case."""
     found = finding.attribution
     if found is None:
@@ -166,7 +171,7 @@ def _row(probe: ProbePair) -> Pair:
 
 
 def _expected(
-    case: Case, finding: Finding, r: Manifest, upstream: Upstream | None
+    case: Case, finding: Conclusion, r: Manifest, upstream: Upstream | None
 ) -> Expected | None:
     """Say whether the header's expectations are met; a fault that is mended is no reproach."""
     situation = (r.frontend or _NO_FRONTEND, r.environment)

@@ -108,6 +108,7 @@ def _chosen(found: Sequence[Panel], pairs: Sequence[ProbePair | Pair]) -> tuple[
 
 def _largest_gap(group: Group) -> float:
     """Return the largest distance of any run from the last; infinite if lengths differ."""
+    group = group.shared
     base = group.curves[-1]
     if any(len(curve.values) != len(base.values) for curve in group.curves):
         return math.inf

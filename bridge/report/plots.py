@@ -11,7 +11,7 @@ import re
 import threading
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import matplotlib as mpl
@@ -210,12 +210,25 @@ class Curve:
 
 @dataclass(frozen=True)
 class Group:
-    """All runs of one model at one probe, over a common x."""
+    """All runs of one model at one probe, over a common x.
+
+    ``started`` says that some runs only made the start of it: the first epochs of a training.
+    """
 
     model: str
     probe: str
     x: Vector
     curves: tuple[Curve, ...]
+    started: bool = False
+
+    @property
+    def shared(self) -> Group:
+        """The group as far as all of its runs went."""
+        if not self.started:
+            return self
+        most = min(len(curve.elements) for curve in self.curves)
+        curves = tuple(Curve(curve.run, curve.elements[:most]) for curve in self.curves)
+        return replace(self, x=self.x[:most], curves=curves)
 
 
 @dataclass
@@ -302,8 +315,12 @@ def column_maxima(x: Vector, y: Vector, columns: int) -> tuple[Vector, Vector]:
 def _groups(
     capsules: Mapping[str, Capsule], probes: Mapping[str, Probe], label: str, model: str
 ) -> Iterator[tuple[Group, str]]:
-    """Yield what can be drawn of one probe: each output, then each training curve."""
-    most = max((len(probe.outputs) for probe in probes.values()), default=0)
+    """Yield what can be drawn of one probe: each output, then each training curve.
+
+    Weights after a training are no curve over anything.
+    """
+    drawn = [probe for probe in probes.values() if probe.kind != "fit"]
+    most = max((len(probe.outputs) for probe in drawn), default=0)
     for number in range(most):
         curves = [
             curve
@@ -329,8 +346,10 @@ def _groups(
             if probe.curves.get(name)
         ]
         if curves:
-            epochs = np.arange(1, len(curves[0].values) + 1, dtype=np.float64)
-            yield Group(f"{model} {name}".strip(), label, epochs, tuple(curves)), "epoch"
+            most = max(len(curve.elements) for curve in curves)
+            epochs = np.arange(1, most + 1, dtype=np.float64)
+            started = any(probe.first_epochs is not None for probe in probes.values())
+            yield Group(f"{model} {name}".strip(), label, epochs, tuple(curves), started), "epoch"
 
 
 def _curve(run: str, capsule: Capsule, array: Array) -> Curve | None:
@@ -414,7 +433,7 @@ def _draw_group(ax: Axes, group: Group, canvas: Canvas, others: Sequence[str]) -
     number, total = canvas.models.index(group.model), min(len(canvas.models), MAX_GROUPS)
     for curve in reversed(group.curves):
         style = _style(curve.run, others)
-        x = group.x
+        x = group.x[: len(curve.values)] if group.started else group.x
         if len(x) != len(curve.values):
             x = np.arange(len(curve.values), dtype=np.float64)
         if style["linestyle"] == "none":
@@ -506,6 +525,7 @@ def gap_plot(
 
 def _draw_gaps(ax: Axes, group: Group, base: str, canvas: Canvas) -> Iterator[tuple[str, float]]:
     """Draw one model; yield what must be said of it, and its largest finite distance."""
+    group = group.shared
     reference = curve_of(group, base)
     if reference is None:
         yield f"{group.model} no {base}".strip(), 0.0

@@ -46,6 +46,21 @@ def unmet(report: CaseReport) -> bool:
     return report.expected is not None and not report.expected.met
 
 
+#: The groups of a suite's cases, in the order in which they ask for attention.
+GROUPS: Final = {
+    "unmet": "Not as expected",
+    "explained": "Explained",
+    "fine": "Nothing wrong",
+}
+
+
+def group(report: CaseReport) -> str:
+    """Return the group of a case, a key of :data:`GROUPS`."""
+    if unmet(report) or (report.expected is None and report.verdict in ("different", "failed")):
+        return "unmet"
+    return "fine" if report.cause == "none" else "explained"
+
+
 def worst_cases(reports: Iterable[CaseReport]) -> list[CaseReport]:
     """Return ``reports``, the worst first; see :func:`case_key`."""
     return sorted(reports, key=case_key)

@@ -33,6 +33,7 @@ from bridge.explain.result import (
     UnitCensus,
     Upstream,
 )
+from bridge.rules.rule import Finding
 
 
 class _Model(BaseModel):
@@ -152,6 +153,7 @@ class CaseReport(_Model):
     sentence: str
     explanation: tuple[str, ...] = ()
     unexplained: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
     first_divergence: Divergence | None = None
     expected: Expected | None = None
     stages: tuple[StageResult, ...] = ()

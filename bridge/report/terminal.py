@@ -1,198 +1,240 @@
-"""The report on a terminal, and the text of a failed test."""
+"""The answer on a terminal: of one case, of a suite, and as the text of a failed test.
+
+What is printed is the first finding of the report, as every other surface prints it. It is plain
+when it is piped, and colour says nothing that the words do not.
+"""
 
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import IO, Final
 
-from rich import box
-from rich.console import Console, ConsoleOptions, RenderResult
-from rich.table import Table
+from rich.console import Console
 from rich.text import Text
 
-from bridge.cases.claims import Holds
-from bridge.compare.result import Verdict
-from bridge.report.ranking import unmet, worst_cases, worst_number
+from bridge._text import plural
+from bridge.report.lead import Lead, Level, lead, level
+from bridge.report.ranking import GROUPS, group, unmet
 from bridge.report.schema import CaseReport
-from bridge.report.text import one_line
-from bridge.report.words import SIGNS, claim_word, failed_steps, front_end_short
+from bridge.report.text import one_line, visible
+from bridge.report.words import claim_word
 
-_COLOURS: Final[dict[Verdict, str]] = {
-    "failed": "bold red",
-    "different": "bold red",
-    "abstained": "yellow",
-    "within-rounding": "cyan",
-    "same-error": "magenta",
-    "same-bits": "green",
+#: A page of an old terminal, less the prompt; and a width at which no terminal folds.
+MOST_LINES: Final = 24
+WIDTH: Final = 100
+#: What stands beside a label, and beside a line of the script.
+_MARGIN: Final = 9
+
+_COLOURS: Final[dict[Level, str]] = {
+    "ok": "green",
+    "note": "cyan",
+    "wrong": "bold red",
+    "error": "magenta",
+    "open": "yellow",
 }
 
-_CLAIMS: Final[dict[Holds, str]] = {
-    "holds": "green",
-    "does not hold": "bold red",
-    "holds in part": "cyan",
-    "undecided": "yellow",
+
+# One case.
+
+
+def print_case(report: CaseReport, page: Path, file: IO[str] | None = None) -> None:
+    """Print the answer of a case, at most a page of it, and where its page lies."""
+    _print([*_block(report), Text(f"  page   {page}")], file)
+
+
+def _block(report: CaseReport) -> list[Text]:
+    """Return the answer of a case in at most a page less one line: what matters less goes first."""
+    shown = lead(report)
+    parts = [
+        [_head(shown)],
+        [Text(""), *_excerpt(shown)] if shown.lines else [],
+        [Text(""), *_labelled("why", shown.why)] if shown.why else [],
+        _evidence(shown),
+        _help(shown),
+        [*_labelled("open", "; ".join(shown.open))],
+        _claims(report),
+        [
+            Text(f"  also   {one_line(text)}  [{one_line(code)}]"[:WIDTH])
+            for text, code in shown.others
+        ],
+        [*_labelled("note", shown.note)],
+        [Text(f"  more   keras-bridge rule {shown.rule}")] if shown.rule else [],
+    ]
+    # Of these the last go first; the headline, the place and the reason always stay.
+    for place in (6, 3, 7, 5, 9):
+        if sum(map(len, parts)) < MOST_LINES:
+            break
+        parts[place] = []
+    return [line for part in parts for line in part][: MOST_LINES - 1]
+
+
+def _head(shown: Lead) -> Text:
+    return Text.assemble(
+        (f"{shown.level:<6}", _COLOURS[shown.level]),
+        f" {one_line(shown.place)}  ",
+        (one_line(shown.headline), "bold"),
+        f"  [{', '.join(filter(None, (one_line(shown.code), shown.confidence)))}]",
+    )
+
+
+def _excerpt(shown: Lead) -> Iterator[Text]:
+    """Yield the lines of the script that a finding speaks of, marked below where it is known."""
+    number = 0
+    for line in shown.lines:
+        if line.number != number:
+            number = line.number
+            yield Text(f"{number:>4} | {line.text}"[:WIDTH])
+        mark = f"{' ' * line.start}{'^' * (line.end - line.start)} {one_line(line.label)}".rstrip()
+        if mark:
+            yield Text(f"     | {mark}"[:WIDTH], "bold red" if line.primary else "")
+
+
+def _labelled(label: str, text: str) -> Iterator[Text]:
+    lines = textwrap.wrap(one_line(text), WIDTH - _MARGIN)
+    for place, line in enumerate(lines):
+        yield Text(f"  {label if place == 0 else '':<7}{line}")
+
+
+def _evidence(shown: Lead) -> list[Text]:
+    wide = min(48, max((len(one_line(row.changed)) for row in shown.evidence), default=0))
+    lines = []
+    for place, row in enumerate(shown.evidence):
+        label = "tried" if place == 0 else ""
+        text = f"  {label:<7}{one_line(row.changed):<{wide}}  {one_line(row.outcome)}"
+        lines.append(Text(text[:WIDTH]))
+    return lines
+
+
+def _help(shown: Lead) -> list[Text]:
+    found = shown.help
+    if found is None:
+        return []
+    lines = list(_labelled("help", found.text))
+    for sign, code in (("-", found.before), ("+", found.after)):
+        lines += [Text(f"       {sign} {visible(line)}"[:WIDTH]) for line in code.splitlines()]
+    if found.tried is not None:
+        printed = f", and prints: {found.tried.output}" if found.tried.output else ""
+        lines += _labelled("", f"tried here: {found.tried.outcome}{printed}")
+    return lines
+
+
+def _claims(report: CaseReport) -> list[Text]:
+    """Return what was claimed of a case, and whether it holds."""
+    lines = []
+    for place, claim in enumerate(report.claims):
+        word = claim_word(claim.holds, claim.verdict)
+        label = "claims" if place == 0 else ""
+        lines.append(Text(f"  {label:<7}{word}: {one_line(claim.claim)}"[:WIDTH]))
+    return lines
+
+
+# A suite.
+
+_NAME: Final = 34
+
+
+def print_suite(
+    reports: Sequence[CaseReport],
+    seconds: float,
+    changed: Mapping[str, str],
+    file: IO[str] | None = None,
+) -> None:
+    """Print one line for each case in groups, what asks for attention first, and how many are fine.
+
+    ``changed`` has the headline that a case had in the run before, where it had another.
+    """
+    groups: dict[str, list[CaseReport]] = {name: [] for name in _GROUPS}
+    for report in sorted(reports, key=lambda report: (not report.claims, report.case)):
+        groups[_group(report, changed)].append(report)
+    lines = []
+    for name, members in groups.items():
+        if not members:
+            continue
+        lines += [Text(f"{_GROUPS[name]} ({len(members)})", "bold")]
+        for report in members:
+            lines.append(_line(report))
+            if report.case in changed and name != "unmet":
+                lines.append(Text(f"  {'':<{_NAME}}  before: {one_line(changed[report.case])}"))
+        lines.append(Text(""))
+    rules = Counter(
+        f"{report.findings[0].rule} {report.findings[0].name}"
+        for report in groups["explained"]
+        if report.findings and report.findings[0].rule
+    )
+    if rules:
+        counted = ", ".join(f"{rule} ({count})" for rule, count in rules.most_common(8))
+        lines += [*_labelled("rules", counted), Text("")]
+    expected = len(reports) - len(groups["unmet"])
+    fine = f"{expected} of {plural(len(reports), 'case')} as expected, in {seconds:.0f} s."
+    _print([*lines, Text(fine, "bold")], file)
+
+
+_GROUPS: Final = {
+    "unmet": GROUPS["unmet"],
+    "changed": "Changed since the last run here",
+    "explained": GROUPS["explained"],
+    "fine": GROUPS["fine"],
 }
 
-#: On a narrower terminal the sentences stand below the table.
-_WIDE: Final = 140
-#: With the sentences, the table has so many columns.
-_COLUMNS: Final = 6
-#: Wide enough that a row of plain text is one line, for grep and its like.
-_PLAIN_WIDTH: Final = 1_000_000
-#: So many observations that a cause leaves unexplained are named.
-_LEFT: Final = 3
+
+def _group(report: CaseReport, changed: Mapping[str, str]) -> str:
+    found = group(report)
+    return "changed" if report.case in changed and found != "unmet" else found
 
 
-class SummaryTable(Table):
-    """The table of a suite; on a narrow terminal its sentences stand below it."""
-
-    def __init__(
-        self, reports: Sequence[CaseReport], *, sentences: bool, between: str = "\n"
-    ) -> None:
-        """Make the table of ``reports`` in their order, with or without their sentences.
-
-        ``between`` stands between a sentence, its cause and what that leaves unexplained.
-        """
-        super().__init__(box=None, pad_edge=False, show_edge=False, padding=(0, 2, 0, 0))
-        self._reports = reports
-        self._between = between
-        self.add_column("case", overflow="fold")
-        self.add_column("verdict", no_wrap=True)
-        self.add_column("cause", overflow="fold")
-        self.add_column("worst", overflow="fold")
-        self.add_column("front end", overflow="fold")
-        if sentences:
-            self.add_column("sentence", overflow="fold", min_width=30)
-        for report in reports:
-            number, unit, _ = worst_number(report)
-            cells = [
-                Text(one_line(report.case)),
-                Text(f"{SIGNS[report.verdict]} {report.verdict}", _COLOURS[report.verdict]),
-                Text(one_line(report.cause)),
-                Text(f"{number} {unit}".strip()),
-                Text(one_line(front_end_short(report.frontend))),
-                Text(between.join([_sentence(report), *_below(report)])),
-            ]
-            self.add_row(*cells[: len(self.columns)])
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Draw the table in the way that fits where it goes."""
-        if not options.is_terminal:
-            if self._between == " ":
-                yield from super().__rich_console__(console, options)
-                return
-            # A row is a line there.
-            sentences = len(self.columns) == _COLUMNS
-            yield SummaryTable(self._reports, sentences=sentences, between=" ")
-            return
-        self.box = box.SIMPLE_HEAD
-        if options.max_width >= _WIDE or len(self.columns) < _COLUMNS:
-            yield from super().__rich_console__(console, options)
-            return
-        yield SummaryTable(self._reports, sentences=False)
-        for report in self._reports:
-            case = (f"{one_line(report.case)}: ", _COLOURS[report.verdict])
-            yield Text.assemble(case, _sentence(report))
-            yield from (Text(f"  {line}") for line in _below(report))
+def _line(report: CaseReport) -> Text:
+    word = level(report)
+    # Nothing is red that was expected.
+    colour = _COLOURS[word] if unmet(report) or word == "ok" else ""
+    code = report.findings[0].rule if report.findings else ""
+    wanted = ""
+    if unmet(report) and report.expected is not None:
+        wanted = f", expected {one_line(report.expected.verdict or report.expected.cause)}"
+    return Text.assemble(
+        f"  {one_line(report.case):<{_NAME}}  ", (f"{word:<6}", colour),
+        f" {one_line(report.sentence)}  [{one_line(code or report.cause)}{wanted}]",
+    )  # fmt: skip
 
 
-def summary_table(reports: Sequence[CaseReport]) -> Table:
-    """Return the table of ``reports``, the worst first."""
-    return SummaryTable(worst_cases(reports), sentences=True)
-
-
-def print_summary(reports: Sequence[CaseReport], file: IO[str] | None = None) -> None:
-    """Print the table to ``file``, or to standard output; a row is a line when it is piped."""
+def _print(lines: Sequence[Text], file: IO[str] | None) -> None:
     stream = file or sys.stdout
     console = Console(file=stream, highlight=False)
     if console.is_terminal:
-        console.print(summary_table(reports))
-        for report in reports:
-            for line in _claims(report):
-                console.print(line)
+        for line in lines:
+            console.print(line, soft_wrap=True)
         return
-    plain = Console(file=stream, width=_PLAIN_WIDTH, highlight=False, color_system=None)
-    with plain.capture() as captured:
-        plain.print(summary_table(reports))
-    print("\n".join(line.rstrip() for line in captured.get().splitlines()), file=stream)
-
-
-def _claims(report: CaseReport) -> Iterator[Text]:
-    """Yield what was claimed about a case and what became of it, two lines for each."""
-    if report.claims:
-        yield Text(f"\n{one_line(report.case)}: what was claimed", "bold")
-    for claim in report.claims:
-        word = claim_word(claim.holds, claim.verdict)
-        yield Text.assemble((f"  {word:<13}", _CLAIMS[word]), f"  {one_line(claim.claim)}")
-        yield Text(f"{' ' * 17}{one_line(claim.evidence)}", "dim")
-
-
-def _counted(report: CaseReport) -> str:
-    """Return how many claims hold, and how many do not."""
-    words = Counter(claim_word(each.holds, each.verdict) for each in report.claims)
-    said: dict[Holds, str] = {
-        "holds": "hold" if words["holds"] != 1 else "holds",
-        "does not hold": "do not" if words["does not hold"] != 1 else "does not",
-        "holds in part": "in part",
-        "undecided": "undecided",
-    }
-    return ", ".join(f"{words[word]} {text}" for word, text in said.items() if words[word])
-
-
-def _sentence(report: CaseReport) -> str:
-    sentence = one_line(report.sentence)
-    if unmet(report) and report.expected is not None and report.expected.verdict:
-        sentence = f"{sentence} Expected: {one_line(report.expected.verdict)}."
-    return sentence
-
-
-def _below(report: CaseReport) -> list[str]:
-    """Return what stands under a sentence: the cause with its confidence, and what it leaves."""
-    lines = []
-    if report.internal_errors:
-        lines.append(failed_steps(len(report.internal_errors)))
-    if report.claims:
-        lines.append(f"Claims: {_counted(report)}.")
-    if report.confidence:
-        where = report.first_divergence.where if report.first_divergence is not None else ""
-        place = f", at {one_line(where)}" if where else ""
-        lines.append(f"Cause: {one_line(report.cause)} ({report.confidence}){place}.")
-    if report.unexplained:
-        left = "; ".join(one_line(each).rstrip(".") for each in report.unexplained[:_LEFT])
-        more = len(report.unexplained) - _LEFT
-        lines.append(f"Unexplained: {left}" + (f" and {more:,} more." if more > 0 else "."))
-    return lines
+    print("\n".join(line.plain.rstrip() for line in lines), file=stream)
 
 
 # A case that is not as expected, as the text of a failed test.
 
-#: So many points are shown of each pair that differs, and so many lines of explanation.
+#: So many points are shown of each pair that differs.
 _POINTS: Final = 3
-_LINES: Final = 8
 
 
 def explain_failure(report: CaseReport) -> str:
     """Say what was expected and found, where the runs part first, and at which points most."""
-    return "\n".join(one_line(line) if line.strip() else "" for line in _lines(report))
+    return "\n".join(line if line.strip() else "" for line in _lines(report))
 
 
 def _lines(report: CaseReport) -> Iterator[str]:
-    yield f"{report.case}: {report.verdict}, cause {report.cause}"
+    yield one_line(f"{report.case}: {report.verdict}, cause {report.cause}")
     if report.expected is not None:
         wanted = [report.expected.verdict or "any verdict", report.expected.cause or "any cause"]
-        yield f"expected: {wanted[0]}, cause {wanted[1]}"
-    yield report.sentence
+        yield one_line(f"expected: {wanted[0]}, cause {wanted[1]}")
+    yield from (line.plain.rstrip() for line in _block(report))
     if report.first_divergence is not None:
         first = report.first_divergence
-        yield f"The runs part first at the stage '{first.stage}': {first.where} {first.detail}"
-    yield from report.explanation[:_LINES]
+        place = f"{first.where} {first.detail}"
+        yield one_line(f"The runs part first at the stage '{first.stage}': {place}")
     for pair in report.pairs:
         if pair.verdict not in ("different", "failed"):
             continue
-        yield f"{pair.probe}: {pair.a} and {pair.b} differ; {pair.detail}".removesuffix("; ")
+        parted = f"{pair.probe}: {pair.a} and {pair.b} differ; {pair.detail}"
+        yield one_line(parted.removesuffix("; "))
         for point in pair.worst[:_POINTS]:
             yield f"    at {list(point.index)}: {pair.a} {point.a!r}, {pair.b} {point.b!r}"
-    for line in report.unexplained:
-        yield f"Not explained: {line}"

@@ -13,6 +13,7 @@ from typing import Final
 from bridge.report import tables
 from bridge.report.explained import ExplainedView, explained
 from bridge.report.files import MAX_EMBEDDED_BYTES, data_uri
+from bridge.report.lead import Lead, lead
 from bridge.report.numbers import Number
 from bridge.report.ranking import ATTENTION, case_key, unmet, worst_number, worst_pairs
 from bridge.report.schema import CaseReport, Claim, Picture, SourceLine
@@ -96,6 +97,7 @@ class CaseView:
     """All that a page says about one case."""
 
     report: CaseReport
+    lead: Lead
     anchor: str
     folder: str
     sign: str
@@ -151,6 +153,7 @@ def case(report: CaseReport, folder: str, files: Mapping[str, bytes]) -> CaseVie
     expected = report.expected
     return CaseView(
         report=report,
+        lead=lead(report),
         anchor=f"case-{folder}",
         folder=folder,
         sign=SIGNS[report.verdict],

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from bridge._text import plural
 from bridge.compare.result import SEVERITY
 from bridge.report import ranking, text, view, write
 from bridge.report.files import write_in_one_step
+from bridge.report.lead import Lead
 from bridge.report.numbers import Number
 from bridge.report.schema import CaseReport
 from bridge.report.text import slug
@@ -25,16 +27,34 @@ _MAX_ROWS: Final = 60
 _MAX_SHOWN: Final = 20
 
 
-def html(cases: Sequence[CaseView]) -> str:
-    """Return ``index.html``: one page for ``cases``, which come in the order of the page."""
-    page = _html_environment().get_template("index.html.j2")
-    return page.render(
+def index_page(cases: Sequence[CaseView], *, single: bool = False) -> str:
+    """Return ``index.html``: the list of cases, which come in the order of the page.
+
+    ``single`` adds what is shown first of each case: a page to be sent by itself.
+    """
+    groups: dict[str, list[CaseView]] = {name: [] for name in ranking.GROUPS.values()}
+    for case in cases:
+        groups[ranking.GROUPS[ranking.group(case.report)]].append(case)
+    return _page("index.html.j2").render(
         cases=cases,
+        groups=list(groups.items()),
+        single=single,
         overall=ranking.overall([case.report for case in cases]),
         standins=sum(case.report.frontend.kind == "standin" for case in cases),
-        verdicts=[(SIGNS[verdict], verdict, means) for verdict, means in VERDICTS.items()],
-        rungs=list(RUNGS.items()),
     )
+
+
+def case_page(case: CaseView) -> str:
+    """Return ``index.html`` of one case, which lies in the folder of the case."""
+    return _page("case.html.j2").render(case=case)
+
+
+def _page(template: str) -> jinja2.Template:
+    words = {
+        "verdicts": [(SIGNS[verdict], verdict, means) for verdict, means in VERDICTS.items()],
+        "rungs": list(RUNGS.items()),
+    }
+    return _html_environment().get_template(template, globals=words)
 
 
 def markdown(case: CaseView) -> str:
@@ -55,6 +75,8 @@ def markdown(case: CaseView) -> str:
         .render(
             case=case,
             report=case.report,
+            excerpt="\n".join(_excerpt(case.lead)),
+            fix=_fix(case.lead),
             rows=pairs[:_MAX_ROWS],
             attention=[pair for pair in pairs if pair.verdict in ranking.ATTENTION][:_MAX_SHOWN],
             rows_left_out=max(0, len(pairs) - _MAX_ROWS),
@@ -66,6 +88,21 @@ def markdown(case: CaseView) -> str:
         )
     )
     return re.sub(r"\n{3,}", "\n\n", text_of)
+
+
+def _excerpt(shown: Lead) -> Iterator[str]:
+    """Yield the lines of the script that the first finding speaks of, as R with comments."""
+    for line in shown.lines:
+        label = line.label or ("here" if line.primary else "")
+        yield f"{line.text}  # line {line.number}{f': {label}' if label else ''}"
+
+
+def _fix(shown: Lead) -> str:
+    """Return the change that is offered, as a diff."""
+    if shown.help is None:
+        return ""
+    signs = (("-", shown.help.before), ("+", shown.help.after))
+    return "\n".join(f"{sign} {line}" for sign, code in signs for line in code.splitlines())
 
 
 def _with_output(line: LineView) -> list[str]:
@@ -115,7 +152,7 @@ def _for_markdown(value: object) -> object:
 
 # Writing the files of a report.
 
-_OWN_FILES = frozenset({"report.json", "report.md", ERROR_LOG})
+_OWN_FILES = frozenset({"index.html", "report.json", "report.md", ERROR_LOG})
 
 
 def write_report(
@@ -123,9 +160,11 @@ def write_report(
     out: Path,
     *,
     pictures: Mapping[str, Mapping[str, bytes]],
+    single: bool = False,
 ) -> Path:
     """Write ``out/index.html`` and a folder for each case; return the path of ``index.html``.
 
+    With ``single`` that page holds what is shown first of each case, and can be sent by itself.
     ``pictures`` holds the bytes of each case's pictures by their file names. A case's folder has
     its name, as far as that is a plain name. Every file appears in one step.
 
@@ -143,9 +182,28 @@ def write_report(
         _write_errors(seen.report, folder / ERROR_LOG)
         write_in_one_step(folder / "report.json", report_json(seen.report).encode())
         write_in_one_step(folder / "report.md", write.markdown(seen).encode())
+        write_in_one_step(folder / "index.html", write.case_page(seen).encode())
     index = out / "index.html"
-    write_in_one_step(index, write.html(views).encode())
+    write_in_one_step(index, write.index_page(views, single=single).encode())
     return index
+
+
+def earlier(reports: Sequence[CaseReport], out: Path) -> dict[str, str]:
+    """Return the headline that a case had in ``out`` before, where its end was another one.
+
+    What cannot be read there, or was written by an older version, says nothing.
+    """
+    found = {}
+    for report, folder in zip(reports, folders(reports), strict=True):
+        try:
+            before = json.loads((out / folder / "report.json").read_text("utf-8"))
+            ended = before["verdict"], before["cause"]
+            headline = str(before["sentence"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        if ended != (report.verdict, report.cause):
+            found[report.case] = headline
+    return found
 
 
 def _write_errors(report: CaseReport, path: Path) -> None:

@@ -1,102 +1,131 @@
-"""Every rule, in the order in which they are asked."""
+"""Every rule: found by its file, asked of a run, and its page."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from bridge.capsule import Capsule
-from bridge.errors import isolated
-from bridge.explain.result import CauseEvidence
-from bridge.rules import (
-    alias,
-    arguments,
-    indices,
-    labels,
-    last_layer,
-    loops,
-    modes,
-    outcomes,
-    refusals,
-    seeds,
-)
-from bridge.rules.recorded_run import answer
-from bridge.translate.syntax import Node, Row, SyntaxRowsError, build
+from bridge.errors import BridgeError, isolated
+from bridge.rules.ranking import ranked
+from bridge.rules.rule import Detector, Finding, Rule
+from bridge.rules.run import Experiment, Mended, Run
+from bridge.translate.syntax import Row, SyntaxRowsError, build
 
-Rule = Callable[[Capsule, Sequence[Node]], Iterator[CauseEvidence]]
-
-#: In this order: what changed a number before what explains one.
-_RULES: Final[tuple[Rule, ...]] = (
-    labels.missing,
-    arguments.cut_off,
-    arguments.forgotten,
-    arguments.emptied,
-    refusals.primitives,
-    refusals.dropped_null,
-    refusals.factors,
-    refusals.zero_axis,
-    refusals.one_beyond,
-    refusals.data_frames,
-    refusals.dropped_axis,
-    refusals.misspelled,
-    refusals.by_what_is_said,
-    alias.shared_models,
-    loops.repeated_pipe,
-    loops.shared_variable,
-    arguments.sorted_names,
-    indices.two_counts,
-    indices.counted_results,
-    indices.counted_from_zero,
-    indices.from_the_end,
-    labels.counted_from_one,
-    last_layer.over_one,
-    last_layer.unfit_loss,
-    last_layer.unfit_targets,
-    last_layer.never_equal,
-    last_layer.twice,
-    outcomes.no_number,
-    outcomes.never_changes,
-    outcomes.one_for_many,
-    last_layer.out_of_reach,
-    labels.validated_elsewhere,
-    modes.training_mode,
-    modes.two_slopes,
-    modes.two_formulas,
-    outcomes.straight,
-    seeds.other_generator,
-    modes.other_order,
-)
+_HERE: Final = Path(__file__).parent
 
 
-def answers(capsule: Capsule, tree: Sequence[Row] = ()) -> tuple[CauseEvidence, ...]:
-    """Return what a run and the text of its script answer, what decides first.
+class RuleError(BridgeError, ValueError):
+    """There is no rule of a code, or two have the same; the message names the near ones."""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What the rules found, and the experiments that they wait for."""
+
+    findings: tuple[Finding, ...]
+    wanted: tuple[Experiment, ...] = ()
+
+
+@cache
+def rules() -> Mapping[str, Rule]:
+    """Return every rule by its code: each module of a family's folder that has a ``RULE``.
+
+    Raises:
+        RuleError: two files have the same code.
+    """
+    found: dict[str, Rule] = {}
+    for family in sorted(each.parent for each in _HERE.glob("*/__init__.py")):
+        for module in pkgutil.iter_modules([str(family)]):
+            name = f"{__package__}.{family.name}.{module.name}"
+            rule = getattr(importlib.import_module(name), "RULE", None)
+            if not isinstance(rule, Rule):
+                continue
+            if rule.code in found:
+                raise RuleError(f"{rule.name} and {found[rule.code].name} are both {rule.code}")
+            found[rule.code] = rule
+    return MappingProxyType(dict(sorted(found.items())))
+
+
+def answers(
+    capsule: Capsule,
+    tree: Sequence[Row] = (),
+    outcomes: Mapping[Experiment, Capsule] | None = None,
+    repairs: Sequence[Mended] = (),
+) -> Answered:
+    """Return what a run and the text of its script answer, ranked.
 
     ``tree`` has the rows of R's syntax tree (:mod:`bridge.translate.syntax`); without them the
-    rules that read the text stay silent.
+    rules that read the text stay silent. ``outcomes`` are the experiments that were made: a rule
+    that waits for others says which. ``repairs`` are those with which a call was seen to work.
     """
     try:
         nodes = build(tree)
     except SyntaxRowsError:
         nodes = []
-    given = dict.fromkeys(
-        found
-        for rule in _RULES
-        for found in isolated(_name(rule), partial(_all_of, rule, capsule, nodes), ())
+    run = Run(capsule, nodes, outcomes or {}, repairs)
+    found = [
+        finding
+        for rule in rules().values()
+        for detect in rule.detectors
+        for finding in isolated(f"the rule {rule.code}", partial(_all_of, detect, run), ())
+    ]
+    return Answered(ranked(found, rules()), tuple(run.wanted))
+
+
+def _all_of(detect: Detector, run: Run) -> tuple[Finding, ...]:
+    return tuple(run.located(found) for found in detect(run))
+
+
+def page(code: str) -> str:
+    """Return the page of a rule, as Markdown.
+
+    Raises:
+        RuleError: there is no such rule; the message names the near ones.
+    """
+    return page_of(find(code)).read_text("utf-8")
+
+
+def find(code: str) -> Rule:
+    """Return the rule of a code, or of a name.
+
+    Raises:
+        RuleError: there is no such rule; the message names the near ones.
+    """
+    wanted = code.strip()
+    for rule in rules().values():
+        if wanted.upper() == rule.code or wanted.lower() == rule.name:
+            return rule
+    raise RuleError(f"There is no rule {code!r}; near it are {', '.join(_near(code))}.")
+
+
+def page_of(rule: Rule) -> Path:
+    """Return where the page of a rule lies: beside its file."""
+    module = importlib.import_module(rule.detectors[0].__module__)
+    return Path(str(module.__file__)).with_suffix(".md")
+
+
+def unknown(codes: Iterable[str]) -> tuple[str, ...]:
+    """Return a sentence for each code that no rule has, with the near ones."""
+    return tuple(
+        f"allow: there is no rule {code!r}; near it are {', '.join(_near(code))}"
+        for code in codes
+        if code not in rules()
     )
-    return tuple(sorted(given, key=lambda found: not found.decides))
 
 
-def _name(rule: Rule) -> str:
-    return f"the rule {rule.__module__.rpartition('.')[2]}.{rule.__name__}"
-
-
-def _all_of(rule: Rule, capsule: Capsule, nodes: Sequence[Node]) -> tuple[CauseEvidence, ...]:
-    return tuple(rule(capsule, nodes))
-
-
-def repaired(sentence: str, line: int | None) -> CauseEvidence:
-    """Return the answer for a call that works once one thing of it is put right."""
-    where = f"Line {line}: the" if line else "The"
-    told = f"{where} call that raises works in Python when {sentence}."
-    return answer("r-conversion", told, line=line, refused=True)
+def _near(code: str) -> list[str]:
+    """Return codes that are nearly the same, or those of the same family."""
+    spelled = {rule.name: each for each, rule in rules().items()}
+    wanted = code.strip()
+    number = wanted[1:].zfill(2) if wanted[1:].isdigit() else wanted[1:]
+    near = difflib.get_close_matches(f"{wanted[:1].upper()}{number}", rules(), n=3, cutoff=0.6)
+    near += [spelled[name] for name in difflib.get_close_matches(wanted.lower(), spelled, n=3)]
+    return list(dict.fromkeys(near)) or [each for each in rules() if each.endswith("01")]

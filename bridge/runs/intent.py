@@ -10,8 +10,10 @@ from __future__ import annotations
 import ast
 import json
 import sys
+import traceback
 import warnings
 from collections.abc import Callable
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,7 +27,8 @@ from bridge.process.pool import Limits, Pool, Warm
 from bridge.process.zygote import Context
 from bridge.r.script import Inspection, inspect
 from bridge.runs.job import Place, begin, finish, lay_beside, ran, run_job
-from bridge.runs.replay import Replay
+from bridge.runs.r_answers import OwnCall, RAnswers, called
+from bridge.runs.training_start import TrainingStart
 from bridge.trace.capsule_builder import Origin
 from bridge.trace.encoder import Encoder
 from bridge.trace.observer import Observer
@@ -51,7 +54,6 @@ def intended(
         package=inspection.package,
         generation=inspection.generation,
         as_r=as_r,
-        datasets=inspection.datasets,
     )
 
 
@@ -78,8 +80,12 @@ def run_intent(
     limits: Limits,
     undo: Undo | None = None,
     translation: Translation | None = None,
+    *,
+    full: bool = True,
 ) -> Capsule:
     """Run what the text means; what R drew at random is taken from its recorded run.
+
+    Unless ``full``, trainings are judged on their first epochs, and go on from R's weights.
 
     ``undo`` is what is taken as R has it, to see whether that is why they part; ``translation``
     the script's, if the caller has it.
@@ -94,19 +100,11 @@ def run_intent(
     def prepare(place: Place) -> dict[str, Any]:
         lay_beside(script, place.work)
         (place.base / name).write_text(translation.text, "utf-8")
-        about = _about(translation, inspection, undo)
-        about["draws"] = _keep_draws(recorded, place.base / "draws.npz")
-        # Data sets may be large.
+        about = _about(translation, undo)
         (place.base / "about.json").write_text(json.dumps(about), "utf-8")
-        return {
-            "script": str(place.base / name),
-            "about": str(place.base / "about.json"),
-            "draws": str(place.base / "draws.npz"),
-        }
+        return {"script": str(place.base / name), "about": str(place.base / "about.json")}
 
-    params = {}
-    if any(value is not None for _, _, value in undo.arguments):
-        params["recorded"] = pool.file_of(recorded)
+    params = {"recorded": pool.file_of(recorded), "full": full}
     private = (str(script.resolve().parent),)
     origin = Origin("intent", case, Path(name), translation.text, "python", None, private)
     with run_job(
@@ -115,12 +113,12 @@ def run_intent(
         return left.capsule(origin)
 
 
-def _about(translation: Translation, inspection: Inspection, undo: Undo) -> dict[str, Any]:
+def _about(translation: Translation, undo: Undo) -> dict[str, Any]:
     return {
         "lines": translation.lines,
         "tops": translation.tops,
+        "statements": translation.statements,
         "last_first": translation.last_first,
-        "datasets": inspection.datasets,
         "readings": [each.model_dump() for each in translation.readings],
         "as_r": sorted(undo.as_r),
         "given": [
@@ -130,32 +128,25 @@ def _about(translation: Translation, inspection: Inspection, undo: Undo) -> dict
     }
 
 
-def _keep_draws(recorded: Capsule, path: Path) -> list[tuple[str, str, list[str]]]:
-    """Write what R drew; return each draw's function, the name of its array, and its strings."""
-    arrays: dict[str, Any] = {}
-    names = []
-    for number, draw in enumerate(recorded.manifest.draws):
-        key = ""
-        if draw.array is not None and draw.array.key is not None:
-            key = f"draw{number}"
-            arrays[key] = recorded.array(draw.array)
-        names.append((draw.name, key, list(draw.strings)))
-    np.savez(path, **arrays)
-    return names
-
-
 def intent_job(context: Context, params: dict[str, Any]) -> None:
-    """Run ``params["script"]``; ``params["about"]`` has its lines, R's draws and data sets."""
+    """Run ``params["script"]``.
+
+    ``params["about"]`` has its lines, ``params["recorded"]`` R's run.
+    """
     path = Path(params["script"])
     about = json.loads(Path(params["about"]).read_text("utf-8"))
     spool = begin(context, params, of_script=True)
     encoder = Encoder(spool)
     recorder = Recorder(spool, encoder)
+    recorded = read_capsule(Path(params["recorded"]))
+    if not params["full"]:
+        TrainingStart(recorded, lambda: session.line).install(context.keras)
     Observer(spool, encoder, lambda: recorder.current).install(context.keras)
-    _give_draws(about["draws"], Path(params["draws"]))
-    given = _given(about["given"], params.get("recorded"), context.keras)
-    session = _Session(spool, recorder, about, given)
+    known = RAnswers(recorded, context.keras)
+    given = _given(about["given"], known)
+    session = _Session(spool, encoder, recorder, about, given, known)
     text.heard = session.heard
+    functional.asked = session.asked
     values.read_otherwise = session.read_otherwise
     for reading in about["readings"]:
         spool.event("reading", **reading)
@@ -168,31 +159,16 @@ def intent_job(context: Context, params: dict[str, Any]) -> None:
     finish(spool, context, ran(spool, script, lambda _error: session.line))
 
 
-def _give_draws(names: list[Any], path: Path) -> None:
-    functional.draws.clear()
-    with np.load(path, allow_pickle=False) as arrays:
-        for name, key, strings in names:
-            drawn: Any = arrays[key] if key else list(strings)
-            if key and drawn.shape == (1,):
-                drawn = drawn.reshape(-1)[0].item()
-            elif not key and len(strings) == 1:
-                drawn = strings[0]
-            functional.draws.setdefault(name, []).append(drawn)
-
-
 #: An argument that is not given at all.
 _NOTHING: Final = object()
 
 
-def _given(given: list[Any], recorded: str | None, keras: Any) -> dict[int, dict[str, Any]]:
+def _given(given: list[Any], known: RAnswers) -> dict[int, dict[str, Any]]:
     """Return what R gave to calls, where it is to be given instead: by call, and by argument."""
     found: dict[int, dict[str, Any]] = {}
-    known: Replay | None = None
-    if recorded is not None:
-        known = Replay(read_capsule(Path(recorded)), keras, lambda *_: None)
     for call, key, value in given:
         made = _NOTHING
-        if value is not None and known is not None:
+        if value is not None:
             made = known.value(TypeAdapter(Value).validate_python(value))
         found.setdefault(int(call), {})[key] = made
     return found
@@ -218,16 +194,21 @@ class _Session:
     def __init__(
         self,
         spool: SpoolWriter,
+        encoder: Encoder,
         recorder: Recorder,
         about: dict[str, Any],
         given: dict[int, dict[str, Any]],
+        known: RAnswers,
     ) -> None:
         self._spool = spool
+        self._encoder = encoder
+        self._known = known
         self._recorder = recorder
         self._lines: list[int] = about["lines"]
         self._tops: list[int] = about["tops"]
+        self._statements: list[int] = about["statements"]
+        self._statement = 0
         self._last_first = bool(about["last_first"])
-        self._datasets = about["datasets"]
         self._as_r = {(kind, line) for kind, line in about["as_r"]}
         self._given = given
         self._readings: list[dict[str, Any]] = list(about["readings"])
@@ -236,28 +217,56 @@ class _Session:
         self._top: int | None = None
 
     def run(self, path: Path) -> None:
-        """Run the file, expression by expression."""
-        tree = ast.parse(path.read_text("utf-8"), str(path))
-        instrument = _Instrument(self._last_first)
+        """Run the file, statement of R's by statement."""
         names: dict[str, Any] = {
             "__name__": "__intent__",
             "__file__": str(path),
-            "DATASETS": self._datasets,
             "_bridge_call": self._call,
             "_bridge_last_first": _last_first,
         }
+        lines = path.read_text("utf-8").split("\n")
+        numbered = list(enumerate(lines[: len(self._statements)]))
+        for place, part in groupby(numbered, lambda line: self._statements[line[0]]):
+            self._statement = place
+            source = list(part)
+            first = source[0][0]
+            self.line = self._r_line(first + 1, self._lines)
+            self._top = self._r_line(first + 1, self._tops)
+            functional.draws = self._known.draws(self._statement)
+            functional.answers = self._known.places(self._statement)
+            touched: set[str] = set()
+            try:
+                tree = ast.parse("\n".join(line for _, line in source), str(path))
+                ast.increment_lineno(tree, first)
+                touched = _touched(tree, names)
+                self._execute(tree, names)
+            except Exception as error:  # the text may raise whatever it likes
+                gap = _gap_in(error)
+                if gap is None and (not self._known.has(self._statement) or _is_pythons(error)):
+                    raise
+                self._taken(gap or _limit(self.line, path, error), names, touched)
+
+    def _execute(self, tree: ast.Module, names: dict[str, Any]) -> None:
+        instrument = _Instrument(self._last_first)
         for statement in tree.body:
-            self._top = self._r_line(statement.lineno, self._tops)
             self.line = self._r_line(statement.lineno, self._lines)
             seen = instrument.visit(statement)
             ast.fix_missing_locations(seen)
-            module = ast.Module([seen], [])
-            try:
-                exec(compile(module, str(path), "exec"), names)
-            except GapError as gap:
-                self._spool.event("gap", text=str(gap))
-                for name in _touched(statement, names):
-                    names[name] = Missing(f"{gap}")
+            exec(compile(ast.Module([seen], []), str(names["__file__"]), "exec"), names)
+
+    def _taken(self, why: str, names: dict[str, Any], touched: set[str]) -> None:
+        """Take from R what a statement gave, where it is not known what its text means."""
+        missing: list[str] = []
+        if self._known.has(self._statement):
+            missing = list(self._known.take(self._statement, names))
+            if not missing:
+                self._spool.event("taken", text=why)
+                return
+        for said in (f"{why}: {each}" for each in missing) if missing else (why,):
+            self._spool.event("gap", text=said)
+        for name in touched:
+            if not missing or _is_model(names.get(name)):
+                names[name] = Missing(why)
 
     def heard(self, numbers: list[Any]) -> None:
         """Note what is printed, for the comparison with what R printed."""
@@ -266,6 +275,10 @@ class _Session:
         self._printed += len(numbers)
         text = " ".join(_spelled(each) for each in numbers)
         self._spool.event("output", stream="stdout", text=text + "\n", line=self._top)
+
+    def asked(self, what: str) -> None:
+        """Note that R answered for something."""
+        self._spool.event("taken", text=what)
 
     def read_otherwise(self, kind: str, cause: str, what: str) -> bool:
         """Note that something is read otherwise than R reads it, and say whether it is."""
@@ -291,6 +304,8 @@ class _Session:
         if changed:
             args, kwargs = _changed(changed, args, kwargs)
         result = self._recorder.call(target, {"line": self.line}, args, kwargs)
+        asked = TypeAdapter(Value).validate_python(self._encoder.value(target))
+        self._known.note(self._statement, OwnCall(called(asked), result))
         # Kept where it was if an error leaves: that is where it came from.
         self.line = before
         return result
@@ -348,7 +363,27 @@ def _is_foreign(target: Any) -> bool:
                for each in getattr(type(target), "__mro__", ()))  # fmt: skip
 
 
-def _touched(statement: ast.stmt, names: dict[str, Any]) -> set[str]:
+def _gap_in(error: BaseException | None) -> str | None:
+    """Return the gap that an error comes from: Keras may have wrapped it in one of its own."""
+    while error is not None:
+        if isinstance(error, GapError):
+            return str(error)
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _is_pythons(error: BaseException) -> bool:
+    """Say whether Keras or TensorFlow raised an error, and not what stands for R itself."""
+    frames = traceback.walk_tb(error.__traceback__)
+    return any(str(frame.f_globals.get("__name__")).partition(".")[0] in _OURS
+               for frame, _ in frames)  # fmt: skip
+
+
+def _limit(line: int | None, path: Path, error: BaseException) -> str:
+    return f"{path.stem}.R:{line}: what the text means could not be computed ({error})"
+
+
+def _touched(statement: ast.AST, names: dict[str, Any]) -> set[str]:
     """Return the names that a statement may have changed: assigned ones, and objects it names."""
     found = set()
     for node in ast.walk(statement):

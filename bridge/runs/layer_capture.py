@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -336,12 +336,24 @@ def must_agree(seen: Named, recorded: Named) -> None:
 
 #: The part of a job's time after which no layer is run again. It is taken as time of
 #: the processor, so that what is seen does not depend on what else the machine does.
-SHARE: Final = 0.25
+SHARE: Final = 0.05
 
 
-def look(pool: Pool, recorded: Capsule, generation: int, limits: Limits) -> Capsule:
-    """Return the capsule with what every layer received and made; the run is left untouched."""
-    params = {"capsule": pool.file_of(recorded), "seconds": limits.seconds}
+def look(
+    pool: Pool,
+    recorded: Capsule,
+    generation: int,
+    limits: Limits,
+    probes: Collection[int] | None = None,
+) -> Capsule:
+    """Return the capsule with what every layer received and made; the run is left untouched.
+
+    ``probes`` are the indices of the predictions that are looked into; None means all.
+    """
+    predictions = [probe.index for probe in recorded.manifest.probes if is_prediction(probe)]
+    chosen = [index for index in predictions if probes is None or index in probes]
+    file = pool.file_of(recorded)
+    params = {"capsule": file, "probes": chosen, "seconds": limits.seconds}
     with run_job(pool, Warm(generation), look_job, params, limits) as left:
         arrays = {f"l{key}": value for key, value in left.arrays.items()}
         seen = {event["probe"]: event["layers"] for event in left.named("layers")}
@@ -349,9 +361,8 @@ def look(pool: Pool, recorded: Capsule, generation: int, limits: Limits) -> Caps
         for event in left.named("perturbed"):
             seen[event["probe"]][event["place"]] |= event["found"]
         if left.ending:
-            missing = {probe.index for probe in recorded.manifest.probes if is_prediction(probe)}
             ended = f"looking came to no end ({left.ending})"
-            unseen |= dict.fromkeys(missing - set(seen) - set(unseen), ended)
+            unseen |= dict.fromkeys(set(chosen) - set(seen) - set(unseen), ended)
     return with_kernels(pool, _with_layers(recorded, seen, unseen, arrays), Warm(generation))
 
 
@@ -405,9 +416,8 @@ def look_job(context: Context, params: dict[str, Any]) -> None:
     recorded = read_capsule(Path(params["capsule"]))
     spool = begin(context, params)
     teller = Teller(recorded, Encoder(spool))
-    for probe in recorded.manifest.probes:
-        if not is_prediction(probe):
-            continue
+    for index in params["probes"]:
+        probe = recorded.manifest.probes[index]
         try:
             layers = teller.layers(probe, _look(context, recorded, probe))
             spool.event("layers", probe=probe.index, layers=layers)

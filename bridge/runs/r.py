@@ -6,7 +6,7 @@ import io
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +26,7 @@ from bridge.trace import recorder
 from bridge.trace.capsule_builder import Origin
 from bridge.trace.encoder import Encoder
 from bridge.trace.observer import Observer
+from bridge.trace.r_functions import follow
 from bridge.trace.spool import SpoolWriter
 
 #: What a script may print before it is stopped, in characters.
@@ -53,14 +54,17 @@ def run_r(
     served: Served,
     limits: Limits,
     lever: Lever | None = None,
+    places: Sequence[int] = (),
 ) -> Capsule:
     """Run an R script, unmodified, under a lever.
+
+    ``places`` are the expressions whose values are kept, by their rows in R's syntax tree.
 
     Raises:
         LeverError: the lever cannot be pulled for a script.
         PoolError: R, TensorFlow or Keras cannot be started.
     """
-    params = params_for_script(lever) | {"script": str(script.resolve())}
+    params = params_for_script(lever) | {"script": str(script.resolve()), "places": list(places)}
     private = (str(script.resolve().parent), *served.libraries)
     origin = Origin("r", case, script, inspection.text, "r", served.frontend, private)
 
@@ -100,11 +104,14 @@ def r_job(context: Context, params: dict[str, Any]) -> None:
     plots.mkdir(parents=True, exist_ok=True)
     spool = begin(context, params, of_script=True)
     encoder = Encoder(spool)
-    session = _Session(spool, Path(params["script"]), plots, encoder)
+    calls = recorder.Recorder(spool, encoder)
+    script, places = Path(params["script"]), list(params["places"])
+    session = _Session(spool, script, places, plots, encoder, calls)
     if params.get("contained"):
         spool.event("note", text=f"Contained: {', '.join(params['contained'])}.")
-    recorder.activate(recorder.Recorder(spool, encoder))
+    recorder.activate(calls)
     recorder.listen(session)
+    follow(recorder.active)
     Observer(spool, encoder, recorder.active_call).install(context.keras)
     spool.event("environment", environment=describe_environment())
     context.r.name_script(session.script.name)
@@ -159,12 +166,26 @@ class _HeardBytes(io.RawIOBase):
 class _Session:
     """One script's life: where it is, what it prints and signals."""
 
-    def __init__(self, spool: SpoolWriter, script: Path, plots: Path, encoder: Encoder) -> None:
+    def __init__(
+        self,
+        spool: SpoolWriter,
+        script: Path,
+        places: list[int],
+        plots: Path,
+        encoder: Encoder,
+        calls: recorder.Recorder,
+    ) -> None:
         self._spool = spool
+        self._calls = calls
         self._encoder = encoder
         self.script = script
+        self._places = places
         self._plots = plots
         self._line: int | None = None
+        #: The statement at the top of the script that is being run, counted from 1, and the calls
+        #: that were recorded before it.
+        self._statement = 0
+        self._before = 0
         self._printed: Counter[str] = Counter()
         self._left_out: set[str] = set()
         self.situation: dict[str, Any] = {}
@@ -177,6 +198,7 @@ class _Session:
                 "plots": str(self._plots),
                 "seed": SEED,
                 "drawing": sorted(DRAWING),
+                "places": self._places,
                 "temporary": str(self._plots.parent),
             }
         try:
@@ -195,9 +217,13 @@ class _Session:
             os._exit(0)
         elif event == "at":
             self._line = line
+            self._statement += 1
+            self._before = self._calls.count
             self._spool.event("at", line=line, plots=len(list(self._plots.iterdir())))
         elif event == "draw":
             self._drew(line, **about)
+        elif event == "answered":
+            self._answered(**about)
         elif event == "signalled":
             self._signalled(line, **about)
         else:
@@ -267,7 +293,31 @@ class _Session:
             shape = size if isinstance(size, list) else [size]
             found = np.asarray(flat).reshape([int(each) for each in shape], order="F")
             array = self._encoder.array(name, found)
-        self._spool.event("draw", name=name, line=line, array=array, strings=strings)
+        self._spool.event(
+            "draw",
+            name=name,
+            line=line,
+            array=array,
+            strings=strings,
+            statement=self._statement,
+        )
+
+    def _answered(self, variables: list[dict[str, Any]], places: list[dict[str, Any]]) -> None:
+        """Keep what a statement made of the script's variables, and its watched expressions."""
+        self._spool.event(
+            "answered",
+            statement=self._statement,
+            line=self._line,
+            calls=[self._before + 1, self._calls.count],
+            variables=[
+                {"name": each["name"], "value": self._encoder.value(each["value"])}
+                for each in variables
+            ],
+            places=[
+                {"place": int(each["place"]), "value": self._encoder.value(each["value"])}
+                for each in places
+            ],
+        )
 
     def _situated(self, situation: dict[str, Any]) -> None:
         names = situation["names"]

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import ast
 import builtins
+import io
 import random
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+import types
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 import numpy as np
 
-from bridge.capsule import Call, Capsule, read_capsule
+from bridge.capsule import Call, Capsule, ErrorRecord, read_capsule
+from bridge.capsule.schema import Invocation, RecordedFile
 from bridge.capsule.values import (
     ArrayValue,
+    Class,
     Closure,
+    Descriptor,
+    Generator,
     Items,
     Method,
     ObjectValue,
@@ -29,17 +37,23 @@ from bridge.errors import BridgeError
 from bridge.facts.keras import BUILTINS, NAMES_IN_KERAS_2
 from bridge.process.pool import Limits, Pool
 from bridge.process.zygote import Context
+from bridge.runs.front_end_helpers import helper
 from bridge.runs.job import begin, finish, origin_of, run_job
 from bridge.runs.levers import Lever, params_for_script, warm_for
+from bridge.runs.own_folder import own_path, with_folders
+from bridge.runs.recorded_functions import NotRecordedError, RecordedFunctions
+from bridge.runs.training_start import TrainingStart
 from bridge.trace.call_semantics import (
     KERAS,
     LIBRARIES,
     STANDING,
+    classes_of,
+    is_answer,
     is_aside,
+    is_front_end,
     made_in_r,
     of_script,
     owner,
-    writes,
 )
 from bridge.trace.encoder import Encoder, resolve
 from bridge.trace.observer import Observer
@@ -95,43 +109,81 @@ class ReplayError(BridgeError, RuntimeError):
     """A recorded value cannot be had in this process; the message says which and why."""
 
 
-class NotMadeAgainError(ReplayError):
-    """A call writes files; what it was made on is as it was in the recording."""
-
-
 class Replay:
-    """The objects that the replayed calls made, by the numbers that they had in the recording."""
+    """The objects that the replayed calls made, by the numbers that they had in the recording.
+
+    Args:
+        capsule: the recording.
+        keras: the Keras of this process.
+        gap: is told of what cannot be made again.
+        folder: what the calls write lies there.
+    """
 
     def __init__(
-        self, capsule: Capsule, keras: Any, gap: Callable[[Call, ReplayError], None]
+        self,
+        capsule: Capsule,
+        keras: Any,
+        gap: Callable[[Call, BridgeError], None],
+        folder: Path | None = None,
     ) -> None:
         self._capsule = capsule
         self._keras = keras
         self._gap = gap
+        self._folder = folder or Path.cwd()
         self._objects: dict[int, Any] = {}
         self._found_as: dict[str, str] = {}
         self._lacking: dict[int, str] = {}
-        #: Calls that were made without callbacks that were written in R.
-        self.cut: set[int] = set()
+        #: Of the script, where the call that is made now stands.
+        self.line: int | None = None
+        self._functions = RecordedFunctions(
+            capsule, self.value, self._bind, self._body, self._missed
+        )
+        self._files: dict[int, list[RecordedFile]] = {}
+        for file in capsule.manifest.files:
+            self._files.setdefault(file.call, []).append(file)
+        self._helpers: dict[str, Any] = {}
+        self._classes = {each.id: each for each in classes_of(capsule)}
+        #: What a function of R's could not do again since the last step began.
+        self._stopped: BridgeError | None = None
 
-    def lack(self, call: Call, error: ReplayError) -> None:
+    def lack(self, call: Call, error: BridgeError) -> None:
         """Remember that a call could not be made on an object, which is not what it was then."""
         made_on = owner(call)
-        if isinstance(made_on, ObjectValue) and not isinstance(error, NotMadeAgainError):
+        if isinstance(made_on, ObjectValue):
             self._lacking.setdefault(made_on.id, str(error))
 
     def step(self, call: Call) -> Any:
-        """Make one recorded call, remember what it gave, and return that."""
+        """Make one recorded call, remember what it gave, and return that.
+
+        Raises:
+            ReplayError: it cannot be made here, or a function of R's that it calls cannot.
+            Exception: whatever the call raises.
+        """
+        self.line = call.line
+        outer, self._stopped = self._stopped, None
+        try:
+            return self._step(call)
+        except ReplayError:
+            raise
+        except Exception as error:
+            if self._stopped is not None:
+                raise ReplayError(str(self._stopped)) from error
+            raise
+        finally:
+            self._stopped = outer
+
+    def _step(self, call: Call) -> Any:
+        for file in self._files.get(call.id, ()):
+            self._lay(file)
         target = self.value(call.target)
         if call.kind == "call":
             renamed = self._renamed(call.target)
-            result = target(
-                *(self.value(item) for item in call.args),
-                **{
-                    renamed.get(key, key): self._argument(call, key, item)
-                    for key, item in call.kwargs.items()
-                },
-            )
+            args = [self._argument("", item) for item in call.args]
+            kwargs = {
+                renamed.get(key, key): self._argument(key, item)
+                for key, item in call.kwargs.items()
+            }
+            result = target(*args, **kwargs)
         elif call.kind == "getattr":
             # R asks softly: an attribute that is not there is NULL. One that ended the script is
             # asked for as it was.
@@ -142,11 +194,63 @@ class Replay:
         elif call.kind == "setattr" and call.result is not None:
             result = self.value(call.result)
             setattr(target, call.name, result)
+        elif call.kind == "getitem" and not _is_known(call.result, self._objects):
+            result = _item(target, call.name)
         else:
-            # Items are read by keys that R computed; the objects they give are known otherwise.
+            # Other items are read by keys that R computed; what they give is recorded.
             return None
         self._bind(call.result, result)
         return result
+
+    def _body(self, invocation: Invocation, calls: Sequence[Call], bind: Callable[[], None]) -> Any:
+        """Make the calls of an invocation again, and return what R returned.
+
+        Raises:
+            ReplayError: something that R returned cannot be had.
+            Exception: what R let through, or raised itself.
+        """
+        bind()
+        last: Exception | None = None
+        for call in calls:
+            last = self.attempt(call) or last
+            if last is not None and call.error is None:
+                raise last
+        if invocation.error is not None:
+            raise last or _error(invocation.error)
+        try:
+            return self.value(invocation.result)
+        except ReplayError as error:
+            self._stopped = error
+            raise
+
+    def _missed(self, error: NotRecordedError) -> None:
+        self._stopped = error
+
+    def attempt(self, call: Call) -> Exception | None:
+        """Make one call; return what it raised, and tell of it where it cannot be made."""
+        try:
+            self.step(call)
+        except ReplayError as error:
+            # An attribute that cannot be read matters only where something is done with it.
+            if (call.kind not in ("getattr", "getitem") or call.error) and not is_aside(call):
+                self._gap(call, error)
+                self.lack(call, error)
+        except Exception as error:  # the call may raise as it did in R
+            return error
+        return None
+
+    def _lay(self, file: RecordedFile) -> None:
+        """Put a file where a call finds it."""
+        name = PurePosixPath(file.path).name
+        if file.key is None:
+            raise ReplayError(f"the file {name} is not recorded")
+        data = self._capsule.arrays[file.key].tobytes()
+        if _holds_code(name, data):
+            raise ReplayError(f"the file {name} may hold code, and is not opened")
+        path = Path(own_path(file.path, self._folder))
+        path = path if path.is_absolute() else self._folder / path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
 
     def knows(self, call: Call) -> bool:
         """Say whether the class of what a missing attribute was asked of has it in this Keras.
@@ -169,18 +273,13 @@ class Replay:
         names = NAMES_IN_KERAS_2.get(target.public.removeprefix("keras.layers."), {})
         return names if self._keras.__name__ == "tf_keras" else {b: a for a, b in names.items()}
 
-    def _argument(self, call: Call, name: str, value: Value) -> Any:
-        """Return an argument; callbacks that were written in R are left out, and named."""
-        if name != "callbacks" or not isinstance(value, Items):
-            return self.value(value)
-        callbacks = []
-        for item in value.items:
-            try:
-                callbacks.append(self.value(item))
-            except ReplayError as error:
-                self.cut.add(call.id)
-                self._gap(call, error)
-        return callbacks
+    def _argument(self, _name: str, value: Value) -> Any:
+        """Return an argument; a path leads into the replay's own folder."""
+        if isinstance(value, Scalar) and value.t == "str":
+            path = own_path(value.v, self._folder)
+            with_folders(path, self._folder)
+            return path
+        return self.value(value)
 
     def value(self, value: Value | None) -> Any:
         """Return the Python object that ``value`` describes.
@@ -192,7 +291,7 @@ class Replay:
             case None:
                 return None
             case Scalar():
-                return _scalar(value)
+                return own_path(value.v, self._folder) if value.t == "str" else _scalar(value)
             case Items():
                 kinds = {"list": list, "tuple": tuple, "set": set}
                 return kinds[value.t](self.value(item) for item in value.items)
@@ -205,23 +304,70 @@ class Replay:
             case ObjectValue():
                 return self._object(value.id, value.cls)
             case Symbol():
-                return _symbol(value, self._keras)
+                return self._symbol(value)
             case Method():
-                if writes(value):
-                    raise NotMadeAgainError(f"{value.name}() writes files, and is not made again")
-                name = self._found_as.get(value.name, value.name)
-                found = getattr(self.value(value.owner), name, None)
-                if found is None:
-                    raise ReplayError(f"there is no {value.name}() without R")
-                return found
+                return self._method(value)
             case Closure():
-                raise ReplayError(f"the function {value.name or ''} is written in R")
+                return self._functions.function(value)
+            case Class():
+                return self._class(value)
+            case Descriptor():
+                kind = {"property": property, "staticmethod": staticmethod}
+                functions = (None if each is None else self.value(each) for each in value.functions)
+                return kind.get(value.kind, classmethod)(*functions)
+            case Generator():
+                if value.id not in self._objects:
+                    self._objects[value.id] = (each for each in self.value(value.source))
+                return self._objects[value.id]
             case Opaque() if value.id in self._objects:
                 # It could not be described, but the replay made it as well.
                 return self._objects[value.id]
         raise ReplayError(f"a value was not recorded: {value.text}")
 
+    def _symbol(self, value: Symbol) -> Any:
+        module, _, name = value.path.partition(":")
+        if not is_front_end(module):
+            return _symbol(value, self._keras)
+        if name not in self._helpers:
+            self._helpers[name] = helper(name, self._keras)
+            if isinstance(self._helpers[name], type):
+                # A model's description names the module of each layer's class.
+                self._helpers[name].__module__ = module
+        if self._helpers[name] is None:
+            raise ReplayError(f"{value.path} is of the R packages, and has no like without them")
+        return self._helpers[name]
+
+    def _method(self, value: Method) -> Any:
+        made_on = self.value(value.owner)
+        name = self._found_as.get(value.name, value.name)
+        if value.of is not None:
+            # The method of a class further up, which the object's own class hides.
+            found = vars(self.value(value.of)).get(value.name)
+            if found is not None:
+                return found.__get__(made_on, type(made_on))
+        found = getattr(made_on, name, None)
+        if found is None:
+            raise ReplayError(f"there is no {value.name}() without R")
+        return found
+
+    def _class(self, value: Class) -> Any:
+        if value.id in self._objects:
+            return self._objects[value.id]
+        members = {"__module__": value.module}
+        for name, item in value.members:
+            try:
+                members[name] = self.value(item)
+            except ReplayError:
+                # What only Python made of the class is made again with it.
+                continue
+        bases = tuple(self.value(base) for base in value.bases)
+        made = types.new_class(value.name, bases, {}, lambda space: space.update(members))
+        self._objects[value.id] = made
+        return made
+
     def _object(self, number: int, cls: str) -> Any:
+        if number in self._classes:
+            return self._class(self._classes[number])
         if number not in self._objects and cls in STANDING:
             return _STANDING[STANDING[cls]]
         if number in self._lacking:
@@ -265,6 +411,48 @@ class Replay:
                 self._bind(item, part)
 
 
+def _holds_code(name: str, data: bytes) -> bool:
+    """Say whether opening a recorded file may run what a stranger wrote into it."""
+    if name.endswith((".pkl", ".pickle", ".pb", ".joblib")):
+        return True
+    if name.endswith((".npy", ".npz")):
+        return b"'|O'" in data
+    if name.endswith(".keras"):
+        try:
+            with zipfile.ZipFile(io.BytesIO(data)) as parts:
+                return any(b"Lambda" in parts.read(each) for each in parts.namelist())
+        except (zipfile.BadZipFile, RuntimeError, zlib.error):
+            return True
+    return name.endswith((".h5", ".hdf5")) and b"Lambda" in data
+
+
+def _is_known(value: Value | None, objects: Mapping[int, Any]) -> bool:
+    """Say whether an item that R read is known by another way."""
+    number = getattr(value, "id", None)
+    return number is None or number in objects
+
+
+def _item(target: Any, key: str) -> Any:
+    """Return an item by the key that R used, as it was spelled.
+
+    Raises:
+        ReplayError: there is none.
+    """
+    digits = key.removesuffix("L")
+    try:
+        return target[int(digits) if digits.lstrip("-").isdigit() else key]
+    except Exception as error:  # it may be anything that is asked for an item
+        raise ReplayError(f"it has no item {key!r}") from error
+
+
+def _error(record: ErrorRecord) -> Exception:
+    """Return an exception like the one that R raised."""
+    kind = getattr(builtins, record.cls, None)
+    if isinstance(kind, type) and issubclass(kind, Exception):
+        return kind(record.message)
+    return RuntimeError(record.message)
+
+
 def _scalar(value: Scalar) -> Any:
     if value.t == "none":
         return None
@@ -286,8 +474,6 @@ def _symbol(value: Symbol, keras: Any) -> Any:
     root = module.partition(".")[0]
     if module == "builtins" and name in BUILTINS:
         return getattr(builtins, name)
-    if writes(value):
-        raise NotMadeAgainError(f"{value.path} writes files, and is not made again")
     if made_in_r(module):
         raise ReplayError(f"the class {name} is written in R")
     if root not in LIBRARIES:
@@ -324,14 +510,18 @@ def run_replay(
     generation: int,
     limits: Limits,
     lever: Lever | None = None,
+    *,
+    full: bool = True,
 ) -> Capsule:
     """Make the recorded boundary calls again, in a process without R, under a lever.
+
+    Unless ``full``, trainings are judged on their first epochs, and go on from R's weights.
 
     Raises:
         LeverError: the lever cannot be pulled for a script.
         PoolError: TensorFlow or Keras cannot be started.
     """
-    params = params_for_script(lever) | {"capsule": pool.file_of(recorded)}
+    params = params_for_script(lever) | {"capsule": pool.file_of(recorded), "full": full}
     with run_job(pool, warm_for(lever, generation), replay_job, params, limits) as left:
         return left.capsule(origin_of(recorded), lever)
 
@@ -340,13 +530,17 @@ def replay_job(context: Context, params: dict[str, Any]) -> None:
     """Replay ``params["capsule"]`` into ``params["spool"]``."""
     recorded = read_capsule(Path(params["capsule"]))
     spool = begin(context, params, of_script=True)
-    Observer(spool, Encoder(spool)).install(context.keras)
-    finish(spool, context, _replay(recorded, context.keras, spool))
+    encoder = Encoder(spool)
+    replay = Replay(recorded, context.keras, lambda call, error: _gap(spool, call, error))
+    if not params["full"]:
+        TrainingStart(recorded, lambda: replay.line).install(context.keras)
+    Observer(spool, encoder).install(context.keras)
+    finish(spool, context, _replay(replay, recorded, context.keras, spool, encoder))
 
 
 def _told(spool: SpoolWriter, call: Call) -> None:
-    kept = {"id", "kind", "target", "name", "line", "r_call"}
-    spool.event("call", parent=None, internal=False, **call.model_dump(mode="json", include=kept))
+    kept = {"id", "kind", "target", "name", "line", "r_call", "internal"}
+    spool.event("call", parent=None, **call.model_dump(mode="json", include=kept))
 
 
 def _tried(spool: SpoolWriter, call: Call, keras: Any, made: Any) -> None:
@@ -357,13 +551,20 @@ def _tried(spool: SpoolWriter, call: Call, keras: Any, made: Any) -> None:
         spool.event("raised", id=call.id, error=describe_error(error) | {"in_use": True})
 
 
-def _gap(spool: SpoolWriter, call: Call, error: ReplayError) -> None:
+def _answered(spool: SpoolWriter, encoder: Encoder, call: Call, made: Any) -> None:
+    """Tell what came back to the script, which R went on computing with."""
+    _told(spool, call)
+    spool.event("returned", id=call.id, result=encoder.value(made))
+
+
+def _gap(spool: SpoolWriter, call: Call, error: BridgeError) -> None:
     where = f" (line {call.line})" if call.line else ""
     spool.event("gap", text=f"{call.r_call or call.kind}{where}: {error}"[:500])
 
 
-def _replay(recorded: Capsule, keras: Any, spool: SpoolWriter) -> str:
-    replay = Replay(recorded, keras, lambda call, error: _gap(spool, call, error))
+def _replay(
+    replay: Replay, recorded: Capsule, keras: Any, spool: SpoolWriter, encoder: Encoder
+) -> str:
     last: dict[str, Any] | None = None
     for call in of_script(recorded):
         try:
@@ -373,7 +574,7 @@ def _replay(recorded: Capsule, keras: Any, spool: SpoolWriter) -> str:
                 _told(spool, call)
                 continue
             # An attribute that cannot be read matters only where something is done with it.
-            if (call.kind != "getattr" or call.error) and not is_aside(call):
+            if (call.kind not in ("getattr", "getitem") or call.error) and not is_aside(call):
                 _gap(spool, call, error)
                 replay.lack(call, error)
         except Exception as error:  # the call may raise as it did in R
@@ -381,10 +582,12 @@ def _replay(recorded: Capsule, keras: Any, spool: SpoolWriter) -> str:
             _told(spool, call)
             spool.event("raised", id=call.id, error=last)
         else:
-            if call.error is not None and call.id not in replay.cut:
+            if call.error is not None:
                 # What raised when it was recorded, and does not here, is worth telling.
                 _told(spool, call)
                 _tried(spool, call, keras, made)
+            elif is_answer(call):
+                _answered(spool, encoder, call, made)
     # R may have caught an error and gone on; only the one that ended the script ends the replay.
     if last is not None and recorded.manifest.status == "error":
         spool.event("error", error=last)

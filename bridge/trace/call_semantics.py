@@ -11,12 +11,18 @@ from typing import Final
 
 from bridge.capsule import Call, Capsule
 from bridge.capsule.values import (
+    ArrayValue,
+    Class,
     Closure,
+    Descriptor,
+    Frozen,
+    Generator,
     Items,
     Method,
     ObjectValue,
     Opaque,
     Pairs,
+    Scalar,
     Slice,
     Symbol,
     Value,
@@ -34,7 +40,7 @@ STANDING: Final[Mapping[str, str]] = {
 }
 
 #: Modules with which reticulate and the front ends do their own work.
-_FRONT_ENDS: Final = frozenset({"kerastools", "rclasses", "rpytools"})
+FRONT_ENDS: Final = frozenset({"kerastools", "rclasses", "rpytools"})
 #: Modules of Python's own that work beside the models.
 _BESIDE: Final = frozenset(
     {
@@ -44,9 +50,10 @@ _BESIDE: Final = frozenset(
 )
 #: What of these runs code, or a program, of which nothing is known.
 _RUNNING: Final = re.compile(r"exec|spawn|^(eval|compile|__import__|system|popen|fork)$")
+_HOLDERS: Final = (Frozen, tuple, dict)
 _IN_MEMORY: Final = frozenset({"_io:StringIO", "_io:BytesIO"})
-#: What only looks at what it is given.
-_LOOKING: Final = frozenset({"inspect"})
+#: What only looks at what it is given, or waits for its end.
+_LOOKING: Final = frozenset({"inspect", "weakref"})
 
 _WRITING_METHODS: Final = frozenset(
     ["save", "save_weights", "export", "save_own_variables", "to_csv", "tofile", "write", "dump"]
@@ -61,7 +68,7 @@ def of_script(capsule: Capsule) -> Iterator[Call]:
     Calls inside a call were made by a function of R's, or by what that call does anyway.
     """
     for call in capsule.manifest.calls:
-        if not call.internal and call.parent is None:
+        if not call.internal and call.parent is None and call.within is None:
             yield call
 
 
@@ -88,22 +95,97 @@ def made_in_r(module: str) -> bool:
     return module == "R6type" or module.startswith("<r-")
 
 
+def is_front_end(module: str) -> bool:
+    """Say whether a module is one that reticulate or a front end brings."""
+    return _root(module) in FRONT_ENDS
+
+
 def is_aside(call: Call) -> bool:
     """Say whether nothing is missing where a call is not made.
+
+    So it is with what makes functions, classes and generators of R's, which are recorded as such,
+    and with functions of the script's own in Python that give plain data and change nothing.
 
     So it is with the front ends' own work, and with those of Python's own modules that work beside
     the models, where no object of another library's was at hand: what they gave is recorded, or is
     missed where it is used. What runs programs or changes files is missing.
     """
+    if call.kind == "setattr":
+        if isinstance(call.target, Closure):
+            return True
+    elif isinstance(call.result, (Class, Closure, Generator)):
+        return True
     path = _path(owner(call))
     root, name = _root(path), path.partition(":")[2]
-    if root in _FRONT_ENDS or root in _LOOKING:
+    live = any(map(_is_live, (*call.args, *call.kwargs.values())))
+    if path == "builtins:function" and (
+        (not live and is_plain_data(call.result)) or _path(call.result) == path
+    ):
+        return True
+    if root in FRONT_ENDS or root in _LOOKING:
         return True
     if root not in _BESIDE or _RUNNING.search(name):
         return False
     if writes(call.target) and path not in _IN_MEMORY:
         return False
-    return not any(map(_is_live, (*call.args, *call.kwargs.values())))
+    return not live
+
+
+def is_answer(call: Call) -> bool:
+    """Say whether a call gave the script data that another run must give as well.
+
+    What is asked of the machine, as the time or a file's name, is none.
+    """
+    if call.internal or call.parent is not None or call.within is not None:
+        return False
+    if call.kind not in ("call", "getattr") or call.error is not None:
+        return False
+    root = _root(_path(owner(call)))
+    own = root in (*LIBRARIES, "R6type") or root.startswith("<r-")
+    return own and _has_data(call.result)
+
+
+def _has_data(value: Value | None) -> bool:
+    match value:
+        case Scalar():
+            return value.t != "none"
+        case ArrayValue():
+            return value.key is not None
+        case Items():
+            return any(map(_has_data, value.items))
+        case Pairs():
+            return bool(value.items)
+    return False
+
+
+def classes_of(capsule: Capsule) -> Iterator[Class]:
+    """Yield the classes that a script made, as they were when they were first seen."""
+    manifest = capsule.manifest
+    stack: list[object] = [*manifest.calls, *manifest.invocations]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, Class):
+            yield item
+        if isinstance(item, Frozen):
+            stack.extend(part for part in vars(item).values() if isinstance(part, _HOLDERS))
+        elif isinstance(item, tuple):
+            stack.extend(item)
+        elif isinstance(item, dict):
+            stack.extend(item.values())
+
+
+def is_plain_data(value: Value | None) -> bool:
+    """Say whether a value is there with all that is in it."""
+    match value:
+        case None | Scalar():
+            return True
+        case ArrayValue():
+            return value.t == "array" and value.key is not None
+        case Items():
+            return all(map(is_plain_data, value.items))
+        case Pairs():
+            return all(is_plain_data(each) for pair in value.items for each in pair)
+    return False
 
 
 def _path(value: Value | None) -> str:
@@ -128,7 +210,7 @@ def _is_live(value: Value | None) -> bool:
         case Pairs():
             return any(_is_live(each) for pair in value.items for each in pair)
         case _:
-            return isinstance(value, (Closure, Opaque))
+            return isinstance(value, (Closure, Class, Descriptor, Generator, Opaque))
 
 
 # The part of a recording that is needed to reach some of its calls. Whether a call raises does not
@@ -184,8 +266,11 @@ def _objects(call: Call) -> set[int]:
 
 def _numbers(value: Value | None) -> Iterator[int]:
     match value:
-        case ObjectValue():
+        case ObjectValue() | Class() | Closure():
             yield value.id
+        case Generator():
+            yield value.id
+            yield from _numbers(value.source)
         case Method():
             yield from _numbers(value.owner)
         case Items():

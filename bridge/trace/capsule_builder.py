@@ -75,6 +75,8 @@ def assemble(origin: Origin, folder: Path, outcome: Outcome) -> Capsule:
         "frontend": _frontend(origin.frontend, situation),
         "environment": environment,
         "calls": story.calls(),
+        "invocations": story.invocations(),
+        "files": [_without_kind(event) for event in story.named("file")],
         "states": [event["state"] for event in story.named("state")],
         "probes": story.probes(),
         "caught": story.caught(status),
@@ -85,9 +87,11 @@ def assemble(origin: Origin, folder: Path, outcome: Outcome) -> Capsule:
         "output": [*story.output(), *native],
         "plots": plots,
         "draws": [
-            {key: event[key] for key in ("name", "line", "array", "strings")}
+            {key: event[key] for key in ("name", "line", "array", "strings", "statement")}
             for event in story.named("draw")
         ],
+        "answers": [_without_kind(event) for event in story.named("answered")],
+        "answered": list(dict.fromkeys(event["text"] for event in story.named("taken"))),
         "readings": [_without_kind(event) for event in story.named("reading")],
         "quit": story.quit(),
         "notes": _notes(story, outcome),
@@ -133,6 +137,13 @@ class _Story:
                 name = "result" if event["e"] == "returned" else "error"
                 call[name] = event[name]
         return list(calls.values())
+
+    def invocations(self) -> list[Data]:
+        found = {event["id"]: _without_kind(event) for event in self.named("enter")}
+        for event in self.named("left"):
+            if event["id"] in found:
+                found[event["id"]] |= _without_kind(event)
+        return list(found.values())
 
     def caught(self, status: str) -> list[Data]:
         """List the errors that Python raised, but for the one that ended the run."""

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from bridge.trace.r_functions import handle_of, r_function, signature_of
 from bridge.trace.spool import SpoolWriter
 
 _MISSING: Final = object()
@@ -92,6 +93,22 @@ class Encoder:
             self._kept.append(item)
         return self._count
 
+    def handle_number(self, handle: object, function: object | None = None) -> int:
+        """Return the number of an R function, by what its wrappers hold of it.
+
+        ``function`` is the wrapper, with which what it holds dies.
+        """
+        found = self._numbers.get(id(handle))
+        if found is not None:
+            return found
+        self._count += 1
+        self._numbers[id(handle)] = self._count
+        if function is None:
+            self._kept.append(handle)
+        else:
+            weakref.finalize(function, self._numbers.pop, id(handle), None).atexit = False
+        return self._count
+
     def array(self, name: str, item: Any) -> Data:
         """Describe ``item``, an array or tensor, as a named array of the capsule."""
         values = to_numpy(item)
@@ -143,7 +160,7 @@ class Encoder:
 
     def _tensor(self, item: Any) -> Data:
         number = self.number(item)
-        kind = "variable" if has_attribute(item, "assign") else "tensor"
+        kind = "variable" if has_attribute(type(item), "assign") else "tensor"
         try:
             return self._array(to_numpy(item), kind, number)
         except Exception:
@@ -165,22 +182,107 @@ class Encoder:
         }
 
     def _reference(self, item: Any, depth: int) -> Data:
-        if is_r_closure(item):
-            return {
-                "t": "closure",
-                "id": self.number(item),
-                "name": str(attribute(item, "__name__", "")),
-            }
+        wrapped = r_function(item)
+        if wrapped is not None:
+            return self._closure(item, *wrapped, depth)
         if is_instance(item, types.MethodType) or _is_builtin_method(item):
             owner = self.value(item.__self__, depth + 1)
-            return {"t": "method", "owner": owner, "name": item.__name__}
+            found_in = _found_in(item)
+            of = {} if found_in is None else {"of": self.value(found_in, depth + 1)}
+            return {"t": "method", "owner": owner, "name": item.__name__, **of}
         if is_instance(item, functools.partial) or not callable(item):
             path = _dtype_path(item) or (item.__name__ if _is_module(item) else None)
         else:
             path = importable(item)
         if path is not None:
             return {"t": "symbol", "path": path, "public": public_path(item)}
+        if type(item) is types.GeneratorType:
+            return self._generator(item, depth)
+        if isinstance(item, type) and id(item) not in self._numbers:
+            return self._class(item, depth)
         return {"t": "object", "id": self.number(item), "cls": qualified(type(item))}
+
+    def _closure(
+        self, item: types.FunctionType, inner: types.FunctionType, passing: str, depth: int
+    ) -> Data:
+        found = signature_of(item, inner)
+        parameters = None if found is None else [
+            {
+                "name": each.name,
+                "kind": _KINDS[each.kind],
+                "default": None
+                if each.default is each.empty
+                else self.value(each.default, depth + 1),
+            }
+            for each in found.parameters.values()
+        ]  # fmt: skip
+        return {
+            "t": "closure",
+            "id": self.handle_number(handle_of(inner), inner),
+            "name": str(attribute(item, "__name__", "")),
+            "module": str(attribute(item, "__module__", "") or ""),
+            "parameters": parameters,
+            "passing": passing,
+        }
+
+    def _class(self, item: type, depth: int) -> Data:
+        """Describe a class that cannot be imported; from then on its number stands for it."""
+        number = self.number(item)
+        members = [
+            [name, self._member(value, depth + 1)]
+            for name, value in vars(item).items()
+            if name not in _OF_EVERY_CLASS
+        ]
+        return {
+            "t": "class",
+            "id": number,
+            "name": str(_NAME(item)),
+            "module": str(_MODULE(item)),
+            "bases": [self.value(base, depth + 1) for base in item.__bases__],
+            "members": members,
+        }
+
+    def _member(self, value: Any, depth: int) -> Data:
+        if type(value) is property:
+            functions: list[Any] = [value.fget, value.fset]
+        elif type(value) in (staticmethod, classmethod):
+            functions = [value.__func__]
+        else:
+            return self.value(value, depth)
+        given = [None if each is None else self.value(each, depth) for each in functions]
+        return {"t": "descriptor", "kind": type(value).__name__, "functions": given}
+
+    def _generator(self, item: types.GeneratorType[Any, Any, Any], depth: int) -> Data:
+        """Describe a generator that only hands on what a generator of R's gives."""
+        held = [] if item.gi_frame is None else list(item.gi_frame.f_locals.values())
+        number = self.number(item)
+        if len(held) == 1 and type(held[0]).__module__ == "rpytools.generator":
+            return {"t": "generator", "id": number, "source": self.value(held[0], depth + 1)}
+        return {"t": "object", "id": number, "cls": qualified(type(item))}
+
+
+_KINDS: Final = {
+    inspect.Parameter.POSITIONAL_ONLY: "positional-only",
+    inspect.Parameter.POSITIONAL_OR_KEYWORD: "any",
+    inspect.Parameter.VAR_POSITIONAL: "rest",
+    inspect.Parameter.KEYWORD_ONLY: "keyword",
+    inspect.Parameter.VAR_KEYWORD: "keywords",
+}
+_OF_EVERY_CLASS: Final = frozenset(
+    {"__dict__", "__weakref__", "__abstractmethods__", "_abc_impl", "__module__", "__parameters__"}
+)
+
+
+def _found_in(method: Any) -> type | None:
+    """Return the class that a method is of, where its object's class has another of that name."""
+    function, name = attribute(method, "__func__"), method.__name__
+    if function is None or isinstance(method.__self__, type):
+        return None
+    classes = type(method.__self__).__mro__
+    there = [kind for kind in classes if name in vars(kind)]
+    if not there or vars(there[0])[name] is function:
+        return None
+    return next((kind for kind in there if vars(kind)[name] is function), None)
 
 
 def _scalar(item: Any) -> Data | None:
@@ -212,8 +314,9 @@ def _is_tensor(item: Any) -> bool:
     tensorflow = sys.modules.get("tensorflow")
     if tensorflow is None:
         return False
+    # Asked of the class: an object of a stranger's may do anything where it is asked itself.
     return is_instance(item, (tensorflow.Tensor, tensorflow.Variable)) or all(
-        has_attribute(item, name) for name in ("assign", "numpy", "dtype")
+        has_attribute(type(item), name) for name in ("assign", "numpy", "dtype")
     )
 
 
@@ -223,16 +326,6 @@ def to_numpy(item: Any) -> np.ndarray[Any, Any]:
         return np.asarray(item)
     method = attribute(item, "numpy")
     return np.asarray(method() if callable(method) else item)
-
-
-def is_r_closure(item: Any) -> bool:
-    """Say whether ``item`` is the Python wrapper that reticulate makes of an R function."""
-    code = attribute(item, "__code__")
-    if not is_instance(code, types.CodeType) or not callable(item):
-        return False
-    # The functions of reticulate's own modules can be imported; what they return cannot.
-    wrapped = "rpytools" in code.co_filename and importable(item) is None
-    return wrapped or "py_object" in attribute(item, "__dict__", {})
 
 
 def importable(item: Any) -> str | None:

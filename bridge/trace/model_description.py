@@ -137,6 +137,8 @@ class _Layers:
         return {
             "name": layer.name,
             "cls": public_path(type(layer)),
+            "id": self._encoder.number(layer),
+            "shape": _output_shape(layer),
             "config": config if isinstance(config, dict) else {},
             "weights": [self._weight(layer, *each) for each in named_weights(layer)],
             "inbound": list(inbound),
@@ -171,6 +173,14 @@ def _path_within(layer: Any, weight: Any) -> list[str]:
     path = str(getattr(weight, "path", None) or weight.name).partition(":")[0].split("/")
     start = path.index(layer.name) + 1 if layer.name in path[:-1] else 0
     return path[start:]
+
+
+def _output_shape(layer: Any) -> list[int | None] | None:
+    """Return the shape of a layer's only output, None where it has none yet, or several."""
+    try:
+        return [None if size is None else int(size) for size in layer.output.shape]
+    except Exception:  # a stranger's layer, one that was not called yet, or one with many outputs
+        return None
 
 
 def _config(item: Any) -> tuple[Any, str]:

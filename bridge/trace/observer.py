@@ -29,10 +29,13 @@ from bridge.trace.encoder import (
 )
 from bridge.trace.executed_graph import executed_graphs
 from bridge.trace.model_description import describe_model, leaves, plain
+from bridge.trace.r_functions import looking
 from bridge.trace.spool import SpoolWriter
 
 #: What is trained or evaluated is given targets too, and arguments on which the numbers depend.
 _ASKED: Final = ("fit", "train", "evaluate")
+#: The attribute of a history that says how many epochs were made again; the rest is R's.
+FIRST_EPOCHS: Final = "first_epochs"
 _SETTINGS: Final = (
     *("epochs", "initial_epoch", "batch_size", "steps_per_epoch", "steps"),
     *("shuffle", "validation_split", "class_weight"),
@@ -94,7 +97,7 @@ class Observer:
         notes: list[str] = []
         x = args[0] if args else kwargs.get("x", kwargs.get("inputs"))
         inputs = self._arrays("x", x, notes)
-        targets, settings = self._asked(original, kind, model, args, kwargs)
+        targets, validation, settings = self._asked(original, kind, model, args, kwargs)
         before = self._state(model) if kind in ("fit", "train") else None
         failed: BaseException | None = None
         status, why = "made", ""
@@ -112,12 +115,17 @@ class Observer:
                 self._graphs[key] = graph
         outputs: list[Data] = []
         curves: dict[str, list[float]] = {}
+        first_epochs: int | None = None
         if failed is not None:
             status, why = "raised", class_name(failed)
             notes.append(f"raised {why}")
         elif kind == "fit":
-            outputs = self._weights(model, notes)
             curves = _curves(result, notes)
+            first_epochs = attribute(result, FIRST_EPOCHS, None)
+            if first_epochs is None:
+                outputs = self._weights(model, notes)
+            else:
+                curves = {name: values[:first_epochs] for name, values in curves.items()}
         else:
             outputs = self._arrays("y", result, notes)
         self._spool.event(
@@ -129,9 +137,11 @@ class Observer:
             call=self._active_call(),
             inputs=inputs,
             targets=targets,
+            validation=validation,
             settings=settings,
             outputs=outputs,
             curves=curves,
+            first_epochs=first_epochs,
             # Single operations that run eagerly are wrapped into functions too.
             executed=None if eager else self._graphs.get(key),
             eager=eager,
@@ -151,15 +161,15 @@ class Observer:
         model: Any,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
-    ) -> tuple[list[Data], dict[str, Any]]:
-        """Return the targets and the telling settings of a training or an evaluation."""
+    ) -> tuple[list[Data], list[Data], dict[str, Any]]:
+        """Return the targets, what is validated with, and the telling settings."""
         if kind not in _ASKED:
-            return [], {}
+            return [], [], {}
         try:
             bound = inspect.signature(original).bind(model, *args, **kwargs)
         except Exception:
             # The call itself will raise, and say why.
-            return [], {}
+            return [], [], {}
         bound.apply_defaults()
         given = bound.arguments
         targets: list[Data] = []
@@ -167,7 +177,12 @@ class Observer:
             if given.get(name) is not None:
                 # What is no array there is seen in the results.
                 targets += self._arrays(name, given[name], [])
-        return targets, {name: plain(given[name]) for name in _SETTINGS if name in given}
+        validation = self._arrays("validation", given.get("validation_data"), [])
+        return (
+            targets,
+            validation,
+            {name: plain(given[name]) for name in _SETTINGS if name in given},
+        )
 
     def _weights(self, model: Any, notes: list[str]) -> list[Data]:
         """Describe a model's weights; none of them where one cannot be had."""
@@ -183,7 +198,8 @@ class Observer:
 
     def _state(self, model: Any) -> int | None:
         try:
-            state = describe_model(model, self._encoder)
+            with looking():
+                state = describe_model(model, self._encoder)
         except Exception as error:  # a stranger's layers and models describe themselves
             self._spool.event(
                 "note", text=f"a model could not be described: {error_text(error)}"[:500]

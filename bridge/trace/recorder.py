@@ -10,6 +10,8 @@ from typing import Any, Final, Protocol
 
 from bridge.errors import internal_error
 from bridge.trace.encoder import Data, Encoder, attribute, error_text, public_path, qualified
+from bridge.trace.found_files import FoundFiles, now
+from bridge.trace.r_functions import is_looking
 from bridge.trace.spool import SpoolWriter
 
 
@@ -79,8 +81,12 @@ class Recorder:
     def __init__(self, spool: SpoolWriter, encoder: Encoder) -> None:
         self._spool = spool
         self._encoder = encoder
+        self._files = FoundFiles(spool)
         self._stack: list[int] = []
+        self._inside: list[int] = []
         self._count = 0
+        self._invocations = 0
+        self._describing = False
         self._signatures: dict[Any, dict[str, Any]] = {}
 
     @property
@@ -96,7 +102,9 @@ class Recorder:
     def call(self, target: Any, meta: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Record ``target(*args, **kwargs)`` and make it."""
         number = self._begin("call", target, meta, args, kwargs)
+        self._look_for_files(number, args, kwargs)
         self._stack.append(number)
+        start = now()
         try:
             result = target(*args, **kwargs)
         except BaseException as error:  # whatever the call raises, R is to get
@@ -104,8 +112,64 @@ class Recorder:
             raise
         finally:
             self._stack.pop()
+            if not self._stack:
+                self._files.made(start, now())
         self._returned(number, result)
         return result
+
+    def _look_for_files(self, number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if number > MAX_CALLS:
+            return
+        try:
+            self._files.begin(number, (args, kwargs))
+        except OSError:
+            # The file is gone again, or may not be read: the call will say so.
+            return
+        except Exception as error:  # it would reach the script as an error of its own
+            internal_error("recording the files of a call", error)
+
+    def enter(self, handle: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
+        """Record that Python begins to call a function of R's, and return the call's number.
+
+        It is 0 where only our own looking had R asked.
+        """
+        if self._describing:
+            return 0
+        self._invocations += 1
+        number = self._invocations
+        if number <= MAX_CALLS:
+            try:
+                value = self._value
+                self._spool.event(
+                    "enter",
+                    id=number,
+                    closure=self._encoder.handle_number(handle),
+                    parent=self.current,
+                    args=[value(item) for item in args],
+                    kwargs={str(key): value(item) for key, item in kwargs.items()},
+                    looked=is_looking(),
+                )
+            except Exception as error:  # it would reach the script as an error of its own
+                internal_error("recording a call of a function of R's", error)
+        self._inside.append(number)
+        return number
+
+    def leave(self, number: int, result: Any, error: BaseException | None) -> None:
+        """Record how a call of a function of R's ended."""
+        if not number:
+            return
+        self._inside.pop()
+        if number > MAX_CALLS:
+            return
+        try:
+            ended = (
+                {"result": self._value(result)}
+                if error is None
+                else {"error": describe_error(error)}
+            )
+            self._spool.event("left", id=number, **ended)
+        except Exception as failed:  # as above
+            internal_error("recording what a function of R's gave", failed)
 
     def note(self, kind: str, owner: Any, name: str, result: Any, meta: Any) -> None:
         """Record that R read or wrote an attribute or an item."""
@@ -136,8 +200,8 @@ class Recorder:
         if number > MAX_CALLS:
             return number
         try:
-            value = self._encoder.value
-            event = _stub(number, self.current, kind, name, meta) | {
+            value = self._value
+            event = self._stub(number, kind, name, meta) | {
                 "target": value(target),
                 "r_args": _r_values(meta.get("args") if isinstance(meta, dict) else None),
                 "args": [value(item) for item in args],
@@ -147,8 +211,19 @@ class Recorder:
             self._spool.event("call", **event)
         except Exception as error:  # it would reach the script as an error of its own
             internal_error("recording a call", error)
-            self._spool.event("call", **_stub(number, self.current, kind, name, meta))
+            self._spool.event("call", **self._stub(number, kind, name, meta))
         return number
+
+    def _value(self, item: Any) -> Data:
+        before, self._describing = self._describing, True
+        try:
+            return self._encoder.value(item)
+        finally:
+            self._describing = before
+
+    def _stub(self, number: int, kind: str, name: str, meta: Any) -> Data:
+        within = self._inside[-1] if self._inside else None
+        return _stub(number, self.current, kind, name, meta) | {"within": within}
 
     def _raised(self, number: int, meta: Any, error: BaseException) -> None:
         if number > MAX_CALLS:
@@ -178,7 +253,7 @@ class Recorder:
         if number > MAX_CALLS:
             return
         try:
-            self._spool.event("returned", id=number, result=self._encoder.value(result))
+            self._spool.event("returned", id=number, result=self._value(result))
         except Exception as error:  # as above
             internal_error("recording a result", error)
 
@@ -211,6 +286,11 @@ def activate(recorder: Recorder | None) -> None:
 def active_call() -> int | None:
     """Return the number of the boundary call that is being made, if any."""
     return _active.current if _active is not None else None
+
+
+def active() -> Recorder | None:
+    """Return the recorder that the hooks in R write to, if any."""
+    return _active
 
 
 def invoke(target: Callable[..., Any], meta: Any, /, *args: Any, **kwargs: Any) -> Any:

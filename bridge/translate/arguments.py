@@ -44,6 +44,8 @@ class Arguments(Names):
             return Code("None", "none")
         if kind in SHAPES:
             return self._shape(node)
+        if kind == "as_axis" and self.counts_from_one:
+            return Code(f"r.axis({self._whole(node).text})")
         if kind in WHOLE:
             return self._whole(node)
         if formal in _WEIGHTS:

@@ -94,7 +94,6 @@ range|range_|...
 var|var|x
 sd|sd|x na.rm
 median|median|x na.rm
-quantile|quantile|x probs
 cor|cor|x y
 cumsum|cumsum|x
 cumprod|cumprod|x
@@ -118,9 +117,7 @@ sort|sort|x decreasing
 order|order|x decreasing
 rev|rev|x
 unique|unique|x
-duplicated|duplicated|x
 match|match|x table
-table|tabulate|x
 any|any_|...
 all|all_|...
 is.na|is_na|x
@@ -130,8 +127,6 @@ plogis|plogis|q
 pnorm|pnorm|q mean sd
 dnorm|dnorm|x mean sd
 crossprod|crossprod|x y
-solve|solve|a b
-det|det|x
 xor|xor|x y
 lapply|lapply|X FUN ...
 sapply|sapply|X FUN ...
@@ -171,16 +166,6 @@ file.path|file_path|...
 file.exists|file_exists|...
 format|format_|x ...
 formatC|format_|x ...
-nchar|nchar|x
-toupper|toupper|x
-tolower|tolower|x
-trimws|trimws|x
-substr|substr|x start stop
-substring|substr|text first last
-strsplit|strsplit|x split fixed
-gsub|gsub|pattern replacement x fixed
-sub|sub_first|pattern replacement x fixed
-grepl|grepl|pattern x fixed
 print|print_|x ...
 cat|cat|...
 invisible|invisible|x
@@ -190,28 +175,6 @@ shape|shape|...
 abind|abind|...
 drop|drop|x
 tcrossprod|tcrossprod|x y
-kronecker|kronecker|X Y
-bitwAnd|bit_and|a b
-bitwXor|bit_xor|a b
-rank|rank|x
-setdiff|setdiff|x y
-intersect|intersect|x y
-union|union|x y
-is.element|is_element|el table
-findInterval|find_interval|x vec
-cut|cut|x breaks labels include.lowest right
-expand.grid|expand_grid|...
-as.data.frame|as_data_frame|x
-split|split|x f
-complete.cases|complete_cases|...
-na.omit|na_omit|object
-embed|embed|x dimension
-row|row|x
-col|col|x
-lower.tri|lower_tri|x diag
-upper.tri|upper_tri|x diag
-strtoi|strtoi|x base
-utf8ToInt|code_points|x
 Negate|negated|f
 is.vector|is_vector|x
 """.strip().splitlines()

@@ -15,6 +15,7 @@ from bridge.translate.syntax import (
     Unknown,
     walk,
 )
+from bridge.translate.wrappers import SHAPES, WHOLE, wrappers
 from bridge.translate.writing import (
     OBJECTS,
     Code,
@@ -48,7 +49,7 @@ class BaseCalls(Arguments):
         extra: list[str] = []
         words: list[str] = []
         codes = [
-            None if each.value is None else self.expression(each.value) for each in node.arguments
+            None if each.value is None else self._handed(each.value) for each in node.arguments
         ]
         for each, code in zip(node.arguments, codes, strict=True):
             if code is None or not each.name:
@@ -134,6 +135,15 @@ class BaseCalls(Arguments):
             kind = "bool"
         return Code(f"r.{python}({', '.join([*parts, *extra, *words])})", kind)
 
+    def _handed(self, node: Node) -> Code:
+        """Return an argument of R's own; a wrapper that R is to call keeps what it makes whole."""
+        code = self.expression(node)
+        known = None if not isinstance(node, Symbol) else wrappers(self.package).get(node.name)
+        if known is None or self.is_own(known.name):
+            return code
+        whole = [key for key, each in known.parameters.items() if each.kind in WHOLE | SHAPES]
+        return Code(f"r.counted({code.text}, {', '.join(map(repr, whole))})") if whole else code
+
     def _do_c(self, node: Call, *_: Any) -> Code:
         codes = [
             (each.name, self.expression(each.value))
@@ -172,6 +182,13 @@ class BaseCalls(Arguments):
                 "{" + ", ".join(f"{name!r}: {code.text}" for name, code in codes) + "}", "list"
             )
         return Code(f"[{', '.join(code.text for _, code in codes)}]", "list")
+
+    def _do_structure(self, node: Call, *_: Any) -> Code:
+        given = {each.name: each.value for each in node.arguments}
+        data, classes = given.get("", given.get(".Data")), given.get("class")
+        if len(given) != 2 or data is None or classes is None:
+            return self.gap(node, "the function structure()")
+        return Code(f"r.put_class({self.expression(data).text}, {self.expression(classes).text})")
 
     def _do_array(self, node: Call, *_: Any) -> Code:
         code = self._base_call(node)

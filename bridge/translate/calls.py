@@ -28,6 +28,7 @@ from bridge.translate.wrappers import (
 from bridge.translate.writing import (
     OBJECTS,
     Code,
+    NeedsStatementsError,
     python_name,
 )
 
@@ -50,6 +51,8 @@ class Calls(Special):
             name = node.name
             own = not node.function.package and self.is_own(name)
             special = getattr(self, f"_do_{python_name(name)}", None)
+            if not own and self._has_methods(node):
+                return self._dispatched(node, into, discard)
             if own and (name in self.functions or not self._is_of_r(name, special is not None)):
                 return self._own_call(node)
             if special is not None:
@@ -75,6 +78,30 @@ class Calls(Special):
             return self.gap(node, f"the function {name}()")
         finally:
             self.here = before
+
+    def _has_methods(self, node: Call) -> bool:
+        """Say whether the script has methods of its own for a function of R's or a package's."""
+        first = node.arguments[0].value if node.arguments else None
+        named = any(name.startswith(f"{node.name}.") for name in self.functions)
+        return named and isinstance(first, Symbol) and id(node) not in self._dispatching
+
+    def _dispatched(self, node: Call, into: str, discard: bool) -> Code:
+        self._dispatching.add(id(node))
+        mark = self.mark()
+        try:
+            with self.pure():
+                otherwise = self.expression(node).text
+                first = self.expression(node.arguments[0].value or node).text
+                given = self._given(node)
+        except NeedsStatementsError:
+            self.back_to(mark)
+            return self.expression(node, into, discard)
+        finally:
+            self._dispatching.discard(id(node))
+        method = f"lambda method: method({given})"
+        return Code(
+            f"r.dispatched({node.name!r}, globals(), {first}, {method}, lambda: {otherwise})"
+        )
 
     def _is_of_r(self, name: str, special: bool) -> bool:
         """Say whether a call of the name is one of R's own functions, though a variable has it too.
@@ -142,6 +169,8 @@ class Calls(Special):
     def _own_call(self, node: Call) -> Code:
         name = node.name
         definition = self.functions.get(name)
+        if definition and id(definition) in self.incomplete and self.place_of(node):
+            return self.gap(node, f"the function {name}()")
         formals = [each for each, _ in definition.parameters] if definition else []
         parts: list[str] = []
         words: list[str] = []

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from bridge.translate.base import CONSTANTS
 from bridge.translate.calls import Calls
@@ -37,6 +38,13 @@ class Functions(Calls):
     def define(self, name: str, node: Function) -> None:
         """Write a ``def``."""
         self.may_write()
+        generic = _generic(node)
+        if generic:
+            self.line(f"def {name}(*args, **kwargs):", node.line)
+            with self.indented():
+                call = "lambda method: method(*args, **kwargs)"
+                self.line(f"return r.dispatched({generic!r}, globals(), args[0], {call})")
+            return
         outer = self.scope
         kept = self._kept(node)
         own = [each for each, _ in node.parameters]
@@ -45,9 +53,10 @@ class Functions(Calls):
         self.line(f"def {name}({head}):", node.line)
         self.scope = scope
         at = len(self.written)
+        known = len(self.gaps)
         depth_before = self.here
         try:
-            with self.indented(), self.statements():
+            with self.indented(), self.statements(), self.called_from(node):
                 for parameter, default in late:
                     self.line(f"if {parameter} is None:")
                     with self.indented():
@@ -62,6 +71,18 @@ class Functions(Calls):
         finally:
             self.scope = outer
             self.here = depth_before
+            if len(self.gaps) > known:
+                self.incomplete.add(id(node))
+
+    @contextmanager
+    def called_from(self, node: Function) -> Iterator[None]:
+        """Inside a function that Python calls, axes are counted as the R packages count them."""
+        before = self.counts_from_one
+        self.counts_from_one = before or id(node) in self.given
+        try:
+            yield
+        finally:
+            self.counts_from_one = before
 
     def _declare(self, names: set[str], at: int) -> None:
         """Say at the top of a function which names it changes outside."""
@@ -155,7 +176,8 @@ class Functions(Calls):
                     inner = simple
                     if isinstance(inner, Call) and inner.name == "return" and inner.arguments:
                         inner = inner.arguments[0].value or inner
-                    body = self.expression(inner)
+                    with self.called_from(node):
+                        body = self.expression(inner)
                     return Code(
                         f"lambda {head}: {body.text}" if head else f"lambda: {body.text}",
                         "function",
@@ -214,3 +236,14 @@ class Functions(Calls):
                     at, (f"{indent}{mangled} = locals().get({mangled!r})", node.line)
                 )
         return Code(name, "function")
+
+
+def _generic(node: Function) -> str:
+    """Return the name that a function finds methods by, "" where it does something else."""
+    body = node.body
+    if isinstance(body, Block) and len(body.items) == 1:
+        body = body.items[0]
+    if not isinstance(body, Call) or body.name != "UseMethod" or len(body.arguments) != 1:
+        return ""
+    name = body.arguments[0].value
+    return name.value if isinstance(name, Text) else ""

@@ -46,9 +46,6 @@ class Names(Writer, ABC):
 
     functions: dict[str, Function]
 
-    #: The data sets of R's own package that the script names.
-    datasets: frozenset[str] = frozenset()
-
     def __init__(
         self, script: str, package: str, generation: int, as_r: frozenset[tuple[str, int]]
     ) -> None:
@@ -58,6 +55,13 @@ class Names(Writer, ABC):
         self.last_first = False
         #: Whether names are looked for among a data frame's columns first: inside ``with()``.
         self.of_columns = False
+        #: Functions that Python calls, by identity; inside them axes are counted as R does.
+        self.given: frozenset[int] = frozenset()
+        self.counts_from_one = False
+        #: Functions of the script's own in which something is not translated, by identity.
+        self.incomplete: set[int] = set()
+        #: Calls that are being translated as those of a function without methods of the script's.
+        self._dispatching: set[int] = set()
         self.declared: dict[int, set[str]] = {}
         self.modules: dict[str, str] = {}
         #: What is given to each name; names that meet tensors, as they are found and as they are
@@ -148,8 +152,6 @@ class Names(Writer, ABC):
             return Code(f"lambda *a, **k: r.drawn({name!r}, *a, **k)", "function", False)
         if name == ".":
             return Code("dot", self.scope.kind("."))
-        if name in self.datasets:
-            return Code(f"r.dataset(DATASETS[{name!r}])")
         return self.gap(node, f"the name {name}, which the script does not define")
 
     def path(self, node: Node) -> str:

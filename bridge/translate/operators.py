@@ -31,6 +31,7 @@ from bridge.translate.writing import (
     OBJECTS,
     Code,
     NeedsStatementsError,
+    WatchedError,
     python_name,
 )
 
@@ -66,6 +67,16 @@ class Operators(Functions):
 
         ``into`` is the name that takes the value: it may be used while the value is made.
         """
+        mark = self.mark()
+        try:
+            return self._expression(node, into, discard)
+        except WatchedError as wider:
+            if wider.node is not node:
+                raise
+            self.back_to(mark)
+            return self.answered(node, wider.what)
+
+    def _expression(self, node: Node, into: str, discard: bool) -> Code:
         match node:
             case Number():
                 return self._number(node)

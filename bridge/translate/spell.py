@@ -7,7 +7,10 @@ from typing import Final
 from bridge.capsule import Call
 from bridge.capsule.values import (
     ArrayValue,
+    Class,
     Closure,
+    Descriptor,
+    Generator,
     Items,
     Method,
     ObjectValue,
@@ -67,6 +70,12 @@ def spell(value: Value | None) -> str:
             return f"{spell(value.owner)}.{value.name}"
         case Closure():
             return f"<R function {value.name}>".replace(" >", ">")
+        case Class():
+            return value.name
+        case Descriptor():
+            return f"<{value.kind}>"
+        case Generator():
+            return f"<generator of {spell(value.source)}>"
         case Slice():
             return f"slice({spell(value.start)}, {spell(value.stop)}, {spell(value.step)})"
         case Opaque():

@@ -245,6 +245,9 @@ class Statements(Operators):
                     ),
                 )
                 return
+            if target.name in ("class", "oldClass"):
+                self._put(first, Code(f"r.put_class({inner.text}, {value.text})"))
+                return
             if target.name in ("rownames", "dimnames", "storage.mode", "mode", "levels"):
                 return
         self.line(self.gap(target, f"an assignment to {_called(target)}").text)

@@ -16,6 +16,7 @@ from bridge.capsule.values import (
     Items,
     Method,
     ObjectValue,
+    Opaque,
     Pairs,
     Scalar,
     Slice,
@@ -296,9 +297,9 @@ class Steps:
             case Method():
                 name = self._aliases.get(value.name, value.name)
                 return Attribute(self._value(value.owner), _plain(name))
-            case Closure():
-                raise UnmadeError(_CLOSURE)
-        raise UnmadeError(f"a value was not recorded: {value.text}")
+            case Opaque():
+                raise UnmadeError(f"a value was not recorded: {value.text}")
+        raise UnmadeError(_CLOSURE)
 
     def _imports_for(self, name: str) -> None:
         if "." not in name:

@@ -27,10 +27,14 @@ class SyntaxRowsError(BridgeError, ValueError):
 
 @dataclass(frozen=True)
 class Node:
-    """An expression of R at a line and column of the script."""
+    """An expression of R at a line and column of the script.
+
+    ``row`` is the number that R's parser gives it, 0 for what stands in no row of its own.
+    """
 
     line: int
     column: int
+    row: int = field(default=0, kw_only=True, compare=False)
 
 
 @dataclass(frozen=True)
@@ -238,6 +242,10 @@ def _listed(entry: _Entry) -> Iterator[_Entry]:
 
 
 def _expression(entry: _Entry) -> Node:
+    return replace(_read(entry), row=int(entry.row[0]))
+
+
+def _read(entry: _Entry) -> Node:
     line, column = entry.place
     parts = entry.children
     if not parts:

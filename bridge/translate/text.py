@@ -8,14 +8,17 @@ that is filled by rows, a function that keeps its own round of a loop) is noted 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 
 from bridge.facts.r import SEEDING_KERAS
+from bridge.translate.places import Places
 from bridge.translate.statements import Statements
 from bridge.translate.syntax import (
     Assign,
+    Call,
     For,
     Function,
+    Member,
     Node,
     Operation,
     Row,
@@ -23,13 +26,16 @@ from bridge.translate.syntax import (
     SyntaxRowsError,
     build,
     called_in,
+    nodes_in,
     walk,
 )
+from bridge.translate.wrappers import exports
 from bridge.translate.writing import (
     ORDER,
     Gap,
     Scope,
     Translation,
+    WatchedError,
     assigned_in,
     root_of,
 )
@@ -42,7 +48,6 @@ def translate(
     package: str,
     generation: int,
     as_r: frozenset[tuple[str, int]] = frozenset(),
-    datasets: Collection[str] = (),
 ) -> Translation:
     """Translate a script, given as the rows of R's syntax tree.
 
@@ -53,19 +58,18 @@ def translate(
         generation: the generation of Keras that it means, 2 or 3.
         as_r: what is to be taken as R has it, although a reader of the text would not: the kinds
             and lines of readings; ``ORDER`` for the order in which a pipe makes its layers.
-        datasets: the data sets of R's own package that it names.
     """
     try:
         nodes = build(rows)
     except SyntaxRowsError as error:
         gap = Gap(1, str(error), script)
         return Translation(f"# GAP {gap.sentence}\n", (1,), (gap,))
-    first = _Translator(script, package, generation, nodes, as_r, datasets)
+    first = _Translator(script, package, generation, nodes, as_r)
     made = first.script_text()
     if not first.meets:
         return made
     # Only now it is known which vectors meet tensors.
-    second = _Translator(script, package, generation, nodes, as_r, datasets)
+    second = _Translator(script, package, generation, nodes, as_r)
     second.met = first.meets
     return second.script_text()
 
@@ -80,17 +84,18 @@ class _Translator(Statements):
         generation: int,
         nodes: Sequence[Node],
         as_r: frozenset[tuple[str, int]],
-        datasets: Collection[str],
     ) -> None:
         super().__init__(script, package, generation, as_r)
-        self.datasets = frozenset(datasets)
         self._nodes = nodes
         self.tops: list[int] = []
+        self.ordinals: list[int] = []
         seeded = bool(called_in(nodes) & SEEDING_KERAS)
         self.last_first = package == "keras" and (not seeded or ORDER in as_r)
         self.scope = Scope()
         self.functions = _functions_of(nodes)
         self.values = _values_of(nodes)
+        self.place_of = Places(nodes, package, self.functions).of
+        self.given = _given_to_python(nodes, package, self.functions)
         counts = Counter(name for node in nodes for each in walk(node) for name in _changes(each))
         #: Names that are given one value only: their kinds are known wherever they are read.
         self.once = {name for name, count in counts.items() if count == 1}
@@ -107,16 +112,26 @@ class _Translator(Statements):
         self.line("", 0)
         self.line("from bridge.translate import rbase as r", 0)
         self.line("", 0)
-        for node in self._nodes:
+        self.tops = [0] * len(self.written)
+        self.ordinals = [0] * len(self.written)
+        for place, node in enumerate(self._nodes, start=1):
             self.here = min(each.line for each in walk(node))
             first = self.here
-            self.tops += [0] * (len(self.written) - len(self.tops))
             self.top(node)
-            self.tops += [first] * (len(self.written) - len(self.tops))
+            more = len(self.written) - len(self.tops)
+            self.tops += [first] * more
+            self.ordinals += [place] * more
         text = "\n".join(line for line, _ in self.written) + "\n"
         lines = tuple(line for _, line in self.written)
         return Translation(
-            text, lines, tuple(self.gaps), tuple(self.readings), tuple(self.tops), self.last_first
+            text,
+            lines,
+            tuple(self.gaps),
+            tuple(self.readings),
+            tuple(self.tops),
+            tuple(self.ordinals),
+            self.last_first,
+            tuple(dict.fromkeys(self.places)),
         )
 
     def top(self, node: Node) -> None:
@@ -127,6 +142,13 @@ class _Translator(Statements):
         except RecursionError:
             self.back_to(mark)
             self.line(self.gap(node, "an expression that is nested too deeply").text)
+        except WatchedError as wider:
+            # What is to be watched is no expression here: then R answers for the statement.
+            self.back_to(mark)
+            made = Gap(node.line, wider.what, self.script)
+            self.gaps.append(made)
+            self.line(f"# GAP {made.sentence}")
+            self.line(f"r.gap({made.sentence!r})")
 
 
 def _changes(node: Node) -> list[str]:
@@ -155,6 +177,42 @@ def _functions_of(nodes: Sequence[Node]) -> dict[str, Function]:
             ):
                 found[each.target.name] = each.value
     return found
+
+
+def _given_to_python(
+    nodes: Sequence[Node], package: str, functions: Mapping[str, Function]
+) -> frozenset[int]:
+    """Return the functions that Python calls, and those that they call, by identity.
+
+    They are arguments of what the packages export, or of Python's own functions; a function that
+    makes one is taken with it.
+    """
+    exported = exports(package or "tensorflow")
+    found: dict[int, Function] = {}
+    waiting: list[Node] = [
+        each.value
+        for call in nodes_in(nodes, Call)
+        if isinstance(call.function, Member) or call.name in exported
+        for each in call.arguments
+        if each.value is not None
+    ]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, Symbol):
+            node = functions.get(node.name, node)
+        if isinstance(node, Function):
+            if id(node) not in found:
+                found[id(node)] = node
+                waiting += [
+                    functions[call.name]
+                    for call in nodes_in([node.body], Call)
+                    if call.name in functions
+                ]
+        elif isinstance(node, Call) and node.name in functions:
+            waiting.append(functions[node.name])
+        elif isinstance(node, Call) and node.name in ("list", "c"):
+            waiting += [each.value for each in node.arguments if each.value is not None]
+    return frozenset(found)
 
 
 def _values_of(nodes: Sequence[Node]) -> dict[str, list[Node]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import keyword
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
@@ -34,6 +34,15 @@ OBJECTS: Final = frozenset({"py", "model", "sequential", "layer", "tensor", "mod
 
 class NeedsStatementsError(BridgeError):
     """An expression cannot be written without statements before it."""
+
+
+class WatchedError(BridgeError):
+    """R answers for an expression that stands around the one that is not known."""
+
+    def __init__(self, node: Node, what: str) -> None:
+        super().__init__(what)
+        self.node = node
+        self.what = what
 
 
 @dataclass(frozen=True)
@@ -72,10 +81,14 @@ class Translation:
     lines: tuple[int, ...]
     gaps: tuple[Gap, ...]
     readings: tuple[Reading, ...] = ()
-    #: The first line of the script's own expression that each line of Python belongs to.
+    #: The first line of the script's own expression that each line of Python belongs to, and the
+    #: place of that expression in the script, counted from 1 (0 for none).
     tops: tuple[int, ...] = ()
+    statements: tuple[int, ...] = ()
     #: Layers of a pipe are made last one first, as keras does it where no seed is set.
     last_first: bool = False
+    #: The expressions at which R answers, by their rows in R's syntax tree.
+    places: tuple[int, ...] = ()
 
 
 @dataclass
@@ -121,6 +134,9 @@ class Writer:
         #: What is taken as R has it, although a reader of the text would not: kinds and lines.
         self.as_r = as_r
         self.here = 0
+        #: Finds the expression to be watched where one is not known, and those that were found.
+        self.place_of: Callable[[Node], Node | None] = lambda _: None
+        self.places: list[int] = []
         self._depth = 0
         self._count = 0
         self._pure = 0
@@ -172,16 +188,34 @@ class Writer:
         self._count += 1
         return f"_{stem}_{self._count}"
 
-    def mark(self) -> tuple[int, int, int]:
+    def mark(self) -> tuple[int, int, int, int]:
         """Return where the writing is, to go back there."""
-        return len(self.written), len(self.gaps), len(self.readings)
+        return len(self.written), len(self.gaps), len(self.readings), len(self.places)
 
-    def back_to(self, mark: tuple[int, int, int]) -> None:
+    def back_to(self, mark: tuple[int, int, int, int]) -> None:
         """Forget what was written since."""
         del self.written[mark[0] :], self.gaps[mark[1] :], self.readings[mark[2] :]
+        del self.places[mark[3] :]
+
+    def answered(self, node: Node, what: str) -> Code:
+        """Leave the place of a value that R answers."""
+        made = Gap(node.line, what, self.script)
+        self.places.append(node.row)
+        if not self._pure:
+            self.line(f"# R answers: {made.sentence}", node.line)
+        return Code(f"r.answer({node.row}, {made.sentence!r})")
 
     def gap(self, node: Node, what: str) -> Code:
-        """Leave a marked gap, and name it."""
+        """Leave a marked gap, and name it; or the place of a value that R answers.
+
+        Raises:
+            WatchedError: R answers for more than ``node``.
+        """
+        place = self.place_of(node)
+        if place is node:
+            return self.answered(node, what)
+        if place is not None:
+            raise WatchedError(place, what)
         made = Gap(node.line, what, self.script)
         self.gaps.append(made)
         if not self._pure:

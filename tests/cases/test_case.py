@@ -44,6 +44,12 @@ def test_a_header_names_title_verdicts_and_causes(tmp_path: Path) -> None:
     assert case.problems == ()
 
 
+def test_a_header_allows_rules_by_their_codes(tmp_path: Path) -> None:
+    script = tmp_path / "a.R"
+    script.write_text("#| allow: L01, m02\nx\n")
+    assert read_case(script).allowed == ("L01", "M02")
+
+
 def test_a_header_ends_with_the_first_other_line(tmp_path: Path) -> None:
     case = read_case(script(tmp_path, "a.R", "x <- 1\n#| title: too late\n"))
     assert case.title == ""

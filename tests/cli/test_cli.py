@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -148,3 +149,23 @@ def test_each_case_that_is_done_has_one_plain_line(capfd: pytest.CaptureFixture[
     ]  # fmt: skip
     assert second.startswith("[2/2] ")
     assert "\x1b" not in first + second
+
+
+def test_a_rule_is_shown_by_its_code_and_by_its_name() -> None:
+    for word in ("L01", "l01", "softmax-over-one-unit"):
+        shown = CliRunner().invoke(main.app, ["rule", word])
+        assert shown.exit_code == 0
+        assert shown.stdout.startswith("# L01 softmax-over-one-unit")
+
+
+def test_all_rules_are_a_list_and_json() -> None:
+    lines = CliRunner().invoke(main.app, ["rule"]).stdout.splitlines()
+    rows = json.loads(CliRunner().invoke(main.app, ["rule", "--json"]).stdout)
+    assert [line.split()[0] for line in lines] == [row["rule"] for row in rows]
+    assert all(row["page"].startswith(f"# {row['rule']} {row['name']}") for row in rows)
+
+
+def test_a_rule_that_there_is_not_names_the_near_ones() -> None:
+    done = keras_bridge("rule", "L1")
+    assert done.returncode == 2
+    assert "near it are L01" in done.stderr

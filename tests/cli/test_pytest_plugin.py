@@ -92,7 +92,7 @@ def test_the_text_of_a_failure_is_the_explanation(project: pytest.Pytester) -> N
     result.stdout.fnmatch_lines(
         [
             "expected: same-bits, cause none",
-            "R and its replay differ from layer dense_1 on.",
+            "*R and its replay differ from layer dense_1 on.*",
             "The runs part first at the stage 'prediction': predict 1 by 0.5",
             "predict 1: r and replay differ; 3 of 4 beyond the bound",
             "*at [[]2, 0[]]: r 1.5, replay 1.0",

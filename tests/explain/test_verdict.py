@@ -11,11 +11,11 @@ from bridge.capsule.schema import Call
 from bridge.capsule.values import Scalar, Symbol
 from bridge.compare.result import Divergence, ProbePair, RunPair, Verdict
 from bridge.exact.records import ExactResult
-from bridge.explain.finding import OtherGeneration
+from bridge.explain.conclusion import OtherGeneration
 from bridge.explain.result import CauseEvidence
 from bridge.explain.verdict import conclude
 from bridge.facts.causes import CAUSES, is_cause, meaning
-from bridge.rules.recorded_run import answer
+from tests.rules.samples import said as answer
 
 
 def run(runner: str = "r", **fields: Any) -> Capsule:

@@ -101,8 +101,8 @@ def test_the_cause_is_what_the_runs_show(
 ) -> None:
     report = examined[name].report
     assert report.cause == cause, report.sentence
-    assert said in report.sentence
-    assert "reticulate refuses" not in report.sentence
+    assert said in report.explanation[0]
+    assert "reticulate refuses" not in report.explanation[0]
 
 
 def test_an_error_that_the_script_catches_is_no_missing_attribute(
@@ -125,4 +125,4 @@ def test_a_call_that_python_repairs_is_one_that_the_script_writes(
 def test_what_only_the_stand_in_cannot_do_is_nobodys_fault(examined: dict[str, Examined]) -> None:
     report = examined["base-r-in-the-stand-in"].report
     assert (report.verdict, report.cause) == ("failed", "not-known")
-    assert "does not serve this" in report.sentence
+    assert "does not serve this" in report.explanation[0]

@@ -85,7 +85,7 @@ def examined(folder: Path) -> dict[str, Examined]:
 @pytest.mark.parametrize("name", sorted(SCRIPTS))
 def test_the_result_says_what_the_script_did(examined: dict[str, Examined], name: str) -> None:
     report = examined[name].report
-    told = " ".join([report.sentence, *report.notes])
+    told = " ".join([report.sentence, *report.explanation, *report.notes])
     assert SCRIPTS[name][1] in told, told
 
 
@@ -98,7 +98,7 @@ def test_a_script_that_stops_has_failed_by_its_own_doing(
 
 
 def test_a_script_that_is_not_utf8_is_told_where(examined: dict[str, Examined]) -> None:
-    sentence = examined["latin1"].report.sentence
+    sentence = examined["latin1"].report.explanation[0]
     assert "byte 0xe9 at line 1, column 10" in sentence
 
 

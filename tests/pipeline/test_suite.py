@@ -13,13 +13,14 @@ from bridge.capsule import Call, Capsule, FrontEnd, Manifest
 from bridge.capsule.values import Scalar, Symbol
 from bridge.cases.case import Case, read_case
 from bridge.errors import Errors, collected
-from bridge.explain.result import CauseEvidence
 from bridge.pipeline import case_run, examine_case
 from bridge.pipeline.examine_case import Settings, Suite
 from bridge.process.pool import Pool
 from bridge.r.script import Inspection, Installed, Served
 from bridge.rules import registry
-from bridge.rules.recorded_run import answer
+from bridge.rules.registry import Answered
+from bridge.rules.rule import Finding, Rule
+from tests.rules.samples import said as answer
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def cases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Case]:
     def run_r(_pool: object, case: str, *_: object, **__: object) -> Capsule:
         return Capsule(Manifest(runner="r", case=case, status="ok"), {})
 
-    def run_intent(_pool: object, case: str, *_: object) -> Capsule:
+    def run_intent(_pool: object, case: str, *_: object, **__: object) -> Capsule:
         return Capsule(Manifest(runner="intent", case=case, status="ok"), {})
 
     monkeypatch.setattr(
@@ -97,7 +98,7 @@ def test_where_r_was_not_recorded_nothing_is_said_of_it(
     with Suite(Settings(jobs=1)) as running:
         first, _ = running.examine(cases)
     assert (first.report.verdict, first.report.cause) == ("abstained", "not-known")
-    assert "could not be recorded" in first.report.sentence
+    assert "could not be recorded" in first.report.explanation[0]
     assert "what R's run gives" in first.report.unexplained
 
 
@@ -109,8 +110,12 @@ def test_a_repair_that_cannot_be_tried_costs_no_other_answer(
     monkeypatch.setattr(
         examine_case, "run_r", lambda _pool, case, *_, **__: _with_a_call("r", case)
     )
-    monkeypatch.setattr(examine_case, "run_replay", lambda *_: _with_a_call("replay", "first"))
-    monkeypatch.setattr(examine_case, "answers", lambda *_: (answer("maths", "An answer."),))
+    monkeypatch.setattr(
+        examine_case, "run_replay", lambda *_, **__: _with_a_call("replay", "first")
+    )
+    monkeypatch.setattr(
+        examine_case, "answers", lambda *_, **__: Answered((answer("maths", "An answer"),))
+    )
     with Suite(Settings(jobs=1, quick=True)) as running:
         examined = list(running.examine(cases[:1]))
     (error,) = examined[0].report.internal_errors
@@ -155,7 +160,7 @@ def test_each_step_fails_by_itself(
     assert str(tmp_path) not in log + (folder / "report.json").read_text("utf-8")
     told = "1 step of keras-bridge itself failed; see internal-errors.log."
     assert told in (folder / "report.md").read_text("utf-8")
-    assert told in (tmp_path / "out" / "index.html").read_text("utf-8")
+    assert told in (folder / "index.html").read_text("utf-8")
 
 
 @pytest.mark.internal_errors
@@ -165,7 +170,9 @@ def test_what_fails_while_files_are_written_is_listed_as_well(
     monkeypatch.setattr(
         examine_case, "run_r", lambda _pool, case, *_, **__: _with_a_call("r", case)
     )
-    monkeypatch.setattr(examine_case, "run_replay", lambda *_: _with_a_call("replay", "first"))
+    monkeypatch.setattr(
+        examine_case, "run_replay", lambda *_, **__: _with_a_call("replay", "first")
+    )
     _breaks(monkeypatch, "script_of")
     with Suite(Settings(jobs=1, quick=True)) as running:
         examined = list(running.examine(cases[:1]))
@@ -192,18 +199,36 @@ def _with_a_call(runner: Literal["r", "replay"], case: str) -> Capsule:
     return Capsule(Manifest(runner=runner, case=case, status="ok", calls=(call,)), {})
 
 
+@pytest.mark.parametrize(
+    ("allow", "found", "told"), [("X01", [], 0), ("L01", ["X01"], 0), ("L1", ["X01"], 1)]
+)
+def test_a_rule_that_the_header_allows_has_nothing_to_say(
+    cases: list[Case], monkeypatch: pytest.MonkeyPatch, allow: str, found: list[str], told: int
+) -> None:
+    rules = {**registry.rules(), "X01": Rule("X01", "anything", cause="maths")}
+    monkeypatch.setattr(registry, "rules", lambda: rules)
+    answered = Answered((answer("maths", "An answer"),))
+    monkeypatch.setattr(examine_case, "answers", lambda *_, **__: answered)
+    cases[0].script.write_text(f"#| allow: {allow}\nx")
+    with Suite(Settings(jobs=1, quick=True)) as running:
+        (examined,) = running.examine([read_case(cases[0].script)])
+    assert [each.rule for each in examined.report.findings] == found
+    assert sum("L01" in note for note in examined.report.notes) == told
+
+
 @pytest.mark.internal_errors
 def test_a_rule_that_fails_costs_no_other_rule_its_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: object) -> Iterator[CauseEvidence]:
+    broken, sound = (Rule(code, "a-rule", cause="maths") for code in ("X01", "X02"))
+
+    @broken.detector
+    def detect(_: object) -> Iterator[Finding]:
         raise IndexError("no such layer")
         yield
 
-    def sound(*_: object) -> Iterator[CauseEvidence]:
-        yield answer("maths", "An answer.")
-
-    monkeypatch.setattr(registry, "_RULES", (broken, sound))
+    sound.detector(lambda _: iter([sound.finding("An answer")]))
+    monkeypatch.setattr(registry, "rules", lambda: {"X01": broken, "X02": sound})
     capsule = Capsule(Manifest(runner="r", case="a", status="ok"), {})
     with collected(Errors()) as errors:
-        found = registry.answers(capsule)
-    assert [each.sentence for each in found] == ["An answer."]
+        found = registry.answers(capsule).findings
+    assert [each.headline for each in found] == ["An answer"]
     assert [each.message for each in errors.found] == ["IndexError: no such layer"]

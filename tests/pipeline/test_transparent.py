@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import plain
-from benchmarks.transparent import changes, lines_of, printed
+from benchmarks.transparent import changes, lines_of, printed, said, told_apart
 from bridge.process.pool import Limits, Pool
 from bridge.r.script import inspect, serve
 from bridge.runs.r import run_r
@@ -99,10 +99,11 @@ def test_a_script_prints_what_it_prints_under_rscript(
     installed, (inspection,) = inspect([script])
     served = serve(inspection.package, "standin", installed)
     made = run_r(pool, "script", script, inspection, served, Limits(seconds=120)).manifest
-    theirs, code = plain.run(script, inspection, served)
-    assert code == 0, theirs[-500:]
-    assert changes(lines_of(theirs), lines_of(printed(made))) == {}
-    assert len(lines_of(theirs)) > 10
+    theirs = plain.run(script, inspection, served)
+    assert theirs.code == 0, theirs.printed[-500:]
+    assert changes(lines_of(theirs.printed), lines_of(printed(made))) == {}
+    assert told_apart(theirs.said, said(made)) == ({}, {})
+    assert len(lines_of(theirs.printed)) > 10
 
 
 @pytest.mark.r
@@ -136,7 +137,7 @@ def test_with_an_error_handler_of_its_own_a_script_goes_on(pool: Pool, tmp_path:
     installed, (inspection,) = inspect([script])
     served = serve("", "auto", installed)
     made = run_r(pool, "script", script, inspection, served, Limits(seconds=60)).manifest
-    assert printed(made) == plain.run(script, inspection, served)[0] == "handled\nnext\n"
+    assert printed(made) == plain.run(script, inspection, served).printed == "handled\nnext\n"
     assert made.status == "ok"
 
 
@@ -145,6 +146,27 @@ def test_times_addresses_paths_and_lines_written_over_are_masked() -> None:
     again = "2/2 [====] - 1s 1s/step - loss: 0.5\nat /tmp/other/y.h5"
     assert lines_of(first) == lines_of(again)
     assert lines_of(again) != lines_of(again.replace("0.5", "0.6"))
+
+
+@pytest.mark.parametrize(
+    ("first", "again"),
+    [
+        ("1/8 [=>..] - ETA: 0s - loss: 0.5batch 3", "3/8 [==>.] - ETA: 2s - loss: 0.4 batch 3"),
+        ("\x1b[1m1/8\x1b[0m \x1b[32m━━\x1b[0m \x1b[1m0s\x1b[0m 3ms/step - loss: 0.5", ""),
+        ("      2/Unknown - 1s 650ms/step - loss: 0.5 - my acc: 1.5e-03", ""),
+    ],
+)  # fmt: skip
+def test_an_unfinished_progress_bar_counts_for_nothing(first: str, again: str) -> None:
+    ours, theirs = lines_of(first), lines_of(again)
+    assert [line.strip() for line in ours] == [line.strip() for line in theirs]
+    assert lines_of("8/8 [====] - 0s 3ms/step - loss: 0.5") != lines_of("")
+    assert lines_of("1/2 of it is 0.5") == ["1/2 of it is 0.5"]
+
+
+def test_lines_of_the_standard_error_are_compared_in_any_order_and_logs_left_out() -> None:
+    log = "2026-01-02 03:04:05.678: I tensorflow/core/util/port.cc:153] oneDNN\n"
+    assert told_apart(f"{log}a\nb\n", "b\na\n") == ({}, {})
+    assert told_apart("a\na\n", "a\nc\n") == ({"a": 1}, {"c": 1})
 
 
 def test_a_changed_a_missing_and_an_added_line_are_told() -> None:

@@ -11,8 +11,8 @@ import pytest
 from bridge.capsule import Capsule, Environment, FrontEnd, Manifest, read_capsule
 from bridge.cases.case import Case, choose, find_cases, read_case, suite_folders
 from bridge.compare.result import LayerVerdict, ProbePair, RunPair, Verdict
+from bridge.explain.conclusion import Conclusion, standing
 from bridge.explain.cross_machine import elsewhere
-from bridge.explain.finding import Finding, standing
 from bridge.explain.lever_search.protocol import AS_RECORDED
 from bridge.explain.result import CauseEvidence, LeverOutcome
 from bridge.facts.causes import is_cause
@@ -110,7 +110,7 @@ def report_of(case: Case, verdict: Verdict, cause: str, layers: Verdict) -> Any:
         difference=None, stages=(), layers=(layer,),
     )  # fmt: skip
     pair = RunPair(a="r", b="reference", verdict=layers, probes=(probe,), first_divergence=None)
-    return build_report(case, {"r": r}, [pair], Finding(verdict, cause, "A sentence."))
+    return build_report(case, {"r": r}, [pair], Conclusion(verdict, cause, "A sentence."))
 
 
 def test_a_mended_fault_is_no_reproach_and_a_wrong_cause_is(tmp_path: Path) -> None:

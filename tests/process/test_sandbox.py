@@ -126,7 +126,7 @@ def examined(folder: Path) -> dict[str, Examined]:
 
 def _told(examined: Examined) -> str:
     printed = [each.text for each in examined.runs["r"].manifest.output]
-    return " ".join([examined.report.sentence, *examined.report.notes, *printed])
+    return " ".join([*examined.report.explanation, *examined.report.notes, *printed])
 
 
 @needs_namespaces

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import re
@@ -11,16 +10,15 @@ from typing import Any
 
 import pytest
 from markdown_it import MarkdownIt
-from rich.console import Console
 
 from bridge.capsule import write_capsule
 from bridge.cases.case import Case
 from bridge.cli.check import told
-from bridge.explain.finding import Finding
+from bridge.explain.conclusion import Conclusion
 from bridge.explain.responses.description import describe_run
 from bridge.explain.result import Observation, SymptomCell, SymptomTable, Upstream
 from bridge.pipeline.examine_case import Examined
-from bridge.report import CaseReport, print_summary, report_json, summary_table, write_report
+from bridge.report import CaseReport, report_json, write_report
 from bridge.report.build import Parts, build_report
 from bridge.report.suspects import (
     MAX_CANDIDATES,
@@ -231,34 +229,11 @@ def test_a_report_with_everything_reads_back_as_the_same() -> None:
         assert report_json(again) == report_json(report)
 
 
-def test_a_terminal_has_the_cause_under_the_sentence_and_what_is_left_last() -> None:
-    console = Console(
-        file=io.StringIO(), force_terminal=True, width=100, height=50, color_system=None
-    )
-    console.print(summary_table([different()]))
-    assert isinstance(console.file, io.StringIO)
-    lines = [line.rstrip() for line in console.file.getvalue().splitlines()]
-    start = next(n for n, line in enumerate(lines) if line.startswith("different: Model A"))
-    below = " ".join(" ".join(lines[start:]).split())
-    assert below.endswith(
-        'Cause: grappler:remapping (likely), at r.model("A").layer("dense"). '
-        "Unexplained: Model B was right."
-    )
-
-
-def test_a_pipe_has_all_of_it_on_one_line() -> None:
-    stream = io.StringIO()
-    print_summary([different()], stream)
-    line = stream.getvalue().splitlines()[1]
-    assert "Cause: grappler:remapping (likely)" in line
-    assert line.endswith("Unexplained: Model B was right.")
-
-
 def test_a_report_describes_what_its_models_make_of_their_input(tmp_path: Path) -> None:
     capsule = Sample().predict(two_layers(), grid(columns=3)).capsule()
     write_capsule(capsule, tmp_path / "r.capsule")
     case = Case("sample", tmp_path / "sample.R")
-    finding = Finding("same-bits", "none", "Alike.")
+    finding = Conclusion("same-bits", "none", "Alike.")
     parts = Parts(described=describe_run(capsule, {}))
     report = build_report(case, {"r": capsule}, [], finding, parts)
     (census,) = report.census

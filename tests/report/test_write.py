@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from markdown_it import MarkdownIt
 
-from bridge.report import CaseReport, numbers, report_json, text, write_report
+from bridge.report import CaseReport, folders, numbers, report_json, text, write_report
 from bridge.report.pictures import draw
 from bridge.report.schema import Picture
 from tests.report_samples import (
@@ -36,7 +36,7 @@ VOID = {"meta", "br", "img"}
 TAGS = re.compile(
     "html|head|title|style|meta|body|header|main|footer|article|div|p|h[123]|a|b|br|strong|span"
     "|code|pre|table|thead|tbody|tr|th|td|dl|dt|dd|ul|ol|li|details|summary|figure|figcaption"
-    "|img|data|section|h4|em|svg|line|polyline|circle"
+    "|img|data|section|h4|em|svg|line|polyline|circle|mark"
 )
 
 
@@ -75,7 +75,12 @@ class Page(HTMLParser):
 
 
 def index(tmp_path: Path, *reports: CaseReport, pictures: Any = None) -> str:
-    return write_report(reports, tmp_path, pictures=pictures or {}).read_text(encoding="utf-8")
+    """Return the page of a single case, or the list of several."""
+    written = write_report(reports, tmp_path, pictures=pictures or {})
+    if len(reports) == 1:
+        (folder,) = folders(reports)
+        written = tmp_path / folder / "index.html"
+    return written.read_text(encoding="utf-8")
 
 
 def markdown(tmp_path: Path, report: CaseReport) -> str:
@@ -162,22 +167,29 @@ def test_every_case_has_its_folder_and_the_page_has_all_cases(tmp_path: Path) ->
     page = index(tmp_path, *(make() for make in SMALL))
     for make in SMALL:
         assert make().sentence in Page(page).text
-    folders = sorted(path.name for path in tmp_path.iterdir())
-    assert folders == ["different", "failed", "index.html", "matching", "same_error", "unnamed"]
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["different", "failed", "index.html", "matching", "same_error", "unnamed"]
     assert sorted(path.name for path in (tmp_path / "different").iterdir()) == [
-        *("report.json", "report.md"),
+        *("index.html", "report.json", "report.md"),
     ]
 
 
-def test_cases_stand_on_the_page_worst_first(tmp_path: Path) -> None:
+def test_cases_stand_on_the_page_in_groups_worst_first(tmp_path: Path) -> None:
     page = index(tmp_path, matching(), same_error(), failed(), different())
-    places = [
-        page.index(f'<article class="case{bad}" id="case-{name}"')
-        for name, bad in (
-            *(("different", " bad"), ("failed", " bad"), ("matching", ""), ("same_error", "")),
-        )
+    links = [link for link in Page(page).attributes("href") if link.endswith("/index.html")]
+    assert links == [
+        *("different/index.html", "failed/index.html", "same_error/index.html"),
+        "matching/index.html",
     ]
-    assert places == sorted(places)
+    found = re.findall(r'<h2 class="group">([\w ]+) <', page)
+    assert found == ["Not as expected", "Explained", "Nothing wrong"]
+
+
+def test_a_single_page_opens_each_case_without_its_folder(tmp_path: Path) -> None:
+    reports = [matching(), different()]
+    page = write_report(reports, tmp_path, pictures={}, single=True).read_text(encoding="utf-8")
+    assert set(Page(page).attributes("href")) == {"#case-matching", "#case-different"}
+    assert {"case-matching", "case-different"} <= set(Page(page).attributes("id"))
 
 
 def test_worst_pairs_stand_first_in_the_tables(tmp_path: Path) -> None:
@@ -197,7 +209,7 @@ def test_every_number_in_html_is_in_report_json(tmp_path: Path, make: Any) -> No
     values = page.attributes("value")
     assert set(values) <= forms
     assert len(values) > 20 or not report.pairs
-    html = (tmp_path / "index.html").read_text(encoding="utf-8")
+    html = index(tmp_path, report)
     for value, shown in re.findall(r'<data value="([^"]*)"[^>]*>([^<]*)</data>', html):
         assert {value, shown} <= forms
 
@@ -233,7 +245,7 @@ def test_hostile_words_do_nothing_in_html(tmp_path: Path, words: str) -> None:
     for source in page.attributes("src"):
         assert source.startswith("data:image/")
     for link in page.attributes("href"):
-        assert re.fullmatch(r"#case-[\w.-]+|[\w.-]+/[\w.%~-]+", link)
+        assert re.fullmatch(r"\.\./index\.html|[\w.%~-]+", link)
     assert " ".join(text.visible(words).split())[:1_000] in page.text
 
 
@@ -275,7 +287,7 @@ def test_the_page_loads_nothing_and_runs_nothing(tmp_path: Path) -> None:
     assert "default-src 'none'" in page
 
 
-@pytest.mark.parametrize("where", ["index.html", "matching/report.md"])
+@pytest.mark.parametrize("where", ["matching/index.html", "matching/report.md"])
 def test_the_stand_in_never_clears_the_cran_package(tmp_path: Path, where: str) -> None:
     write_report([matching()], tmp_path, pictures={})
     found = (tmp_path / where).read_text(encoding="utf-8")
@@ -372,7 +384,7 @@ def test_a_picture_that_cannot_be_shown_is_explained(
     page = index(tmp_path, report, pictures={"matching": files})
     assert said in Page(page).text
     assert not Page(page).attributes("src")
-    assert ("matching/r.svg" in Page(page).attributes("href")) == (content is not None)
+    assert ("r.svg" in Page(page).attributes("href")) == (content is not None)
 
 
 @pytest.mark.parametrize("name", ["../r.svg", "a/b.svg", "report.json", "", "..", "r\x00.svg"])
@@ -400,6 +412,7 @@ def test_a_second_report_replaces_the_first_and_leaves_no_parts(tmp_path: Path) 
     page = index(tmp_path, matching())
     assert matching().sentence in page
     assert failed().sentence not in page
+    assert failed().sentence not in (tmp_path / "index.html").read_text(encoding="utf-8")
     assert not list(tmp_path.rglob("*.part"))
 
 

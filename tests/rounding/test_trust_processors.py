@@ -14,11 +14,18 @@ FLAGS = ("sse4_1", "sse4_2", "avx", "avx2")
 
 
 def test_libraries_are_held_down_together_and_onednn_is_off_once() -> None:
+    sets = processors.instruction_sets((*FLAGS, "avx512f", "avx512bw", "avx512_vnni"))
+    assert list(sets)[-1] == "onednn-off"
+    assert sets["onednn-off"] == {"TF_ENABLE_ONEDNN_OPTS": "0"}
+
+
+def test_where_tensorflow_leaves_onednn_off_it_is_on_once() -> None:
     sets = processors.instruction_sets(FLAGS)
     assert list(sets) == [
         "all of it", "onednn-isa-sse41 + xla-isa-sse4-2", "onednn-isa-avx + xla-isa-avx",
-        "onednn-off",
+        "onednn-on",
     ]  # fmt: skip
+    assert sets["onednn-on"] == {"TF_ENABLE_ONEDNN_OPTS": "1"}
     assert sets["all of it"] == {}
     assert sets["onednn-isa-avx + xla-isa-avx"] == {
         "ONEDNN_MAX_CPU_ISA": "AVX", "XLA_FLAGS": "--xla_cpu_max_isa=AVX",

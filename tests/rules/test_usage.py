@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,75 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bridge.capsule import Capsule, Manifest
+from bridge.capsule import Capsule
 from bridge.compare.result import ProbePair, RunPair
 from bridge.explain.repairs import repairs, works
-from bridge.explain.result import CauseEvidence
 from bridge.explain.verdict import conclude
-from bridge.r.script import inspect
-from bridge.rules import answers
-from bridge.rules.recorded_run import answer as said
-from bridge.rules.seeds import drawn_layer
+from bridge.rules.language.seed_of_the_other_generator import drawn_layer
+from bridge.rules.rule import Finding
 from tests.compare_samples import Dense, Sample
-
-needs_r = pytest.mark.skipif(shutil.which("Rscript") is None, reason="R is not on the PATH")
-
-
-def method(name: str, owner: int = 1) -> dict[str, Any]:
-    about = {"t": "object", "id": owner, "cls": "keras:Sequential"}
-    return {"t": "method", "owner": about, "name": name}
-
-
-def symbol(name: str) -> dict[str, Any]:
-    return {"t": "symbol", "path": f"keras:{name.rpartition('.')[2]}", "public": name}
-
-
-def thing(number: int, cls: str = "keras:Layer") -> dict[str, Any]:
-    return {"t": "object", "id": number, "cls": cls}
-
-
-def scalar(value: float | str | bool) -> dict[str, Any]:
-    return {"t": type(value).__name__, "v": value if isinstance(value, str) else repr(value)}
-
-
-def crossing(number: int, target: Mapping[str, Any], **about: Any) -> dict[str, Any]:
-    return {"id": number, "kind": "call", "target": target, "line": number} | about
-
-
-class Run:
-    """A capsule as it grows."""
-
-    def __init__(self) -> None:
-        self.arrays: dict[str, Any] = {}
-        self.about: dict[str, Any] = {"calls": [], "states": [], "probes": []}
-
-    def array(self, name: str, values: Any, dtype: str = "float32") -> dict[str, Any]:
-        made = np.array(values, dtype)
-        key = f"k{len(self.arrays)}"
-        self.arrays[key] = made
-        return {"name": name, "key": key, "dtype": dtype, "shape": made.shape}
-
-    def model(self, *layers: tuple[str, dict[str, Any]], **about: Any) -> None:
-        described = [
-            {"name": f"l{n}", "cls": f"keras.layers.{cls}", "config": config}
-            for n, (cls, config) in enumerate(layers)
-        ]
-        state = {"id": 1, "cls": "keras.Sequential", "keras": "keras", "name": "m"}
-        self.about["states"].append(state | {"layers": described} | about)
-
-    def probe(self, kind: str = "predict", **about: Any) -> None:
-        number = len(self.about["probes"])
-        self.about["probes"].append({"index": number, "kind": kind, "state": 0, "line": 9} | about)
-
-    def call(self, target: Mapping[str, Any], **about: Any) -> None:
-        self.about["calls"].append(crossing(len(self.about["calls"]) + 1, target, **about))
-
-    def capsule(self, **about: Any) -> Capsule:
-        manifest = {"runner": "r", "case": "case", "status": "ok"} | self.about | about
-        return Capsule(Manifest.model_validate(manifest), self.arrays)
-
-    def causes(self, tree: Any = ()) -> list[str]:
-        return [each.cause for each in answers(self.capsule(), tree) if each.decides]
+from tests.rules.samples import Run, answers, method, needs_r, said, scalar, symbol, thing, tree_of
 
 
 def test_a_softmax_over_one_unit_is_mathematics() -> None:
@@ -235,13 +173,7 @@ def test_two_formulas_of_gelu_are_told_with_the_difference_of_this_run(gap: floa
         more = {"approximate": scalar(True)} if value != 1.0 else {}
         run.call(symbol("keras.ops.gelu"), args=[given], kwargs=more, result=made)
     (found,) = answers(run.capsule())
-    assert f"by up to {gap:.3g} here" in found.sentence
-
-
-def tree_of(text: str, folder: Path) -> Any:
-    path = folder / "script.R"
-    path.write_text(text, "utf-8")
-    return inspect([path])[1][0].tree
+    assert found.evidence[0].outcome == f"{gap:.3g}"
 
 
 def sequential(*calls: tuple[int, Mapping[str, Any]]) -> Run:
@@ -426,7 +358,7 @@ def agreeing() -> tuple[dict[str, Capsule], list[RunPair]]:
     ],
 )
 def test_only_an_answer_that_decides_names_the_cause_of_agreement(
-    answer: CauseEvidence, cause: str
+    answer: Finding, cause: str
 ) -> None:
     found = conclude(*agreeing(), usage=(answer,))
     assert (found.verdict, found.cause) == ("same-bits", cause)

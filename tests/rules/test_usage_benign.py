@@ -8,10 +8,10 @@ from typing import Any, Final
 import pytest
 
 from bridge.capsule import Capsule, Manifest
-from bridge.explain.result import CauseEvidence
 from bridge.r.script import inspect
-from bridge.rules import answers
+from bridge.rules.rule import Finding
 from bridge.translate.syntax import Row
+from tests.rules.samples import answers
 
 pytestmark = pytest.mark.r
 
@@ -75,9 +75,7 @@ def called(number: int, name: str, line: int, owner: int) -> dict[str, Any]:
     return call
 
 
-def answered(
-    text: str, calls: list[tuple[str, int, int]], tmp_path: Path
-) -> tuple[CauseEvidence, ...]:
+def answered(text: str, calls: list[tuple[str, int, int]], tmp_path: Path) -> tuple[Finding, ...]:
     script = tmp_path / "script.R"
     script.write_text(text, "utf-8")
     _, (inspection,) = inspect([script])

@@ -7,8 +7,16 @@ from typing import Any
 
 import pytest
 
-from bridge.rules import answers
-from tests.rules.test_usage import Run, crossing, method, needs_r, scalar, symbol, tree_of
+from tests.rules.samples import (
+    Run,
+    answers,
+    crossing,
+    method,
+    needs_r,
+    scalar,
+    symbol,
+    tree_of,
+)
 
 
 def error(message: str, line: int = 9, **about: Any) -> dict[str, Any]:
@@ -32,7 +40,7 @@ def test_a_loss_that_is_no_number_has_overshot_or_was_given_none(
     x: list[list[float]], losses: list[float], causes: list[str]
 ) -> None:
     run = Run()
-    run.model(("Dense", {"units": 1, "activation": "linear"}))
+    run.model(("Dense", {"units": 1, "activation": "linear"}), compiled={"loss": "mse"})
     y = run.array("y", [[1.0], [2.0]])
     run.probe("fit", inputs=[run.array("x", x)], targets=[y], curves={"loss": losses})
     assert run.causes() == causes
@@ -96,7 +104,7 @@ def test_layers_without_an_activation_are_told_and_decide_nothing() -> None:
     run.model(*(("Dense", {"units": 4, "activation": "linear"}) for _ in range(2)))
     (answer,) = answers(run.capsule())
     assert not answer.decides
-    assert "one linear layer" in answer.sentence
+    assert answer.rule == "M01"
 
 
 @pytest.mark.parametrize(
@@ -188,10 +196,12 @@ def test_a_misspelled_argument_is_told_with_the_one_that_is_near(
     run = Run()
     front = {"kind": "standin", "package": "keras3", "version": "1.5.1"}
     ended = run.capsule(status="error", error=error(message, line=2), frontend=front)
-    said = [each.sentence for each in answers(ended, tree_of(text, tmp_path))]
-    assert said == ([] if meant is None else [
-        f"Line 2: layer_dense() has no argument activaton; did you mean {meant}?"
-    ])  # fmt: skip
+    said = [
+        (each.rule, each.help.after)
+        for each in answers(ended, tree_of(text, tmp_path))
+        if each.help
+    ]
+    assert said == ([] if meant is None else [("E04", meant)])
 
 
 @needs_r

@@ -12,7 +12,7 @@ from bridge import Evidence, claim, picture
 from bridge.capsule import Capsule, Manifest
 from bridge.cases.claims import ClaimError, Drawn, announced, declared
 from bridge.process.pool import Limits, Pool
-from bridge.report import print_summary, view, write
+from bridge.report import print_case, view, write
 from bridge.report.pictures import report_claims, report_pictures
 from bridge.runs.claims import Claimed, run_claims
 from bridge.runs.twin import run_twin
@@ -330,12 +330,12 @@ def test_the_report_opens_with_the_claims(capsys: pytest.CaptureFixture[str]) ->
     assert (first.holds, first.verdict, first.interval) == (False, "does not hold", (0.4, 0.6))
     assert (report.claims[1].holds, report.claims[1].verdict) == (None, "holds in part")
     (seen,) = view.cases([(report, "matching")], {})
-    for text in (write.markdown(seen), write.html([seen])):
+    for text in (write.markdown(seen), write.case_page(seen)):
         assert text.index("Mixed signs suffice.") < text.index("Every model, every pair")
         assert "holds in part" in text
         assert "an answer" in text
-    print_summary([report])
-    assert "Claims: 1 holds, 1 does not, 1 in part." in capsys.readouterr().out
+    print_case(report, Path("index.html"))
+    assert "claims does not hold: Mixed signs suffice." in capsys.readouterr().out
 
 
 def test_pictures_have_names_of_their_own_and_missing_ones_are_told() -> None:

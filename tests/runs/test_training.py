@@ -48,7 +48,11 @@ def only(pair: RunPair) -> ProbePair:
 
 
 def places(pair: RunPair) -> dict[str, tuple[str, str]]:
-    return {each.stage: (each.where, each.detail) for each in only(pair).stages}
+    return places_of(only(pair))
+
+
+def places_of(probe: ProbePair) -> dict[str, tuple[str, str]]:
+    return {each.stage: (each.where, each.detail) for each in probe.stages}
 
 
 def test_two_trainings_with_the_same_curves_and_weights_are_the_same() -> None:
@@ -176,8 +180,12 @@ KINDS = ["Adam", "SGD", "RMSprop"]
 
 @pytest.fixture(scope="module")
 def recorded(pool: Pool, tmp_path_factory: pytest.TempPathFactory) -> Capsule:
-    script = tmp_path_factory.mktemp("r") / "training.R"
-    script.write_text(textwrap.dedent(R))
+    return recorded_from(pool, tmp_path_factory.mktemp("r"), R)
+
+
+def recorded_from(pool: Pool, folder: Path, text: str) -> Capsule:
+    script = folder / "training.R"
+    script.write_text(textwrap.dedent(text))
     case = read_case(script)
     installed, (inspection,) = inspect([case.script])
     served = serve(inspection.package, "standin", installed)
@@ -264,3 +272,58 @@ def test_another_order_of_batches_parts_in_the_first_epoch_only_where_rows_are_s
 
 def fits(capsule: Capsule) -> list[Any]:
     return [each for each in capsule.manifest.probes if each.kind == "fit"]
+
+
+# --- the first epochs of a training -------------------------------------------------------------
+
+START = """
+    library(keras)
+    tensorflow::set_random_seed(5)
+    x <- matrix(rnorm(60), 20, 3)
+    y <- x %*% c(1, -1, 2)
+    made <- function() {
+      model <- keras_model_sequential() %>% layer_dense(4, "tanh", input_shape = 3) %>%
+        layer_dense(1)
+      model %>% compile(optimizer = "adam", loss = "mse")
+      model
+    }
+    alone <- made()
+    history <- alone %>% fit(x, y, epochs = 7, batch_size = 5, verbose = 0)
+    print(length(history$metrics$loss))
+    print(alone %>% predict(x, verbose = 0))
+    again <- made()
+    again %>% fit(x, y, epochs = 4, batch_size = 5, verbose = 0)
+    again %>% fit(x, y, epochs = 5, batch_size = 5, verbose = 0)
+    watched <- made()
+    watched %>% fit(x, y, epochs = 6, batch_size = 5, verbose = 0,
+                    callbacks = list(callback_early_stopping("loss", patience = 50)))
+"""
+
+
+@pytest.mark.r
+@pytest.mark.tf
+def test_a_training_is_judged_on_its_first_epochs_and_what_follows_starts_from_r(
+    pool: Pool, tmp_path: Path
+) -> None:
+    made = recorded_from(pool, tmp_path, START)
+    started = run_replay(pool, made, 2, Limits(), full=False)
+    # Only where nothing but weights and a history is left behind.
+    assert [probe.first_epochs for probe in fits(started)] == [2, None, 2, None]
+    pair = compare_runs(made, started)
+    assert [each.verdict for each in pair.probes] == ["same-bits"] * len(pair.probes), pair.detail
+    assert pair.probes[0].points == 2
+    assert places_of(pair.probes[0])["training curve"][1] == "the first 2 epochs"
+    whole = run_replay(pool, made, 2, Limits())
+    assert [probe.first_epochs for probe in fits(whole)] == [None] * 4
+    assert compare_runs(made, whole).verdict == "same-bits"
+
+
+def test_first_epochs_that_differ_are_named() -> None:
+    started = fit("replay", loss=(3.0, 2.5))
+    (probe,) = started.manifest.probes
+    short = probe.model_copy(update={"first_epochs": 2, "outputs": ()})
+    manifest = started.manifest.model_copy(update={"probes": (short,)})
+    pair = compare_runs(fit(loss=(3.0, 2.0, 1.0)), Capsule(manifest, started.arrays))
+    assert pair.verdict == "abstained"
+    assert only(pair).points == 2
+    assert places(pair)["training curve"][0] == "history['loss'][1]"

@@ -114,13 +114,13 @@ def test_reports_carry_the_last_score_and_show_its_day(
 
     from bridge.capsule import Capsule, Manifest
     from bridge.cases.case import Case
-    from bridge.explain.finding import Finding
+    from bridge.explain.conclusion import Conclusion
     from bridge.report import CaseReport, write_report
     from bridge.report.build import Parts, build_report
 
     def report() -> CaseReport:
         runs = {"r": Capsule(Manifest(runner="r", case="a", status="ok"), {})}
-        finding = Finding("same-bits", "none", "Alike.")
+        finding = Conclusion("same-bits", "none", "Alike.")
         return build_report(Case("a", Path("a.R")), runs, [], finding, Parts(selftest=last_score()))
 
     monkeypatch.setattr(platformdirs, "user_cache_path", lambda _name: tmp_path / "cache")

@@ -11,7 +11,7 @@ import pytest
 from bridge.capsule import Call, Capsule, Manifest
 from bridge.capsule.values import ArrayValue, Closure, Method, ObjectValue, Scalar, Symbol, Value
 from bridge.trace.call_semantics import is_aside, up_to, writes
-from bridge.trace.encoder import is_r_closure
+from bridge.trace.r_functions import handle_of, r_function
 from bridge.translate.steps import Steps
 
 
@@ -120,12 +120,36 @@ def test_numpys_copies_are_no_files() -> None:
     assert writes(Symbol(path="tensorflow.python.lib.io.file_io:copy_v2"))
 
 
-def test_a_function_of_reticulates_own_modules_is_not_written_in_r(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_function_of_rs_is_told_from_reticulates_own(monkeypatch: pytest.MonkeyPatch) -> None:
     module = ModuleType("rpytools_like")
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    source = "def capture(): pass\ndef wrap():\n    def wrapped(): pass\n    return wrapped\n"
-    exec(compile(source, "rpytools/output.py", "exec"), vars(module))
-    assert not is_r_closure(module.capture)
-    assert is_r_closure(module.wrap())
+    source = (
+        "def capture(): pass\n"
+        "def make(f):\n    def python_function(*args): return f\n    return python_function\n"
+    )
+    exec(compile(source, "rpytools/call.py", "exec"), vars(module))
+    assert r_function(module.capture) is None
+    handle = object()
+    made = module.make(handle)
+    assert r_function(made) == (made, "")
+    assert handle_of(made) is handle
+
+
+def test_a_front_ends_wrapper_is_seen_through_and_a_strangers_is_not() -> None:
+    space: dict[str, object] = {}
+    source = "def make(f):\n    def python_function(*args): return f\n    return python_function\n"
+    exec(compile(source, "rpytools/call.py", "exec"), space)
+    inner = space["make"](object())  # type: ignore[operator]
+    wrapping = (
+        "def wrap_sig_self_logs(fn):\n"
+        "    def wrapper(self, logs=None): return fn(self, logs)\n"
+        "    return wrapper\n"
+    )
+    exec(compile(wrapping, "kerastools/callback.py", "exec"), space)
+    wrapped = space["wrap_sig_self_logs"](inner)  # type: ignore[operator]
+    assert r_function(wrapped) == (inner, "self-logs")
+
+    def strangers(*args: object) -> object:
+        return inner(*args)
+
+    assert r_function(strangers) is None

@@ -61,12 +61,17 @@ def test_a_number_divided_by_zero_is_infinite() -> None:
     assert r.div(1.0, 0.0) == math.inf
 
 
-def test_whatever_uses_a_gap_names_it() -> None:
-    gap = r.gap("x.R:3: the function lm()")
+def test_a_gap_that_is_reached_names_itself() -> None:
     with pytest.raises(r.GapError, match=r"x\.R:3"):
-        r.add(gap, 1.0)
+        r.gap("x.R:3: the function lm()")
+
+
+def test_whatever_uses_a_value_that_is_not_there_names_it() -> None:
+    missing = r.Missing("x.R:3: the function lm()")
     with pytest.raises(r.GapError, match=r"x\.R:3"):
-        gap.predict(1)
+        r.add(missing, 1.0)
+    with pytest.raises(r.GapError, match=r"x\.R:3"):
+        missing.predict(1)
 
 
 def test_a_fraction_stays_and_a_whole_number_becomes_an_int() -> None:

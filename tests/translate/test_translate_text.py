@@ -109,3 +109,25 @@ def test_r_and_the_translation_give_the_same_numbers(
     names: dict[str, object] = {}
     exec("\n".join(lines), names)
     assert np.ravel(names["_value"]).tolist() == wanted  # type: ignore[call-overload]
+
+
+def test_methods_of_the_script_are_found_by_the_class_of_a_list(tmp_path: Path) -> None:
+    made = _translated(
+        tmp_path,
+        "library(keras)\n"
+        "area <- function(shape, ...) UseMethod('area')\n"
+        "area.square <- function(shape, times = 1) shape$side^2 * times\n"
+        "area.default <- function(shape, ...) 0\n"
+        "summary.square <- function(object, ...) object$side\n"
+        "a <- structure(list(side = 3), class = c('square', 'shape'))\n"
+        "b <- list(side = 2)\nclass(b) <- 'other'\n"
+        "d <- c(area(a, times = 2), area(b), summary(a))\n"
+        "e <- inherits(a, 'shape')\n",
+    )
+    assert not made.gaps
+    names: dict[str, object] = {}
+    skipped = ("import tensorflow", "import tf_keras")
+    lines = [line for line in made.text.splitlines() if not line.startswith(skipped)]
+    exec("\n".join(lines), names)
+    assert np.ravel(names["d"]).tolist() == [18, 0, 3]  # type: ignore[call-overload]
+    assert names["e"] is True

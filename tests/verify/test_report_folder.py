@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from bridge.capsule import Capsule, CapsuleError, write_capsule
 from bridge.cases.case import Case
 from bridge.compare.stages import compare_runs
-from bridge.explain.finding import Finding
+from bridge.explain.conclusion import Conclusion
 from bridge.report import report_json
 from bridge.report.build import build_report
 from bridge.rounding.layer_records import Judge
@@ -53,7 +53,7 @@ def write_case(folder: Path, runs: dict[str, Capsule]) -> Path:
     judge = Judge()
     pair = compare_runs(runs["r"], runs["replay"], judge=judge)
     assert (pair.verdict, pair.probes[0].rung) == ("within-rounding", "certified")
-    finding = Finding("within-rounding", "rounding", "Rounding.")
+    finding = Conclusion("within-rounding", "rounding", "Rounding.")
     report = build_report(Case(folder.name, Path("a.R")), runs, [pair], finding)
     folder.mkdir(parents=True)
     (folder / "report.json").write_text(report_json(report))

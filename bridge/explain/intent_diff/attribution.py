@@ -13,13 +13,15 @@ from bridge.capsule import Call, Capsule
 from bridge.capsule.values import Symbol, Value
 from bridge.compare.errors import compare_errors
 from bridge.compare.result import RunPair
-from bridge.explain.finding import ran_through, short
+from bridge.explain.conclusion import ran_through, short
 from bridge.explain.intent_diff.argument_diff import Change, changes_between, leaf
 from bridge.explain.result import CauseEvidence
 from bridge.translate.spell import spell
 from bridge.translate.writing import ORDER
 
 _NUMBER: Final = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|NaN|Inf|-Inf")
+#: What stands between values and ends no number: "a 8; b 4".
+_BETWEEN: Final = re.compile(r"[;,:]+(?=\s|$)")
 _HEADING: Final = re.compile(r"\[\d*,\d*\]|\[\d+\]|\[\[\d+\]\]|^\s*,\s,.*$", re.MULTILINE)
 
 
@@ -30,14 +32,20 @@ def parted_lines(r: Capsule, other: Capsule) -> frozenset[int]:
     found = set()
     for line in {**mine, **words}:
         one, two = mine.get(line, []), theirs.get(line, [])
-        both_say = line in words and line in their_words
-        unlike = two and (
-            len(one) != len(two)
-            or not all(_prints_as(text, value) for text, value in zip(one, two, strict=True))
-        )
+        # What R prints beside a value, as names of columns, the other does not.
+        both_say = bool(words.get(line)) and bool(their_words.get(line))
+        unlike = two and not _prints_all(one, two)
         if unlike or (both_say and words[line] != their_words[line]):
             found.add(line)
     return frozenset(found)
+
+
+def _prints_all(texts: Sequence[str], values: Sequence[str]) -> bool:
+    """Say whether R's print may be of all the values, in order: rows and columns have labels."""
+    if len(texts) == len(values):
+        return all(_prints_as(text, value) for text, value in zip(texts, values, strict=True))
+    left = iter(texts)
+    return all(any(_prints_as(text, value) for text in left) for value in values)
 
 
 def numbers_by_line(run: Capsule) -> dict[int, list[str]]:
@@ -46,7 +54,8 @@ def numbers_by_line(run: Capsule) -> dict[int, list[str]]:
     for each in run.manifest.output:
         if each.stream == "stdout" and each.line is not None:
             text = _HEADING.sub(" ", each.text) if run.manifest.runner == "r" else each.text
-            found[each.line] += [word for word in text.split() if _NUMBER.fullmatch(word)]
+            words = _BETWEEN.sub(" ", text).split()
+            found[each.line] += [word for word in words if _NUMBER.fullmatch(word)]
     return found
 
 
@@ -54,7 +63,7 @@ def _words_by_line(run: Capsule) -> dict[int, list[str]]:
     found: dict[int, list[str]] = defaultdict(list)
     for each in run.manifest.output:
         if each.stream == "stdout" and each.line is not None:
-            text = _HEADING.sub(" ", each.text).replace('"', " ")
+            text = _BETWEEN.sub(" ", _HEADING.sub(" ", each.text).replace('"', " "))
             found[each.line] += [w for w in text.split() if not _NUMBER.fullmatch(w)]
     return found
 
@@ -179,12 +188,15 @@ def _of_changes(same: Sequence[Change]) -> Suspect:
 
 
 def intent_notes(runs: dict[str, Capsule]) -> tuple[str, ...]:
-    """Return what the report says of the intent: its gaps, and what ended it."""
+    """Return what the report says of the intent: its gaps, and what R answered for it."""
     intent = runs.get("intent")
     if intent is None:
         return ()
     notes = [f"Not translated from the text: {gap}." for gap in intent.manifest.gaps]
-    return tuple(notes[:_MOST])
+    answered = intent.manifest.answered
+    if answered:
+        notes.insert(_MOST, f"Not translated, and taken from R's own run: {'; '.join(answered)}.")
+    return tuple(notes[: _MOST + 1])
 
 
 def proven(

@@ -17,7 +17,7 @@ from bridge.compare.alignment import align
 from bridge.compare.code_locations import parting
 from bridge.compare.config_normal_form import compare_configs, layers_of
 from bridge.compare.result import RunPair, Stage, Verdict
-from bridge.explain.finding import ran_through
+from bridge.explain.conclusion import ran_through
 from bridge.explain.intent_diff.array_patterns import read_arrays
 from bridge.explain.intent_diff.config_diff import SettingCause, making_of, read_setting
 from bridge.explain.result import CauseEvidence

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from bridge.translate.rbase import values as known
 from bridge.translate.rbase.text import text_of
 from bridge.translate.rbase.values import (
+    Classed,
     Factor,
     Frame,
     GapError,
@@ -33,6 +35,9 @@ from bridge.translate.rbase.values import (
 
 #: What R drew at random in its own run, by function, in order; the runner fills it.
 draws: dict[str, list[Any]] = {}
+#: What R computed at places of the script, in order; and who hears that it was asked for.
+answers: dict[int, list[Callable[[], Any]]] = {}
+asked: Callable[[str], None] | None = None
 
 
 def lapply(x: Any, function: Any, *args: Any, **kwargs: Any) -> Any:
@@ -265,8 +270,45 @@ def is_function(x: Any) -> bool:
     return callable(x)
 
 
+def put_class(x: Any, classes: Any) -> Any:
+    """``class(x) <- classes``, of a list.
+
+    Raises:
+        GapError: it is no list with names.
+    """
+    if not isinstance(x, dict) or isinstance(x, (Named, Frame)):
+        raise GapError("the class of what is no list with names is not translated")
+    made = Classed(x)
+    made.classes = (classes,) if isinstance(classes, str) else tuple(classes)
+    return made
+
+
+def dispatched(
+    name: str,
+    names: Mapping[str, Any],
+    x: Any,
+    method: Callable[[Any], Any],
+    otherwise: Callable[[], Any] | None = None,
+) -> Any:
+    """Call the method of a generic function that the script has for the class of ``x``.
+
+    Raises:
+        GapError: it has none, and ``otherwise`` is not given.
+    """
+    found = class_of(x)
+    for each in (*([found] if isinstance(found, str) else found), "default"):
+        function = names.get(re.sub(r"\W", "_", f"{name}.{each}"))
+        if function is not None:
+            return method(function)
+    if otherwise is None:
+        raise GapError(f"the script has no method {name}() for a {found}")
+    return otherwise()
+
+
 def class_of(x: Any) -> Any:
     """``class(x)``."""
+    if isinstance(x, Classed):
+        return list(x.classes)
     if isinstance(x, Stop):
         return ["simpleError", "error", "condition"]
     if isinstance(x, BaseException):
@@ -333,6 +375,22 @@ def drawn(name: str, *_args: Any, **_kwargs: Any) -> Any:
     if not draws.get(name):
         raise GapError(f"what {name}() drew in R was not recorded")
     return draws[name].pop(0)
+
+
+def answer(place: int, what: str) -> Any:
+    """Return what R itself computed at a place of the script, this time; ``what`` names it.
+
+    Raises:
+        GapError: R came to no such value, or it was not kept.
+    """
+    if not answers.get(place):
+        raise GapError(f"{what}, for which R has no answer")
+    value = answers[place].pop(0)()
+    if isinstance(value, known.Missing):
+        len(value)
+    if asked is not None:
+        asked(what)
+    return value
 
 
 def switch(value: Any, *places: Any, **cases: Any) -> Any:
@@ -434,6 +492,20 @@ def compose(target: Any, layer: Any) -> Any:
         target.add(layer)
         return target
     return layer(target)
+
+
+def counted(function: Any, *names: str) -> Any:
+    """A wrapper of R's as a function: arguments of these names are whole numbers or shapes."""
+
+    def made(*args: Any, **kwargs: Any) -> Any:
+        target = kwargs.pop("object", None)
+        layer = function(
+            *(whole(each) for each in args),
+            **{key: whole(each) if key in names else each for key, each in kwargs.items()},
+        )
+        return layer if target is None else compose(target, layer)
+
+    return made
 
 
 def then(target: Any, action: Any) -> Any:

@@ -178,12 +178,6 @@ def median(x: Any, na_rm: Any = False) -> Any:
     return float(np.median(_all((x,), na_rm)))
 
 
-def quantile(x: Any, probs: Any = None) -> Any:
-    """``quantile(x, probs)``."""
-    wanted = np.array([0, 0.25, 0.5, 0.75, 1]) if probs is None else vector(probs)
-    return scalar(np.quantile(vector(x).astype(np.float64), wanted))
-
-
 def cor(x: Any, y: Any) -> Any:
     """``cor(x, y)`` of two vectors."""
     return float(np.corrcoef(vector(x), vector(y))[0, 1])
@@ -354,31 +348,6 @@ def _columns(x: Any) -> Any:
     return found.reshape(-1, 1) if found.ndim < 2 else found
 
 
-def solve(a: Any, b: Any = None) -> Any:
-    """``solve(a, b)``."""
-    return np.linalg.inv(array(a)) if b is None else np.linalg.solve(array(a), array(b))
-
-
-def det(x: Any) -> Any:
-    """``det(x)``."""
-    return float(np.linalg.det(array(x)))
-
-
 def xor(a: Any, b: Any) -> Any:
     """``xor(a, b)``."""
     return scalar(np.logical_xor(vector(a), vector(b)))
-
-
-def kronecker(x: Any, y: Any) -> Any:
-    """``kronecker(x, y)``."""
-    return np.kron(array(x), array(y))
-
-
-def bit_and(a: Any, b: Any) -> Any:
-    """``bitwAnd(a, b)``."""
-    return scalar(vector(a).astype(np.int32) & vector(b).astype(np.int32))
-
-
-def bit_xor(a: Any, b: Any) -> Any:
-    """``bitwXor(a, b)``."""
-    return scalar(vector(a).astype(np.int32) ^ vector(b).astype(np.int32))

@@ -8,7 +8,8 @@ list is a list or, where it has names, a dict. What comes from Keras or TensorFl
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+import types
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -59,6 +60,12 @@ class Named(dict[str, Any]):
 
 class Frame(dict[str, Any]):
     """A data frame: columns by name, in order."""
+
+
+class Classed(dict[str, Any]):
+    """A list with a class of the script's own: methods of the script's are found by it."""
+
+    classes: tuple[str, ...] = ()
 
 
 class Factor:
@@ -184,6 +191,13 @@ def whole(x: Any) -> Any:
     return int(x) if isinstance(x, float) and x.is_integer() else x
 
 
+def axis(x: Any) -> Any:
+    """Return an axis, or several, that are counted from 1 as Python counts; -1 is the last."""
+    if isinstance(x, (list, tuple)):
+        return [axis(each) for each in x]
+    return x - 1 if is_number(x) and x > 0 else x
+
+
 def sizes(x: Any) -> Any:
     """Return a shape: whole numbers as ints, a missing one as None."""
     found = whole(x)
@@ -194,11 +208,27 @@ def data(x: Any) -> Any:
     """Return data as Keras takes it: a number is an array of one, a data frame a matrix."""
     if isinstance(x, Frame):
         return array(x)
+    if isinstance(x, Named):
+        return vector(x)
     if isinstance(x, Factor):
         return np.asarray(x)
     if is_number(x):
         return np.array([x])
-    return x
+    return batches(x) if isinstance(x, types.FunctionType) else x
+
+
+def batches(function: Callable[[], Any]) -> Iterator[Any]:
+    """Yield what a function gives, call by call, until that is NULL: a generator of R's."""
+    while (made := function()) is not None:
+        yield tuple(_arrays(each) for each in made) if isinstance(made, (list, tuple)) else made
+
+
+def _arrays(x: Any) -> Any:
+    if isinstance(x, (list, tuple)):
+        return tuple(_arrays(each) for each in x)
+    if isinstance(x, dict) and not isinstance(x, (Named, Frame)):
+        return {key: _arrays(each) for key, each in x.items()}
+    return data(x)
 
 
 def weights(x: Any) -> Any:
@@ -216,8 +246,12 @@ def class_weight(x: Any) -> Any:
 
 
 def gap(why: str, *_: Any) -> Any:
-    """Stand for something that was not translated; ``why`` names the file and the line."""
-    return Missing(why)
+    """Say that something was reached that is not translated; ``why`` names the file and the line.
+
+    Raises:
+        GapError: always.
+    """
+    raise GapError(why)
 
 
 def show(x: Any) -> str:

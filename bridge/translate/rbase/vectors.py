@@ -363,33 +363,6 @@ def array_by_rows(data: Any = None, dim: Any = None, dimnames: Any = None) -> An
     return made
 
 
-def embed(x: Any, dimension: Any = 1) -> Any:
-    """``embed(x, dimension)``: rows of so many neighbours, the latest first."""
-    found, size = vector(x), int(scalar(dimension))
-    rows = len(found) - size + 1
-    return np.stack([found[size - 1 - lag : size - 1 - lag + rows] for lag in range(size)], axis=1)
-
-
-def row(x: Any) -> Any:
-    """``row(x)``: the number of each element's row, from 1."""
-    return np.indices(array(x).shape, np.int32)[0] + 1
-
-
-def col(x: Any) -> Any:
-    """``col(x)``: the number of each element's column, from 1."""
-    return np.indices(array(x).shape, np.int32)[1] + 1
-
-
-def lower_tri(x: Any, diag: Any = False) -> Any:
-    """``lower.tri(x)``."""
-    return row(x) >= col(x) if diag else row(x) > col(x)
-
-
-def upper_tri(x: Any, diag: Any = False) -> Any:
-    """``upper.tri(x)``."""
-    return row(x) <= col(x) if diag else row(x) < col(x)
-
-
 # Binding vectors, matrices and data frames together.
 
 # Parameters are R's own, also where they make no difference here.

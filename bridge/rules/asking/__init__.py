@@ -1,0 +1,1 @@
+"""Rules P: ways of asking one model."""

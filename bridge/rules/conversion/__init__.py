@@ -1,0 +1,1 @@
+"""Rules C: what changes on the way from R to Python, and defaults."""

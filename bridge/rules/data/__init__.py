@@ -1,0 +1,1 @@
+"""Rules D: the data that a model is given."""

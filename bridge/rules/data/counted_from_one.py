@@ -1,0 +1,96 @@
+"""Classes or ids are counted from 1, where Keras counts from 0."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from bridge.capsule.values import ArrayValue, Scalar
+from bridge.rules.errors import errors
+from bridge.rules.losses import loss_of
+from bridge.rules.rule import Finding, Rule
+from bridge.rules.run import Run, is_one_dimensional, name_of, output_layer
+
+RULE = Rule("D04", "counted-from-one", cause="r-index-base", whose="R's rules")
+#: What TensorFlow says of an index that its table does not have (gather, embedding), and of a
+#: class that a sparse loss does not know.
+_BEYOND: Final = re.compile(
+    r"indices\[[\d,]*\] = (\d+) is not in \[0, (\d+)\)"
+    r"|label value of (\d+) which is outside the valid range of \[0, (\d+)\)"
+)
+
+
+@RULE.detector
+def one_beyond(run: Run) -> Iterator[Finding]:
+    """Find indices that are refused because they are just one too large."""
+    for error, text in errors(run):
+        found = _BEYOND.search(text)
+        if found is None:
+            continue
+        value, size = (int(each) for each in found.groups() if each is not None)
+        if value == size:
+            yield RULE.finding(
+                f"Index {value} is refused: Python counts {size} from 0 to {size - 1}",
+                "R counts from 1: levels of a factor, match(), seq_along().",
+                at=error.line,
+                help="Subtract 1, or make room for one more.",
+                refused=True,
+            )
+            return
+
+
+@RULE.detector
+def one_hot(run: Run) -> Iterator[Finding]:
+    """Find classes from 1 on, of which to_categorical() makes a column too many."""
+    for call in run.asked:
+        if name_of(call) != "to_categorical" or not (call.args or call.kwargs):
+            continue
+        values = _elements(run, next(iter((*call.args, *call.kwargs.values()))))
+        if values is None or not isinstance(call.result, ArrayValue) or values.size < 2:
+            continue
+        low, high = int(values.min()), int(values.max())
+        if low == 1 and high > 1 and call.result.shape[-1:] == (high + 1,):
+            yield _from_one(call.line, high, "to_categorical() makes a column for class 0")
+        return
+
+
+@RULE.detector
+def labels(run: Run) -> Iterator[Finding]:
+    """Find classes from 1 on under a sparse loss, where a unit is left over for class 0."""
+    for probe in run.probes:
+        state = run.state(probe)
+        if probe.kind not in ("fit", "evaluate") or len(probe.targets) != 1 or state is None:
+            continue
+        last, y = output_layer(state), run.array(probe.targets[0])
+        compiled = state.compiled if isinstance(state.compiled, dict) else {}
+        sparse = "sparse" in f"{loss_of(run, state).loss} {compiled.get('loss', '')}".lower()
+        if last is None or y is None or not sparse or not y.size or not is_one_dimensional(y):
+            continue
+        first, most, units = float(y.min()), float(y.max()), last.config.get("units")
+        if first == 1 and most > 1 and units in (most, most + 1):
+            yield _from_one(probe.line, int(most), f"the last layer has {units} units")
+            return
+
+
+def _from_one(line: int | None, high: int, so: str) -> Finding:
+    return RULE.finding(
+        f"The classes are numbered 1 to {high}, and Keras counts from 0",
+        f"R numbers the levels of a factor from 1. Here {so}, and no row belongs to class 0.",
+        at=line,
+        help="Subtract 1 from the labels.",
+    )
+
+
+def _elements(run: Run, value: object) -> npt.NDArray[Any] | None:
+    if isinstance(value, ArrayValue) and value.key is not None:
+        found = np.asarray(run.capsule.arrays[value.key])
+        return found if found.dtype.kind in "iuf" else None
+    items = getattr(value, "items", None)
+    if not isinstance(items, tuple):
+        return None
+    numbers = [float(i.v) for i in items if isinstance(i, Scalar) and i.t in ("int", "float")]
+    return np.array(numbers) if numbers and len(numbers) == len(items) else None

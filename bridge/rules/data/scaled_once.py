@@ -1,0 +1,91 @@
+"""The data were scaled for training, and not for what is asked then."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from bridge.rules.models import trained_before
+from bridge.rules.rule import Finding, Help, Rule
+from bridge.rules.run import Run
+
+RULE = Rule("D06", "scaled-once", cause="user-script", explains=("M07", "M11", "D08", "D01", "D03"))
+#: The largest brightness of a picture of 8 bits.
+_BYTE: Final = 255
+
+
+@RULE.detector
+def detect(run: Run) -> Iterator[Finding]:
+    """Find a prediction or evaluation whose inputs lie on another scale than the training's."""
+    for probe in run.probes:
+        state = run.state(probe)
+        if probe.kind not in ("predict", "evaluate") or state is None or len(probe.inputs) != 1:
+            continue
+        training = trained_before(run, probe, state)
+        x = run.array(probe.inputs[0])
+        fit = training.x if training is not None else None
+        if training is None or fit is None or x is None or x.shape[1:] != fit.shape[1:]:
+            continue
+        if not x.size or not fit.size or not (np.all(np.isfinite(x)) and np.all(np.isfinite(fit))):
+            continue
+        for scaled, raw, where in ((fit, x, "fit()"), (x, fit, f"{probe.kind}()")):
+            how = _scaled(scaled, raw)
+            if not how:
+                continue
+            yield RULE.finding(
+                f"The inputs of {where} were scaled, and the others were not",
+                f"{how} What the model learned on one scale says nothing on another.",
+                at=probe.line,
+                also=(training.probe.line,),
+                evidence=(
+                    ("inputs of fit()", f"{float(fit.min()):g} to {float(fit.max()):g}"),
+                    (f"inputs of {probe.kind}()", f"{float(x.min()):g} to {float(x.max()):g}"),
+                ),
+                help=Help(
+                    text="Scale both with the means and deviations of the training rows.",
+                    after='scale(x, attr(train, "scaled:center"), attr(train, "scaled:scale"))',
+                ),
+            )
+            return
+
+
+def _scaled(scaled: npt.NDArray[Any], raw: npt.NDArray[Any]) -> str:
+    """Say how one array was scaled where the other was not, "" if that is not proven."""
+    kind = "mean 0 and deviation 1" if _standardised(scaled) else ""
+    kind = "least 0 and largest 1" if _spread_to_one(scaled) else kind
+    if kind:
+        low, high = scaled.min(axis=0), scaled.max(axis=0)
+        if np.any(np.all((raw < low) | (raw > high), axis=0)):
+            return f"Each column has {kind}, and a column of the others lies beyond all of it."
+    unit = scaled.min() >= 0 and scaled.max() <= 1 < raw.max() <= _BYTE and _whole(raw)
+    exact = np.asarray(scaled, np.float64) * _BYTE
+    # A fraction is kept in float32, so that the product is whole but for its rounding.
+    room = _BYTE * float(np.finfo(np.float32).eps)
+    if unit and not _whole(scaled) and np.all(np.abs(exact - np.round(exact)) <= room):
+        return f"They are whole numbers divided by {_BYTE}, and the others are not divided."
+    return ""
+
+
+def _standardised(x: npt.NDArray[Any]) -> bool:
+    """Say whether the columns have mean 0 and deviation 1, but for the rounding of float32."""
+    if x.ndim != 2 or len(x) < 3:
+        return False
+    values = np.asarray(x, np.float64)
+    room = float(np.finfo(np.float32).eps) * np.maximum(np.abs(values).max(axis=0), 1.0) * len(x)
+    means, spreads = values.mean(axis=0), values.std(axis=0, ddof=1)
+    return bool(np.all(np.abs(means) <= room) and np.all(np.abs(spreads - 1.0) <= room))
+
+
+def _spread_to_one(x: npt.NDArray[Any]) -> bool:
+    """Say whether each of several columns reaches from just 0 to just 1, with numbers between."""
+    if x.ndim != 2 or x.shape[1] < 2 or len(x) < 3:
+        return False
+    ends = np.all(x.min(axis=0) == 0) and np.all(x.max(axis=0) == 1)
+    return bool(ends and np.all(np.any((x > 0) & (x < 1), axis=0)))
+
+
+def _whole(x: npt.NDArray[Any]) -> bool:
+    return bool(np.all(x == np.round(x)))

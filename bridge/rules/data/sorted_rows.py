@@ -1,0 +1,49 @@
+"""The rows are sorted, and the last of them are set aside to validate with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from bridge.rules.rule import Finding, Help, Rule
+from bridge.rules.run import Run, is_one_dimensional
+
+RULE = Rule("D05", "sorted-rows", cause="maths", explains=("D08", "T02"))
+
+
+@RULE.detector
+def detect(run: Run) -> Iterator[Finding]:
+    """Find rows to validate with whose targets do not occur among the rows to train with."""
+    for probe in run.probes:
+        share = probe.settings.get("validation_split")
+        if probe.kind != "fit" or not isinstance(share, float) or not 0 < share < 1:
+            continue
+        y = run.array(probe.targets[0]) if probe.targets else None
+        if y is None or len(y) < 2:
+            continue
+        cut = int(len(y) * (1 - share))
+        if y.ndim == 2 and y.shape[1] > 1 and set(np.unique(y)) <= {0, 1}:
+            y = np.argmax(y, axis=1)
+        if not is_one_dimensional(y):
+            continue
+        flat = np.asarray(y, np.float64).reshape(len(y))
+        seen, rest = flat[:cut], flat[cut:]
+        if not seen.size or not rest.size:
+            continue
+        if rest.min() > seen.max() or rest.max() < seen.min():
+            yield RULE.finding(
+                "The rows are sorted, so that validation has targets never trained",
+                f"validation_split = {share:g} takes the last {len(rest):,} of {len(flat):,} rows, "
+                "before anything is shuffled.",
+                at=probe.line,
+                evidence=(
+                    ("targets that are trained", f"{seen.min():g} to {seen.max():g}"),
+                    ("targets that are validated", f"{rest.min():g} to {rest.max():g}"),
+                ),
+                help=Help(
+                    text="Shuffle the rows first.",
+                    after="mixed <- sample(nrow(x)); x <- x[mixed, ]; y <- y[mixed]",
+                ),
+            )
+            return

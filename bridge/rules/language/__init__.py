@@ -1,0 +1,1 @@
+"""Rules R: R's own rules."""

@@ -1,0 +1,1 @@
+"""Rules L: the last layer, its loss and its targets."""

@@ -1,0 +1,103 @@
+"""Targets and outputs have shapes that do not belong together, and Keras stretches one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from bridge.rules.losses import DISTANCES, loss_of
+from bridge.rules.models import is_one_hot, trainings, whole
+from bridge.rules.rule import Finding, Help, Rule
+from bridge.rules.run import Run, is_one_dimensional, output_layer
+
+RULE = Rule(
+    "L09",
+    "labels-in-another-form",
+    cause="user-script",
+    explains=("L10", "L11", "T02", "D08", "M07"),
+)
+_STRETCHING: Final = DISTANCES | {"poisson", "hinge", "squaredhinge", "binarycrossentropy"}
+
+
+@RULE.detector
+def stretched(run: Run) -> Iterator[Finding]:
+    """Find one target of a row set against several outputs, which is repeated for each."""
+    for training in trainings(run):
+        end, y = training.end, training.y
+        if end is None or y is None or training.used.loss not in _STRETCHING or not end.shape:
+            continue
+        if len(end.shape) != 2 or (end.width or 1) < 2 or not is_one_dimensional(y):
+            continue
+        yield RULE.finding(
+            f"One target of a row is set against all {end.width} outputs",
+            "Keras repeats it for each of them and says nothing, so that all learn the same.",
+            at=run.layer_place(end.layer, "units", f"{end.width} outputs") or training.probe.line,
+            also=(training.probe.line,),
+            evidence=(("shape of the targets", str(y.shape)), ("of the output", _shape(end.shape))),
+            help="Give the last layer one unit, or the targets a column for each output.",
+        )
+        return
+
+
+@RULE.detector
+def left_out(run: Run) -> Iterator[Finding]:
+    """Find several arrays of targets for one output: Keras 2 takes the first and drops the rest."""
+    for training in trainings(run, evaluations=True):
+        targets = [each for each in training.probe.targets if each.name.startswith("y")]
+        last = output_layer(training.state)
+        if len(targets) < 2 or last is None:
+            continue
+        yield RULE.finding(
+            f"{len(targets)} arrays of targets are given to a model of one output",
+            "Keras takes the first of them, drops the others and says nothing.",
+            at=training.probe.line,
+            also=(run.layer_place(last, label="the one output"),),
+            help=Help(text="Bind them as columns of one matrix.", after="y = cbind(y1, y2)"),
+        )
+        return
+
+
+@RULE.detector
+def refused(run: Run) -> Iterator[Finding]:
+    """Find class numbers under a categorical loss, and one-hot rows under a sparse one."""
+    for call in run.asked:
+        probe = next((each for each in run.probes if each.call == call.id), None)
+        if call.error is None or probe is None or probe.kind not in ("fit", "evaluate", "train"):
+            continue
+        state = run.state(probe)
+        targets = [each for each in probe.targets if each.name.startswith("y")]
+        y = run.array(targets[0]) if len(targets) == 1 else None
+        if state is None or y is None:
+            continue
+        loss = loss_of(run, state).loss
+        numbers = is_one_dimensional(y) and whole(y)
+        if loss == "categoricalcrossentropy" and numbers:
+            yield RULE.finding(
+                "The categorical loss wants one-hot targets, and gets class numbers",
+                "Its targets are one-hot; those of the sparse loss are numbers from 0 on.",
+                at=probe.line,
+                help=Help(
+                    text="Take the sparse loss, or to_categorical().",
+                    before='loss = "categorical_crossentropy"',
+                    after='loss = "sparse_categorical_crossentropy"',
+                ),
+                refused=True,
+            )
+            return
+        if loss == "sparsecategoricalcrossentropy" and is_one_hot(y):
+            yield RULE.finding(
+                "The sparse loss wants class numbers, and gets one-hot targets",
+                "Its targets are numbers from 0 on; those of the categorical loss are one-hot.",
+                at=probe.line,
+                help=Help(
+                    text="Take the categorical loss.",
+                    before='loss = "sparse_categorical_crossentropy"',
+                    after='loss = "categorical_crossentropy"',
+                ),
+                refused=True,
+            )
+            return
+
+
+def _shape(shape: tuple[int | None, ...]) -> str:
+    return f"({', '.join('n' if size is None else str(size) for size in shape)})"

@@ -1,0 +1,44 @@
+"""A softmax over a single unit is 1, whatever it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bridge.facts.layers import class_name
+from bridge.rules.rule import Finding, Help, Rule
+from bridge.rules.run import Run, activation_of
+
+RULE = Rule(
+    "L01",
+    "softmax-over-one-unit",
+    cause="maths",
+    explains=("D08", "L02", "L06", "L08", "L10", "M02", "M07", "M11", "T02"),
+)
+
+
+@RULE.detector
+def detect(run: Run) -> Iterator[Finding]:
+    """Find a softmax whose axis has length 1."""
+    for probe in run.probes:
+        state = run.state(probe)
+        if state is None:
+            continue
+        widths = {each.layer: each.outputs[0].shape for each in probe.layers if each.outputs}
+        for layer in state.layers:
+            soft = activation_of(layer.config) == "softmax" or class_name(layer.cls) == "Softmax"
+            shape = widths.get(layer.name)
+            one = shape[-1] == 1 if shape else layer.config.get("units") == 1
+            if not soft or not one or layer.config.get("axis", -1) not in (-1, [-1]):
+                continue
+            yield RULE.finding(
+                "A softmax over one unit is 1 for every row",
+                "A softmax shares 1 out among its units, and here there is one. "
+                "The loss may fall all the same, where Keras takes it from the number before.",
+                at=run.layer_place(layer, "activation", "over a single unit") or probe.line,
+                help=Help(
+                    text="One unit wants a sigmoid; a softmax wants a unit for each class.",
+                    before='activation = "softmax"',
+                    after='activation = "sigmoid"',
+                ),
+            )
+            return

@@ -1,0 +1,53 @@
+"""The order of findings, and which of them are symptoms of others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from bridge.rules.rule import FAMILIES, Finding, Rule
+
+#: Codes that stand elsewhere than their family: missing numbers spoil all that follows; what is
+#: only chance, or the last digits, comes when nothing else is left.
+_FIRST: Final = ("D02",)
+_LAST: Final = ("R10", "P09")
+
+
+def ranked(findings: Sequence[Finding], rules: Mapping[str, Rule]) -> tuple[Finding, ...]:
+    """Return what decides before what is worth knowing, and one finding for each fault.
+
+    Among equals the earliest fault comes first, in the order of the families. A finding is left
+    out where one that decides explains it. Of several of one rule the first is kept.
+    """
+    deciding = {each.rule for each in findings if each.decides}
+    folded = {
+        code for found in deciding if found in rules for code in rules[found].explains
+    } - _explainers(deciding, rules)
+    kept: dict[str, Finding] = {}
+    for each in sorted(findings, key=_key):
+        if each.rule not in folded:
+            kept.setdefault(each.rule, each)
+    return tuple(kept.values())
+
+
+def few(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Return what decides, and the first of what is only worth knowing."""
+    told = [each for each in findings if not each.decides][:1]
+    return (*(each for each in findings if each.decides), *told)
+
+
+def _explainers(deciding: set[str], rules: Mapping[str, Rule]) -> set[str]:
+    """Return the rules that explain each other: neither is a symptom then."""
+    return {
+        code
+        for code in deciding & set(rules)
+        for other in rules[code].explains
+        if other in deciding and other in rules and code in rules[other].explains
+    }
+
+
+def _key(finding: Finding) -> tuple[bool, int, int, int]:
+    letter, number = finding.rule[:1], finding.rule[1:]
+    place = 0 if finding.rule in _FIRST else 2 if finding.rule in _LAST else 1
+    family = list(FAMILIES).index(letter) if letter in FAMILIES else len(FAMILIES)
+    return not finding.decides, place, family, int(number) if number.isdigit() else 0

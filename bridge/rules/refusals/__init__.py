@@ -1,0 +1,1 @@
+"""Rules E: what is refused, and why."""

@@ -1,0 +1,23 @@
+"""A call that raises works in Python once one thing of it is put right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bridge.rules.rule import Finding, Help, Rule, Tried
+from bridge.rules.run import Run
+
+RULE = Rule("E07", "repaired-call", cause="r-conversion", whose="R's rules", needs=("repair",))
+
+
+@RULE.detector
+def detect(run: Run) -> Iterator[Finding]:
+    """Tell the repair with which the call that raises was seen to work."""
+    for repair in run.repairs:
+        yield RULE.finding(
+            "The call that raises works once its values are put right",
+            f"It works in Python when {repair.sentence}.",
+            at=repair.line,
+            help=Help(text=f"Write it so that {repair.sentence}.", tried=Tried(outcome="works")),
+            refused=True,
+        )

@@ -1,0 +1,260 @@
+"""A recorded run as rules read it: its calls, models and trainings, and places in its text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from bridge.capsule import Array, Call, Capsule, CapsuleError, LayerState, ModelState, Probe
+from bridge.capsule.values import Items, Method, ObjectValue, Pairs, Scalar, Symbol, Value
+from bridge.facts.keras import METHODS
+from bridge.rules.rule import Finding, Need, Span
+from bridge.translate.syntax import Call as Written
+from bridge.translate.syntax import Node, nodes_in
+
+#: A string, or a name or number of R, as it begins in a line.
+_TOKEN: Final = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|`[^`]*`|[\w.]+")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Something that a rule wants run again with one thing changed; its outcome is a capsule.
+
+    Args:
+        kind: which sort of experiment makes it.
+        probe: the index of the recorded moment that it starts from.
+        change: the name of what is changed: "learning_rate", "loss", "rows".
+        by: a factor, or the new value.
+    """
+
+    kind: Need
+    probe: int
+    change: str
+    by: float | str | bool | None = None
+
+
+@dataclass(frozen=True)
+class Mended:
+    """A call that raised and was seen to work once something was put right: what, and its line."""
+
+    sentence: str
+    line: int | None
+
+
+@dataclass
+class Run:
+    """A recorded run, the syntax tree of its script, and the experiments that were made with it.
+
+    ``wanted`` collects the experiments that rules asked for and that were not made yet.
+    """
+
+    capsule: Capsule
+    tree: Sequence[Node] = ()
+    outcomes: Mapping[Experiment, Capsule] = field(default_factory=dict)
+    repairs: Sequence[Mended] = ()
+    wanted: dict[Experiment, None] = field(default_factory=dict, init=False)
+
+    def outcome(self, experiment: Experiment) -> Capsule | None:
+        """Return what an experiment gave; None, and it is asked for, where it was not made."""
+        found = self.outcomes.get(experiment)
+        if found is None:
+            self.wanted[experiment] = None
+        return found
+
+    @property
+    def probes(self) -> tuple[Probe, ...]:
+        """What the run predicted, evaluated and trained, in order."""
+        return self.capsule.manifest.probes
+
+    def state(self, probe: Probe) -> ModelState | None:
+        """Return the model of a probe as it was: before a training, after a prediction."""
+        return self.capsule.state_of(probe)
+
+    def array(self, ref: Array) -> npt.NDArray[Any] | None:
+        """Return the elements of an array, None where they were not kept or are no numbers."""
+        return array(self.capsule, ref)
+
+    @cached_property
+    def asked(self) -> tuple[Call, ...]:
+        """The calls that the script's own lines made, in order."""
+        return tuple(asked(self.capsule))
+
+    @cached_property
+    def written(self) -> list[Written]:
+        """The calls of the text, in order."""
+        return nodes_in(self.tree, Written)
+
+    @cached_property
+    def _lines(self) -> list[str]:
+        script = self.capsule.manifest.script
+        return script.text.splitlines() if script is not None else []
+
+    def maker(self, layer: LayerState) -> Call | None:
+        """Return the call that made a layer, None where the script did not make it itself."""
+        return maker_of(self.capsule, layer.id) if layer.id is not None else None
+
+    def layer_place(
+        self, layer: LayerState | None, argument: str = "", label: str = ""
+    ) -> Span | None:
+        """Return where a layer is written, or one of its arguments; None where it is not."""
+        return self.place(self.maker(layer) if layer is not None else None, argument, label)
+
+    def place(self, call: Call | None, argument: str = "", label: str = "") -> Span | None:
+        """Return where a call of the boundary is written, or one of its arguments."""
+        if call is None or call.line is None:
+            return None
+        name = call.r_call.partition("(")[0].rpartition(":")[2]
+        nodes = [each for each in self.written if each.line == call.line and each.name == name]
+        if not nodes:
+            return Span(line=call.line, label=label)
+        wanted = [each.value for each in nodes[0].arguments if argument and each.name == argument]
+        return self.node_place(wanted[0] if wanted and wanted[0] else nodes[0], label)
+
+    def located(self, finding: Finding) -> Finding:
+        """Give the places of a finding that are a line alone the columns of the call there."""
+        spans = tuple(self._located(span) for span in finding.spans)
+        return finding if spans == finding.spans else finding.model_copy(update={"spans": spans})
+
+    def _located(self, span: Span) -> Span:
+        names = (*METHODS, "compile")
+        nodes = [each for each in self.written if each.line == span.line and each.name in names]
+        if span.column is not None or len(nodes) != 1:
+            return span
+        return self.node_place(nodes[0], span.label).model_copy(update={"primary": span.primary})
+
+    def node_place(self, node: Node, label: str = "") -> Span:
+        """Return where an expression begins: its first name, number or string."""
+        line = self._lines[node.line - 1] if 0 < node.line <= len(self._lines) else ""
+        token = _TOKEN.match(line, max(node.column - 1, 0))
+        if token is None:
+            return Span(line=node.line, label=label)
+        return Span(
+            line=node.line,
+            column=node.column,
+            end_line=node.line,
+            end_column=token.end(),
+            label=label,
+        )
+
+
+def asked(capsule: Capsule) -> Iterator[Call]:
+    """Yield the calls that the script's own lines made, in order."""
+    for call in capsule.manifest.calls:
+        if call.kind == "call" and not call.internal and call.parent is None:
+            yield call
+
+
+def name_of(call: Call) -> str:
+    """Return the last part of the name of what was called: ``Dense``, ``fit``."""
+    if isinstance(call.target, Method):
+        return call.target.name
+    if isinstance(call.target, Symbol):
+        return (call.target.public or call.target.path).replace(":", ".").rpartition(".")[2]
+    return ""
+
+
+def owner_of(call: Call) -> int | None:
+    """Return the number of the object whose method was called, or that was called itself."""
+    target = call.target.owner if isinstance(call.target, Method) else call.target
+    return target.id if isinstance(target, ObjectValue) else None
+
+
+def maker_of(capsule: Capsule, number: int) -> Call | None:
+    """Return the call that made the object with this number."""
+    for call in capsule.manifest.calls:
+        if isinstance(call.result, ObjectValue) and call.result.id == number:
+            return call
+    return None
+
+
+def call_of(capsule: Capsule, probe: Probe) -> Call | None:
+    """Return the boundary call that made a probe."""
+    return next((each for each in capsule.manifest.calls if each.id == probe.call), None)
+
+
+def array(capsule: Capsule, ref: Array) -> npt.NDArray[Any] | None:
+    """Return the elements of an array, None where they were not kept or are no numbers."""
+    try:
+        found = capsule.array(ref)
+    except CapsuleError:
+        return None
+    return found if found.dtype.kind in "biuf" else None
+
+
+def number(value: Value | None) -> float | None:
+    """Return a number that crossed the boundary."""
+    if isinstance(value, Scalar) and value.t in ("int", "float"):
+        try:
+            return float(value.v)
+        except (ValueError, OverflowError):
+            return None
+    return None
+
+
+def is_true(value: Value | None) -> bool:
+    """Say whether a value is True."""
+    return isinstance(value, Scalar) and value.t == "bool" and value.v == "True"
+
+
+def parts(value: Value) -> Iterator[Value]:
+    """Yield a value and everything in it."""
+    yield value
+    if isinstance(value, Items):
+        for item in value.items:
+            yield from parts(item)
+    elif isinstance(value, Pairs):
+        for _, item in value.items:
+            yield from parts(item)
+
+
+def same(a: npt.NDArray[Any] | None, b: npt.NDArray[Any] | None) -> bool:
+    """Say whether two arrays have the same bits."""
+    if a is None or b is None or a.shape != b.shape or a.dtype != b.dtype:
+        return False
+    return a.tobytes() == b.tobytes()
+
+
+def activation_of(config: Mapping[str, Any]) -> str:
+    """Return the name of the activation in a layer's configuration, "" if there is none."""
+    found = config.get("activation")
+    if isinstance(found, str):
+        return found
+    if isinstance(found, dict):
+        inner = found.get("config")
+        named = inner if isinstance(inner, str) else found.get("class_name", "")
+        return str(named)
+    return ""
+
+
+def output_layer(state: ModelState) -> LayerState | None:
+    """Return the layer whose output is the model's, None where that is not one layer's."""
+    if not state.layers:
+        return None
+    config = state.config if isinstance(state.config, dict) else {}
+    outputs = config.get("output_layers")
+    if not outputs:
+        return state.layers[-1] if state.cls.endswith("Sequential") else None
+    flat = outputs if isinstance(outputs, list) else []
+    names = list(_strings(flat))
+    if len(names) != 1:
+        return None
+    return next((layer for layer in state.layers if layer.name == names[0]), None)
+
+
+def _strings(items: Sequence[Any]) -> Iterator[str]:
+    for item in items:
+        if isinstance(item, str):
+            yield item
+        elif isinstance(item, list):
+            yield from _strings(item)
+
+
+def is_one_dimensional(values: npt.NDArray[Any]) -> bool:
+    """Say whether an array has one number a row."""
+    return values.ndim == 1 or int(np.prod(values.shape[1:])) == 1

@@ -1,0 +1,1 @@
+"""Rules M: how a model is built."""

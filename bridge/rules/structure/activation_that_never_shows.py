@@ -1,0 +1,38 @@
+"""A drawn response is straight, because its activation is never given what bends it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bridge.explain.responses.description import describe, surprise
+from bridge.rules.rule import Finding, Rule
+from bridge.rules.run import Run
+
+RULE = Rule("M14", "activation-that-never-shows", cause="maths", whose="mathematics")
+
+
+@RULE.detector
+def detect(run: Run) -> Iterator[Finding]:
+    """Find drawn responses in which no activation shows.
+
+    Where another response of the script bends, its author has seen the activation at work.
+    """
+    if not run.capsule.manifest.plots:
+        return
+    probes = [each for each in run.probes if each.kind in ("predict", "call") and each.layers]
+    found = [(probe, *describe(run.capsule, probe)) for probe in probes]
+    shapes = [shape for _, shown, _, _ in found for shape in shown]
+    if not shapes or any(shape.kind not in ("affine", "constant") for shape in shapes):
+        return
+    for probe, shown, census, collapses in found:
+        unseen = any(each.here_only for each in collapses) or any(
+            each.units and each.dead_units == each.units for each in census
+        )
+        for sentence in surprise(shown, census, collapses) if shown and unseen else ():
+            yield RULE.finding(
+                "The activation never shows in what is drawn",
+                sentence,
+                at=probe.line,
+                help="Draw it over inputs for which the sums have both signs.",
+            )
+            return

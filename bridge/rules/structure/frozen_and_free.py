@@ -1,0 +1,69 @@
+"""What is frozen moved, or what is free did not: compile() settles what is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bridge.rules.models import Training, trainings
+from bridge.rules.rule import Finding, Help, Rule
+from bridge.rules.run import Run
+
+RULE = Rule("M04", "frozen-and-free", cause="keras-layer", whose="Keras", explains=("T01",))
+_AGAIN = Help(text="Call compile() after freezing or unfreezing.", after="model |> compile(...)")
+
+
+@RULE.detector
+def frozen_moved(run: Run) -> Iterator[Finding]:
+    """Find weights of a layer that was frozen when training began, and that changed bits."""
+    for training in trainings(run):
+        for weight in training.weights(run):
+            frozen = weight.layer.config.get("trainable") is False
+            if not frozen or not weight.moved:
+                continue
+            yield RULE.finding(
+                "A frozen layer was trained all the same",
+                f"{weight.layer.name} has trainable = FALSE, and its weights changed. "
+                "What is trained was settled before it was frozen, by compile() or a first fit().",
+                at=training.probe.line,
+                also=(run.layer_place(weight.layer, label="frozen, and moved"),),
+                evidence=(("weights before and after", "other bits"),),
+                help=_AGAIN,
+                cause="user-script",
+                whose="yours",
+            )
+            return
+
+
+@RULE.detector
+def free_stayed(run: Run) -> Iterator[Finding]:
+    """Find weights that were frozen in an earlier training, are free, and did not change a bit."""
+    known: list[Training] = []
+    for training in trainings(run):
+        earlier = [each for each in known if each.state.id == training.state.id]
+        known.append(training)
+        was_frozen = {
+            layer.name
+            for each in earlier
+            for layer in each.state.layers
+            if layer.config.get("trainable") is False
+        }
+        weights = list(training.weights(run))
+        others = any(each.moved for each in weights)
+        for layer in training.state.layers:
+            own = [each for each in weights if each.layer is layer and each.trainable]
+            if layer.name not in was_frozen or not own or not others:
+                continue
+            if any(each.moved for each in own):
+                continue
+            yield RULE.finding(
+                "A layer was set free, and is not trained",
+                f"{layer.name} is trainable now, and none of its weights changed. "
+                "What is trained was settled by the last compile().",
+                at=training.probe.line,
+                also=(run.layer_place(layer, label="free, and did not move"),),
+                evidence=(("weights before and after", "the same bits"),),
+                help=_AGAIN,
+                cause="user-script",
+                whose="yours",
+            )
+            return

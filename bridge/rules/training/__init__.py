@@ -1,0 +1,1 @@
+"""Rules T: how a model is trained."""

@@ -1,0 +1,71 @@
+"""A callback watches a curve that there is not, or waits longer than training lasts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from bridge.capsule import Call
+from bridge.capsule.values import ObjectValue, Scalar
+from bridge.rules.rule import Finding, Rule
+from bridge.rules.run import Run, call_of, maker_of, name_of, number, parts
+
+RULE = Rule("T06", "callback-never-acts", cause="user-script")
+_WATCHING = ("EarlyStopping", "ReduceLROnPlateau", "ModelCheckpoint")
+
+
+@RULE.detector
+def detect(run: Run) -> Iterator[Finding]:
+    """Find a watched name that no curve has, and a patience that outlasts the epochs."""
+    for probe in run.probes:
+        call = call_of(run.capsule, probe)
+        if probe.kind != "fit" or call is None or not probe.curves or probe.status != "made":
+            continue
+        for made in _callbacks(run, call):
+            watched = made.kwargs.get("monitor")
+            name = watched.v if isinstance(watched, Scalar) and watched.t == "str" else "val_loss"
+            always = name_of(made) == "ModelCheckpoint" and not _is_true(made, "save_best_only")
+            if always:
+                continue
+            if name not in probe.curves:
+                known = ", ".join(list(probe.curves)[:4])
+                yield RULE.finding(
+                    f"The callback watches {name[:24]}, which training does not have",
+                    f"There are the curves {known}. It only warns, and never acts.",
+                    at=run.place(made, "monitor", "no such curve"),
+                    also=(probe.line,),
+                    help="Watch one of these, or give validation data.",
+                )
+                return
+            patience = number(made.kwargs.get("patience"))
+            curve = probe.curves[name]
+            if patience is None or name_of(made) == "ModelCheckpoint":
+                continue
+            if patience >= len(curve) > 1 and _turned(curve, name):
+                yield RULE.finding(
+                    f"The callback waits {patience:g} epochs, and training has {len(curve)}",
+                    f"{name} was at its best before the end, and the callback could not act.",
+                    at=run.place(made, "patience", "longer than training"),
+                    also=(probe.line,),
+                    help="Take a smaller patience, or more epochs.",
+                )
+                return
+
+
+def _callbacks(run: Run, fit: Call) -> Iterator[Call]:
+    """Yield the calls that made the callbacks of a training."""
+    for value in (fit.kwargs.get("callbacks"),):
+        for part in parts(value) if value is not None else ():
+            made = maker_of(run.capsule, part.id) if isinstance(part, ObjectValue) else None
+            if made is not None and name_of(made) in _WATCHING:
+                yield made
+
+
+def _is_true(made: Call, name: str) -> bool:
+    value = made.kwargs.get(name)
+    return isinstance(value, Scalar) and value.v == "True"
+
+
+def _turned(curve: Sequence[float], name: str) -> bool:
+    """Say whether a curve is worse at its end than it was before."""
+    best = max(curve) if "acc" in name else min(curve)
+    return curve[-1] != best

@@ -1,0 +1,85 @@
+"""A model is asked that was never trained, or that its training left as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bridge.capsule import ModelState
+from bridge.rules.models import trainings
+from bridge.rules.rule import Finding, Rule
+from bridge.rules.run import Run, name_of, owner_of
+
+RULE = Rule("T01", "never-trained", cause="user-script", explains=("D08", "T02"))
+#: What gives a model weights but training: its own methods, and functions that read a file.
+_GIVES = frozenset({
+    "set_weights", "load_weights", "load_model", "load_model_tf", "train_on_batch", "assign",
+    "apply_gradients", "minimize",
+})  # fmt: skip
+
+
+@RULE.detector
+def left_as_it_was(run: Run) -> Iterator[Finding]:
+    """Find a training after which every weight has the bits that it had before."""
+    for training in trainings(run):
+        weights = [each for each in training.weights(run) if each.record.trainable]
+        if not weights or any(each.moved for each in weights):
+            continue
+        epochs = training.probe.settings.get("epochs")
+        yield RULE.finding(
+            "fit() left every weight as it was",
+            f"It ran {len(training.curve)} epochs, and no bit of a weight changed.",
+            at=training.probe.line,
+            evidence=(("epochs asked for", str(epochs)), ("weights that moved", "none")),
+            help="Look at epochs, the learning rate, and which layers are frozen.",
+            # A rate of 0 is what somebody wrote.
+            decides=_rate(training.state) != 0,
+        )
+        return
+
+
+@RULE.detector
+def another_model(run: Run) -> Iterator[Finding]:
+    """Find predictions of a compiled model that was never trained, where another one was."""
+    fitted = {each.state.id: each for each in trainings(run)}
+    given = any(name_of(call) in _GIVES or "weights" in call.kwargs for call in run.asked)
+    if not fitted or given:
+        return
+    compiled = {owner_of(call) for call in run.asked if name_of(call) == "compile"}
+    for probe in run.probes:
+        state = run.state(probe)
+        if probe.kind not in ("predict", "evaluate") or state is None or state.id in fitted:
+            continue
+        same = [each for each in fitted.values() if _alike(each.state, state)]
+        shared = any(_shares(each.state, state) for each in fitted.values())
+        earlier = [each for each in same if each.probe.index < probe.index]
+        if state.id not in compiled or not earlier or shared or not state.layers:
+            continue
+        yield RULE.finding(
+            "This model was never trained; another one was",
+            f"fit() in line {earlier[0].probe.line} trains a model of the same layers. "
+            "This one still has its start weights.",
+            at=probe.line,
+            also=(earlier[0].probe.line,),
+            help="Ask the model that was trained, or train this one.",
+        )
+        return
+
+
+def _rate(state: ModelState) -> float | None:
+    """Return the learning rate that a model was compiled with, None where it is not known."""
+    compiled = state.compiled if isinstance(state.compiled, dict) else {}
+    optimizer = compiled.get("optimizer")
+    config = optimizer.get("config") if isinstance(optimizer, dict) else None
+    rate = config.get("learning_rate") if isinstance(config, dict) else None
+    return float(rate) if isinstance(rate, (int, float)) else None
+
+
+def _alike(one: ModelState, other: ModelState) -> bool:
+    """Say whether two models are made of the same layers."""
+    return [each.cls for each in one.layers] == [each.cls for each in other.layers]
+
+
+def _shares(one: ModelState, other: ModelState) -> bool:
+    """Say whether two models have a layer with weights in common."""
+    ids = {each.id for each in one.layers if each.weights and each.id is not None}
+    return any(each.id in ids for each in other.layers if each.weights)

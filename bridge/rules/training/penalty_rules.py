@@ -1,0 +1,76 @@
+"""A penalty on the weights outweighs what they are to learn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bridge.rules.models import Weight, best_constant, learned_nothing, trainings
+from bridge.rules.rule import Finding, Rule
+from bridge.rules.run import Run
+
+RULE = Rule("T05", "penalty-rules", cause="maths", explains=("D08", "M07", "M02", "T02", "M03"))
+
+
+@RULE.detector
+def detect(run: Run) -> Iterator[Finding]:
+    """Find penalised kernels that all shrank, in a model that learned nothing.
+
+    That it learned nothing is measured against the best answer that is the same for every row.
+    """
+    for training in trainings(run):
+        penalised = [each for each in training.weights(run) if _strength(each)]
+        if not penalised or training.y is None or not training.curve or not training.plain:
+            continue
+        before, after = (
+            sum(_penalty(each, values) for each, values in pairs)
+            for pairs in (
+                [(each, each.before) for each in penalised],
+                [(each, each.after) for each in penalised],
+            )
+        )
+        chance = best_constant(training.used.loss, training.y[: training.rows])
+        shrank = all(_norm(each.after) < _norm(each.before) for each in penalised)
+        left = training.curve[-1] - after
+        targets = training.y[: training.rows]
+        if chance is None or not shrank or not learned_nothing(training.used.loss, targets, left):
+            continue
+        yield RULE.finding(
+            "The penalty on the weights rules the loss",
+            "Every penalised kernel shrank, and what is left of the loss is no better than one "
+            "answer for all rows.",
+            at=run.layer_place(penalised[0].layer, "kernel_regularizer", "the penalty")
+            or training.probe.line,
+            evidence=(
+                ("penalty at the start", f"{before:.4g}"),
+                ("penalty at the end", f"{after:.4g}"),
+                ("loss of the best constant answer", f"{chance:.4g}"),
+                ("loss at the end", f"{training.curve[-1]:.4g}"),
+            ),
+            help="Make the penalty much smaller, or leave it out.",
+            confidence="likely",
+        )
+        return
+
+
+def _strength(weight: Weight) -> Mapping[str, float]:
+    """Return the factors l1 and l2 of a weight's penalty, as far as it has any."""
+    found = weight.layer.config.get(f"{weight.record.name.rpartition('/')[2]}_regularizer")
+    config = found.get("config") if isinstance(found, dict) else None
+    if not isinstance(config, dict):
+        return {}
+    factors = {name: config.get(name) for name in ("l1", "l2")}
+    return {k: float(v) for k, v in factors.items() if isinstance(v, (int, float)) and v}
+
+
+def _penalty(weight: Weight, values: npt.NDArray[Any]) -> float:
+    exact, factors = np.asarray(values, np.float64), _strength(weight)
+    squares, absolute = float(np.sum(exact**2)), float(np.sum(np.abs(exact)))
+    return factors.get("l2", 0.0) * squares + factors.get("l1", 0.0) * absolute
+
+
+def _norm(values: npt.NDArray[Any]) -> float:
+    return float(np.linalg.norm(np.asarray(values, np.float64)))

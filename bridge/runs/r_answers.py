@@ -1,0 +1,189 @@
+"""What R's run gave, for a run that cannot compute it: its variables, its draws, its calls.
+
+R's answers are those of one statement at the top of the script. Python objects in them are known by
+their numbers in R's recording: the calls that made them there are set beside the calls of this run,
+statement by statement, and what this run does not make by itself it makes as R asked for it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from bridge.capsule import Answer, Call, Capsule
+from bridge.capsule.values import Items, Method, ObjectValue, Symbol, Value
+from bridge.runs.replay import Replay, ReplayError
+from bridge.trace.call_semantics import FRONT_ENDS, is_aside, of_script
+from bridge.translate.names import Written
+from bridge.translate.rbase.answers import NoValueError, answered
+from bridge.translate.rbase.values import Missing
+from bridge.translate.writing import python_name
+
+Target = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class OwnCall:
+    """A call that this run made: what was called, and what it gave."""
+
+    target: Target
+    result: Any
+
+
+def called(target: Value) -> Target:
+    """Return what a call is made on, as two runs have in common."""
+    match target:
+        case Symbol():
+            return "symbol", target.path
+        case Method():
+            return "method", target.name
+        case ObjectValue():
+            return "object", target.cls
+        case _:
+            return target.t, ""
+
+
+class RAnswers(Replay):
+    """R's answers, in the process of a run that may ask for them."""
+
+    def __init__(self, recorded: Capsule, keras: Any) -> None:
+        super().__init__(recorded, keras, lambda _, error: self._cut.append(str(error)))
+        manifest = recorded.manifest
+        self._cut: list[str] = []
+        self._answers = {answer.statement: answer for answer in manifest.answers}
+        self._calls = list(of_script(recorded))
+        self._draws: dict[int, dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
+        for draw in manifest.draws:
+            drawn: Any = list(draw.strings)
+            if draw.array is not None and draw.array.key is not None:
+                drawn = recorded.array(draw.array)
+                drawn = drawn.reshape(-1)[0].item() if drawn.shape == (1,) else drawn
+            elif len(drawn) == 1:
+                drawn = drawn[0]
+            self._draws[draw.statement][draw.name].append(drawn)
+        #: Callbacks that the front end makes itself while it trains.
+        self._beside = {
+            call.result.id
+            for call in self._calls
+            if isinstance(call.result, ObjectValue)
+            and call.result.cls.partition(".")[0] in FRONT_ENDS
+            and Written(call).is_method
+        }
+        self._own: dict[int, list[OwnCall]] = defaultdict(list)
+        self._bound: set[int] = set()
+
+    def draws(self, statement: int) -> dict[str, list[Any]]:
+        """Return what R drew in a statement, by function, in order."""
+        return self._draws[statement]
+
+    def places(self, statement: int) -> dict[int, list[Callable[[], Any]]]:
+        """Return what R computed in a statement at watched places, each as it is asked for."""
+        found: dict[int, list[Callable[[], Any]]] = defaultdict(list)
+        answer = self._answers.get(statement)
+        for each in () if answer is None else answer.places:
+            found[each.place].append(partial(self._placed, statement, each.value))
+        return found
+
+    def _placed(self, statement: int, value: Value) -> Any:
+        self._bind_before(statement)
+        self._bind_alike(self._of(self._answers[statement]), self._own[statement])
+        try:
+            return answered(self.value(value))
+        except (NoValueError, ReplayError) as error:
+            return Missing(f"R's value cannot be had: {error}")
+
+    def _bind_before(self, statement: int) -> None:
+        for earlier in sorted(self._answers):
+            if earlier < statement and earlier not in self._bound:
+                self._bound.add(earlier)
+                self._bind_alike(self._of(self._answers[earlier]), self._own[earlier])
+
+    def has(self, statement: int) -> bool:
+        """Say whether R came through a statement."""
+        return statement in self._answers
+
+    def note(self, statement: int, call: OwnCall) -> None:
+        """Remember a call that this run made in a statement."""
+        self._own[statement].append(call)
+
+    def take(self, statement: int, names: dict[str, Any]) -> Iterator[str]:
+        """Make a statement of R's be done: its calls, and what it made of the variables.
+
+        Yield what cannot be had, in words.
+        """
+        answer = self._answers[statement]
+        self._bind_before(statement)
+        self._bound.add(statement)
+        yield from self._made_again(self._of(answer), self._own[statement])
+        for variable in answer.variables:
+            name = python_name(variable.name)
+            try:
+                names[name] = answered(self.value(variable.value))
+            except (NoValueError, ReplayError) as error:
+                if variable.name in names and callable(names[name]):
+                    continue
+                names[name] = Missing(f"R's value of {variable.name} cannot be had: {error}")
+
+    def _argument(self, _name: str, value: Value) -> Any:
+        if _name == "callbacks" and isinstance(value, Items):
+            kept = [
+                each
+                for each in value.items
+                if not (isinstance(each, ObjectValue) and each.id in self._beside)
+            ]
+            value = value.model_copy(update={"items": tuple(kept)})
+        return super()._argument(_name, value)
+
+    def _of(self, answer: Answer) -> list[Call]:
+        first, last = answer.calls
+        return [call for call in self._calls if first <= call.id <= last]
+
+    def _bind_alike(self, calls: Sequence[Call], own: Sequence[OwnCall]) -> None:
+        """Give what this run made the numbers of what R's calls of the same things made."""
+        mine: dict[Target, list[Any]] = defaultdict(list)
+        for each in own:
+            mine[each.target].append(each.result)
+        theirs: dict[Target, int] = defaultdict(int)
+        for call in calls:
+            theirs[called(call.target)] += call.kind == "call"
+        for call in calls:
+            target = called(call.target)
+            if call.kind == "call" and len(mine[target]) > 0 and theirs[target] > 0:
+                self._bind(call.result, mine[target].pop(0))
+                theirs[target] -= 1
+            elif call.kind == "getattr":
+                self._read_again(call)
+
+    def _read_again(self, call: Call) -> None:
+        try:
+            self.step(call)
+        except Exception:
+            # What it is read from is not known, or refuses: then its value is not known either.
+            return
+
+    def _made_again(self, calls: Sequence[Call], own: Sequence[OwnCall]) -> Iterator[str]:
+        """Make R's calls of a statement but for those that this run has made there already."""
+        left = list(own)
+        for call in calls:
+            if left and call.kind == "call" and called(call.target) == left[0].target:
+                self._bind(call.result, left.pop(0).result)
+                continue
+            if left:
+                # R makes calls of its own on the way; what they gave may be asked for later.
+                if call.kind == "getattr":
+                    self._read_again(call)
+                continue
+            try:
+                self.step(call)
+            except ReplayError as error:
+                if (call.kind != "getattr" or call.error) and not is_aside(call):
+                    self.lack(call, error)
+                    yield f"{call.r_call or call.name}: {error}"
+            except Exception as error:  # as it may have done in R
+                if call.error is None:
+                    yield f"{call.r_call or call.name}: {error}"
+        yield from self._cut
+        self._cut.clear()

@@ -1,0 +1,285 @@
+"""Functions of R's, made again as the calls that they made on what they were given.
+
+A function is called again as often as Keras calls it: once where it traces, and every time where it
+is eager. The k-th call is the k-th that was recorded; what R computed by itself is as it was then.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from bridge.capsule import Call, Capsule
+from bridge.capsule.schema import Invocation
+from bridge.capsule.values import (
+    ArrayValue,
+    Class,
+    Closure,
+    Items,
+    Method,
+    ObjectValue,
+    Pairs,
+    Scalar,
+    Slice,
+    Value,
+)
+from bridge.errors import BridgeError
+from bridge.trace.r_functions import is_looking
+
+_KINDS: Final = {
+    "positional-only": inspect.Parameter.POSITIONAL_ONLY,
+    "any": inspect.Parameter.POSITIONAL_OR_KEYWORD,
+    "rest": inspect.Parameter.VAR_POSITIONAL,
+    "keyword": inspect.Parameter.KEYWORD_ONLY,
+    "keywords": inspect.Parameter.VAR_KEYWORD,
+}
+
+
+class NotRecordedError(BridgeError, RuntimeError):
+    """R was not asked what Keras asks here; the message says which function."""
+
+
+#: What Keras gave a function, by the names of its arguments or by their places.
+Given = dict[str | int, Any]
+#: What makes an invocation's calls again with what it is given now, and returns what R returned.
+Body = Callable[[Invocation, Sequence[Call], Callable[[], None]], Any]
+
+
+class RecordedFunctions:
+    """The functions of R's in a recording, as Python functions.
+
+    Args:
+        capsule: the recording.
+        value: returns the Python object that a recorded value stands for.
+        bind: gives an object the number that a recorded value has.
+        body: makes the calls of an invocation again; it calls what it is given to bind arguments.
+        missed: is told of a call that R was not asked for.
+    """
+
+    def __init__(
+        self,
+        capsule: Capsule,
+        value: Callable[[Value | None], Any],
+        bind: Callable[[Value | None, Any], None],
+        body: Body,
+        missed: Callable[[NotRecordedError], None],
+    ) -> None:
+        self._missed = missed
+        self._value = value
+        self._bind = bind
+        self._body = body
+        self._made: dict[int, Any] = {}
+        self._next: dict[tuple[int, bool], int] = defaultdict(int)
+        self._recorded: dict[tuple[int, bool], list[Invocation]] = defaultdict(list)
+        for invocation in capsule.manifest.invocations:
+            self._recorded[invocation.closure, invocation.looked].append(invocation)
+        self._calls: dict[int, list[Call]] = defaultdict(list)
+        for call in capsule.manifest.calls:
+            if call.within is not None and not call.internal:
+                self._calls[call.within].append(call)
+
+    def function(self, closure: Closure) -> Any:
+        """Return the Python function that stands for a function of R's; always the same."""
+        found = self._made.get(closure.id)
+        if found is None:
+            found = self._made[closure.id] = self._make(closure)
+        return found
+
+    def _make(self, closure: Closure) -> Any:
+        signature = self._signature(closure)
+
+        def python_function(*args: Any, **kwargs: Any) -> Any:
+            if signature is not None:
+                args, kwargs = _as_passed(signature, args, kwargs)
+            return _pass(closure.passing, lambda *a, **k: self._call(closure, a, k), args, kwargs)
+
+        made: Any = python_function
+        made.__name__ = made.__qualname__ = closure.name or "python_function"
+        if closure.module:
+            made.__module__ = closure.module
+        if signature is not None:
+            made.__signature__ = signature
+        # TensorFlow need not convert it: the way through R's code was taken when it was recorded.
+        made.autograph_info__ = {"recorded": True}
+        return made
+
+    def _signature(self, closure: Closure) -> inspect.Signature | None:
+        if closure.parameters is None:
+            return None
+        found = [
+            inspect.Parameter(
+                each.name,
+                _KINDS[each.kind],
+                default=inspect.Parameter.empty
+                if each.default is None
+                else self._value(each.default),
+            )
+            for each in closure.parameters
+        ]
+        return inspect.Signature(found)
+
+    def _call(self, closure: Closure, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        names = [each.name for each in closure.parameters or () if each.kind != "rest"]
+        given = _by_name(names, args, kwargs)
+        try:
+            invocation = self._pick(closure, given, names)
+        except NotRecordedError as error:
+            self._missed(error)
+            raise
+        recorded = _by_name(names, invocation.args, invocation.kwargs)
+
+        def bind() -> None:
+            for key, value in recorded.items():
+                if key in given:
+                    self._bind(value, given[key])
+
+        return self._body(invocation, self._calls[invocation.id], bind)
+
+    def _pick(self, closure: Closure, given: Given, names: Sequence[str]) -> Invocation:
+        key = closure.id, is_looking()
+        found = self._recorded[key] or self._recorded[closure.id, not key[1]]
+        looks = [_by_name(names, each.args, each.kwargs) for each in found]
+        start = self._next[key]
+        for place in range(start, len(found)):
+            if _alike(looks[place], given):
+                self._next[key] = place + 1
+                return found[place]
+        again = [each for each, look in zip(found, looks, strict=True) if _alike(look, given)]
+        if again and self._is_constant(again):
+            return again[-1]
+        name = closure.name or "a function of R's"
+        times = f"only {len(found)} times" if found else "never"
+        raise NotRecordedError(f"{name} is called again: R was asked {times} in this way")
+
+    def _is_constant(self, invocations: Sequence[Invocation]) -> bool:
+        """Say whether a function did the same at every call, as far as was seen."""
+        bodies = {
+            (tuple(map(_shape_of, self._calls[each.id])), _plain(each.result))
+            for each in invocations
+        }
+        if len(bodies) > 1:
+            return False
+        # What was seen once may hang on what it was given, if R could read that.
+        return len(invocations) > 1 or not any(
+            isinstance(value, ArrayValue) for value in _leaves(invocations[0])
+        )
+
+
+def _as_passed(
+    signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return arguments as a function with a signature of its own hands them on.
+
+    Raises:
+        TypeError: it does not take them.
+    """
+    bound = signature.bind(*args, **kwargs)
+    return bound.args, bound.kwargs
+
+
+def _pass(passing: str, call: Callable[..., Any], args: tuple[Any, ...], kwargs: Any) -> Any:
+    """Hand on to a function of R's as a front end's wrapper does."""
+    if not passing:
+        return call(*args, **kwargs)
+    words = passing.split("-")
+    given = [*args, *kwargs.values()]
+    given += [None] * (len(words) - len(given))
+    if "index" in words:
+        given[words.index("index")] += 1
+    result = call(*given)
+    logs = given[words.index("logs")]
+    if isinstance(result, dict) and logs is not None:
+        logs.update(result)
+    return None
+
+
+def _by_name(names: Sequence[str], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Given:
+    named: Given = {
+        names[place] if place < len(names) else place: value for place, value in enumerate(args)
+    }
+    return named | dict(kwargs)
+
+
+def _alike(recorded: Given, given: Given) -> bool:
+    """Say whether what is given now may stand where something was given when it was recorded."""
+    return given.keys() <= recorded.keys() and all(
+        _fits(value, given[key]) for key, value in recorded.items() if key in given
+    )
+
+
+def _fits(value: Any, item: Any) -> bool:
+    match value:
+        case Scalar() if value.t == "none":
+            return item is None
+        case Scalar() if value.t == "bool":
+            return isinstance(item, bool) and str(item) == value.v
+        case Scalar() if value.t in ("int", "str"):
+            return type(item).__name__ != value.t or str(item) == value.v
+        case Scalar():
+            return not _is_tensor(item) and not isinstance(item, (str, bool, dict, list))
+        case Items():
+            return isinstance(item, (list, tuple, set)) and len(item) == len(value.items)
+        case Pairs():
+            return isinstance(item, dict) and len(item) == len(value.items)
+        case ArrayValue():
+            return _is_tensor(item) and _same_shape(value.shape, item)
+        case ObjectValue():
+            return item is not None and not isinstance(item, (bool, int, float, str))
+    return True
+
+
+def _is_tensor(item: Any) -> bool:
+    return hasattr(item, "shape") and hasattr(item, "dtype")
+
+
+def _same_shape(shape: tuple[int, ...], item: Any) -> bool:
+    try:
+        there = tuple(item.shape)
+    except (TypeError, ValueError):  # of a tensor of which not even the rank is known
+        return True
+    return len(there) == len(shape) and all(
+        a is None or a == b for a, b in zip(there, shape, strict=True)
+    )
+
+
+def _shape_of(call: Call) -> tuple[Any, ...]:
+    """Return a call without what differs anyhow: which objects were at hand."""
+    given = (*call.args, *call.kwargs.values())
+    return call.kind, call.name, _plain(call.target), tuple(map(_plain, given))
+
+
+def _plain(value: Value | None) -> Any:
+    match value:
+        case Scalar():
+            return value.t, value.v
+        case Items():
+            return tuple(map(_plain, value.items))
+        case Pairs():
+            return tuple((_plain(key), _plain(item)) for key, item in value.items)
+        case ArrayValue() if value.t == "array":
+            return value.digest or value.key
+        case Method():
+            return value.name
+        case Slice():
+            return tuple(map(_plain, (value.start, value.stop, value.step)))
+        case Closure() | Class():
+            return value.name
+        case None:
+            return None
+    return getattr(value, "path", "") or getattr(value, "cls", "")
+
+
+def _leaves(invocation: Invocation) -> list[Value]:
+    found: list[Value] = []
+    stack: list[Value] = [*invocation.args, *invocation.kwargs.values()]
+    while stack:
+        value = stack.pop()
+        if isinstance(value, Items):
+            stack += value.items
+        elif isinstance(value, Pairs):
+            stack += [each for pair in value.items for each in pair]
+        else:
+            found.append(value)
+    return found

@@ -1,0 +1,114 @@
+"""The answer of a case: short, in plain words, and never surer than what was concluded."""
+
+from __future__ import annotations
+
+import re
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.capsule import Capsule, ErrorRecord, Manifest, Status
+from bridge.compare.result import RunPair, Verdict
+from bridge.explain.answer import (
+    HEADLINE_LENGTH,
+    HEADLINE_WORDS,
+    WHY_SENTENCES,
+    WHY_WORDS,
+    answer,
+    fitted,
+)
+from bridge.explain.conclusion import Conclusion
+from bridge.explain.result import CauseEvidence
+from bridge.facts.causes import CAUSES
+from bridge.rules.rule import Finding
+
+VERDICTS = list(get_args(Verdict))
+NAMED = [cause.replace("<pass>", "remapping").replace("<op>", "MatMul") for cause in CAUSES]
+#: What reports call their runs and stages: nothing for a headline.
+OURS = re.compile(r"\b(replay|intent|twin|reference|stage|prediction)\b", re.IGNORECASE)
+
+
+def run(runner: str = "r", status: Status = "ok", error: ErrorRecord | None = None) -> Capsule:
+    return Capsule(Manifest(runner=runner, case="a", status=status, error=error), {})
+
+
+def pair(other: str, verdict: Verdict) -> RunPair:
+    return RunPair(a="r", b=other, verdict=verdict, first_divergence=None, probes=(), detail="")
+
+
+@given(
+    st.sampled_from(VERDICTS),
+    st.sampled_from(NAMED),
+    st.text(max_size=600),
+    st.sampled_from(get_args(Status)),
+    st.sampled_from([None, 1, 123_456]),
+)
+def test_every_field_is_as_short_as_it_must_be(
+    verdict: Verdict, cause: str, sentence: str, status: Status, line: int | None
+) -> None:
+    error = ErrorRecord(language="r", cls="simpleError", message=sentence, line=line)
+    found = CauseEvidence(cause=cause, sentence=sentence, lines=(line,) if line else ())
+    concluded = Conclusion(verdict, cause, sentence, attribution=found, headline=sentence)
+    ended = run(status=status, error=error if status == "error" else None)
+    runs = {"r": ended, "replay": run("replay"), "intent": run("intent")}
+    made = answer(concluded, runs, [pair("replay", verdict), pair("intent", verdict)])
+    assert 0 < len(made.headline.split()) <= HEADLINE_WORDS + 1
+    assert len(made.headline) <= HEADLINE_LENGTH
+    sentences = re.split(r"(?<=[.!?])\s+(?=[A-Z])", made.why)
+    assert len(sentences) <= WHY_SENTENCES
+    assert all(len(each.split()) <= WHY_WORDS for each in sentences)
+    if status != "error":
+        assert not OURS.search(made.headline)
+
+
+@pytest.mark.parametrize("verdict", VERDICTS)
+@pytest.mark.parametrize("cause", NAMED)
+def test_a_headline_is_plain_and_needs_no_cutting(verdict: Verdict, cause: str) -> None:
+    found = CauseEvidence(cause=cause, sentence="", lines=(12,))
+    made = answer(Conclusion(verdict, cause, "", attribution=found), {"r": run()}, [])
+    assert "..." not in made.headline
+    assert not made.headline.endswith(".")
+    assert made.headline[0].isupper()
+
+
+def test_a_rule_that_names_the_cause_is_the_answer() -> None:
+    rule = Finding(
+        rule="L01", name="softmax-over-one-unit", headline="It is 1", whose="yours", cause="maths"
+    )
+    other = rule.model_copy(update={"rule": "L02", "cause": "user-script"})
+    concluded = Conclusion("same-bits", "maths", "Alike.", findings=(other, rule))
+    assert answer(concluded, {"r": run()}, []) is rule
+
+
+def test_what_is_not_known_is_open_and_decides_nothing() -> None:
+    concluded = Conclusion("abstained", "not-known", "It is not known.")
+    made = answer(concluded, {"r": run()}, [pair("replay", "same-bits")])
+    assert (made.confidence, made.decides, made.whose) == ("open", False, "nobody")
+
+
+@pytest.mark.parametrize(
+    ("others", "sure"), [((), "likely"), (("intent",), "proven"), (("twin",), "proven")]
+)
+def test_that_nothing_is_wrong_is_proven_by_a_run_of_what_was_meant(
+    others: tuple[str, ...], sure: str
+) -> None:
+    runs = {"r": run(), **{name: run(name) for name in others}}
+    pairs = [pair(name, "same-bits") for name in ("replay", *others)]
+    made = answer(Conclusion("same-bits", "none", "Alike."), runs, pairs)
+    assert made.confidence == sure
+
+
+def test_an_error_is_told_in_its_own_words() -> None:
+    error = ErrorRecord(language="r", cls="simpleError", message="object 'x' not found", line=7)
+    concluded = Conclusion("failed", "user-script", "The script stops.")
+    made = answer(concluded, {"r": run(status="error", error=error)}, [])
+    assert made.headline == "Line 7 stops: object 'x' not found"
+    assert made.lines == (7,)
+
+
+def test_a_cut_headline_says_so() -> None:
+    assert fitted("one two three", words=2) == "one two ..."
+    assert fitted("It is so.") == "It is so"
+    assert len(fitted("x" * 200)) <= HEADLINE_LENGTH
