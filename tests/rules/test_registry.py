@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bridge.experiments.experiment import Experiment
 from bridge.rules import registry
 from bridge.rules.models import learned_nothing, mean_loss
 from bridge.rules.ranking import few, ranked
 from bridge.rules.rule import Finding, Rule
-from bridge.rules.run import Experiment
 from bridge.rules.run import Run as Asked
 from tests.rules.samples import Run, needs_r, symbol, thing, tree_of
 
 
 def test_a_rule_waits_for_its_experiment(monkeypatch: pytest.MonkeyPatch) -> None:
     waits = Rule("X01", "waits", cause="maths", needs=("fit again",))
-    slower = Experiment("fit again", 0, "learning_rate", 0.1)
+    slower = Experiment("fit again", 0, "learning rate", 0.1)
 
     @waits.detector
     def detect(run: Asked) -> Iterator[Finding]:
