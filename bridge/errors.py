@@ -55,6 +55,7 @@ class BridgeError(Exception):
             NotRecordedError (RuntimeError)
             NothingRecordedError (ValueError)
             ObservedError (ValueError)
+            OverBudgetError
             PoolError (RuntimeError)
             RError (RuntimeError)
             RecipeError (ValueError)

@@ -12,7 +12,7 @@ import json
 import sys
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
@@ -27,6 +27,7 @@ from bridge.process.pool import Limits, Pool, Warm
 from bridge.process.zygote import Context
 from bridge.r.script import Inspection, inspect
 from bridge.runs.job import Place, begin, finish, lay_beside, ran, run_job
+from bridge.runs.making_order import LAYER, Making, rearranged
 from bridge.runs.r_answers import OwnCall, RAnswers, called
 from bridge.runs.training_start import TrainingStart
 from bridge.trace.capsule_builder import Origin
@@ -118,7 +119,7 @@ def _about(translation: Translation, undo: Undo) -> dict[str, Any]:
         "lines": translation.lines,
         "tops": translation.tops,
         "statements": translation.statements,
-        "last_first": translation.last_first,
+        "as_made": translation.as_made,
         "readings": [each.model_dump() for each in translation.readings],
         "as_r": sorted(undo.as_r),
         "given": [
@@ -209,7 +210,7 @@ class _Session:
         self._statements: list[int] = about["statements"]
         self._statement = 0
         self._script: str = about["script"]
-        self._last_first = bool(about["last_first"])
+        self._as_made = bool(about["as_made"])
         self._as_r = {(kind, line) for kind, line in about["as_r"]}
         self._given = given
         self._readings: list[dict[str, Any]] = list(about["readings"])
@@ -223,7 +224,7 @@ class _Session:
             "__name__": "__intent__",
             "__file__": str(path),
             "_bridge_call": self._call,
-            "_bridge_last_first": _last_first,
+            LAYER: Making(),
         }
         lines = path.read_text("utf-8").split("\n")
         numbered = list(enumerate(lines[: len(self._statements)]))
@@ -252,12 +253,23 @@ class _Session:
         return _is_pythons(error) and (REFUSED, self.line or 0) not in self._as_r
 
     def _execute(self, tree: ast.Module, names: dict[str, Any]) -> None:
-        instrument = _Instrument(self._last_first)
-        for statement in tree.body:
+        instrument = _Instrument()
+        for statement in self._ordered(tree.body):
             self.line = self._r_line(statement.lineno, self._lines)
             seen = instrument.visit(statement)
             ast.fix_missing_locations(seen)
             exec(compile(ast.Module([seen], []), str(names["__file__"]), "exec"), names)
+
+    def _ordered(self, statements: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
+        """Yield statements, with their layers made in R's order where that is asked."""
+        calls = self._known.makings(self._statement) if self._as_made else []
+        for statement in statements:
+            if len(calls) < 2:
+                yield statement
+            else:
+                yield from rearranged(
+                    statement, calls, lambda line: self._r_line(line, self._lines)
+                )
 
     def _taken(self, why: str, names: dict[str, Any], touched: set[str]) -> None:
         """Take from R what a statement gave, where it is not known what its text means."""
@@ -318,21 +330,13 @@ class _Session:
 
 
 class _Instrument(ast.NodeTransformer):
-    """Puts a recorder round every call, and layers in the order in which keras makes them."""
-
-    def __init__(self, last_first: bool) -> None:
-        self._last_first = last_first
+    """Puts a recorder round every call."""
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
-        is_sequential = isinstance(node.func, ast.Attribute) and node.func.attr == "Sequential"
         self.generic_visit(node)
         args = list(node.args)
-        if self._last_first and is_sequential and args and isinstance(args[0], ast.List):
-            items = [_thunk(each) for each in args[0].elts]
-            made = ast.Call(ast.Name("_bridge_last_first", ast.Load()), items, [])
-            args[0] = ast.copy_location(made, node)
         if isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name) and (
-            node.func.value.id == "r"):  # fmt: skip
+            node.func.value.id in ("r", LAYER)):  # fmt: skip
             return ast.copy_location(ast.Call(node.func, args, node.keywords), node)
         call = ast.Call(
             ast.Name("_bridge_call", ast.Load()),
@@ -340,15 +344,6 @@ class _Instrument(ast.NodeTransformer):
             node.keywords,
         )
         return ast.copy_location(call, node)
-
-
-def _thunk(node: ast.expr) -> ast.expr:
-    empty = ast.arguments([], [], None, [], [], None, [])
-    return ast.copy_location(ast.Lambda(empty, node), node)
-
-
-def _last_first(*makers: Callable[[], Any]) -> list[Any]:
-    return [make() for make in reversed(makers)][::-1]
 
 
 def _tracing() -> bool:

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from bridge.capsule import Answer, Call, Capsule
 from bridge.capsule.values import Items, ObjectValue, Value
+from bridge.runs.making_order import makes_layers
 from bridge.runs.replay import Replay, ReplayError
 from bridge.trace.call_semantics import FRONT_ENDS, is_aside, of_script
 from bridge.translate.names import Written
@@ -142,6 +143,11 @@ class RAnswers(Replay):
             ]
             value = value.model_copy(update={"items": tuple(kept)})
         return super()._argument(_name, value)
+
+    def makings(self, statement: int) -> list[Call]:
+        """Return the calls by which R made layers in a statement, in order."""
+        answer = self._answers.get(statement)
+        return [call for call in self._of(answer) if makes_layers(call)] if answer else []
 
     def _of(self, answer: Answer) -> list[Call]:
         first, last = answer.calls

@@ -52,7 +52,7 @@ class Names(Writer, ABC):
         super().__init__(script, as_r)
         self.package = package or "tensorflow"
         self.generation = generation
-        self.last_first = False
+        self.as_made = False
         #: Whether names are looked for among a data frame's columns first: inside ``with()``.
         self.of_columns = False
         #: Functions that Python calls, by identity; inside them axes are counted as R does.

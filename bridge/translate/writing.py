@@ -87,8 +87,8 @@ class Translation:
     #: place of that expression in the script, counted from 1 (0 for none).
     tops: tuple[int, ...] = ()
     statements: tuple[int, ...] = ()
-    #: Layers of a pipe are made last one first, as keras does it where no seed is set.
-    last_first: bool = False
+    #: Layers are made in the order in which R made them, not in that of the text.
+    as_made: bool = False
     #: The expressions at which R answers, by their rows in R's syntax tree.
     places: tuple[int, ...] = ()
 

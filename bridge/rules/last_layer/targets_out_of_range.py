@@ -58,7 +58,10 @@ def detect(run: Run) -> Iterator[Finding]:
                 ("loss at the end", f"{last:.4g}"),
                 ("targets", f"{float(y.min()):g} to {float(y.max()):g}"),
             ),
-            help="Leave the last layer linear, or scale the targets into its range.",
+            help=run.help(
+                "Leave the last layer linear, or scale the targets into its range.",
+                run.set_activation(end.by, "exponential" if loss == "poisson" else "linear"),
+            ),
         )
         return
 

@@ -1,0 +1,73 @@
+"""The training ends when it has hardly begun."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from bridge.rules.retrained import Judged, judged, retrained, rows_of
+from bridge.rules.rule import Finding, Rule
+from bridge.rules.run import Run, call_of
+from bridge.translate.script_text import Cut
+
+RULE = Rule(
+    "T02", "hardly-trained", cause="user-script", needs=("fit again",), explains=("D08", "P08")
+)
+#: Where to look: fewer steps than this are few. It decides nothing.
+_FEW: Final = 50
+_TIMES: Final = 4
+#: How much longer the changed script trains, and how many steps an epoch has in it.
+_LONGER: Final = 10
+_STEPS: Final = 30
+
+
+@RULE.detector
+def detect(run: Run) -> Iterator[Finding]:
+    """Find short trainings that most of what is to be learned lies beyond.
+
+    That is measured: with four times the epochs every start ends below every one as it is. The
+    recorded one gets further again than it had come from the best single answer, or most of what
+    was left of the loss is gone.
+    """
+    for each in judged(run):
+        if not _is_short(each):
+            continue
+        found = retrained(run, each.training, "epochs", _TIMES)
+        if found is None or not found.better or not max(found.changed) < each.chance:
+            continue
+        came, further = each.chance - found.as_recorded[0], found.as_recorded[0] - found.changed[0]
+        if not (further > max(came, 0.0) or found.most):
+            continue
+        epochs, rows = len(each.training.curve), each.training.rows
+        whole = each.rows_at_once >= rows
+        yield RULE.finding(
+            f"The model is hardly trained: {each.steps} steps in all",
+            (
+                f"A batch takes all {rows:,} rows, so that each epoch is one step. "
+                if whole
+                else f"{epochs} epochs of {rows:,} rows are {each.steps} steps. "
+            )
+            + "The loss still falls when training ends, and most of its fall is still ahead.",
+            at=run.probe_place(each.training.probe, "batch_size" if whole else "epochs"),
+            evidence=(
+                *rows_of(found, f"{_TIMES} times the epochs", each.chance),
+                ("steps", str(each.steps)),
+            ),
+            help=run.help("Train for more epochs, or in smaller batches.", _more(run, each, whole)),
+            confidence="likely",
+        )
+        return
+
+
+def _is_short(each: Judged) -> bool:
+    curve = each.training.curve
+    short = each.steps < _FEW or each.rows_at_once >= each.training.rows
+    return short and curve[-1] <= min(curve[: max(1, len(curve) // 2)])
+
+
+def _more(run: Run, each: Judged, whole: bool) -> Cut | None:
+    """Return the edit that trains longer: by smaller batches where one takes all rows."""
+    call = call_of(run.capsule, each.training.probe)
+    if whole:
+        return run.set_argument(call, "batch_size", str(max(1, each.training.rows // _STEPS)))
+    return run.set_argument(call, "epochs", str(_LONGER * len(each.training.curve)))
