@@ -205,9 +205,9 @@ def _with_a_call(runner: Literal["r", "replay"], case: str) -> Capsule:
 def test_a_rule_that_the_header_allows_has_nothing_to_say(
     cases: list[Case], monkeypatch: pytest.MonkeyPatch, allow: str, found: list[str], told: int
 ) -> None:
-    rule = Rule("X01", "anything", cause="maths")
-    rule.detector(lambda _run: iter([rule.finding("An answer")]))
-    rules = {**registry.rules(), "X01": rule}
+    always = Rule("X01", "anything", cause="maths")
+    always.detector(lambda _: iter([always.finding("An answer")]))
+    rules = {**registry.rules(), "X01": always}
     monkeypatch.setattr(registry, "rules", lambda: rules)
     cases[0].script.write_text(f"#| allow: {allow}\nx")
     with Suite(Settings(jobs=1, quick=True)) as running:
