@@ -69,13 +69,14 @@ def examine(
 
 def formatted(reports: Sequence[CaseReport], format_: str) -> str:
     """Return reports for another program: as JSON, SARIF or annotations of GitHub's."""
-    from bridge import __version__
+    from importlib.metadata import version
+
     from bridge.report import report_json
     from bridge.report.annotations import github, sarif
 
     if format_ == "json":
         return f"[{','.join(map(report_json, reports))}]\n"
-    return sarif(reports, __version__) if format_ == "sarif" else github(reports)
+    return sarif(reports, version("keras-bridge")) if format_ == "sarif" else github(reports)
 
 
 def never_reviewed(cases: list[Case]) -> str:

@@ -71,9 +71,15 @@ def github(reports: Sequence[CaseReport]) -> str:
 
 
 def _told(report: CaseReport) -> tuple[Finding, ...]:
-    """Return the findings worth an annotation: none where nothing is wrong."""
-    first = report.findings[:1] if report.cause != "none" else ()
-    return (*first, *report.findings[1:])
+    """Return the findings worth an annotation: none where nothing is wrong.
+
+    A report of an older version has its sentence only.
+    """
+    if report.cause == "none":
+        return report.findings[1:]
+    cause, sentence = report.cause, report.sentence
+    only = Finding(rule="", name=cause, headline=sentence, whose="nobody", cause=cause)
+    return report.findings or (only,)
 
 
 def _code(finding: Finding) -> str:
