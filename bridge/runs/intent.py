@@ -149,6 +149,7 @@ def intent_job(context: Context, params: dict[str, Any]) -> None:
     text.heard = session.heard
     functional.asked = session.asked
     values.read_otherwise = session.read_otherwise
+    values.seen_before = session.seen_before
     for reading in about["readings"]:
         spool.event("reading", **reading)
     sys.argv = [str(path)]
@@ -215,6 +216,7 @@ class _Session:
         self._given = given
         self._readings: list[dict[str, Any]] = list(about["readings"])
         self._printed = 0
+        self._seen: set[tuple[str, int]] = set()
         self.line: int | None = None
         self._top: int | None = None
 
@@ -308,6 +310,12 @@ class _Session:
             self._readings.append(reading)
             self._spool.event("reading", **reading)
         return True
+
+    def seen_before(self, kind: str, now: bool) -> bool:
+        """Say whether something looked so at this line, now or before."""
+        if now:
+            self._seen.add((kind, self.line or 0))
+        return (kind, self.line or 0) in self._seen
 
     def _r_line(self, number: int, lines: list[int]) -> int | None:
         return lines[number - 1] or None if 0 < number <= len(lines) else None

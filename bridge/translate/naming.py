@@ -58,6 +58,8 @@ class Names(Writer, ABC):
         #: Functions that Python calls, by identity; inside them axes are counted as R does.
         self.given: frozenset[int] = frozenset()
         self.counts_from_one = False
+        #: The model whose method is being written.
+        self.compiled = ""
         #: What Python gave the function that is being translated, by name.
         self.handed: frozenset[str] = frozenset()
         #: Classes that the script makes of Keras's: whether they are layers; and what is kept, so
