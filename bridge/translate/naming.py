@@ -156,6 +156,8 @@ class Names(Writer, ABC):
             return Code((by_function or known).python, "py")
         if name in base.FUNCTIONS:
             return Code(f"r.{base.FUNCTIONS[name][0]}", "function")
+        if name in base.OPERATORS:
+            return Code(f"r.{base.OPERATORS[name]}", "function")
         if name in DRAWING:
             return Code(f"lambda *a, **k: r.drawn({name!r}, *a, **k)", "function", False)
         if name == ".":
