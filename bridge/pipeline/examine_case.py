@@ -185,7 +185,7 @@ class ScriptRun(CaseRun):
 
     def fixed(self, r: Capsule, asked: Asked | None) -> Asked | None:
         """Try the fix of the first finding that decides, and keep what came of it."""
-        if asked is None or self.settings.quick or r.manifest.status != "ok":
+        if asked is None or self.settings.quick or r.manifest.status not in ("ok", "error"):
             return asked
         found = tried(asked.findings, self.case.script, self.run_changed)
         return replace(asked, findings=found)

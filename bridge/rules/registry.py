@@ -83,8 +83,10 @@ def answers(
         for detect in rule.detectors:
             found += isolated(f"the rule {rule.code}", partial(_all_of, detect, run), ())
         wanted += [(rule.code, each) for each in run.wanted]
-    # What would only find a symptom of what is known is not run.
+    # What would only find a symptom of what is known, or what is worth knowing beside it, waits.
     known = explained(found, rules())
+    if any(each.decides for each in found):
+        known |= {code for code, rule in rules().items() if rule.status == "preview"}
     needed = dict.fromkeys(each for code, each in wanted if code not in known)
     return Answered(ranked(found, rules()), tuple(sorted(needed, key=lambda each: each.cost)))
 

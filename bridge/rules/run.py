@@ -98,6 +98,17 @@ class Run:
             return None
         return self.text.set_argument(r_name(call), call.line, argument, value, was)
 
+    def data_names(self, call: Call) -> tuple[str, str]:
+        """Return the names of x and y as a training was given them, "" for what is no name."""
+        if call.line is None:
+            return "", ""
+        written = [each for each in self.written if each.line == call.line]
+        own = [each for each in written if each.name == r_name(call)]
+        names = self.text.symbols(r_name(call), call.line)
+        # Without a pipe the model comes first.
+        data = names if len(own) == 1 and own[0].piped else names[1:]
+        return (*data, "", "")[0], (*data, "", "")[1]
+
     def set_number(self, call: Call | None, argument: str, value: int | str) -> Cut | None:
         """Return the edit that gives an argument another number; the first number is its own."""
         if call is None or call.line is None:

@@ -10,7 +10,7 @@ from bridge.rules.retrained import judged
 from bridge.rules.rule import Finding, Rule
 from bridge.rules.run import Run
 
-RULE = Rule("P08", "loss-at-the-start", cause="maths", needs=("evaluate again",))
+RULE = Rule("P08", "loss-at-the-start", cause="maths", status="preview", needs=("evaluate again",))
 #: Where to look: a training that ends no better than this beside a constant answer, and a start
 #: that is so many times worse. They decide nothing.
 _STUCK: Final = 0.9
@@ -39,6 +39,5 @@ def detect(run: Run) -> Iterator[Finding]:
                 ("the best single answer for all rows", f"{each.chance:.4g}"),
                 ("loss at the end", f"{each.end:.4g}"),
             ),
-            decides=False,
         )
         return

@@ -12,7 +12,7 @@ from bridge.facts.layers import class_name
 from bridge.rules.models import Training
 from bridge.rules.retrained import Judged, judged, retrained, rows_of
 from bridge.rules.rule import Finding, Rule
-from bridge.rules.run import Run, call_of, r_name
+from bridge.rules.run import Run, call_of
 from bridge.translate.script_text import Cut
 
 RULE = Rule(
@@ -87,14 +87,10 @@ def _ends(values: npt.NDArray[Any]) -> str:
 
 def _scaling(run: Run, training: Training, which: str) -> tuple[Cut | None, ...]:
     """Return the edit that scales what is given by name, before it is trained with."""
-    call, model = call_of(run.capsule, training.probe), training.state
+    call = call_of(run.capsule, training.probe)
     if call is None or call.line is None:
         return (None,)
-    written = [each for each in run.written if each.line == call.line and each.name == r_name(call)]
-    names = run.text.symbols(r_name(call), call.line)
-    # Without a pipe the model comes first.
-    data = names if len(written) == 1 and written[0].piped else names[1:]
-    x, y = (*data, "", "")[:2]
+    x, y = run.data_names(call)
     statements = []
     if "x" in which:
         flat = training.x is not None and training.x.ndim == 2
@@ -103,6 +99,4 @@ def _scaling(run: Run, training: Training, which: str) -> tuple[Cut | None, ...]
         one = training.y is not None and training.y.ndim == 1
         statements.append(f"{y} <- as.vector(scale({y}))" if one else f"{y} <- scale({y})")
     known = (x or "x" not in which) and (y or "y" not in which)
-    if not known or not model.layers:
-        return (None,)
-    return (run.text.line_before(call.line, "\n".join(statements)),)
+    return (run.text.line_before(call.line, "\n".join(statements)) if known else None,)

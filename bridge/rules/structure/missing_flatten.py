@@ -8,6 +8,7 @@ from typing import Any
 import numpy.typing as npt
 
 from bridge.capsule import ModelState
+from bridge.rules.class_units import unit_for_each
 from bridge.rules.losses import CATEGORICAL, KNOWN
 from bridge.rules.models import is_one_hot, trainings
 from bridge.rules.rule import Finding, Rule
@@ -44,6 +45,7 @@ def detect(run: Run) -> Iterator[Finding]:
             help=run.help(
                 "Flatten before the dense layers, or let the recurrent layer return its last.",
                 _flattened(run, training.state),
+                *(unit_for_each(run, training) if end.width == 1 and is_one_hot(y) else ()),
             ),
         )
         return

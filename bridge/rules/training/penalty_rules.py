@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from bridge.capsule.values import ObjectValue
 from bridge.rules.models import Weight, best_constant, data_loss, learned_nothing, trainings
 from bridge.rules.rule import Finding, Rule
-from bridge.rules.run import Run
+from bridge.rules.run import Run, maker_of
+from bridge.translate.script_text import Cut
 
-RULE = Rule("T05", "penalty-rules", cause="maths", explains=("D08", "M07", "M02", "T02", "M03"))
+RULE = Rule(
+    "T05", "penalty-rules", cause="maths", explains=("D08", "M07", "M02", "T02", "T03", "M03")
+)
 
 
 @RULE.detector
@@ -51,15 +55,38 @@ def detect(run: Run) -> Iterator[Finding]:
                 ("loss of the best constant answer", f"{chance:.4g}"),
                 ("loss at the end, without the penalty", f"{left:.4g}"),
             ),
-            help="Make the penalty much smaller, or leave it out.",
+            help=run.help(
+                "Make the penalty much smaller, or leave it out.",
+                *dict.fromkeys(_smaller(run, each) for each in penalised),
+            ),
             confidence="likely",
         )
         return
 
 
+#: A penalty that is usual, and rules no loss.
+_USUAL: Final = "1e-4"
+
+
+def _smaller(run: Run, weight: Weight) -> Cut | None:
+    """Return the edit that makes a weight's penalty a usual one."""
+    call = run.maker(weight.layer)
+    given = call.kwargs.get(_argument(weight)) if call is not None else None
+    made = maker_of(run.capsule, given.id) if isinstance(given, ObjectValue) else None
+    if made is None or len(_strength(weight)) != 1:
+        return None
+    names = ("l", *_strength(weight))
+    edits = (run.set_number(made, name, _USUAL) for name in names)
+    return next((each for each in edits if each is not None), None)
+
+
+def _argument(weight: Weight) -> str:
+    return f"{weight.record.name.rpartition('/')[2]}_regularizer"
+
+
 def _strength(weight: Weight) -> Mapping[str, float]:
     """Return the factors l1 and l2 of a weight's penalty, as far as it has any."""
-    found = weight.layer.config.get(f"{weight.record.name.rpartition('/')[2]}_regularizer")
+    found = weight.layer.config.get(_argument(weight))
     config = found.get("config") if isinstance(found, dict) else None
     if not isinstance(config, dict):
         return {}
