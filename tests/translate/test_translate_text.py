@@ -169,3 +169,13 @@ def test_what_python_gave_is_changed_where_it_is_and_that_is_told(tmp_path: Path
     made = _translated(tmp_path, _CLASSES)
     assert "logs = r.changed(logs, epoch, 'mine')" in made.text
     assert [each.kind for each in made.readings] == ["copied"]
+
+
+def test_a_list_of_layers_is_what_a_model_is_made_of_wherever_it_stands(tmp_path: Path) -> None:
+    text = _translated(
+        tmp_path,
+        "library(keras3)\nm <- keras_model_sequential(list(layer_dense(units = 2)))\n"
+        "n <- keras_model_sequential(list(2, 3))\n",
+    ).text
+    assert "m = keras.Sequential([keras.layers.Dense(units=2)])" in text
+    assert "n = keras.Sequential([keras.Input(shape=(2, 3))])" in text
