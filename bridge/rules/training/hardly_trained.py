@@ -40,6 +40,8 @@ def detect(run: Run) -> Iterator[Finding]:
             continue
         epochs, rows = len(each.training.curve), each.training.rows
         whole = each.rows_at_once >= rows
+        low, high = found.interval_as_recorded
+        nothing_yet = came <= high - low and 2 * max(found.changed) < each.chance
         yield RULE.finding(
             f"The model is hardly trained: {each.steps} steps in all",
             (
@@ -55,6 +57,9 @@ def detect(run: Run) -> Iterator[Finding]:
             ),
             help=run.help("Train for more epochs, or in smaller batches.", _more(run, each, whole)),
             confidence="likely",
+            # A short training may be all that was wanted: that a script is at fault is said where
+            # it learned nothing yet, or where a batch was asked for that there are no rows for.
+            decides=nothing_yet or each.rows_at_once > rows,
         )
         return
 
