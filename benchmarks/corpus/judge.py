@@ -65,24 +65,19 @@ def judge(
 def answer(script: Script, report: Mapping[str, Any]) -> Answer:
     """Say what an answer is worth.
 
-    A planted surprise is found if the cause is one of those that are accepted. Where a rule names
-    it, it must be one of the rules that are accepted, if there are such; a way of using the model
-    is found by a rule only.
+    A planted surprise is found if a rule names it that is among those accepted, or if the cause
+    is. A misuse of the model is found by a rule only: its cause alone says too little.
     """
     cause = report["cause"]
     if cause == "not-known" or (report["verdict"] == "abstained" and cause in _NOTHING):
         return "abstained"
     if script.clean:
         return "right" if cause in _NOTHING else "false alarm"
-    code = _deciding(report)
-    if code in script.rules:
+    if _deciding(report) in script.rules:
         return "right"
     if cause in _NOTHING:
         return "nothing wrong"
-    by_rule = code is not None and bool(script.rules)
-    if cause in script.causes and not by_rule and not _needs_rule(script, report):
-        return "right"
-    return "wrong"
+    return "right" if cause in script.causes and script.family != "usage" else "wrong"
 
 
 def _deciding(report: Mapping[str, Any]) -> str | None:
@@ -90,11 +85,6 @@ def _deciding(report: Mapping[str, Any]) -> str | None:
         if finding.get("decides"):
             return finding.get("rule") or None
     return None
-
-
-def _needs_rule(script: Script, report: Mapping[str, Any]) -> bool:
-    # A report from before there were codes can be judged by its cause only.
-    return script.family == "usage" and "findings" in report
 
 
 def _status(report: Mapping[str, Any], runner: str) -> str:

@@ -1,4 +1,4 @@
-# The drift of meters: momentum, a fixed rate, and the curve of the loss.
+# The drift of meters: a fixed rate, and the curve of the loss.
 library(keras3)
 
 set.seed(373)
@@ -14,7 +14,7 @@ model <- keras_model_sequential(input_shape = 3) |>
   layer_dense(16, activation = "relu", kernel_initializer = initializer_he_normal(seed = 1)) |>
   layer_dense(1, kernel_initializer = initializer_he_normal(seed = 2))
 model |> compile(
-  optimizer = optimizer_sgd(learning_rate = 1, momentum = 0.9),
+  optimizer = optimizer_adam(learning_rate = 2),
   loss = "mse"
 )
 history <- model |> fit(

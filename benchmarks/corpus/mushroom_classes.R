@@ -22,7 +22,7 @@ model <- keras_model_sequential(input_shape = ncol(x)) |>
   layer_dense(16, activation = "relu") |>
   layer_dropout(0.1) |>
   layer_dense(nlevels(mushrooms$kind), activation = "softmax")
-model |> compile(loss = "sparse_categorical_crossentropy", optimizer = "adam", metrics = "accuracy")
+model |> compile(loss = "sparse_categorical_crossentropy", optimizer = optimizer_adam(0.01), metrics = "accuracy")
 
 history <- model |> fit(x[train, ], y[train], epochs = 20, batch_size = 20, verbose = 0)
 cat("accuracy, first and last epoch:", round(history$metrics$accuracy[c(1, 20)], 1), "\n")

@@ -25,7 +25,7 @@ model %>% compile(
   metrics = "accuracy"
 )
 
-history <- model %>% fit(x, y, epochs = 15, batch_size = 14, validation_split = 0.3, verbose = 0)
+history <- model %>% fit(x, y, epochs = 15, batch_size = 14, validation_split = 0.35, verbose = 0)
 curve <- data.frame(
   epoch = c(1, 5, 10, 15),
   train = round(history$metrics$accuracy[c(1, 5, 10, 15)], 2),

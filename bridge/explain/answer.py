@@ -123,7 +123,9 @@ def _headline(
     if conclusion.cause == "not-known":
         text = _not_known(conclusion, runs, pairs)
     else:
-        text = _WRONG[family(conclusion.cause)]
+        found = conclusion.attribution
+        said = found.headline if found is not None and found.cause == conclusion.cause else ""
+        text = said or _WRONG[family(conclusion.cause)]
     return f"{at}{text}" if at else f"{text[0].upper()}{text[1:]}"
 
 

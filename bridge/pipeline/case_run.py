@@ -29,9 +29,10 @@ from bridge.explain.responses.description import describe_run
 from bridge.explain.result import CauseEvidence, Hypothesis, SymptomTable
 from bridge.explain.symptoms.observations import read_observed
 from bridge.explain.verdict import conclude
+from bridge.facts.causes import OF_R
 from bridge.pipeline.experiment_rounds import Asked
 from bridge.pipeline.hypothesis_runs import symptom_table
-from bridge.pipeline.intent_attribution import meant
+from bridge.pipeline.intent_attribution import beyond, meant
 from bridge.pipeline.lever_runs import Script, investigate
 from bridge.pipeline.steps import NOT_CONCLUDED, Step, honest, nothing, run_steps
 from bridge.process.pool import Limits, Pool
@@ -382,7 +383,18 @@ class CaseRun:
             r = runs["r"]
             return self.look_into(self.intent(r, undo), r) or runs["intent"]
 
-        return meant(runs, pairs, cause, as_r, self.judge, labels)
+        pairs, found = meant(runs, pairs, cause, as_r, self.judge, labels)
+        if "intent" not in runs or (found is not None and found.cause in OF_R):
+            return pairs, found
+        further = beyond(runs["r"], runs["intent"], as_r)
+        if further is None:
+            return pairs, found
+        self.runs["intent"], taken = further
+        again = compare_runs(runs["r"], self.runs["intent"], judge=self.judge, labels=labels)
+        pairs = [again if pair.b == "intent" else pair for pair in pairs]
+        return meant(
+            self.runs, pairs, cause, lambda undo: as_r(undo | Undo(taken)), self.judge, labels
+        )
 
     def conclude(
         self,

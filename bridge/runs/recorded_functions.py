@@ -9,23 +9,22 @@ from __future__ import annotations
 import inspect
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import Any, Final
 
 from bridge.capsule import Call, Capsule
 from bridge.capsule.schema import Invocation
 from bridge.capsule.values import (
     ArrayValue,
-    Class,
     Closure,
     Items,
-    Method,
     ObjectValue,
     Pairs,
     Scalar,
-    Slice,
     Value,
 )
 from bridge.errors import BridgeError
+from bridge.trace.invocations import Invocations
 from bridge.trace.r_functions import is_looking
 
 _KINDS: Final = {
@@ -71,17 +70,19 @@ class RecordedFunctions:
         self._bind = bind
         self._body = body
         self._made: dict[int, Any] = {}
+        #: The number of the recorded call that is being made, innermost.
+        self.during: int | None = None
         self._next: dict[tuple[int, bool], int] = defaultdict(int)
-        self._recorded: dict[tuple[int, bool], list[Invocation]] = defaultdict(list)
-        for invocation in capsule.manifest.invocations:
-            self._recorded[invocation.closure, invocation.looked].append(invocation)
-        self._calls: dict[int, list[Call]] = defaultdict(list)
-        for call in capsule.manifest.calls:
-            if call.within is not None and not call.internal:
-                self._calls[call.within].append(call)
+        self._recorded = Invocations(capsule)
 
     def function(self, closure: Closure) -> Any:
-        """Return the Python function that stands for a function of R's; always the same."""
+        """Return the Python function that stands for a function of R's; always the same.
+
+        Raises:
+            NotRecordedError: an older version made the recording.
+        """
+        if not self._recorded.knows(closure):
+            raise NotRecordedError(f"the function {closure.name or ''} is written in R")
         found = self._made.get(closure.id)
         if found is None:
             found = self._made[closure.id] = self._make(closure)
@@ -135,36 +136,28 @@ class RecordedFunctions:
                 if key in given:
                     self._bind(value, given[key])
 
-        return self._body(invocation, self._calls[invocation.id], bind)
+        return self._body(invocation, self._recorded.calls(invocation), bind)
 
     def _pick(self, closure: Closure, given: Given, names: Sequence[str]) -> Invocation:
         key = closure.id, is_looking()
-        found = self._recorded[key] or self._recorded[closure.id, not key[1]]
-        looks = [_by_name(names, each.args, each.kwargs) for each in found]
-        start = self._next[key]
-        for place in range(start, len(found)):
-            if _alike(looks[place], given):
-                self._next[key] = place + 1
-                return found[place]
-        again = [each for each, look in zip(found, looks, strict=True) if _alike(look, given)]
-        if again and self._is_constant(again):
+        found: Sequence[Invocation] = self._recorded.of(*key)
+
+        def fits(invocation: Invocation) -> bool:
+            return _alike(_by_name(names, invocation.args, invocation.kwargs), given)
+
+        # A training that is cut short asks less often than R was asked during it.
+        rest = range(self._next[key], len(found))
+        during = (place for place in rest if found[place].parent == self.during)
+        place = next((n for n in chain(during, rest) if fits(found[n])), None)
+        if place is not None:
+            self._next[key] = place + 1
+            return found[place]
+        again = list(filter(fits, found))
+        if again and self._recorded.is_constant(again):
             return again[-1]
         name = closure.name or "a function of R's"
         times = f"only {len(found)} times" if found else "never"
         raise NotRecordedError(f"{name} is called again: R was asked {times} in this way")
-
-    def _is_constant(self, invocations: Sequence[Invocation]) -> bool:
-        """Say whether a function did the same at every call, as far as was seen."""
-        bodies = {
-            (tuple(map(_shape_of, self._calls[each.id])), _plain(each.result))
-            for each in invocations
-        }
-        if len(bodies) > 1:
-            return False
-        # What was seen once may hang on what it was given, if R could read that.
-        return len(invocations) > 1 or not any(
-            isinstance(value, ArrayValue) for value in _leaves(invocations[0])
-        )
 
 
 def _as_passed(
@@ -242,44 +235,3 @@ def _same_shape(shape: tuple[int, ...], item: Any) -> bool:
     return len(there) == len(shape) and all(
         a is None or a == b for a, b in zip(there, shape, strict=True)
     )
-
-
-def _shape_of(call: Call) -> tuple[Any, ...]:
-    """Return a call without what differs anyhow: which objects were at hand."""
-    given = (*call.args, *call.kwargs.values())
-    return call.kind, call.name, _plain(call.target), tuple(map(_plain, given))
-
-
-def _plain(value: Value | None) -> Any:
-    match value:
-        case Scalar():
-            return value.t, value.v
-        case Items():
-            return tuple(map(_plain, value.items))
-        case Pairs():
-            return tuple((_plain(key), _plain(item)) for key, item in value.items)
-        case ArrayValue() if value.t == "array":
-            return value.digest or value.key
-        case Method():
-            return value.name
-        case Slice():
-            return tuple(map(_plain, (value.start, value.stop, value.step)))
-        case Closure() | Class():
-            return value.name
-        case None:
-            return None
-    return getattr(value, "path", "") or getattr(value, "cls", "")
-
-
-def _leaves(invocation: Invocation) -> list[Value]:
-    found: list[Value] = []
-    stack: list[Value] = [*invocation.args, *invocation.kwargs.values()]
-    while stack:
-        value = stack.pop()
-        if isinstance(value, Items):
-            stack += value.items
-        elif isinstance(value, Pairs):
-            stack += [each for pair in value.items for each in pair]
-        else:
-            found.append(value)
-    return found

@@ -72,6 +72,8 @@ USAGE = made_up(kind="usage: softmax", causes=("maths",), rules=("L01",))
         (USAGE, report("maths", findings=decides("L01")), "right"),
         (USAGE, report("maths", findings=decides("L06")), "wrong"),
         (USAGE, report("maths"), "wrong"),
+        (made_up(rules=("L09",)), report("r-semantics", findings=decides("R01")), "right"),
+        (made_up(rules=("L09",)), report("maths", findings=decides("L09")), "right"),
         (USAGE, report("user-script", findings=decides("L01")), "right"),
         (made_up(), None, "no report"),
     ],
@@ -80,12 +82,6 @@ def test_an_answer_is_judged_by_its_cause_and_by_the_rule_that_decides(
     script: Script, answered: dict[str, Any] | None, worth: str
 ) -> None:
     assert judged(script, answered).answer == worth
-
-
-def test_a_report_without_codes_is_judged_by_its_cause() -> None:
-    answered = report("maths")
-    del answered["findings"]
-    assert judged(USAGE, answered).answer == "right"
 
 
 def test_what_became_of_the_runs_is_read_from_the_report() -> None:

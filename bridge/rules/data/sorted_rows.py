@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 
 from bridge.capsule import Array, Probe
+from bridge.rules.models import whole
 from bridge.rules.rule import Finding, Rule
 from bridge.rules.run import Run, call_of, is_one_dimensional
 from bridge.translate.script_text import Cut
@@ -33,9 +35,9 @@ def detect(run: Run) -> Iterator[Finding]:
         seen, rest = flat[:cut], flat[cut:]
         if not seen.size or not rest.size:
             continue
-        if rest.min() > seen.max() or rest.max() < seen.min():
+        if rest.min() > seen.max() or rest.max() < seen.min() or _lacking(flat, rest):
             yield RULE.finding(
-                "The rows are sorted, so that validation has targets never trained",
+                "The rows are sorted, so that validation has other targets than training",
                 f"validation_split = {share:g} takes the last {len(rest):,} of {len(flat):,} rows, "
                 "before anything is shuffled.",
                 at=probe.line,
@@ -46,6 +48,16 @@ def detect(run: Run) -> Iterator[Finding]:
                 help=run.help("Shuffle the rows first.", _shuffled(run, probe)),
             )
             return
+
+
+def _lacking(classes: npt.NDArray[np.float64], rest: npt.NDArray[np.float64]) -> bool:
+    """Say whether rows stand class by class, several of each, and some class is not in the rest."""
+    known = np.unique(classes)
+    if not whole(classes) or 2 * len(known) > len(classes) or len(known) < 2:
+        return False
+    blocks = 1 + int(np.count_nonzero(np.diff(classes)))
+    counts = [int(np.sum(classes == each)) for each in known]
+    return blocks == len(known) and min(counts) > 1 and len(np.unique(rest)) < len(known)
 
 
 def _shuffled(run: Run, probe: Probe) -> Cut | None:

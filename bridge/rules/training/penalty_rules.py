@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bridge.capsule.values import ObjectValue
-from bridge.rules.models import Weight, best_constant, learned_nothing, trainings
+from bridge.rules.models import Weight, best_constant, data_loss, learned_nothing, trainings
 from bridge.rules.rule import Finding, Rule
 from bridge.rules.run import Run, maker_of
 from bridge.translate.script_text import Cut
@@ -38,7 +38,8 @@ def detect(run: Run) -> Iterator[Finding]:
         )
         chance = best_constant(training.used.loss, training.y[: training.rows])
         shrank = all(_norm(each.after) < _norm(each.before) for each in penalised)
-        left = training.curve[-1] - after
+        predicted = data_loss(run, training) if training.rows == len(training.y) else None
+        left = training.curve[-1] - after if predicted is None else predicted
         targets = training.y[: training.rows]
         if chance is None or not shrank or not learned_nothing(training.used.loss, targets, left):
             continue
@@ -52,7 +53,7 @@ def detect(run: Run) -> Iterator[Finding]:
                 ("penalty at the start", f"{before:.4g}"),
                 ("penalty at the end", f"{after:.4g}"),
                 ("loss of the best constant answer", f"{chance:.4g}"),
-                ("loss at the end", f"{training.curve[-1]:.4g}"),
+                ("loss at the end, without the penalty", f"{left:.4g}"),
             ),
             help=run.help(
                 "Make the penalty much smaller, or leave it out.",

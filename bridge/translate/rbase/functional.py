@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import re
 import sys
+import types
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -508,6 +509,11 @@ def counted(function: Any, *names: str) -> Any:
     return made
 
 
+def given(arguments: Any) -> dict[str, Any]:
+    """The arguments in a list that are not NULL."""
+    return {key: each for key, each in (arguments or {}).items() if each is not None}
+
+
 def then(target: Any, action: Any) -> Any:
     """Do something with a model, and hand the model on."""
     action(target)
@@ -541,6 +547,16 @@ def called(function: Any, name: str) -> Any:
 
     made.__name__ = name
     return made
+
+
+def metrics(model: Any, named: Mapping[str, Any]) -> Any:
+    """A named list of metrics: the names are those of outputs, or else the metrics' own."""
+    if all(name in (getattr(model, "output_names", None) or ()) for name in named):
+        return named
+    return [
+        called(each, name) if isinstance(each, types.FunctionType) else each
+        for name, each in named.items()
+    ]
 
 
 def frozen(target: Any, trainable: bool = False) -> Any:

@@ -1,0 +1,95 @@
+"""Layers are made in R's order, each once, and nothing else of a statement changes."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+import pytest
+
+from bridge.capsule import Call
+from bridge.capsule.values import Scalar, Symbol
+from bridge.runs.making_order import LAYER, Making, makes_layers, rearranged
+
+
+class Layers:
+    """Stands for ``keras.layers``: notes what is made."""
+
+    def __init__(self) -> None:
+        self.made: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        def make(*inside: Any, units: float = 0) -> str:
+            self.made.append(f"{name}{units or ''}")
+            return f"{name}{units or ''}({', '.join(inside)})"
+
+        return make
+
+
+class Keras:
+    """Stands for ``keras``."""
+
+    def __init__(self) -> None:
+        self.layers = Layers()
+
+
+def made(name: str, units: float | None = None, line: int | None = None) -> Call:
+    kwargs = {} if units is None else {"units": Scalar(t="float", v=repr(float(units)))}
+    target = Symbol(path=f"keras.src.layers.{name}", public=f"keras.layers.{name}")
+    return Call(id=1, kind="call", target=target, line=line, kwargs=kwargs)
+
+
+def run(text: str, calls: list[Call]) -> tuple[Any, list[str]]:
+    names: dict[str, Any] = {"keras": Keras(), LAYER: Making()}
+    (statement,) = ast.parse(text).body
+    body = rearranged(statement, calls, lambda line: line)
+    module = ast.fix_missing_locations(ast.Module(body, []))
+    exec(compile(module, "text", "exec"), names)
+    return names["model"], names["keras"].layers.made
+
+
+NESTED = (
+    "model = [keras.layers.Wrap(keras.layers.Gru(units=8)),\n"
+    " keras.layers.Wrap(keras.layers.Gru(units=6)), keras.layers.Dense(units=1)]"
+)
+
+
+def test_layers_are_made_as_r_made_them_and_stand_where_they_stood() -> None:
+    calls = [made("Gru", 6), made("Gru", 8), made("Wrap"), made("Wrap"), made("Dense", 1)]
+    model, order = run(NESTED, calls)
+    assert model == ["Wrap(Gru8())", "Wrap(Gru6())", "Dense1()"]
+    assert order == ["Gru6", "Gru8", "Wrap", "Wrap", "Dense1"]
+
+
+def test_layers_that_are_alike_are_told_by_their_lines() -> None:
+    text = "model = [keras.layers.Gru(units=8),\n keras.layers.Gru(units=8)]"
+    (statement,) = ast.parse(text).body
+    calls = [made("Gru", 8, line=2), made("Gru", 8, line=1)]
+    body = rearranged(statement, calls, lambda line: line)
+    assert "{1: lambda" in ast.unparse(body[0])
+
+
+@pytest.mark.parametrize(
+    "calls",
+    [
+        [],
+        [made("Gru", 6), made("Gru", 8)],
+        [made("Gru", 5), made("Gru", 8), made("Wrap"), made("Wrap"), made("Dense", 1)],
+    ],
+    ids=["none", "fewer", "others"],
+)
+def test_a_statement_stays_as_it_is_where_r_made_others(calls: list[Call]) -> None:
+    (statement,) = ast.parse(NESTED).body
+    assert rearranged(statement, calls, lambda line: line) == [statement]
+
+
+def test_what_may_not_be_run_stays_where_it_is() -> None:
+    text = "model = (lambda: keras.layers.Gru(units=8), keras.layers.Dense(units=1))"
+    model, order = run(text, [made("Dense", 1), made("Gru", 8)])
+    assert order == ["Dense1"]
+    assert callable(model[0])
+
+
+def test_inputs_are_no_layers() -> None:
+    assert makes_layers(made("Dense"))
+    assert not makes_layers(made("InputLayer"))
