@@ -452,7 +452,7 @@ def test_what_was_run_again_is_listed_on_every_surface(tmp_path: Path) -> None:
         outcome="loss 0.25",
     )
     report = different().model_copy(update={"experiments": (row,)})
-    write_report([report], tmp_path)
+    write_report([report], tmp_path, pictures={})
     (folder,) = folders([report])
     for name in ("index.html", "report.md", "report.json"):
         written = (tmp_path / folder / name).read_text("utf-8")
