@@ -13,6 +13,7 @@ from bridge.translate.syntax import (
     Member,
     Node,
     Symbol,
+    Text,
     nodes_in,
 )
 from bridge.translate.writing import Code, python_name
@@ -66,7 +67,12 @@ class Classes(Functions):
         base = self.base_of(node)
         members = list(_members(node))
         self.own_classes[r_name] = base == _LAYER
-        self.line(f"class {name}({base}):", node.line)
+        # Keras names what it makes of a class after the class.
+        first = node.arguments[0].value
+        called = first.value if isinstance(first, Text) else name
+        if not called.isidentifier() or python_name(called) != called or self.is_own(called):
+            called = name
+        self.line(f"class {called}({base}):", node.line)
         with self.indented():
             before = len(self.written)
             for key, value in members:
@@ -76,6 +82,8 @@ class Classes(Functions):
                     self.line(f"{python_name(key)} = {self.expression(value).text}")
             if len(self.written) == before:
                 self.line("pass")
+        if called != name:
+            self.line(f"{name} = {called}", node.line)
 
     def _method_of(self, key: str, node: Function) -> None:
         parameters = tuple(each for each in node.parameters if each[0] != "self")

@@ -156,11 +156,12 @@ o <- i |> gate(units = 2)
 
 def test_a_class_of_keras_is_a_class_of_python(tmp_path: Path) -> None:
     text = _translated(tmp_path, _CLASSES).text
-    assert "class gate(keras.layers.Layer):" in text
+    assert "class Gate(keras.layers.Layer):" in text
+    assert "gate = Gate\n" in text
     assert "super().__init__(*dots, **more)" in text
     assert "self.units = r.as_integer(units)" in text
     assert "axis=r.axis(2)" in text
-    assert "class log(keras.callbacks.Callback):" in text
+    assert "class Log(keras.callbacks.Callback):" in text
     assert "watch = log()" in text
     assert "o = r.compose(i, gate(units=2))" in text or "r.compose(i, gate(units=2.0))" in text
 
