@@ -78,8 +78,8 @@ def compare_configs(a: ModelState, b: ModelState) -> tuple[list[Unlike], list[Un
     deciding: list[Unlike] = []
     telling: list[Unlike] = []
     layers_a, layers_b = layers_of(a), layers_of(b)
-    classes_a = [class_name(layer.cls) or layer.cls for layer in layers_a]
-    classes_b = [class_name(layer.cls) or layer.cls for layer in layers_b]
+    classes_a = [_class_of(layer) for layer in layers_a]
+    classes_b = [_class_of(layer) for layer in layers_b]
     if classes_a != classes_b:
         return [Unlike(None, (), list(classes_a), list(classes_b))], []
     one_generation = _generation(a) == _generation(b)
@@ -96,6 +96,11 @@ def compare_configs(a: ModelState, b: ModelState) -> tuple[list[Unlike], list[Un
     if None not in (wired_a.outputs, wired_b.outputs) and wired_a.outputs != wired_b.outputs:
         deciding.append(Unlike(None, ("outputs",), wired_a.outputs, wired_b.outputs))
     return deciding, telling
+
+
+def _class_of(layer: LayerState) -> str:
+    """Return a layer's class; one of the script's own lies elsewhere in each run."""
+    return class_name(layer.cls) or re.split(r"[.:]", layer.cls)[-1]
 
 
 def _compare(

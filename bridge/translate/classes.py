@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
@@ -43,6 +44,8 @@ _R6: Final = {
 _LAYER: Final = "keras.layers.Layer"
 #: Arguments of the makers that are no members of the class.
 _OTHER: Final = frozenset({"classname", "inherit", "package", "parent_env", "private", "active"})
+#: Moments that come with a number, which keras3's ``Callback()`` counts from 1.
+_COUNTED: Final = re.compile(r"on_(epoch|(train_|test_|predict_)?batch)_(begin|end)")
 _NAMES: Final = {"initialize": "__init__", "finalize": "__del__"}
 
 
@@ -77,7 +80,8 @@ class Classes(Functions):
             before = len(self.written)
             for key, value in members:
                 if isinstance(value, Function):
-                    self._method_of(key, value)
+                    counted = node.name == "Callback" and _COUNTED.fullmatch(key) is not None
+                    self._method_of(key, value, counted)
                 else:
                     self.line(f"{python_name(key)} = {self.expression(value).text}")
             if len(self.written) == before:
@@ -85,7 +89,7 @@ class Classes(Functions):
         if called != name:
             self.line(f"{name} = {called}", node.line)
 
-    def _method_of(self, key: str, node: Function) -> None:
+    def _method_of(self, key: str, node: Function, counted: bool) -> None:
         parameters = tuple(each for each in node.parameters if each[0] != "self")
         own = Function(node.line, node.column, (("self", None), *parameters), node.body)
         if id(node) in self.given:
@@ -95,7 +99,11 @@ class Classes(Functions):
             isinstance(call.function, Member) and _is_super(call.function.object)
             for call in nodes_in([node.body], Call)
         )
-        self.define(_NAMES.get(key, key), own, "super().__init__()" if starts else "")
+        first = "super().__init__()" if starts else ""
+        if counted and parameters:
+            number = python_name(parameters[0][0])
+            first = f"{number} = {number} + 1"
+        self.define(_NAMES.get(key, key), own, first)
 
     def made_of_class(self, node: Call, name: str) -> Code:
         """Return an object of a class of the script's, added to what it is to be added to."""
