@@ -16,7 +16,7 @@ from markdown_it import MarkdownIt
 
 from bridge.report import CaseReport, folders, numbers, report_json, text, write_report
 from bridge.report.pictures import draw
-from bridge.report.schema import Picture
+from bridge.report.schema import ExperimentRow, Picture
 from tests.report_samples import (
     GOLDEN,
     HOSTILE,
@@ -442,3 +442,19 @@ def test_the_founding_case_makes_a_small_page(tmp_path: Path) -> None:
     page = index(tmp_path, report, pictures={"matching": drawing.files})
     assert len(page.encode()) < 1_000_000
     assert len((tmp_path / "matching" / "report.md").read_text(encoding="utf-8")) < 65_536
+
+
+def test_what_was_run_again_is_listed_on_every_surface(tmp_path: Path) -> None:
+    row = ExperimentRow(
+        kind="fit again",
+        changed="4 times the epochs",
+        expected="no lower loss",
+        outcome="loss 0.25",
+    )
+    report = different().model_copy(update={"experiments": (row,)})
+    write_report([report], tmp_path, pictures={})
+    (folder,) = folders([report])
+    for name in ("index.html", "report.md", "report.json"):
+        written = (tmp_path / folder / name).read_text("utf-8")
+        assert row.changed in written
+        assert row.outcome in written

@@ -305,3 +305,21 @@ def test_a_clone_has_weights_of_its_own(trained_too: bool, codes: list[str]) -> 
     ]
     outcome = made(*probes, a=X[:, :1].astype(np.float32))
     assert [each for each in found(run, outcome) if each == "P06"] == codes
+
+
+@pytest.mark.parametrize(
+    ("factor", "added", "told"),
+    [(0.1, 1.0, True), (0.1, 0.0, False), (0.1, 0.5, False), (0, 1.0, False)],
+)
+def test_a_loss_that_holds_a_penalty(factor: float, added: float, told: bool) -> None:
+    run = Run()
+    config = {"kernel_regularizer": {"class_name": "L2", "config": {"l2": factor}}}
+    layer = {"units": 1, "weights": [run.weight("kernel", KERNEL)]} | config
+    run.model(("Dense", layer), compiled={"loss": "mse"})
+    x, p = run.array("x", X), (Y + 0.5).astype(np.float32)
+    own = float(np.mean((p.astype(np.float64) - Y.astype(np.float32)) ** 2))
+    loss = run.array("y", [own + added * factor * 14.0])
+    run.probe("evaluate", inputs=[x], targets=[run.array("y", Y)], outputs=[loss])
+    run.probe(inputs=[x], outputs=[run.array("y", p)])
+    codes = [each.rule for each in registry.answers(run.capsule()).findings]
+    assert ("P03" in codes) is told
