@@ -173,3 +173,17 @@ def test_the_tests_mirror_the_package() -> None:
     files = (ROOT / "tests").rglob("test_*.py")
     folders = {path.parent.name for path in files} - {"tests"}
     assert folders <= rooms, folders - rooms
+
+
+PAGES: Final = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "CONTRIBUTING.md"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_a_page_links_to_is_there(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text("utf-8"))
+    local = [link.strip() for link in links if "://" not in link]
+    assert all((page.parent / link).exists() for link in local), local
+
+
+def test_the_first_page_is_short() -> None:
+    assert len((ROOT / "README.md").read_text("utf-8").split()) <= 600

@@ -39,18 +39,24 @@ def examine(
     """Run cases, write their reports and print their answers; return the exit code.
 
     With ``lines`` there is one line for each case, on stderr as soon as it is done, and cases that
-    nobody has reviewed are named at the end.
+    nobody has reviewed are named at the end. Where something ends the command, the reports of what
+    was done until then are written.
     """
     from bridge.pipeline.examine_case import write
     from bridge.report import earlier, folders, print_case, print_suite
     from bridge.report.text import one_line
 
     began = time.monotonic()
-    with suite_with(options) as suite, environment_errors():
-        if lines:
-            examined = list(suite.examine(cases, CaseLines(len(cases))))
-        else:
-            examined = list(suite.examine(cases))
+    examined: list[Examined] = []
+    try:
+        with suite_with(options) as suite, environment_errors():
+            finished = [CaseLines(len(cases))] if lines else []
+            for each in suite.examine(cases, *finished):
+                examined.append(each)
+    except BaseException:  # whatever ends the command: it is raised again
+        if examined:
+            write(examined, out)
+        raise
     reports = [each.report for each in examined]
     changed = earlier(reports, out)
     index = write(examined, out, single=single)

@@ -283,7 +283,9 @@ class _Session:
             if not missing:
                 self._spool.event("taken", text=why)
                 return
-        for said in (f"{why}: {each}" for each in missing) if missing else (why,):
+        # Beyond where R's run ended nothing is compared.
+        reached = not self._known.is_beyond(self._statement)
+        for said in (f"{why}: {each}" for each in missing) if missing else (why,) * reached:
             self._spool.event("gap", text=said)
         for name in touched:
             if not missing or _is_model(names.get(name)):

@@ -72,8 +72,11 @@ _ASKING: Final = _words(
     "__str__ __repr__ get_config count_params super "
 )
 #: What a script saves goes into a folder of the replay's own.
-_SAVING: Final = frozenset({"save", "save_weights", "export", "save_model"})
-_PATHS: Final = ("filepath", "path", "filename")
+_SAVING: Final = frozenset(
+    {"save", "save_weights", "export", "save_model", "load_model", "load_weights"}
+    | {"ModelCheckpoint", "CSVLogger", "TensorBoard", "BackupAndRestore"}
+)
+_PATHS: Final = ("filepath", "path", "filename", "log_dir", "backup_dir")
 _SHOWN: Final = _words("predict predict_on_batch evaluate test_on_batch train_on_batch")
 
 

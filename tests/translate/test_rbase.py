@@ -119,3 +119,14 @@ def test_names_of_metrics_are_those_of_outputs_or_their_own() -> None:
     model = SimpleNamespace(output_names=["one", "two"])
     assert r.metrics(model, {"one": off}) == {"one": off}
     assert [each.__name__ for each in r.metrics(model, {"far": off})] == ["far"]
+
+
+def test_a_factor_is_compared_by_its_levels() -> None:
+    found = r.factor(["b", "a", "b"])
+    assert r.eq(["b", "b", "b"], found).tolist() == [True, False, True]
+    assert r.ne(found, "a").tolist() == [True, False, True]
+
+
+def test_named_vectors_of_one_length_are_the_columns_of_a_matrix() -> None:
+    found = r.sapply({"x": 1.0, "y": 2.0}, lambda v: r.Named(low=v, high=v * 10))
+    assert found.tolist() == [[1, 2], [10, 20]]

@@ -51,6 +51,8 @@ def simplified(found: list[Any]) -> Any:
     """Return a list as a vector, or as columns of a matrix, where ``sapply`` would."""
     if not found:
         return []
+    if all(isinstance(each, Named) and len(each) > 1 for each in found):
+        found = [vector(each) for each in found]
     flat = [scalar(each) for each in found]
     if all(is_number(each) for each in flat):
         return scalar(np.array(flat))
