@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from bridge.capsule.values import ObjectValue, Scalar
 from bridge.experiments.experiment import Change, Experiment
@@ -15,7 +16,9 @@ from bridge.rules.run import Run, maker_of
 from bridge.translate.script_text import Cut
 
 #: Rows of a batch where a script does not say otherwise.
-_ROWS = 32
+_ROWS: Final = 32
+#: Models whose trainings are looked at.
+_MODELS: Final = 2
 
 
 @dataclass(frozen=True)
@@ -49,12 +52,13 @@ class Judged:
 
 
 def judged(run: Run) -> Iterator[Judged]:
-    """Yield the trainings of which it is known what a constant answer leaves; the last of each.
+    """Yield trainings of which it is known what a constant answer leaves: each model's last.
 
-    A training that another one goes on from was not left as it is.
+    A training that another one goes on from was not left as it is. Of many models the first few
+    tell what can be told.
     """
     last = {training.state.id: training for training in trainings(run)}
-    for training in last.values():
+    for training in list(last.values())[:_MODELS]:
         if training.y is None or not training.curve or not training.rows:
             continue
         chance = best_constant(training.used.loss, training.y[: training.rows])

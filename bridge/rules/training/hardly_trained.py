@@ -58,22 +58,28 @@ def detect(run: Run) -> Iterator[Finding]:
             help=run.help("Train for more epochs, or in smaller batches.", _more(run, each, whole)),
             confidence="likely",
             # A short training may be all that was wanted: that a script is at fault is said where
-            # it has not begun to learn, or where a batch was asked for that has too few rows.
-            decides=each.rows_at_once > rows
-            or (start is not None and _has_not_begun(start, found, each.chance)),
+            # it has not begun to learn, or where a batch was asked for that has too few rows; and
+            # most of the loss must go in the end.
+            decides=2 * max(found.changed) < each.chance
+            and (_is_oversized(each) or (start is not None and _has_not_begun(start, found))),
         )
         return
 
 
-def _has_not_begun(start: float, found: Trials, chance: float) -> bool:
-    """Say whether the fall was still getting faster, and most of the loss goes in the end.
+def _is_oversized(each: Judged) -> bool:
+    """Say whether the script asks for batches of more rows than there are."""
+    asked = each.training.probe.settings.get("batch_size")
+    return isinstance(asked, int) and asked > each.training.rows
+
+
+def _has_not_begun(start: float, found: Trials) -> bool:
+    """Say whether the fall was still getting faster.
 
     At an even pace a quarter of the epochs makes a quarter of the way; a training that has begun to
     learn makes more of it.
     """
     way, whole = start - found.as_recorded[0], start - found.changed[0]
-    nothing = min(found.as_recorded) >= chance
-    return (nothing or way * _TIMES < whole) and 2 * max(found.changed) < chance
+    return way * _TIMES < whole
 
 
 def _is_short(each: Judged) -> bool:
