@@ -89,7 +89,7 @@ def middle_is_lost() -> Evidence:
     off, line = (float(np.abs(drawn - each).max()) for each in (relu, on_the_grid().numpy()))
     return Evidence(
         off != 0,
-        f"model A is the relu of its input on all {len(drawn):,} points (largest distance {off:g}); "
+        f"model A is the relu of its input on all {len(drawn):,} points (up to {off:g} away); "
         f"from a straight line it is up to {line:g} away",
         number=off,
     )
