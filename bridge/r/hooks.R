@@ -659,8 +659,8 @@ local({
   without_text <- function(expr) {
     if (!is.call(expr)) return(expr)
     if (identical(expr[[1L]], quote(`function`)) && length(expr) == 4L) {
-      # NULL takes the text away.
-      expr[[4L]] <- if (state$watches) text_of(expr)
+      # The place of the text stays, empty, as Rscript has it: packages that tidy calls look there.
+      expr[4L] <- list(if (state$watches) text_of(expr))
     }
     # By index: an argument that is left out, as in x[, 1], cannot be held by a name.
     for (i in seq_along(expr)) if (is.language(expr[[i]]) || is.pairlist(expr[[i]])) {

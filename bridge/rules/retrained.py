@@ -67,6 +67,13 @@ def retrained(run: Run, training: Training, change: Change, by: float | str) -> 
     return trials(run.outcome(Experiment("fit again", training.probe.index, change, by)))
 
 
+def loss_at_start(run: Run, training: Training) -> float | None:
+    """Return the loss before a training, on its rows; None, and it is wanted, if not known."""
+    capsule = run.outcome(Experiment("evaluate again", training.probe.index, "start"))
+    probes = capsule.manifest.probes if capsule is not None else ()
+    return probes[0].curves["after"][0] if probes else None
+
+
 def rows_of(found: Trials, changed: str, chance: float) -> Sequence[tuple[str, str]]:
     """Return the evidence of trials: as recorded, changed, and what a constant answer gives."""
     count = len(found.changed)

@@ -54,7 +54,8 @@ def numbers_by_line(run: Capsule) -> dict[int, list[str]]:
     for each in run.manifest.output:
         if each.stream == "stdout" and each.line is not None:
             text = _HEADING.sub(" ", each.text) if run.manifest.runner == "r" else each.text
-            words = _BETWEEN.sub(" ", text).split()
+            # R prints texts in quotes.
+            words = _BETWEEN.sub(" ", text.replace('"', " ")).split()
             found[each.line] += [word for word in words if _NUMBER.fullmatch(word)]
     return found
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from bridge.rules.retrained import Judged, judged, retrained, rows_of
+from bridge.experiments.trials import Trials
+from bridge.rules.retrained import Judged, judged, loss_at_start, retrained, rows_of
 from bridge.rules.rule import Finding, Rule
 from bridge.rules.run import Run, call_of
 from bridge.translate.script_text import Cut
@@ -40,6 +41,7 @@ def detect(run: Run) -> Iterator[Finding]:
             continue
         epochs, rows = len(each.training.curve), each.training.rows
         whole = each.rows_at_once >= rows
+        start = loss_at_start(run, each.training)
         yield RULE.finding(
             f"The model is hardly trained: {each.steps} steps in all",
             (
@@ -55,8 +57,23 @@ def detect(run: Run) -> Iterator[Finding]:
             ),
             help=run.help("Train for more epochs, or in smaller batches.", _more(run, each, whole)),
             confidence="likely",
+            # A short training may be all that was wanted: that a script is at fault is said where
+            # it has not begun to learn, or where a batch was asked for that has too few rows.
+            decides=each.rows_at_once > rows
+            or (start is not None and _has_not_begun(start, found, each.chance)),
         )
         return
+
+
+def _has_not_begun(start: float, found: Trials, chance: float) -> bool:
+    """Say whether the fall was still getting faster, and most of the loss goes in the end.
+
+    At an even pace a quarter of the epochs makes a quarter of the way; a training that has begun to
+    learn makes more of it.
+    """
+    way, whole = start - found.as_recorded[0], start - found.changed[0]
+    nothing = min(found.as_recorded) >= chance
+    return (nothing or way * _TIMES < whole) and 2 * max(found.changed) < chance
 
 
 def _is_short(each: Judged) -> bool:
