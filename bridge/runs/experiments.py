@@ -289,23 +289,28 @@ def _cloned(asked: _Predict, fed: Named, _recorded: Capsule, _probe: Probe) -> l
 
 
 def _unmasked(asked: _Predict, fed: Named, recorded: Capsule, probe: Probe) -> list[Any]:
-    """Build the model again with layers that make masks telling of none."""
+    """Build the model again, with layers that make masks telling of none.
+
+    Keras 3 writes a mask down as comparisons in the model's graph: they find every step there.
+    """
     state = recorded.state_of(probe)
     assert state is not None, "a prediction was made of it"
-    bare = state.model_copy(update={"config": _maskless(state.config)})
-    return _Predict(asked.keras, rebuild(asked.keras, bare, recorded), asked.rows).outputs(fed)
-
-
-def _maskless(config: Any) -> Any:
-    if isinstance(config, dict):
-        found = {key: _maskless(value) for key, value in config.items()}
-        if "mask_zero" in found:
-            found["mask_zero"] = False
-        if "mask_value" in found:
+    model = rebuild(asked.keras, state, recorded)
+    for layer in model.layers:
+        if getattr(layer, "mask_zero", False):
+            layer.mask_zero = False
+        elif hasattr(layer, "mask_value"):
             # No step is made of numbers that are none.
-            found["mask_value"] = math.nan
-        return found
-    return [_maskless(each) for each in config] if isinstance(config, list) else config
+            layer.mask_value = math.nan
+        elif type(layer).__name__ == "NotEqual":
+            layer.call = _always
+    return _Predict(asked.keras, model, asked.rows).outputs(fed)
+
+
+def _always(x: Any, _other: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.ones_like(x, dtype=tf.bool)
 
 
 _CHANGED: Final[Mapping[str, _Changed]] = {
