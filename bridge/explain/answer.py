@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from bridge._text import plural
 from bridge.capsule import Capsule, ErrorRecord
 from bridge.compare.result import RunPair, Verdict
 from bridge.explain.conclusion import AGREEMENT, Conclusion, ran_through, short
@@ -79,7 +80,7 @@ def answer(
         confidence=_sureness(conclusion, runs, pairs),
         decides=conclusion.cause not in ("none", "not-known"),
         spans=tuple(Span(line=line, primary=place == 0) for place, line in enumerate(lines[:3])),
-        why=_why(conclusion),
+        why=_why(conclusion, pairs),
         evidence=tuple(_evidence(conclusion, runs, pairs))[:EVIDENCE_ROWS],
         open=conclusion.unexplained[:WHY_SENTENCES],
     )
@@ -183,8 +184,15 @@ def _sureness(
     return "proven" if ended and conclusion.cause == "user-script" else "likely"
 
 
-def _why(conclusion: Conclusion) -> str:
+def _why(conclusion: Conclusion, pairs: Sequence[RunPair]) -> str:
     """Return the reason: what gives the cause, or else what the cause means."""
+    agreeing = [pair for pair in pairs if pair.verdict in AGREEMENT]
+    if conclusion.cause == "none" and agreeing:
+        probes = agreeing[0].probes
+        points, count = sum(probe.points for probe in probes), len(probes)
+        exact = any(pair.b == "reference" for pair in agreeing)
+        who = "R, Python and float64 arithmetic" if exact else "R and Python"
+        return f"{who} agree on all {plural(points, 'number')} of {plural(count, 'result')}."
     text = conclusion.headline or conclusion.sentence or meaning(conclusion.cause)
     sentences = _SENTENCE.split(" ".join(text.split()))[:WHY_SENTENCES]
     return " ".join(_short_sentence(sentence) for sentence in sentences)

@@ -170,8 +170,12 @@ def test_every_case_has_its_folder_and_the_page_has_all_cases(tmp_path: Path) ->
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == ["different", "failed", "index.html", "matching", "same_error", "unnamed"]
     assert sorted(path.name for path in (tmp_path / "different").iterdir()) == [
-        *("index.html", "report.json", "report.md"),
+        *("ask.R", "index.html", "report.json", "report.md"),
     ]
+    asked = (tmp_path / "different" / "ask.R").read_text(encoding="utf-8")
+    (table,) = [different().symptoms]
+    assert table is not None
+    assert all(each.r in asked and each.question in asked for each in table.separating)
 
 
 def test_cases_stand_on_the_page_in_groups_worst_first(tmp_path: Path) -> None:
