@@ -17,6 +17,8 @@ from bridge.translate.script_text import Cut
 
 #: Rows of a batch where a script does not say otherwise.
 _ROWS: Final = 32
+#: Where to look: fewer steps than this are few. It decides nothing.
+FEW: Final = 50
 #: Models whose trainings are looked at.
 _MODELS: Final = 2
 
@@ -49,6 +51,13 @@ class Judged:
     def steps(self) -> int:
         """How many steps were made in all."""
         return len(self.training.curve) * math.ceil(self.training.rows / self.rows_at_once)
+
+    @property
+    def is_short(self) -> bool:
+        """Whether it has few steps, or one an epoch, and its loss still falls."""
+        curve = self.training.curve
+        short = self.steps < FEW or self.rows_at_once >= self.training.rows
+        return short and curve[-1] <= min(curve[: max(1, len(curve) // 2)])
 
 
 def judged(run: Run) -> Iterator[Judged]:

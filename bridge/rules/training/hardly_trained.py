@@ -14,8 +14,6 @@ from bridge.translate.script_text import Cut
 RULE = Rule(
     "T02", "hardly-trained", cause="user-script", needs=("fit again",), explains=("D08", "P08")
 )
-#: Where to look: fewer steps than this are few. It decides nothing.
-_FEW: Final = 50
 _TIMES: Final = 4
 #: How much longer the changed script trains, and how many steps an epoch has in it.
 _LONGER: Final = 10
@@ -31,7 +29,7 @@ def detect(run: Run) -> Iterator[Finding]:
     was left of the loss is gone.
     """
     for each in judged(run):
-        if not _is_short(each):
+        if not each.is_short:
             continue
         found = retrained(run, each.training, "epochs", _TIMES)
         if found is None or not found.better or not max(found.changed) < each.chance:
@@ -80,12 +78,6 @@ def _has_not_begun(start: float, found: Trials) -> bool:
     """
     way, whole = start - found.as_recorded[0], start - found.changed[0]
     return way * _TIMES < whole
-
-
-def _is_short(each: Judged) -> bool:
-    curve = each.training.curve
-    short = each.steps < _FEW or each.rows_at_once >= each.training.rows
-    return short and curve[-1] <= min(curve[: max(1, len(curve) // 2)])
 
 
 def _more(run: Run, each: Judged, whole: bool) -> Cut | None:
