@@ -98,11 +98,13 @@ class RecordedFunctions:
                 args, kwargs = _as_passed(signature, args, kwargs)
             return _pass(closure.passing, lambda *a, **k: self._call(closure, a, k), args, kwargs)
 
-        made: Any = python_function
-        if signature is not None:
-            made = (_spelled(signature, made) if closure.spelled else None) or made
-            if made is python_function:
-                made.__signature__ = signature
+        made: Any = None
+        if signature is not None and closure.spelled:
+            made = _spelled(signature, python_function)
+        if made is None:
+            made = python_function
+            if signature is not None:
+                vars(made)["__signature__"] = signature
         made.__name__ = made.__qualname__ = closure.name or "python_function"
         if closure.module:
             made.__module__ = closure.module
