@@ -118,7 +118,7 @@ def is_aside(call: Call) -> bool:
     path = _path(owner(call))
     root, name = _root(path), path.partition(":")[2]
     live = any(map(_is_live, (*call.args, *call.kwargs.values())))
-    if path == "builtins:function" and (
+    if (path == "builtins:function" or root == "__main__") and (
         (not live and is_plain_data(call.result)) or _path(call.result) == path
     ):
         return True
