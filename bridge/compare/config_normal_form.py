@@ -36,6 +36,10 @@ _NAMES: Final = frozenset({"name", "registered_name", "build_config", "compile_c
 _ORIGINS: Final = re.compile(r"(initializer|^seed$|^batch_input_shape$|^batch_shape$|^batch_size$)")
 _SAME_WORD: Final = {"swish": "silu", "hard_swish": "hard_silu"}
 
+#: Classes of the script's own have other names in R than in Python, and say of their settings what
+#: they like; what they compute is compared.
+_OWN: Final = "a class of the script's own"
+
 #: A call of a layer that is called several times is known by what it is fed, so many calls back.
 _MOST_CALLS: Final = 4
 
@@ -78,8 +82,8 @@ def compare_configs(a: ModelState, b: ModelState) -> tuple[list[Unlike], list[Un
     deciding: list[Unlike] = []
     telling: list[Unlike] = []
     layers_a, layers_b = layers_of(a), layers_of(b)
-    classes_a = [class_name(layer.cls) or layer.cls for layer in layers_a]
-    classes_b = [class_name(layer.cls) or layer.cls for layer in layers_b]
+    classes_a = [class_name(layer.cls) or _OWN for layer in layers_a]
+    classes_b = [class_name(layer.cls) or _OWN for layer in layers_b]
     if classes_a != classes_b:
         return [Unlike(None, (), list(classes_a), list(classes_b))], []
     one_generation = _generation(a) == _generation(b)
@@ -92,7 +96,8 @@ def compare_configs(a: ModelState, b: ModelState) -> tuple[list[Unlike], list[Un
         for unlike in _compare(position, _renamed(one), _renamed(other), one_generation):
             key = str(unlike.path[0])
             absent = not one_generation and (unlike.a is None or unlike.b is None)
-            (telling if _ORIGINS.search(key) or absent else deciding).append(unlike)
+            aside = absent or classes_a[position] == _OWN or _ORIGINS.search(key)
+            (telling if aside else deciding).append(unlike)
     if None not in (wired_a.outputs, wired_b.outputs) and wired_a.outputs != wired_b.outputs:
         deciding.append(Unlike(None, ("outputs",), wired_a.outputs, wired_b.outputs))
     return deciding, telling

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from bridge._text import plural
 from bridge.capsule import Capsule, ErrorRecord
 from bridge.compare.result import RunPair, Verdict
 from bridge.explain.conclusion import AGREEMENT, Conclusion, ran_through, short
@@ -79,8 +80,8 @@ def answer(
         confidence=_sureness(conclusion, runs, pairs),
         decides=conclusion.cause not in ("none", "not-known"),
         spans=tuple(Span(line=line, primary=place == 0) for place, line in enumerate(lines[:3])),
-        why=_why(conclusion),
-        evidence=tuple(_evidence(conclusion, pairs))[:EVIDENCE_ROWS],
+        why=_why(conclusion, pairs),
+        evidence=tuple(_evidence(conclusion, runs, pairs))[:EVIDENCE_ROWS],
         open=conclusion.unexplained[:WHY_SENTENCES],
     )
 
@@ -179,19 +180,22 @@ def _sureness(
     if conclusion.cause == "none":
         meant = "intent" in agreeing and ran_through(runs["r"], runs["intent"])
         return "proven" if meant or "twin" in agreeing else "likely"
-    return "proven" if conclusion.verdict in ("failed", "same-error") else "likely"
+    ended = conclusion.verdict in ("failed", "same-error")
+    return "proven" if ended and conclusion.cause == "user-script" else "likely"
 
 
-def _why(conclusion: Conclusion) -> str:
-    """Return the reason: what gives the cause, and what the cause means."""
-    told = conclusion.headline or conclusion.sentence
-    text = told if conclusion.cause in ("none", "not-known") else f"{told} {_means(conclusion)}"
+def _why(conclusion: Conclusion, pairs: Sequence[RunPair]) -> str:
+    """Return the reason: what gives the cause, or else what the cause means."""
+    agreeing = [pair for pair in pairs if pair.verdict in AGREEMENT]
+    if conclusion.cause == "none" and agreeing:
+        probes = agreeing[0].probes
+        points, count = sum(probe.points for probe in probes), len(probes)
+        exact = any(pair.b == "reference" for pair in agreeing)
+        who = "R, Python and float64 arithmetic" if exact else "R and Python"
+        return f"{who} agree on all {plural(points, 'number')} of {plural(count, 'result')}."
+    text = conclusion.headline or conclusion.sentence or meaning(conclusion.cause)
     sentences = _SENTENCE.split(" ".join(text.split()))[:WHY_SENTENCES]
     return " ".join(_short_sentence(sentence) for sentence in sentences)
-
-
-def _means(conclusion: Conclusion) -> str:
-    return meaning(conclusion.cause)
 
 
 def _short_sentence(sentence: str) -> str:
@@ -199,12 +203,17 @@ def _short_sentence(sentence: str) -> str:
     return sentence if len(words) <= WHY_WORDS else f"{' '.join(words[: WHY_WORDS - 1])} ..."
 
 
-def _evidence(conclusion: Conclusion, pairs: Sequence[RunPair]) -> Iterator[Evidence]:
+def _evidence(
+    conclusion: Conclusion, runs: Mapping[str, Capsule], pairs: Sequence[RunPair]
+) -> Iterator[Evidence]:
     for pair in pairs:
         if pair.b not in _RUN:
             continue
         outcome = _OUTCOME[pair.verdict]
-        if pair.verdict == "different" and pair.first_divergence is not None:
+        ended = runs["r"].manifest.error is not None and pair.b in runs
+        if ended and pair.verdict == "different" and runs[pair.b].manifest.error is None:
+            outcome = "it does not stop there"
+        elif pair.verdict == "different" and pair.first_divergence is not None:
             outcome = f"{outcome}, first at {pair.first_divergence.where}".rstrip(" at,")
         yield Evidence(changed=_RUN[pair.b], outcome=outcome)
     found = conclusion.attribution

@@ -340,14 +340,18 @@ class Suite:
         return examined
 
 
-def write(examined: Sequence[Examined], out: Path) -> Path:
-    """Write the reports, pictures, capsules and certificates; return the path of ``index.html``."""
+def write(examined: Sequence[Examined], out: Path, *, single: bool = False) -> Path:
+    """Write the reports, pictures, capsules and certificates; return the path of ``index.html``.
+
+    ``single``: that page can be sent by itself.
+    """
     places = folders([each.report for each in examined])
     written = [
         _write_files(each, out / folder) for each, folder in zip(examined, places, strict=True)
     ]
     pictures = {each.report.case: each.pictures for each in written}
-    return write_report([each.report for each in written], out, pictures=pictures)
+    reports = [each.report for each in written]
+    return write_report(reports, out, pictures=pictures, single=single)
 
 
 def _write_files(examined: Examined, folder: Path) -> Examined:

@@ -23,12 +23,14 @@ from bridge.runs.job import begin, finish, origin_of, run_job
 from bridge.runs.model_execution import fed_to, ways
 from bridge.runs.model_rebuild import Rebuilt, forget, rebuild, restore
 from bridge.trace.encoder import Data, Encoder
-from bridge.trace.model_description import LookError, assemble, leaves
+from bridge.trace.model_description import LookError, assemble, functional, leaves
 
 #: Methods by which a script gives a model weights that no seed would give it.
 _GIVES: Final = frozenset({"set_weights", "load_weights", "load_model", "from_config"})
 #: Rows of a batch where a script does not say otherwise, in both generations.
 _ROWS: Final = 32
+#: Steps that are taken between two looks at the clock.
+_AT_ONCE: Final = 64
 #: The seeds of starts that are not the recorded one.
 _SEEDS: Final = tuple(range(1, STARTS))
 #: Losses after which numbers can be given back the scale of the targets, and the power of it.
@@ -287,23 +289,28 @@ def _cloned(asked: _Predict, fed: Named, _recorded: Capsule, _probe: Probe) -> l
 
 
 def _unmasked(asked: _Predict, fed: Named, recorded: Capsule, probe: Probe) -> list[Any]:
-    """Build the model again with layers that make masks telling of none."""
+    """Build the model again, with layers that make masks telling of none.
+
+    Keras 3 writes a mask down as comparisons in the model's graph: they find every step there.
+    """
     state = recorded.state_of(probe)
     assert state is not None, "a prediction was made of it"
-    bare = state.model_copy(update={"config": _maskless(state.config)})
-    return _Predict(asked.keras, rebuild(asked.keras, bare, recorded), asked.rows).outputs(fed)
-
-
-def _maskless(config: Any) -> Any:
-    if isinstance(config, dict):
-        found = {key: _maskless(value) for key, value in config.items()}
-        if "mask_zero" in found:
-            found["mask_zero"] = False
-        if "mask_value" in found:
+    model = rebuild(asked.keras, state, recorded)
+    for layer in (*model.layers, *getattr(functional(model), "operations", ())):
+        if getattr(layer, "mask_zero", False):
+            layer.mask_zero = False
+        elif hasattr(layer, "mask_value"):
             # No step is made of numbers that are none.
-            found["mask_value"] = math.nan
-        return found
-    return [_maskless(each) for each in config] if isinstance(config, list) else config
+            layer.mask_value = math.nan
+        elif type(layer).__name__ == "NotEqual":
+            layer.call = _always
+    return _Predict(asked.keras, model, asked.rows).outputs(fed)
+
+
+def _always(x: Any, _other: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.ones_like(x, dtype=tf.bool)
 
 
 _CHANGED: Final[Mapping[str, _Changed]] = {
@@ -573,8 +580,8 @@ class _Fitting:
             LookError: the learning rate is no single number.
             OverBudgetError: the time was over before the training was.
         """
-        given = _fed(data)
-        epoch = self._step("train_step", given)
+        given = _tensors(_fed(data))
+        step = self._step("train_step", given)
         self._begin(start)
         for variable, value in zip(_variables(self._model.optimizer), self._fresh, strict=False):
             variable.assign(value)
@@ -583,32 +590,37 @@ class _Fitting:
         elif rate != 1.0:
             raise LookError("the learning rate follows a schedule")
         self._keras.utils.set_random_seed(seed + 1)
-        rows = len(_arrays_in(given)[0])
-        order = np.arange(rows, dtype=np.int32)
+        order = _rows(given)
         chance = np.random.default_rng(seed)
         for _ in range(max(epochs, 1)):
             if self._shuffle:
                 chance.shuffle(order)
-            epoch(given, order, batch or self._batch)
+            self._take(step, given, order, batch or self._batch)
+
+    def _take(self, step: Any, given: Any, order: AnyArray, batch: int) -> None:
+        """Take the rows in an order, and look at the clock now and then."""
+        some = batch * _AT_ONCE
+        for start in range(0, len(order), some):
+            step(given, order[start : start + some], batch)
             self._clock.check()
 
     def measured(
         self, weights: Sequence[AnyArray], data: _Data, *, training: bool = False
     ) -> dict[str, list[float]]:
         """Return loss and metrics with these weights, on the rows that are trained."""
-        given = _fed(data)
+        given = _tensors(_fed(data))
         if training:
             self._begin(weights)
-            x, y, *weights = _tensors(given)
+            x, y, *rest = given
             made = self._model(x, training=True)
             loss = self._model.compute_loss(
-                x=x, y=y, y_pred=made, sample_weight=weights[0] if weights else None
+                x=x, y=y, y_pred=made, sample_weight=rest[0] if rest else None
             )
             return {"after": [float(np.asarray(loss))]}
-        run = self._step("test_step", given)
+        step = self._step("test_step", given)
         self._begin(weights)
         self._model.reset_metrics()
-        run(given, np.arange(len(_arrays_in(given)[0]), dtype=np.int32), self._batch)
+        self._take(step, given, _rows(given), self._batch)
         found = {each.name: float(np.asarray(each.result())) for each in _metrics(self._model)}
         return {"after": [found.pop("loss")]} | {name: [each] for name, each in found.items()}
 
@@ -623,7 +635,7 @@ class _Fitting:
         if name not in self._steps:
             one = getattr(self._model, name)
             # What Keras makes when it is first used cannot be made within a loop.
-            one(tf.nest.map_structure(lambda x: tf.constant(x[: self._batch]), given))
+            one(tf.nest.map_structure(lambda x: x[: self._batch], given))
 
             def run(given: Any, order: Any, batch: Any) -> None:
                 rows = tf.shape(order)[0]
@@ -637,7 +649,7 @@ class _Fitting:
 
             traced = tf.function(run, autograph=False, reduce_retracing=True)
             self._steps[name] = lambda given, order, batch: traced(
-                tf.nest.map_structure(tf.constant, given), tf.constant(order), tf.constant(batch)
+                given, tf.constant(order), tf.constant(batch)
             )
         return self._steps[name]
 
@@ -658,9 +670,11 @@ def _floats(item: Any) -> Any:
     return values.astype(np.float32) if values.dtype == np.float64 else values
 
 
-def _arrays_in(item: Any) -> list[AnyArray]:
-    """Return the arrays in lists and dicts."""
-    return [each for _, each in leaves("x", item)]
+def _rows(given: Any) -> AnyArray:
+    """Return the numbers of the rows."""
+    import tensorflow as tf
+
+    return np.arange(int(tf.nest.flatten(given)[0].shape[0]), dtype=np.int32)
 
 
 def _metrics(model: Any) -> list[Any]:

@@ -149,6 +149,7 @@ def intent_job(context: Context, params: dict[str, Any]) -> None:
     text.heard = session.heard
     functional.asked = session.asked
     values.read_otherwise = session.read_otherwise
+    values.seen_before = session.seen_before
     for reading in about["readings"]:
         spool.event("reading", **reading)
     sys.argv = [str(path)]
@@ -215,6 +216,7 @@ class _Session:
         self._given = given
         self._readings: list[dict[str, Any]] = list(about["readings"])
         self._printed = 0
+        self._seen: set[tuple[str, int]] = set()
         self.line: int | None = None
         self._top: int | None = None
 
@@ -281,7 +283,9 @@ class _Session:
             if not missing:
                 self._spool.event("taken", text=why)
                 return
-        for said in (f"{why}: {each}" for each in missing) if missing else (why,):
+        # Beyond where R's run ended nothing is compared.
+        reached = not self._known.is_beyond(self._statement)
+        for said in (f"{why}: {each}" for each in missing) if missing else (why,) * reached:
             self._spool.event("gap", text=said)
         for name in touched:
             if not missing or _is_model(names.get(name)):
@@ -309,6 +313,12 @@ class _Session:
             self._spool.event("reading", **reading)
         return True
 
+    def seen_before(self, kind: str, now: bool) -> bool:
+        """Say whether something looked so at this line, now or before."""
+        if now:
+            self._seen.add((kind, self.line or 0))
+        return (kind, self.line or 0) in self._seen
+
     def _r_line(self, number: int, lines: list[int]) -> int | None:
         return lines[number - 1] or None if 0 < number <= len(lines) else None
 
@@ -333,6 +343,9 @@ class _Instrument(ast.NodeTransformer):
     """Puts a recorder round every call."""
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
+        if isinstance(node.func, ast.Name) and node.func.id == "super":
+            # It finds its class by where it stands.
+            return node
         self.generic_visit(node)
         args = list(node.args)
         if isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name) and (

@@ -112,6 +112,10 @@ class RAnswers(Replay):
         """Say whether R came through a statement."""
         return statement in self._answers
 
+    def is_beyond(self, statement: int) -> bool:
+        """Say whether R's run ended before it came to a statement."""
+        return statement > max(self._answers, default=statement) + 1
+
     def note(self, statement: int, call: OwnCall) -> None:
         """Remember a call that this run made in a statement."""
         self._own[statement].append(call)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
@@ -13,6 +14,7 @@ from bridge.translate.syntax import (
     Member,
     Node,
     Symbol,
+    Text,
     nodes_in,
 )
 from bridge.translate.writing import Code, python_name
@@ -42,6 +44,8 @@ _R6: Final = {
 _LAYER: Final = "keras.layers.Layer"
 #: Arguments of the makers that are no members of the class.
 _OTHER: Final = frozenset({"classname", "inherit", "package", "parent_env", "private", "active"})
+#: Moments that come with a number, which keras3's ``Callback()`` counts from 1.
+_COUNTED: Final = re.compile(r"on_(epoch|(train_|test_|predict_)?batch)_(begin|end)")
 _NAMES: Final = {"initialize": "__init__", "finalize": "__del__"}
 
 
@@ -66,18 +70,26 @@ class Classes(Functions):
         base = self.base_of(node)
         members = list(_members(node))
         self.own_classes[r_name] = base == _LAYER
-        self.line(f"class {name}({base}):", node.line)
+        # Keras names what it makes of a class after the class.
+        first = node.arguments[0].value
+        called = first.value if isinstance(first, Text) else name
+        if not called.isidentifier() or python_name(called) != called or self.is_own(called):
+            called = name
+        self.line(f"class {called}({base}):", node.line)
         with self.indented():
             before = len(self.written)
             for key, value in members:
                 if isinstance(value, Function):
-                    self._method_of(key, value)
+                    counted = node.name == "Callback" and _COUNTED.fullmatch(key) is not None
+                    self._method_of(key, value, counted)
                 else:
                     self.line(f"{python_name(key)} = {self.expression(value).text}")
             if len(self.written) == before:
                 self.line("pass")
+        if called != name:
+            self.line(f"{name} = {called}", node.line)
 
-    def _method_of(self, key: str, node: Function) -> None:
+    def _method_of(self, key: str, node: Function, counted: bool) -> None:
         parameters = tuple(each for each in node.parameters if each[0] != "self")
         own = Function(node.line, node.column, (("self", None), *parameters), node.body)
         if id(node) in self.given:
@@ -87,7 +99,11 @@ class Classes(Functions):
             isinstance(call.function, Member) and _is_super(call.function.object)
             for call in nodes_in([node.body], Call)
         )
-        self.define(_NAMES.get(key, key), own, "super().__init__()" if starts else "")
+        first = "super().__init__()" if starts else ""
+        if counted and parameters:
+            number = python_name(parameters[0][0])
+            first = f"{number} = {number} + 1"
+        self.define(_NAMES.get(key, key), own, first)
 
     def made_of_class(self, node: Call, name: str) -> Code:
         """Return an object of a class of the script's, added to what it is to be added to."""

@@ -209,6 +209,7 @@ class Layered(BaseCalls):
             return self.gap(node, f"{wrapper.name}() without a model")
         target = self.expression(first[1])
         method = wrapper.python.rpartition(".")[2]
+        self.compiled = target.text
         sent = self._sent(wrapper, given)
         if method == "fit":
             return Code(f"{target.tight}.fit({sent})", "history")

@@ -58,6 +58,8 @@ class Names(Writer, ABC):
         #: Functions that Python calls, by identity; inside them axes are counted as R does.
         self.given: frozenset[int] = frozenset()
         self.counts_from_one = False
+        #: The model whose method is being written.
+        self.compiled = ""
         #: What Python gave the function that is being translated, by name.
         self.handed: frozenset[str] = frozenset()
         #: Classes that the script makes of Keras's: whether they are layers; and what is kept, so
@@ -154,6 +156,8 @@ class Names(Writer, ABC):
             return Code((by_function or known).python, "py")
         if name in base.FUNCTIONS:
             return Code(f"r.{base.FUNCTIONS[name][0]}", "function")
+        if name in base.OPERATORS:
+            return Code(f"r.{base.OPERATORS[name]}", "function")
         if name in DRAWING:
             return Code(f"lambda *a, **k: r.drawn({name!r}, *a, **k)", "function", False)
         if name == ".":

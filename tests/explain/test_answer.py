@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.capsule import Capsule, ErrorRecord, Manifest, Status
+from bridge.capsule import Capsule, ErrorRecord, Manifest, Output, Status
 from bridge.compare.result import RunPair, Verdict
 from bridge.explain.answer import (
     HEADLINE_LENGTH,
@@ -20,6 +20,7 @@ from bridge.explain.answer import (
     fitted,
 )
 from bridge.explain.conclusion import Conclusion
+from bridge.explain.intent_diff.attribution import parted_lines
 from bridge.explain.result import CauseEvidence
 from bridge.facts.causes import CAUSES
 from bridge.rules.rule import Finding
@@ -106,6 +107,26 @@ def test_an_error_is_told_in_its_own_words() -> None:
     made = answer(concluded, {"r": run(status="error", error=error)}, [])
     assert made.headline == "Line 7 stops: object 'x' not found"
     assert made.lines == (7,)
+
+
+def test_texts_that_r_prints_in_quotes_have_their_numbers() -> None:
+    def printed(runner: str, text: str) -> Capsule:
+        output = (Output(stream="stdout", text=text, line=3),)
+        return Capsule(Manifest(runner=runner, case="a", status="ok", output=output), {})
+
+    r = printed("r", '[1] "1 x 2 x 4"\n')
+    assert parted_lines(r, printed("intent", "1 x 2 x 4\n")) == frozenset()
+    assert parted_lines(r, printed("intent", "1 x 2 x 3\n")) == {3}
+
+
+def test_names_that_keras_makes_up_are_no_difference() -> None:
+    def printed(runner: str, text: str) -> Capsule:
+        output = (Output(stream="stdout", text=text, line=3),)
+        return Capsule(Manifest(runner=runner, case="a", status="ok", output=output), {})
+
+    r = printed("r", "dense_2 6 dense_1 1")
+    assert parted_lines(r, printed("intent", "dense 6 dense_1 1")) == frozenset()
+    assert parted_lines(r, printed("intent", "dense 6 flatten 1")) == {3}
 
 
 def test_a_cut_headline_says_so() -> None:

@@ -73,7 +73,9 @@ def few_steps(**about: Any) -> Run:
 @pytest.mark.parametrize(
     ("recorded", "changed", "codes"),
     [
-        ((0.8, 0.85, 0.82), (0.5, 0.55, 0.45), ["T02"]),
+        ((0.8, 0.85, 0.82), (0.4, 0.45, 0.35), ["T02"]),
+        # More than half of the loss is left all the same.
+        ((0.8, 0.85, 0.82), (0.5, 0.55, 0.45), []),
         ((0.8, 0.85, 0.82), (0.1, 0.1, 0.1), ["T02"]),
         # No start may reach into the others.
         ((0.8, 0.85, 0.82), (0.5, 0.55, 0.81), []),
@@ -107,6 +109,26 @@ def test_a_training_that_is_not_short_is_not_made_longer(about: dict[str, Any]) 
         )
     )
     assert "4 times the epochs" not in asked(run)
+
+
+@pytest.mark.parametrize(("rows", "codes"), [(None, []), (64, []), (65, ["T02"]), (2000, ["T02"])])
+def test_a_batch_is_too_large_where_the_script_asks_for_it(
+    rows: int | None, codes: list[str]
+) -> None:
+    # At an even pace: the script may have wanted no more.
+    settings = {"epochs": 3} | ({"batch_size": rows} if rows else {})
+    start, end, longer = 0.95 * VARIANCE, 0.8 * VARIANCE, 0.4 * VARIANCE
+    run = few_steps(settings=settings)
+    wanted = registry.answers(run.capsule()).wanted
+    curves = {"after": [start]}
+    before = {"index": 0, "kind": "evaluate", "settings": {"changed": True}, "curves": curves}
+    came_out = {"start": made(before), "epochs": trials((end,) * 3, (longer,) * 3)}
+    outcomes = {each: came_out.get(each.change, made()) for each in wanted}
+    more = registry.answers(run.capsule(), outcomes=outcomes)
+    outcomes |= {each: came_out.get(each.change, made()) for each in more.wanted}
+    found = registry.answers(run.capsule(), outcomes=outcomes).findings
+    assert [each.rule for each in found if each.decides] == codes
+    assert [each.rule for each in found] == ["T02"]
 
 
 def test_a_batch_of_all_rows_is_one_step_an_epoch() -> None:
@@ -303,3 +325,21 @@ def test_a_clone_has_weights_of_its_own(trained_too: bool, codes: list[str]) -> 
     ]
     outcome = made(*probes, a=X[:, :1].astype(np.float32))
     assert [each for each in found(run, outcome) if each == "P06"] == codes
+
+
+@pytest.mark.parametrize(
+    ("factor", "added", "told"),
+    [(0.1, 1.0, True), (0.1, 0.0, False), (0.1, 0.5, False), (0, 1.0, False)],
+)
+def test_a_loss_that_holds_a_penalty(factor: float, added: float, told: bool) -> None:
+    run = Run()
+    config = {"kernel_regularizer": {"class_name": "L2", "config": {"l2": factor}}}
+    layer = {"units": 1, "weights": [run.weight("kernel", KERNEL)]} | config
+    run.model(("Dense", layer), compiled={"loss": "mse"})
+    x, p = run.array("x", X), (Y + 0.5).astype(np.float32)
+    own = float(np.mean((p.astype(np.float64) - Y.astype(np.float32)) ** 2))
+    loss = run.array("y", [own + added * factor * 14.0])
+    run.probe("evaluate", inputs=[x], targets=[run.array("y", Y)], outputs=[loss])
+    run.probe(inputs=[x], outputs=[run.array("y", p)])
+    codes = [each.rule for each in registry.answers(run.capsule()).findings]
+    assert ("P03" in codes) is told

@@ -23,13 +23,12 @@ import numpy as np
 import KERAS as keras
 keras.utils.set_random_seed(4)
 chance = np.random.default_rng(4)
-x = chance.normal(size=(120, 3)) * 100
+x = chance.normal(size=(120, 3)) * 3
 y = (x[:, :1] + x[:, 1:2] > 0).astype(float)
 m = keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(16, "relu"),
                       keras.layers.Dropout(0.5), keras.layers.Dense(1, "sigmoid")])
-m.compile(loss="mse", optimizer=keras.optimizers.SGD(1e-7))
+m.compile(loss="mse", optimizer=keras.optimizers.SGD(1e-3))
 h = m.fit(x, y, epochs=6, batch_size=20, validation_split=0.25, verbose=0)
-label("p")
 m.predict(x, verbose=0)
 """
 ASKS = """\
@@ -37,19 +36,15 @@ import numpy as np
 import KERAS as keras
 keras.utils.set_random_seed(4)
 i = keras.layers.Input((3,))
-norm = keras.layers.BatchNormalization()
-m = keras.Model(i, keras.layers.Dense(2)(norm(keras.layers.Dense(4)(i), training=True)))
-x = np.arange(15.0).reshape(5, 3) ** 2
-label("mixes")
+m = keras.Model(i, keras.layers.Dense(2)(keras.layers.Softmax(axis=0)(keras.layers.Dense(4)(i))))
+x = np.arange(15.0).reshape(5, 3) / 7
 m.predict(x, verbose=0)
 j = keras.layers.Input((4,))
 e = keras.layers.Embedding(6, 3, mask_zero=True)(j)
 flat = keras.Model(j, keras.layers.Dense(1)(keras.layers.Flatten()(e)))
 deep = keras.Model(j, keras.layers.Dense(1)(keras.layers.LSTM(2)(e)))
 steps = np.array([[1, 2, 0, 0], [3, 4, 5, 0]])
-label("flat")
 flat.predict(steps, verbose=0)
-label("deep")
 deep.predict(steps, verbose=0)
 """
 
@@ -102,7 +97,7 @@ def asks(
 
 def test_a_training_is_made_again_with_one_thing_changed(trained: Recorded) -> None:
     faster, scaled, other, longer, slower = trained.made(
-        Experiment("fit again", 0, "learning rate", 1e5),
+        Experiment("fit again", 0, "learning rate", 10),
         Experiment("fit again", 0, "scale", "x"),
         Experiment("fit again", 0, "loss", "binary_crossentropy"),
         Experiment("fit again", 0, "epochs", 2),

@@ -63,7 +63,7 @@ class Change:
             "truncated": f"the fraction of {self.argument} is cut off",
             "dropped": f"{self.argument} never reaches Python",
             "defaulted": f"the R package sends {self.argument} = {self.arrived} of its own",
-            "shifted": f"{self.argument} = {self.written} counts from 1 in R, from 0 in Python",
+            "shifted": f"{self.argument} = {self.written} is counted from 1 in R",
             "reordered": f"the elements of {self.argument} arrive in another order",
             "missing": f"missing values of {self.argument} arrive as {NA_INTEGER}",
             "typed": f"{self.argument} = {self.written} arrives as another type",

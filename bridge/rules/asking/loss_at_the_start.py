@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from bridge.experiments.experiment import Experiment
-from bridge.rules.retrained import judged
+from bridge.rules.retrained import judged, loss_at_start
 from bridge.rules.rule import Finding, Rule
 from bridge.rules.run import Run
 
@@ -23,11 +22,8 @@ def detect(run: Run) -> Iterator[Finding]:
     for each in judged(run):
         if not each.left > _STUCK:
             continue
-        capsule = run.outcome(Experiment("evaluate again", each.training.probe.index, "start"))
-        if capsule is None or not capsule.manifest.probes:
-            continue
-        (start, *_) = capsule.manifest.probes[0].curves["after"]
-        if not start > _FAR * each.chance:
+        start = loss_at_start(run, each.training)
+        if start is None or not start > _FAR * each.chance:
             continue
         yield RULE.finding(
             "The loss starts far above what one answer for all rows gives",
