@@ -122,7 +122,7 @@ class Canvas:
     def dress(self, bad: frozenset[str]) -> None:
         """Give every panel its title and its ticks; those with a probe in ``bad`` stand out."""
         for panel, ax in zip(self.shown, self.axes, strict=True):
-            differs = any(group.probe in bad for group in panel.groups)
+            differs = any(not bad.isdisjoint(group.probes) for group in panel.groups)
             title = one_line(panel.title)
             title = title if len(title) <= 34 else title[:33] + "\N{HORIZONTAL ELLIPSIS}"
             ax.set_title(
@@ -143,12 +143,12 @@ class Canvas:
 
     def legend(self, runs: Iterable[tuple[str, Line2D]] = ()) -> None:
         """Name the models by colour, if they have names, and then ``runs`` by their lines."""
-        entries: list[tuple[str, Line2D]] = []
-        if any(self.models):
-            entries = [
-                (model, Line2D([], [], color=self.colour(model), linewidth=2.5))
-                for model in self.models[:MAX_GROUPS]
-            ]
+        # A model without a name is alone in its panel, whose title says what it is.
+        entries = [
+            (model, Line2D([], [], color=self.colour(model), linewidth=2.5))
+            for model in self.models[:MAX_GROUPS]
+            if model
+        ]
         entries.extend(runs)
         if not entries:
             return
@@ -212,11 +212,13 @@ class Curve:
 class Group:
     """All runs of one model at one probe, over a common x.
 
-    ``started`` says that some runs only made the start of it: the first epochs of a training.
+    There is more than one probe where each has one number, as the batches of a loop have: the
+    numbers are a curve over the calls. ``started`` says that some runs only made the start of it:
+    the first epochs of a training.
     """
 
     model: str
-    probe: str
+    probes: tuple[str, ...]
     x: Vector
     curves: tuple[Curve, ...]
     started: bool = False
@@ -244,22 +246,59 @@ def panels(capsules: Mapping[str, Capsule]) -> list[Panel]:
     """Return the panels of ``capsules`` (by name of run), in the order of the script.
 
     Probes are matched by their order. Those labelled ``A/relu``, ``B/relu`` and so on share the
-    panel ``relu``; any other probe has a panel of its own. A probe of which no run recorded
-    numbers is left out.
+    panel ``relu``; calls of one number each that a loop made at one line share a panel too; any
+    other probe has one of its own. A probe of which no run recorded numbers is left out.
     """
     found: dict[tuple[str, str], Panel] = {}
+    calls: dict[str, tuple[str, int]] = {}
     for index, label in labels_of(capsules.values()).items():
         probes = {
             run: capsule.manifest.probes[index]
             for run, capsule in capsules.items()
             if index < len(capsule.manifest.probes)
         }
+        first = next(iter(probes.values()))
+        if first.line and not any(probe.label for probe in probes.values()):
+            calls[label] = first.kind, first.line
         model, slash, variant = label.partition("/")
         title = variant if slash and variant else label
         for group, xlabel in _groups(capsules, probes, label, model if slash else ""):
             panel = found.setdefault((title, xlabel), Panel(title, xlabel))
             panel.groups.append(group)
-    return list(found.values())
+    return _joined(found.values(), calls)
+
+
+def _joined(found: Iterable[Panel], calls: Mapping[str, tuple[str, int]]) -> list[Panel]:
+    """Return ``found`` with the panels of one loop in one, where each has single numbers.
+
+    ``calls`` says what was called, and at which line, by the names of the probes without a label.
+    """
+    alike: dict[object, list[Panel]] = {}
+    for panel in found:
+        call = calls.get(panel.title)
+        single = all(len(curve.elements) == 1 for g in panel.groups for curve in g.curves)
+        looks = tuple((g.model, tuple(curve.run for curve in g.curves)) for g in panel.groups)
+        key = (call, looks) if call and single and panel.xlabel == "index" else panel.title
+        alike.setdefault((key, panel.xlabel), []).append(panel)
+    return [_loop(same, calls) if len(same) > 1 else same[0] for same in alike.values()]
+
+
+def _loop(same: Sequence[Panel], calls: Mapping[str, tuple[str, int]]) -> Panel:
+    """Return one panel for the calls of a loop."""
+    kind, line = calls[same[0].title]
+    groups = [
+        Group(
+            together[0].model,
+            tuple(probe for group in together for probe in group.probes),
+            np.arange(1, len(together) + 1, dtype=np.float64),
+            tuple(
+                Curve(curves[0].run, np.concatenate([curve.elements for curve in curves]))
+                for curves in zip(*(group.curves for group in together), strict=True)
+            ),
+        )
+        for together in zip(*(panel.groups for panel in same), strict=True)
+    ]
+    return Panel(f"{len(same)} x {kind} (line {line})", "call", groups)
 
 
 def curve_of(group: Group, run: str) -> Curve | None:
@@ -337,7 +376,7 @@ def _groups(
             for c in curves
         ]
         name = model if most == 1 else f"{model} output {number}".strip()
-        yield Group(name, label, x[order], tuple(curves)), xlabel
+        yield Group(name, (label,), x[order], tuple(curves)), xlabel
     names = {name: None for probe in probes.values() for name in probe.curves}
     for name in names:
         curves = [
@@ -349,7 +388,8 @@ def _groups(
             most = max(len(curve.elements) for curve in curves)
             epochs = np.arange(1, most + 1, dtype=np.float64)
             started = any(probe.first_epochs is not None for probe in probes.values())
-            yield Group(f"{model} {name}".strip(), label, epochs, tuple(curves), started), "epoch"
+            title = f"{model} {name}".strip()
+            yield Group(title, (label,), epochs, tuple(curves), started), "epoch"
 
 
 def _curve(run: str, capsule: Capsule, array: Array) -> Curve | None:

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from bridge.capsule import Capsule
 from bridge.report import plots
 from bridge.report.pictures import MAX_PANELS, Drawing, draw
 from tests.report_samples import HOSTILE, capsule, founding_capsules, matching
@@ -30,6 +31,14 @@ def words(svg: bytes) -> list[str]:
     """Return the texts of a picture; fails if it is not well-formed XML."""
     root = ET.fromstring(svg)
     return [text for item in root.iter("{http://www.w3.org/2000/svg}text") if (text := item.text)]
+
+
+def looped(run: str, results: list[Any]) -> Capsule:
+    """Return a run that made one call without a label for each of ``results``, all at line 7."""
+    recorded = capsule(run, {str(number): result for number, result in enumerate(results)})
+    probes = [p.model_copy(update={"label": "", "line": 7}) for p in recorded.manifest.probes]
+    manifest = recorded.manifest.model_copy(update={"probes": tuple(probes)})
+    return Capsule(manifest, recorded.arrays)
 
 
 @functools.cache
@@ -108,13 +117,41 @@ def test_probes_with_a_model_and_a_variant_share_a_panel() -> None:
 def test_labels_come_from_whichever_run_has_them() -> None:
     runs = {"r": capsule("r", {"": [1.0]}), "twin": capsule("twin", {"A/relu": [1.0]})}
     (panel,) = plots.panels(runs)
-    assert (panel.title, panel.groups[0].probe) == ("relu", "A/relu")
+    assert (panel.title, panel.groups[0].probes) == ("relu", ("A/relu",))
     assert [item.run for item in panel.groups[0].curves] == ["r", "twin"]
 
 
 def test_a_probe_without_a_label_is_named_after_what_was_called() -> None:
     (panel,) = plots.panels({"r": capsule("r", {"": [1.0]})})
     assert panel.title == "predict 1"
+
+
+def test_the_numbers_of_a_loop_are_one_curve_over_its_calls() -> None:
+    runs = {run: looped(run, [0.5, 0.25, 0.125]) for run in ("r", "replay")}
+    (panel,) = plots.panels(runs)
+    assert panel.xlabel == "call"
+    assert panel.groups[0].probes == tuple(f"predict {n} (line 7)" for n in (1, 2, 3))
+    assert [item.values.tolist() for item in panel.groups[0].curves] == [[0.5, 0.25, 0.125]] * 2
+
+
+def test_a_loop_stands_out_where_any_of_its_calls_differs() -> None:
+    pair = matching().pairs[0]
+    pairs = [pair.model_copy(update={"probe": "predict 2 (line 7)", "verdict": "different"})]
+    runs = {"r": looped("r", [1.0, 2.0]), "replay": looped("replay", [1.0, 3.0])}
+    assert "2 x predict (line 7): different" in words(draw(runs, pairs).files["overlay.svg"])
+
+
+def test_calls_that_have_more_numbers_or_other_runs_are_not_of_the_loop() -> None:
+    assert len(plots.panels({"r": looped("r", [1.0, [1.0, 2.0]])})) == 2
+    runs = {"r": looped("r", [1.0, 2.0, 4.0]), "replay": looped("replay", [1.0, 2.0])}
+    assert [len(panel.groups[0].probes) for panel in plots.panels(runs)] == [2, 1]
+
+
+def test_a_model_without_a_name_has_no_entry_in_the_legend() -> None:
+    run = capsule("r", {"": [1.0, 2.0]}, curves={"loss": (0.5, 0.25)})
+    shown = ET.fromstring(plots.overlay(plots.panels({"r": run}), ["r"]))
+    legend = next(item for item in shown.iter() if item.get("id", "").startswith("legend"))
+    assert len(list(legend)) == 4, "two names and two lines"
 
 
 def test_cases_can_be_drawn_at_the_same_time() -> None:
