@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from bridge.capsule.values import ObjectValue, Scalar
 from bridge.experiments.experiment import Change, Experiment
@@ -15,7 +16,11 @@ from bridge.rules.run import Run, maker_of
 from bridge.translate.script_text import Cut
 
 #: Rows of a batch where a script does not say otherwise.
-_ROWS = 32
+_ROWS: Final = 32
+#: Where to look: fewer steps than this are few. It decides nothing.
+FEW: Final = 50
+#: Models whose trainings are looked at.
+_MODELS: Final = 2
 
 
 @dataclass(frozen=True)
@@ -47,14 +52,22 @@ class Judged:
         """How many steps were made in all."""
         return len(self.training.curve) * math.ceil(self.training.rows / self.rows_at_once)
 
+    @property
+    def is_short(self) -> bool:
+        """Whether it has few steps, or one an epoch, and its loss still falls."""
+        curve = self.training.curve
+        short = self.steps < FEW or self.rows_at_once >= self.training.rows
+        return short and curve[-1] <= min(curve[: max(1, len(curve) // 2)])
+
 
 def judged(run: Run) -> Iterator[Judged]:
-    """Yield the trainings of which it is known what a constant answer leaves; the last of each.
+    """Yield trainings of which it is known what a constant answer leaves: each model's last.
 
-    A training that another one goes on from was not left as it is.
+    A training that another one goes on from was not left as it is. Of many models the first few
+    tell what can be told.
     """
     last = {training.state.id: training for training in trainings(run)}
-    for training in last.values():
+    for training in list(last.values())[:_MODELS]:
         if training.y is None or not training.curve or not training.rows:
             continue
         chance = best_constant(training.used.loss, training.y[: training.rows])

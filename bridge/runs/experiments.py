@@ -23,7 +23,7 @@ from bridge.runs.job import begin, finish, origin_of, run_job
 from bridge.runs.model_execution import fed_to, ways
 from bridge.runs.model_rebuild import Rebuilt, forget, rebuild, restore
 from bridge.trace.encoder import Data, Encoder
-from bridge.trace.model_description import LookError, assemble, leaves
+from bridge.trace.model_description import LookError, assemble, functional, leaves
 
 #: Methods by which a script gives a model weights that no seed would give it.
 _GIVES: Final = frozenset({"set_weights", "load_weights", "load_model", "from_config"})
@@ -296,7 +296,7 @@ def _unmasked(asked: _Predict, fed: Named, recorded: Capsule, probe: Probe) -> l
     state = recorded.state_of(probe)
     assert state is not None, "a prediction was made of it"
     model = rebuild(asked.keras, state, recorded)
-    for layer in model.layers:
+    for layer in (*model.layers, *getattr(functional(model), "operations", ())):
         if getattr(layer, "mask_zero", False):
             layer.mask_zero = False
         elif hasattr(layer, "mask_value"):

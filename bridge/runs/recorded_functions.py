@@ -7,6 +7,7 @@ is eager. The k-th call is the k-th that was recorded; what R computed by itself
 from __future__ import annotations
 
 import inspect
+import keyword
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
@@ -72,6 +73,7 @@ class RecordedFunctions:
         self._made: dict[int, Any] = {}
         #: The number of the recorded call that is being made, innermost.
         self.during: int | None = None
+        self._asked: dict[tuple[int, bool], set[int | None]] = defaultdict(set)
         self._next: dict[tuple[int, bool], int] = defaultdict(int)
         self._recorded = Invocations(capsule)
 
@@ -96,12 +98,16 @@ class RecordedFunctions:
                 args, kwargs = _as_passed(signature, args, kwargs)
             return _pass(closure.passing, lambda *a, **k: self._call(closure, a, k), args, kwargs)
 
-        made: Any = python_function
+        made: Any = None
+        if signature is not None and closure.spelled:
+            made = _spelled(signature, python_function)
+        if made is None:
+            made = python_function
+            if signature is not None:
+                vars(made)["__signature__"] = signature
         made.__name__ = made.__qualname__ = closure.name or "python_function"
         if closure.module:
             made.__module__ = closure.module
-        if signature is not None:
-            made.__signature__ = signature
         # TensorFlow need not convert it: the way through R's code was taken when it was recorded.
         made.autograph_info__ = {"recorded": True}
         return made
@@ -145,10 +151,13 @@ class RecordedFunctions:
         def fits(invocation: Invocation) -> bool:
             return _alike(_by_name(names, invocation.args, invocation.kwargs), given)
 
-        # A training that is cut short asks less often than R was asked during it.
+        # A training that is cut short asks less often than R was asked during it: what is left
+        # over of it is passed over.
+        over = self._asked[key] - {self.during}
         rest = range(self._next[key], len(found))
-        during = (place for place in rest if found[place].parent == self.during)
-        place = next((n for n in chain(during, rest) if fits(found[n])), None)
+        open_ = (place for place in rest if found[place].parent not in over)
+        place = next((n for n in chain(open_, rest) if fits(found[n])), None)
+        self._asked[key].add(self.during)
         if place is not None:
             self._next[key] = place + 1
             return found[place]
@@ -158,6 +167,31 @@ class RecordedFunctions:
         name = closure.name or "a function of R's"
         times = f"only {len(found)} times" if found else "never"
         raise NotRecordedError(f"{name} is called again: R was asked {times} in this way")
+
+
+def _spelled(signature: inspect.Signature, function: Any) -> Any:
+    """Return ``function`` as one whose own code has the arguments; None where it cannot have.
+
+    Keras asks some functions for their code, and some for what is set on them.
+    """
+    heads: list[str] = []
+    given: list[str] = []
+    space: dict[str, Any] = {"_function": function, "_defaults": {}}
+    for each in signature.parameters.values():
+        if not each.name.isidentifier() or keyword.iskeyword(each.name) or each.name in space:
+            return None
+        rest, keywords = each.kind is each.VAR_POSITIONAL, each.kind is each.VAR_KEYWORD
+        star = "*" if rest else "**" if keywords else ""
+        if each.kind is each.KEYWORD_ONLY and not any(head.startswith("*") for head in heads):
+            heads.append("*")
+        default = "" if each.default is each.empty else f"=_defaults[{each.name!r}]"
+        space["_defaults"][each.name] = each.default
+        heads.append(f"{star}{each.name}{default}")
+        named = f"{each.name}=" if each.kind is each.KEYWORD_ONLY else ""
+        given.append(f"{star}{named}{each.name}")
+    source = f"def spelled({', '.join(heads)}):\n    return _function({', '.join(given)})\n"
+    exec(compile(source, "<a function of R's>", "exec"), space)
+    return space["spelled"]
 
 
 def _as_passed(

@@ -119,6 +119,16 @@ def test_texts_that_r_prints_in_quotes_have_their_numbers() -> None:
     assert parted_lines(r, printed("intent", "1 x 2 x 3\n")) == {3}
 
 
+def test_names_that_keras_makes_up_are_no_difference() -> None:
+    def printed(runner: str, text: str) -> Capsule:
+        output = (Output(stream="stdout", text=text, line=3),)
+        return Capsule(Manifest(runner=runner, case="a", status="ok", output=output), {})
+
+    r = printed("r", "dense_2 6 dense_1 1")
+    assert parted_lines(r, printed("intent", "dense 6 dense_1 1")) == frozenset()
+    assert parted_lines(r, printed("intent", "dense 6 flatten 1")) == {3}
+
+
 def test_a_cut_headline_says_so() -> None:
     assert fitted("one two three", words=2) == "one two ..."
     assert fitted("It is so.") == "It is so"

@@ -111,6 +111,26 @@ def test_a_training_that_is_not_short_is_not_made_longer(about: dict[str, Any]) 
     assert "4 times the epochs" not in asked(run)
 
 
+@pytest.mark.parametrize(("rows", "codes"), [(None, []), (64, []), (65, ["T02"]), (2000, ["T02"])])
+def test_a_batch_is_too_large_where_the_script_asks_for_it(
+    rows: int | None, codes: list[str]
+) -> None:
+    # At an even pace: the script may have wanted no more.
+    settings = {"epochs": 3} | ({"batch_size": rows} if rows else {})
+    start, end, longer = 0.95 * VARIANCE, 0.8 * VARIANCE, 0.4 * VARIANCE
+    run = few_steps(settings=settings)
+    wanted = registry.answers(run.capsule()).wanted
+    curves = {"after": [start]}
+    before = {"index": 0, "kind": "evaluate", "settings": {"changed": True}, "curves": curves}
+    came_out = {"start": made(before), "epochs": trials((end,) * 3, (longer,) * 3)}
+    outcomes = {each: came_out.get(each.change, made()) for each in wanted}
+    more = registry.answers(run.capsule(), outcomes=outcomes)
+    outcomes |= {each: came_out.get(each.change, made()) for each in more.wanted}
+    found = registry.answers(run.capsule(), outcomes=outcomes).findings
+    assert [each.rule for each in found if each.decides] == codes
+    assert [each.rule for each in found] == ["T02"]
+
+
 def test_a_batch_of_all_rows_is_one_step_an_epoch() -> None:
     curve = tuple(np.linspace(0.95, 0.8, 60) * VARIANCE)
     run = trained(loss="mse", y=Y, x=X, curve=curve, settings={"epochs": 60, "batch_size": 500})

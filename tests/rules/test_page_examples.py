@@ -23,7 +23,7 @@ from bridge.runs.r import run_r
 from tests.rules.samples import needs_r, well_worded
 from tests.rules.test_pages import blocks, of_all
 
-pytestmark = [pytest.mark.r, pytest.mark.tf, pytest.mark.slow, needs_r]
+pytestmark = [pytest.mark.r, pytest.mark.tf, pytest.mark.slow, pytest.mark.pages, needs_r]
 
 
 @pytest.fixture(scope="module")

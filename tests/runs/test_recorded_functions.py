@@ -198,3 +198,27 @@ def test_a_call_belongs_to_what_is_being_made() -> None:
     assert [made(), made()] == [10, 11]
     functions.during = 2
     assert [made(), made()] == [20, 21]
+
+
+def test_what_was_asked_ahead_comes_first() -> None:
+    invocations = [asked(1, result=whole(1), parent=1), asked(2, result=whole(2), parent=2)]
+    functions, _, _ = functions_of(*invocations)
+    made = functions.function(FUNCTION)
+    functions.during = 2
+    assert [made(), made()] == [1, 2]
+
+
+def test_what_its_own_code_takes_is_told_from_what_is_set_on_it() -> None:
+    import inspect
+
+    parameters = (
+        Parameter(name="self"),
+        Parameter(name="input_shape", default=whole(0)),
+        Parameter(name="more", kind="rest"),
+        Parameter(name="last", kind="keyword"),
+    )
+    for spelled in (True, False):
+        about = {"parameters": parameters, "spelled": spelled}
+        made, _, _ = function(asked(1, SYMBOLIC), closure=FUNCTION.model_copy(update=about))
+        assert str(inspect.signature(made)) == "(self, input_shape=0, *more, last)"
+        assert ("__signature__" in vars(made)) is not spelled

@@ -22,6 +22,8 @@ from bridge.translate.writing import ORDER
 _NUMBER: Final = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|NaN|Inf|-Inf")
 #: What stands between values and ends no number: "a 8; b 4".
 _BETWEEN: Final = re.compile(r"[;,:]+(?=\s|$)")
+#: The number in a name that Keras makes up: it counts what was made before, "dense_2".
+_MADE_UP: Final = re.compile(r"(?<=[a-z\d])_\d+\b")
 _HEADING: Final = re.compile(r"\[\d*,\d*\]|\[\d+\]|\[\[\d+\]\]|^\s*,\s,.*$", re.MULTILINE)
 
 
@@ -65,7 +67,8 @@ def _words_by_line(run: Capsule) -> dict[int, list[str]]:
     for each in run.manifest.output:
         if each.stream == "stdout" and each.line is not None:
             text = _BETWEEN.sub(" ", _HEADING.sub(" ", each.text).replace('"', " "))
-            found[each.line] += [w for w in text.split() if not _NUMBER.fullmatch(w)]
+            words = [word for word in text.split() if not _NUMBER.fullmatch(word)]
+            found[each.line] += [_MADE_UP.sub("", word) for word in words]
     return found
 
 

@@ -25,7 +25,7 @@ RULE = Rule(
     cause="maths",
     whose="Keras",
     needs=("predict again",),
-    explains=("P01", "P03", "P09"),
+    explains=("P03", "P05", "P09"),
 )
 #: Beyond so many rows, and so many predictions, none is looked for.
 _MOST: Final = 5_000

@@ -18,7 +18,7 @@ from bridge.translate.script_text import Cut
 RULE = Rule(
     "D01",
     "unscaled",
-    cause="user-script",
+    cause="maths",
     needs=("fit again",),
     explains=("T02", "T03", "T04", "M02", "M11", "D08", "P08"),
 )

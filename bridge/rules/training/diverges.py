@@ -37,6 +37,8 @@ def stuck(run: Run) -> Iterator[Finding]:
         lost = _lost(each.training)
         if not each.left > _STUCK or (lost is not None and not _is_finite(run, each.training)):
             continue
+        if lost is None and each.is_short:
+            continue  # It has hardly begun.
         for factor in _RATES if lost is not None else _RATES[:1]:
             found = retrained(run, each.training, "learning rate", factor)
             if found is None:

@@ -14,8 +14,6 @@ from bridge.translate.script_text import Cut
 RULE = Rule(
     "T02", "hardly-trained", cause="user-script", needs=("fit again",), explains=("D08", "P08")
 )
-#: Where to look: fewer steps than this are few. It decides nothing.
-_FEW: Final = 50
 _TIMES: Final = 4
 #: How much longer the changed script trains, and how many steps an epoch has in it.
 _LONGER: Final = 10
@@ -31,7 +29,7 @@ def detect(run: Run) -> Iterator[Finding]:
     was left of the loss is gone.
     """
     for each in judged(run):
-        if not _is_short(each):
+        if not each.is_short:
             continue
         found = retrained(run, each.training, "epochs", _TIMES)
         if found is None or not found.better or not max(found.changed) < each.chance:
@@ -58,28 +56,28 @@ def detect(run: Run) -> Iterator[Finding]:
             help=run.help("Train for more epochs, or in smaller batches.", _more(run, each, whole)),
             confidence="likely",
             # A short training may be all that was wanted: that a script is at fault is said where
-            # it has not begun to learn, or where a batch was asked for that has too few rows.
-            decides=each.rows_at_once > rows
-            or (start is not None and _has_not_begun(start, found, each.chance)),
+            # it has not begun to learn, or where a batch was asked for that has too few rows; and
+            # most of the loss must go in the end.
+            decides=2 * max(found.changed) < each.chance
+            and (_is_oversized(each) or (start is not None and _has_not_begun(start, found))),
         )
         return
 
 
-def _has_not_begun(start: float, found: Trials, chance: float) -> bool:
-    """Say whether the fall was still getting faster, and most of the loss goes in the end.
+def _is_oversized(each: Judged) -> bool:
+    """Say whether the script asks for batches of more rows than there are."""
+    asked = each.training.probe.settings.get("batch_size")
+    return isinstance(asked, int) and asked > each.training.rows
+
+
+def _has_not_begun(start: float, found: Trials) -> bool:
+    """Say whether the fall was still getting faster.
 
     At an even pace a quarter of the epochs makes a quarter of the way; a training that has begun to
     learn makes more of it.
     """
     way, whole = start - found.as_recorded[0], start - found.changed[0]
-    nothing = min(found.as_recorded) >= chance
-    return (nothing or way * _TIMES < whole) and 2 * max(found.changed) < chance
-
-
-def _is_short(each: Judged) -> bool:
-    curve = each.training.curve
-    short = each.steps < _FEW or each.rows_at_once >= each.training.rows
-    return short and curve[-1] <= min(curve[: max(1, len(curve) // 2)])
+    return way * _TIMES < whole
 
 
 def _more(run: Run, each: Judged, whole: bool) -> Cut | None:

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from bridge.rules.models import Training
-from bridge.rules.retrained import judged, retrained, rows_of, set_rate
+from bridge.rules.retrained import FEW, judged, retrained, rows_of, set_rate
 from bridge.rules.rule import Finding, Rule
 from bridge.rules.run import Run
 
@@ -23,7 +23,6 @@ RULE = Rule(
 #: Where to look: weights that moved by less than this part of themselves, in more steps than are
 #: few, in a training that still leaves so much of what a constant answer leaves. Decides nothing.
 _LITTLE: Final = 0.01
-_FEW: Final = 50
 _STUCK: Final = 0.9
 #: How far weights move where something is learned, as a part of themselves: about so far.
 _USUAL: Final = 0.1
@@ -34,7 +33,7 @@ def detect(run: Run) -> Iterator[Finding]:
     """Find trainings that hardly moved a weight, and that get far at a higher rate."""
     for each in judged(run):
         moved = _moved(run, each.training)
-        if moved is None or not 0 < moved < _LITTLE or each.steps < _FEW or not each.left > _STUCK:
+        if moved is None or not 0 < moved < _LITTLE or each.steps < FEW or not each.left > _STUCK:
             continue
         times = 10.0 ** max(1, math.ceil(math.log10(_USUAL / moved)))
         found = retrained(run, each.training, "learning rate", times)
