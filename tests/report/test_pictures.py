@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from matplotlib.lines import Line2D
 
-from bridge.capsule import Capsule
+from bridge.capsule import Array, Capsule, Manifest
 from bridge.report import plots
 from bridge.report.pictures import MAX_PANELS, Drawing, draw
 from tests.report_samples import HOSTILE, capsule, founding_capsules, matching
@@ -33,10 +34,11 @@ def words(svg: bytes) -> list[str]:
     return [text for item in root.iter("{http://www.w3.org/2000/svg}text") if (text := item.text)]
 
 
-def looped(run: str, results: list[Any]) -> Capsule:
+def looped(run: str, results: list[Any], kind: str = "predict") -> Capsule:
     """Return a run that made one call without a label for each of ``results``, all at line 7."""
     recorded = capsule(run, {str(number): result for number, result in enumerate(results)})
-    probes = [p.model_copy(update={"label": "", "line": 7}) for p in recorded.manifest.probes]
+    known = {"label": "", "line": 7, "kind": kind}
+    probes = [probe.model_copy(update=known) for probe in recorded.manifest.probes]
     manifest = recorded.manifest.model_copy(update={"probes": tuple(probes)})
     return Capsule(manifest, recorded.arrays)
 
@@ -145,6 +147,45 @@ def test_calls_that_have_more_numbers_or_other_runs_are_not_of_the_loop() -> Non
     assert len(plots.panels({"r": looped("r", [1.0, [1.0, 2.0]])})) == 2
     runs = {"r": looped("r", [1.0, 2.0, 4.0]), "replay": looped("replay", [1.0, 2.0])}
     assert [len(panel.groups[0].probes) for panel in plots.panels(runs)] == [2, 1]
+
+
+def test_a_loss_and_its_metric_are_two_numbers_however_they_came() -> None:
+    """R gives them in one array, a translated script in several."""
+    together = looped("r", [[0.7, 0.9]], "evaluate")
+    (probe,) = looped("intent", [0.7], "evaluate").manifest.probes
+    outputs = tuple(
+        Array(name=f"y['{name}']", key=name, dtype="float64", shape=())
+        for name in ("loss", "accuracy")
+    )
+    probes = (probe.model_copy(update={"outputs": outputs}),)
+    manifest = Manifest(runner="intent", case="sample", status="ok", probes=probes)
+    apart = Capsule(manifest, {"loss": np.array(0.7), "accuracy": np.array(0.9)})
+    (panel,) = plots.panels({"r": together, "intent": apart})
+    assert [
+        (group.model, [item.values.tolist() for item in group.curves]) for group in panel.groups
+    ] == [("loss", [[0.7], [0.7]]), ("accuracy", [[0.9], [0.9]])]
+
+
+def test_each_of_a_few_units_is_a_curve() -> None:
+    few, many = np.arange(6.0).reshape(2, 3), np.zeros((2, plots.MAX_GROUPS + 1))
+    three, all_ = plots.panels({"r": looped("r", [few, many])})
+    assert [group.model for group in three.groups] == ["unit 1", "unit 2", "unit 3"]
+    assert three.groups[1].curves[0].values.tolist() == [1.0, 4.0]
+    assert len(all_.groups) == 1
+
+
+def test_the_whole_legend_is_in_sight() -> None:
+    names = [f"a long name of number {number}" for number in range(6)]
+    run = capsule("r", {"": [1.0]}, curves=dict.fromkeys(names, (0.5, 0.25)))
+    runs = ["r", "replay", "intent", "reference"]
+    lines = [(name, Line2D([], [])) for name in runs]
+    with plots.settings():
+        canvas = plots.Canvas(plots.panels({"r": run}), columns=2, size=(3.3, 1.5), runs=lines)
+        (legend,) = canvas.figure.legends
+        seen, paper = legend.get_window_extent(), canvas.figure.bbox
+        panels_top = max(ax.get_window_extent().y1 for ax in canvas.axes)
+    assert [text.get_text() for text in legend.get_texts()] == [*(n[:24] for n in names), *runs]
+    assert (seen.x0 >= paper.x0, seen.x1 <= paper.x1, seen.y0 >= panels_top) == (True, True, True)
 
 
 def test_a_model_without_a_name_has_no_entry_in_the_legend() -> None:
