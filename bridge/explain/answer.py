@@ -17,12 +17,12 @@ from bridge.explain.conclusion import AGREEMENT, Conclusion, ran_through, short
 from bridge.facts.causes import WHOSE, family, meaning
 from bridge.rules.rule import Evidence, Finding, Span, Sureness
 
-#: The most words and characters of a headline, the sentences of a reason and their words
-#: (Barik et al., FSE 2018: people take an explanation that is complete and short).
-HEADLINE_WORDS: Final = 12
+#: The most characters of a headline, the sentences of a reason and their words (Barik et al.,
+#: FSE 2018: people take an explanation that is complete and short). What is cut is not complete,
+#: so that these are what there is room for, and what is written should need less.
 HEADLINE_LENGTH: Final = 80
 WHY_SENTENCES: Final = 3
-WHY_WORDS: Final = 22
+WHY_WORDS: Final = 40
 EVIDENCE_ROWS: Final = 5
 
 #: What was run beside R's own run, as people would ask for it.
@@ -86,14 +86,13 @@ def answer(
     )
 
 
-def fitted(text: str, words: int = HEADLINE_WORDS, length: int = HEADLINE_LENGTH) -> str:
+def fitted(text: str, length: int = HEADLINE_LENGTH) -> str:
     """Return ``text`` with no full stop, cut at a word where it is too long for a headline."""
     text = " ".join(text.split()).rstrip(".")
-    kept = text.split()[:words]
-    while len(kept) > 1 and len(" ".join(kept)) > length - 4:
-        kept.pop()
-    cut = " ".join(kept)
-    return cut[:length] if cut == text else f"{cut[: length - 4]} ..."
+    if len(text) <= length:
+        return text
+    kept = text[: length - 3].rpartition(" ")[0] or text[: length - 4]
+    return f"{kept} ..."
 
 
 def _lines(conclusion: Conclusion, error: ErrorRecord | None) -> list[int]:
