@@ -5,10 +5,11 @@ packages, compares what was printed line by line, and writes ``benchmarks/TRANSP
 ``QUICK=1`` takes every sixth script. Folders and scripts can be given instead; ``--keep NAME``
 puts them into the page as well, and ``--left`` measures only what the page does not have.
 
-Times, addresses and paths are masked by general patterns, and of a line that is written over only
-the last state counts. An unfinished state of Keras' progress bar is left out: the bar is drawn
-again when the clock says so. Where a line still differs, plain R runs a second time: what differs
-there as well is drawn without a seed, and says nothing of us.
+Times, addresses, paths and the numbers that TensorFlow gives to functions as it traces them are
+masked by general patterns, and of a line that is written over only the last state counts. An
+unfinished state of Keras' progress bar is left out: the bar is drawn again when the clock says so.
+Where a line still differs, plain R runs a second time: what differs there as well is drawn without
+a seed, and says nothing of us.
 
 What goes to the standard error is compared as a heap of lines: R's own text and what libraries
 write past it come over two channels here, and their order is not known.
@@ -52,6 +53,7 @@ _MASKS: Final = (
         "<time>",
     ),
     (re.compile(r"\b0x[0-9a-f]{6,}\b"), "<address>"),
+    (re.compile(r"\b__(inference|forward|backward)_(\w+?)_\d+\b"), r"__\1_\2_<number>"),
     (re.compile(r"(<\w+>|~)?(/[\w.+%-]+)+/[\w.+%-]*|<work>[\w./+%-]*"), "<path>"),
 )
 
@@ -158,6 +160,8 @@ def compare(script: Path, inspection: Inspection, served: Served, pool: Pool) ->
     except Exception as error:
         # One script that we cannot run must not hide what the others print.
         return Compared(script.stem, "unmeasured", 0, (), f"no run here: {error!r}")
+    if manifest.status == "time-limit":
+        return Compared(script.stem, "unmeasured", 0, (), "no end here within the time limit")
     ours = lines_of(printed(manifest))
     first = plain.run(script, inspection, served)
     theirs = lines_of(first.printed)
@@ -249,8 +253,9 @@ def page(found: dict[Kind, dict[str, Compared]]) -> str:
                 "",
                 "`make bench-transparent` wrote this page: every script is run by plain `Rscript`",
                 "and by keras-bridge with the same R packages, and what it prints is compared line",
-                "by line. Times, addresses and paths are masked, and unfinished states of Keras'",
-                "progress bar left out, for it is drawn again when the clock says so.",
+                "by line. Times, addresses, paths and the numbers that TensorFlow gives to",
+                "functions as it traces them are masked, and unfinished states of Keras' progress",
+                "bar left out, for it is drawn again when the clock says so.",
                 "",
                 "| scripts | front end | how many | lines | same | unseeded | different "
                 "| other standard error | not measured | other end |",
@@ -315,6 +320,8 @@ def main() -> None:
     parser.add_argument("--keep", metavar="NAME", help="put the places into the page by this name")
     parser.add_argument("--left", action="store_true", help="only what the page does not have")
     given = parser.parse_args()
+    # As plain R is started: what TensorFlow logs goes to the standard error.
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     places = given.places or [folder for folder, _ in suite_folders()]
     kind = (given.keep or ("" if given.places else "suite"), given.frontend)
     found = read()

@@ -51,13 +51,15 @@ class BridgeError(Exception):
             NeedsStatementsError
             NoFrontEndError (RuntimeError)
             NoRError (RuntimeError)
+            NoValueError (ValueError)
+            NotRecordedError (RuntimeError)
             NothingRecordedError (ValueError)
             ObservedError (ValueError)
+            OverBudgetError
             PoolError (RuntimeError)
             RError (RuntimeError)
             RecipeError (ValueError)
             ReplayError (RuntimeError)
-                NotMadeAgainError
             ReportError (ValueError)
             RuleError (ValueError)
             SelftestError (RuntimeError)
@@ -69,6 +71,7 @@ class BridgeError(Exception):
             UnmadeError (ValueError)
             UnsupportedError
                 InexactError
+            WatchedError
             WiringError (ValueError)
 
     Attributes:

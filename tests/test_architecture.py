@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -111,7 +112,7 @@ FLOORS: Final = (
     {"pipeline", "selftest"},
     {"audit", "reduce", "report", "runs"},
     {"explain", "rules"},
-    {"compare", "exact", "faults", "rounding", "translate", "verify"},
+    {"compare", "exact", "experiments", "faults", "rounding", "translate", "verify"},
     {"process", "r", "trace"},
     {"capsule", "cases"},
     {"_text", "_typing", "errors", "facts"},
@@ -119,7 +120,7 @@ FLOORS: Final = (
 LEVEL: Final = {package: level for level, floor in enumerate(FLOORS) for package in floor}
 
 #: Pure functions of capsules: they run nothing, and import nothing that does.
-PURE: Final = ("compare", "explain", "report", "rounding", "rules")
+PURE: Final = ("compare", "experiments", "explain", "report", "rounding", "rules")
 RUNNING: Final = ("rpy2", "tensorflow", "keras", "tf_keras")
 
 
@@ -173,3 +174,40 @@ def test_the_tests_mirror_the_package() -> None:
     files = (ROOT / "tests").rglob("test_*.py")
     folders = {path.parent.name for path in files} - {"tests"}
     assert folders <= rooms, folders - rooms
+
+
+PAGES: Final = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "CONTRIBUTING.md"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_a_page_links_to_is_there(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text("utf-8"))
+    local = [link.strip() for link in links if "://" not in link]
+    assert all((page.parent / link).exists() for link in local), local
+
+
+def test_the_first_page_is_short() -> None:
+    assert len((ROOT / "README.md").read_text("utf-8").split()) <= 600
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    names = {_name(path): path for path in BRIDGE.rglob("*.py")}
+    graph = {
+        name: {each for each in _loads(ast.parse(path.read_text("utf-8")), names) if each != name}
+        for name, path in names.items()
+    }
+    # Raises an error that names the circle.
+    assert list(graphlib.TopologicalSorter(graph).static_order())
+
+
+def _name(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def _loads(tree: ast.Module, names: Mapping[str, Path]) -> Iterator[str]:
+    """Yield the modules of ours that are loaded while one is: what stands at its top."""
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and (node.module or "") in names:
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                yield inner if inner in names else str(node.module)

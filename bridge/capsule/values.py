@@ -98,8 +98,9 @@ class Parameter(Frozen):
 class Closure(Frozen):
     """A function written in R, of which Python holds a wrapper.
 
-    ``parameters`` are None where it takes whatever it is given. ``passing`` says how a front end's
-    wrapper hands on to R: at which places it counts from 1, and what it does with the result.
+    ``parameters`` are None where it takes whatever it is given; ``spelled`` says that its own code
+    has them, and not only what is set on it. ``passing`` says how a front end's wrapper hands on to
+    R: at which places it counts from 1, and what it does with the result.
     """
 
     t: Literal["closure"] = "closure"
@@ -107,6 +108,7 @@ class Closure(Frozen):
     name: str = ""
     module: str = ""
     parameters: tuple[Parameter, ...] | None = None
+    spelled: bool = False
     passing: str = ""
 
 

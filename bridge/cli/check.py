@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -23,28 +24,45 @@ if TYPE_CHECKING:
     from bridge.cases.case import Case
     from bridge.pipeline.case_run import Examined, Settings
     from bridge.reduce.reproducer import Repro
+    from bridge.report import CaseReport
 
 
-def examine(cases: list[Case], out: Path, options: Settings, lines: bool = False) -> int:
+def examine(
+    cases: list[Case],
+    out: Path,
+    options: Settings,
+    format_: str = "text",
+    *,
+    single: bool = False,
+    lines: bool = False,
+) -> int:
     """Run cases, write their reports and print their answers; return the exit code.
 
     With ``lines`` there is one line for each case, on stderr as soon as it is done, and cases that
-    nobody has reviewed are named at the end.
+    nobody has reviewed are named at the end. Where something ends the command, the reports of what
+    was done until then are written.
     """
     from bridge.pipeline.examine_case import write
     from bridge.report import earlier, folders, print_case, print_suite
     from bridge.report.text import one_line
 
     began = time.monotonic()
-    with suite_with(options) as suite, environment_errors():
-        if lines:
-            examined = list(suite.examine(cases, CaseLines(len(cases))))
-        else:
-            examined = list(suite.examine(cases))
+    examined: list[Examined] = []
+    try:
+        with suite_with(options) as suite, environment_errors():
+            finished = [CaseLines(len(cases))] if lines else []
+            for each in suite.examine(cases, *finished):
+                examined.append(each)
+    except BaseException:  # whatever ends the command: it is raised again
+        if examined:
+            write(examined, out)
+        raise
     reports = [each.report for each in examined]
     changed = earlier(reports, out)
-    index = write(examined, out)
-    if lines:
+    index = write(examined, out, single=single)
+    if format_ != "text":
+        print(formatted(reports, format_), end="")
+    elif lines:
         print_suite(reports, time.monotonic() - began, changed)
         if unreviewed := never_reviewed(cases):
             print(one_line(unreviewed))
@@ -53,6 +71,18 @@ def examine(cases: list[Case], out: Path, options: Settings, lines: bool = False
         for report, folder in zip(reports, folders(reports), strict=True):
             print_case(report, out / folder / "index.html")
     return UNEXPECTED if any(is_unexpected(report) for report in reports) else OK
+
+
+def formatted(reports: Sequence[CaseReport], format_: str) -> str:
+    """Return reports for another program: as JSON, SARIF or annotations of GitHub's."""
+    from importlib.metadata import version
+
+    from bridge.report import report_json
+    from bridge.report.annotations import github, sarif
+
+    if format_ == "json":
+        return f"[{','.join(map(report_json, reports))}]\n"
+    return sarif(reports, version("keras-bridge")) if format_ == "sarif" else github(reports)
 
 
 def never_reviewed(cases: list[Case]) -> str:

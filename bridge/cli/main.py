@@ -21,6 +21,7 @@ from bridge.cli.options import (
     UNEXPECTED,
     Progress,
     cases_at_once,
+    check_format,
     check_observed,
     check_out,
     environment_errors,
@@ -49,6 +50,15 @@ Frontend = Annotated[
     ),
 ]
 Out = Annotated[Path, typer.Option("--out", help="The folder that the reports are written to.")]
+Format = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        help="What is printed: the answer as text, report.json as one list, SARIF for code "
+        "scanners, or annotations for GitHub's workflows.",
+        metavar="text|json|sarif|github",
+    ),
+]
 Exact = Annotated[
     bool,
     typer.Option(
@@ -109,6 +119,10 @@ def run(
     seconds: Seconds = 120.0,
     memory: Memory = 4096,
     sandbox: Sandbox = False,
+    format_: Format = "text",
+    single: Annotated[
+        bool, typer.Option("--single-file", help="Write index.html as one page to be sent.")
+    ] = False,
     builtin: Annotated[
         bool,
         typer.Option(
@@ -123,6 +137,7 @@ def run(
         frontend, seconds, memory, jobs=jobs or cases_at_once(), quick=quick, exact=exact,
         full=full, sandbox=sandbox,
     )  # fmt: skip
+    check_format(format_)
     check_out(out)
     try:
         chosen = choose(find_cases(suite_folders(builtin or None)), cases or [])
@@ -130,7 +145,7 @@ def run(
         stop(f"{error} With --builtin, the cases of keras-bridge are among them.")
     if not chosen:
         stop("There are no cases: no r_scripts folder here. Use 'keras-bridge check SCRIPT.R'.")
-    raise typer.Exit(examine(chosen, out, options, lines=True))
+    raise typer.Exit(examine(chosen, out, options, format_, single=single, lines=True))
 
 
 @app.command()
@@ -147,6 +162,7 @@ def check(
     seconds: Seconds = 120.0,
     memory: Memory = 4096,
     sandbox: Sandbox = False,
+    format_: Format = "text",
 ) -> None:
     """Run one R script of yours, replay it in Python without R, and compare."""
     from bridge.cases.case import CaseError, read_case
@@ -156,12 +172,13 @@ def check(
         if not path.is_file():
             stop(f"There is no file {path}.")
     check_observed(observed)
+    check_format(format_)
     check_out(out)
     try:
         case = read_case(script, twin, observed)
     except CaseError as error:
         stop(str(error))
-    raise typer.Exit(examine([case], out, options))
+    raise typer.Exit(examine([case], out, options, format_))
 
 
 @app.command()

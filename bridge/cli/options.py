@@ -128,6 +128,16 @@ class CaseLines:
             sys.stderr.flush()
 
 
+#: What a command prints of what it found.
+FORMATS: Final = ("text", "json", "sarif", "github")
+
+
+def check_format(name: str) -> None:
+    """Find out before anything runs whether there is such a format."""
+    if name not in FORMATS:
+        stop(f"--format is {', '.join(FORMATS[:-1])} or {FORMATS[-1]}, not {name!r}.")
+
+
 def check_observed(observed: Path | None) -> None:
     """Find out before anything runs whether the observations can be read."""
     from bridge.explain.symptoms.observations import ObservedError, read_observed

@@ -36,6 +36,10 @@ _NAMES: Final = frozenset({"name", "registered_name", "build_config", "compile_c
 _ORIGINS: Final = re.compile(r"(initializer|^seed$|^batch_input_shape$|^batch_shape$|^batch_size$)")
 _SAME_WORD: Final = {"swish": "silu", "hard_swish": "hard_silu"}
 
+#: Classes of the script's own have other names in R than in Python, and say of their settings what
+#: they like; what they compute is compared.
+_OWN: Final = "a class of the script's own"
+
 #: A call of a layer that is called several times is known by what it is fed, so many calls back.
 _MOST_CALLS: Final = 4
 
@@ -78,19 +82,22 @@ def compare_configs(a: ModelState, b: ModelState) -> tuple[list[Unlike], list[Un
     deciding: list[Unlike] = []
     telling: list[Unlike] = []
     layers_a, layers_b = layers_of(a), layers_of(b)
-    classes_a = [class_name(layer.cls) or layer.cls for layer in layers_a]
-    classes_b = [class_name(layer.cls) or layer.cls for layer in layers_b]
+    classes_a = [class_name(layer.cls) or _OWN for layer in layers_a]
+    classes_b = [class_name(layer.cls) or _OWN for layer in layers_b]
     if classes_a != classes_b:
         return [Unlike(None, (), list(classes_a), list(classes_b))], []
     one_generation = _generation(a) == _generation(b)
     by_name = _has_keys(a) and _has_keys(b)
-    wired_a, wired_b = _Wiring(a, by_name), _Wiring(b, by_name)
+    # One that has no configuration tells what feeds a layer, but not in which call.
+    whole = _tells_calls(a) and _tells_calls(b)
+    wired_a, wired_b = _Wiring(a, by_name, whole), _Wiring(b, by_name, whole)
     for position, (one, other) in enumerate(zip(layers_a, layers_b, strict=True)):
         deciding += wired_a.unlike(wired_b, position, one_generation)
         for unlike in _compare(position, _renamed(one), _renamed(other), one_generation):
             key = str(unlike.path[0])
             absent = not one_generation and (unlike.a is None or unlike.b is None)
-            (telling if _ORIGINS.search(key) or absent else deciding).append(unlike)
+            aside = absent or classes_a[position] == _OWN or _ORIGINS.search(key)
+            (telling if aside else deciding).append(unlike)
     if None not in (wired_a.outputs, wired_b.outputs) and wired_a.outputs != wired_b.outputs:
         deciding.append(Unlike(None, ("outputs",), wired_a.outputs, wired_b.outputs))
     return deciding, telling
@@ -177,6 +184,11 @@ def _numbered(config: dict[str, JsonValue]) -> dict[str, JsonValue]:
 
     wires = ("input_layers", "output_layers", "inbound_nodes")
     told = {key: renamed(value) if key in wires else value for key, value in config.items()}
+    for key in ("input_layers", "output_layers"):
+        ends = told.get(key)
+        if isinstance(ends, list) and len(ends) == 1 and isinstance(ends[0], list):
+            # One tensor, and a list of one, are the same model.
+            told[key] = ends[0]
     told["layers"] = [
         {key: renamed(value) if key in wires else value for key, value in layer.items()}
         if isinstance(layer, dict)
@@ -197,10 +209,10 @@ class _Wiring:
 
     Inputs are told by their number, or by their key where both models take a dict. The calls of a
     layer that is called several times are known by what they are fed, not by their order, in which
-    a model may be written down in several ways.
+    a model may be written down in several ways. Unless ``whole``, they are not told apart.
     """
 
-    def __init__(self, state: ModelState, by_name: bool) -> None:
+    def __init__(self, state: ModelState, by_name: bool, whole: bool) -> None:
         self._positions = {layer.name: number for number, layer in enumerate(layers_of(state))}
         fed = references(state.config, "input_layers") if by_name else ()
         self._inputs = {name: f"input {number}" for number, name in enumerate(input_names(state))}
@@ -208,7 +220,7 @@ class _Wiring:
         if is_sequential(state) or not self._inputs:
             self._inputs[""] = "input 0"
         self._calls: dict[str, list[LayerCall]] = {}
-        for call in _calls(state):
+        for call in calls(state) if whole else _fed(state):
             self._calls.setdefault(call.layer, []).append(call)
         self._names = [layer.name for layer in layers_of(state)]
         known = is_sequential(state) or bool(references(state.config, "output_layers"))
@@ -250,10 +262,21 @@ class _Wiring:
         return parts if len(parts) > 1 else position
 
 
-def _calls(state: ModelState) -> tuple[LayerCall, ...]:
-    """Return the calls of a model's layers, as far as they were recorded."""
+def _tells_calls(state: ModelState) -> bool:
+    """Say whether the calls of a model's layers were recorded one by one."""
+    if not is_sequential(state) and state.config is None:
+        return False
     try:
-        return calls(state)
+        calls(state)
+    except WiringError:
+        return False
+    return True
+
+
+def _fed(state: ModelState) -> tuple[LayerCall, ...]:
+    """Return what feeds each layer, as if it were called once."""
+    try:
+        return calls(state.model_copy(update={"config": None}))
     except WiringError:
         return tuple(
             LayerCall(layer.name, 0, tuple(Feed(name) for name in layer.inbound))

@@ -57,7 +57,10 @@ def compare_runs(
     gaps = (*a.manifest.gaps, *b.manifest.gaps)
     if gaps:
         pairs = [_undecided(pair, gaps) for pair in pairs]
-    return _conclude(a.manifest, b.manifest, tuple(pairs), compare_answers(a, b))
+    # Only a replay makes R's own calls, by their numbers.
+    again = {a.manifest.runner, b.manifest.runner} <= {"r", "replay"}
+    answers = compare_answers(a, b) if again else Answers(0, ())
+    return _conclude(a.manifest, b.manifest, tuple(pairs), answers)
 
 
 def judged_by_layers(a: Capsule, b: Capsule) -> frozenset[int]:

@@ -10,18 +10,19 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from bridge._text import plural
 from bridge.capsule import Capsule, ErrorRecord
 from bridge.compare.result import RunPair, Verdict
 from bridge.explain.conclusion import AGREEMENT, Conclusion, ran_through, short
 from bridge.facts.causes import WHOSE, family, meaning
 from bridge.rules.rule import Evidence, Finding, Span, Sureness
 
-#: The most words and characters of a headline, the sentences of a reason and their words
-#: (Barik et al., FSE 2018: people take an explanation that is complete and short).
-HEADLINE_WORDS: Final = 12
+#: The most characters of a headline, the sentences of a reason and their words (Barik et al.,
+#: FSE 2018: people take an explanation that is complete and short). What is cut is not complete,
+#: so that these are what there is room for, and what is written should need less.
 HEADLINE_LENGTH: Final = 80
 WHY_SENTENCES: Final = 3
-WHY_WORDS: Final = 22
+WHY_WORDS: Final = 40
 EVIDENCE_ROWS: Final = 5
 
 #: What was run beside R's own run, as people would ask for it.
@@ -77,22 +78,21 @@ def answer(
         whose=WHOSE[family(conclusion.cause)],
         cause=conclusion.cause,
         confidence=_sureness(conclusion, runs, pairs),
-        decides=conclusion.cause != "not-known",
+        decides=conclusion.cause not in ("none", "not-known"),
         spans=tuple(Span(line=line, primary=place == 0) for place, line in enumerate(lines[:3])),
-        why=_why(conclusion),
-        evidence=tuple(_evidence(conclusion, pairs))[:EVIDENCE_ROWS],
+        why=_why(conclusion, pairs),
+        evidence=tuple(_evidence(conclusion, runs, pairs))[:EVIDENCE_ROWS],
         open=conclusion.unexplained[:WHY_SENTENCES],
     )
 
 
-def fitted(text: str, words: int = HEADLINE_WORDS, length: int = HEADLINE_LENGTH) -> str:
+def fitted(text: str, length: int = HEADLINE_LENGTH) -> str:
     """Return ``text`` with no full stop, cut at a word where it is too long for a headline."""
     text = " ".join(text.split()).rstrip(".")
-    kept = text.split()[:words]
-    while len(kept) > 1 and len(" ".join(kept)) > length - 4:
-        kept.pop()
-    cut = " ".join(kept)
-    return cut[:length] if cut == text else f"{cut[: length - 4]} ..."
+    if len(text) <= length:
+        return text
+    kept = text[: length - 3].rpartition(" ")[0] or text[: length - 4]
+    return f"{kept} ..."
 
 
 def _lines(conclusion: Conclusion, error: ErrorRecord | None) -> list[int]:
@@ -123,7 +123,9 @@ def _headline(
     if conclusion.cause == "not-known":
         text = _not_known(conclusion, runs, pairs)
     else:
-        text = _WRONG[family(conclusion.cause)]
+        found = conclusion.attribution
+        said = found.headline if found is not None and found.cause == conclusion.cause else ""
+        text = said or _WRONG[family(conclusion.cause)]
     return f"{at}{text}" if at else f"{text[0].upper()}{text[1:]}"
 
 
@@ -177,19 +179,22 @@ def _sureness(
     if conclusion.cause == "none":
         meant = "intent" in agreeing and ran_through(runs["r"], runs["intent"])
         return "proven" if meant or "twin" in agreeing else "likely"
-    return "proven" if conclusion.verdict in ("failed", "same-error") else "likely"
+    ended = conclusion.verdict in ("failed", "same-error")
+    return "proven" if ended and conclusion.cause == "user-script" else "likely"
 
 
-def _why(conclusion: Conclusion) -> str:
-    """Return the reason: what gives the cause, and what the cause means."""
-    told = conclusion.headline or conclusion.sentence
-    text = told if conclusion.cause in ("none", "not-known") else f"{told} {_means(conclusion)}"
+def _why(conclusion: Conclusion, pairs: Sequence[RunPair]) -> str:
+    """Return the reason: what gives the cause, or else what the cause means."""
+    agreeing = [pair for pair in pairs if pair.verdict in AGREEMENT]
+    if conclusion.cause == "none" and agreeing:
+        probes = agreeing[0].probes
+        points, count = sum(probe.points for probe in probes), len(probes)
+        exact = any(pair.b == "reference" for pair in agreeing)
+        who = "R, Python and float64 arithmetic" if exact else "R and Python"
+        return f"{who} agree on all {plural(points, 'number')} of {plural(count, 'result')}."
+    text = conclusion.headline or conclusion.sentence or meaning(conclusion.cause)
     sentences = _SENTENCE.split(" ".join(text.split()))[:WHY_SENTENCES]
     return " ".join(_short_sentence(sentence) for sentence in sentences)
-
-
-def _means(conclusion: Conclusion) -> str:
-    return meaning(conclusion.cause)
 
 
 def _short_sentence(sentence: str) -> str:
@@ -197,12 +202,17 @@ def _short_sentence(sentence: str) -> str:
     return sentence if len(words) <= WHY_WORDS else f"{' '.join(words[: WHY_WORDS - 1])} ..."
 
 
-def _evidence(conclusion: Conclusion, pairs: Sequence[RunPair]) -> Iterator[Evidence]:
+def _evidence(
+    conclusion: Conclusion, runs: Mapping[str, Capsule], pairs: Sequence[RunPair]
+) -> Iterator[Evidence]:
     for pair in pairs:
         if pair.b not in _RUN:
             continue
         outcome = _OUTCOME[pair.verdict]
-        if pair.verdict == "different" and pair.first_divergence is not None:
+        ended = runs["r"].manifest.error is not None and pair.b in runs
+        if ended and pair.verdict == "different" and runs[pair.b].manifest.error is None:
+            outcome = "it does not stop there"
+        elif pair.verdict == "different" and pair.first_divergence is not None:
             outcome = f"{outcome}, first at {pair.first_divergence.where}".rstrip(" at,")
         yield Evidence(changed=_RUN[pair.b], outcome=outcome)
     found = conclusion.attribution

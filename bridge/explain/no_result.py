@@ -109,8 +109,13 @@ def unmeasured(capsule: Capsule) -> bool:
     return error.language == "r" and error.origin in names
 
 
-def r_error(capsule: Capsule) -> CauseEvidence:
-    """Say what is known of a script that an error of R's ended."""
+def r_error(runs: Mapping[str, Capsule]) -> CauseEvidence:
+    """Say what is known of a script that an error of R's ended.
+
+    What an R package refuses, and Keras takes where the Python of the text asks for it, is a rule
+    of the package's own.
+    """
+    capsule = runs["r"]
     error = capsule.manifest.error
     assert error is not None
     at = f" at line {error.line}" if error.line else ""
@@ -123,7 +128,11 @@ def r_error(capsule: Capsule) -> CauseEvidence:
     unused = re.search(r"unused argument", error.message)
     if not unused and error.origin in ("keras", "keras3", "tensorflow", "reticulate"):
         sentence = f"The R package {error.origin} refuses{at}: {short(error)}"
-        return of_runs("failed", "not-known", sentence, errors=(error,))
+        intent = runs.get("intent")
+        if intent is None or intent.manifest.status != "ok" or intent.manifest.gaps:
+            return of_runs("failed", "not-known", sentence, errors=(error,))
+        taken = "Keras takes it: the Python that the text means runs through."
+        return of_runs("failed", "r-semantics", sentence, (taken,), errors=(error,))
     sentence = f"The script stops{at} with an error of R's own: {short(error)}{_advice(error)}"
     return of_runs("failed", "user-script", sentence, errors=(error,))
 

@@ -48,6 +48,7 @@ Source = Literal["runs", "exact", "levers", "intent", "rules", "text", "stand-in
 class CauseEvidence(Result):
     """What one source says of the cause: one from the closed list, and a sentence.
 
+    ``headline`` says it in a few words, without its line, where they are of the script.
     ``verdict`` is there where it says how the runs fare. It names the cause only if it ``decides``;
     else it is worth knowing. ``refused`` says that it explains an error; of ``runs``, that one met
     an error and another did not, or that R's ended in one. ``read`` says that R and the replay of
@@ -62,6 +63,7 @@ class CauseEvidence(Result):
 
     cause: str
     sentence: str
+    headline: str = ""
     source: Source = "levers"
     decides: bool = True
     confidence: Confidence = ""

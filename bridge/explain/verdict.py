@@ -306,7 +306,7 @@ def _compared(
         [r.error] if r.error and from_python(runs["r"]) else []
     )
     if r.status == "error" and not from_python(runs["r"]):
-        return r_error(runs["r"])
+        return r_error(runs)
     without = twin_did_not_run(runs)
     if without is not None:
         return without

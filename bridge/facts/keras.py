@@ -70,3 +70,8 @@ NAMES_IN_KERAS_2: Final[Mapping[str, Mapping[str, str]]] = {
     "InputLayer": {"shape": "input_shape", "batch_shape": "batch_input_shape"},
     "LeakyReLU": {"negative_slope": "alpha"},
 }
+#: The learning rates of optimizers that are named and no more, the same in both generations.
+RATES: Final[Mapping[str, float]] = {
+    "adam": 0.001, "rmsprop": 0.001, "sgd": 0.01, "adagrad": 0.001, "adadelta": 0.001,
+    "adamax": 0.001, "nadam": 0.001, "adamw": 0.001,
+}  # fmt: skip

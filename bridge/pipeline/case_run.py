@@ -29,8 +29,10 @@ from bridge.explain.responses.description import describe_run
 from bridge.explain.result import CauseEvidence, Hypothesis, SymptomTable
 from bridge.explain.symptoms.observations import read_observed
 from bridge.explain.verdict import conclude
+from bridge.facts.causes import OF_R
+from bridge.pipeline.experiment_rounds import Asked
 from bridge.pipeline.hypothesis_runs import symptom_table
-from bridge.pipeline.intent_attribution import meant
+from bridge.pipeline.intent_attribution import beyond, meant
 from bridge.pipeline.lever_runs import Script, investigate
 from bridge.pipeline.steps import NOT_CONCLUDED, Step, honest, nothing, run_steps
 from bridge.process.pool import Limits, Pool
@@ -40,7 +42,6 @@ from bridge.report.pictures import Drawing, draw, report_claims, report_pictures
 from bridge.report.schema import CaseReport, Claim
 from bridge.report.selftest_score import last_score
 from bridge.rounding.layer_records import Judge
-from bridge.rules.rule import Finding
 from bridge.rules.run import Mended
 from bridge.runs.claims import Claimed
 from bridge.runs.exact_probes import run_exact
@@ -155,7 +156,8 @@ class CaseRun:
     intent: ClassVar[Callable[..., Capsule | None]] = nothing
     claims: ClassVar[Callable[..., Claimed | None]] = nothing
     other_generation: ClassVar[Callable[..., OtherGeneration | None]] = nothing
-    answers: ClassVar[Callable[..., tuple[Finding, ...] | None]] = nothing
+    answers: ClassVar[Callable[..., Asked | None]] = nothing
+    fixed: ClassVar[Callable[..., Asked | None]] = nothing
     repaired: ClassVar[Callable[..., tuple[Mended, ...] | None]] = nothing
     chance: ClassVar[Callable[..., tuple[str, ...] | None]] = nothing
     script: ClassVar[Callable[..., Script | None]] = nothing
@@ -186,7 +188,11 @@ class CaseRun:
         finding = honest(made["concluded"], results.not_known)
         (pairs, _), (of_claims, undrawn) = made["found"], made["claim_pictures"]
         quick = (_QUICK,) if self.settings.quick else ()
-        notes = (quick, self._started(), made["chance"] or (), undrawn, made["meant"] or ())
+        asked: Asked = made["usage"] or Asked()
+        notes = (
+            quick, self._started(), made["chance"] or (), undrawn, made["meant"] or (),
+            asked.details,
+        )  # fmt: skip
         parts = Parts(
             labels=made["labels"],
             described=made["described"],
@@ -195,6 +201,7 @@ class CaseRun:
             exact=made["exact"],
             claims=made["decided"],
             symptoms=made["symptoms"],
+            experiments=asked.made,
             pictures=(*of_claims.pictures, *made["drawn"].pictures),
             notes=tuple(note for some in notes for note in some),
             selftest=made["score"],
@@ -264,7 +271,8 @@ class CaseRun:
             ("whether R does what its text says",),
         )  # fmt: skip
         yield Step("mended", "trying repairs", self.repaired, "seen_r seen_replay")
-        yield Step("usage", "asking how the script uses Keras", self.answers, "seen_r mended")
+        yield Step("asked", "asking how the script uses Keras", self.answers, "seen_r mended")
+        yield Step("usage", "trying a fix", self.fixed, "seen_r asked", lambda _, asked: asked)
         yield Step(
             "concluded", "drawing the conclusion", self.conclude,
             "runs found other exact usage", lambda *_: NOT_CONCLUDED,
@@ -375,7 +383,18 @@ class CaseRun:
             r = runs["r"]
             return self.look_into(self.intent(r, undo), r) or runs["intent"]
 
-        return meant(runs, pairs, cause, as_r, self.judge, labels)
+        pairs, found = meant(runs, pairs, cause, as_r, self.judge, labels)
+        if "intent" not in runs or (found is not None and found.cause in OF_R):
+            return pairs, found
+        further = beyond(runs["r"], runs["intent"], as_r)
+        if further is None:
+            return pairs, found
+        self.runs["intent"], taken = further
+        again = compare_runs(runs["r"], self.runs["intent"], judge=self.judge, labels=labels)
+        pairs = [again if pair.b == "intent" else pair for pair in pairs]
+        return meant(
+            self.runs, pairs, cause, lambda undo: as_r(undo | Undo(taken)), self.judge, labels
+        )
 
     def conclude(
         self,
@@ -383,12 +402,12 @@ class CaseRun:
         found: tuple[Sequence[RunPair], CauseEvidence | None],
         other: OtherGeneration | None,
         exact: ExactResult | None,
-        usage: Sequence[Finding] | None,
+        usage: Asked | None,
     ) -> Conclusion:
         """Draw the conclusion, if there is a run to draw it from."""
         if not was_run(runs["r"]):
             return _NOT_RECORDED
-        return conclude(runs, found[0], other, exact, found[1], usage or ())
+        return conclude(runs, found[0], other, exact, found[1], (usage or Asked()).findings)
 
     def draw(
         self,

@@ -13,6 +13,7 @@ from typing import Final
 from bridge.capsule import Capsule, write_capsule
 from bridge.cases.case import Case
 from bridge.errors import Errors, collected, isolated
+from bridge.experiments.experiment import Experiment, Made
 from bridge.explain.conclusion import OtherGeneration
 from bridge.explain.intent_diff.attribution import Undo
 from bridge.explain.repairs import repairs, works
@@ -26,16 +27,19 @@ from bridge.pipeline.case_run import (
     Settings,
     was_begun,
 )
+from bridge.pipeline.experiment_rounds import BUDGET, Asked, asked
 from bridge.pipeline.lever_runs import Script, slow_to_start
+from bridge.pipeline.tried_fixes import tried
 from bridge.process.pool import Pool, Warm
 from bridge.r.script import Inspection, Served, inspect, serve
 from bridge.reduce.reproducer import Repro
 from bridge.reduce.script_reduction import Means, make_small
 from bridge.report import folders, write_report
-from bridge.rules.registry import answers, unknown
+from bridge.rules.registry import Answered, answers, rules, unknown
 from bridge.rules.rule import Finding
 from bridge.rules.run import Mended
 from bridge.runs.claims import Claimed, run_claims
+from bridge.runs.experiments import make_experiments
 from bridge.runs.intent import intended, run_intent
 from bridge.runs.layer_capture import look
 from bridge.runs.levers import Lever
@@ -159,10 +163,52 @@ class ScriptRun(CaseRun):
             ),
         )
 
-    def answers(self, r: Capsule, repairs: Sequence[Mended] | None) -> tuple[Finding, ...]:
+    def answers(self, r: Capsule, repairs: Sequence[Mended] | None) -> Asked:
         """Ask what the rules find, without those that the script's header allows."""
-        found = answers(r, self.inspection.tree, repairs=repairs or ()).findings
-        return tuple(each for each in found if each.rule not in self.case.allowed)
+
+        def ask(outcomes: Mapping[Experiment, Capsule]) -> Answered:
+            return answers(
+                r, self.inspection.tree, outcomes, repairs or (), allowed=self.case.allowed
+            )
+
+        if self.settings.quick:
+            return Asked(ask({}).findings)
+
+        return asked(ask, partial(self.experiments, r), max(BUDGET, r.manifest.seconds))
+
+    def experiments(
+        self, r: Capsule, wanted: Sequence[Experiment], seconds: float
+    ) -> Sequence[Made]:
+        """Make what the rules want to know."""
+        self.tell(f"makes {len(wanted)} experiments")
+        return make_experiments(self.pool, r, self.generation, wanted, self.limits, seconds)
+
+    def fixed(self, r: Capsule, asked: Asked | None) -> Asked | None:
+        """Try the fix of the first finding that decides, and keep what came of it."""
+        if asked is None or self.settings.quick or r.manifest.status not in ("ok", "error"):
+            return asked
+        found = tried(asked.findings, self.case.script, self.run_changed)
+        return replace(asked, findings=found)
+
+    def run_changed(self, script: Path, finding: Finding) -> tuple[Capsule, Sequence[Finding]]:
+        """Run a changed script, and ask all rules of it; one of them may make experiments."""
+        self.tell("tries a fix")
+        _, (inspection,) = inspect([script])
+        name = self.case.name
+        r = run_r(self.pool, name, script, inspection, self.served, self.limits)
+        if r.manifest.status != "ok":
+            return r, ()
+        seen = look(self.pool, r, self.generation, self.limits)
+        allowed = set(self.case.allowed)
+        found = answers(seen, inspection.tree, allowed=allowed).findings
+        others = allowed | (set(rules()) - {finding.rule})
+
+        def ask(outcomes: Mapping[Experiment, Capsule]) -> Answered:
+            return answers(seen, inspection.tree, outcomes, allowed=others)
+
+        own = asked(ask, partial(self.experiments, seen), BUDGET / 2).findings
+        known = {each.rule for each in found}
+        return r, (*found, *(each for each in own if each.rule not in known))
 
     def repaired(self, r: Capsule, replay: Capsule | None) -> tuple[Mended, ...]:
         """Return the first repair with which the call works that raises, and what follows it."""
@@ -294,14 +340,18 @@ class Suite:
         return examined
 
 
-def write(examined: Sequence[Examined], out: Path) -> Path:
-    """Write the reports, pictures, capsules and certificates; return the path of ``index.html``."""
+def write(examined: Sequence[Examined], out: Path, *, single: bool = False) -> Path:
+    """Write the reports, pictures, capsules and certificates; return the path of ``index.html``.
+
+    ``single``: that page can be sent by itself.
+    """
     places = folders([each.report for each in examined])
     written = [
         _write_files(each, out / folder) for each, folder in zip(examined, places, strict=True)
     ]
     pictures = {each.report.case: each.pictures for each in written}
-    return write_report([each.report for each in written], out, pictures=pictures)
+    reports = [each.report for each in written]
+    return write_report(reports, out, pictures=pictures, single=single)
 
 
 def _write_files(examined: Examined, folder: Path) -> Examined:

@@ -30,9 +30,12 @@ from bridge.explain.intent_diff.attribution import (
 from bridge.explain.result import CauseEvidence
 from bridge.facts.causes import OF_R
 from bridge.rounding.layer_records import Judge
+from bridge.translate.writing import REFUSED
 
 #: Runs of the intent with something undone, at most.
 MOST_RUNS: Final = 6
+#: Statements that Python refuses, and that are taken from R, at most.
+_MOST_REFUSED: Final = 3
 
 #: Runs the intent again with something taken as R has it, and looks into it where bits differ.
 Rerun = Callable[[Undo], Capsule]
@@ -87,6 +90,24 @@ def meant(
     if pair.verdict in ("different", "failed") and not (likely or refused):
         return [undecided(each) if each is pair else each for each in pairs], found
     return list(pairs), found
+
+
+def beyond(
+    r: Capsule, intent: Capsule, rerun: Rerun
+) -> tuple[Capsule, frozenset[tuple[str, int]]] | None:
+    """Run the intent past what Python refuses of the text, and R's run does not.
+
+    There it takes what R's run gave, and says so. Return the run, and what it took as R has it;
+    None where it does not come through.
+    """
+    taken: frozenset[tuple[str, int]] = frozenset()
+    while stopped_alone(r, intent) and len(taken) < _MOST_REFUSED:
+        error = intent.manifest.error
+        if error is None or error.line is None or (REFUSED, error.line) in taken:
+            return None
+        taken |= {(REFUSED, error.line)}
+        intent = rerun(Undo(taken))
+    return None if stopped_alone(r, intent) or not taken else (intent, taken)
 
 
 @dataclass

@@ -344,7 +344,9 @@ class Pool:
 
     def __init__(self, contained: bool = False) -> None:
         self._contained = contained
-        self._folder = tempfile.TemporaryDirectory(prefix="keras-bridge-")
+        self._folder = tempfile.TemporaryDirectory(
+            prefix="keras-bridge-", ignore_cleanup_errors=True
+        )
         self._parents: dict[Warm, _Parent] = {}
         self._lock = threading.Lock()
         self._files: dict[tuple[int, Part | None], Path] = {}

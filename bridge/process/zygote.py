@@ -45,7 +45,7 @@ ZYGOTE: Final = (
 #: The modules of most jobs, without R and with it: what they load, a warm process has for all of
 #: its children. One that needs more has a function ``preload()``.
 _SHARED: Final = {
-    False: ("layer_capture", "replay", "rerun", "twin"),
+    False: ("experiments", "layer_capture", "replay", "rerun", "twin"),
     True: ("r",),
 }
 

@@ -553,8 +553,7 @@ local({
     changed <- parse(text = lines, keep.source = TRUE, encoding = "UTF-8",
                      srcfile = srcfilecopy(attr(exprs, "srcfile")$filename, lines))
     bare <- lapply(changed, rewritten, function(place, expr) expr)
-    same <- identical(lapply(bare, without_text), lapply(exprs, without_text), ignore.srcref = TRUE)
-    if (!same) return(NULL)
+    if (!identical(lapply(bare, words_of), lapply(exprs, words_of))) return(NULL)
     state$watches <- TRUE
     for (i in seq_along(changed)) {
       made <- rewritten(changed[[i]], kept_at)
@@ -563,6 +562,15 @@ local({
     changed
   }
   watch <- ".keras_bridge_watch"
+
+  # An expression without where it stands in the text.
+  words_of <- function(expr) {
+    if (!is.call(expr)) return(expr)
+    expr <- without_text(expr)
+    attributes(expr)[c("srcref", "srcfile", "wholeSrcref")] <- NULL
+    for (i in seq_along(expr)) if (is.call(expr[[i]])) expr[[i]] <- words_of(expr[[i]])
+    expr
+  }
 
   # How many characters of a line its first columns are: R's parser widens tabs.
   characters <- function(line, columns) {
@@ -651,9 +659,8 @@ local({
   without_text <- function(expr) {
     if (!is.call(expr)) return(expr)
     if (identical(expr[[1L]], quote(`function`)) && length(expr) == 4L) {
-      looks <- if (state$watches) text_of(expr)
-      # By index, since NULL takes an element away.
-      expr[4L] <- if (is.null(looks)) NULL else list(looks)
+      # The place of the text stays, empty, as Rscript has it: packages that tidy calls look there.
+      expr[4L] <- list(if (state$watches) text_of(expr))
     }
     # By index: an argument that is left out, as in x[, 1], cannot be held by a name.
     for (i in seq_along(expr)) if (is.language(expr[[i]]) || is.pairlist(expr[[i]])) {
@@ -669,7 +676,7 @@ local({
   text_of <- function(expr) {
     bare <- unwrapped(expr)
     if (identical(bare, expr)) return(NULL)
-    bare[4L] <- NULL
+    bare[[4L]] <- NULL
     looks <- utils::capture.output(print(eval(without_text(bare), globalenv()), useSource = FALSE))
     end <- nchar(looks[[length(looks)]])
     srcref(srcfilecopy("", looks), c(1L, 1L, length(looks), end, 1L, end))

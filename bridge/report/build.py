@@ -12,6 +12,7 @@ from bridge.cases.case import Case
 from bridge.compare.alignment import label_of
 from bridge.compare.result import ProbePair, RunPair, StageResult
 from bridge.exact.records import ExactResult
+from bridge.experiments.experiment import Made, outcome_of
 from bridge.explain.answer import answer
 from bridge.explain.conclusion import Conclusion, standing
 from bridge.explain.responses.description import Described
@@ -21,6 +22,7 @@ from bridge.report.schema import (
     Claim,
     Execution,
     Expected,
+    ExperimentRow,
     Pair,
     Picture,
     Run,
@@ -54,6 +56,7 @@ class Parts:
     exact: ExactResult | None = None
     claims: tuple[Claim, ...] = ()
     symptoms: SymptomTable | None = None
+    experiments: tuple[Made, ...] = ()
     pictures: tuple[Picture, ...] = ()
     notes: tuple[str, ...] = ()
     selftest: SelftestScore | None = None
@@ -100,6 +103,7 @@ def build_report(
         hypotheses=parts.hypotheses,
         **_why(finding),
         symptoms=parts.symptoms,
+        experiments=tuple(map(_experiment, parts.experiments)),
         shapes=shapes,
         census=census,
         collapses=collapses,
@@ -132,6 +136,18 @@ def bare_report(case: Case, r: Capsule, finding: Conclusion) -> CaseReport:
         findings=(first, *(found for found in finding.findings if found is not first)),
         expected=_expected(case, finding, manifest, None),
         notes=case.problems,
+    )
+
+
+def _experiment(made: Made) -> ExperimentRow:
+    experiment = made.experiment
+    return ExperimentRow(
+        kind=experiment.kind,
+        changed=experiment.changed,
+        expected=experiment.expected,
+        outcome=outcome_of(made),
+        made=made.capsule is not None,
+        seconds=round(made.seconds, 2),
     )
 
 

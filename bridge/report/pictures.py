@@ -94,7 +94,8 @@ def _chosen(found: Sequence[Panel], pairs: Sequence[ProbePair | Pair]) -> tuple[
         severity[pair.probe] = min(rank, severity.get(pair.probe, rank))
 
     def verdict(panel: Panel) -> int:
-        return min(severity.get(group.probe, len(SEVERITY)) for group in panel.groups)
+        probes = (probe for group in panel.groups for probe in group.probes)
+        return min(severity.get(probe, len(SEVERITY)) for probe in probes)
 
     if len(found) <= MAX_PANELS:
         return sorted(found, key=verdict), 0

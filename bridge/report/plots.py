@@ -36,7 +36,10 @@ MAX_GROUPS: Final = 6
 COLUMNS: Final = 220
 
 #: The founding script's black, red and blue, then colours that differ from them and each other.
-COLOURS: Final = ("#111111", "#d7191c", "#1f5fd0", "#1b8a3a", "#b35806", "#7b3fa0")
+COLOURS: Final = (
+    *("#111111", "#d7191c", "#1f5fd0", "#1b8a3a", "#b35806", "#7b3fa0"),
+    *("#008b95", "#d6408f", "#8a7a00", "#6b7c8c"),
+)
 BAD: Final = "#b00020"
 GREY: Final = "#666666"
 
@@ -65,7 +68,9 @@ _LOCK: Final = threading.Lock()
 @contextlib.contextmanager
 def settings() -> Iterator[None]:
     """Hold matplotlib's settings at ours, in one thread at a time."""
-    with _LOCK, mpl.rc_context(_SETTINGS):
+    with _LOCK, mpl.rc_context(_SETTINGS), warnings.catch_warnings():
+        # A character that is not in the font is drawn by the viewer's own fonts.
+        warnings.filterwarnings("ignore", message="Glyph .* missing", category=UserWarning)
         yield
 
 
@@ -79,8 +84,9 @@ class Canvas:
         columns: int,
         size: tuple[float, float],
         left_out: int = 0,
+        runs: Iterable[tuple[str, Line2D]] = (),
     ) -> None:
-        """Lay ``shown`` out in ``columns`` columns.
+        """Lay ``shown`` out in ``columns`` columns, under a legend of the models and ``runs``.
 
         ``size`` is a panel's width and height in inches. That ``left_out`` more panels, and models
         beyond the most that a panel takes, are not drawn is written below.
@@ -93,18 +99,14 @@ class Canvas:
         missing += [plural(hidden, "model")] if hidden else []
         columns = max(1, min(columns, len(shown)))
         width, height = size
-        left, right, bottom, top, head, foot = (
-            0.42,
-            0.1,
-            0.3,
-            0.22,
-            0.27,
-            0.2 if missing else 0.0,
-        )
-        rows = math.ceil(len(shown) / columns)
-        wide, high = columns * width, rows * height + head + foot
-        self.figure = Figure(figsize=(wide, high), facecolor="white")
+        wide = columns * width
+        self.figure = Figure(figsize=(wide, height), facecolor="white")
         FigureCanvasSVG(self.figure)
+        left, right, bottom, top, foot = 0.42, 0.1, 0.3, 0.22, 0.2 if missing else 0.0
+        head = 0.1 + 0.17 * self._legend(runs)
+        rows = math.ceil(len(shown) / columns)
+        high = rows * height + head + foot
+        self.figure.set_size_inches(wide, high)
         self.axes: list[Axes] = []
         for place in range(len(shown)):
             row, column = divmod(place, columns)
@@ -122,7 +124,7 @@ class Canvas:
     def dress(self, bad: frozenset[str]) -> None:
         """Give every panel its title and its ticks; those with a probe in ``bad`` stand out."""
         for panel, ax in zip(self.shown, self.axes, strict=True):
-            differs = any(group.probe in bad for group in panel.groups)
+            differs = any(not bad.isdisjoint(group.probes) for group in panel.groups)
             title = one_line(panel.title)
             title = title if len(title) <= 34 else title[:33] + "\N{HORIZONTAL ELLIPSIS}"
             ax.set_title(
@@ -133,46 +135,52 @@ class Canvas:
                 color=BAD if differs else "black",
                 fontweight="bold",
             )
-            if panel.xlabel != "input":
+            alone = all(len(group.x) == 1 for group in panel.groups)
+            if panel.xlabel != "input" and not alone:
                 ax.set_xlabel(panel.xlabel, fontsize=7.5, labelpad=0, color=GREY, loc="right")
             ax.tick_params(length=2, width=0.6, labelsize=7.5, colors="#444444", pad=2)
             ax.spines[["top", "right"]].set_visible(False)
-            ax.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
+            whole = panel.xlabel != "input"
+            places = MaxNLocator(4, steps=[1, 2, 2.5, 5, 10], integer=whole)
+            ax.xaxis.set_major_locator(NullLocator() if alone else places)
             ax.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
             ax.margins(x=0.02)
 
-    def legend(self, runs: Iterable[tuple[str, Line2D]] = ()) -> None:
-        """Name the models by colour, if they have names, and then ``runs`` by their lines."""
-        entries: list[tuple[str, Line2D]] = []
-        if any(self.models):
-            entries = [
-                (model, Line2D([], [], color=self.colour(model), linewidth=2.5))
-                for model in self.models[:MAX_GROUPS]
-            ]
+    def _legend(self, runs: Iterable[tuple[str, Line2D]]) -> int:
+        """Name the models by colour, if they have names, and then ``runs`` by their lines.
+
+        Returns how many rows were needed for all to be in sight.
+        """
+        # A model without a name is alone in its panel, whose title says what it is.
+        entries = [
+            (model, Line2D([], [], color=self.colour(model), linewidth=2.5))
+            for model in self.models[: len(COLOURS)]
+            if model
+        ]
         entries.extend(runs)
-        if not entries:
-            return
-        self.figure.legend(
-            [line for _, line in entries],
-            [one_line(name)[:24] for name, _ in entries],
-            loc="upper left",
-            bbox_to_anchor=(0.0, 1.0),
-            ncol=len(entries),
-            frameon=False,
-            fontsize=8.5,
-            handlelength=1.6,
-            columnspacing=1.2,
-            borderaxespad=0.2,
-        )
+        for columns in range(len(entries), 0, -1):
+            legend = self.figure.legend(
+                [line for _, line in entries],
+                [one_line(name)[:24] for name, _ in entries],
+                loc="upper left",
+                bbox_to_anchor=(0.0, 1.0),
+                ncol=columns,
+                frameon=False,
+                fontsize=8.5,
+                handlelength=1.6,
+                columnspacing=1.2,
+                borderaxespad=0.2,
+            )
+            if columns == 1 or legend.get_window_extent().width <= self.figure.bbox.width:
+                return math.ceil(len(entries) / columns)
+            legend.remove()
+        return 0
 
     def svg(self) -> bytes:
         """Return the figure as SVG, without a date, with coordinates rounded to 0.01 pt."""
         stream = io.BytesIO()
-        with warnings.catch_warnings():
-            # A character that is not in the font is drawn by the viewer's own fonts.
-            warnings.filterwarnings("ignore", message="Glyph .* missing", category=UserWarning)
-            nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
-            self.figure.savefig(stream, format="svg", metadata=nothing)
+        nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
+        self.figure.savefig(stream, format="svg", metadata=nothing)
         text = stream.getvalue().decode("utf-8")
         text = re.sub(r"<!DOCTYPE[^>]*>\s*", "", text, count=1)
         text = re.sub(r'(?<= d=")[^"]*', lambda match: _rounded(match[0]), text)
@@ -212,11 +220,13 @@ class Curve:
 class Group:
     """All runs of one model at one probe, over a common x.
 
-    ``started`` says that some runs only made the start of it: the first epochs of a training.
+    There is more than one probe where each has one number, as the batches of a loop have: the
+    numbers are a curve over the calls. ``started`` says that some runs only made the start of it:
+    the first epochs of a training.
     """
 
     model: str
-    probe: str
+    probes: tuple[str, ...]
     x: Vector
     curves: tuple[Curve, ...]
     started: bool = False
@@ -244,22 +254,59 @@ def panels(capsules: Mapping[str, Capsule]) -> list[Panel]:
     """Return the panels of ``capsules`` (by name of run), in the order of the script.
 
     Probes are matched by their order. Those labelled ``A/relu``, ``B/relu`` and so on share the
-    panel ``relu``; any other probe has a panel of its own. A probe of which no run recorded
-    numbers is left out.
+    panel ``relu``; calls of one number each that a loop made at one line share a panel too; any
+    other probe has one of its own. A probe of which no run recorded numbers is left out.
     """
     found: dict[tuple[str, str], Panel] = {}
+    calls: dict[str, tuple[str, int]] = {}
     for index, label in labels_of(capsules.values()).items():
         probes = {
             run: capsule.manifest.probes[index]
             for run, capsule in capsules.items()
             if index < len(capsule.manifest.probes)
         }
+        first = next(iter(probes.values()))
+        if first.line and not any(probe.label for probe in probes.values()):
+            calls[label] = first.kind, first.line
         model, slash, variant = label.partition("/")
         title = variant if slash and variant else label
         for group, xlabel in _groups(capsules, probes, label, model if slash else ""):
             panel = found.setdefault((title, xlabel), Panel(title, xlabel))
             panel.groups.append(group)
-    return list(found.values())
+    return _joined(found.values(), calls)
+
+
+def _joined(found: Iterable[Panel], calls: Mapping[str, tuple[str, int]]) -> list[Panel]:
+    """Return ``found`` with the panels of one loop in one, where each has single numbers.
+
+    ``calls`` says what was called, and at which line, by the names of the probes without a label.
+    """
+    alike: dict[object, list[Panel]] = {}
+    for panel in found:
+        call = calls.get(panel.title)
+        single = all(len(curve.elements) == 1 for g in panel.groups for curve in g.curves)
+        looks = tuple((g.model, tuple(curve.run for curve in g.curves)) for g in panel.groups)
+        key = (call, looks) if call and single and panel.xlabel == "index" else panel.title
+        alike.setdefault((key, panel.xlabel), []).append(panel)
+    return [_loop(same, calls) if len(same) > 1 else same[0] for same in alike.values()]
+
+
+def _loop(same: Sequence[Panel], calls: Mapping[str, tuple[str, int]]) -> Panel:
+    """Return one panel for the calls of a loop."""
+    kind, line = calls[same[0].title]
+    groups = [
+        Group(
+            together[0].model,
+            tuple(probe for group in together for probe in group.probes),
+            np.arange(1, len(together) + 1, dtype=np.float64),
+            tuple(
+                Curve(curves[0].run, np.concatenate([curve.elements for curve in curves]))
+                for curves in zip(*(group.curves for group in together), strict=True)
+            ),
+        )
+        for together in zip(*(panel.groups for panel in same), strict=True)
+    ]
+    return Panel(f"{len(same)} x {kind} (line {line})", "call", groups)
 
 
 def curve_of(group: Group, run: str) -> Curve | None:
@@ -315,29 +362,28 @@ def column_maxima(x: Vector, y: Vector, columns: int) -> tuple[Vector, Vector]:
 def _groups(
     capsules: Mapping[str, Capsule], probes: Mapping[str, Probe], label: str, model: str
 ) -> Iterator[tuple[Group, str]]:
-    """Yield what can be drawn of one probe: each output, then each training curve.
+    """Yield what can be drawn of one probe: the parts of its outputs, then each training curve.
 
     Weights after a training are no curve over anything.
     """
-    drawn = [probe for probe in probes.values() if probe.kind != "fit"]
-    most = max((len(probe.outputs) for probe in drawn), default=0)
+    parts = {
+        run: list(_parts(capsules[run], probe))
+        for run, probe in probes.items()
+        if probe.kind != "fit"
+    }
+    most = max(map(len, parts.values()), default=0)
     for number in range(most):
-        curves = [
-            curve
-            for run, probe in probes.items()
-            if number < len(probe.outputs)
-            and (curve := _curve(run, capsules[run], probe.outputs[number])) is not None
-        ]
-        if not curves:
-            continue
+        there = {run: found[number] for run, found in parts.items() if number < len(found)}
+        curves = [Curve(run, elements) for run, (_, elements) in there.items()]
         x, xlabel = _abscissa(capsules, probes, len(curves[0].values))
         order = np.argsort(x, kind="stable")
         curves = [
             Curve(c.run, c.elements[order] if len(c.elements) == len(order) else c.elements)
             for c in curves
         ]
-        name = model if most == 1 else f"{model} output {number}".strip()
-        yield Group(name, label, x[order], tuple(curves)), xlabel
+        part = next((name for name, _ in there.values() if name), f"output {number}")
+        name = model if most == 1 else f"{model} {part}".strip()
+        yield Group(name, (label,), x[order], tuple(curves)), xlabel
     names = {name: None for probe in probes.values() for name in probe.curves}
     for name in names:
         curves = [
@@ -349,20 +395,40 @@ def _groups(
             most = max(len(curve.elements) for curve in curves)
             epochs = np.arange(1, most + 1, dtype=np.float64)
             started = any(probe.first_epochs is not None for probe in probes.values())
-            yield Group(f"{model} {name}".strip(), label, epochs, tuple(curves), started), "epoch"
+            title = f"{model} {name}".strip()
+            yield Group(title, (label,), epochs, tuple(curves), started), "epoch"
 
 
-def _curve(run: str, capsule: Capsule, array: Array) -> Curve | None:
+def _parts(capsule: Capsule, probe: Probe) -> Iterator[tuple[str, AnyArray]]:
+    """Yield the name ("" if it has none) and the numbers of all that is drawn as its own curve.
+
+    A loss and its metrics are one number each, whether they came as one array or as several. Of a
+    prediction, each of a few units is a curve.
+    """
+    for output in probe.outputs:
+        elements = _numbers(capsule, output)
+        if elements is None:
+            continue
+        if probe.kind in ("evaluate", "train"):
+            metric = re.search(r"\['(.+)'\]$", output.name)
+            for element in elements.ravel():
+                yield metric[1] if metric else "", np.atleast_1d(element)
+        elif elements.ndim > 1 and len(elements) > 1 and 1 < elements.shape[-1] <= MAX_GROUPS:
+            which = f"{output.name} " if len(probe.outputs) > 1 else ""
+            for unit in range(elements.shape[-1]):
+                yield f"{which}unit {unit + 1}", elements[..., unit].ravel()
+        else:
+            yield "", elements.ravel()
+
+
+def _numbers(capsule: Capsule, array: Array) -> AnyArray | None:
     """Return the numbers of ``array``, or None if there are none to draw."""
     try:
         elements = capsule.array(array)
-    except CapsuleError:
-        return None
-    try:
         float_type(elements.dtype)
-    except TypeError:
+    except (CapsuleError, TypeError):
         return None
-    return Curve(run, elements.ravel()) if elements.size else None
+    return elements if elements.size else None
 
 
 def _abscissa(
@@ -371,10 +437,11 @@ def _abscissa(
     """Return x: the input, if it is one number for each output, else the index."""
     for run, probe in probes.items():
         if len(probe.inputs) == 1:
-            curve = _curve(run, capsules[run], probe.inputs[0])
-            if curve is not None and len(curve.values) == length and length > 1:
-                if np.isfinite(curve.values).all():
-                    return curve.values, "input"
+            elements = _numbers(capsules[run], probe.inputs[0])
+            if elements is not None and elements.size == length and length > 1:
+                x = elements.ravel().astype(np.float64)
+                if np.isfinite(x).all():
+                    return x, "input"
                 break
     return np.arange(length, dtype=np.float64), "index"
 
@@ -401,14 +468,15 @@ def overlay(
     base = "reference" if "reference" in runs and len(runs) > 1 else None
     others = [run for run in runs if run != base]
     with settings():
-        canvas = Canvas(shown, columns=2, size=(3.3, 1.5), left_out=left_out)
+        lines = [(run, Line2D([], [], color=GREY, **_style(run, others))) for run in runs]
+        canvas = Canvas(shown, columns=2, size=(3.3, 1.5), left_out=left_out, runs=lines)
         canvas.dress(bad)
         for panel, ax in zip(shown, canvas.axes, strict=True):
-            for group in panel.groups[:MAX_GROUPS]:
-                _draw_group(ax, group, canvas, others)
+            groups = panel.groups[:MAX_GROUPS]
+            models = list(dict.fromkeys(group.model for group in groups))
+            for group in groups:
+                _draw_group(ax, group, canvas, models, others)
             _set_limits(ax, panel)
-        lines = [Line2D([], [], color=GREY, **_style(run, others)) for run in runs]
-        canvas.legend(zip(runs, lines, strict=True))
         return canvas.svg()
 
 
@@ -429,8 +497,11 @@ def _style(run: str, others: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _draw_group(ax: Axes, group: Group, canvas: Canvas, others: Sequence[str]) -> None:
-    number, total = canvas.models.index(group.model), min(len(canvas.models), MAX_GROUPS)
+def _draw_group(
+    ax: Axes, group: Group, canvas: Canvas, models: Sequence[str], others: Sequence[str]
+) -> None:
+    """Draw one of ``models``, those of its panel, in every run."""
+    number, total = models.index(group.model), len(models)
     for curve in reversed(group.curves):
         style = _style(curve.run, others)
         x = group.x[: len(curve.values)] if group.started else group.x
@@ -519,7 +590,6 @@ def gap_plot(
             _scale(ax, top)
             measured = f"max {numbers.ulp(top)} ULP" if top else "0 ULP at every finite point"
             _write(ax, [measured, *dict.fromkeys(notes)])
-        canvas.legend()
         return canvas.svg()
 
 

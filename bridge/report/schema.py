@@ -84,6 +84,20 @@ class Claim(_Model):
     seconds: float | None = None
 
 
+class ExperimentRow(_Model):
+    """An experiment: what was run again, what was changed, what is expected, what came out.
+
+    ``made`` is false where it could not be made; ``outcome`` says why then.
+    """
+
+    kind: str
+    changed: str
+    expected: str
+    outcome: str
+    made: bool = True
+    seconds: float = 0.0
+
+
 class Run(_Model):
     """One run behind the report."""
 
@@ -162,6 +176,7 @@ class CaseReport(_Model):
     claims: tuple[Claim, ...] = ()
     hypotheses: tuple[Hypothesis, ...] = ()
     levers: tuple[LeverOutcome, ...] = ()
+    experiments: tuple[ExperimentRow, ...] = ()
     confidence: Confidence = ""
     evidence_for: tuple[str, ...] = ()
     evidence_against: tuple[str, ...] = ()

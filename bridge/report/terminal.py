@@ -109,6 +109,10 @@ def _evidence(shown: Lead) -> list[Text]:
     return lines
 
 
+#: Lines that a changed script printed, at most.
+_PRINTED: Final = 4
+
+
 def _help(shown: Lead) -> list[Text]:
     found = shown.help
     if found is None:
@@ -117,8 +121,10 @@ def _help(shown: Lead) -> list[Text]:
     for sign, code in (("-", found.before), ("+", found.after)):
         lines += [Text(f"       {sign} {visible(line)}"[:WIDTH]) for line in code.splitlines()]
     if found.tried is not None:
-        printed = f", and prints: {found.tried.output}" if found.tried.output else ""
-        lines += _labelled("", f"tried here: {found.tried.outcome}{printed}")
+        printed = [line for line in found.tried.output.splitlines() if line.strip()]
+        ends = ", and it prints at its end" if printed else ""
+        lines += _labelled("", f"tried here: {found.tried.outcome}{ends}")
+        lines += [Text(f"         {visible(line)}"[:WIDTH]) for line in printed[-_PRINTED:]]
     return lines
 
 

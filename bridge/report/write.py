@@ -152,7 +152,7 @@ def _for_markdown(value: object) -> object:
 
 # Writing the files of a report.
 
-_OWN_FILES = frozenset({"index.html", "report.json", "report.md", ERROR_LOG})
+_OWN_FILES = frozenset({"ask.R", "index.html", "report.json", "report.md", ERROR_LOG})
 
 
 def write_report(
@@ -183,6 +183,7 @@ def write_report(
         write_in_one_step(folder / "report.json", report_json(seen.report).encode())
         write_in_one_step(folder / "report.md", write.markdown(seen).encode())
         write_in_one_step(folder / "index.html", write.case_page(seen).encode())
+        _write_questions(seen.report, folder / "ask.R")
     index = out / "index.html"
     write_in_one_step(index, write.index_page(views, single=single).encode())
     return index
@@ -204,6 +205,20 @@ def earlier(reports: Sequence[CaseReport], out: Path) -> dict[str, str]:
         if ended != (report.verdict, report.cause):
             found[report.case] = headline
     return found
+
+
+def _write_questions(report: CaseReport, path: Path) -> None:
+    """Write what is to be run on the machine of who reported something, as one script of R's."""
+    path.unlink(missing_ok=True)
+    if report.symptoms is None or not report.symptoms.separating:
+        return
+    lines = ["# What to run on the machine that showed it; send what it prints."]
+    for number, question in enumerate(report.symptoms.separating, start=1):
+        lines += ["", f"# {number}. {text.one_line(question.question)}"]
+        for cause, shows in question.expect.items():
+            lines.append(f"#    {text.one_line(cause)}: {text.one_line(shows)}")
+        lines.append(question.r)
+    write_in_one_step(path, "\n".join([*lines, ""]).encode("utf-8", "backslashreplace"))
 
 
 def _write_errors(report: CaseReport, path: Path) -> None:

@@ -209,3 +209,29 @@ def _sharing(loss: str, y: F64, count: int) -> float:
         shares = rows / np.maximum(sums, EPSILON)[:, None]
         return float(np.mean(_poisson(rows, shares)))
     return 0.0
+
+
+def of_predictions(used: Compiled, y: npt.NDArray[Any], p: npt.NDArray[Any]) -> float | None:
+    """Return the mean loss of predictions in float64, None where it is not one of a few.
+
+    Nor where a probability is so near its ends that Keras cuts it off, or takes hidden logits.
+    """
+    target, given = np.asarray(y, np.float64), np.asarray(p, np.float64)
+    if target.ndim == 1 and given.ndim == 2 and given.shape[1] == 1:
+        given = given[:, 0]
+    if used.loss in ("meansquarederror", "meanabsoluteerror"):
+        return float(np.mean(_DISTANCE[used.loss](target, given))) if _fits(target, given) else None
+    inside = given.size and given.min() > 1e-5 and given.max() < 1 - 1e-5
+    if used.logits or not inside:
+        return None
+    if used.loss == "binarycrossentropy" and _fits(target, given):
+        terms = target * np.log(given) + (1 - target) * np.log1p(-given)
+        return float(-np.mean(terms))
+    if used.loss == "categoricalcrossentropy" and _fits(target, given):
+        shares = given / given.sum(axis=-1, keepdims=True)
+        return float(-np.mean(np.sum(target * np.log(shares), axis=-1)))
+    return None
+
+
+def _fits(y: F64, p: F64) -> bool:
+    return y.shape == p.shape

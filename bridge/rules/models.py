@@ -13,8 +13,8 @@ import numpy.typing as npt
 from bridge.capsule import LayerState, ModelState, Probe, WeightRecord
 from bridge.facts.activations import ACTIVATIONS, ALIASES
 from bridge.facts.layers import class_name, facts_of
-from bridge.rules.losses import Compiled, loss_of
-from bridge.rules.run import Run, activation_of, output_layer
+from bridge.rules.losses import EPSILON, Compiled, loss_of
+from bridge.rules.run import Run, activation_of, output_layer, same
 
 F64 = npt.NDArray[np.float64]
 
@@ -271,6 +271,49 @@ def learned_nothing(loss: str, y: npt.NDArray[Any], value: float) -> bool:
     classes = len(np.unique(flat)) if sparse else flat.shape[1]
     free = classes - 1 if loss != "binarycrossentropy" else 1
     return rows * (constant - value) <= free
+
+
+def data_loss(run: Run, training: Training) -> float | None:
+    """Return the loss of a trained model on its own rows, from a prediction of them.
+
+    It has no penalty in it and is of the last weights, where the curve is a mean over an epoch.
+    None where the rows were not predicted before the next training.
+    """
+    for probe in run.probes[training.probe.index + 1 :]:
+        state = run.state(probe)
+        if state is None or state.id != training.state.id or len(probe.inputs) != 1:
+            continue
+        if probe.kind == "fit":
+            return None
+        predicted = run.array(probe.outputs[0]) if len(probe.outputs) == 1 else None
+        own = same(run.array(probe.inputs[0]), training.x)
+        if probe.kind == "predict" and own and predicted is not None and training.y is not None:
+            return mean_loss(training.used.loss, training.y, predicted)
+    return None
+
+
+def mean_loss(loss: str, y: npt.NDArray[Any], predicted: npt.NDArray[Any]) -> float | None:
+    """Return the mean loss of predictions, None for a loss or shapes that are not known."""
+    p = np.clip(np.asarray(predicted, np.float64), EPSILON, 1.0 - EPSILON)
+    rows = np.asarray(y, np.float64)
+    if loss == "sparsecategoricalcrossentropy" and p.ndim == 2 and whole(y):
+        labels = rows.reshape(-1).astype(int)
+        if len(labels) == len(p) and labels.min() >= 0 and labels.max() < p.shape[1]:
+            shares = p / p.sum(axis=1, keepdims=True)
+            return float(-np.mean(np.log(shares[np.arange(len(p)), labels])))
+        return None
+    rows = rows.reshape(predicted.shape) if rows.size == predicted.size else rows
+    if rows.shape != predicted.shape:
+        return None
+    if loss == "binarycrossentropy":
+        return float(-np.mean(rows * np.log(p) + (1 - rows) * np.log(1 - p)))
+    if loss == "categoricalcrossentropy":
+        shares = p / p.sum(axis=-1, keepdims=True)
+        return float(-np.mean(np.sum(rows * np.log(shares), axis=-1)))
+    exact = np.asarray(predicted, np.float64)
+    if loss == "meansquarederror":
+        return float(np.mean((exact - rows) ** 2))
+    return float(np.mean(np.abs(exact - rows))) if loss == "meanabsoluteerror" else None
 
 
 def _entropy(p: F64) -> F64:

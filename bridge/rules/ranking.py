@@ -19,15 +19,19 @@ def ranked(findings: Sequence[Finding], rules: Mapping[str, Rule]) -> tuple[Find
     Among equals the earliest fault comes first, in the order of the families. A finding is left
     out where one that decides explains it. Of several of one rule the first is kept.
     """
-    deciding = {each.rule for each in findings if each.decides}
-    folded = {
-        code for found in deciding if found in rules for code in rules[found].explains
-    } - _explainers(deciding, rules)
+    folded = explained(findings, rules)
     kept: dict[str, Finding] = {}
     for each in sorted(findings, key=_key):
         if each.rule not in folded:
             kept.setdefault(each.rule, each)
     return tuple(kept.values())
+
+
+def explained(findings: Sequence[Finding], rules: Mapping[str, Rule]) -> set[str]:
+    """Return the rules whose findings are symptoms of what was found and decides."""
+    deciding = {each.rule for each in findings if each.decides}
+    symptoms = {code for found in deciding if found in rules for code in rules[found].explains}
+    return symptoms - _explainers(deciding, rules)
 
 
 def few(findings: Sequence[Finding]) -> tuple[Finding, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import pkgutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -14,9 +14,10 @@ from typing import Final
 
 from bridge.capsule import Capsule
 from bridge.errors import BridgeError, isolated
-from bridge.rules.ranking import ranked
+from bridge.experiments.experiment import Experiment
+from bridge.rules.ranking import explained, ranked
 from bridge.rules.rule import Detector, Finding, Rule
-from bridge.rules.run import Experiment, Mended, Run
+from bridge.rules.run import Mended, Run
 from bridge.translate.syntax import Row, SyntaxRowsError, build
 
 _HERE: Final = Path(__file__).parent
@@ -59,25 +60,35 @@ def answers(
     tree: Sequence[Row] = (),
     outcomes: Mapping[Experiment, Capsule] | None = None,
     repairs: Sequence[Mended] = (),
+    allowed: Collection[str] = (),
 ) -> Answered:
     """Return what a run and the text of its script answer, ranked.
 
     ``tree`` has the rows of R's syntax tree (:mod:`bridge.translate.syntax`); without them the
     rules that read the text stay silent. ``outcomes`` are the experiments that were made: a rule
     that waits for others says which. ``repairs`` are those with which a call was seen to work.
+    Rules whose codes are ``allowed`` are not asked.
     """
     try:
         nodes = build(tree)
     except SyntaxRowsError:
         nodes = []
-    run = Run(capsule, nodes, outcomes or {}, repairs)
-    found = [
-        finding
-        for rule in rules().values()
-        for detect in rule.detectors
-        for finding in isolated(f"the rule {rule.code}", partial(_all_of, detect, run), ())
-    ]
-    return Answered(ranked(found, rules()), tuple(run.wanted))
+    run = Run(capsule, nodes, outcomes or {}, repairs, tree)
+    found: list[Finding] = []
+    wanted: list[tuple[str, Experiment]] = []
+    for rule in rules().values():
+        if rule.code in allowed:
+            continue
+        run.wanted.clear()
+        for detect in rule.detectors:
+            found += isolated(f"the rule {rule.code}", partial(_all_of, detect, run), ())
+        wanted += [(rule.code, each) for each in run.wanted]
+    # What would only find a symptom of what is known, or what is worth knowing beside it, waits.
+    known = explained(found, rules())
+    if any(each.decides for each in found):
+        known |= {code for code, rule in rules().items() if rule.status == "preview"}
+    needed = dict.fromkeys(each for code, each in wanted if code not in known)
+    return Answered(ranked(found, rules()), tuple(sorted(needed, key=lambda each: each.cost)))
 
 
 def _all_of(detect: Detector, run: Run) -> tuple[Finding, ...]:

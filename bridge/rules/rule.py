@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
 from bridge.compare.result import Result
+from bridge.experiments.experiment import Kind
 from bridge.facts.causes import Whose
+from bridge.translate.script_text import Cut
 
 if TYPE_CHECKING:
     from bridge.rules.run import Run
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 #: How sure a finding is; "open" where only an experiment could tell.
 Sureness = Literal["proven", "likely", "possible", "open"]
 #: What a rule reads. An experiment is asked for through :meth:`bridge.rules.run.Run.outcome`.
-Need = Literal["text", "one run", "fit again", "predict again", "other model", "repair"]
+Need = Literal["text", "one run", "repair"] | Kind
 Status = Literal["preview", "decides"]
 Detector = Callable[["Run"], Iterator["Finding"]]
 
@@ -69,11 +71,15 @@ class Tried(Result):
 
 
 class Help(Result):
-    """What to do: in words, as lines of R before and after, and what came of it where tried."""
+    """What to do: in words, as lines of R before and after, and what came of it where tried.
+
+    ``edits`` are the change of the script that the lines show, as places in its text.
+    """
 
     text: str
     before: str = ""
     after: str = ""
+    edits: tuple[Cut, ...] = ()
     tried: Tried | None = None
 
 

@@ -13,30 +13,15 @@ import numpy.typing as npt
 
 from bridge.capsule import Array, Call, Capsule, CapsuleError, LayerState, ModelState, Probe
 from bridge.capsule.values import Items, Method, ObjectValue, Pairs, Scalar, Symbol, Value
+from bridge.experiments.experiment import Experiment
 from bridge.facts.keras import METHODS
-from bridge.rules.rule import Finding, Need, Span
+from bridge.rules.rule import Finding, Help, Span
+from bridge.translate.script_text import Cut, Script, shown
 from bridge.translate.syntax import Call as Written
-from bridge.translate.syntax import Node, nodes_in
+from bridge.translate.syntax import Node, Row, nodes_in
 
 #: A string, or a name or number of R, as it begins in a line.
-_TOKEN: Final = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|`[^`]*`|[\w.]+")
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """Something that a rule wants run again with one thing changed; its outcome is a capsule.
-
-    Args:
-        kind: which sort of experiment makes it.
-        probe: the index of the recorded moment that it starts from.
-        change: the name of what is changed: "learning_rate", "loss", "rows".
-        by: a factor, or the new value.
-    """
-
-    kind: Need
-    probe: int
-    change: str
-    by: float | str | bool | None = None
+_TOKEN: Final = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|`[^`]*`|-?[\w.]+")
 
 
 @dataclass(frozen=True)
@@ -58,6 +43,7 @@ class Run:
     tree: Sequence[Node] = ()
     outcomes: Mapping[Experiment, Capsule] = field(default_factory=dict)
     repairs: Sequence[Mended] = ()
+    rows: Sequence[Row] = ()
     wanted: dict[Experiment, None] = field(default_factory=dict, init=False)
 
     def outcome(self, experiment: Experiment) -> Capsule | None:
@@ -91,6 +77,57 @@ class Run:
         return nodes_in(self.tree, Written)
 
     @cached_property
+    def text(self) -> Script:
+        """The text of the script, which can be edited."""
+        script = self.capsule.manifest.script
+        return Script(script.text if script is not None else "", self.rows)
+
+    def help(self, text: str, *edits: Cut | None) -> Help:
+        """Return what to do, with the change of the script where all of it is known."""
+        known = [each for each in edits if each is not None]
+        if not known or len(known) < len(edits):
+            return Help(text=text)
+        before, after = shown(self.text.text, known)
+        return Help(text=text, before=before, after=after, edits=tuple(known))
+
+    def set_argument(
+        self, call: Call | None, argument: str, value: str, was: str = ""
+    ) -> Cut | None:
+        """Return the edit that gives an argument of a call of the boundary another value."""
+        if call is None or call.line is None:
+            return None
+        return self.text.set_argument(r_name(call), call.line, argument, value, was)
+
+    def data_names(self, call: Call) -> tuple[str, str]:
+        """Return the names of x and y as a training was given them, "" for what is no name."""
+        if call.line is None:
+            return "", ""
+        written = [each for each in self.written if each.line == call.line]
+        own = [each for each in written if each.name == r_name(call)]
+        names = self.text.symbols(r_name(call), call.line)
+        # Without a pipe the model comes first.
+        data = names if len(own) == 1 and own[0].piped else names[1:]
+        return (*data, "", "")[0], (*data, "", "")[1]
+
+    def set_number(self, call: Call | None, argument: str, value: int | str) -> Cut | None:
+        """Return the edit that gives an argument another number; the first number is its own."""
+        if call is None or call.line is None:
+            return None
+        return self.text.set_number(r_name(call), call.line, argument, str(value))
+
+    def set_activation(self, layer: LayerState, name: str) -> Cut | None:
+        """Return the edit that gives a layer another activation."""
+        call = self.maker(layer)
+        if call is None or call.line is None:
+            return None
+        written, was = r_name(call), activation_of(layer.config)
+        if written.startswith("layer_activation_"):
+            return self.text.replace_call(written, call.line, f'layer_activation("{name}")')
+        said = self.set_argument(call, "activation", f'"{name}"', was)
+        bare = was == "linear" and said is None
+        return self.set_argument(call, "activation", f'"{name}"') if bare else said
+
+    @cached_property
     def _lines(self) -> list[str]:
         script = self.capsule.manifest.script
         return script.text.splitlines() if script is not None else []
@@ -105,11 +142,21 @@ class Run:
         """Return where a layer is written, or one of its arguments; None where it is not."""
         return self.place(self.maker(layer) if layer is not None else None, argument, label)
 
+    def probe_place(self, probe: Probe, argument: str = "", label: str = "") -> Span | int | None:
+        """Return where a prediction or training is written, or an argument of it."""
+        return self.place(call_of(self.capsule, probe), argument, label) or probe.line
+
+    def compile_place(self, state: ModelState, argument: str = "", label: str = "") -> Span | None:
+        """Return where a model was compiled last, or an argument of that."""
+        calls = [each for each in self.asked if name_of(each) == "compile"]
+        own = [each for each in calls if owner_of(each) == state.id]
+        return self.place(own[-1] if own else None, argument, label)
+
     def place(self, call: Call | None, argument: str = "", label: str = "") -> Span | None:
         """Return where a call of the boundary is written, or one of its arguments."""
         if call is None or call.line is None:
             return None
-        name = call.r_call.partition("(")[0].rpartition(":")[2]
+        name = r_name(call)
         nodes = [each for each in self.written if each.line == call.line and each.name == name]
         if not nodes:
             return Span(line=call.line, label=label)
@@ -128,6 +175,15 @@ class Run:
             return span
         return self.node_place(nodes[0], span.label).model_copy(update={"primary": span.primary})
 
+    def word_place(self, line: int, word: str, label: str = "") -> Span:
+        """Return where a word stands in a line, the line alone where it does not."""
+        text = self._lines[line - 1] if 0 < line <= len(self._lines) else ""
+        found = re.search(rf"\b{re.escape(word)}\b", text)
+        if found is None:
+            return Span(line=line, label=label)
+        first, last = found.start() + 1, found.end()
+        return Span(line=line, column=first, end_line=line, end_column=last, label=label)
+
     def node_place(self, node: Node, label: str = "") -> Span:
         """Return where an expression begins: its first name, number or string."""
         line = self._lines[node.line - 1] if 0 < node.line <= len(self._lines) else ""
@@ -141,6 +197,11 @@ class Run:
             end_column=token.end(),
             label=label,
         )
+
+
+def r_name(call: Call) -> str:
+    """Return the name of the R function that made a call, "" if it is not known."""
+    return call.r_call.partition("(")[0].rpartition(":")[2]
 
 
 def asked(capsule: Capsule) -> Iterator[Call]:

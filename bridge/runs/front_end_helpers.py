@@ -36,21 +36,29 @@ def _callback(keras: Any) -> type:
         def __init__(self, r_set_context: Any = None, **moments: Any) -> None:
             super().__init__()
             self._chief_worker_only = False
-            for name in _MOMENTS:
-                function = moments.get(f"r_on_{name}")
-                if function is not None and function.__name__ != "nothing":
+            given = {name: moments.get(f"r_on_{name}") for name in _MOMENTS}
+            for name, function in given.items():
+                if _is_there(function):
                     setattr(self, f"on_{name}", function)
-            train_begin = moments.get("r_on_train_begin")
+            if _is_there(r_set_context):
+                self.on_train_begin = self._told(r_set_context, given["train_begin"])
+
+        def _told(self, set_context: Any, train_begin: Any) -> Callable[..., Any]:
+            """Return what tells R of the model when a training begins, and not before."""
 
             def on_train_begin(logs: Any = None) -> None:
-                if r_set_context is not None:
-                    r_set_context(self.params, self.model)
-                if train_begin is not None and train_begin.__name__ != "nothing":
+                set_context(self.params, self.model)
+                if _is_there(train_begin):
                     train_begin(logs)
 
-            self.on_train_begin = on_train_begin
+            return on_train_begin
 
     return RCallback
+
+
+def _is_there(function: Any) -> bool:
+    """Say whether a function does anything: our stand-ins give one that is called ``nothing``."""
+    return function is not None and function.__name__ != "nothing"
 
 
 def _constraint(keras: Any) -> type:

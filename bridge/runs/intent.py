@@ -12,7 +12,7 @@ import json
 import sys
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
@@ -27,6 +27,7 @@ from bridge.process.pool import Limits, Pool, Warm
 from bridge.process.zygote import Context
 from bridge.r.script import Inspection, inspect
 from bridge.runs.job import Place, begin, finish, lay_beside, ran, run_job
+from bridge.runs.making_order import LAYER, Making, rearranged
 from bridge.runs.r_answers import OwnCall, RAnswers, called
 from bridge.runs.training_start import TrainingStart
 from bridge.trace.capsule_builder import Origin
@@ -37,7 +38,7 @@ from bridge.trace.spool import SpoolWriter
 from bridge.translate.rbase import functional, text, values
 from bridge.translate.rbase.values import GapError, Missing
 from bridge.translate.text import translate
-from bridge.translate.writing import Gap, Translation
+from bridge.translate.writing import REFUSED, Gap, Translation
 
 _OURS: Final = ("tensorflow", "keras", "tf_keras")
 #: Numbers that are printed beyond this are not compared.
@@ -100,7 +101,7 @@ def run_intent(
     def prepare(place: Place) -> dict[str, Any]:
         lay_beside(script, place.work)
         (place.base / name).write_text(translation.text, "utf-8")
-        about = _about(translation, undo)
+        about = _about(translation, undo) | {"script": script.name}
         (place.base / "about.json").write_text(json.dumps(about), "utf-8")
         return {"script": str(place.base / name), "about": str(place.base / "about.json")}
 
@@ -118,7 +119,7 @@ def _about(translation: Translation, undo: Undo) -> dict[str, Any]:
         "lines": translation.lines,
         "tops": translation.tops,
         "statements": translation.statements,
-        "last_first": translation.last_first,
+        "as_made": translation.as_made,
         "readings": [each.model_dump() for each in translation.readings],
         "as_r": sorted(undo.as_r),
         "given": [
@@ -148,6 +149,7 @@ def intent_job(context: Context, params: dict[str, Any]) -> None:
     text.heard = session.heard
     functional.asked = session.asked
     values.read_otherwise = session.read_otherwise
+    values.seen_before = session.seen_before
     for reading in about["readings"]:
         spool.event("reading", **reading)
     sys.argv = [str(path)]
@@ -208,11 +210,13 @@ class _Session:
         self._tops: list[int] = about["tops"]
         self._statements: list[int] = about["statements"]
         self._statement = 0
-        self._last_first = bool(about["last_first"])
+        self._script: str = about["script"]
+        self._as_made = bool(about["as_made"])
         self._as_r = {(kind, line) for kind, line in about["as_r"]}
         self._given = given
         self._readings: list[dict[str, Any]] = list(about["readings"])
         self._printed = 0
+        self._seen: set[tuple[str, int]] = set()
         self.line: int | None = None
         self._top: int | None = None
 
@@ -222,7 +226,7 @@ class _Session:
             "__name__": "__intent__",
             "__file__": str(path),
             "_bridge_call": self._call,
-            "_bridge_last_first": _last_first,
+            LAYER: Making(),
         }
         lines = path.read_text("utf-8").split("\n")
         numbered = list(enumerate(lines[: len(self._statements)]))
@@ -242,27 +246,44 @@ class _Session:
                 self._execute(tree, names)
             except Exception as error:  # the text may raise whatever it likes
                 gap = _gap_in(error)
-                if gap is None and (not self._known.has(self._statement) or _is_pythons(error)):
+                if gap is None and (not self._known.has(self._statement) or self._ends(error)):
                     raise
-                self._taken(gap or _limit(self.line, path, error), names, touched)
+                self._taken(gap or f"it could not be computed ({error})", names, touched)
+
+    def _ends(self, error: Exception) -> bool:
+        """Say whether an error is one of Python's, at a line that is not to be taken from R."""
+        return _is_pythons(error) and (REFUSED, self.line or 0) not in self._as_r
 
     def _execute(self, tree: ast.Module, names: dict[str, Any]) -> None:
-        instrument = _Instrument(self._last_first)
-        for statement in tree.body:
+        instrument = _Instrument()
+        for statement in self._ordered(tree.body):
             self.line = self._r_line(statement.lineno, self._lines)
             seen = instrument.visit(statement)
             ast.fix_missing_locations(seen)
             exec(compile(ast.Module([seen], []), str(names["__file__"]), "exec"), names)
 
+    def _ordered(self, statements: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
+        """Yield statements, with their layers made in R's order where that is asked."""
+        calls = self._known.makings(self._statement) if self._as_made else []
+        for statement in statements:
+            if len(calls) < 2:
+                yield statement
+            else:
+                yield from rearranged(statement, calls)
+
     def _taken(self, why: str, names: dict[str, Any], touched: set[str]) -> None:
         """Take from R what a statement gave, where it is not known what its text means."""
+        if not why.startswith(f"{self._script}:"):
+            why = f"{self._script}:{self.line or 0}: {why}"
         missing: list[str] = []
         if self._known.has(self._statement):
             missing = list(self._known.take(self._statement, names))
             if not missing:
                 self._spool.event("taken", text=why)
                 return
-        for said in (f"{why}: {each}" for each in missing) if missing else (why,):
+        # Beyond where R's run ended nothing is compared.
+        reached = not self._known.is_beyond(self._statement)
+        for said in (f"{why}: {each}" for each in missing) if missing else (why,) * reached:
             self._spool.event("gap", text=said)
         for name in touched:
             if not missing or _is_model(names.get(name)):
@@ -290,6 +311,12 @@ class _Session:
             self._spool.event("reading", **reading)
         return True
 
+    def seen_before(self, kind: str, now: bool) -> bool:
+        """Say whether something looked so at this line, now or before."""
+        if now:
+            self._seen.add((kind, self.line or 0))
+        return (kind, self.line or 0) in self._seen
+
     def _r_line(self, number: int, lines: list[int]) -> int | None:
         return lines[number - 1] or None if 0 < number <= len(lines) else None
 
@@ -304,29 +331,23 @@ class _Session:
         if changed:
             args, kwargs = _changed(changed, args, kwargs)
         result = self._recorder.call(target, {"line": self.line}, args, kwargs)
-        asked = TypeAdapter(Value).validate_python(self._encoder.value(target))
-        self._known.note(self._statement, OwnCall(called(asked), result))
+        self._known.note(self._statement, OwnCall(called(self._encoder.value(target)), result))
         # Kept where it was if an error leaves: that is where it came from.
         self.line = before
         return result
 
 
 class _Instrument(ast.NodeTransformer):
-    """Puts a recorder round every call, and layers in the order in which keras makes them."""
-
-    def __init__(self, last_first: bool) -> None:
-        self._last_first = last_first
+    """Puts a recorder round every call."""
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
-        is_sequential = isinstance(node.func, ast.Attribute) and node.func.attr == "Sequential"
+        if isinstance(node.func, ast.Name) and node.func.id == "super":
+            # It finds its class by where it stands.
+            return node
         self.generic_visit(node)
         args = list(node.args)
-        if self._last_first and is_sequential and args and isinstance(args[0], ast.List):
-            items = [_thunk(each) for each in args[0].elts]
-            made = ast.Call(ast.Name("_bridge_last_first", ast.Load()), items, [])
-            args[0] = ast.copy_location(made, node)
         if isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name) and (
-            node.func.value.id == "r"):  # fmt: skip
+            node.func.value.id in ("r", LAYER)):  # fmt: skip
             return ast.copy_location(ast.Call(node.func, args, node.keywords), node)
         call = ast.Call(
             ast.Name("_bridge_call", ast.Load()),
@@ -334,15 +355,6 @@ class _Instrument(ast.NodeTransformer):
             node.keywords,
         )
         return ast.copy_location(call, node)
-
-
-def _thunk(node: ast.expr) -> ast.expr:
-    empty = ast.arguments([], [], None, [], [], None, [])
-    return ast.copy_location(ast.Lambda(empty, node), node)
-
-
-def _last_first(*makers: Callable[[], Any]) -> list[Any]:
-    return [make() for make in reversed(makers)][::-1]
 
 
 def _tracing() -> bool:
@@ -377,10 +389,6 @@ def _is_pythons(error: BaseException) -> bool:
     frames = traceback.walk_tb(error.__traceback__)
     return any(str(frame.f_globals.get("__name__")).partition(".")[0] in _OURS
                for frame, _ in frames)  # fmt: skip
-
-
-def _limit(line: int | None, path: Path, error: BaseException) -> str:
-    return f"{path.stem}.R:{line}: what the text means could not be computed ({error})"
 
 
 def _touched(statement: ast.AST, names: dict[str, Any]) -> set[str]:

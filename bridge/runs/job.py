@@ -27,6 +27,9 @@ from bridge.trace.spool import Event, SpoolArrays, SpoolWriter, read_events
 
 #: Files beside a script are at its hand up to this many bytes together.
 _BESIDE_BYTES: Final = 64 * 2**20
+#: So many of them, and so deep in folders.
+_BESIDE_FILES: Final = 1000
+_BESIDE_DEPTH: Final = 3
 
 Params = Mapping[str, Any]
 
@@ -128,12 +131,33 @@ def run_job(
 
 
 def lay_beside(script: Path, work: Path) -> None:
-    """Copy the files beside a script into its working folder: it may read, and spoil, copies."""
+    """Copy the files beside a script into its working folder: it may read, and spoil, copies.
+
+    Files in folders beside it are copied too; what is hidden, or more than there is room for, is
+    not.
+    """
     left = _BESIDE_BYTES
-    for path in sorted(script.resolve().parent.iterdir()):
-        if path.is_file() and not path.is_symlink() and path.stat().st_size <= left:
-            left -= path.stat().st_size
-            shutil.copyfile(path, work / path.name)
+    folder = script.resolve().parent
+    for count, path in enumerate(_beside(folder, _BESIDE_DEPTH)):
+        size = path.stat().st_size
+        if count < _BESIDE_FILES and size <= left:
+            left -= size
+            there = work / path.relative_to(folder)
+            there.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, there)
+
+
+def _beside(folder: Path, depth: int) -> Iterator[Path]:
+    """Yield the files in a folder, then those in the folders in it."""
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError:  # it may not be read
+        return
+    seen = [path for path in paths if not path.is_symlink()]
+    yield from (path for path in seen if path.is_file())
+    for path in seen:
+        if depth and path.is_dir() and not path.name.startswith((".", "_")):
+            yield from _beside(path, depth - 1)
 
 
 def origin_of(recorded: Capsule) -> Origin:

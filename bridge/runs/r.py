@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -118,6 +119,7 @@ def r_job(context: Context, params: dict[str, Any]) -> None:
     context.r.listen(session.stdout, session.stderr, session.asked)
     sys.argv = [sys.executable]
     sys.stdout = _Heard(session.python)
+    _warn_as_without_us()
 
     def end() -> None:
         sys.stdout.flush()
@@ -126,6 +128,25 @@ def r_job(context: Context, params: dict[str, Any]) -> None:
     session.finish = end
     context.r.run()
     end()
+
+
+def _warn_as_without_us() -> None:
+    """Let Python tell a warning as where R calls it itself: with no Python above, it is sys:1."""
+    own = warnings.formatwarning
+    ours = str(Path(recorder.__file__).parent)
+
+    def formatwarning(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        line: str | None = None,
+    ) -> str:
+        if filename.startswith(ours):
+            filename, lineno, line = "sys", 1, ""
+        return own(message, category, filename, lineno, line)
+
+    warnings.formatwarning = formatwarning
 
 
 class _Heard(io.TextIOBase):

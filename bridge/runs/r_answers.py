@@ -8,13 +8,14 @@ statement by statement, and what this run does not make by itself it makes as R 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from bridge.capsule import Answer, Call, Capsule
-from bridge.capsule.values import Items, Method, ObjectValue, Symbol, Value
+from bridge.capsule.values import Items, ObjectValue, Value
+from bridge.runs.making_order import makes_layers
 from bridge.runs.replay import Replay, ReplayError
 from bridge.trace.call_semantics import FRONT_ENDS, is_aside, of_script
 from bridge.translate.names import Written
@@ -33,17 +34,19 @@ class OwnCall:
     result: Any
 
 
-def called(target: Value) -> Target:
-    """Return what a call is made on, as two runs have in common."""
-    match target:
-        case Symbol():
-            return "symbol", target.path
-        case Method():
-            return "method", target.name
-        case ObjectValue():
-            return "object", target.cls
-        case _:
-            return target.t, ""
+#: What tells one thing that is called from another in every run, by the kind of value that it is.
+_TOLD_BY: Final = {"symbol": "path", "method": "name", "object": "cls"}
+
+
+def called(target: Mapping[str, Any]) -> Target:
+    """Return what a call is made on, as two runs have in common, of its value as data."""
+    kind = str(target["t"])
+    return kind, str(target.get(_TOLD_BY.get(kind, ""), ""))
+
+
+def _called(call: Call) -> Target:
+    target = call.target
+    return target.t, str(getattr(target, _TOLD_BY.get(target.t, ""), ""))
 
 
 class RAnswers(Replay):
@@ -88,8 +91,12 @@ class RAnswers(Replay):
         return found
 
     def _placed(self, statement: int, value: Value) -> Any:
-        self._bind_before(statement)
-        self._bind_alike(self._of(self._answers[statement]), self._own[statement])
+        try:
+            return answered(self.value(value))
+        except (NoValueError, ReplayError):
+            # It may hold an object of Python's that this run has made since it was last asked.
+            self._bind_before(statement)
+            self._bind_alike(self._of(self._answers[statement]), self._own[statement])
         try:
             return answered(self.value(value))
         except (NoValueError, ReplayError) as error:
@@ -104,6 +111,10 @@ class RAnswers(Replay):
     def has(self, statement: int) -> bool:
         """Say whether R came through a statement."""
         return statement in self._answers
+
+    def is_beyond(self, statement: int) -> bool:
+        """Say whether R's run ended before it came to a statement."""
+        return statement > max(self._answers, default=statement) + 1
 
     def note(self, statement: int, call: OwnCall) -> None:
         """Remember a call that this run made in a statement."""
@@ -137,6 +148,11 @@ class RAnswers(Replay):
             value = value.model_copy(update={"items": tuple(kept)})
         return super()._argument(_name, value)
 
+    def makings(self, statement: int) -> list[Call]:
+        """Return the calls by which R made layers in a statement, in order."""
+        answer = self._answers.get(statement)
+        return [call for call in self._of(answer) if makes_layers(call)] if answer else []
+
     def _of(self, answer: Answer) -> list[Call]:
         first, last = answer.calls
         return [call for call in self._calls if first <= call.id <= last]
@@ -148,9 +164,9 @@ class RAnswers(Replay):
             mine[each.target].append(each.result)
         theirs: dict[Target, int] = defaultdict(int)
         for call in calls:
-            theirs[called(call.target)] += call.kind == "call"
+            theirs[_called(call)] += call.kind == "call"
         for call in calls:
-            target = called(call.target)
+            target = _called(call)
             if call.kind == "call" and len(mine[target]) > 0 and theirs[target] > 0:
                 self._bind(call.result, mine[target].pop(0))
                 theirs[target] -= 1
@@ -168,7 +184,7 @@ class RAnswers(Replay):
         """Make R's calls of a statement but for those that this run has made there already."""
         left = list(own)
         for call in calls:
-            if left and call.kind == "call" and called(call.target) == left[0].target:
+            if left and call.kind == "call" and _called(call) == left[0].target:
                 self._bind(call.result, left.pop(0).result)
                 continue
             if left:

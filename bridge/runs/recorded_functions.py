@@ -7,25 +7,25 @@ is eager. The k-th call is the k-th that was recorded; what R computed by itself
 from __future__ import annotations
 
 import inspect
+import keyword
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import Any, Final
 
 from bridge.capsule import Call, Capsule
 from bridge.capsule.schema import Invocation
 from bridge.capsule.values import (
     ArrayValue,
-    Class,
     Closure,
     Items,
-    Method,
     ObjectValue,
     Pairs,
     Scalar,
-    Slice,
     Value,
 )
 from bridge.errors import BridgeError
+from bridge.trace.invocations import Invocations
 from bridge.trace.r_functions import is_looking
 
 _KINDS: Final = {
@@ -71,17 +71,20 @@ class RecordedFunctions:
         self._bind = bind
         self._body = body
         self._made: dict[int, Any] = {}
+        #: The number of the recorded call that is being made, innermost.
+        self.during: int | None = None
+        self._asked: dict[tuple[int, bool], set[int | None]] = defaultdict(set)
         self._next: dict[tuple[int, bool], int] = defaultdict(int)
-        self._recorded: dict[tuple[int, bool], list[Invocation]] = defaultdict(list)
-        for invocation in capsule.manifest.invocations:
-            self._recorded[invocation.closure, invocation.looked].append(invocation)
-        self._calls: dict[int, list[Call]] = defaultdict(list)
-        for call in capsule.manifest.calls:
-            if call.within is not None and not call.internal:
-                self._calls[call.within].append(call)
+        self._recorded = Invocations(capsule)
 
     def function(self, closure: Closure) -> Any:
-        """Return the Python function that stands for a function of R's; always the same."""
+        """Return the Python function that stands for a function of R's; always the same.
+
+        Raises:
+            NotRecordedError: an older version made the recording.
+        """
+        if not self._recorded.knows(closure):
+            raise NotRecordedError(f"the function {closure.name or ''} is written in R")
         found = self._made.get(closure.id)
         if found is None:
             found = self._made[closure.id] = self._make(closure)
@@ -95,12 +98,16 @@ class RecordedFunctions:
                 args, kwargs = _as_passed(signature, args, kwargs)
             return _pass(closure.passing, lambda *a, **k: self._call(closure, a, k), args, kwargs)
 
-        made: Any = python_function
+        made: Any = None
+        if signature is not None and closure.spelled:
+            made = _spelled(signature, python_function)
+        if made is None:
+            made = python_function
+            if signature is not None:
+                vars(made)["__signature__"] = signature
         made.__name__ = made.__qualname__ = closure.name or "python_function"
         if closure.module:
             made.__module__ = closure.module
-        if signature is not None:
-            made.__signature__ = signature
         # TensorFlow need not convert it: the way through R's code was taken when it was recorded.
         made.autograph_info__ = {"recorded": True}
         return made
@@ -135,36 +142,56 @@ class RecordedFunctions:
                 if key in given:
                     self._bind(value, given[key])
 
-        return self._body(invocation, self._calls[invocation.id], bind)
+        return self._body(invocation, self._recorded.calls(invocation), bind)
 
     def _pick(self, closure: Closure, given: Given, names: Sequence[str]) -> Invocation:
         key = closure.id, is_looking()
-        found = self._recorded[key] or self._recorded[closure.id, not key[1]]
-        looks = [_by_name(names, each.args, each.kwargs) for each in found]
-        start = self._next[key]
-        for place in range(start, len(found)):
-            if _alike(looks[place], given):
-                self._next[key] = place + 1
-                return found[place]
-        again = [each for each, look in zip(found, looks, strict=True) if _alike(look, given)]
-        if again and self._is_constant(again):
+        found: Sequence[Invocation] = self._recorded.of(*key)
+
+        def fits(invocation: Invocation) -> bool:
+            return _alike(_by_name(names, invocation.args, invocation.kwargs), given)
+
+        # A training that is cut short asks less often than R was asked during it: what is left
+        # over of it is passed over.
+        over = self._asked[key] - {self.during}
+        rest = range(self._next[key], len(found))
+        open_ = (place for place in rest if found[place].parent not in over)
+        place = next((n for n in chain(open_, rest) if fits(found[n])), None)
+        self._asked[key].add(self.during)
+        if place is not None:
+            self._next[key] = place + 1
+            return found[place]
+        again = list(filter(fits, found))
+        if again and self._recorded.is_constant(again):
             return again[-1]
         name = closure.name or "a function of R's"
         times = f"only {len(found)} times" if found else "never"
         raise NotRecordedError(f"{name} is called again: R was asked {times} in this way")
 
-    def _is_constant(self, invocations: Sequence[Invocation]) -> bool:
-        """Say whether a function did the same at every call, as far as was seen."""
-        bodies = {
-            (tuple(map(_shape_of, self._calls[each.id])), _plain(each.result))
-            for each in invocations
-        }
-        if len(bodies) > 1:
-            return False
-        # What was seen once may hang on what it was given, if R could read that.
-        return len(invocations) > 1 or not any(
-            isinstance(value, ArrayValue) for value in _leaves(invocations[0])
-        )
+
+def _spelled(signature: inspect.Signature, function: Any) -> Any:
+    """Return ``function`` as one whose own code has the arguments; None where it cannot have.
+
+    Keras asks some functions for their code, and some for what is set on them.
+    """
+    heads: list[str] = []
+    given: list[str] = []
+    space: dict[str, Any] = {"_function": function, "_defaults": {}}
+    for each in signature.parameters.values():
+        if not each.name.isidentifier() or keyword.iskeyword(each.name) or each.name in space:
+            return None
+        rest, keywords = each.kind is each.VAR_POSITIONAL, each.kind is each.VAR_KEYWORD
+        star = "*" if rest else "**" if keywords else ""
+        if each.kind is each.KEYWORD_ONLY and not any(head.startswith("*") for head in heads):
+            heads.append("*")
+        default = "" if each.default is each.empty else f"=_defaults[{each.name!r}]"
+        space["_defaults"][each.name] = each.default
+        heads.append(f"{star}{each.name}{default}")
+        named = f"{each.name}=" if each.kind is each.KEYWORD_ONLY else ""
+        given.append(f"{star}{named}{each.name}")
+    source = f"def spelled({', '.join(heads)}):\n    return _function({', '.join(given)})\n"
+    exec(compile(source, "<a function of R's>", "exec"), space)
+    return space["spelled"]
 
 
 def _as_passed(
@@ -242,44 +269,3 @@ def _same_shape(shape: tuple[int, ...], item: Any) -> bool:
     return len(there) == len(shape) and all(
         a is None or a == b for a, b in zip(there, shape, strict=True)
     )
-
-
-def _shape_of(call: Call) -> tuple[Any, ...]:
-    """Return a call without what differs anyhow: which objects were at hand."""
-    given = (*call.args, *call.kwargs.values())
-    return call.kind, call.name, _plain(call.target), tuple(map(_plain, given))
-
-
-def _plain(value: Value | None) -> Any:
-    match value:
-        case Scalar():
-            return value.t, value.v
-        case Items():
-            return tuple(map(_plain, value.items))
-        case Pairs():
-            return tuple((_plain(key), _plain(item)) for key, item in value.items)
-        case ArrayValue() if value.t == "array":
-            return value.digest or value.key
-        case Method():
-            return value.name
-        case Slice():
-            return tuple(map(_plain, (value.start, value.stop, value.step)))
-        case Closure() | Class():
-            return value.name
-        case None:
-            return None
-    return getattr(value, "path", "") or getattr(value, "cls", "")
-
-
-def _leaves(invocation: Invocation) -> list[Value]:
-    found: list[Value] = []
-    stack: list[Value] = [*invocation.args, *invocation.kwargs.values()]
-    while stack:
-        value = stack.pop()
-        if isinstance(value, Items):
-            stack += value.items
-        elif isinstance(value, Pairs):
-            stack += [each for pair in value.items for each in pair]
-        else:
-            found.append(value)
-    return found

@@ -161,16 +161,18 @@ class Replay:
         """
         self.line = call.line
         outer, self._stopped = self._stopped, None
+        during, self._functions.during = self._functions.during, call.id
         try:
             return self._step(call)
         except ReplayError:
             raise
-        except Exception as error:
+        except Exception as error:  # Keras may raise anything, and hides what it met in a function
             if self._stopped is not None:
                 raise ReplayError(str(self._stopped)) from error
             raise
         finally:
             self._stopped = outer
+            self._functions.during = during
 
     def _step(self, call: Call) -> Any:
         for file in self._files.get(call.id, ()):
@@ -308,7 +310,10 @@ class Replay:
             case Method():
                 return self._method(value)
             case Closure():
-                return self._functions.function(value)
+                try:
+                    return self._functions.function(value)
+                except NotRecordedError as error:
+                    raise ReplayError(str(error)) from None
             case Class():
                 return self._class(value)
             case Descriptor():

@@ -65,6 +65,7 @@ class TrainingStart:
             _pass_steps(model, _epochs(probe))
             history.history = {name: list(curve) for name, curve in probe.curves.items()}
             history.epoch = list(range(_epochs(probe)))
+            history.params = {**history.params, "epochs": _epochs(probe)}
             setattr(history, FIRST_EPOCHS, JUDGED)
             return history
 

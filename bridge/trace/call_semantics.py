@@ -52,8 +52,8 @@ _BESIDE: Final = frozenset(
 _RUNNING: Final = re.compile(r"exec|spawn|^(eval|compile|__import__|system|popen|fork)$")
 _HOLDERS: Final = (Frozen, tuple, dict)
 _IN_MEMORY: Final = frozenset({"_io:StringIO", "_io:BytesIO"})
-#: What only looks at what it is given, or waits for its end.
-_LOOKING: Final = frozenset({"inspect", "weakref"})
+#: What only looks at what it is given, or waits for its end; and what hears what Python prints.
+_LOOKING: Final = frozenset({"inspect", "weakref", "bridge"})
 
 _WRITING_METHODS: Final = frozenset(
     ["save", "save_weights", "export", "save_own_variables", "to_csv", "tofile", "write", "dump"]
@@ -115,10 +115,13 @@ def is_aside(call: Call) -> bool:
             return True
     elif isinstance(call.result, (Class, Closure, Generator)):
         return True
+    if isinstance(owner(call), (Items, Pairs)):
+        # A list of Python's own, of which R has a copy: nothing of the script's hangs on it.
+        return True
     path = _path(owner(call))
     root, name = _root(path), path.partition(":")[2]
     live = any(map(_is_live, (*call.args, *call.kwargs.values())))
-    if path == "builtins:function" and (
+    if (path == "builtins:function" or root == "__main__") and (
         (not live and is_plain_data(call.result)) or _path(call.result) == path
     ):
         return True
@@ -202,7 +205,7 @@ def _is_live(value: Value | None) -> bool:
     """Say whether something may be changed by what is given it."""
     match value:
         case ObjectValue():
-            return _root(value.cls) not in _BESIDE
+            return _root(value.cls) not in _BESIDE | _LOOKING
         case Method():
             return _is_live(value.owner)
         case Items():

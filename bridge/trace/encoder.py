@@ -222,6 +222,7 @@ class Encoder:
             "name": str(attribute(item, "__name__", "")),
             "module": str(attribute(item, "__module__", "") or ""),
             "parameters": parameters,
+            "spelled": parameters is not None and "__signature__" not in vars(item),
             "passing": passing,
         }
 

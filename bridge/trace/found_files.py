@@ -7,7 +7,6 @@ written by R between two calls, is recorded when a call first names it.
 from __future__ import annotations
 
 import bisect
-import os
 import tempfile
 import time
 from collections.abc import Iterator
@@ -102,8 +101,7 @@ def _texts(item: Any, depth: int = 3) -> Iterator[str]:
 
 
 def _may_be_path(text: str) -> bool:
-    short = 0 < len(text) <= _LONGEST
-    return short and not {"\n", "\0"} & set(text) and ("." in text or os.sep in text)
+    return 0 < len(text) <= _LONGEST and not {"\n", "\0"} & set(text)
 
 
 def _files(text: str) -> Iterator[tuple[str, Path]]:

@@ -9,9 +9,11 @@ probe, and reaches neither the script nor the other parts of the probe.
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 from bridge.cases.probe_label import current_label
@@ -40,6 +42,19 @@ _SETTINGS: Final = (
     *("epochs", "initial_epoch", "batch_size", "steps_per_epoch", "steps"),
     *("shuffle", "validation_split", "class_weight"),
 )
+
+
+def _leave_no_trace_in_errors(keras: Any) -> None:
+    """Keep our frames out of the messages of errors: scripts print these, and compare them.
+
+    AutoGraph lists the frames between a function and its error, and both it and Keras leave out
+    those of certain folders.
+    """
+    ours = str(Path(__file__).parent)
+    for name in ("tensorflow.python.util", f"{keras.__name__}.src.utils"):
+        module: Any = importlib.import_module(f"{name}.traceback_utils")
+        if ours not in module._EXCLUDED_PATHS:
+            module._EXCLUDED_PATHS = (*module._EXCLUDED_PATHS, ours)
 
 
 class Observer:
@@ -72,6 +87,7 @@ class Observer:
         rule = config.DoNotConvert("bridge")
         if not any(getattr(each, "_prefix", "") == "bridge" for each in config.CONVERSION_RULES):
             config.CONVERSION_RULES = (rule, *config.CONVERSION_RULES)
+        _leave_no_trace_in_errors(keras)
 
     def _watch(self, original: Callable[..., Any], kind: str) -> Callable[..., Any]:
         @functools.wraps(original)

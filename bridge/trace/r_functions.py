@@ -120,7 +120,7 @@ def _followed(
         number = told.enter(f, args, kwargs)
         try:
             result = original(f, *args, **kwargs)
-        except BaseException as error:
+        except BaseException as error:  # what it raised is noted, and raised again
             told.leave(number, None, error)
             raise
         if not in_pairs:

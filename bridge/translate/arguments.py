@@ -58,6 +58,8 @@ class Arguments(Names):
             return self._data(node)
         if kind == "metrics_list":
             code = self._plain(node)
+            if code.text.startswith("{") and self.compiled:
+                return Code(f"r.metrics({self.compiled}, {code.text})", "list")
             return (
                 Code(f"[{code.text}]")
                 if code.kind in ("str", "py")

@@ -229,3 +229,25 @@ CONSTANTS: Final[dict[str, str]] = {
     "letters": "list('abcdefghijklmnopqrstuvwxyz')",
     "LETTERS": "list('ABCDEFGHIJKLMNOPQRSTUVWXYZ')",
 }  # fmt: skip
+
+#: What stands for R's operators in :mod:`bridge.translate.rbase`, where Python's own do not.
+COMPARED: Final = {"==": "eq", "!=": "ne", "<": "lt", "<=": "le", ">": "gt", ">=": "ge"}
+
+OPERATORS: Final = {
+    "+": "add",
+    "-": "sub",
+    "*": "mul",
+    "/": "div",
+    "^": "power",
+    "%%": "mod",
+    "%/%": "intdiv",
+    "%*%": "matmul",
+    "%in%": "isin",
+    "%||%": "otherwise",
+    "&": "both",
+    "|": "either",
+    "%o%": "outer",
+    "[[": "item",
+    "[": "index",
+    **COMPARED,
+}

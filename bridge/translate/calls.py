@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Final
 
 from bridge.facts.r import DRAWING
@@ -41,6 +42,10 @@ _OF_BASE: Final = frozenset({"array_reshape", "shape"})
 class Calls(Special):
     """The part of a translation that knows what is called."""
 
+    @abstractmethod
+    def made_of_class(self, node: Call, name: str) -> Code:
+        """Return an object of a class of the script's."""
+
     def call(self, node: Call, into: str = "", discard: bool = False) -> Code:
         """Return a call."""
         before = self.here
@@ -50,6 +55,8 @@ class Calls(Special):
                 return self._foreign_call(node)
             name = node.name
             own = not node.function.package and self.is_own(name)
+            if own and name in self.own_classes:
+                return self.made_of_class(node, name)
             special = getattr(self, f"_do_{python_name(name)}", None)
             if not own and self._has_methods(node):
                 return self._dispatched(node, into, discard)
@@ -223,7 +230,20 @@ class Calls(Special):
                 return Code(f"r.back({text})")
             kind = "sequential" if last == "Sequential" else "model" if last == "Model" else "py"
             return Code(text, kind)
+        if isinstance(function, Member) and self._is_class(function.object):
+            assert isinstance(function.object, Symbol)
+            if function.name == "new":
+                name = function.object.name
+                sent = self._python_arguments(node, name)
+                return Code(f"{python_name(name)}({sent})", "py")
+        if isinstance(function, Member) and function.name == "initialize":
+            # The words among the dots go on as words.
+            sent = self._python_arguments(node, function.name)
+            return Code(f"{self.member(function).text}({sent.replace('*dots', '*dots, **more')})")
         if isinstance(function, Member):
+            inner = self.member(function) if _is_super(function) else None
+            if inner is not None:
+                return Code(f"{inner.text}({self._python_arguments(node, function.name)})", "py")
             inner = self.expression(function.object)
             native = inner.kind in OBJECTS
             head = (
@@ -242,6 +262,9 @@ class Calls(Special):
         return Code(
             f"{code.tight}({self._given(node)})", "tensor" if code.kind in OBJECTS else "any"
         )
+
+    def _is_class(self, node: Node) -> bool:
+        return isinstance(node, Symbol) and node.name in self.own_classes
 
     def _python_arguments(self, node: Call, path: str) -> str:
         """Return the arguments of a call of Python's own, as they stand in the text."""
@@ -272,3 +295,7 @@ class Calls(Special):
                 continue
             parts.append(f"{each.name}={text}" if each.name else text)
         return ", ".join(parts)
+
+
+def _is_super(function: Member) -> bool:
+    return isinstance(function.object, Symbol) and function.object.name == "super"

@@ -35,8 +35,8 @@ from bridge.translate.writing import (
 class Functions(Calls):
     """The part of a translation that writes functions."""
 
-    def define(self, name: str, node: Function) -> None:
-        """Write a ``def``."""
+    def define(self, name: str, node: Function, first: str = "") -> None:
+        """Write a ``def``; ``first`` is a line that its body begins with."""
         self.may_write()
         generic = _generic(node)
         if generic:
@@ -49,6 +49,8 @@ class Functions(Calls):
         kept = self._kept(node)
         own = [each for each, _ in node.parameters]
         scope = Scope(outer, set(own) | set(assigned_in([node.body])))
+        if own[:1] == ["self"]:
+            scope.kinds["self"] = "py"
         head, late = self._parameters(node, kept)
         self.line(f"def {name}({head}):", node.line)
         self.scope = scope
@@ -57,12 +59,15 @@ class Functions(Calls):
         depth_before = self.here
         try:
             with self.indented(), self.statements(), self.called_from(node):
+                if first:
+                    self.line(first)
                 for parameter, default in late:
                     self.line(f"if {parameter} is None:")
                     with self.indented():
                         self.line(f"{parameter} = {self.expression(default).text}")
                 start = len(self.written)
-                self.statement(node.body, "return")
+                # What Python makes an object with returns nothing.
+                self.statement(node.body, "" if name == "__init__" else "return")
                 if len(self.written) == start:
                     self.line("return None")
                 outside = self.declared.pop(id(scope), set())
@@ -77,12 +82,14 @@ class Functions(Calls):
     @contextmanager
     def called_from(self, node: Function) -> Iterator[None]:
         """Inside a function that Python calls, axes are counted as the R packages count them."""
-        before = self.counts_from_one
-        self.counts_from_one = before or id(node) in self.given
+        before = self.counts_from_one, self.handed
+        called = id(node) in self.given
+        self.counts_from_one = self.counts_from_one or called
+        self.handed = frozenset(name for name, _ in node.parameters) if called else frozenset()
         try:
             yield
         finally:
-            self.counts_from_one = before
+            self.counts_from_one, self.handed = before
 
     def _declare(self, names: set[str], at: int) -> None:
         """Say at the top of a function which names it changes outside."""

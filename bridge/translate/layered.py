@@ -179,11 +179,11 @@ class Layered(BaseCalls):
                 inner = inner.removesuffix(",")
                 joined = f"{inner}, {layer}" if inner else layer
                 return Code(f"keras.Sequential([{joined}])", "sequential")
-            if target.text.isidentifier() and not self._pure and not self.last_first:
+            if target.text.isidentifier() and not self._pure and not self.as_made:
                 self.line(f"{target.text}.add({layer})")
                 return target
         if target.kind == "tensor":
-            if not (target.text.isidentifier() or self._pure or self.last_first):
+            if not (target.text.isidentifier() or self._pure or self.as_made):
                 # A reader makes one layer after the other.
                 taken = any(mentions(value, self._r_name(into)) for _, value in given.values())
                 name = into if into and not taken else self.fresh("tensor")
@@ -191,8 +191,6 @@ class Layered(BaseCalls):
                 target = Code(name, "tensor")
             return Code(f"{layer}({target.text})", "tensor")
         kind = target.kind if target.kind == "sequential" else "py"
-        if self.last_first:
-            return Code(f"r.added({layer}, {target.text})", kind)
         return Code(f"r.compose({target.text}, {layer})", kind)
 
     def _r_name(self, into: str) -> str:
@@ -209,6 +207,7 @@ class Layered(BaseCalls):
             return self.gap(node, f"{wrapper.name}() without a model")
         target = self.expression(first[1])
         method = wrapper.python.rpartition(".")[2]
+        self.compiled = target.text
         sent = self._sent(wrapper, given)
         if method == "fit":
             return Code(f"{target.tight}.fit({sent})", "history")

@@ -52,12 +52,20 @@ class Names(Writer, ABC):
         super().__init__(script, as_r)
         self.package = package or "tensorflow"
         self.generation = generation
-        self.last_first = False
+        self.as_made = False
         #: Whether names are looked for among a data frame's columns first: inside ``with()``.
         self.of_columns = False
         #: Functions that Python calls, by identity; inside them axes are counted as R does.
         self.given: frozenset[int] = frozenset()
         self.counts_from_one = False
+        #: The model whose method is being written.
+        self.compiled = ""
+        #: What Python gave the function that is being translated, by name.
+        self.handed: frozenset[str] = frozenset()
+        #: Classes that the script makes of Keras's: whether they are layers; and what is kept, so
+        #: that nothing else has its identity.
+        self.own_classes: dict[str, bool] = {}
+        self.kept_nodes: list[Node] = []
         #: Functions of the script's own in which something is not translated, by identity.
         self.incomplete: set[int] = set()
         #: Calls that are being translated as those of a function without methods of the script's.
@@ -148,6 +156,8 @@ class Names(Writer, ABC):
             return Code((by_function or known).python, "py")
         if name in base.FUNCTIONS:
             return Code(f"r.{base.FUNCTIONS[name][0]}", "function")
+        if name in base.OPERATORS:
+            return Code(f"r.{base.OPERATORS[name]}", "function")
         if name in DRAWING:
             return Code(f"lambda *a, **k: r.drawn({name!r}, *a, **k)", "function", False)
         if name == ".":
@@ -193,6 +203,9 @@ class Names(Writer, ABC):
         path = self.path(node)
         if path:
             return Code(path, "py")
+        if isinstance(node.object, Symbol) and node.object.name == "super" and self.is_own("self"):
+            name = "__init__" if node.name == "initialize" else node.name
+            return Code(f"super().{name}", "py")
         inner = self.expression(node.object)
         if inner.kind in OBJECTS and node.name.isidentifier():
             return Code(f"{inner.tight}.{node.name}", "py")

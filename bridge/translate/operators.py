@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from bridge.translate.functions import Functions
+from bridge.translate import base
+from bridge.translate.classes import Classes
 from bridge.translate.syntax import (
     Argument,
     Assign,
@@ -37,29 +38,10 @@ from bridge.translate.writing import (
 
 _NATIVE: Final = {"+": "+", "-": "-", "*": "*", "/": "/", "^": "**", "%%": "%", "%/%": "//"}
 
-_COMPARED: Final = {"==": "eq", "!=": "ne", "<": "lt", "<=": "le", ">": "gt", ">=": "ge"}
-
-_NAMED: Final = {
-    "+": "add",
-    "-": "sub",
-    "*": "mul",
-    "/": "div",
-    "^": "power",
-    "%%": "mod",
-    "%/%": "intdiv",
-    "%*%": "matmul",
-    "%in%": "isin",
-    "%||%": "otherwise",
-    "&": "both",
-    "|": "either",
-    "%o%": "outer",
-    **_COMPARED,
-}
-
 _BARE: Final = NUMBERS | {"array"} | OBJECTS
 
 
-class Operators(Functions):
+class Operators(Classes):
     """The part of a translation that writes expressions."""
 
     def expression(self, node: Node, into: str = "", discard: bool = False) -> Code:
@@ -193,9 +175,9 @@ class Operators(Functions):
         if operator in _NATIVE and self._may_be_native(operator, left, right):
             kind = _joined(operator, left.kind, right.kind)
             return Code(f"{left.tight} {_NATIVE[operator]} {right.tight}", kind, False)
-        if operator in _COMPARED and left.kind in NUMBERS and right.kind in NUMBERS:
+        if operator in base.COMPARED and left.kind in NUMBERS and right.kind in NUMBERS:
             return Code(f"{left.tight} {operator} {right.tight}", "bool", False)
-        if operator in _NAMED:
+        if operator in base.OPERATORS:
             array = {"array", *NUMBERS} >= {left.kind, right.kind} or operator == "%*%"
             foreign = {left.kind, right.kind} & OBJECTS
             kind = "tensor" if foreign else "array" if array else "any"
@@ -209,7 +191,7 @@ class Operators(Functions):
                         self.meets.add(one.name)
                     elif one.name in self.met:
                         along = ", along=True"
-            return Code(f"r.{_NAMED[operator]}({left.text}, {right.text}{along})", kind)
+            return Code(f"r.{base.OPERATORS[operator]}({left.text}, {right.text}{along})", kind)
         user = python_name(operator)
         if operator in self.scope.names or operator in self.functions:
             return Code(f"{user}({left.text}, {right.text})")

@@ -27,6 +27,7 @@ from bridge.translate.syntax import (
     Symbol,
     While,
     children,
+    nodes_in,
     walk,
 )
 from bridge.translate.wrappers import exports, wrappers
@@ -70,6 +71,14 @@ class Places:
             self._enter(node)
             if self.calls_python(node):
                 self._mixed |= {id(each) for each in walk(node)}
+        # Defaults are computed when they are asked for, and stand in no body.
+        self._mixed -= {
+            id(each)
+            for function in nodes_in(nodes, Function)
+            for _, default in function.parameters
+            if default is not None
+            for each in walk(default)
+        }
 
     def _enter(self, node: Node) -> None:
         named = {

@@ -21,7 +21,7 @@ from bridge.capsule.values import Method
 from bridge.facts.keras import generation_of
 from bridge.translate import names
 from bridge.translate.literal import Apply, Attribute, Expression, Made, Text, write
-from bridge.translate.steps import Step, Steps
+from bridge.translate.steps import Step, Steps, needed
 
 _LONGEST: Final = 100
 #: Functions of R's that make many things of one kind: none of them is what the name stands for.
@@ -60,7 +60,7 @@ def replayed(capsule: Capsule, seed: int, stem: str = "replay") -> Replayed:
         stem: the name of the script's file, without its ending; its arrays go to ``STEM.npz``.
     """
     found = Steps(capsule)
-    kept = _needed(found.steps)
+    kept = needed(found.steps)
     _take_names(kept, capsule)
     script = _Writer(capsule, kept)
     body = list(script.lines())
@@ -69,18 +69,6 @@ def replayed(capsule: Capsule, seed: int, stem: str = "replay") -> Replayed:
     source = "\n".join([*head, *body]).rstrip() + "\n"
     used = {name: each for name, each in found.arrays.items() if f'data["{name}"]' in source}
     return Replayed(source, data, used, tuple(dict.fromkeys(found.gaps)))
-
-
-def _needed(steps: Sequence[Step]) -> list[Step]:
-    """Leave out what was only asked, and of which nobody used the answer."""
-    used: set[int] = set()
-    kept = []
-    for step in reversed(steps):
-        if step.asking and step.number not in used:
-            continue
-        used.update(step.refers_to())
-        kept.append(step)
-    return kept[::-1]
 
 
 def _take_names(steps: Sequence[Step], capsule: Capsule) -> None:
@@ -139,8 +127,11 @@ def _arguments(step: Step) -> list[int]:
 class _Writer:
     """Writes steps as statements: what is used once, at once, stands where it is used."""
 
-    def __init__(self, capsule: Capsule, steps: Sequence[Step]) -> None:
+    def __init__(
+        self, capsule: Capsule, steps: Sequence[Step], outer: _Writer | None = None
+    ) -> None:
         self._capsule = capsule
+        self._outer = outer
         self._by = {step.number: step for step in steps}
         self._uses = Counter(number for step in steps for number in step.refers_to())
         self._inside: set[int] = set()
@@ -150,13 +141,15 @@ class _Writer:
         self._last_use: dict[int, int] = {}
         for place, step in enumerate(self._statements):
             for number in self._refers_to(step):
-                self._last_use[number] = place
+                # A function may be called at any time after it was written.
+                last = len(self._statements) if step.head else place
+                self._last_use[number] = max(last, self._last_use.get(number, 0))
         self._choose_names()
 
     def _gather(self, steps: Sequence[Step]) -> list[Step]:
         out: list[Step] = []
         for step in steps:
-            for number in reversed(step.refers_to()):
+            for number in () if step.head else reversed(step.refers_to()):
                 if out and out[-1].number == number and self._can_move(out[-1]):
                     moved = out.pop()
                     self._inside.add(number)
@@ -168,6 +161,7 @@ class _Writer:
         return (
             self._uses[step.number] == 1
             and not (step.wanted or step.fails or step.layered or step.sets or step.shown)
+            and not (step.head or step.gives)
             and step.expression is not None
         )
 
@@ -179,6 +173,10 @@ class _Writer:
 
     def _choose_names(self) -> None:
         taken = {step.wanted for step in self._statements if step.wanted}
+        # What a function assigns to would hide what it takes from outside.
+        hidden = set() if self._outer is None else self._outer.names()
+        taken |= hidden
+        defined = {step.wanted for step in self._statements if step.head}
         current: dict[str, int] = {}
         for place, step in enumerate(self._statements):
             used = step.number in self._last_use
@@ -187,20 +185,31 @@ class _Writer:
             base = step.wanted or step.default
             base = f"{base}_1" if not step.wanted and base in taken else base
             name, count = base, 1
-            while name in current and self._last_use.get(current[name], -1) > place:
+            while (
+                (name in current and self._last_use.get(current[name], -1) > place)
+                or name in hidden
+                or (name in defined and not step.head)
+            ):
                 count += 1
                 name = f"{base}_{count}"
             current[name] = step.number
             self._variables[step.number] = name
 
+    def names(self) -> set[str]:
+        """Return the names that it gave, and those around it."""
+        around = set() if self._outer is None else self._outer.names()
+        return around | set(self._variables.values())
+
     def _stands_for(self, number: int) -> Expression:
+        if number not in self._by and self._outer is not None:
+            return self._outer._stands_for(number)
         if number in self._inside:
             expression = self._by[number].expression
             assert expression is not None
             return expression
         return Text(self._variables[number])
 
-    def lines(self) -> Iterator[str]:
+    def lines(self, indent: int = 0) -> Iterator[str]:
         """Yield the lines of the body."""
         source = (
             self._capsule.manifest.script.text.splitlines()
@@ -208,7 +217,6 @@ class _Writer:
             else []
         )
         ends = self._ends()
-        indent = 0
         told = (0, "")
         last = max((n for n, each in enumerate(self._statements) if each.fails), default=-1)
         stopped = self._capsule.manifest.status == "error"
@@ -217,8 +225,9 @@ class _Writer:
             if step.call is not None and step.call.line and place not in ends.leaves:
                 here = (step.call.line, step.call.assigned)
                 if here[0] != told[0] and (not here[1] or here[1] != told[1]):
-                    if place == 0 or place - 1 not in ends.enters:
-                        yield ""
+                    inside = self._outer is not None or place - 1 in ends.enters
+                    if place == 0 or not inside:
+                        yield from () if self._outer is not None else ("",)
                     text = source[here[0] - 1] if here[0] <= len(source) else step.call.r_call
                     yield f"{pad}# R, line {here[0]}: {_comment(text)}"
                 told = here
@@ -227,9 +236,10 @@ class _Writer:
             if place in ends.leaves:
                 indent = max(0, indent - 4)
                 continue
-            if step.expression is None:
+            if step.head:
+                yield from self._definition(step, indent)
                 continue
-            if place in ends.merged:
+            if step.expression is None or place in ends.merged:
                 continue
             if place in ends.enters:
                 yield f"{pad}with {self._context(step, place, indent)}:"
@@ -247,8 +257,24 @@ class _Writer:
                 yield f"{pad}# R stopped here: {_comment(step.fails)}"
             yield from self._statement(step, indent)
 
+    def _definition(self, step: Step, indent: int) -> Iterator[str]:
+        """Yield a function or a class that was written in R."""
+        pad = " " * indent
+        for line in step.head.split("\n"):
+            yield f"{pad}{line}"
+        blank = step.wanted != ""
+        inner = list(_Writer(self._capsule, step.body, self).lines(indent + 4))
+        yield from inner
+        if not any(line.strip() and not line.lstrip().startswith("#") for line in inner):
+            yield f"{pad}    pass"
+        if blank:
+            yield ""
+
     def _statement(self, step: Step, indent: int) -> Iterator[str]:
         pad = " " * indent
+        if step.gives and step.expression is not None:
+            yield f"{pad}{step.gives} {self._text(step.expression, indent, len(step.gives) + 1)}"
+            return
         assert step.expression is not None
         name = self._variables.get(step.number, "")
         if step.sets and isinstance(step.expression, Apply):

@@ -7,6 +7,7 @@ from typing import Any
 from bridge.translate.layered import Layered
 from bridge.translate.syntax import (
     Call,
+    Node,
     Text,
 )
 from bridge.translate.wrappers import (
@@ -27,7 +28,7 @@ class Special(Layered):
         rest: list[str] = []
         for formal, (_name, value) in given.items():
             stem = formal.removeprefix("input_") if self.generation == 3 else formal
-            if formal in ("layers", "...0"):
+            if formal in ("layers", "...0") or _is_of_calls(value):
                 rest.append(self.expression(value).text)
             elif formal == "name" or formal == "trainable":
                 rest.append(f"{formal}={self.expression(value).text}")
@@ -137,3 +138,13 @@ class Special(Layered):
         return Code(f"r.frozen({text}, {node.name != 'freeze_weights'})", "py")
 
     _do_unfreeze_weights = _do_freeze_weights
+
+
+def _is_of_calls(node: Node) -> bool:
+    """Say whether something is a list of what calls make: layers, and no sizes."""
+    return (
+        isinstance(node, Call)
+        and node.name == "list"
+        and bool(node.arguments)
+        and all(isinstance(each.value, Call) for each in node.arguments)
+    )

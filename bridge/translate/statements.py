@@ -175,6 +175,9 @@ class Statements(Operators):
             if isinstance(node.value, Function):
                 self.define(name, node.value)
                 kind = "function"
+            elif isinstance(node.value, Call) and self.base_of(node.value):
+                self.define_class(name, target.name, node.value)
+                kind = "function"
             elif isinstance(node.value, (If, Block)) or (
                 isinstance(node.value, Call)
                 and (self._is_with(node.value) or node.value.name == "local")
@@ -216,14 +219,15 @@ class Statements(Operators):
                 self.line(f"{place}.{target.name} = {value.text}")
                 return
             inner = self._read(target.object)
-            self._put(
-                target.object, Code(f"r.put_member({inner.text}, {value.text}, {target.name!r})")
-            )
+            word = "changed" if self._is_changed(target) else "put_member"
+            self._put(target.object, Code(f"r.{word}({inner.text}, {value.text}, {target.name!r})"))
             return
         if isinstance(target, Index):
             inner = self._read(target.object)
             where = ", ".join(self.index(each) for each in target.arguments)
             word = "put_item" if target.double else "put"
+            if target.double and self._is_changed(target):
+                word = "changed"
             self._put(target.object, Code(f"r.{word}({inner.text}, {value.text}, {where})"))
             return
         if isinstance(target, Call) and target.arguments:
@@ -251,6 +255,14 @@ class Statements(Operators):
             if target.name in ("rownames", "dimnames", "storage.mode", "mode", "levels"):
                 return
         self.line(self.gap(target, f"an assignment to {_called(target)}").text)
+
+    def _is_changed(self, target: Member | Index) -> bool:
+        """Say whether a part of what Python gave a function is changed where it is."""
+        thing = target.object
+        if not isinstance(thing, Symbol) or thing.name not in self.handed - {"self"}:
+            return False
+        what = f"R changes a copy of {thing.name}, where Python changes what it gave"
+        return self.reading(target, "copied", "r-semantics", what)
 
     def _arrow(self, node: Operation) -> None:
         assert node.left is not None

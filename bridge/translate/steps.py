@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import re
+from collections.abc import Iterator, Mapping
+from collections.abc import Sequence as Many
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any, Final
 
@@ -10,9 +14,13 @@ import numpy as np
 
 from bridge._typing import AnyArray
 from bridge.capsule import Call, Capsule
+from bridge.capsule.schema import Invocation
 from bridge.capsule.values import (
     ArrayValue,
+    Class,
     Closure,
+    Descriptor,
+    Generator,
     Items,
     Method,
     ObjectValue,
@@ -29,12 +37,15 @@ from bridge.trace.call_semantics import (
     KERAS,
     LIBRARIES,
     STANDING,
+    classes_of,
     is_aside,
+    is_front_end,
     made_in_r,
     of_script,
     owner,
     writes,
 )
+from bridge.trace.invocations import Invocations
 from bridge.translate import literal, names
 from bridge.translate.literal import (
     Apply,
@@ -43,8 +54,10 @@ from bridge.translate.literal import (
     Expression,
     Item,
     Made,
+    Sequence,
     Text,
     made_in,
+    renamed,
 )
 
 
@@ -57,13 +70,32 @@ _ASKING: Final = _words(
     "as_dtype is_tensor is_tf_type floatx backend convert_to_tensor "
     "convert_to_tensor_v2_with_dispatch saturate_cast issubdtype array asarray numpy "
     "tolist item astype as_list is_keras_tensor isinstance callable len repr type "
-    "__str__ __repr__ get_config count_params "
+    "__str__ __repr__ get_config count_params super "
 )
 #: What a script saves goes into a folder of the replay's own.
-_SAVING: Final = frozenset({"save", "save_weights", "export", "save_model"})
-_PATHS: Final = ("filepath", "path", "filename")
+_SAVING: Final = frozenset(
+    {"save", "save_weights", "export", "save_model", "load_model", "load_weights"}
+    | {"ModelCheckpoint", "CSVLogger", "TensorBoard", "BackupAndRestore"}
+)
+_PATHS: Final = ("filepath", "path", "filename", "log_dir", "backup_dir")
 _SHOWN: Final = _words("predict predict_on_batch evaluate test_on_batch train_on_batch")
 
+
+#: What the front ends have for classes of R6: the class of Keras, and the methods that call R.
+_PROXIES: Final[Mapping[str, tuple[str, Mapping[str, tuple[str, ...]]]]] = {
+    "RLayer": (
+        "keras.layers.Layer",
+        {
+            "build": ("input_shape",),
+            "call": ("inputs", "mask"),
+            "compute_output_shape": ("input_shape",),
+        },
+    ),
+    "RConstraint": ("keras.constraints.Constraint", {"__call__": ("w",)}),
+}
+#: How many bodies of a function are looked at, and in how many ways it is written.
+_MOST_BODIES: Final = 50
+_MOST_BRANCHES: Final = 8
 
 _CLOSURE: Final = "it was given a function that is written in R"
 
@@ -79,6 +111,9 @@ class Step:
     ``expression`` is None for a remark. ``wanted`` is R's name of the result, ``default`` ours.
     ``asking`` marks what is left out where nobody uses the result, ``binds`` what has a result;
     ``layered`` is a call of something that was made before. ``fails`` holds the error that R met.
+
+    A function or a class has a ``head``, its first line, and a ``body``; ``gives`` is the
+    word for what a function returns.
     """
 
     number: int
@@ -92,11 +127,29 @@ class Step:
     shown: bool = False
     sets: str = ""
     fails: str = ""
+    gives: str = ""
+    head: str = ""
+    body: list[Step] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
     def refers_to(self) -> list[int]:
         """Return the numbers of the steps whose results it needs, in order of evaluation."""
-        return [] if self.expression is None else list(made_in(self.expression))
+        found = [] if self.expression is None else list(made_in(self.expression))
+        own = {step.number for step in self.body}
+        inside = (number for step in self.body for number in step.refers_to())
+        return found + [number for number in inside if number not in own]
+
+
+def needed(steps: Many[Step]) -> list[Step]:
+    """Leave out what was only asked, and of which nobody used the answer."""
+    used: set[int] = set()
+    kept = []
+    for step in reversed(steps):
+        if step.asking and step.number not in used:
+            continue
+        used.update(step.refers_to())
+        kept.append(step)
+    return kept[::-1]
 
 
 class Steps:
@@ -105,6 +158,19 @@ class Steps:
     def __init__(self, capsule: Capsule) -> None:
         self._capsule = capsule
         self.steps: list[Step] = []
+        self._into = self.steps
+        self._count = 0
+        self._invocations = Invocations(capsule)
+        self._classes = {each.id: each for each in classes_of(capsule)}
+        self._defined: dict[int, Expression] = {}
+        self._taken: set[str] = set()
+        self._beside_functions: set[str] = set()
+        self._made_inside: dict[int, tuple[Step, Made]] = {}
+        self._keeping: dict[int, Expression] = {}
+        self._later: dict[int, Expression] = {}
+        self._named: dict[int, str] = {}
+        self._given: dict[str, Expression] = {}
+        self._scalars: dict[str, Scalar] = {}
         self.arrays: dict[str, AnyArray] = {}
         self.imports: dict[str, None] = {}
         self.gaps: list[str] = []
@@ -119,11 +185,34 @@ class Steps:
         self._call: Call | None = None
         for call in of_script(capsule):
             self._take(call)
+        self._resolve(self.steps)
+
+    def _resolve(self, steps: Many[Step]) -> None:
+        """Put what was made later in its place within the functions that speak of it."""
+        for step in steps:
+            wanted = [number for number in step.refers_to() if number < 0]
+            if step.expression is not None and wanted:
+                step.expression = renamed(step.expression, self._made_later)
+            self._resolve(step.body)
+
+    def _made_later(self, number: int) -> Expression:
+        if number >= 0:
+            return Made(number)
+        found = self._known.get(-number)
+        if found is None:
+            why = "an object that a function of R's uses was made where the trace cannot see it"
+            self.gaps.append(why)
+            return Text("None")
+        return found
 
     def _take(self, call: Call) -> None:
         self._written, self._call = names.Written(call), call
+        if call.kind == "setattr" and isinstance(call.target, Closure):
+            return
         try:
-            if call.kind == "call":
+            if call.kind == "call" and is_front_end(_path(call.target)):
+                self._helps(call)
+            elif call.kind == "call":
                 self._calls(call)
             elif call.kind == "getattr":
                 self._reads(call, Attribute(self._value(call.target), _plain(call.name)))
@@ -179,6 +268,10 @@ class Steps:
             fails=f"{call.error.cls}: {call.error.message}" if call.error else "",
         )
         step.remarks = remarks
+        if isinstance(owner, ObjectValue):
+            # A layer may hand on what it is given, which at another call it changes.
+            for number in _numbers(call.result):
+                self._known.pop(number, None)
         self._bind(call.result, Made(step.number))
 
     def _reads(self, call: Call, read: Expression) -> None:
@@ -191,9 +284,331 @@ class Steps:
             self._bind(call.result, Made(step.number))
 
     def _add(self, expression: Expression | None, **about: Any) -> Step:
-        step = Step(len(self.steps), expression, **({"call": self._call} | about))
-        self.steps.append(step)
+        step = Step(self._count, expression, **({"call": self._call} | about))
+        self._count += 1
+        self._into.append(step)
         return step
+
+    # Functions and classes of R's.
+
+    def _function_of(self, closure: Closure, wanted: str = "") -> Expression:
+        """Define a function of R's, as what it called, and return what it is called."""
+        if closure.id in self._defined:
+            return self._defined[closure.id]
+        if not self._invocations.knows(closure):
+            raise UnmadeError(_CLOSURE)
+        own = "" if closure.name == "python_function" else names.identifier(closure.name)
+        name = self._free(own or names.identifier(wanted) or "r_function")
+        step = self._definition(closure, name)
+        self._defined[closure.id] = Made(step.number)
+        return Made(step.number)
+
+    def _free(self, name: str) -> str:
+        """Return a name that no other definition has."""
+        number, free = 1, name
+        while free in self._taken:
+            number += 1
+            free = f"{name}_{number}"
+        self._taken.add(free)
+        return free
+
+    def _definition(self, closure: Closure, name: str, own: Many[str] = ()) -> Step:
+        """Define a function as what R did in it: call by call, where that was not the same.
+
+        ``own`` names what it is given, where R's names are not known.
+        """
+        found = self._invocations.of(closure.id)
+        whole = [each for each in found if each.error is None] or found[:1]
+        step = Step(-1, Text(name), call=self._call, wanted=name, asking=True)
+        heads, _ = self._parameters(closure, whole[0] if whole else None, own)
+        step.head = f"def {name}({', '.join(heads)}):"
+        if not whole:
+            step.remarks.append("R was never asked.")
+        elif not any(map(self._invocations.calls, whole)) and not self._invocations.alike(whole):
+            step.remarks.append("R computed what it gave: what that was, call by call.")
+            results = (each.result or Scalar(t="none") for each in whole)
+            gave = literal.brackets("list", tuple(map(self._value, results)))
+            source = self._beforehand(Apply(Text("iter"), (gave,)), f"{name}_gave")
+            with self._inside(step):
+                self._gives(Apply(Text("next"), (Made(source.number),)))
+        else:
+            self._branches(step, self._groups(closure, whole, own), name)
+        return self._close(step)
+
+    def _beforehand(self, made: Expression, name: str) -> Step:
+        """Add what a function goes on with from call to call, before all definitions."""
+        within, self._into = self._into, self.steps
+        taken, self._taken = self._taken, self._beside_functions
+        step = self._add(made, wanted=self._free(name))
+        self._into, self._taken = within, taken
+        return step
+
+    def _close(self, step: Step) -> Step:
+        step.number, self._count = self._count, self._count + 1
+        self._into.append(step)
+        return step
+
+    def _groups(
+        self, closure: Closure, whole: Many[Invocation], own: Many[str]
+    ) -> list[tuple[list[int], Step]]:
+        """Return what R did, and at which calls, counted from 1."""
+        groups: dict[str, tuple[list[int], Step]] = {}
+        known: dict[object, str] = {}
+        for place, each in enumerate(whole, start=1):
+            look = self._invocations.look(each)
+            if look not in known and len(known) < _MOST_BODIES:
+                part = Step(-1, None, call=self._call)
+                with self._inside(part):
+                    self._body(each, self._parameters(closure, each, own)[1])
+                known[look] = _canonical(part.body)
+                groups.setdefault(known[look], ([], part))
+            if look in known:
+                groups[known[look]][0].append(place)
+        return list(groups.values())
+
+    def _branches(self, step: Step, groups: Many[tuple[list[int], Step]], name: str) -> None:
+        if len(groups) == 1:
+            step.body = groups[0][1].body
+            return
+        if len(groups) > _MOST_BRANCHES:
+            step.remarks.append("R did other things at other calls: this is the first of them.")
+            if self._call is not None:
+                self.gaps.append(_where(self._call, f"{name}() does other things at other calls"))
+            step.body = groups[0][1].body
+            return
+        self.imports["import itertools"] = None
+        counting = Apply(Text("itertools.count"), (Text("1"),))
+        counter = self._beforehand(counting, f"{name}_asked")
+        with self._inside(step):
+            asked = self._add(
+                Apply(Text("next"), (Made(counter.number),)), call=None, wanted="asked"
+            )
+            asked.binds = True
+            word = "if"
+            for places, part in groups[1:]:
+                if part.body:
+                    listed = ", ".join(map(str, places)) + ("," if len(places) == 1 else "")
+                    part.head = f"{word} asked in ({listed}):"
+                    self._close(part)
+                    word = "elif"
+            if groups[0][1].body:
+                groups[0][1].head = "else:" if word == "elif" else "if asked:"
+                self._close(groups[0][1])
+
+    @contextmanager
+    def _inside(self, step: Step) -> Iterator[None]:
+        """Add what follows to the body of a definition; what it makes is not known outside."""
+        before = self._into, dict(self._known), dict(self._data), self._call, self._written
+        given = self._given, self._scalars
+        self._into, self._given, self._scalars = step.body, {}, {}
+        try:
+            yield
+        finally:
+            step.body[:] = needed(step.body)
+            own = {each.number for each in step.body}
+            for number, made in self._known.items():
+                if isinstance(made, Made) and made.by in own:
+                    self._made_inside[number] = (step, made)
+            self._into, self._known, self._data, self._call, self._written = before
+            self._given, self._scalars = given
+
+    def _kept(self, number: int) -> Expression | None:
+        """Return what a function made that goes on living outside it, as a layer's weight in R.
+
+        It is kept where it is made.
+        """
+        if number not in self._made_inside:
+            return None
+        if number not in self._keeping:
+            step, made = self._made_inside[number]
+            place = next((n for n, each in enumerate(step.body) if each.number == made.by), None)
+            if place is None:
+                return None
+            if not self._keeping:
+                # Before everything else.
+                self.steps.insert(0, Step(self._count, Text("{}"), wanted="kept"))
+                self._count += 1
+            self._keeping[number] = Item(Text("kept"), Text(str(len(self._keeping) + 1)))
+            keeping = Step(self._count, Apply(self._keeping[number], (made,)), sets="kept")
+            keeping.binds = False
+            self._count += 1
+            step.body.insert(place + 1, keeping)
+        return self._keeping[number]
+
+    def _body(self, invocation: Invocation, bound: Many[tuple[Value, str]]) -> None:
+        for value, name in bound:
+            for number in _numbers(value):
+                self._known.pop(number, None)
+            self._bind(value, Text(name))
+            if isinstance(value, ArrayValue) and value.key and value.t == "array":
+                self._given[value.key] = Text(name)
+            if isinstance(value, Scalar):
+                self._scalars[name] = value
+        for call in self._invocations.calls(invocation):
+            self._take(call)
+        try:
+            self._gives(self._value(invocation.result or Scalar(t="none")))
+        except ValueError as error:
+            self._add(None, remarks=[f"What it returned is not made again: {error}."])
+
+    def _gives(self, value: Expression) -> None:
+        if value != Text("None"):
+            self._add(value, call=None, gives="return", binds=False)
+
+    def _parameters(
+        self, closure: Closure, invocation: Invocation | None, own: Many[str] = ()
+    ) -> tuple[list[str], list[tuple[Value, str]]]:
+        """Return how the parameters are written, and which of them were given what."""
+        args = invocation.args if invocation is not None else ()
+        kwargs = dict(invocation.kwargs) if invocation is not None else {}
+        if closure.parameters is None:
+            placed = [f"given_{n + 1}" for n in range(len(args))] if len(args) > 1 else ["given"]
+            placed = [*own, *placed[len(own) :]]
+            named = [(value, name) for name, value in zip(placed, args, strict=False)]
+            named += [(value, key) for key, value in kwargs.items() if names.is_plain(key)]
+            return [*placed[: len(args)], *kwargs], named
+        heads, found = [], []
+        places = iter(args)
+        for each in closure.parameters:
+            if each.kind == "rest":
+                heads.append(f"*{each.name}")
+                found += [(value, f"{each.name}[{n}]") for n, value in enumerate(places)]
+                continue
+            if each.kind == "keywords":
+                heads.append(f"**{each.name}")
+                own_names = {other.name for other in closure.parameters}
+                found += [
+                    (value, f"{each.name}[{literal.text(key)}]")
+                    for key, value in kwargs.items()
+                    if key not in own_names
+                ]
+                continue
+            default = ""
+            if each.default is not None:
+                made = self._value(each.default)
+                default = f"={literal.write(made, lambda _: Text('None'))}"
+            heads.append(f"{each.name}{default}")
+            value = kwargs.get(each.name) or next(places, None)
+            if value is not None:
+                found.append((value, each.name))
+        return heads, found
+
+    def _generator(self, value: Generator) -> Expression:
+        source = self._value(value.source)
+        name = self._free("batches")
+        step = Step(-1, Text(name), call=self._call, wanted=name, asking=True)
+        step.head = f"def {name}():"
+        with self._inside(step):
+            self._add(source, call=None, gives="yield from", binds=False)
+        self._known[value.id] = Apply(Made(self._close(step).number))
+        return self._known[value.id]
+
+    def _class_of(self, found: Class) -> Expression:
+        """Define a class that was written in R, and return what it is called."""
+        if found.id in self._defined:
+            return self._defined[found.id]
+        bases = tuple(self._value(base) for base in found.bases)
+        spelled = [literal.write(base, lambda number: Text(self._named[number])) for base in bases]
+        name = self._free(names.identifier(found.name))
+        step = Step(-1, Sequence("(", ")", bases), call=self._call, wanted=name, asking=True)
+        step.head = f"class {name}({', '.join(spelled)}):"
+        self._defined[found.id] = Text(name)
+        taken, self._taken = self._taken, set()
+        with self._inside(step):
+            for member, value in found.members:
+                self._member(member, value)
+        self._taken = taken
+        self._close(step)
+        self._named[step.number] = name
+        self._defined[found.id] = Made(step.number)
+        return Made(step.number)
+
+    def _member(self, name: str, value: Value) -> None:
+        if isinstance(value, Descriptor):
+            function = value.functions[0] if value.functions else None
+            if isinstance(function, Closure) and self._invocations.asked(function.id):
+                step = self._definition(function, name)
+                step.head = f"@{value.kind}\n{step.head}"
+                step.asking = False
+        elif isinstance(value, Closure):
+            if self._invocations.asked(value.id):
+                self._definition(value, name).asking = False
+        elif names.is_plain(name) and not name.startswith("__"):
+            self._add(self._value(value), wanted=name)
+
+    def _helps(self, call: Call) -> None:
+        """What the front ends have in Python, in the words of Keras.
+
+        Raises:
+            UnmadeError: there is nothing like it.
+        """
+        name = _name_of(call.target)
+        if name == "RGenerator" and isinstance(call.args[0], Closure):
+            found = self._invocations.of(call.args[0].id)
+            given = tuple(self._value(e.result) for e in found if e.result is not None)
+            made = Apply(Text("iter"), (literal.brackets("list", given),))
+            step = self._add(made, call=call, default="batches")
+        elif name == "RCallback":
+            moments = {
+                key.removeprefix("r_"): value
+                for key, value in call.kwargs.items()
+                if isinstance(value, Closure) and key != "r_set_context" and self._acts(value)
+            }
+            if not moments:
+                self._own.update(_numbers(call.result))
+                raise UnmadeError(_CLOSURE)
+            functions = tuple(
+                (key, self._function_of(value, key)) for key, value in moments.items()
+            )
+            made = Apply(Text("keras.callbacks.LambdaCallback"), (), functions)
+            step = self._add(made, call=call, default="callback")
+        elif name in _PROXIES:
+            step = self._proxy(call, *_PROXIES[name])
+        else:
+            raise UnmadeError(_CLOSURE)
+        self._bind(call.result, Made(step.number))
+
+    def _proxy(self, call: Call, base: str, methods: Mapping[str, tuple[str, ...]]) -> Step:
+        """Define a class of Keras whose methods are functions of R's, and make one of it."""
+        placed = dict(zip(("r_call", "r_get_config"), call.args, strict=False))
+        everything = (*placed.items(), *call.kwargs.items())
+        functions = {key: value for key, value in everything if isinstance(value, Closure)}
+        name = self._free("WrittenInR")
+        kind = Step(-1, Text(name), call=call, wanted=name, asking=True)
+        kind.head = f"class {name}({base}):"
+        with self._inside(kind):
+            for number in _numbers(call.result):
+                self._known[number] = Text("self")
+            for method, own in methods.items():
+                closure = functions.get("r_call" if "call" in method else f"r_{method}")
+                if closure is None or not self._invocations.asked(closure.id):
+                    continue
+                step = self._definition(closure, method, own)
+                step.asking = False
+                step.head = step.head.replace(f"def {method}(", f"def {method}(self, ", 1)
+                if method == "build":
+                    # Keras wants nothing back, and goes on after it.
+                    step.body[:] = [
+                        replace(each, gives="") if each.gives else each
+                        for each in step.body
+                        if not (each.gives and isinstance(each.expression, Made))
+                    ]
+                    up = Apply(Attribute(Text("super()"), method), (Text(own[0]),))
+                    step.body.append(Step(self._count, up, binds=False))
+                    self._count += 1
+        self._close(kind)
+        given = [(k, self._value(v, None, k)) for k, v in call.kwargs.items() if k not in functions]
+        return self._add(
+            Apply(Made(kind.number), (), tuple(given)), call=call, default=names.of_class(name)
+        )
+
+    def _acts(self, closure: Closure) -> bool:
+        """Say whether a function does more than read."""
+        return any(
+            call.kind in ("call", "setattr") and not is_aside(call)
+            for each in self._invocations.of(closure.id)
+            for call in self._invocations.calls(each)
+        )
 
     def _unmake(self, call: Call, why: str) -> None:
         for number in _numbers(call.result):
@@ -270,6 +685,8 @@ class Steps:
 
     def _value(self, value: Value, place: int | None = None, key: str = "") -> Expression:
         match value:
+            case Scalar() if key and self._scalars.get(key) == value:
+                return Text(key)
             case Scalar():
                 return self._files.get(value.v, Text(literal.scalar(value)))
             case Items():
@@ -287,6 +704,14 @@ class Steps:
             case ObjectValue():
                 if value.id in self._known:
                     return self._known[value.id]
+                if value.id in self._classes:
+                    return self._class_of(self._classes[value.id])
+                kept = self._kept(value.id)
+                if kept is not None:
+                    return kept
+                if self._into is not self.steps and value.id not in self._unmade:
+                    # A function may be written before what it speaks of is made.
+                    return self._later.setdefault(value.id, Made(-value.id))
                 if value.cls in STANDING:
                     self._imports_for(STANDING[value.cls])
                     return Text(STANDING[value.cls])
@@ -294,6 +719,14 @@ class Steps:
                 raise UnmadeError(self._unmade.get(value.id, made))
             case Symbol():
                 return self._symbol(value)
+            case Closure():
+                return self._function_of(value, self._written.name(place, key) or key)
+            case Class():
+                return self._class_of(value)
+            case Generator():
+                return self._generator(value)
+            case Method() if value.of is not None:
+                return Attribute(Text("super()"), _plain(value.name))
             case Method():
                 name = self._aliases.get(value.name, value.name)
                 return Attribute(self._value(value.owner), _plain(name))
@@ -338,6 +771,8 @@ class Steps:
     def _array(self, value: ArrayValue, place: int | None, key: str) -> Expression:
         if value.id is not None and value.id in self._known:
             return self._known[value.id]
+        if value.t == "array" and value.key in self._given:
+            return self._given[value.key]
         name = self._written.name(place, key) if place is not None or key else ""
         stored = self._stored(value, key, name)
         if value.t == "array":
@@ -430,6 +865,22 @@ def _name_of(target: Value) -> str:
     if isinstance(target, Method):
         return target.name
     return target.path.rpartition(":")[2] if isinstance(target, Symbol) else ""
+
+
+def _canonical(steps: Many[Step]) -> str:
+    """Return what steps do, whatever their numbers are."""
+    own = {step.number: place for place, step in enumerate(steps)}
+    parts = (f"{s.expression!r} {s.sets} {s.gives} {s.head} {_canonical(s.body)}" for s in steps)
+
+    def place_of(found: re.Match[str]) -> str:
+        number = int(found.group(1))
+        return f"Made({own[number]}th)" if number in own else found.group()
+
+    return re.sub(r"Made\(by=(\d+)\)", place_of, "\n".join(parts))
+
+
+def _path(value: Value) -> str:
+    return value.path if isinstance(value, Symbol) else ""
 
 
 def _numbers(value: Value | None) -> list[int]:

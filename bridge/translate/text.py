@@ -90,7 +90,9 @@ class _Translator(Statements):
         self.tops: list[int] = []
         self.ordinals: list[int] = []
         seeded = bool(called_in(nodes) & SEEDING_KERAS)
-        self.last_first = package == "keras" and (not seeded or ORDER in as_r)
+        # Without a seed the order in which layers draw theirs is nobody's meaning.
+        reversed_ = package == "keras" or _nests_layers(nodes)
+        self.as_made = reversed_ and (not seeded or ORDER in as_r)
         self.scope = Scope()
         self.functions = _functions_of(nodes)
         self.values = _values_of(nodes)
@@ -130,7 +132,7 @@ class _Translator(Statements):
             tuple(self.readings),
             tuple(self.tops),
             tuple(self.ordinals),
-            self.last_first,
+            self.as_made,
             tuple(dict.fromkeys(self.places)),
         )
 
@@ -165,6 +167,22 @@ def _changes(node: Node) -> list[str]:
     return []
 
 
+def _nests_layers(nodes: Sequence[Node]) -> bool:
+    """Say whether a layer is made within the arguments of another: R makes that one first."""
+    return any(
+        _is_layer(inner)
+        for call in nodes_in(nodes, Call)
+        if _is_layer(call)
+        for argument in call.arguments
+        if argument.value is not None
+        for inner in walk(argument.value)
+    )
+
+
+def _is_layer(node: Node) -> bool:
+    return isinstance(node, Call) and node.name.startswith(("layer_", "bidirectional"))
+
+
 def _functions_of(nodes: Sequence[Node]) -> dict[str, Function]:
     """Return the functions that the script defines, by name."""
     found: dict[str, Function] = {}
@@ -187,7 +205,7 @@ def _given_to_python(
     They are arguments of what the packages export, or of Python's own functions; a function that
     makes one is taken with it.
     """
-    exported = exports(package or "tensorflow")
+    exported = exports(package or "tensorflow") | {"R6Class"}
     found: dict[int, Function] = {}
     waiting: list[Node] = [
         each.value

@@ -27,6 +27,8 @@ from bridge.translate.syntax import (
 _TAKEN: Final = frozenset({"np", "r", "tf", "keras", "os", "_", *dir(builtins), *keyword.kwlist})
 #: A place of :attr:`Writer.as_r`: the order in which keras makes the layers of a pipe.
 ORDER: Final = ("order", 0)
+#: The kind of a place of it: a statement that Python refuses, for which R's run stands in.
+REFUSED: Final = "refused"
 NUMBERS: Final = frozenset({"int", "float", "num"})
 #: Kinds of values that are objects of Python's own.
 OBJECTS: Final = frozenset({"py", "model", "sequential", "layer", "tensor", "module"})
@@ -85,8 +87,8 @@ class Translation:
     #: place of that expression in the script, counted from 1 (0 for none).
     tops: tuple[int, ...] = ()
     statements: tuple[int, ...] = ()
-    #: Layers of a pipe are made last one first, as keras does it where no seed is set.
-    last_first: bool = False
+    #: Layers are made in the order in which R made them, not in that of the text.
+    as_made: bool = False
     #: The expressions at which R answers, by their rows in R's syntax tree.
     places: tuple[int, ...] = ()
 

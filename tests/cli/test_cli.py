@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from bridge.cases.case import Case, read_case
 from bridge.cli import check, main
+from bridge.cli.check import formatted
 from bridge.cli.options import CaseLines
 from bridge.pipeline.examine_case import Examined, Settings
 from tests.report_samples import different, matching
@@ -50,6 +51,21 @@ def test_help_needs_nothing_heavy(command: str) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "Usage" in done.stdout
+
+
+def test_an_unknown_format_lists_the_known_ones(tmp_path: Path) -> None:
+    done = keras_bridge("run", "--format", "xml", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "--format is text, json, sarif or github, not 'xml'." in done.stderr
+
+
+@pytest.mark.parametrize("name", ["json", "sarif", "github"])
+def test_reports_are_printed_for_other_programs(name: str) -> None:
+    text = formatted([different(), matching()], name)
+    if name == "github":
+        assert text.startswith("::error file=")
+        return
+    assert len(json.loads(text)) == (2 if name == "json" else 3)
 
 
 def test_an_unknown_case_lists_the_near_ones(tmp_path: Path) -> None:

@@ -115,6 +115,24 @@ def test_an_error_of_the_r_package_is_not_called_the_scripts() -> None:
     assert "R package keras" in found.sentence
 
 
+@pytest.mark.parametrize(
+    ("meant", "cause"),
+    [
+        ({}, "r-semantics"),
+        ({"gaps": ("a.R:3: what is not known",)}, "not-known"),
+        ({"status": "error", "error": python_error()}, "not-known"),
+    ],
+    ids=["taken", "gap", "refused"],
+)
+def test_what_the_r_package_refuses_and_keras_takes_is_the_packages_rule(
+    meant: dict[str, Any], cause: str
+) -> None:
+    error = ErrorRecord(language="r", cls="simpleError", message="no", line=4, origin="keras")
+    runs = {"r": run(status="error", error=error), "intent": run("intent", **meant)}
+    found = conclude(runs, [pair("intent", "different", "arguments")])
+    assert (found.verdict, found.cause) == ("failed", cause)
+
+
 def test_a_script_without_keras_leaves_nothing_to_compare() -> None:
     found = conclude({"r": run(probes=())}, [])
     assert found.verdict == "abstained"

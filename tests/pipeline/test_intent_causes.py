@@ -43,6 +43,11 @@ _SCRIPTS: Final[Mapping[str, str]] = {
     '  layer_dense(1, activation = "sigmoid")\nm %>% compile("sgd", "binary_crossentropy")\n'
     "h <- m %>% fit(x, y, epochs = 1, class_weight = list(1, 4), verbose = 0)\n"
     "print(h$metrics$loss)\n",
+    "nested-layers": "library(keras3)\nset_random_seed(6)\nx <- array(cos(1:24), c(3, 4, 2))\n"
+    "m <- keras_model_sequential(input_shape = c(4, 2)) |>\n"
+    "  layer_bidirectional(layer_lstm(units = 3, return_sequences = TRUE)) |>\n"
+    "  layer_bidirectional(layer_gru(units = 2)) |> layer_dense(1)\n"
+    "print(predict(m, x, verbose = 0))\n",
     "ordinary": "library(keras3)\nset_random_seed(4)\nset.seed(4)\nx <- matrix(rnorm(24), 8)\n"
     'y <- as.numeric(x[, 1] > 0)\nm <- keras_model_sequential(input_shape = 3) |>\n'
     '  layer_dense(4, activation = "relu") |> layer_dense(1, activation = "sigmoid")\n'
@@ -58,6 +63,7 @@ _CAUSES: Final[Mapping[str, tuple[str, str]]] = {
     "closure": ("different", "r-semantics"),
     "type-refused": ("different", "r-conversion"),
     "weights-of-classes": ("different", "r-conversion"),
+    "nested-layers": ("different", "r-semantics"),
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,9 +12,10 @@ import pytest
 from bridge.capsule import Call, Capsule, FrontEnd, Manifest
 from bridge.capsule.values import Scalar, Symbol
 from bridge.cases.case import Case, read_case
+from bridge.cli.check import examine
 from bridge.errors import Errors, collected
 from bridge.pipeline import case_run, examine_case
-from bridge.pipeline.examine_case import Settings, Suite
+from bridge.pipeline.examine_case import Examined, Settings, Suite
 from bridge.process.pool import Pool
 from bridge.r.script import Inspection, Installed, Served
 from bridge.rules import registry
@@ -205,14 +206,14 @@ def _with_a_call(runner: Literal["r", "replay"], case: str) -> Capsule:
 def test_a_rule_that_the_header_allows_has_nothing_to_say(
     cases: list[Case], monkeypatch: pytest.MonkeyPatch, allow: str, found: list[str], told: int
 ) -> None:
-    rules = {**registry.rules(), "X01": Rule("X01", "anything", cause="maths")}
+    always = Rule("X01", "anything", cause="maths")
+    always.detector(lambda _: iter([always.finding("An answer")]))
+    rules = {**registry.rules(), "X01": always}
     monkeypatch.setattr(registry, "rules", lambda: rules)
-    answered = Answered((answer("maths", "An answer"),))
-    monkeypatch.setattr(examine_case, "answers", lambda *_, **__: answered)
     cases[0].script.write_text(f"#| allow: {allow}\nx")
     with Suite(Settings(jobs=1, quick=True)) as running:
         (examined,) = running.examine([read_case(cases[0].script)])
-    assert [each.rule for each in examined.report.findings] == found
+    assert [each.rule for each in examined.report.findings if each.rule] == found
     assert sum("L01" in note for note in examined.report.notes) == told
 
 
@@ -232,3 +233,20 @@ def test_a_rule_that_fails_costs_no_other_rule_its_answer(monkeypatch: pytest.Mo
         found = registry.answers(capsule).findings
     assert [each.headline for each in found] == ["An answer"]
     assert [each.message for each in errors.found] == ["IndexError: no such layer"]
+
+
+def test_what_was_done_is_written_where_something_ends_the_command(
+    cases: list[Case], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    whole = Suite.examine
+
+    def interrupted(suite: Suite, given: Sequence[Case], *finished: Any) -> Iterator[Examined]:
+        yield from whole(suite, given[:1], *finished)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Suite, "examine", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        examine(cases, tmp_path / "out", Settings(jobs=1, quick=True), lines=True)
+    assert (tmp_path / "out" / "first" / "report.json").is_file()
+    assert (tmp_path / "out" / "index.html").is_file()
+    assert not (tmp_path / "out" / "second").exists()

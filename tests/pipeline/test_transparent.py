@@ -70,6 +70,13 @@ x <- matrix(1:16 / 16, 8)
 h <- m %>% fit(x, x[, 1], epochs = 2, batch_size = 4, verbose = 1)
 h
 print(predict(m, x, verbose = 0))
+np <- reticulate::import("numpy", convert = FALSE)
+np$array(c(NaN, 1))$astype("int32")$shape
+f <- function(...) {
+  tryCatch(predict(m, ..., verbose = 0), error = function(e) cat(conditionMessage(e)))
+}
+f(matrix(1:9 / 9, 3))
+f(matrix(1:9 / 9, 3), batch_size = 2)
 """
 
 THREE = """

@@ -14,7 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from matplotlib.lines import Line2D
 
+from bridge.capsule import Array, Capsule, Manifest
 from bridge.report import plots
 from bridge.report.pictures import MAX_PANELS, Drawing, draw
 from tests.report_samples import HOSTILE, capsule, founding_capsules, matching
@@ -30,6 +32,15 @@ def words(svg: bytes) -> list[str]:
     """Return the texts of a picture; fails if it is not well-formed XML."""
     root = ET.fromstring(svg)
     return [text for item in root.iter("{http://www.w3.org/2000/svg}text") if (text := item.text)]
+
+
+def looped(run: str, results: list[Any], kind: str = "predict") -> Capsule:
+    """Return a run that made one call without a label for each of ``results``, all at line 7."""
+    recorded = capsule(run, {str(number): result for number, result in enumerate(results)})
+    known = {"label": "", "line": 7, "kind": kind}
+    probes = [probe.model_copy(update=known) for probe in recorded.manifest.probes]
+    manifest = recorded.manifest.model_copy(update={"probes": tuple(probes)})
+    return Capsule(manifest, recorded.arrays)
 
 
 @functools.cache
@@ -108,13 +119,80 @@ def test_probes_with_a_model_and_a_variant_share_a_panel() -> None:
 def test_labels_come_from_whichever_run_has_them() -> None:
     runs = {"r": capsule("r", {"": [1.0]}), "twin": capsule("twin", {"A/relu": [1.0]})}
     (panel,) = plots.panels(runs)
-    assert (panel.title, panel.groups[0].probe) == ("relu", "A/relu")
+    assert (panel.title, panel.groups[0].probes) == ("relu", ("A/relu",))
     assert [item.run for item in panel.groups[0].curves] == ["r", "twin"]
 
 
 def test_a_probe_without_a_label_is_named_after_what_was_called() -> None:
     (panel,) = plots.panels({"r": capsule("r", {"": [1.0]})})
     assert panel.title == "predict 1"
+
+
+def test_the_numbers_of_a_loop_are_one_curve_over_its_calls() -> None:
+    runs = {run: looped(run, [0.5, 0.25, 0.125]) for run in ("r", "replay")}
+    (panel,) = plots.panels(runs)
+    assert panel.xlabel == "call"
+    assert panel.groups[0].probes == tuple(f"predict {n} (line 7)" for n in (1, 2, 3))
+    assert [item.values.tolist() for item in panel.groups[0].curves] == [[0.5, 0.25, 0.125]] * 2
+
+
+def test_a_loop_stands_out_where_any_of_its_calls_differs() -> None:
+    pair = matching().pairs[0]
+    pairs = [pair.model_copy(update={"probe": "predict 2 (line 7)", "verdict": "different"})]
+    runs = {"r": looped("r", [1.0, 2.0]), "replay": looped("replay", [1.0, 3.0])}
+    assert "2 x predict (line 7): different" in words(draw(runs, pairs).files["overlay.svg"])
+
+
+def test_calls_that_have_more_numbers_or_other_runs_are_not_of_the_loop() -> None:
+    assert len(plots.panels({"r": looped("r", [1.0, [1.0, 2.0]])})) == 2
+    runs = {"r": looped("r", [1.0, 2.0, 4.0]), "replay": looped("replay", [1.0, 2.0])}
+    assert [len(panel.groups[0].probes) for panel in plots.panels(runs)] == [2, 1]
+
+
+def test_a_loss_and_its_metric_are_two_numbers_however_they_came() -> None:
+    """R gives them in one array, a translated script in several."""
+    together = looped("r", [[0.7, 0.9]], "evaluate")
+    (probe,) = looped("intent", [0.7], "evaluate").manifest.probes
+    outputs = tuple(
+        Array(name=f"y['{name}']", key=name, dtype="float64", shape=())
+        for name in ("loss", "accuracy")
+    )
+    probes = (probe.model_copy(update={"outputs": outputs}),)
+    manifest = Manifest(runner="intent", case="sample", status="ok", probes=probes)
+    apart = Capsule(manifest, {"loss": np.array(0.7), "accuracy": np.array(0.9)})
+    (panel,) = plots.panels({"r": together, "intent": apart})
+    assert [
+        (group.model, [item.values.tolist() for item in group.curves]) for group in panel.groups
+    ] == [("loss", [[0.7], [0.7]]), ("accuracy", [[0.9], [0.9]])]
+
+
+def test_each_of_a_few_units_is_a_curve() -> None:
+    few, many = np.arange(6.0).reshape(2, 3), np.zeros((2, plots.MAX_GROUPS + 1))
+    three, all_ = plots.panels({"r": looped("r", [few, many])})
+    assert [group.model for group in three.groups] == ["unit 1", "unit 2", "unit 3"]
+    assert three.groups[1].curves[0].values.tolist() == [1.0, 4.0]
+    assert len(all_.groups) == 1
+
+
+def test_the_whole_legend_is_in_sight() -> None:
+    names = [f"a long name of number {number}" for number in range(6)]
+    run = capsule("r", {"": [1.0]}, curves=dict.fromkeys(names, (0.5, 0.25)))
+    runs = ["r", "replay", "intent", "reference"]
+    lines = [(name, Line2D([], [])) for name in runs]
+    with plots.settings():
+        canvas = plots.Canvas(plots.panels({"r": run}), columns=2, size=(3.3, 1.5), runs=lines)
+        (legend,) = canvas.figure.legends
+        seen, paper = legend.get_window_extent(), canvas.figure.bbox
+        panels_top = max(ax.get_window_extent().y1 for ax in canvas.axes)
+    assert [text.get_text() for text in legend.get_texts()] == [*(n[:24] for n in names), *runs]
+    assert (seen.x0 >= paper.x0, seen.x1 <= paper.x1, seen.y0 >= panels_top) == (True, True, True)
+
+
+def test_a_model_without_a_name_has_no_entry_in_the_legend() -> None:
+    run = capsule("r", {"": [1.0, 2.0]}, curves={"loss": (0.5, 0.25)})
+    shown = ET.fromstring(plots.overlay(plots.panels({"r": run}), ["r"]))
+    legend = next(item for item in shown.iter() if item.get("id", "").startswith("legend"))
+    assert len(list(legend)) == 4, "two names and two lines"
 
 
 def test_cases_can_be_drawn_at_the_same_time() -> None:

@@ -16,7 +16,7 @@ from markdown_it import MarkdownIt
 
 from bridge.report import CaseReport, folders, numbers, report_json, text, write_report
 from bridge.report.pictures import draw
-from bridge.report.schema import Picture
+from bridge.report.schema import ExperimentRow, Picture
 from tests.report_samples import (
     GOLDEN,
     HOSTILE,
@@ -170,8 +170,12 @@ def test_every_case_has_its_folder_and_the_page_has_all_cases(tmp_path: Path) ->
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == ["different", "failed", "index.html", "matching", "same_error", "unnamed"]
     assert sorted(path.name for path in (tmp_path / "different").iterdir()) == [
-        *("index.html", "report.json", "report.md"),
+        *("ask.R", "index.html", "report.json", "report.md"),
     ]
+    asked = (tmp_path / "different" / "ask.R").read_text(encoding="utf-8")
+    (table,) = [different().symptoms]
+    assert table is not None
+    assert all(each.r in asked and each.question in asked for each in table.separating)
 
 
 def test_cases_stand_on_the_page_in_groups_worst_first(tmp_path: Path) -> None:
@@ -442,3 +446,19 @@ def test_the_founding_case_makes_a_small_page(tmp_path: Path) -> None:
     page = index(tmp_path, report, pictures={"matching": drawing.files})
     assert len(page.encode()) < 1_000_000
     assert len((tmp_path / "matching" / "report.md").read_text(encoding="utf-8")) < 65_536
+
+
+def test_what_was_run_again_is_listed_on_every_surface(tmp_path: Path) -> None:
+    row = ExperimentRow(
+        kind="fit again",
+        changed="4 times the epochs",
+        expected="no lower loss",
+        outcome="loss 0.25",
+    )
+    report = different().model_copy(update={"experiments": (row,)})
+    write_report([report], tmp_path, pictures={})
+    (folder,) = folders([report])
+    for name in ("index.html", "report.md", "report.json"):
+        written = (tmp_path / folder / name).read_text("utf-8")
+        assert row.changed in written
+        assert row.outcome in written

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from bridge.capsule import Capsule
 from bridge.cases.case import read_case
+from bridge.experiments.experiment import Experiment
 from bridge.pipeline.examine_case import Settings, Suite
+from bridge.pipeline.experiment_rounds import asked
 from bridge.process.pool import Limits, Pool
 from bridge.r.script import inspect, serve
 from bridge.rules import registry
 from bridge.rules.rule import Finding, Rule
+from bridge.runs.experiments import make_experiments
 from bridge.runs.layer_capture import look
 from bridge.runs.r import run_r
 from tests.rules.samples import needs_r, well_worded
 from tests.rules.test_pages import blocks, of_all
 
-pytestmark = [pytest.mark.r, pytest.mark.tf, pytest.mark.slow, needs_r]
+pytestmark = [pytest.mark.r, pytest.mark.tf, pytest.mark.slow, pytest.mark.pages, needs_r]
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +33,10 @@ def pool() -> Iterator[Pool]:
 
 
 def found_in(script: Path, rule: Rule, pool: Pool) -> tuple[Finding, ...]:
-    """Run a script in R and ask every rule; what needs a repair is examined as a whole case."""
+    """Run a script in R and ask every rule, with its experiments.
+
+    What needs a repair is examined as a whole case.
+    """
     if "repair" in rule.needs:
         with Suite(Settings(frontend="standin", jobs=1), pool=pool) as suite:
             (examined,) = suite.examine([read_case(script)])
@@ -38,7 +46,12 @@ def found_in(script: Path, rule: Rule, pool: Pool) -> tuple[Finding, ...]:
     limits = Limits(seconds=100)
     run = run_r(pool, script.stem, script, inspection, served, limits)
     seen = look(pool, run, inspection.generation, limits)
-    return registry.answers(seen, inspection.tree).findings
+
+    def ask(outcomes: Mapping[Experiment, Capsule]) -> registry.Answered:
+        return registry.answers(seen, inspection.tree, outcomes)
+
+    make = partial(make_experiments, pool, seen, inspection.generation)
+    return asked(ask, lambda wanted, left: make(wanted, limits, left)).findings
 
 
 @pytest.mark.parametrize("rule", of_all(), ids=lambda rule: rule.code)

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
+from bridge.experiments.experiment import Experiment
 from bridge.rules import registry
+from bridge.rules.models import learned_nothing, mean_loss
 from bridge.rules.ranking import few, ranked
 from bridge.rules.rule import Finding, Rule
-from bridge.rules.run import Experiment
 from bridge.rules.run import Run as Asked
 from tests.rules.samples import Run, needs_r, symbol, thing, tree_of
 
 
 def test_a_rule_waits_for_its_experiment(monkeypatch: pytest.MonkeyPatch) -> None:
     waits = Rule("X01", "waits", cause="maths", needs=("fit again",))
-    slower = Experiment("fit again", 0, "learning_rate", 0.1)
+    slower = Experiment("fit again", 0, "learning rate", 0.1)
 
     @waits.detector
     def detect(run: Asked) -> Iterator[Finding]:
@@ -92,3 +95,41 @@ def test_a_layer_is_found_in_the_text(
     (found,) = registry.answers(capsule, tree_of(text, tmp_path)).findings
     span = found.spans[0]
     assert (span.line, span.column, span.end_column) == columns
+
+
+@pytest.mark.parametrize(
+    ("loss", "y", "p", "value"),
+    [
+        ("meansquarederror", [[1.0], [3.0]], [[2.0], [2.0]], 1.0),
+        ("meanabsoluteerror", [[1.0], [4.0]], [[2.0], [2.0]], 1.5),
+        ("binarycrossentropy", [1, 0], [[0.5], [0.5]], np.log(2)),
+        ("categoricalcrossentropy", [[1, 0], [0, 1]], [[0.5, 0.5], [0.5, 0.5]], np.log(2)),
+        ("sparsecategoricalcrossentropy", [0, 1], [[0.5, 0.5], [0.5, 0.5]], np.log(2)),
+        ("sparsecategoricalcrossentropy", [0, 5], [[0.5, 0.5], [0.5, 0.5]], None),
+        ("poisson", [[1.0]], [[1.0]], None),
+    ],
+)
+def test_a_loss_is_computed_from_predictions(
+    loss: str, y: Any, p: Any, value: float | None
+) -> None:
+    found = mean_loss(loss, np.array(y), np.array(p))
+    assert found == (None if value is None else pytest.approx(value))
+
+
+@pytest.mark.parametrize(
+    ("loss", "y", "value", "nothing"),
+    [
+        ("binarycrossentropy", [0, 1] * 20, 0.70, True),
+        ("binarycrossentropy", [0, 1] * 20, 0.68, True),
+        ("binarycrossentropy", [0, 1] * 20, 0.60, False),
+        ("sparsecategoricalcrossentropy", [0, 1, 2, 3] * 10, 1.386, True),
+        ("sparsecategoricalcrossentropy", [0, 1, 2, 3] * 10, 1.2, False),
+        ("meansquarederror", [1.0, 3.0] * 20, 1.0, True),
+        ("meansquarederror", [1.0, 3.0] * 20, 0.5, False),
+        ("poisson", [1.0, 3.0] * 20, 9.0, False),
+    ],
+)
+def test_what_is_no_better_than_one_answer_for_all_learned_nothing(
+    loss: str, y: Any, value: float, nothing: bool
+) -> None:
+    assert learned_nothing(loss, np.array(y), value) is nothing

@@ -221,6 +221,25 @@ def test_rows_to_validate_with_are_new_to_the_model(x: Any, own: Any, found: lis
 
 
 @pytest.mark.parametrize(
+    ("y", "found"),
+    [
+        ([0] * 5 + [1] * 5 + [2] * 6, ["D05"]),
+        ([2] * 6 + [1] * 2 + [0] * 8, ["D05"]),
+        ([0, 1, 2, 0, 1, 2] * 2 + [2] * 4, []),
+        ([0] * 6 + [1] * 6 + [0, 1, 0, 1], []),
+        ([*list(range(12)), 3, 5, 7, 9], []),
+    ],
+)
+def test_rows_class_by_class_leave_a_class_out_of_the_validation(
+    y: list[int], found: list[str]
+) -> None:
+    run = Run()
+    run.model(("Dense", {"units": 1}))
+    run.probe("fit", targets=[run.array("y", y)], settings={"validation_split": 0.25})
+    assert run.rules() == found
+
+
+@pytest.mark.parametrize(
     ("share", "guess", "found"),
     [(0.1, 0.2, ["D08"]), (0.9, 0.7, ["D08"]), (0.5, 0.2, []), (0.1, 0.7, []), (0.0, 0.2, [])],
 )

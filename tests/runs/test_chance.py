@@ -56,7 +56,7 @@ def test_each_way_to_seed_keras_counts_for_every_reader(tmp_path: Path, seed: st
     script.write_text(f"library(keras)\n{seed}\n{body}", "utf-8")
     _, (inspection,) = inspect([script])
     made = translate(inspection.tree, script="seeded.R", package="keras", generation=2)
-    assert not made.last_first
+    assert not made.as_made
     assert chance(inspection, {"r": drawn("RandomNormal")}) == ()
 
 

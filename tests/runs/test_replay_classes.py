@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -60,11 +62,14 @@ def test_a_model_trained_on_a_function_of_rs_predicts_nothing(pool: Pool) -> Non
     assert made.manifest.probes == ()
 
 
-def test_a_model_that_was_saved_is_what_it_was(pool: Pool) -> None:
-    made = replayed(pool, added(Scalar(t="str", v="model.h5"), "save"))
+@pytest.mark.parametrize("path", ["model.h5", "<work>/Rtmp1/model.h5", "~/models/model.h5"])
+def test_a_model_is_saved_into_a_folder_of_the_replays_own(pool: Pool, path: str) -> None:
+    there = Path(path).expanduser()
+    made = replayed(pool, added(Scalar(t="str", v=path), "save"))
     (probe,) = made.manifest.probes
     assert made.array(probe.outputs[0]).tolist() == [[2.0], [5.0]]
-    assert any("writes files" in gap for gap in made.manifest.gaps)
+    assert made.manifest.gaps == ()
+    assert not there.exists()
 
 
 def test_the_helper_that_makes_classes_is_no_gap(pool: Pool) -> None:

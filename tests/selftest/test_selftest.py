@@ -131,7 +131,7 @@ def test_reports_carry_the_last_score_and_show_its_day(
     write_report([scored], tmp_path / "out", pictures={})
     written = next((tmp_path / "out").glob("*/report.json")).read_text("utf-8")
     assert json.loads(written)["selftest"]["date"] == scored.selftest.date
-    page = (tmp_path / "out" / "index.html").read_text("utf-8")
+    page = next((tmp_path / "out").glob("*/index.html")).read_text("utf-8")
     assert f"Self-test: on {scored.selftest.date}: 1 fault put into this installation" in page
 
 

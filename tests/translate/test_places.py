@@ -58,6 +58,8 @@ def test_beside_a_call_of_python_r_answers_for_the_expression_alone(
         "z <- rowsum(x, g)\n",
         # The value of a function, whose visibility counts.
         "f <- function(x, g) {\n  predict(m, x)\n  rowsum(x, g)\n}\n",
+        # A default is no part of what is evaluated in order.
+        "f <- function(x, g = c(rowsum(x, 1))) predict(m, x)\n",
         # Python is called inside.
         "z <- rowsum(predict(m, x), g)\n",
         # It is looked at as it is written.

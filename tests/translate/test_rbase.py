@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from bridge.translate import rbase as r
+from bridge.translate.rbase import values as r_values
 
 
 def test_a_matrix_is_filled_by_columns() -> None:
@@ -77,3 +79,54 @@ def test_whatever_uses_a_value_that_is_not_there_names_it() -> None:
 def test_a_fraction_stays_and_a_whole_number_becomes_an_int() -> None:
     assert (r.whole(64.0), r.whole(3.7)) == (64, 3.7)
     assert isinstance(r.whole(64.0), int)
+
+
+def test_names_go_with_the_numbers_that_are_put_in_order() -> None:
+    found = r.Named(a=3.0, b=1.0, c=2.0)
+    assert r.names(r.sort(found)) == ["b", "c", "a"]
+    assert r.names(r.rev(found)) == ["c", "b", "a"]
+    assert r.names(r.which_min(found)) == ["b"]
+    assert r.item(np.arange(3.0), r.which_min(found)) == 1.0
+
+
+def test_a_range_after_one_that_began_at_0_is_a_slice_of_pythons(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[bool] = []
+    told: list[str] = []
+
+    def seen_before(_kind: str, now: bool) -> bool:
+        seen.append(now)
+        return any(seen)
+
+    def otherwise(kind: str, *_: str) -> bool:
+        told.append(kind)
+        return True
+
+    monkeypatch.setattr(r_values, "seen_before", seen_before)
+    monkeypatch.setattr(r_values, "read_otherwise", otherwise)
+    x = np.arange(8.0)
+    assert r.index(x, r.colon(4, 7)).tolist() == [3, 4, 5, 6]
+    assert r.index(x, r.colon(0, 4)).tolist() == [0, 1, 2, 3]
+    assert not told
+    assert r.index(x, r.colon(4, 8)).tolist() == [4, 5, 6, 7]
+    assert told == ["zero"]
+
+
+def test_names_of_metrics_are_those_of_outputs_or_their_own() -> None:
+    def off(y_true: object, y_pred: object) -> None: ...
+
+    model = SimpleNamespace(output_names=["one", "two"])
+    assert r.metrics(model, {"one": off}) == {"one": off}
+    assert [each.__name__ for each in r.metrics(model, {"far": off})] == ["far"]
+
+
+def test_a_factor_is_compared_by_its_levels() -> None:
+    found = r.factor(["b", "a", "b"])
+    assert r.eq(["b", "b", "b"], found).tolist() == [True, False, True]
+    assert r.ne(found, "a").tolist() == [True, False, True]
+
+
+def test_named_vectors_of_one_length_are_the_columns_of_a_matrix() -> None:
+    found = r.sapply({"x": 1.0, "y": 2.0}, lambda v: r.Named(low=v, high=v * 10))
+    assert found.tolist() == [[1, 2], [10, 20]]

@@ -11,12 +11,16 @@ import numpy as np
 import pytest
 
 from bridge.capsule import Call, Capsule, Environment, ErrorRecord, Manifest, Script
+from bridge.capsule.schema import Invocation
 from bridge.capsule.values import (
     ArrayValue,
+    Class,
     Closure,
+    Generator,
     Items,
     Method,
     ObjectValue,
+    Parameter,
     Scalar,
     Symbol,
     Value,
@@ -292,3 +296,143 @@ def test_a_script_runs_by_itself(recorded: dict[str, Capsule], tmp_path: Path) -
     done = subprocess.run(words, capture_output=True, text=True, check=False, cwd="/")
     assert done.returncode == 0, done.stderr[-2000:]
     assert "[" in done.stdout
+
+
+# Functions, classes and generators of R's.
+
+TENSOR = ObjectValue(id=30, cls="tensorflow.python.framework.tensor:SymbolicTensor")
+MEAN = Symbol(path="tensorflow.python.ops.math_ops:reduce_mean", public="tf.reduce_mean")
+
+
+def with_functions(calls: list[Call], *invocations: Invocation) -> Replayed:
+    manifest = Manifest(
+        runner="r",
+        case="case",
+        status="ok",
+        script=Script(name="case.R", language="r", text="", sha256=""),
+        environment=Environment(keras="tf_keras 2.21.0"),
+        calls=tuple(calls),
+        invocations=invocations,
+    )
+    return replayed(Capsule(manifest, {}), 1)
+
+
+def loss_of_rs(*names: str) -> Closure:
+    parameters = tuple(Parameter(name=name) for name in names) or None
+    return Closure(id=20, name="loss", module="rpytools.call", parameters=parameters)
+
+
+def compiled(closure: Closure) -> list[Call]:
+    method = Method(owner=MODEL, name="compile")
+    return [
+        make(1, SEQUENTIAL, MODEL),
+        make(2, method, kwargs={"loss": closure}, r_call="compile(m)"),
+    ]
+
+
+def test_a_function_of_rs_is_written_as_what_it_called() -> None:
+    inside = make(3, MEAN, TENSOR, args=(ObjectValue(id=31, cls=TENSOR.cls),), within=1)
+    args = (ObjectValue(id=31, cls=TENSOR.cls), ObjectValue(id=32, cls=TENSOR.cls))
+    asked = Invocation(id=1, closure=20, args=args, result=TENSOR)
+    found = with_functions([*compiled(loss_of_rs("y_true", "y_pred")), inside], asked)
+    assert found.gaps == ()
+    assert "def loss(y_true, y_pred):" in found.source
+    assert "return tf.reduce_mean(y_true)" in found.source
+    assert "model.compile(loss=loss)" in found.source
+
+
+def test_what_r_computed_itself_is_what_it_was_call_by_call() -> None:
+    asked = [
+        Invocation(id=n, closure=20, args=(number(n),), result=Scalar(t="float", v=repr(0.5**n)))
+        for n in (1, 2)
+    ]
+    found = with_functions(compiled(loss_of_rs("epoch")), *asked)
+    assert "iter([0.5, 0.25])" in found.source
+    assert "return next(loss_gave)" in found.source
+    compile(found.source, "replay.py", "exec")
+
+
+def test_what_r_did_at_some_calls_only_is_done_at_these() -> None:
+    stop = Call(id=5, kind="setattr", target=MODEL, name="stop_training", within=2,
+                result=Scalar(t="bool", v="True"))  # fmt: skip
+    asked = [Invocation(id=n, closure=20, args=(number(n),)) for n in (1, 2, 3)]
+    found = with_functions([*compiled(loss_of_rs("epoch")), stop], *asked)
+    lines = [line.strip() for line in found.source.splitlines()]
+    place = lines.index("if asked in (2,):")
+    assert "model.stop_training = True" in lines[place : place + 3]
+    compile(found.source, "replay.py", "exec")
+
+
+def test_an_argument_that_goes_on_under_its_name_stays_an_argument() -> None:
+    training = {"training": Scalar(t="bool", v="False")}
+    inside = make(3, LAYER, TENSOR, kwargs=training, within=1)
+    asked = Invocation(id=1, closure=20, args=(training["training"],), result=TENSOR)
+    calls = [make(9, DENSE, LAYER), *compiled(loss_of_rs("training")), inside]
+    assert "(training=training)" in with_functions(calls, asked).source
+
+
+def test_a_class_of_rs_is_a_class_with_its_methods() -> None:
+    own = ObjectValue(id=40, cls="<r-globalenv>:Scale")
+    layer = Symbol(path="keras.src.layers.layer:Layer", public="keras.layers.Layer")
+    start = Method(owner=own, name="__init__", of=layer)
+    kind = Class(
+        id=41, name="Scale", bases=(layer,), members=(("__init__", loss_of_rs("self", "units")),)
+    )
+    calls = [
+        make(1, Symbol(path="types:new_class"), kind),
+        make(2, ObjectValue(id=41, cls="builtins:type"), own, kwargs={"units": number(3)}),
+        make(3, start, within=1),
+        Call(id=4, kind="setattr", target=own, name="units", result=number(3), within=1),
+        make(5, SEQUENTIAL, MODEL),
+        make(6, Method(owner=MODEL, name="add"), args=(own,)),
+    ]
+    found = with_functions(calls, Invocation(id=1, closure=20, args=(own, number(3))))
+    assert "class Scale(keras.layers.Layer):" in found.source
+    assert "super().__init__()" in found.source
+    assert "self.units = units" in found.source
+    assert "scale = Scale(units=3)" in found.source
+    assert ".add(scale)" in found.source
+    compile(found.source, "replay.py", "exec")
+
+
+def test_a_generator_of_rs_is_what_it_gave() -> None:
+    source = ObjectValue(id=50, cls="rpytools.generator:RGenerator")
+    target = Symbol(path="rpytools.generator:RGenerator")
+    calls = [
+        make(1, SEQUENTIAL, MODEL),
+        make(2, target, source, args=(loss_of_rs(),)),
+        make(3, Method(owner=MODEL, name="fit"), args=(Generator(id=51, source=source),)),
+    ]
+    asked = [Invocation(id=n, closure=20, result=number(n)) for n in (1, 2)]
+    found = with_functions(calls, *asked)
+    assert "batches_1 = iter([1, 2])" in found.source
+    assert "yield from batches_1" in found.source
+    assert "model.fit(batches())" in found.source
+
+
+def test_a_function_may_speak_of_what_is_made_after_it() -> None:
+    callback = ObjectValue(id=60, cls="tf_keras.src.callbacks:LambdaCallback")
+    target = Symbol(path=callback.cls, public="keras.callbacks.LambdaCallback")
+    stop = Call(id=5, kind="setattr", target=MODEL, name="stop_training", within=1,
+                result=Scalar(t="bool", v="True"))  # fmt: skip
+    calls = [
+        make(1, target, callback, kwargs={"on_epoch_end": loss_of_rs()}),
+        make(2, SEQUENTIAL, MODEL, assigned="m", r_call="m <- keras_model_sequential()"),
+        stop,
+        make(6, Method(owner=MODEL, name="fit"), kwargs={"callbacks": Items(t="list",
+             items=(callback,))}),
+    ]  # fmt: skip
+    found = with_functions(calls, Invocation(id=1, closure=20))
+    assert found.gaps == ()
+    assert "    m.stop_training = True" in found.source
+
+
+def test_further_arguments_are_taken_from_where_python_has_them() -> None:
+    tensors = [ObjectValue(id=n, cls=TENSOR.cls) for n in (31, 32)]
+    parameters = (Parameter(name="more", kind="rest"), Parameter(name="named", kind="keywords"))
+    closure = loss_of_rs().model_copy(update={"parameters": parameters})
+    inside = make(3, MEAN, TENSOR, args=tuple(tensors), within=1)
+    asked = Invocation(id=1, closure=20, args=(tensors[0],), kwargs={"k": tensors[1]},
+                       result=TENSOR)  # fmt: skip
+    found = with_functions([*compiled(closure), inside], asked)
+    assert 'tf.reduce_mean(more[0], named["k"])' in found.source

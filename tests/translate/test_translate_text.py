@@ -131,3 +131,62 @@ def test_methods_of_the_script_are_found_by_the_class_of_a_list(tmp_path: Path) 
     exec("\n".join(lines), names)
     assert np.ravel(names["d"]).tolist() == [18, 0, 3]  # type: ignore[call-overload]
     assert names["e"] is True
+
+
+_CLASSES = """library(keras3)
+gate <- Layer("Gate",
+  initialize = function(units, ...) {
+    super$initialize(...)
+    self$units <- as.integer(units)
+  },
+  build = function(input_shape) {
+    self$w <- self$add_weight(shape = shape(input_shape[[2]], self$units))
+  },
+  call = function(inputs) op_sum(inputs, axis = 2)
+)
+log <- R6::R6Class("Log", inherit = KerasCallback, public = list(
+  seen = NULL,
+  on_epoch_end = function(epoch, logs = NULL) logs$mine <- epoch
+))
+watch <- log$new()
+i <- keras_input(shape = 3)
+o <- i |> gate(units = 2)
+"""
+
+
+def test_a_class_of_keras_is_a_class_of_python(tmp_path: Path) -> None:
+    text = _translated(tmp_path, _CLASSES).text
+    assert "class Gate(keras.layers.Layer):" in text
+    assert "gate = Gate\n" in text
+    assert "super().__init__(*dots, **more)" in text
+    assert "self.units = r.as_integer(units)" in text
+    assert "axis=r.axis(2)" in text
+    assert "class Log(keras.callbacks.Callback):" in text
+    assert "watch = log()" in text
+    assert "o = r.compose(i, gate(units=2))" in text or "r.compose(i, gate(units=2.0))" in text
+
+
+def test_what_python_gave_is_changed_where_it_is_and_that_is_told(tmp_path: Path) -> None:
+    made = _translated(tmp_path, _CLASSES)
+    assert "logs = r.changed(logs, epoch, 'mine')" in made.text
+    assert [each.kind for each in made.readings] == ["copied"]
+
+
+def test_a_list_of_layers_is_what_a_model_is_made_of_wherever_it_stands(tmp_path: Path) -> None:
+    text = _translated(
+        tmp_path,
+        "library(keras3)\nm <- keras_model_sequential(list(layer_dense(units = 2)))\n"
+        "n <- keras_model_sequential(list(2, 3))\n",
+    ).text
+    assert "m = keras.Sequential([keras.layers.Dense(units=2)])" in text
+    assert "n = keras.Sequential([keras.Input(shape=(2, 3))])" in text
+
+
+def test_callbacks_of_keras3_count_epochs_from_one(tmp_path: Path) -> None:
+    text = _translated(
+        tmp_path,
+        "library(keras3)\nwatch <- Callback('Watch', on_epoch_end = function(epoch, logs = NULL)\n"
+        "  cat(epoch), on_train_end = function(logs = NULL) cat('end'))\n",
+    ).text
+    assert "epoch = epoch + 1" in text
+    assert "logs = logs + 1" not in text

@@ -57,6 +57,21 @@ class Change:
         return self.value is None or _is_plain(self.value)
 
     @property
+    def headline(self) -> str:
+        """The change in a few words, without its line."""
+        words = {
+            "truncated": f"the fraction of {self.argument} is cut off",
+            "dropped": f"{self.argument} never reaches Python",
+            "defaulted": f"the R package sends {self.argument} = {self.arrived} of its own",
+            "shifted": f"{self.argument} = {self.written} is counted from 1 in R",
+            "reordered": f"the elements of {self.argument} arrive in another order",
+            "missing": f"missing values of {self.argument} arrive as {NA_INTEGER}",
+            "typed": f"{self.argument} = {self.written} arrives as another type",
+            "converted": f"{self.argument} = {self.written} arrives as {self.arrived}",
+        }
+        return words[self.kind]
+
+    @property
     def sentence(self) -> str:
         """The change in words, with its line and what Python got."""
         at = f"line {self.line}: " if self.line else ""

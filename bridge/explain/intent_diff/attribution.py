@@ -22,6 +22,8 @@ from bridge.translate.writing import ORDER
 _NUMBER: Final = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|NaN|Inf|-Inf")
 #: What stands between values and ends no number: "a 8; b 4".
 _BETWEEN: Final = re.compile(r"[;,:]+(?=\s|$)")
+#: The number in a name that Keras makes up: it counts what was made before, "dense_2".
+_MADE_UP: Final = re.compile(r"(?<=[a-z\d])_\d+\b")
 _HEADING: Final = re.compile(r"\[\d*,\d*\]|\[\d+\]|\[\[\d+\]\]|^\s*,\s,.*$", re.MULTILINE)
 
 
@@ -54,7 +56,8 @@ def numbers_by_line(run: Capsule) -> dict[int, list[str]]:
     for each in run.manifest.output:
         if each.stream == "stdout" and each.line is not None:
             text = _HEADING.sub(" ", each.text) if run.manifest.runner == "r" else each.text
-            words = _BETWEEN.sub(" ", text).split()
+            # R prints texts in quotes.
+            words = _BETWEEN.sub(" ", text.replace('"', " ")).split()
             found[each.line] += [word for word in words if _NUMBER.fullmatch(word)]
     return found
 
@@ -64,7 +67,8 @@ def _words_by_line(run: Capsule) -> dict[int, list[str]]:
     for each in run.manifest.output:
         if each.stream == "stdout" and each.line is not None:
             text = _BETWEEN.sub(" ", _HEADING.sub(" ", each.text).replace('"', " "))
-            found[each.line] += [w for w in text.split() if not _NUMBER.fullmatch(w)]
+            words = [word for word in text.split() if not _NUMBER.fullmatch(word)]
+            found[each.line] += [_MADE_UP.sub("", word) for word in words]
     return found
 
 
@@ -117,6 +121,7 @@ class Suspect:
     """
 
     cause: str
+    headline: str
     sentence: str
     where: str
     undo: Undo | None
@@ -163,14 +168,13 @@ def suspects(r: Capsule, meant: Capsule) -> list[Suspect]:
     for reading in dict.fromkeys(meant.manifest.readings):
         where, undo = f"line {reading.line}", Undo(frozenset({reading.place}))
         sentence = f"Line {reading.line}: {reading.what}."
-        made.append(Suspect(reading.cause, sentence, where, undo, reading.line))
+        made.append(Suspect(reading.cause, "", sentence, where, undo, reading.line))
     made.sort(key=lambda each: each.line)
     if _order_of_making(r, meant):
-        sentence = (
-            "The layers of the pipe are made in another order than they are written in, so that "
-            "the same seed gives other weights."
-        )
-        made.append(Suspect("r-semantics", sentence, "", Undo(frozenset({ORDER})), weak=True))
+        headline = "R makes the layers in another order than they are written"
+        sentence = f"{headline}, so that the same seed gives other weights."
+        undo = Undo(frozenset({ORDER}))
+        made.append(Suspect("r-semantics", headline, sentence, "", undo, weak=True))
     # First what was asked for otherwise, then the order, then types: so they are tried.
     return sorted(made, key=lambda each: (each.weak, each.typed, each.line))
 
@@ -184,7 +188,8 @@ def _of_changes(same: Sequence[Change]) -> Suspect:
     where = f"{first.target}({first.argument}={first.arrived or '...'})"
     typed = first.kind == "typed"
     boundary = first.kind in ("truncated", "missing")
-    return Suspect(first.cause, sentence, where, undo, first.line or 0, typed, typed, boundary)
+    line = first.line or 0
+    return Suspect(first.cause, first.headline, sentence, where, undo, line, typed, typed, boundary)
 
 
 def intent_notes(runs: dict[str, Capsule]) -> tuple[str, ...]:
@@ -218,6 +223,7 @@ def proven(
             )
     return CauseEvidence(
         cause=suspect.cause,
+        headline=suspect.headline,
         confidence="proven",
         sentence=sentence,
         source="intent",
@@ -242,6 +248,7 @@ def unproven(
         if found is None or found.cause in ("none", "not-known", "user-script", only.cause):
             return CauseEvidence(
                 cause=only.cause,
+                headline=only.headline,
                 confidence="likely",
                 sentence=only.sentence,
                 source="intent",

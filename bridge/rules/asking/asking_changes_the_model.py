@@ -10,7 +10,7 @@ from bridge.rules.rule import Finding, Rule
 from bridge.rules.run import Run, name_of, same
 
 RULE = Rule(
-    "P05", "asking-changes-the-model", cause="keras-layer", whose="Keras", explains=("P01",)
+    "P05", "asking-changes-the-model", cause="keras-layer", whose="Keras", explains=("P01", "P09")
 )
 _ASKS = ("predict", "evaluate", "call")
 

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bridge.facts.layers import class_name, is_two_modes
+from bridge.capsule import Probe
+from bridge.rules.asked_again import is_drawing, losses_in_modes
 from bridge.rules.pairs import in_training, pairs, same_outputs
 from bridge.rules.rule import Finding, Rule
-from bridge.rules.run import Run
+from bridge.rules.run import Run, same
 
-RULE = Rule("P04", "training-mode", cause="maths", whose="Keras", explains=("P01", "P03"))
+RULE = Rule(
+    "P04",
+    "training-mode",
+    cause="maths",
+    whose="Keras",
+    needs=("one run", "evaluate again"),
+    explains=("P01", "P03"),
+)
 
 
 @RULE.detector
@@ -20,7 +28,7 @@ def detect(run: Run) -> Iterator[Finding]:
         if trained[0] == trained[1]:
             continue
         state = run.state(one)
-        layers = [each for each in (state.layers if state else ()) if _two_modes(each.cls)]
+        layers = [each for each in (state.layers if state else ()) if is_drawing(each)]
         if not layers or same_outputs(run, one, other):
             continue
         first, second = (one, other) if trained[0] else (other, one)
@@ -35,6 +43,50 @@ def detect(run: Run) -> Iterator[Finding]:
         return
 
 
-def _two_modes(cls: str) -> bool:
-    name = class_name(cls)
-    return name is not None and is_two_modes(name)
+@RULE.detector
+def curve_and_evaluation(run: Run) -> Iterator[Finding]:
+    """Tell of an evaluation of the trained rows that is not what the curve ended with.
+
+    It is explained where the loss in training mode, with the same weights, is nearer to the curve.
+    """
+    fitted: dict[int, Probe] = {}
+    for probe in run.probes:
+        state = run.state(probe)
+        if state is None:
+            continue
+        if probe.kind == "fit" and probe.curves.get("loss"):
+            fitted[state.id] = probe
+        fit = fitted.get(state.id)
+        layer = next((each for each in state.layers if is_drawing(each)), None)
+        if probe.kind != "evaluate" or fit is None or layer is None:
+            continue
+        if not _same_data(run, fit, probe):
+            continue
+        modes, end = losses_in_modes(run, fit), fit.curves["loss"][-1]
+        if modes is None or not abs(modes[0] - end) < abs(modes[1] - end):
+            continue
+        yield RULE.finding(
+            "evaluate() leaves out what fit() does in training mode",
+            "While it is trained some layers drop units, or take statistics of the batch. "
+            "evaluate() asks the model as in use.",
+            at=probe.line,
+            also=(fit.line, run.layer_place(layer, label="has two modes")),
+            evidence=(
+                ("the curve's end", f"loss {end:.4g}"),
+                ("in training mode, with the last weights", f"loss {modes[0]:.4g}"),
+                ("as in use, with the same weights", f"loss {modes[1]:.4g}"),
+            ),
+            decides=False,
+        )
+        return
+
+
+def _same_data(run: Run, fit: Probe, asked: Probe) -> bool:
+    """Say whether an evaluation was given what a training was given."""
+    a, b = (*fit.inputs, *fit.targets), (*asked.inputs, *asked.targets)
+    share = fit.settings.get("validation_split")
+    return (
+        not share
+        and len(a) == len(b)
+        and all(same(run.array(x), run.array(z)) for x, z in zip(a, b, strict=True))
+    )

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 
-from bridge.rules.rule import Finding, Help, Rule
-from bridge.rules.run import Run, is_one_dimensional
+from bridge.capsule import Array, Probe
+from bridge.rules.models import whole
+from bridge.rules.rule import Finding, Rule
+from bridge.rules.run import Run, call_of, is_one_dimensional
+from bridge.translate.script_text import Cut
 
 RULE = Rule("D05", "sorted-rows", cause="maths", explains=("D08", "T02"))
 
@@ -31,9 +35,9 @@ def detect(run: Run) -> Iterator[Finding]:
         seen, rest = flat[:cut], flat[cut:]
         if not seen.size or not rest.size:
             continue
-        if rest.min() > seen.max() or rest.max() < seen.min():
+        if rest.min() > seen.max() or rest.max() < seen.min() or _lacking(flat, rest):
             yield RULE.finding(
-                "The rows are sorted, so that validation has targets never trained",
+                "The rows are sorted, so that validation has other targets than training",
                 f"validation_split = {share:g} takes the last {len(rest):,} of {len(flat):,} rows, "
                 "before anything is shuffled.",
                 at=probe.line,
@@ -41,9 +45,33 @@ def detect(run: Run) -> Iterator[Finding]:
                     ("targets that are trained", f"{seen.min():g} to {seen.max():g}"),
                     ("targets that are validated", f"{rest.min():g} to {rest.max():g}"),
                 ),
-                help=Help(
-                    text="Shuffle the rows first.",
-                    after="mixed <- sample(nrow(x)); x <- x[mixed, ]; y <- y[mixed]",
-                ),
+                help=run.help("Shuffle the rows first.", _shuffled(run, probe)),
             )
             return
+
+
+def _lacking(classes: npt.NDArray[np.float64], rest: npt.NDArray[np.float64]) -> bool:
+    """Say whether rows stand class by class, several of each, and some class is not in the rest."""
+    known = np.unique(classes)
+    if not whole(classes) or 2 * len(known) > len(classes) or len(known) < 2:
+        return False
+    blocks = 1 + int(np.count_nonzero(np.diff(classes)))
+    counts = [int(np.sum(classes == each)) for each in known]
+    return blocks == len(known) and min(counts) > 1 and len(np.unique(rest)) < len(known)
+
+
+def _shuffled(run: Run, probe: Probe) -> Cut | None:
+    """Return the edit that shuffles the rows of x and y before they are trained with."""
+    call = call_of(run.capsule, probe)
+    x, y = run.data_names(call) if call is not None else ("", "")
+    if call is None or call.line is None or not x or not y or len(probe.inputs) != 1:
+        return None
+    order = f"mixed <- sample(nrow({x}))"
+    rows = f"{x} <- {x}[{_rows(probe.inputs[0])}]; {y} <- {y}[{_rows(probe.targets[0])}]"
+    return run.text.line_before(call.line, f"{order}; {rows}")
+
+
+def _rows(ref: Array) -> str:
+    """Return the subscript that takes rows in another order and keeps all axes."""
+    rank = len(ref.shape)
+    return "mixed" + ", " * (rank - 1) + (", drop = FALSE" if rank > 1 else "")

@@ -34,7 +34,10 @@ def stretched(run: Run) -> Iterator[Finding]:
             at=run.layer_place(end.layer, "units", f"{end.width} outputs") or training.probe.line,
             also=(training.probe.line,),
             evidence=(("shape of the targets", str(y.shape)), ("of the output", _shape(end.shape))),
-            help="Give the last layer one unit, or the targets a column for each output.",
+            help=run.help(
+                "Give the last layer one unit, or the targets a column for each output.",
+                run.set_number(run.maker(end.layer), "units", 1),
+            ),
         )
         return
 
@@ -69,17 +72,17 @@ def refused(run: Run) -> Iterator[Finding]:
         y = run.array(targets[0]) if len(targets) == 1 else None
         if state is None or y is None:
             continue
-        loss = loss_of(run, state).loss
+        used = loss_of(run, state)
+        loss = used.loss
         numbers = is_one_dimensional(y) and whole(y)
         if loss == "categoricalcrossentropy" and numbers:
             yield RULE.finding(
                 "The categorical loss wants one-hot targets, and gets class numbers",
                 "Its targets are one-hot; those of the sparse loss are numbers from 0 on.",
                 at=probe.line,
-                help=Help(
-                    text="Take the sparse loss, or to_categorical().",
-                    before='loss = "categorical_crossentropy"',
-                    after='loss = "sparse_categorical_crossentropy"',
+                help=run.help(
+                    "Take the sparse loss, or to_categorical().",
+                    run.set_argument(used.call, "loss", '"sparse_categorical_crossentropy"'),
                 ),
                 refused=True,
             )
@@ -89,10 +92,9 @@ def refused(run: Run) -> Iterator[Finding]:
                 "The sparse loss wants class numbers, and gets one-hot targets",
                 "Its targets are numbers from 0 on; those of the categorical loss are one-hot.",
                 at=probe.line,
-                help=Help(
-                    text="Take the categorical loss.",
-                    before='loss = "sparse_categorical_crossentropy"',
-                    after='loss = "categorical_crossentropy"',
+                help=run.help(
+                    "Take the categorical loss.",
+                    run.set_argument(used.call, "loss", '"categorical_crossentropy"'),
                 ),
                 refused=True,
             )

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from bridge.rules.class_units import unit_for_each
 from bridge.rules.models import Training, trainings
 from bridge.rules.rule import Finding, Rule
 from bridge.rules.run import Run
@@ -31,10 +32,10 @@ def detect(run: Run) -> Iterator[Finding]:
                 yield _from_one(training)
                 return
             if y.min() < 0 or y.max() > 1:
-                yield _beyond(training, "The binary loss wants 0 and 1", "above 1")
+                yield _beyond(run, training, "The binary loss wants 0 and 1", "above 1")
                 return
         elif training.used.loss == "poisson" and y.min() < 0:
-            yield _beyond(training, "The Poisson loss wants counts", "below 0")
+            yield _beyond(run, training, "The Poisson loss wants counts", "below 0")
             return
 
 
@@ -51,7 +52,7 @@ def _from_one(training: Training) -> Finding:
     )
 
 
-def _beyond(training: Training, wants: str, beyond: str) -> Finding:
+def _beyond(run: Run, training: Training, wants: str, beyond: str) -> Finding:
     y = training.y
     low, high = (float(y.min()), float(y.max())) if y is not None else (0.0, 0.0)
     return RULE.finding(
@@ -60,7 +61,10 @@ def _beyond(training: Training, wants: str, beyond: str) -> Finding:
         "without end, and says nothing.",
         at=training.probe.line,
         evidence=_evidence(training),
-        help="Several classes want a unit each, a softmax and the sparse categorical loss.",
+        help=run.help(
+            "Several classes want a unit each, a softmax and the sparse categorical loss.",
+            *unit_for_each(run, training),
+        ),
     )
 
 

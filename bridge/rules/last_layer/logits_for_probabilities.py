@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bridge.rules.losses import PROBABILITIES
+from bridge.rules.losses import CATEGORICAL, PROBABILITIES
 from bridge.rules.models import trainings
-from bridge.rules.rule import Finding, Help, Rule
+from bridge.rules.rule import Finding, Rule
 from bridge.rules.run import Run
 
 RULE = Rule(
@@ -32,8 +32,9 @@ def detect(run: Run) -> Iterator[Finding]:
             "What is below 0 or above 1 is cut off, and has no gradient there.",
             at=run.layer_place(end.by, label="no activation") or training.probe.line,
             also=(run.place(used.call, "loss", "takes probabilities"),),
-            help=Help(
-                text="Give the last layer a sigmoid or softmax, or the loss from_logits = TRUE.",
+            help=run.help(
+                "Give the last layer a sigmoid or softmax, or the loss from_logits = TRUE.",
+                run.set_activation(end.by, "softmax" if used.loss in CATEGORICAL else "sigmoid"),
             ),
         )
         return

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from bridge.facts.activations import ACTIVATIONS
 from bridge.rules.losses import CATEGORICAL, PROBABILITIES
 from bridge.rules.models import Ending, trainings
-from bridge.rules.rule import Finding, Help, Rule
+from bridge.rules.rule import Finding, Rule
 from bridge.rules.run import Run
 
 RULE = Rule(
@@ -56,12 +56,9 @@ def detect(run: Run) -> Iterator[Finding]:
             evidence=(("share of predictions at or beyond 0 and 1", f"{max(beyond):.0%}"),)
             if beyond
             else (),
-            help=Help(
-                text="Take a sigmoid for one question, a softmax for classes that exclude others.",
-                before=f'activation = "{end.activation}"',
-                after='activation = "softmax"'
-                if what == "categorical"
-                else 'activation = "sigmoid"',
+            help=run.help(
+                "Take a sigmoid for one question, a softmax for classes that exclude others.",
+                run.set_activation(end.by, "softmax" if what == "categorical" else "sigmoid"),
             ),
         )
         return

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from bridge.rules.class_units import unit_for_each
 from bridge.rules.losses import DISTANCES
 from bridge.rules.models import Training, has_metric, trainings, whole
 from bridge.rules.rule import Finding, Rule
@@ -35,7 +36,10 @@ def loss_of_nothing(run: Run) -> Iterator[Finding]:
             at=run.layer_place(end.layer, label="one output") or training.probe.line,
             also=(run.place(training.used.call, "loss", "0 for one column"),),
             evidence=_loss(training),
-            help="Two classes want a sigmoid and the binary loss, more a softmax with a unit each.",
+            help=run.help(
+                "Two classes want a sigmoid and the binary loss, more a softmax with a unit each.",
+                *unit_for_each(run, training),
+            ),
         )
         return
 
@@ -63,7 +67,10 @@ def numbers_of_classes(run: Run) -> Iterator[Finding]:
             "equal to a class number.",
             at=run.layer_place(end.layer, label="one output") or training.probe.line,
             also=(run.place(training.used.call, "loss", "a distance"),),
-            help=f"Take {len(classes)} units, a softmax and the sparse categorical loss.",
+            help=run.help(
+                f"Take {len(classes)} units, a softmax and the sparse categorical loss.",
+                *unit_for_each(run, training),
+            ),
         )
         return
 

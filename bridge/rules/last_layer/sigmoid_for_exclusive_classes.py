@@ -8,7 +8,7 @@ import numpy as np
 
 from bridge.rules.losses import CATEGORICAL
 from bridge.rules.models import is_one_hot, trainings
-from bridge.rules.rule import Finding, Help, Rule
+from bridge.rules.rule import Finding, Rule
 from bridge.rules.run import Run
 
 RULE = Rule("L02", "sigmoid-for-exclusive-classes", cause="maths", explains=("D08",))
@@ -38,10 +38,8 @@ def detect(run: Run) -> Iterator[Finding]:
             evidence=()
             if sums is None
             else (("sums of the predicted rows", f"{sums[0]:.4g} to {sums[1]:.4g}"),),
-            help=Help(
-                text="A softmax shares 1 out among the classes.",
-                before=f'activation = "{end.activation}"',
-                after='activation = "softmax"',
+            help=run.help(
+                "A softmax shares 1 out among the classes.", run.set_activation(end.by, "softmax")
             ),
         )
         return

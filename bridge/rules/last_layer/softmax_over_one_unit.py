@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from bridge.capsule import ModelState
 from bridge.facts.layers import class_name
-from bridge.rules.rule import Finding, Help, Rule
+from bridge.rules.losses import CATEGORICAL, loss_of
+from bridge.rules.rule import Finding, Rule
 from bridge.rules.run import Run, activation_of
+from bridge.translate.script_text import Cut
 
 RULE = Rule(
     "L01",
@@ -35,10 +38,18 @@ def detect(run: Run) -> Iterator[Finding]:
                 "A softmax shares 1 out among its units, and here there is one. "
                 "The loss may fall all the same, where Keras takes it from the number before.",
                 at=run.layer_place(layer, "activation", "over a single unit") or probe.line,
-                help=Help(
-                    text="One unit wants a sigmoid; a softmax wants a unit for each class.",
-                    before='activation = "softmax"',
-                    after='activation = "sigmoid"',
+                help=run.help(
+                    "One unit wants a sigmoid; a softmax wants a unit for each class.",
+                    run.set_activation(layer, "sigmoid"),
+                    *_binary(run, state),
                 ),
             )
             return
+
+
+def _binary(run: Run, state: ModelState) -> tuple[Cut | None, ...]:
+    """Return the edit of a categorical loss: one unit with a sigmoid wants the binary one."""
+    used = loss_of(run, state)
+    if used.loss not in CATEGORICAL:
+        return ()
+    return (run.set_argument(used.call, "loss", '"binary_crossentropy"'),)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from bridge.rules.losses import least
 from bridge.rules.models import trainings
 from bridge.rules.rule import Finding, Rule
-from bridge.rules.run import Run
+from bridge.rules.run import Run, is_one_dimensional
 
 RULE = Rule(
     "L06",
@@ -58,7 +58,16 @@ def detect(run: Run) -> Iterator[Finding]:
                 ("loss at the end", f"{last:.4g}"),
                 ("targets", f"{float(y.min()):g} to {float(y.max()):g}"),
             ),
-            help="Leave the last layer linear, or scale the targets into its range.",
+            help=run.help(
+                "Leave the last layer linear, or scale the targets into its range.",
+                run.set_activation(end.by, "exponential" if loss == "poisson" else "linear"),
+                # One target is set against all outputs where there are several.
+                *(
+                    (run.set_number(run.maker(end.layer), "units", 1),)
+                    if is_one_dimensional(y) and (end.width or 1) > 1
+                    else ()
+                ),
+            ),
         )
         return
 

@@ -44,10 +44,10 @@ def detect(run: Run) -> Iterator[Finding]:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
             written = [each.value for each in node.arguments if each.name == name]
             if near and written:
-                place = run.node_place(written[0] or node)
+                line = (written[0] or node).line
                 yield RULE.finding(
                     f"{node.name}() has no argument {name}; did you mean {near[0]}?",
-                    at=place.model_copy(update={"column": None, "end_column": None}),
+                    at=run.word_place(line, name, "not known"),
                     help=Help(text=f"Write {near[0]}.", before=name, after=near[0]),
                     confidence="likely",
                     refused=True,

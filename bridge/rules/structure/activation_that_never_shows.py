@@ -28,10 +28,11 @@ def detect(run: Run) -> Iterator[Finding]:
         unseen = any(each.here_only for each in collapses) or any(
             each.units and each.dead_units == each.units for each in census
         )
-        for sentence in surprise(shown, census, collapses) if shown and unseen else ():
+        if shown and unseen and any(surprise(shown, census, collapses)):
             yield RULE.finding(
                 "The activation never shows in what is drawn",
-                sentence,
+                "The sums before it have one sign for all inputs, or are all cut off: nothing "
+                "bends there.",
                 at=probe.line,
                 help="Draw it over inputs for which the sums have both signs.",
             )

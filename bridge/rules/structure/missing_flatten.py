@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy.typing as npt
 
+from bridge.capsule import ModelState
+from bridge.rules.class_units import unit_for_each
 from bridge.rules.losses import CATEGORICAL, KNOWN
 from bridge.rules.models import is_one_hot, trainings
-from bridge.rules.rule import Finding, Help, Rule
-from bridge.rules.run import Run
+from bridge.rules.rule import Finding, Rule
+from bridge.rules.run import Run, r_name
+from bridge.translate.script_text import Cut
 
 RULE = Rule(
     "M10",
@@ -39,12 +42,22 @@ def detect(run: Run) -> Iterator[Finding]:
             at=run.layer_place(end.layer, label=f"gives ({said})") or training.probe.line,
             also=(training.probe.line,),
             evidence=(("shape of the output", f"({said})"), ("of the targets", str(y.shape))),
-            help=Help(
-                text="Flatten before the dense layers, or let the recurrent layer return its last.",
-                after="layer_flatten() |>",
+            help=run.help(
+                "Flatten before the dense layers, or let the recurrent layer return its last.",
+                _flattened(run, training.state),
+                *(unit_for_each(run, training) if end.width == 1 and is_one_hot(y) else ()),
             ),
         )
         return
+
+
+def _flattened(run: Run, state: ModelState) -> Cut | None:
+    """Return the edit that flattens before the last layer with weights."""
+    weighted = [layer for layer in state.layers if layer.weights]
+    call = run.maker(weighted[-1]) if weighted else None
+    if call is None or call.line is None:
+        return None
+    return run.text.step_before(r_name(call), call.line, "layer_flatten()")
 
 
 def _hidden(shape: tuple[int | None, ...], y: npt.NDArray[Any], loss: str) -> bool:

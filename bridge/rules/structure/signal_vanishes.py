@@ -10,10 +10,12 @@ import numpy as np
 from bridge.capsule import LayerState, Probe
 from bridge.facts.layers import facts_of
 from bridge.rules.models import best_constant, learned_nothing, trained_before
-from bridge.rules.rule import Finding, Help, Rule
+from bridge.rules.rule import Finding, Rule
 from bridge.rules.run import Run, activation_of, output_layer
 
-RULE = Rule("M03", "signal-vanishes", cause="maths", explains=("D08", "M07", "T02", "T04", "M01"))
+RULE = Rule(
+    "M03", "signal-vanishes", cause="maths", explains=("D08", "M07", "T02", "T03", "T04", "M01")
+)
 
 
 @RULE.detector
@@ -53,10 +55,9 @@ def detect(run: Run) -> Iterator[Finding]:
                 ("loss of the best constant answer", f"{chance:.4g}"),
                 ("loss at the end", f"{training.curve[-1]:.4g}"),
             ),
-            help=Help(
-                text="Hidden layers want an activation that does not squash.",
-                before=f'activation = "{kind}"',
-                after='activation = "relu"',
+            help=run.help(
+                "Hidden layers want an activation that does not squash.",
+                *dict.fromkeys(run.set_activation(each, "relu") for each in squashing),
             ),
             confidence="likely",
         )

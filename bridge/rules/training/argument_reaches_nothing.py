@@ -12,7 +12,7 @@ from bridge.rules.rule import Finding, Rule
 from bridge.rules.run import Run, maker_of, name_of, number, owner_of
 from bridge.translate.syntax import Call, Node, walk
 
-RULE = Rule("T07", "argument-reaches-nothing", cause="r-conversion", explains=("T04",))
+RULE = Rule("T07", "argument-reaches-nothing", cause="r-conversion", explains=("T02", "T04"))
 
 
 @RULE.detector

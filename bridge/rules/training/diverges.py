@@ -1,43 +1,102 @@
-"""The loss grows without end, because each step overshoots."""
+"""Each step overshoots: the loss grows without end, or never gets below a constant answer."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Final
 
 import numpy as np
 
-from bridge.rules.losses import KNOWN, loss_of
+from bridge.experiments.trials import Trials
+from bridge.rules.losses import KNOWN
+from bridge.rules.models import Training, trainings
+from bridge.rules.retrained import judged, retrained, rows_of, set_rate
 from bridge.rules.rule import Finding, Rule
 from bridge.rules.run import Run
 
-RULE = Rule("T03", "diverges", cause="maths", explains=("M02", "D08"))
+RULE = Rule(
+    "T03",
+    "diverges",
+    cause="maths",
+    needs=("one run", "fit again"),
+    explains=("M02", "M11", "D08", "P08"),
+)
+#: Where to look: a loss that is still so much of what a constant answer leaves. Decides nothing.
+_STUCK: Final = 0.9
+_RATES: Final = (0.1, 0.001)
 
 
 @RULE.detector
-def detect(run: Run) -> Iterator[Finding]:
+def stuck(run: Run) -> Iterator[Finding]:
+    """Find trainings that end no better than one answer for all rows, and at a lower rate do.
+
+    Where the loss is no number any more, that a lower rate helps is evidence too.
+    """
+    for each in judged(run):
+        lost = _lost(each.training)
+        if not each.left > _STUCK or (lost is not None and not _is_finite(run, each.training)):
+            continue
+        if lost is None and each.is_short:
+            continue  # It has hardly begun.
+        for factor in _RATES if lost is not None else _RATES[:1]:
+            found = retrained(run, each.training, "learning rate", factor)
+            if found is None:
+                break
+            if found.better and max(found.changed) < each.chance:
+                yield _finding(run, each.training, factor, found, each.chance)
+                return
+
+
+def _finding(run: Run, training: Training, factor: float, found: Trials, chance: float) -> Finding:
+    lost = _lost(training)
+    return RULE.finding(
+        "Training diverges: the learning rate is too large",
+        (
+            f"The loss is no number from epoch {lost} on. "
+            if lost is not None
+            else "The loss ends no lower than one answer for all rows would leave it. "
+        )
+        + f"At {factor:g} of the rate every start learns.",
+        at=run.compile_place(training.state, "optimizer") or training.probe.line,
+        also=(training.probe.line,),
+        evidence=rows_of(found, f"{factor:g} of the rate", chance),
+        help=run.help("Take a smaller learning rate.", set_rate(run, training, factor)),
+    )
+
+
+@RULE.detector
+def lost_number(run: Run) -> Iterator[Finding]:
     """Find trainings whose loss is no number any more although all that they were given is."""
-    for probe in run.probes:
-        losses = probe.curves.get("loss", ())
-        lost = next((n for n, each in enumerate(losses, start=1) if not math.isfinite(each)), None)
-        if probe.kind != "fit" or lost is None:
+    for training in trainings(run):
+        lost = _lost(training)
+        if lost is None or not _is_finite(run, training):
             continue
-        given = [run.array(ref) for ref in (*probe.inputs, *probe.targets)]
-        known = [each for each in given if each is not None and each.size]
-        if len(known) != len(given) or not known or not all(np.isfinite(a).all() for a in known):
-            continue
-        state = run.state(probe)
-        known_loss = state is not None and loss_of(run, state).loss in KNOWN
-        most = max(float(np.max(np.abs(each))) for each in known)
+        given = (training.x, training.y)
+        most = max(float(np.max(np.abs(each))) for each in given if each is not None)
+        value = "NaN" if math.isnan(training.curve[lost - 1]) else "infinite"
         yield RULE.finding(
             "Training diverges: the loss is no number any more",
-            f"It is {'NaN' if math.isnan(losses[lost - 1]) else 'infinite'} from epoch {lost} on, "
-            f"although all that it is given is finite (up to {most:g}). "
-            "Each step overshoots by more than the one before it.",
-            at=probe.line,
-            confidence="likely" if known_loss else "possible",
+            f"It is {value} from epoch {lost} on, although all that it is given is finite "
+            f"(up to {most:g}). Each step overshoots by more than the one before it.",
+            at=training.probe.line,
+            confidence="likely" if training.used.loss in KNOWN else "possible",
             # A loss that the script wrote itself may be no number for a reason of its own.
-            decides=known_loss,
+            decides=training.used.loss in KNOWN,
             help="Scale the inputs and targets, or take a smaller learning rate.",
         )
         return
+
+
+def _lost(training: Training) -> int | None:
+    """Return the first epoch whose loss is no number, counted from 1; None if there is none."""
+    curve = training.curve
+    return next((n for n, each in enumerate(curve, start=1) if not math.isfinite(each)), None)
+
+
+def _is_finite(run: Run, training: Training) -> bool:
+    """Say whether all that a training was given is known, and finite."""
+    probe = training.probe
+    given = [run.array(ref) for ref in (*probe.inputs, *probe.targets)]
+    known = [each for each in given if each is not None and each.size]
+    return bool(known) and len(known) == len(given) and all(np.isfinite(a).all() for a in known)

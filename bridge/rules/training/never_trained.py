@@ -19,11 +19,19 @@ _GIVES = frozenset({
 
 @RULE.detector
 def left_as_it_was(run: Run) -> Iterator[Finding]:
-    """Find a training after which every weight has the bits that it had before."""
+    """Find a training after which every weight has the bits that it had before.
+
+    Where another training of the script moves its weights, this one may have begun where its loss
+    is least: then it is only worth knowing.
+    """
+    left, moved = [], False
     for training in trainings(run):
         weights = [each for each in training.weights(run) if each.record.trainable]
-        if not weights or any(each.moved for each in weights):
-            continue
+        if any(each.moved for each in weights):
+            moved = True
+        elif weights:
+            left.append(training)
+    for training in left:
         epochs = training.probe.settings.get("epochs")
         yield RULE.finding(
             "fit() left every weight as it was",
@@ -32,7 +40,7 @@ def left_as_it_was(run: Run) -> Iterator[Finding]:
             evidence=(("epochs asked for", str(epochs)), ("weights that moved", "none")),
             help="Look at epochs, the learning rate, and which layers are frozen.",
             # A rate of 0 is what somebody wrote.
-            decides=_rate(training.state) != 0,
+            decides=_rate(training.state) != 0 and not moved,
         )
         return
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from bridge.rules.models import Weight, best_constant, learned_nothing, trainings
+from bridge.capsule.values import ObjectValue
+from bridge.rules.models import Weight, best_constant, data_loss, learned_nothing, trainings
+from bridge.rules.penalties import argument_of, of_weight, strength
 from bridge.rules.rule import Finding, Rule
-from bridge.rules.run import Run
+from bridge.rules.run import Run, maker_of
+from bridge.translate.script_text import Cut
 
-RULE = Rule("T05", "penalty-rules", cause="maths", explains=("D08", "M07", "M02", "T02", "M03"))
+RULE = Rule(
+    "T05", "penalty-rules", cause="maths", explains=("D08", "M07", "M02", "T02", "T03", "M03")
+)
 
 
 @RULE.detector
@@ -22,11 +27,11 @@ def detect(run: Run) -> Iterator[Finding]:
     That it learned nothing is measured against the best answer that is the same for every row.
     """
     for training in trainings(run):
-        penalised = [each for each in training.weights(run) if _strength(each)]
+        penalised = [each for each in training.weights(run) if strength(each.layer, each.record)]
         if not penalised or training.y is None or not training.curve or not training.plain:
             continue
         before, after = (
-            sum(_penalty(each, values) for each, values in pairs)
+            sum(of_weight(strength(each.layer, each.record), values) for each, values in pairs)
             for pairs in (
                 [(each, each.before) for each in penalised],
                 [(each, each.after) for each in penalised],
@@ -34,7 +39,8 @@ def detect(run: Run) -> Iterator[Finding]:
         )
         chance = best_constant(training.used.loss, training.y[: training.rows])
         shrank = all(_norm(each.after) < _norm(each.before) for each in penalised)
-        left = training.curve[-1] - after
+        predicted = data_loss(run, training) if training.rows == len(training.y) else None
+        left = training.curve[-1] - after if predicted is None else predicted
         targets = training.y[: training.rows]
         if chance is None or not shrank or not learned_nothing(training.used.loss, targets, left):
             continue
@@ -48,28 +54,31 @@ def detect(run: Run) -> Iterator[Finding]:
                 ("penalty at the start", f"{before:.4g}"),
                 ("penalty at the end", f"{after:.4g}"),
                 ("loss of the best constant answer", f"{chance:.4g}"),
-                ("loss at the end", f"{training.curve[-1]:.4g}"),
+                ("loss at the end, without the penalty", f"{left:.4g}"),
             ),
-            help="Make the penalty much smaller, or leave it out.",
+            help=run.help(
+                "Make the penalty much smaller, or leave it out.",
+                *dict.fromkeys(_smaller(run, each) for each in penalised),
+            ),
             confidence="likely",
         )
         return
 
 
-def _strength(weight: Weight) -> Mapping[str, float]:
-    """Return the factors l1 and l2 of a weight's penalty, as far as it has any."""
-    found = weight.layer.config.get(f"{weight.record.name.rpartition('/')[2]}_regularizer")
-    config = found.get("config") if isinstance(found, dict) else None
-    if not isinstance(config, dict):
-        return {}
-    factors = {name: config.get(name) for name in ("l1", "l2")}
-    return {k: float(v) for k, v in factors.items() if isinstance(v, (int, float)) and v}
+#: A penalty that is usual, and rules no loss.
+_USUAL: Final = "1e-4"
 
 
-def _penalty(weight: Weight, values: npt.NDArray[Any]) -> float:
-    exact, factors = np.asarray(values, np.float64), _strength(weight)
-    squares, absolute = float(np.sum(exact**2)), float(np.sum(np.abs(exact)))
-    return factors.get("l2", 0.0) * squares + factors.get("l1", 0.0) * absolute
+def _smaller(run: Run, weight: Weight) -> Cut | None:
+    """Return the edit that makes a weight's penalty a usual one."""
+    call = run.maker(weight.layer)
+    given = call.kwargs.get(argument_of(weight.record)) if call is not None else None
+    made = maker_of(run.capsule, given.id) if isinstance(given, ObjectValue) else None
+    if made is None or len(strength(weight.layer, weight.record)) != 1:
+        return None
+    names = ("l", *strength(weight.layer, weight.record))
+    edits = (run.set_number(made, name, _USUAL) for name in names)
+    return next((each for each in edits if each is not None), None)
 
 
 def _norm(values: npt.NDArray[Any]) -> float:

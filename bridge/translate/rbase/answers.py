@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from bridge.errors import BridgeError
 from bridge.translate.rbase.values import Classed, Factor, Frame, Missing, Named, is_number
 
 
-class NoValueError(ValueError):
+class NoValueError(BridgeError, ValueError):
     """R's value is not one that can be had outside R; the message says why."""
 
 

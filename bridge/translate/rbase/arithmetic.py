@@ -147,14 +147,19 @@ def neg(a: Any) -> Any:
     return -a if is_foreign(a) else sub(0, a)
 
 
+def _words(x: Any) -> Any:
+    """A factor is compared by its levels."""
+    return x.text if isinstance(x, Factor) else x
+
+
 def eq(a: Any, b: Any) -> Any:
     """``a == b``, element by element."""
-    return _apply(a, b, operator.eq)
+    return _apply(_words(a), _words(b), operator.eq)
 
 
 def ne(a: Any, b: Any) -> Any:
     """``a != b``, element by element."""
-    return _apply(a, b, operator.ne)
+    return _apply(_words(a), _words(b), operator.ne)
 
 
 def lt(a: Any, b: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import re
 import sys
+import types
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -50,6 +51,8 @@ def simplified(found: list[Any]) -> Any:
     """Return a list as a vector, or as columns of a matrix, where ``sapply`` would."""
     if not found:
         return []
+    if all(isinstance(each, Named) and len(each) > 1 for each in found):
+        found = [vector(each) for each in found]
     flat = [scalar(each) for each in found]
     if all(is_number(each) for each in flat):
         return scalar(np.array(flat))
@@ -508,6 +511,11 @@ def counted(function: Any, *names: str) -> Any:
     return made
 
 
+def given(arguments: Any) -> dict[str, Any]:
+    """The arguments in a list that are not NULL."""
+    return {key: each for key, each in (arguments or {}).items() if each is not None}
+
+
 def then(target: Any, action: Any) -> Any:
     """Do something with a model, and hand the model on."""
     action(target)
@@ -543,12 +551,17 @@ def called(function: Any, name: str) -> Any:
     return made
 
 
+def metrics(model: Any, named: Mapping[str, Any]) -> Any:
+    """A named list of metrics: the names are those of outputs, or else the metrics' own."""
+    if all(name in (getattr(model, "output_names", None) or ()) for name in named):
+        return named
+    return [
+        called(each, name) if isinstance(each, types.FunctionType) else each
+        for name, each in named.items()
+    ]
+
+
 def frozen(target: Any, trainable: bool = False) -> Any:
     """A model or layer whose weights stay, or move again."""
     target.trainable = trainable
     return target
-
-
-def added(layer: Any, target: Any) -> Any:
-    """As :func:`compose`, where the layer is made before what it is added to."""
-    return compose(target, layer)

@@ -37,6 +37,8 @@ def _places(i: Any, size: int, names: list[str] | None = None) -> Any:
     if found.dtype.kind == "b":
         return np.flatnonzero(np.resize(found, max(size, len(found))))
     found = np.trunc(found.astype(np.float64))
+    if _is_slice(found):
+        return found[:-1].astype(np.intp)
     found = found[found != 0]
     if len(found) and bool((found < 0).all()):
         gone = (-found - 1).astype(np.intp)
@@ -44,6 +46,22 @@ def _places(i: Any, size: int, names: list[str] | None = None) -> Any:
     if bool((found < 0).any()):
         raise IndexError("can't mix positive and negative subscripts")
     return (found - 1).astype(np.intp)
+
+
+def _is_slice(places: Any) -> bool:
+    """Say whether a range is read as a slice of Python's: one that began at 0 stood there before.
+
+    R drops the 0, and the first of such slices is the same in both; the next ones are not.
+    """
+    if len(places) < 2 or places[0] < 0 or values.seen_before is None:
+        return False
+    if not bool((np.diff(places) == 1).all()):
+        return False
+    begins = bool(places[0] == 0)
+    what = "the range counts from 0, where R counts from 1 and takes the end with it"
+    return values.seen_before("zero", begins) and (
+        begins or values.is_otherwise("zero", "r-index-base", what)
+    )
 
 
 def index(x: Any, *where: Any, drop: Any = True) -> Any:
@@ -255,6 +273,14 @@ def put_item(x: Any, value: Any, i: Any) -> Any:
     found += [None] * (_one(i) + 1 - len(found))
     found[_one(i)] = value
     return found
+
+
+def changed(x: Any, value: Any, name: Any) -> Any:
+    """``x[[name]] <- value`` as Python has it: a dict itself is changed, and no copy of it."""
+    if not isinstance(x, dict) or not isinstance(name, str):
+        return put_item(x, value, name)
+    x[name] = value
+    return x
 
 
 def put_member(x: Any, value: Any, name: str) -> Any:

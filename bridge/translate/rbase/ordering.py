@@ -12,6 +12,7 @@ import numpy as np
 
 from bridge.translate.rbase.values import (
     Factor,
+    Named,
     array,
     scalar,
     vector,
@@ -24,13 +25,22 @@ def which(x: Any) -> Any:
 
 
 def which_max(x: Any) -> Any:
-    """``which.max(x)``: a place, from 1."""
-    return int(np.argmax(vector(x))) + 1
+    """``which.max(x)``: a place, from 1, with its name."""
+    return _place(x, int(np.argmax(vector(x))))
 
 
 def which_min(x: Any) -> Any:
-    """``which.min(x)``: a place, from 1."""
-    return int(np.argmin(vector(x))) + 1
+    """``which.min(x)``: a place, from 1, with its name."""
+    return _place(x, int(np.argmin(vector(x))))
+
+
+def _place(x: Any, at: int) -> Any:
+    return Named({list(x)[at]: at + 1}) if isinstance(x, Named) else at + 1
+
+
+def _reordered(x: Named, places: Any) -> Named:
+    pairs = list(x.items())
+    return Named(pairs[place] for place in places)
 
 
 def max_col(x: Any, ties_method: Any = None) -> Any:
@@ -41,6 +51,8 @@ def max_col(x: Any, ties_method: Any = None) -> Any:
 def sort(x: Any, decreasing: Any = False) -> Any:
     """``sort(x)``."""
     found = vector(x)
+    if isinstance(x, Named):
+        return _reordered(x, order(x, decreasing) - 1)
     if found.dtype == object:
         return sorted(found.tolist(), reverse=bool(decreasing))
     found = np.sort(found)
@@ -56,6 +68,8 @@ def order(x: Any, decreasing: Any = False) -> Any:
 
 def rev(x: Any) -> Any:
     """``rev(x)``."""
+    if isinstance(x, Named):
+        return _reordered(x, range(len(x))[::-1])
     return x[::-1] if isinstance(x, list) else vector(x)[::-1].copy()
 
 

@@ -26,6 +26,11 @@ ALL: Final = slice(None)
 read_otherwise: Callable[[str, str, str], bool] | None = None
 
 
+#: The same for a place that only looks as if it were read otherwise: says whether it looked so
+#: before.
+seen_before: Callable[[str, bool], bool] | None = None
+
+
 def is_otherwise(kind: str, cause: str, what: str) -> bool:
     """Say whether something is read otherwise than R's rules have it."""
     return read_otherwise is None or read_otherwise(kind, cause, what)
@@ -171,6 +176,8 @@ def simple(x: Any) -> Any:
 
 def scalar(x: Any) -> Any:
     """Return the one element of a vector of length one; anything else as it is."""
+    if isinstance(x, Named) and len(x) == 1:
+        return next(iter(x.values()))
     if isinstance(x, np.ndarray) and x.size == 1 and x.ndim <= 1:
         return x.item()
     if isinstance(x, list) and len(x) == 1 and isinstance(x[0], str):

@@ -12,6 +12,7 @@ from bridge.translate.rbase.values import (
     ALL,
     Factor,
     Frame,
+    GapError,
     Named,
     array,
     factor,
@@ -323,7 +324,13 @@ def append(x: Any, values: Any) -> Any:
 
 
 def names(x: Any) -> Any:
-    """``names(x)``."""
+    """``names(x)`` and ``colnames(x)``.
+
+    Raises:
+        GapError: the names of a matrix are not kept here.
+    """
+    if isinstance(x, np.ndarray) and x.ndim > 1:
+        raise GapError("the names of a matrix are not translated")
     return list(x) if isinstance(x, dict) else None
 
 

@@ -1,0 +1,1 @@
+"""Experiments: one thing changed, run again; what is expected, and what came out."""

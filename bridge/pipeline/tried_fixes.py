@@ -1,0 +1,93 @@
+"""Fixes are tried: the change that a rule knows, made in a copy of the script, and run in R."""
+
+from __future__ import annotations
+
+import difflib
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from bridge.capsule import Capsule
+from bridge.errors import isolated
+from bridge.rules.rule import Finding, Help, Tried
+from bridge.runs.job import lay_beside
+from bridge.translate.script_text import edited
+
+#: One fix may show the next fault: so many are made one on the other.
+_MOST: Final = 3
+#: What a changed script prints is kept up to so many characters.
+_KEPT: Final = 4_000
+
+
+#: Runs a changed script, and asks all rules what they find in it; the one whose finding is given
+#: may make its experiments.
+Again = Callable[[Path, Finding], tuple[Capsule, Sequence[Finding]]]
+
+
+def tried(findings: Sequence[Finding], script: Path, again: Again) -> tuple[Finding, ...]:
+    """Return findings; the first that decides has what came of its fix, where it helped.
+
+    One that did not help is offered as no more than an idea.
+    """
+    first = next((each for each in findings if each.decides), None)
+    if first is None or first.help is None or not first.help.edits:
+        return tuple(findings)
+    text = script.read_text("utf-8")
+    found = isolated("trying a fix", lambda: _tried(first, text, script, again), None)
+    if found is None:
+        return tuple(findings)
+    return tuple(found if each is first else each for each in findings)
+
+
+def _tried(first: Finding, text: str, script: Path, again: Again) -> Finding:
+    known, finding, whole = {first.rule}, first, text
+    for _ in range(_MOST):
+        assert finding.help is not None, "it has edits"
+        whole = edited(whole, finding.help.edits)
+        run, found = _run(whole, script, finding, again)
+        left = [each for each in found if each.decides]
+        if run.manifest.status != "ok" or any(each.rule in known for each in left):
+            return first
+        if not left:
+            return _with(first, text, whole, run)
+        finding = left[0]
+        known.add(finding.rule)
+        if finding.help is None or not finding.help.edits:
+            return first
+    return first
+
+
+def _run(
+    text: str, script: Path, finding: Finding, again: Again
+) -> tuple[Capsule, Sequence[Finding]]:
+    with tempfile.TemporaryDirectory() as folder:
+        lay_beside(script, Path(folder))
+        changed = Path(folder) / script.name
+        changed.write_text(text, "utf-8")
+        return again(changed, finding)
+
+
+def _with(finding: Finding, before: str, after: str, run: Capsule) -> Finding:
+    assert finding.help is not None, "it has edits"
+    printed = "".join(each.text for each in run.manifest.output if each.stream == "stdout")
+    told = Tried(outcome="the finding is gone", output=printed[:_KEPT])
+    help = finding.help.model_copy(update={"tried": told})
+    if edited(before, finding.help.edits) != after:
+        help = _of_all(help, before, after)
+    return finding.model_copy(update={"help": help})
+
+
+def _of_all(help: Help, before: str, after: str) -> Help:
+    """Return the help with all lines that were changed, where one fix led to another."""
+    a, b = before.splitlines(), after.splitlines()
+    parts = [
+        (a[i:j], b[k:m])
+        for tag, i, j, k, m in difflib.SequenceMatcher(None, a, b, autojunk=False).get_opcodes()
+        if tag != "equal"
+    ]
+    lines = [
+        "\n".join(line.strip() for each in side for line in each)
+        for side in zip(*parts, strict=True)
+    ]
+    return help.model_copy(update={"before": lines[0], "after": lines[1], "edits": ()})

@@ -1,0 +1,84 @@
+"""A copy of a model has other weights than the model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from bridge.capsule import ModelState, Probe
+from bridge.capsule.values import ObjectValue
+from bridge.rules.asked_again import asked_again, predictions, same_bits
+from bridge.rules.rule import Finding, Rule
+from bridge.rules.run import Run, name_of, same
+
+RULE = Rule(
+    "P06",
+    "saved-or-cloned",
+    cause="keras-layer",
+    whose="Keras",
+    needs=("predict again",),
+    explains=("T01", "D08", "P03"),
+)
+#: What makes a model like another one, with weights of its own.
+_COPIES: Final = frozenset({"clone_model", "from_config", "model_from_json"})
+
+
+@RULE.detector
+def detect(run: Run) -> Iterator[Finding]:
+    """Find a clone that is asked with other weights than its model had, on the same rows."""
+    for call in run.asked:
+        copy = call.result
+        if name_of(call) not in _COPIES or not isinstance(copy, ObjectValue):
+            continue
+        given = [each for each in call.args if isinstance(each, ObjectValue)]
+        given += [each for each in call.kwargs.values() if isinstance(each, ObjectValue)]
+        if not given:
+            continue
+        asked = [(p, s) for p, s in predictions(run) if s.id in (given[0].id, copy.id)]
+        for one, before in asked:
+            for other, after in asked:
+                if (
+                    before.id != given[0].id
+                    or after.id != copy.id
+                    or not _same_rows(run, one, other)
+                ):
+                    continue
+                if not _alike(before, after) or _weights(before) == _weights(after):
+                    continue
+                if _was_trained(run, after.id):
+                    continue
+                both = asked_again(run, one, "cloned")
+                if both is None or not same_bits(both):
+                    continue
+                yield RULE.finding(
+                    "The clone has none of the model's weights",
+                    f"{name_of(call)}() copies the layers and draws weights anew. "
+                    "With the weights of the model set it gives the same bits.",
+                    at=run.place(call, label="copies no weights"),
+                    also=(other.line, one.line),
+                    evidence=(("cloned again, with the weights set", "the same bits"),),
+                    help="set_weights(copy, get_weights(model))",
+                )
+                return
+
+
+def _same_rows(run: Run, one: Probe, other: Probe) -> bool:
+    a, b = one.inputs, other.inputs
+    return (
+        bool(a)
+        and len(a) == len(b)
+        and all(same(run.array(x), run.array(z)) for x, z in zip(a, b, strict=True))
+    )
+
+
+def _alike(one: ModelState, other: ModelState) -> bool:
+    return [each.cls for each in one.layers] == [each.cls for each in other.layers]
+
+
+def _weights(state: ModelState) -> list[str | None]:
+    return [each.array.key for layer in state.layers for each in layer.weights]
+
+
+def _was_trained(run: Run, model: int) -> bool:
+    trained = (run.state(each) for each in run.probes if each.kind in ("fit", "train"))
+    return any(state is not None and state.id == model for state in trained)
