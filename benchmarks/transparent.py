@@ -64,7 +64,8 @@ _PROGRESS: Final = re.compile(
 #: What TensorFlow's and XLA's loggers write; only some of it is written in a process that was
 #: warm before.
 _LOGGED: Final = re.compile(
-    r"^(WARNING: All log messages before absl|<time>\S*: [IWEF] |[IWEF]\d{4} "
+    # The second line of a message names the node of a graph.
+    r"^(WARNING: All log messages before absl|\s*\[\[\{\{node |<time>\S*: [IWEF] |[IWEF]\d{4} "
     r"|To enable the following instructions)"
 )
 
