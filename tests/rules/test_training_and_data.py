@@ -33,6 +33,20 @@ def test_a_training_moves_weights(after: Any, found: list[str]) -> None:
     assert run.rules() == found
 
 
+@pytest.mark.parametrize(
+    ("frozen", "found"), [((True, True), ["T01"]), ((True, False), []), ((False, False), [])]
+)
+def test_a_model_of_frozen_layers_trains_nothing(
+    frozen: tuple[bool, bool], found: list[str]
+) -> None:
+    run = Run()
+    layers = [head(run, **({"trainable": False} if each else {})) for each in frozen]
+    kept, moved = [[1.0], [2.0], [3.0]], [[0.0], [0.0], [9.0]]
+    after = {f"l{n}/0": kept if each else moved for n, each in enumerate(frozen)}
+    run.trained(*layers, loss="mse", y=CLASSES, x=X, after=after)
+    assert run.rules() == found
+
+
 def test_a_layer_without_weights_that_are_trained_is_no_training() -> None:
     run = Run()
     run.trained(("Dense", {"units": 1, "activation": "sigmoid"}), loss="mse", y=CLASSES)

@@ -32,12 +32,16 @@ def one_beyond(run: Run) -> Iterator[Finding]:
         if found is None:
             continue
         value, size = (int(each) for each in found.groups() if each is not None)
+        labels = found[3] is not None
         if value == size:
             yield RULE.finding(
-                f"Index {value} is refused: Python counts {size} from 0 to {size - 1}",
+                f"{'Class' if labels else 'Index'} {value} is refused: "
+                f"Keras counts {size} from 0 to {size - 1}",
                 "R counts from 1: levels of a factor, match(), seq_along().",
                 at=error.line,
-                help="Subtract 1, or make room for one more.",
+                help="Subtract 1 from the labels."
+                if labels
+                else "Subtract 1, or make room for one more.",
                 refused=True,
             )
             return
