@@ -37,7 +37,7 @@ PAGE: Final = Path(__file__).parent.parent / "SCRIPTS.md"
 HEADING: Final = "Realistic scripts"
 QUICK: Final = bool(os.environ.get("QUICK"))
 #: Seconds after which a check is stopped, and after which plain R is.
-CHECK_LIMIT: Final = 900
+CHECK_LIMIT: Final = 600
 PLAIN_LIMIT: Final = 300
 
 

@@ -116,6 +116,9 @@ def _headline(
     error = r.error
     if error is not None and conclusion.verdict in ("failed", "same-error"):
         return f"{f'Line {error.line} stops' if error.line else 'It stops'}: {short(error)}"
+    if conclusion.verdict == "same-error" and r.caught:
+        met = r.caught[0]
+        return f"{f'Line {met.line} meets' if met.line else 'It meets'} an error: {short(met)}"
     if r.status not in ("ok", "error"):
         return _ENDED.get(r.status, "The script did not come to its end")
     if conclusion.cause == "none":

@@ -12,7 +12,7 @@ from bridge.rules.registry import Answered
 from bridge.rules.rule import Finding
 
 #: Seconds of the processor that experiments of a case may use, where the script used no more.
-BUDGET: Final = 15.0
+BUDGET: Final = 20.0
 #: How often rules are asked again: what one experiment shows may ask for another.
 _ROUNDS: Final = 3
 

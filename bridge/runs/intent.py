@@ -269,9 +269,7 @@ class _Session:
             if len(calls) < 2:
                 yield statement
             else:
-                yield from rearranged(
-                    statement, calls, lambda line: self._r_line(line, self._lines)
-                )
+                yield from rearranged(statement, calls)
 
     def _taken(self, why: str, names: dict[str, Any], touched: set[str]) -> None:
         """Take from R what a statement gave, where it is not known what its text means."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from bridge.capsule import Call
-from bridge.capsule.values import Scalar, Symbol
+from bridge.capsule.values import ObjectValue, Scalar, Symbol
 
 #: What stands for a layer in a statement that was rearranged.
 LAYER: Final = "_bridge_layer"
@@ -47,19 +47,16 @@ def makes_layers(call: Call) -> bool:
     return call.kind == "call" and ".layers." in path and "Input" not in path
 
 
-def rearranged(
-    statement: ast.stmt, calls: Sequence[Call], line_of: Callable[[int], int | None]
-) -> list[ast.stmt]:
+def rearranged(statement: ast.stmt, calls: Sequence[Call]) -> list[ast.stmt]:
     """Return statements that do the same, and make layers in the order of R's ``calls``.
 
     Args:
         statement: of Python, at the top of the script's translation.
         calls: those of R that make layers, in order, in the statement that it is of.
-        line_of: returns the line of R's text for a line of Python's.
     """
     taken = _Taken()
     left = taken.visit(copy.deepcopy(statement))
-    order = _order(taken.layers, calls, line_of)
+    order = _order(taken.layers, calls)
     if len(order) < 2 or order == sorted(order):
         return [statement]
     makers = ast.Dict(
@@ -93,22 +90,54 @@ class _Taken(ast.NodeTransformer):
         return ast.copy_location(ast.Call(method, [number], []), node)
 
 
-def _order(
-    layers: Sequence[ast.Call], calls: Sequence[Call], line_of: Callable[[int], int | None]
-) -> list[int]:
-    """Return the places of ``layers`` in the order of R's calls; none where they do not match."""
+def _order(layers: Sequence[ast.Call], calls: Sequence[Call]) -> list[int]:
+    """Return the places of ``layers`` in the order of R's calls; none where they do not match.
+
+    Layers that are given to another are those that R gave it. The others stand in the text in the
+    order of their lines; on one line, in the order in which they were made, or the other way round
+    where the lines are made last first.
+    """
+    made_by = {call.result.id: call for call in calls if isinstance(call.result, ObjectValue)}
+    inside = {number for layer in layers for number in _given(layer).values()}
+    given = {id_ for call in calls for id_ in _objects(call).values() if id_ in made_by}
+    outer = [call for call in calls if getattr(call.result, "id", None) not in given]
+    lines = [call.line or 0 for call in outer]
+    backwards = len(outer) > 1 and lines[0] > lines[-1]
+    outer = sorted(reversed(outer) if backwards else outer, key=lambda call: call.line or 0)
     found: dict[int, int] = {}
-    for place, call in enumerate(calls):
-        alike = [
-            number
-            for number, layer in enumerate(layers)
-            if number not in found.values() and _is_made_by(layer, call)
-        ]
-        there = [number for number in alike if line_of(layers[number].lineno) == call.line]
-        if not alike:
-            return []
-        found[place] = (there or alike)[0]
-    return list(found.values()) if len(found) == len(layers) else []
+
+    def match(number: int, call: Call) -> bool:
+        found[call.id] = number
+        objects = _objects(call)
+        return _is_made_by(layers[number], call) and all(
+            objects.get(name) in made_by and match(part, made_by[objects[name]])
+            for name, part in _given(layers[number]).items()
+        )
+
+    shown = [number for number in range(len(layers)) if number not in inside]
+    if len(shown) != len(outer) or not all(map(match, shown, outer)):
+        return []
+    return [found[call.id] for call in calls] if len(found) == len(layers) == len(calls) else []
+
+
+def _given(layer: ast.Call) -> dict[str, int]:
+    """Return the layers that are given to a layer, by the argument: its name, or its place."""
+    arguments = {str(place): value for place, value in enumerate(layer.args)}
+    arguments |= {keyword.arg or "": keyword.value for keyword in layer.keywords}
+    return {
+        name: value.args[0].value
+        for name, value in arguments.items()
+        if isinstance(value, ast.Call)
+        and ast.unparse(value.func) == f"{LAYER}.layer"
+        and isinstance(value.args[0], ast.Constant)
+        and isinstance(value.args[0].value, int)
+    }
+
+
+def _objects(call: Call) -> dict[str, int]:
+    """Return the objects that R gave to a call, by the argument."""
+    arguments = {str(place): value for place, value in enumerate(call.args)} | call.kwargs
+    return {name: value.id for name, value in arguments.items() if isinstance(value, ObjectValue)}
 
 
 def _is_made_by(layer: ast.Call, call: Call) -> bool:

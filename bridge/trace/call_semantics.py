@@ -115,6 +115,9 @@ def is_aside(call: Call) -> bool:
             return True
     elif isinstance(call.result, (Class, Closure, Generator)):
         return True
+    if isinstance(owner(call), (Items, Pairs)):
+        # A list of Python's own, of which R has a copy: nothing of the script's hangs on it.
+        return True
     path = _path(owner(call))
     root, name = _root(path), path.partition(":")[2]
     live = any(map(_is_live, (*call.args, *call.kwargs.values())))

@@ -191,8 +191,6 @@ class Layered(BaseCalls):
                 target = Code(name, "tensor")
             return Code(f"{layer}({target.text})", "tensor")
         kind = target.kind if target.kind == "sequential" else "py"
-        if self.as_made:
-            return Code(f"r.added({layer}, {target.text})", kind)
         return Code(f"r.compose({target.text}, {layer})", kind)
 
     def _r_name(self, into: str) -> str:

@@ -101,6 +101,29 @@ def made_in(of: Expression) -> Iterator[int]:
         stack.extend(reversed(parts(item)))
 
 
+def renamed(of: Expression, name: Callable[[int], Expression]) -> Expression:
+    """Return an expression with what ``name`` gives in the place of each statement's result."""
+
+    def again(item: Expression) -> Expression:
+        return renamed(item, name)
+
+    match of:
+        case Made():
+            return name(of.by)
+        case Attribute():
+            return Attribute(again(of.owner), of.name)
+        case Item():
+            return Item(again(of.owner), again(of.key))
+        case Apply():
+            kwargs = tuple((key, again(value)) for key, value in of.kwargs)
+            return Apply(again(of.function), tuple(map(again, of.args)), kwargs)
+        case Sequence():
+            return Sequence(of.left, of.right, tuple(map(again, of.items)))
+        case Dictionary():
+            return Dictionary(tuple((again(key), again(value)) for key, value in of.items))
+    return of
+
+
 def write(of: Expression, name: Callable[[int], Expression], indent: int = 0, used: int = 0) -> str:
     """Return the text of an expression.
 

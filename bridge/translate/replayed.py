@@ -141,7 +141,9 @@ class _Writer:
         self._last_use: dict[int, int] = {}
         for place, step in enumerate(self._statements):
             for number in self._refers_to(step):
-                self._last_use[number] = place
+                # A function may be called at any time after it was written.
+                last = len(self._statements) if step.head else place
+                self._last_use[number] = max(last, self._last_use.get(number, 0))
         self._choose_names()
 
     def _gather(self, steps: Sequence[Step]) -> list[Step]:

@@ -57,6 +57,7 @@ from bridge.translate.literal import (
     Sequence,
     Text,
     made_in,
+    renamed,
 )
 
 
@@ -166,6 +167,7 @@ class Steps:
         self._beside_functions: set[str] = set()
         self._made_inside: dict[int, tuple[Step, Made]] = {}
         self._keeping: dict[int, Expression] = {}
+        self._later: dict[int, Expression] = {}
         self._named: dict[int, str] = {}
         self._given: dict[str, Expression] = {}
         self._scalars: dict[str, Scalar] = {}
@@ -183,6 +185,25 @@ class Steps:
         self._call: Call | None = None
         for call in of_script(capsule):
             self._take(call)
+        self._resolve(self.steps)
+
+    def _resolve(self, steps: Many[Step]) -> None:
+        """Put what was made later in its place within the functions that speak of it."""
+        for step in steps:
+            wanted = [number for number in step.refers_to() if number < 0]
+            if step.expression is not None and wanted:
+                step.expression = renamed(step.expression, self._made_later)
+            self._resolve(step.body)
+
+    def _made_later(self, number: int) -> Expression:
+        if number >= 0:
+            return Made(number)
+        found = self._known.get(-number)
+        if found is None:
+            why = "an object that a function of R's uses was made where the trace cannot see it"
+            self.gaps.append(why)
+            return Text("None")
+        return found
 
     def _take(self, call: Call) -> None:
         self._written, self._call = names.Written(call), call
@@ -449,8 +470,18 @@ class Steps:
         heads, found = [], []
         places = iter(args)
         for each in closure.parameters:
-            if each.kind in ("rest", "keywords"):
-                heads.append(f"{'*' if each.kind == 'rest' else '**'}{each.name}")
+            if each.kind == "rest":
+                heads.append(f"*{each.name}")
+                found += [(value, f"{each.name}[{n}]") for n, value in enumerate(places)]
+                continue
+            if each.kind == "keywords":
+                heads.append(f"**{each.name}")
+                own_names = {other.name for other in closure.parameters}
+                found += [
+                    (value, f"{each.name}[{literal.text(key)}]")
+                    for key, value in kwargs.items()
+                    if key not in own_names
+                ]
                 continue
             default = ""
             if each.default is not None:
@@ -678,6 +709,9 @@ class Steps:
                 kept = self._kept(value.id)
                 if kept is not None:
                     return kept
+                if self._into is not self.steps and value.id not in self._unmade:
+                    # A function may be written before what it speaks of is made.
+                    return self._later.setdefault(value.id, Made(-value.id))
                 if value.cls in STANDING:
                     self._imports_for(STANDING[value.cls])
                     return Text(STANDING[value.cls])

@@ -166,9 +166,10 @@ def changed_twin(pool: Pool, tmp_path: Path, old: str, new: str) -> Capsule:
             "weights",
         ),
         (
-            "dtype=tf.float32)\n",
-            "dtype=tf.float32)\n    bits = grid.numpy()\n"
-            "    bits[17] = np.nextafter(bits[17], np.float32(9))\n    grid = tf.constant(bits)\n",
+            "    grid = on_the_grid()\n    for",
+            "    bits = on_the_grid().numpy()\n"
+            "    bits[17] = np.nextafter(bits[17], np.float32(9))\n"
+            "    grid = tf.constant(bits)\n    for",
             "input",
         ),
         ("layers.Activation(activation)", 'layers.Activation("linear")', "config"),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
+import itertools
 from typing import Any
 
 import pytest
 
 from bridge.capsule import Call
-from bridge.capsule.values import Scalar, Symbol
+from bridge.capsule.values import ObjectValue, Scalar, Symbol
 from bridge.runs.making_order import LAYER, Making, makes_layers, rearranged
 
 
@@ -33,16 +34,26 @@ class Keras:
         self.layers = Layers()
 
 
-def made(name: str, units: float | None = None, line: int | None = None) -> Call:
+_IDS = itertools.count(1)
+
+
+def made(
+    name: str, units: float | None = None, line: int | None = None, inner: Call | None = None
+) -> Call:
     kwargs = {} if units is None else {"units": Scalar(t="float", v=repr(float(units)))}
     target = Symbol(path=f"keras.src.layers.{name}", public=f"keras.layers.{name}")
-    return Call(id=1, kind="call", target=target, line=line, kwargs=kwargs)
+    number = next(_IDS)
+    args = (inner.result,) if inner is not None and inner.result is not None else ()
+    result = ObjectValue(id=number, cls=f"keras.src.layers:{name}")
+    return Call(
+        id=number, kind="call", target=target, line=line, args=args, kwargs=kwargs, result=result
+    )
 
 
 def run(text: str, calls: list[Call]) -> tuple[Any, list[str]]:
     names: dict[str, Any] = {"keras": Keras(), LAYER: Making()}
     (statement,) = ast.parse(text).body
-    body = rearranged(statement, calls, lambda line: line)
+    body = rearranged(statement, calls)
     module = ast.fix_missing_locations(ast.Module(body, []))
     exec(compile(module, "text", "exec"), names)
     return names["model"], names["keras"].layers.made
@@ -54,18 +65,32 @@ NESTED = (
 )
 
 
+def nested(first: float, second: float) -> list[Call]:
+    """Return R's calls: inner layers last first, the others as they are written."""
+    later, earlier = made("Gru", second), made("Gru", first)
+    outer = [made("Wrap", inner=earlier), made("Wrap", inner=later)]
+    return [later, earlier, *outer, made("Dense", 1)]
+
+
 def test_layers_are_made_as_r_made_them_and_stand_where_they_stood() -> None:
-    calls = [made("Gru", 6), made("Gru", 8), made("Wrap"), made("Wrap"), made("Dense", 1)]
-    model, order = run(NESTED, calls)
+    model, order = run(NESTED, nested(8, 6))
     assert model == ["Wrap(Gru8())", "Wrap(Gru6())", "Dense1()"]
     assert order == ["Gru6", "Gru8", "Wrap", "Wrap", "Dense1"]
+
+
+def test_layers_that_are_alike_are_told_by_what_they_are_given_to() -> None:
+    text = NESTED.replace("=6", "=8")
+    (statement,) = ast.parse(text).body
+    (first, _) = rearranged(statement, nested(8, 8))
+    # Inner layers stand before what they are given to: of both pairs the second is made first.
+    assert ast.unparse(first).startswith(f"{LAYER}.make({{2: lambda")
 
 
 def test_layers_that_are_alike_are_told_by_their_lines() -> None:
     text = "model = [keras.layers.Gru(units=8),\n keras.layers.Gru(units=8)]"
     (statement,) = ast.parse(text).body
     calls = [made("Gru", 8, line=2), made("Gru", 8, line=1)]
-    body = rearranged(statement, calls, lambda line: line)
+    body = rearranged(statement, calls)
     assert "{1: lambda" in ast.unparse(body[0])
 
 
@@ -74,13 +99,13 @@ def test_layers_that_are_alike_are_told_by_their_lines() -> None:
     [
         [],
         [made("Gru", 6), made("Gru", 8)],
-        [made("Gru", 5), made("Gru", 8), made("Wrap"), made("Wrap"), made("Dense", 1)],
+        nested(8, 5),
     ],
     ids=["none", "fewer", "others"],
 )
 def test_a_statement_stays_as_it_is_where_r_made_others(calls: list[Call]) -> None:
     (statement,) = ast.parse(NESTED).body
-    assert rearranged(statement, calls, lambda line: line) == [statement]
+    assert rearranged(statement, calls) == [statement]
 
 
 def test_what_may_not_be_run_stays_where_it_is() -> None:

@@ -408,3 +408,31 @@ def test_a_generator_of_rs_is_what_it_gave() -> None:
     assert "batches_1 = iter([1, 2])" in found.source
     assert "yield from batches_1" in found.source
     assert "model.fit(batches())" in found.source
+
+
+def test_a_function_may_speak_of_what_is_made_after_it() -> None:
+    callback = ObjectValue(id=60, cls="tf_keras.src.callbacks:LambdaCallback")
+    target = Symbol(path=callback.cls, public="keras.callbacks.LambdaCallback")
+    stop = Call(id=5, kind="setattr", target=MODEL, name="stop_training", within=1,
+                result=Scalar(t="bool", v="True"))  # fmt: skip
+    calls = [
+        make(1, target, callback, kwargs={"on_epoch_end": loss_of_rs()}),
+        make(2, SEQUENTIAL, MODEL, assigned="m", r_call="m <- keras_model_sequential()"),
+        stop,
+        make(6, Method(owner=MODEL, name="fit"), kwargs={"callbacks": Items(t="list",
+             items=(callback,))}),
+    ]  # fmt: skip
+    found = with_functions(calls, Invocation(id=1, closure=20))
+    assert found.gaps == ()
+    assert "    m.stop_training = True" in found.source
+
+
+def test_further_arguments_are_taken_from_where_python_has_them() -> None:
+    tensors = [ObjectValue(id=n, cls=TENSOR.cls) for n in (31, 32)]
+    parameters = (Parameter(name="more", kind="rest"), Parameter(name="named", kind="keywords"))
+    closure = loss_of_rs().model_copy(update={"parameters": parameters})
+    inside = make(3, MEAN, TENSOR, args=tuple(tensors), within=1)
+    asked = Invocation(id=1, closure=20, args=(tensors[0],), kwargs={"k": tensors[1]},
+                       result=TENSOR)  # fmt: skip
+    found = with_functions([*compiled(closure), inside], asked)
+    assert 'tf.reduce_mean(more[0], named["k"])' in found.source

@@ -565,8 +565,3 @@ def frozen(target: Any, trainable: bool = False) -> Any:
     """A model or layer whose weights stay, or move again."""
     target.trainable = trainable
     return target
-
-
-def added(layer: Any, target: Any) -> Any:
-    """As :func:`compose`, where the layer is made before what it is added to."""
-    return compose(target, layer)
