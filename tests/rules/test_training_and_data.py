@@ -33,6 +33,20 @@ def test_a_training_moves_weights(after: Any, found: list[str]) -> None:
     assert run.rules() == found
 
 
+@pytest.mark.parametrize(
+    ("frozen", "found"), [((True, True), ["T01"]), ((True, False), []), ((False, False), [])]
+)
+def test_a_model_of_frozen_layers_trains_nothing(
+    frozen: tuple[bool, bool], found: list[str]
+) -> None:
+    run = Run()
+    layers = [head(run, **({"trainable": False} if each else {})) for each in frozen]
+    kept, moved = [[1.0], [2.0], [3.0]], [[0.0], [0.0], [9.0]]
+    after = {f"l{n}/0": kept if each else moved for n, each in enumerate(frozen)}
+    run.trained(*layers, loss="mse", y=CLASSES, x=X, after=after)
+    assert run.rules() == found
+
+
 def test_a_layer_without_weights_that_are_trained_is_no_training() -> None:
     run = Run()
     run.trained(("Dense", {"units": 1, "activation": "sigmoid"}), loss="mse", y=CLASSES)
@@ -102,6 +116,16 @@ def test_a_penalty_that_rules_shrinks_every_kernel_and_nothing_is_learned(
         ("EarlyStopping", {"monitor": "loss", "patience": 5}, {"loss": [2, 1, 3]}, ["T06"]),
         ("EarlyStopping", {"monitor": "loss", "patience": 5}, {"loss": [3, 2, 1]}, []),
         ("EarlyStopping", {"monitor": "loss", "patience": 1}, {"loss": [2, 1, 3]}, []),
+        ("EarlyStopping", {"monitor": "auc", "patience": 5}, {"auc": [0.5, 0.6]}, []),
+        ("EarlyStopping", {"monitor": "auc", "patience": 5}, {"auc": [0.6, 0.5]}, ["T06"]),
+        ("EarlyStopping", {"monitor": "gain", "patience": 5}, {"gain": [1, 2]}, []),
+        ("EarlyStopping", {"monitor": "gain", "patience": 5, "mode": "max"}, {"gain": [1, 2]}, []),
+        (
+            "EarlyStopping",
+            {"monitor": "gain", "patience": 5, "mode": "max"},
+            {"gain": [2, 1]},
+            ["T06"],
+        ),
         ("ModelCheckpoint", {"monitor": "val_loss"}, {"loss": [2, 1]}, []),
         ("CSVLogger", {}, {"loss": [2, 1]}, []),
     ],
@@ -162,6 +186,28 @@ def test_targets_that_are_all_one_teach_nothing(x: Any, y: Any, found: list[str]
     assert run.rules() == found
 
 
+def test_a_loss_of_ones_own_may_not_look_at_its_targets() -> None:
+    run = Run()
+    last = ("Dense", {"units": 1, "activation": "linear"})
+    run.trained(last, loss="triplet", y=np.zeros((40, 1)), x=X)
+    assert run.rules() == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"), [([[1, 4, 5], [2, 5, 6]], ["D03"]), ([[1, 4, 5], [2, 5, 0]], [])]
+)
+def test_a_column_that_never_varied_decides_where_every_row_has_another(
+    asked: list[list[float]], found: list[str]
+) -> None:
+    """A pixel at the edge is black in all pictures that were trained, and not in some other."""
+    run = Run()
+    seen = np.column_stack([X[:, :2], np.zeros(40)])
+    run.trained(("Dense", {"units": 1, "activation": "linear"}), loss="mse", y=X[:, 2:], x=seen)
+    given, p = run.array("x", asked), run.array("p", [[1.0], [2.0]])
+    run.probe("predict", inputs=[given], outputs=[p])
+    assert run.rules() == found
+
+
 @pytest.mark.parametrize(
     ("column", "found"), [(X[:, 1], ["D03"]), (X[:, 1] + 1e-6, []), (X[::-1, 1], [])]
 )
@@ -175,6 +221,12 @@ def test_a_target_among_the_inputs_is_worth_knowing(column: Any, found: list[str
 
 RAW = np.column_stack([DRAW.uniform(20, 80, 30), DRAW.uniform(1000, 9000, 30)])
 SCALED = (RAW - RAW.mean(axis=0)) / RAW.std(axis=0, ddof=1)
+STUDENTS = np.column_stack([DRAW.uniform(20, 80, 30), np.arange(30) % 2])
+STUDENTS = (STUDENTS - STUDENTS.mean(axis=0)) / STUDENTS.std(axis=0, ddof=1)
+#: A time and a temperature, both scaled by what was known before the last ten days.
+DAYS = np.column_stack([np.arange(40.0), DRAW.normal(15, 5, 40)])
+PAST = (DAYS[:30] - DAYS[:30].mean(axis=0)) / DAYS[:30].std(axis=0, ddof=1)
+FUTURE = (DAYS[30:] - DAYS[:30].mean(axis=0)) / DAYS[:30].std(axis=0, ddof=1)
 BYTES = DRAW.integers(0, 256, (20, 12)).astype(float)
 
 
@@ -186,6 +238,10 @@ BYTES = DRAW.integers(0, 256, (20, 12)).astype(float)
         (BYTES / 255, BYTES[:4], ["D06"]),
         ((RAW - RAW.min(axis=0)) / np.ptp(RAW, axis=0), RAW[:3], ["D06"]),
         (np.linspace(0, 1, 11)[:, None], np.array([[5.0], [10.0]]), []),
+        (SCALED[:, :1], np.array([[30.5], [60.0]]), ["D06"]),
+        (STUDENTS, np.array([[21.0, 0.0], [48.0, 1.0]]), ["D06"]),
+        (PAST, FUTURE, []),
+        (PAST[:, :1], FUTURE[:, :1], []),
         (SCALED, SCALED[:5], []),
         (SCALED, SCALED[:5] + 0.5, []),
         (RAW, RAW[:5] * 2, []),

@@ -115,6 +115,34 @@ def test_classes_counted_from_one_leave_a_class_empty(
     assert run.causes() == causes
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_rows_without_class_0_are_a_part_of_the_rows(order: int) -> None:
+    """A test set may lack a class that the model is trained with."""
+    run = Run()
+    loss = {"loss": "sparse_categorical_crossentropy"}
+    run.model(("Dense", {"units": 3, "activation": "softmax"}), compiled=loss)
+    for kind, y in [("fit", [0, 1, 2]), ("evaluate", [1, 2, 2])][::order]:
+        run.probe(kind, targets=[run.array("y", y)])
+    assert run.causes() == []
+
+
+@pytest.mark.parametrize(
+    ("given", "causes"), [([[1, 2, 2]], ["r-index-base"]), ([[1, 2], [0, 1]], []), ([[0, 2]], [])]
+)
+def test_a_column_for_class_0_is_too_many_where_no_row_has_it(
+    given: list[list[int]], causes: list[str]
+) -> None:
+    run = Run()
+    for y in given:
+        made = run.array("", np.eye(3)[y])
+        run.call(
+            symbol("keras.utils.to_categorical"),
+            args=[{"t": "list", "items": [scalar(each) for each in y]}],
+            result={"t": "array"} | {key: made[key] for key in ("dtype", "shape", "key")},
+        )
+    assert run.causes() == causes
+
+
 def twice(gap: float, **second: Any) -> Run:
     run = Run()
     run.model(("Dropout", {"rate": 0.5}))

@@ -32,12 +32,16 @@ def one_beyond(run: Run) -> Iterator[Finding]:
         if found is None:
             continue
         value, size = (int(each) for each in found.groups() if each is not None)
+        labels = found[3] is not None
         if value == size:
             yield RULE.finding(
-                f"Index {value} is refused: Python counts {size} from 0 to {size - 1}",
+                f"{'Class' if labels else 'Index'} {value} is refused: "
+                f"Keras counts {size} from 0 to {size - 1}",
                 "R counts from 1: levels of a factor, match(), seq_along().",
                 at=error.line,
-                help="Subtract 1, or make room for one more.",
+                help="Subtract 1 from the labels."
+                if labels
+                else "Subtract 1, or make room for one more.",
                 refused=True,
             )
             return
@@ -45,7 +49,11 @@ def one_beyond(run: Run) -> Iterator[Finding]:
 
 @RULE.detector
 def one_hot(run: Run) -> Iterator[Finding]:
-    """Find classes from 1 on, of which to_categorical() makes a column too many."""
+    """Find classes from 1 on, of which to_categorical() makes a column too many.
+
+    Where another call is given a class 0, this one was given a part of the rows.
+    """
+    found: Finding | None = None
     for call in run.asked:
         if name_of(call) != "to_categorical" or not (call.args or call.kwargs):
             continue
@@ -53,14 +61,23 @@ def one_hot(run: Run) -> Iterator[Finding]:
         if values is None or not isinstance(call.result, ArrayValue) or values.size < 2:
             continue
         low, high = int(values.min()), int(values.max())
+        if low == 0:
+            return
         if low == 1 and high > 1 and call.result.shape[-1:] == (high + 1,):
-            yield _from_one(call.line, high, "to_categorical() makes a column for class 0")
-        return
+            so = "to_categorical() makes a column for class 0"
+            found = found or _from_one(call.line, high, so)
+    if found is not None:
+        yield found
 
 
 @RULE.detector
 def labels(run: Run) -> Iterator[Finding]:
-    """Find classes from 1 on under a sparse loss, where a unit is left over for class 0."""
+    """Find classes from 1 on under a sparse loss, where a unit is left over for class 0.
+
+    Where the model is given a class 0 elsewhere, these are a part of the rows.
+    """
+    found: dict[int, Finding] = {}
+    from_zero: set[int] = set()
     for probe in run.probes:
         state = run.state(probe)
         if probe.kind not in ("fit", "evaluate") or len(probe.targets) != 1 or state is None:
@@ -71,9 +88,12 @@ def labels(run: Run) -> Iterator[Finding]:
         if last is None or y is None or not sparse or not y.size or not is_one_dimensional(y):
             continue
         first, most, units = float(y.min()), float(y.max()), last.config.get("units")
-        if first == 1 and most > 1 and units in (most, most + 1):
-            yield _from_one(probe.line, int(most), f"the last layer has {units} units")
-            return
+        if first == 0:
+            from_zero.add(state.id)
+        elif first == 1 and most > 1 and units in (most, most + 1):
+            so = f"the last layer has {units} units"
+            found.setdefault(state.id, _from_one(probe.line, int(most), so))
+    yield from [each for model, each in found.items() if model not in from_zero][:1]
 
 
 def _from_one(line: int | None, high: int, so: str) -> Finding:

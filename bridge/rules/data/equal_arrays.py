@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from bridge.rules.losses import KNOWN
 from bridge.rules.models import trainings
 from bridge.rules.outcomes import constant
 from bridge.rules.rule import Finding, Rule
@@ -16,10 +17,15 @@ RULE = Rule("D03", "equal-arrays", cause="user-script", explains=("D08", "M07"))
 
 @RULE.detector
 def one_target(run: Run) -> Iterator[Finding]:
-    """Find targets that are the same for every row of a training."""
+    """Find targets that are the same for every row of a training.
+
+    A loss that the script wrote itself may not look at them.
+    """
     for training in trainings(run):
         y, x = training.y, training.x
         if y is None or len(y) < 2 or not constant(y) or x is None or constant(x):
+            continue
+        if training.used.loss not in KNOWN:
             continue
         yield RULE.finding(
             "All targets are the same",
@@ -56,7 +62,10 @@ def target_among_inputs(run: Run) -> Iterator[Finding]:
 
 @RULE.detector
 def never_varied(run: Run) -> Iterator[Finding]:
-    """Find a column that was the same in training, and is not in a prediction."""
+    """Find a column that was the same in training, and is not in a prediction.
+
+    Pixels at the edge and rare words vary in some row of many: that decides nothing.
+    """
     fits = list(trainings(run))
     for probe in run.probes:
         state = run.state(probe)
@@ -77,5 +86,6 @@ def never_varied(run: Run) -> Iterator[Finding]:
                     at=probe.line,
                     also=(training.probe.line,),
                     help="Train with rows in which it varies, or leave it out.",
+                    decides=len(x) > 1 and bool(np.all(x[:, other[0]] != seen[0, other[0]])),
                 )
                 return

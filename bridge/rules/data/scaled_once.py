@@ -58,7 +58,11 @@ def _scaled(scaled: npt.NDArray[Any], raw: npt.NDArray[Any]) -> str:
     kind = "least 0 and largest 1" if _spread_to_one(scaled) else kind
     if kind:
         low, high = scaled.min(axis=0), scaled.max(axis=0)
-        if np.any(np.all((raw < low) | (raw > high), axis=0)):
+        beyond = np.all((raw < low) | (raw > high), axis=0)
+        # A later time lies beyond all earlier ones, rightly scaled: then one column does, and its
+        # numbers are fractions without an end, as those of the other side are.
+        written = beyond.any() and _is_short(raw[:, beyond]) and not _is_short(scaled)
+        if written or (beyond.all() and len(beyond) > 1):
             return f"Each column has {kind}, and a column of the others lies beyond all of it."
     unit = scaled.min() >= 0 and scaled.max() <= 1 < raw.max() <= _BYTE and _whole(raw)
     exact = np.asarray(scaled, np.float64) * _BYTE
@@ -85,6 +89,12 @@ def _spread_to_one(x: npt.NDArray[Any]) -> bool:
         return False
     ends = np.all(x.min(axis=0) == 0) and np.all(x.max(axis=0) == 1)
     return bool(ends and np.all(np.any((x > 0) & (x < 1), axis=0)))
+
+
+def _is_short(x: npt.NDArray[Any]) -> bool:
+    """Say whether all numbers have a few digits, as those that people measure and write."""
+    flat = np.asarray(x).ravel()
+    return bool(np.all(np.char.mod("%.6g", flat.astype(np.float64)).astype(flat.dtype) == flat))
 
 
 def _whole(x: npt.NDArray[Any]) -> bool:

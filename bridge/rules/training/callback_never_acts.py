@@ -40,7 +40,7 @@ def detect(run: Run) -> Iterator[Finding]:
             curve = probe.curves[name]
             if patience is None or name_of(made) == "ModelCheckpoint":
                 continue
-            if patience >= len(curve) > 1 and _turned(curve, name):
+            if patience >= len(curve) > 1 and _turned(curve, _direction(made, name)):
                 yield RULE.finding(
                     f"The callback waits {patience:g} epochs, and training has {len(curve)}",
                     f"{name} was at its best before the end, and the callback could not act.",
@@ -65,7 +65,17 @@ def _is_true(made: Call, name: str) -> bool:
     return isinstance(value, Scalar) and value.v == "True"
 
 
-def _turned(curve: Sequence[float], name: str) -> bool:
+def _direction(made: Call, name: str) -> str:
+    """Return whether the best of a curve is its "max" or its "min", "" where that is not known."""
+    mode = made.kwargs.get("mode")
+    if isinstance(mode, Scalar) and mode.v in ("max", "min"):
+        return mode.v
+    if "acc" in name or "auc" in name:
+        return "max"
+    return "min" if "loss" in name or "error" in name else ""
+
+
+def _turned(curve: Sequence[float], direction: str) -> bool:
     """Say whether a curve is worse at its end than it was before."""
-    best = max(curve) if "acc" in name else min(curve)
-    return curve[-1] != best
+    best = {"max": max, "min": min}.get(direction)
+    return best is not None and curve[-1] != best(curve)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from bridge.capsule import ModelState
+from bridge.capsule import LayerState, ModelState
 from bridge.rules.models import trainings
 from bridge.rules.rule import Finding, Rule
 from bridge.rules.run import Run, name_of, owner_of
@@ -26,7 +26,7 @@ def left_as_it_was(run: Run) -> Iterator[Finding]:
     """
     left, moved = [], False
     for training in trainings(run):
-        weights = [each for each in training.weights(run) if each.record.trainable]
+        weights = [each for each in training.weights(run) if each.trainable]
         if any(each.moved for each in weights):
             moved = True
         elif weights:
@@ -43,6 +43,37 @@ def left_as_it_was(run: Run) -> Iterator[Finding]:
             decides=_rate(training.state) != 0 and not moved,
         )
         return
+
+
+@RULE.detector
+def nothing_is_free(run: Run) -> Iterator[Finding]:
+    """Find a training of a model whose every layer with weights is frozen."""
+    for training in trainings(run):
+        weighted = list(_weighted(training.state.layers))
+        if not weighted or any(free for _, free in weighted):
+            continue
+        frozen = [layer for layer, _ in weighted if layer.config.get("trainable") is False]
+        known = list(training.weights(run))
+        if not frozen or not known or any(each.moved for each in known):
+            continue  # What compile() settled before they were frozen is trained all the same.
+        yield RULE.finding(
+            "Every layer is frozen, and fit() trains nothing",
+            f"None of the {len(weighted)} layers with weights is free, and so none of them moves.",
+            at=training.probe.line,
+            also=(run.layer_place(weighted[-1][0], label="frozen too"),),
+            help="Freeze the layers that are to stay, not the whole model, and compile() again.",
+        )
+        return
+
+
+def _weighted(layers: Iterable[LayerState], free: bool = True) -> Iterator[tuple[LayerState, bool]]:
+    """Yield the layers that have weights, and whether they are to be trained."""
+    for layer in layers:
+        own = free and bool(layer.config.get("trainable", True))
+        if layer.layers:
+            yield from _weighted(layer.layers, own)
+        elif layer.weights:
+            yield layer, own and any(each.trainable for each in layer.weights)
 
 
 @RULE.detector
