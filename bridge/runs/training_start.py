@@ -102,8 +102,17 @@ def _short(recorded: Capsule) -> Iterator[Probe]:
         later = (other for other in probes[probe.index + 1 :] if other.kind in ("fit", "train"))
         if state is None or any(_may_go_on(recorded, state.id, other) for other in later):
             continue
+        if _asks_for_callbacks(recorded, probe):
+            continue
         if _epochs(probe) > JUDGED and probe.settings.get("epochs") == _epochs(probe):
             yield probe
+
+
+def _asks_for_callbacks(recorded: Capsule, probe: Probe) -> bool:
+    """Say whether the script gives callbacks to a training; a front end adds one of its own."""
+    calls = recorded.manifest.calls
+    call = next((call for call in calls if call.id == probe.call), None)
+    return call is None or "callbacks" in call.r_call
 
 
 def _may_go_on(recorded: Capsule, model: int, later: Probe) -> bool:
@@ -121,12 +130,8 @@ def _is_loaded(recorded: Capsule, model: int) -> bool:
 
 
 def _alike(arguments: dict[str, Any], probe: Probe) -> bool:
-    """Say whether a training is asked for as R's was, with nothing that acts on its epochs."""
-    return (
-        not arguments.get("callbacks")
-        and not arguments.get("initial_epoch")
-        and arguments.get("epochs", 1) == _epochs(probe)
-    )
+    """Say whether a training is asked for as R's was."""
+    return not arguments.get("initial_epoch") and arguments.get("epochs", 1) == _epochs(probe)
 
 
 def _epochs(probe: Probe) -> int:
