@@ -168,7 +168,7 @@ def suspects(r: Capsule, meant: Capsule) -> list[Suspect]:
     for reading in dict.fromkeys(meant.manifest.readings):
         where, undo = f"line {reading.line}", Undo(frozenset({reading.place}))
         sentence = f"Line {reading.line}: {reading.what}."
-        made.append(Suspect(reading.cause, "", sentence, where, undo, reading.line))
+        made.append(Suspect(reading.cause, reading.what, sentence, where, undo, reading.line))
     made.sort(key=lambda each: each.line)
     if _order_of_making(r, meant):
         headline = "R makes the layers in another order than they are written"
