@@ -11,9 +11,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from bridge._text import listed, plural, r_number
-from bridge.capsule import Capsule, ErrorRecord
-from bridge.compare.result import SEVERITY, LayerVerdict, RunPair, Stage, Verdict
+from bridge._text import plural, r_number
+from bridge.capsule import Capsule
+from bridge.compare.alignment import label_of
+from bridge.compare.result import SEVERITY, LayerVerdict, ProbePair, RunPair, Stage, Verdict
 from bridge.explain.conclusion import AGREEMENT, Conclusion, ran_through, short
 from bridge.explain.result import LeverOutcome, SymptomTable
 from bridge.facts.causes import OF_R, WHOSE, family, meaning
@@ -94,6 +95,7 @@ _CULPRIT: Final[dict[str, str]] = {
     "onednn": "oneDNN",
     "device-plugin": "A device plug-in",
 }
+_CODE: Final = re.compile(r"[\w.$<]+(\(| =|<-)")
 _SENTENCE: Final = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
 
 
@@ -110,9 +112,7 @@ def answer(
     for found in conclusion.findings:
         if found.decides and found.cause == conclusion.cause:
             return found
-    r = runs["r"].manifest
-    error = r.error
-    lines = _lines(conclusion, error)
+    lines = _lines(conclusion, runs, pairs)
     made = Finding(
         rule="",
         name=conclusion.cause,
@@ -155,7 +155,7 @@ def _elsewhere(made: Finding, reported: SymptomTable) -> Finding:
             "why": f"{made.why} {fits}",
             "evidence": (*made.evidence, *_refuted(reported))[:EVIDENCE_ROWS],
             "help": Help(text=help_) if reported.separating else None,
-            "open": (f"which it is: {listed(causes)}",) if len(causes) > 1 else (),
+            "open": (f"whether it is {' or '.join(causes)}",) if len(causes) > 1 else (),
         }
     )
 
@@ -179,14 +179,27 @@ def fitted(text: str, length: int = HEADLINE_LENGTH) -> str:
     return f"{kept} ..."
 
 
-def _lines(conclusion: Conclusion, error: ErrorRecord | None) -> list[int]:
+def _lines(
+    conclusion: Conclusion, runs: Mapping[str, Capsule], pairs: Sequence[RunPair]
+) -> list[int]:
     """Return the lines that the answer speaks of, the one that decides first."""
-    found = conclusion.attribution
+    found, error = conclusion.attribution, runs["r"].manifest.error
     if found is not None and found.cause == conclusion.cause and found.lines:
         return list(found.lines)
     if error is not None and error.line and conclusion.verdict not in AGREEMENT:
         return [error.line]
-    return sorted(conclusion.lines) if conclusion.cause not in ("none", "not-known") else []
+    if conclusion.cause in ("none", "not-known"):
+        return []
+    return sorted(conclusion.lines) or _line_of_wrong_layer(runs["r"], pairs)
+
+
+def _line_of_wrong_layer(r: Capsule, pairs: Sequence[RunPair]) -> list[int]:
+    """Return the line of the prediction in which a layer gives a wrong number."""
+    wrong = next((probe.probe for pair in pairs for probe in pair.probes
+                  if _wrong(probe) is not None), None)  # fmt: skip
+    lines = {label_of(each, None): each.line for each in r.manifest.probes}
+    line = lines.get(wrong) if wrong is not None else None
+    return [line] if line else []
 
 
 def _headline(conclusion: Conclusion, runs: Mapping[str, Capsule], pairs: Sequence[RunPair]) -> str:
@@ -208,7 +221,8 @@ def _headline(conclusion: Conclusion, runs: Mapping[str, Capsule], pairs: Sequen
         found = conclusion.attribution
         said = found.headline if found is not None and found.cause == conclusion.cause else ""
         text = said or _wrong_number(conclusion, pairs) or _WRONG[family(conclusion.cause)]
-    return f"{text[0].upper()}{text[1:]}"
+    # What begins with code of the script's stays as it is written there.
+    return text if _CODE.match(text) else f"{text[0].upper()}{text[1:]}"
 
 
 def _all_judged(pairs: Sequence[RunPair]) -> bool:
@@ -228,8 +242,13 @@ def _wrong_number(conclusion: Conclusion, pairs: Sequence[RunPair]) -> str:
 
 def _wrong_layer(pairs: Sequence[RunPair]) -> LayerVerdict | None:
     """Return the first layer that is beyond its bound, with an element that shows it."""
-    layers = (each for pair in pairs for probe in pair.probes for each in probe.layers)
-    return next((each for each in layers if each.verdict == "different" and each.worst), None)
+    found = (_wrong(probe) for pair in pairs for probe in pair.probes)
+    return next((each for each in found if each is not None), None)
+
+
+def _wrong(probe: ProbePair) -> LayerVerdict | None:
+    layers = (each for each in probe.layers if each.verdict == "different" and each.worst)
+    return next(layers, None)
 
 
 def _in_place(layer: LayerVerdict) -> str:
