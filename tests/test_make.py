@@ -191,6 +191,7 @@ def test_a_second_call_installs_nothing(tree: Path, target: str) -> None:
     assert "install.sh" in make(tree, "-n", target)
     (tree / ".venv").mkdir()
     (tree / ".venv/.installed").touch()
+    (tree / ".venv/.browser").touch()
     assert "install.sh" not in make(tree, "-n", target)
 
 

@@ -14,8 +14,8 @@ from typing import Final
 from bridge._text import plural, r_number
 from bridge.capsule import Capsule
 from bridge.compare.alignment import label_of
-from bridge.compare.result import SEVERITY, LayerVerdict, ProbePair, RunPair, Stage, Verdict
-from bridge.explain.conclusion import AGREEMENT, Conclusion, ran_through, short
+from bridge.compare.result import SEVERITY, LayerVerdict, ProbePair, RunPair, Verdict
+from bridge.explain.conclusion import AGREEMENT, PARTS, Conclusion, ran_through, short
 from bridge.explain.result import LeverOutcome, SymptomTable
 from bridge.facts.causes import OF_R, WHOSE, family, meaning
 from bridge.rules.rule import Evidence, Finding, Help, Span, Sureness
@@ -30,10 +30,10 @@ EVIDENCE_ROWS: Final = 5
 
 #: What was run beside R's own run, as people would ask for it.
 _RUN: Final[dict[str, str]] = {
-    "replay": "R's calls, made again without R",
-    "twin": "the same model, written in Python",
-    "intent": "the Python that the text means",
-    "reference": "each layer again, in float64",
+    "replay": "R's calls without R",
+    "twin": "a twin in Python",
+    "intent": "the text as Python",
+    "reference": "each layer in float64",
 }
 _OUTCOME: Final[dict[Verdict, str]] = {
     "same-bits": "the same numbers, bit for bit",
@@ -42,17 +42,6 @@ _OUTCOME: Final[dict[Verdict, str]] = {
     "different": "other numbers",
     "abstained": "not judged",
     "failed": "did not run through",
-}
-#: What differs first where two runs part.
-_PART: Final[dict[Stage, str]] = {
-    "text": "the text",
-    "arguments": "an argument",
-    "config": "a setting of the model",
-    "weights": "the weights",
-    "input": "the input",
-    "layer": "what a layer makes",
-    "prediction": "what comes out",
-    "training curve": "the losses",
 }
 #: What a lever changes; the others are named as they are.
 _LEVER: Final[dict[str, str]] = {
@@ -205,6 +194,9 @@ def _line_of_wrong_layer(r: Capsule, pairs: Sequence[RunPair]) -> list[int]:
 def _headline(conclusion: Conclusion, runs: Mapping[str, Capsule], pairs: Sequence[RunPair]) -> str:
     r = runs["r"].manifest
     error = r.error
+    missing = r.calls[-1].error.missing if r.calls and r.calls[-1].error is not None else None
+    if missing is not None and error is not None and conclusion.verdict in ("failed", "same-error"):
+        return f"{missing.owner.replace('.', '$')} has no {missing.name}"
     if error is not None and conclusion.verdict in ("failed", "same-error"):
         return f"{f'Line {error.line} stops' if error.line else 'It stops'}: {short(error)}"
     if conclusion.verdict == "same-error" and r.caught:
@@ -390,7 +382,7 @@ def _outcome(pair: RunPair, runs: Mapping[str, Capsule]) -> str:
     if layer is not None:
         return f"layer {layer.layer} gave {_in_place(layer)}"
     first = pair.first_divergence
-    return f"other numbers; first {_PART[first.stage]} differs" if first else _OUTCOME["different"]
+    return f"other numbers; first {PARTS[first.stage]} differs" if first else _OUTCOME["different"]
 
 
 def _of_levers(levers: Sequence[LeverOutcome]) -> Iterator[Evidence]:

@@ -133,7 +133,7 @@ def r_error(runs: Mapping[str, Capsule]) -> CauseEvidence:
             return of_runs("failed", "not-known", sentence, errors=(error,))
         taken = "Keras takes it: the Python that the text means runs through."
         return of_runs("failed", "r-semantics", sentence, (taken,), errors=(error,))
-    sentence = f"The script stops{at} with an error of R's own: {short(error)}{_advice(error)}"
+    sentence = f"R itself stops{at}: no call into Python raised this.{_advice(error)}"
     return of_runs("failed", "user-script", sentence, errors=(error,))
 
 
