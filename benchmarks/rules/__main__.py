@@ -23,6 +23,7 @@ from typing import Final
 
 from benchmarks.rules.judge import Judged, read
 from benchmarks.rules.kinds import KINDS, sampled, scripts
+from benchmarks.rules.published import TOOLS, said
 from benchmarks.rules.table import page
 from benchmarks.sections import put_section
 
@@ -64,10 +65,12 @@ def main() -> None:
 
 def _judged(folder: Path, pairs: Iterable[tuple[str, str, int]]) -> Iterator[Judged]:
     for code, name, _ in pairs:
-        both = [folder / "reports" / each / "report.json" for each in (name, f"{name}_mended")]
-        if all(path.is_file() for path in both):
-            fault, twin = (read(json.loads(path.read_text("utf-8"))) for path in both)
-            yield Judged(code, name, KINDS[code].accepted, fault, twin)
+        both = [folder / "reports" / each for each in (name, f"{name}_mended")]
+        if all((path / "report.json").is_file() for path in both):
+            fault, twin = (read(json.loads((path / "report.json").read_text())) for path in both)
+            theirs = [said(path / "r.capsule") for path in both]
+            others = {tool: (theirs[0][tool], theirs[1][tool]) for tool in TOOLS}
+            yield Judged(code, name, KINDS[code].accepted, fault, twin, others)
 
 
 def _written(
@@ -90,7 +93,15 @@ def _run(folder: Path, names: Sequence[str]) -> None:
     for start in range(0, len(left), _TOGETHER):
         print(f"{start} of {len(left)} scripts", file=sys.stderr, flush=True)
         done = subprocess.run(
-            [sys.executable, "-m", "bridge", "run", *left[start : start + _TOGETHER], "--out", "reports"],
+            [
+                sys.executable,
+                "-m",
+                "bridge",
+                "run",
+                *left[start : start + _TOGETHER],
+                "--out",
+                "reports",
+            ],
             cwd=folder,
             env=os.environ | {"PYTHONPATH": str(ROOT)},
             capture_output=True,

@@ -57,6 +57,8 @@ class Judged:
     accepted: tuple[str, ...]
     fault: Answer
     twin: Answer
+    #: For each published tool: what it said of the fault, and of the twin.
+    others: Mapping[str, tuple[frozenset[str], frozenset[str]]]
 
     @property
     def first(self) -> bool:

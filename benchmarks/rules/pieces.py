@@ -100,16 +100,25 @@ class Draw:
         """Return True in this share of cases."""
         return self.random.random() < share
 
+    def ask(self) -> tuple[str, ...]:
+        """Return the line that prints what the model predicts for the first rows."""
+        return (f"print(head(predict({self.model}, {self.x}, verbose = 0)))",)
+
     def on_the_same_style(self, **changed: object) -> None:
         """Change what is drawn of the style, where a fault needs it."""
         self.style = replace(self.style, **changed)  # type: ignore[arg-type]
 
 
 _ABOUT: Final = (
-    "A small network on data that are made here.", "Which of the customers leave?",
-    "A first look at the measurements of March.", "Quality of parts from two lines.",
-    "Example for the seminar.", "Sensors in the cellar", "TODO: try more units", "",
-)  # fmt: skip
+    "A small network on data that are made here.",
+    "Which of the customers leave?",
+    "A first look at the measurements of March.",
+    "Quality of parts from two lines.",
+    "Example for the seminar.",
+    "Sensors in the cellar",
+    "TODO: try more units",
+    "",
+)
 
 
 def table(d: Draw, columns: int = 0) -> tuple[tuple[str, ...], int]:
@@ -134,12 +143,16 @@ def table(d: Draw, columns: int = 0) -> tuple[tuple[str, ...], int]:
 
 
 def score(d: Draw) -> str:
-    """Return R's text of a number for each row, from its first columns: about zero, of unit size."""
+    """Return R's text of a number for each row, from its first columns: about zero."""
     x = d.x
     return d.pick(
-        f"{x}[, 1] + {x}[, 2]", f"{x}[, 1] - {x}[, 3]", f"{x}[, 1] - 0.5 * {x}[, 2] + {x}[, 3]",
-        f"rowSums({x}[, 1:3])", f"as.vector({x}[, 1:2] %*% c(1, -1))", f"{x}[, 2] + sin({x}[, 1])",
-    )  # fmt: skip
+        f"{x}[, 1] + {x}[, 2]",
+        f"{x}[, 1] - {x}[, 3]",
+        f"{x}[, 1] - 0.5 * {x}[, 2] + {x}[, 3]",
+        f"rowSums({x}[, 1:3])",
+        f"as.vector({x}[, 1:2] %*% c(1, -1))",
+        f"{x}[, 2] + sin({x}[, 1])",
+    )
 
 
 def hidden(d: Draw, most: int = 2) -> tuple[str, ...]:
@@ -151,16 +164,25 @@ def hidden(d: Draw, most: int = 2) -> tuple[str, ...]:
     return tuple(layers)
 
 
-def dense(d: Draw, units: int, activation: str = "", more: str = "", apart: bool = False) -> list[str]:
-    """Return a dense layer as people write it, with its activation, or that as a layer of its own."""
+def dense(
+    d: Draw, units: int, activation: str = "", more: str = "", apart: bool = False
+) -> list[str]:
+    """Return a dense layer as people write it; its activation may be a layer of its own."""
     size = d.pick(f"units = {units}", f"{units}")
     rest = f", {more}" if more else ""
     if not activation:
         return [f"layer_dense({size}{rest})"]
     if apart:
-        layer = d.pick(f'layer_activation("{activation}")', f'layer_activation(activation = "{activation}")')
+        layer = d.pick(
+            f'layer_activation("{activation}")', f'layer_activation(activation = "{activation}")'
+        )
         return [f"layer_dense({size}{rest})", layer]
     return [f'layer_dense({size}, activation = "{activation}"{rest})']
+
+
+def given(layer: str, argument: str) -> str:
+    """Return a layer's call with one more argument."""
+    return f"{layer[:-1]}, {argument})"
 
 
 def _fit(d: Draw) -> dict[str, str]:
@@ -170,9 +192,12 @@ def _fit(d: Draw) -> dict[str, str]:
 
 def _optimizer(d: Draw) -> str:
     return d.pick(
-        "optimizer_adam(learning_rate = 0.01)", "optimizer_adam(0.01)", "optimizer_adam(learning_rate = 0.02)",
-        "optimizer_rmsprop(learning_rate = 0.01)", "optimizer_sgd(learning_rate = 0.1, momentum = 0.9)",
-    )  # fmt: skip
+        "optimizer_adam(learning_rate = 0.01)",
+        "optimizer_adam(0.01)",
+        "optimizer_adam(learning_rate = 0.02)",
+        "optimizer_rmsprop(learning_rate = 0.01)",
+        "optimizer_sgd(learning_rate = 0.1, momentum = 0.9)",
+    )
 
 
 def _accuracy(d: Draw) -> str:
@@ -184,15 +209,26 @@ def binary(d: Draw, columns: int = 0) -> Plan:
     lines, p = table(d, columns)
     s = score(d)
     made = d.pick(
-        f"as.numeric({s} > 0)", f"ifelse({s} > 0, 1, 0)", f"as.integer({s} + rnorm(n, sd = 0.3) > 0)",
-        f"1 * ({s} > 0)", f"rbinom(n, 1, plogis(3 * ({s})))",
-    )  # fmt: skip
+        f"as.numeric({s} > 0)",
+        f"ifelse({s} > 0, 1, 0)",
+        f"as.integer({s} + rnorm(n, sd = 0.3) > 0)",
+        f"1 * ({s} > 0)",
+        f"rbinom(n, 1, plogis(3 * ({s})))",
+    )
     layers = (*hidden(d), *dense(d, 1, "sigmoid"))
     loss = d.pick('"binary_crossentropy"', '"binary_crossentropy"', "loss_binary_crossentropy()")
     return Plan(
-        (*lines, f"{d.y} <- {made}"), str(p), layers, loss, d.x, d.y, _optimizer(d), _accuracy(d),
-        _fit(d), end=_asked(d, "binary"),
-    )  # fmt: skip
+        (*lines, f"{d.y} <- {made}"),
+        str(p),
+        layers,
+        loss,
+        d.x,
+        d.y,
+        _optimizer(d),
+        _accuracy(d),
+        _fit(d),
+        end=_asked(d, "binary"),
+    )
 
 
 def classes(d: Draw, form: str = "", k: int = 0) -> tuple[Plan, int]:
@@ -204,26 +240,41 @@ def classes(d: Draw, form: str = "", k: int = 0) -> tuple[Plan, int]:
     if k in (0, 3) and d.chance(0.25):
         k, p = 3, 4
         lines: tuple[str, ...] = (
-            "n <- nrow(iris)", "df <- iris[sample(n), ]", f"{d.x} <- scale(as.matrix(df[, 1:4]))",
+            "n <- nrow(iris)",
+            "df <- iris[sample(n), ]",
+            f"{d.x} <- scale(as.matrix(df[, 1:4]))",
             "cls <- as.integer(df$Species)",
-        )  # fmt: skip
+        )
     else:
         k = k or d.whole(3, 4)
         lines, p = table(d, d.whole(4, 6))
-        lines += (d.pick(
-            f"cls <- max.col({d.x}[, 1:{k}])", f"cls <- apply({d.x}[, 1:{k}], 1, which.max)",
-            f"cls <- as.integer(cut(rank({score(d)}), {k}))",
-        ),)  # fmt: skip
+        lines += (
+            d.pick(
+                f"cls <- max.col({d.x}[, 1:{k}])",
+                f"cls <- apply({d.x}[, 1:{k}], 1, which.max)",
+                f"cls <- as.integer(cut(rank({score(d)}), {k}))",
+            ),
+        )
     if form == "one-hot":
-        labels = d.pick(f"to_categorical(cls - 1, {k})", f"to_categorical(cls - 1)", f"diag({k})[cls, ]")
+        labels = d.pick(
+            f"to_categorical(cls - 1, {k})", "to_categorical(cls - 1)", f"diag({k})[cls, ]"
+        )
         loss = '"categorical_crossentropy"'
     else:
         labels = d.pick("cls - 1", "cls - 1L", "as.integer(cls) - 1L")
         loss = '"sparse_categorical_crossentropy"'
     plan = Plan(
-        (*lines, f"{d.y} <- {labels}"), str(p), (*hidden(d), *dense(d, k, "softmax")), loss, d.x, d.y,
-        _optimizer(d), _accuracy(d), _fit(d), end=_asked(d, "classes"),
-    )  # fmt: skip
+        (*lines, f"{d.y} <- {labels}"),
+        str(p),
+        (*hidden(d), *dense(d, k, "softmax")),
+        loss,
+        d.x,
+        d.y,
+        _optimizer(d),
+        _accuracy(d),
+        _fit(d),
+        end=_asked(d, "classes"),
+    )
     return plan, k
 
 
@@ -235,9 +286,30 @@ def measured(d: Draw, columns: int = 0) -> Plan:
     loss = d.pick('"mse"', '"mse"', '"mean_squared_error"', '"mae"')
     metrics = d.pick("", "", '"mae"')
     return Plan(
-        (*lines, f"{d.y} <- {score(d)} + {noise}"), str(p), layers, loss, d.x, d.y, _optimizer(d), metrics,
-        _fit(d), end=_asked(d, "measured"),
-    )  # fmt: skip
+        (*lines, f"{d.y} <- {score(d)} + {noise}"),
+        str(p),
+        layers,
+        loss,
+        d.x,
+        d.y,
+        _optimizer(d),
+        metrics,
+        _fit(d),
+        end=_asked(d, "measured"),
+    )
+
+
+def own(
+    d: Draw,
+    data: tuple[str, ...],
+    shape: str,
+    layers: tuple[str, ...],
+    epochs: int,
+    loss: str = '"binary_crossentropy"',
+) -> Plan:
+    """Return a plan for data of another shape than a table."""
+    fit = {"epochs": str(epochs), "verbose": "0"}
+    return Plan(data, shape, layers, loss, d.x, d.y, fit=fit, end=d.ask())
 
 
 def series(d: Draw, steps: int = 0, variables: int = 1) -> tuple[tuple[str, ...], int]:
@@ -251,7 +323,7 @@ def series(d: Draw, steps: int = 0, variables: int = 1) -> tuple[tuple[str, ...]
 
 
 def words(d: Draw, length: int = 0, padded: bool = False) -> tuple[tuple[str, ...], int, int]:
-    """Return lines that make rows of word numbers from 0 or, if padded, from 1; words, and length."""
+    """Return lines that make rows of word numbers, padded with 0 or not; words, and length."""
     vocabulary, length = d.whole(10, 20), length or d.whole(5, 8)
     low = 1 if padded else 0
     lines = [
@@ -272,18 +344,33 @@ def _asked(d: Draw, task: str) -> tuple[str, ...]:
     loss = f"print(evaluate({d.model}, {d.x}, {d.y}, verbose = 0))"
     if task == "classes":
         return d.pick(
-            (first,), (f"p <- {predicted}", "print(table(max.col(p), cls))"),
-            (f"p <- {predicted}", 'cat("right:", mean(max.col(p) == cls), "\\n")', "print(round(p[1:5, ], 3))"),
-        )  # fmt: skip
+            (first,),
+            (f"p <- {predicted}", "print(table(max.col(p), cls))"),
+            (
+                f"p <- {predicted}",
+                'cat("right:", mean(max.col(p) == cls), "\\n")',
+                "print(round(p[1:5, ], 3))",
+            ),
+        )
     if task == "binary":
         return d.pick(
-            (first,), (loss, first),
-            (f"p <- {predicted}", f'cat("right:", mean((p[, 1] > 0.5) == {d.y}), "\\n")', "print(range(p))"),
-        )  # fmt: skip
+            (first,),
+            (loss, first),
+            (
+                f"p <- {predicted}",
+                f'cat("right:", mean((p[, 1] > 0.5) == {d.y}), "\\n")',
+                "print(range(p))",
+            ),
+        )
     return d.pick(
-        (first,), (loss, first),
-        (f"p <- {predicted}[, 1]", f'cat("error:", mean((p - {d.y})^2), "\\n")', "print(summary(p))"),
-    )  # fmt: skip
+        (first,),
+        (loss, first),
+        (
+            f"p <- {predicted}[, 1]",
+            f'cat("error:", mean((p - {d.y})^2), "\\n")',
+            "print(summary(p))",
+        ),
+    )
 
 
 def write(style: Style, plan: Plan) -> str:
@@ -298,8 +385,10 @@ def write(style: Style, plan: Plan) -> str:
         lines += ["set.seed(42)"]
     lines += [*plan.data, ""]
     made: Mapping[str, Callable[[Style, Plan], list[str]]] = {
-        BUILD: _build, COMPILE: _compile, FIT: _train,
-    }  # fmt: skip
+        BUILD: _build,
+        COMPILE: _compile,
+        FIT: _train,
+    }
     for step in plan.steps:
         lines += made[step](style, plan) if step in made else [step]
     return "\n".join([*lines, "", *plan.end, ""])
@@ -332,7 +421,9 @@ def _shape(plan: Plan) -> str:
 
 
 def _functional(style: Style, plan: Plan, nested: bool) -> list[str]:
-    shape = f"batch_shape = c({plan.batch}, {plan.shape})" if plan.batch else f"shape = {_shape(plan)}"
+    shape = (
+        f"batch_shape = c({plan.batch}, {plan.shape})" if plan.batch else f"shape = {_shape(plan)}"
+    )
     lines = [f"input <- layer_input({shape})"]
     inner = "input"
     stepwise = any(INNER in layer for layer in plan.layers)
@@ -348,7 +439,11 @@ def _functional(style: Style, plan: Plan, nested: bool) -> list[str]:
     else:
         pipe = f" {style.pipe}\n  "
         lines.append(f"output <- input{pipe}{pipe.join(plan.layers)}")
-    made = "keras_model(input, output)" if style.named else "keras_model(inputs = input, outputs = output)"
+    made = (
+        "keras_model(input, output)"
+        if style.named
+        else "keras_model(inputs = input, outputs = output)"
+    )
     return [*lines, f"{style.model} <- {made}"]
 
 
