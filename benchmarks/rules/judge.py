@@ -37,7 +37,7 @@ def read(report: Mapping[str, Any]) -> Answer:
     experiments = report.get("experiments", ())
     return Answer(
         report["cause"],
-        tuple(each["rule"] for each in findings),
+        tuple(each["rule"] for each in findings if each["rule"]),
         first["rule"] if first else "",
         first is not None and first["confidence"] in ("proven", "likely"),
         bool(first and first.get("help") and first["help"].get("tried")),

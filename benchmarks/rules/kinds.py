@@ -210,12 +210,12 @@ def _dropout_on_logits(d: Draw) -> Pair:
 def _squares_of_probabilities(d: Draw) -> Pair:
     if d.chance(0.6):
         good = binary(d)
-        rare = f"{d.y} <- as.numeric({d.x}[, 1] + {d.x}[, 2] > {d.pick(1.6, 1.8)})"
-        good = good.but(
-            data=(*good.data[:-1], rare), optimizer="optimizer_sgd(learning_rate = 0.1)"
-        )
+        rare = f"{d.y} <- as.numeric({d.x}[, 1] + {d.x}[, 2] > {d.pick(2.0, 2.2)})"
+        good = good.but(data=(*good.data[:-1], rare))
     else:
-        good = classes(d, "one-hot")[0].but(optimizer=d.pick("optimizer_sgd(0.05)", '"sgd"'))
+        good = classes(d, "one-hot")[0]
+    rate = d.pick("optimizer_sgd(learning_rate = 0.02)", "optimizer_sgd(0.02)")
+    good = good.but(optimizer=rate).fitted(epochs="50", batch_size="10")
     bad = d.pick('"mse"', '"mean_squared_error"', "loss_mean_squared_error()")
     return good.but(loss=bad), good
 

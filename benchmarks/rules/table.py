@@ -20,6 +20,7 @@ _ROWS: Final[tuple[tuple[str, Callable[[Judged], bool]], ...]] = (
     ("... and proven or likely", lambda judged: judged.wrong and judged.fault.sure),
     ("a tried fix, the finding gone", lambda judged: judged.tried),
     ("an alarm on the mended twin", lambda judged: judged.twin.alarm),
+    ("the twin's cause not known", lambda judged: judged.twin.cause == "not-known"),
     ("an exception of ours", lambda judged: judged.fault.errors + judged.twin.errors > 0),
 )
 

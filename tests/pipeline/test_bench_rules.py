@@ -18,7 +18,7 @@ RIGHT = Answer("user-script", ("T02", "L01"), "T02", True, True, 0, 1, 0.5, 1.0)
 
 def judged(fault: Answer, twin: Answer = SILENT) -> Judged:
     nothing: frozenset[str] = frozenset()
-    others = {tool: (nothing, nothing) for tool in TOOLS}
+    others = dict.fromkeys(TOOLS, (nothing, nothing))
     return Judged("T02", "t02_001", ("T02",), fault, twin, others)
 
 
