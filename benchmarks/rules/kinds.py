@@ -245,6 +245,7 @@ def _no_non_linearity(d: Draw) -> Pair:
     flat = [layer for size in sizes for layer in dense(d, size)]
     bend = [layer for size in sizes for layer in dense(d, size, "relu")]
     good = good.but(data=(*good.data, f"{d.y} <- {bent}"), layers=(*bend, good.layers[-1]))
+    good = good.but(optimizer=d.pick("optimizer_adam(0.01)", "optimizer_rmsprop(0.005)"))
     return good.but(layers=(*flat, good.layers[-1])), good
 
 
@@ -335,12 +336,11 @@ def _normalises_the_wrong_axis(d: Draw) -> Pair:
         )
         bad, good = (*start, wrong, *end), (*start, right, *end)
     else:
-        good_plan = binary(d)
-        data, shape = good_plan.data, good_plan.shape
-        wide = f"layer_reshape(target_shape = c({shape}, 1))"
-        norm = "layer_batch_normalization()"
-        end = ("layer_flatten()", *dense(d, 8, "relu"), *dense(d, 1, "sigmoid"))
-        bad, good = (wide, norm, *end), (norm, wide, *end)
+        made, steps = series(d)
+        data = (*made, f"{d.y} <- as.numeric(rowSums({d.x}[, 1:2, 1]) > 0)")
+        flat, norm, shape = "layer_flatten()", "layer_layer_normalization()", f"{steps}, 1"
+        end = (*dense(d, 8, "relu"), *dense(d, 1, "sigmoid"))
+        bad, good = (norm, flat, *end), (flat, norm, *end)
     plan = own(d, data, shape, bad, 15)
     return plan, plan.but(layers=good)
 
@@ -400,15 +400,9 @@ def _units_never_part(d: Draw) -> Pair:
         "kernel_initializer = initializer_constant(0.1)",
         "kernel_initializer = initializer_constant(0.05)",
     )
-    start = dense(
-        d,
-        d.whole(3, 8) * 2,
-        d.pick("relu", "tanh", "sigmoid") if "zeros" not in same else "sigmoid",
-    )[0]
-    return (
-        good.but(layers=(given(start, same), good.layers[-1])),
-        good.but(layers=(start, good.layers[-1])),
-    )
+    name = "sigmoid" if "zeros" in same else d.pick("relu", "tanh", "sigmoid")
+    start, end = dense(d, d.whole(3, 8) * 2, name)[0], good.layers[-1]
+    return good.but(layers=(given(start, same), given(end, same))), good.but(layers=(start, end))
 
 
 @_kind("M09")
@@ -754,9 +748,9 @@ def _unbounded_recurrence(d: Draw) -> Pair:
     start = "recurrent_initializer"
     normal = f"{start} = initializer_random_normal"
     grows = d.pick(
-        f'layer_simple_rnn(units = {units}, activation = "relu", {start} = "he_normal")',
-        f'layer_simple_rnn({units}, "relu", {start} = "he_uniform")',
-        f'layer_simple_rnn(units = {units}, activation = "linear", {normal}(stddev = 0.6))',
+        f'layer_simple_rnn(units = {units}, activation = "relu", {normal}(stddev = 1))',
+        f'layer_simple_rnn({units}, "relu", {normal}(stddev = 0.8))',
+        f'layer_simple_rnn(units = {units}, activation = "linear", {start} = "he_normal")',
         f'layer_lstm({units}, activation = "relu", {normal}(stddev = 0.8))',
     )
     cell = grows.partition("(")[0]
@@ -767,8 +761,9 @@ def _unbounded_recurrence(d: Draw) -> Pair:
 # --- ways of asking ------------------------------------------------------------------------------
 
 
-def _called(layer: str) -> str:
-    """Return a layer that is called by itself, in training mode."""
+def _called(d: Draw, layer: str) -> str:
+    """Return a layer that is called by itself in training mode: Keras 3 does not heed that."""
+    d.on_the_same_style(generation=2)
     return f"{layer}({INNER}, training = TRUE)"
 
 
@@ -776,34 +771,35 @@ def _called(layer: str) -> str:
 def _predict_twice(d: Draw) -> Pair:
     good = binary(d)
     noise = d.pick(
-        "layer_dropout(rate = 0.3)",
-        "layer_dropout(rate = 0.5)",
-        "layer_gaussian_noise(stddev = 0.5)",
+        "layer_dropout(rate = 0.3)", "layer_dropout(0.5)", "layer_gaussian_noise(stddev = 0.5)"
     )
     start, end = good.layers[:-1], good.layers[-1]
     ask = tuple(f"print(predict({d.model}, {d.x}[1:3, ], verbose = 0))" for _ in range(2))
-    bad = good.but(layers=(*start, _called(noise), end), end=ask)
+    bad = good.but(layers=(*start, _called(d, noise), end), end=ask)
     return bad, good.but(layers=(*start, noise, end), end=ask)
 
 
 @_kind("P02", "P05")
 def _rows_mix(d: Draw) -> Pair:
     good = binary(d)
-    start, end = good.layers[:-1], good.layers[-1]
-    tf = "tensorflow::tf$"
-    mean = f"layer_lambda(f = function(h) h - {tf}reduce_mean(h, axis = 0L, keepdims = TRUE))"
-    mixed = d.pick(
-        mean,
-        f"layer_lambda(f = function(h) {tf}nn$softmax(h, axis = 0L))",
-        f"layer_lambda(f = function(h) h / {tf}reduce_max({tf}abs(h)))",
-    )
-    right = mean.replace("0L", "1L")
+    start, end = (*good.layers[:-1], *dense(d, 8, "tanh")), good.layers[-1]
     p = f"predict({d.model}, {d.x}"
-    ask = (f"print({p}[1:4, ], verbose = 0))", f"print({p}[1, , drop = FALSE], verbose = 0))")
-    wide = dense(d, 8, "relu")
-    return good.but(layers=(*start, *wide, mixed, end), end=ask), good.but(
-        layers=(*start, *wide, right, end), end=ask
+    good = good.but(
+        end=(f"print({p}[1:4, ], verbose = 0))", f"print({p}[1, , drop = FALSE], verbose = 0))")
     )
+    which = d.whole(0, 2)
+    if which == 0:
+        norm = "layer_batch_normalization()"
+        mixed, right = _called(d, norm), norm
+    elif which == 1:
+        # R's keras3 counts axes from 1, keras hands them on: the first axis has the rows.
+        mixed = f"layer_unit_normalization(axis = {d.style.generation - 2})"
+        right = "layer_unit_normalization()"
+    else:
+        mean = "tensorflow::tf$reduce_mean(h, axis = 0L, keepdims = TRUE)"
+        mixed = f"layer_lambda(f = function(h) h - {mean})"
+        right = mixed.replace("0L", "1L")
+    return good.but(layers=(*start, mixed, end)), good.but(layers=(*start, right, end))
 
 
 @_kind("P03", "T05")
@@ -861,7 +857,7 @@ def _asking_changes_the_model(d: Draw) -> Pair:
             f"print(all.equal(before, get_weights({d.model})))",
             "print(head(p))",
         )
-        return good.but(layers=(*start, _called(norm), end), end=ask), good.but(
+        return good.but(layers=(*start, _called(d, norm), end), end=ask), good.but(
             layers=(*start, norm, end), end=ask
         )
     data, steps = series(d, steps=10)
@@ -920,9 +916,11 @@ def _other_generation(d: Draw) -> Pair:
 @_kind("P08")
 def _loss_at_the_start(d: Draw) -> Pair:
     good = classes(d)[0] if d.chance(0.5) else binary(d)
-    wild = f"kernel_initializer = initializer_random_normal(stddev = {d.pick(10, 20, 50)})"
-    end = good.layers[-1]
-    return good.last(given(end, wild)), good
+    good = good.but(optimizer=d.pick('"adam"', "optimizer_adam()")).fitted(
+        epochs="60", batch_size="10"
+    )
+    wild = f"kernel_initializer = initializer_random_normal(stddev = {d.pick(20, 50)})"
+    return good.last(given(good.layers[-1], wild)), good
 
 
 def sampled(seed: int, code: str, count: int) -> list[int]:

@@ -396,7 +396,10 @@ def write(style: Style, plan: Plan) -> str:
 
 def _build(style: Style, plan: Plan) -> list[str]:
     form = style.form
-    if plan.batch or any(INNER in layer for layer in plan.layers):
+    first = plan.layers[0].partition("(")[0]
+    # These have no argument input_shape in R.
+    bare = ("layer_average_pooling_1d", "layer_cropping_1d", "layer_layer_normalization")
+    if plan.batch or any(INNER in layer for layer in plan.layers) or first in bare:
         form = "functional"
     if form == "functional" or form == "nested":
         return _functional(style, plan, form == "nested")
@@ -405,15 +408,14 @@ def _build(style: Style, plan: Plan) -> list[str]:
     if style.generation == 3:
         first = f"keras_model_sequential(input_shape = {_shape(plan)})"
     else:
-        layers[0] = f"{layers[0][:-1].rstrip('(')}{_joined(layers[0])}input_shape = {_shape(plan)})"
+        # A table's input has a length, all others' a shape.
+        name = "input_length" if "layer_embedding" in layers[0] else "input_shape"
+        joined = "" if layers[0].endswith("()") else ", "
+        layers[0] = f"{layers[0][:-1]}{joined}{name} = {_shape(plan)})"
     pipe = f" {style.pipe}\n  "
     if form == "in place":
         return [f"{model} <- {first}", f"{model} {style.pipe}\n  {pipe.join(layers)}"]
     return [f"{model} <- {first}{pipe}{pipe.join(layers)}"]
-
-
-def _joined(call: str) -> str:
-    return "(" if call.endswith("()") else ", "
 
 
 def _shape(plan: Plan) -> str:
