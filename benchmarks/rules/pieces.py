@@ -339,7 +339,7 @@ def _asked(d: Draw, task: str) -> tuple[str, ...]:
     """Return lines that ask a trained model."""
     predicted = f"predict({d.model}, {d.x}, verbose = 0)"
     if d.chance(0.3):
-        predicted = f"{d.model} {d.style.pipe} predict({d.x}, verbose = 0)"
+        predicted = f"({d.model} {d.style.pipe} predict({d.x}, verbose = 0))"
     first = f"print(head({predicted}))"
     loss = f"print(evaluate({d.model}, {d.x}, {d.y}, verbose = 0))"
     if task == "classes":
