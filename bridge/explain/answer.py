@@ -382,7 +382,7 @@ def _outcome(pair: RunPair, runs: Mapping[str, Capsule]) -> str:
     if layer is not None:
         return f"layer {layer.layer} gave {_in_place(layer)}"
     first = pair.first_divergence
-    return f"other numbers; first {PARTS[first.stage]} differs" if first else _OUTCOME["different"]
+    return f"other numbers, first in {PARTS[first.stage]}" if first else _OUTCOME["different"]
 
 
 def _of_levers(levers: Sequence[LeverOutcome]) -> Iterator[Evidence]:

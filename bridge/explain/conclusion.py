@@ -54,7 +54,7 @@ class OtherGeneration:
 _RUNS: Final = {
     "r": "R",
     "replay": "R's calls made again without R",
-    "twin": "the same model written in Python",
+    "twin": "the Python twin",
     "intent": "the Python of the text",
     "reference": "float64 arithmetic",
 }

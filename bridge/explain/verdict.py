@@ -348,7 +348,7 @@ def _first_divergent(pairs: Sequence[RunPair]) -> RunPair | None:
 
 def _different(pairs: Sequence[RunPair], first: RunPair) -> CauseEvidence:
     divergence = first.first_divergence
-    place = f"; first {PARTS[divergence.stage]} differs" if divergence else ""
+    place = f", first in {PARTS[divergence.stage]}" if divergence else ""
     detail = f" ({divergence.detail})" if divergence and divergence.detail else ""
     sentence = f"{run_name(first.a)} and {run_name(first.b)} differ{place}{detail}."
     explanation = []

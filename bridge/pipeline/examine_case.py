@@ -218,7 +218,7 @@ class ScriptRun(CaseRun):
         for repair in repairs(r, replay, self.inspection.tree):
             needed = up_to(repair.capsule, repair.followers | {repair.call})
             if works(repair, run_replay(self.pool, needed, self.generation, self.limits)):
-                return (Mended(repair.sentence, repair.line),)
+                return (repair.said,)
         return ()
 
     def chance(self, runs: Mapping[str, Capsule]) -> tuple[str, ...]:
