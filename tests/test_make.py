@@ -155,7 +155,7 @@ def test_without_a_browser_everything_else_is_installed(tree: Path) -> None:
     done = installed(tree, "browser")
     assert done.returncode == 0
     assert "the tests of the pages will be skipped" in done.stderr
-    assert ".[compiled,dev,browser]" in (tree / "asked").read_text("utf-8")
+    assert ".[compiled,dev,docs,browser]" in (tree / "asked").read_text("utf-8")
     assert "chromium" not in installed(tree).stderr
 
 
