@@ -36,8 +36,8 @@ _RUN: Final[dict[str, str]] = {
     "reference": "each layer in float64",
 }
 _OUTCOME: Final[dict[Verdict, str]] = {
-    "same-bits": "the same numbers, bit for bit",
-    "within-rounding": "the same numbers, but for rounding",
+    "same-bits": "the same, bit for bit",
+    "within-rounding": "the same, but for rounding",
     "same-error": "the same error",
     "different": "other numbers",
     "abstained": "not judged",
@@ -370,8 +370,7 @@ def _outcome(pair: RunPair, runs: Mapping[str, Capsule]) -> str:
         if not judged:
             return _OUTCOME["abstained"]
         said = _OUTCOME[min(judged, key=SEVERITY.index)]
-        left = len(pair.probes) - len(judged)
-        return f"{said}, in {len(judged)} of {len(pair.probes)} results; {left} not judged"
+        return f"in {len(judged)} of {len(pair.probes)} results {said}"
     if pair.verdict != "different":
         return _OUTCOME[pair.verdict]
     other = runs.get(pair.b)

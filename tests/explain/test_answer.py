@@ -175,7 +175,7 @@ def test_it_is_said_how_many_results_were_judged() -> None:
     runs = {name: run(name) for name in ("r", "reference")}
     made = answer(Conclusion("same-bits", "none", "Alike."), runs, [partly])
     (row,) = made.evidence
-    assert row.outcome == "the same numbers, but for rounding, in 1 of 2 results; 1 not judged"
+    assert row.outcome == "in 1 of 2 results the same, but for rounding"
 
 
 def test_a_wrong_layer_gives_the_headline_its_numbers_and_the_line() -> None:
