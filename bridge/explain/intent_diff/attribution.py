@@ -42,6 +42,14 @@ def parted_lines(r: Capsule, other: Capsule) -> frozenset[int]:
     return frozenset(found)
 
 
+def printed_alike(r: Capsule, other: Capsule) -> int:
+    """Return how many numbers both runs print alike, 0 if any line parts or one did not end."""
+    if not ran_through(r, other) or parted_lines(r, other):
+        return 0
+    mine, theirs = numbers_by_line(r), numbers_by_line(other)
+    return sum(len(theirs[line]) for line in mine if line in theirs)
+
+
 def _prints_all(texts: Sequence[str], values: Sequence[str]) -> bool:
     """Say whether R's print may be of all the values, in order: rows and columns have labels."""
     if len(texts) == len(values):
