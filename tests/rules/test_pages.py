@@ -45,6 +45,7 @@ CODES: Final = {
     "E05": "texts-for-numbers",
     "E06": "optimizer-used-twice",
     "E07": "repaired-call",
+    "E08": "function-of-the-other-package",
     "L01": "softmax-over-one-unit",
     "L02": "sigmoid-for-exclusive-classes",
     "L03": "no-probabilities",
