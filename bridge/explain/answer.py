@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from bridge._text import plural
+from bridge._text import capitalised, plural
 from bridge.capsule import Capsule, ErrorRecord
 from bridge.compare.result import RunPair, Verdict
 from bridge.explain.conclusion import AGREEMENT, Conclusion, ran_through, short
@@ -127,7 +127,7 @@ def _headline(
         found = conclusion.attribution
         said = found.headline if found is not None and found.cause == conclusion.cause else ""
         text = said or _WRONG[family(conclusion.cause)]
-    return f"{text[0].upper()}{text[1:]}"
+    return capitalised(text)
 
 
 _NOTHING: Final = {

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from bridge._text import capitalised
 from bridge.capsule import Call, Capsule
 from bridge.capsule.values import Symbol, Value
 from bridge.compare.errors import compare_errors
@@ -201,7 +202,7 @@ def _of_changes(same: Sequence[Change]) -> Suspect:
     undo = None
     if all(each.undoable for each in same):
         undo = Undo(arguments=tuple((each.call, each.argument, each.value) for each in same))
-    sentence = f"{first.sentence[0].upper()}{first.sentence[1:]}."
+    sentence = f"{capitalised(first.sentence)}."
     where = f"{first.target}({first.argument}={first.arrived or '...'})"
     typed = first.kind == "typed"
     boundary = first.kind in ("truncated", "missing")
