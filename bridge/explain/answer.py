@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from bridge._text import plural, r_number
+from bridge._text import capitalised, plural, r_number
 from bridge.capsule import Capsule
 from bridge.compare.alignment import label_of
 from bridge.compare.result import SEVERITY, LayerVerdict, ProbePair, RunPair, Verdict
@@ -43,6 +43,7 @@ _OUTCOME: Final[dict[Verdict, str]] = {
     "abstained": "not judged",
     "failed": "did not run through",
 }
+_PRINTS: Final = "prints the same numbers"
 #: What a lever changes; the others are named as they are.
 _LEVER: Final[dict[str, str]] = {
     "eager": "nothing traced into a graph",
@@ -84,7 +85,6 @@ _CULPRIT: Final[dict[str, str]] = {
     "onednn": "oneDNN",
     "device-plugin": "A device plug-in",
 }
-_CODE: Final = re.compile(r"[\w.$<]+(\(| =|<-)")
 _SENTENCE: Final = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
 
 
@@ -213,8 +213,7 @@ def _headline(conclusion: Conclusion, runs: Mapping[str, Capsule], pairs: Sequen
         found = conclusion.attribution
         said = found.headline if found is not None and found.cause == conclusion.cause else ""
         text = said or _wrong_number(conclusion, pairs) or _WRONG[family(conclusion.cause)]
-    # What begins with code of the script's stays as it is written there.
-    return text if _CODE.match(text) else f"{text[0].upper()}{text[1:]}"
+    return capitalised(text)
 
 
 def _all_judged(pairs: Sequence[RunPair]) -> bool:
@@ -311,7 +310,7 @@ def _why(conclusion: Conclusion, pairs: Sequence[RunPair]) -> str:
     agreeing = [pair for pair in pairs if pair.verdict in AGREEMENT]
     found = conclusion.attribution
     if conclusion.cause == "none" and agreeing:
-        return " ".join(_agreement(pairs, agreeing))
+        return " ".join(_agreement(pairs, agreeing)) or conclusion.sentence
     proven = found is not None and found.cause == conclusion.cause and found.confidence == "proven"
     if found is not None and proven and found.source == "intent" and found.verdict is None:
         # The headline has said what R does there.
@@ -332,9 +331,7 @@ def _agreement(pairs: Sequence[RunPair], agreeing: Sequence[RunPair]) -> Iterato
     who = "R, Python and float64 arithmetic" if exact else "R and Python"
     if points:
         yield f"{who} agree on all {plural(points, 'number')} of {plural(count, 'result')}."
-    elif first.answers:
-        yield f"R and Python agree on all {plural(first.answers, 'value')} that came back."
-    for pair in pairs:
+    for pair in pairs if points else ():
         if pair.b == "reference" and pair.verdict == "abstained":
             judged = sum(probe.verdict in AGREEMENT for probe in pair.probes)
             yield f"What layers compute was judged in {judged} of {len(pair.probes)} results."
@@ -355,7 +352,7 @@ def _evidence(
     for pair in pairs:
         if pair.b in _RUN:
             alike.setdefault(_outcome(pair, runs), []).append(_RUN[pair.b])
-    agreed = [_OUTCOME[verdict] for verdict in (*AGREEMENT, "same-error")]
+    agreed = [_PRINTS, *(_OUTCOME[verdict] for verdict in (*AGREEMENT, "same-error"))]
     for last in (False, True):
         for outcome, names in alike.items():
             if (outcome in agreed) is last:
@@ -371,6 +368,8 @@ def _outcome(pair: RunPair, runs: Mapping[str, Capsule]) -> str:
             return _OUTCOME["abstained"]
         said = _OUTCOME[min(judged, key=SEVERITY.index)]
         return f"in {len(judged)} of {len(pair.probes)} results {said}"
+    if pair.b == "intent" and not pair.probes and pair.verdict in AGREEMENT:
+        return _PRINTS
     if pair.verdict != "different":
         return _OUTCOME[pair.verdict]
     other = runs.get(pair.b)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bridge._text import capitalised
 from bridge.capsule import Capsule, ErrorRecord, Manifest, Output, Probe, Status
 from bridge.compare.result import LayerVerdict, ProbePair, RunPair, Verdict, Worst
 from bridge.explain.answer import (
@@ -216,3 +217,16 @@ def test_a_table_that_needs_no_fault_changes_nothing() -> None:
     concluded = Conclusion("same-bits", "none", "Alike.")
     plain = answer(concluded, runs, [pair("intent", "same-bits")])
     assert answer(concluded, runs, [pair("intent", "same-bits")], table) == plain
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("array() fills by columns in R", "array() fills by columns in R"),
+        ("my_units is cut off", "my_units is cut off"),
+        ("numbers differ", "Numbers differ"),
+        ("", ""),
+    ],
+)
+def test_a_name_of_code_begins_a_sentence_as_it_is_written(text: str, shown: str) -> None:
+    assert capitalised(text) == shown
