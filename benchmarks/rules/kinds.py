@@ -381,10 +381,6 @@ def _input_does_not_matter(d: Draw) -> Pair:
             "layer_average_pooling_1d(pool_size = 1, strides = 2)",
             "layer_average_pooling_1d(pool_size = 2, strides = 2)",
         ),
-        (
-            f"layer_cropping_1d(cropping = c({steps // 2}, 0))",
-            "layer_cropping_1d(cropping = c(0, 0))",
-        ),
     )
     end = ("layer_flatten()", *dense(d, 6, "relu"), *dense(d, 1, "sigmoid"))
     plan = own(d, (*data, y), f"{steps}, 1", (right, *end), 25)

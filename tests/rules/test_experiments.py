@@ -220,6 +220,36 @@ def test_a_classifier_is_trained_with_a_distance(
     assert found(run, trials((0.1, 0.11, 0.1), changed)) == codes
 
 
+@pytest.mark.parametrize(
+    ("config", "left", "changed", "codes"),
+    [
+        ({"kernel_regularizer": {"config": {"l1": 99.0}}}, 0.8, (0.1, 0.2, 0.1), ["T05"]),
+        ({"kernel_regularizer": {"config": {"l1": 99.0}}}, 0.8, (0.5, 0.2, 0.1), []),
+        ({"kernel_regularizer": {"config": {"l1": 99.0}}}, 0.4, (0.1, 0.2, 0.1), []),
+        ({"kernel_regularizer": {"config": {"l1": 0.01}}}, 0.8, (0.1, 0.2, 0.1), []),
+        ({"kernel_constraint": {"config": {"max_value": 1.0}}}, 0.8, (0.1, 0.2, 0.1), ["T05"]),
+        ({"kernel_constraint": {"config": {"max_value": 9.0}}}, 0.8, (0.1, 0.2, 0.1), []),
+        ({}, 0.8, (0.1, 0.2, 0.1), []),
+    ],
+)
+def test_a_penalty_or_a_constraint_keeps_a_model_from_learning(
+    config: dict[str, Any], left: float, changed: tuple[float, ...], codes: list[str]
+) -> None:
+    run = Run()
+    kernel = np.full((3, 1), 3**-0.5)
+    weight = run.weight("kernel", kernel / 2)
+    layer = {"units": 1, "activation": "linear", "weights": [weight], "shape": (None, 1)}
+    penalty = 3**0.5 * config.get("kernel_regularizer", {}).get("config", {}).get("l1", 0.0)
+    curve = (2 * VARIANCE + penalty, left * VARIANCE + penalty)
+    run.trained(
+        ("Dense", layer | config), loss="mse", y=Y, x=X, curve=curve, after={"l0/0": kernel},
+        settings={"epochs": 2, "batch_size": 1},
+    )  # fmt: skip
+    recorded = tuple(left * VARIANCE * each for each in (1.0, 1.1, 1.0))
+    told = found(run, trials(recorded, [each * VARIANCE for each in changed]))
+    assert [each for each in told if each == "T05"] == codes
+
+
 def asked_twice(bits: float, **about: Any) -> tuple[Run, Capsule]:
     """Return a run that predicts the same rows twice, and what asking again comes to."""
     run = Run()

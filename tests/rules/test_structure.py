@@ -187,6 +187,33 @@ def test_a_trained_model_answers_other_rows_otherwise(
 
 
 @pytest.mark.parametrize(
+    ("kind", "config", "inbound", "found"),
+    [
+        ("Conv1D", {"kernel_size": [1], "strides": [2]}, ["in"], ["M07"]),
+        ("AveragePooling2D", {"pool_size": [2, 1], "strides": [2, 3]}, ["in"], ["M07"]),
+        ("Conv1D", {"kernel_size": [1], "strides": [2]}, ["before"], []),
+        ("Conv1D", {"kernel_size": [2], "strides": [2]}, ["in"], []),
+        ("Conv1D", {"kernel_size": [2], "strides": [3], "dilation_rate": [2]}, ["in"], []),
+        ("Conv1DTranspose", {"kernel_size": [1], "strides": [2]}, ["in"], []),
+        ("Cropping1D", {"cropping": [4, 0]}, ["in"], []),
+    ],
+)
+def test_windows_that_are_moved_too_far_leave_out_input(
+    kind: str, config: dict[str, Any], inbound: list[str], found: list[str]
+) -> None:
+    run = Run()
+    run.trained(("InputLayer", {}), ("Dense", {}), (kind, config), loss="own", y=[[0.5], [1.5]])
+    state = run.about["states"][0]
+    for described, name, given in zip(
+        state["layers"], ("in", "before", "window"), ([], [], inbound), strict=True
+    ):
+        described |= {"name": name, "inbound": given}
+    assert run.rules() == found
+    state["layers"][1]["inbound"] = ["in"]
+    assert run.rules() == []
+
+
+@pytest.mark.parametrize(
     ("before", "after", "found"),
     [
         ([[0.5, 0.5], [0.5, 0.5]], [[0.7, 0.7], [0.1, 0.1]], ["M08"]),
