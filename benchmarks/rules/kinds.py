@@ -208,12 +208,9 @@ def _dropout_on_logits(d: Draw) -> Pair:
 
 @_kind("L13")
 def _squares_of_probabilities(d: Draw) -> Pair:
-    if d.chance(0.6):
-        good = binary(d)
-        rare = f"{d.y} <- as.numeric({d.x}[, 1] + {d.x}[, 2] > {d.pick(2.0, 2.2)})"
-        good = good.but(data=(*good.data[:-1], rare))
-    else:
-        good = classes(d, "one-hot")[0]
+    good = binary(d)
+    rare = f"{d.y} <- as.numeric({d.x}[, 1] + {d.x}[, 2] > {d.pick(2.0, 2.2)})"
+    good = good.but(data=(*good.data[:-1], rare))
     rate = d.pick("optimizer_sgd(learning_rate = 0.02)", "optimizer_sgd(0.02)")
     good = good.but(optimizer=rate).fitted(epochs="50", batch_size="10")
     bad = d.pick('"mse"', '"mean_squared_error"', "loss_mean_squared_error()")
@@ -237,7 +234,7 @@ def _percentage_of_zero(d: Draw) -> Pair:
 
 @_kind("M01")
 def _no_non_linearity(d: Draw) -> Pair:
-    good = measured(d)
+    good = measured(d).but(loss=d.pick('"mse"', '"mean_squared_error"'))
     x, units = d.x, d.whole(4, 10) * 2
     bent = d.pick(f"{x}[, 1]^2 - {x}[, 2]", f"abs({x}[, 1]) + {x}[, 2]", f"{x}[, 1] * {x}[, 2]")
     more = d.whole(1, 2)
@@ -290,7 +287,7 @@ def _frozen_and_free(d: Draw) -> Pair:
         f"{m}$layers[[{first}]]$trainable <- FALSE", f"freeze_weights({m}, to = {first + 1})"
     )
     if d.chance(0.3):
-        off, on = f"freeze_weights({m})", f"unfreeze_weights({m})"
+        off, on = f"freeze_weights({m}, to = {first})", f"unfreeze_weights({m})"
         before = (BUILD, off, COMPILE, FIT)
         return (
             good.but(steps=(BUILD, off, COMPILE, FIT, on, FIT)),

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.rules.samples import Run
+from tests.rules.samples import Run, method
 
 Y = [[0.5], [1.5], [2.0], [4.0], [3.0], [7.0], [5.5], [6.0]]
 
@@ -35,6 +35,24 @@ def test_what_is_one_affine_map_cannot_beat_least_squares(
     layers = [layer("Dense", run, [[1.0]], activation=each, units=1) for each in activations]
     run.trained(*layers, loss="mse", y=Y, x=x, curve=(9.0, end))
     run.about["states"][0]["cls"] = "keras.Sequential"
+    assert [code for code in run.rules() if code != "M08"] == found
+
+
+@pytest.mark.parametrize(
+    ("inbound", "found"), [(["i", "a"], ["M01"]), (["i", "i"], []), (["i", "a", "i"], [])]
+)
+def test_a_chain_of_layers_is_one_affine_map_in_a_functional_model_too(
+    inbound: list[str], found: list[str]
+) -> None:
+    run = Run()
+    layers = [layer("Dense", run, [[1.0]], activation="linear", units=1) for _ in range(2)]
+    x = np.arange(8.0)[:, None] ** 2
+    run.trained(("InputLayer", {}), *layers, loss="mse", y=Y, x=x, curve=(9.0, 1.2))
+    state = run.about["states"][0]
+    state |= {"cls": "keras.Functional", "config": {"output_layers": [["b", 0, 0]]}}
+    given: list[list[str]] = [[], inbound[:1], inbound[1:]]
+    for described, name, names in zip(state["layers"], "iab", given, strict=True):
+        described |= {"name": name, "inbound": names}
     assert [code for code in run.rules() if code != "M08"] == found
 
 
@@ -97,6 +115,18 @@ def test_a_layer_that_was_set_free_must_move(
         run.trained(first, head, loss="mse", y=Y, after=after)
         run.about["probes"][-1]["state"] = number
     assert run.rules() == found
+
+
+@pytest.mark.parametrize(("compiled", "found"), [(False, ["M04"]), (True, ["T01"])])
+def test_a_model_that_was_set_free_and_not_compiled_stays(compiled: bool, found: list[str]) -> None:
+    run = Run()
+    for number, name in enumerate(("fit", *(("compile",) if compiled else ()), "fit")):
+        run.call(method(name))
+        if name == "fit":
+            only = layer("Dense", run, [[1.0]], units=1, trainable=number > 0)
+            run.trained(only, loss="mse", y=Y, after={"l0/0": [[1.0]]}, call=number + 1)
+            run.about["probes"][-1]["state"] = len(run.about["states"]) - 1
+    assert [code for code in run.rules() if code in ("M04", "T01")] == found
 
 
 @pytest.mark.parametrize(
