@@ -52,9 +52,9 @@ def stuck(run: Run) -> Iterator[Finding]:
 
 def _learned(training: Training, loss: float) -> bool:
     """Say whether a loss is that of a model that learned something of its rows."""
-    y = training.y
-    known = math.isfinite(loss) and y is not None
-    return known and not learned_nothing(training.used.loss, y[: training.rows], loss)
+    if training.y is None or not math.isfinite(loss):
+        return False
+    return not learned_nothing(training.used.loss, training.y[: training.rows], loss)
 
 
 def _finding(run: Run, training: Training, factor: float, found: Trials, chance: float) -> Finding:
