@@ -632,7 +632,7 @@ def _commonest_class(d: Draw) -> Pair:
 # --- training ------------------------------------------------------------------------------------
 
 
-@_kind("T01")
+@_kind("T01", "P06")
 def _never_trained(d: Draw) -> Pair:
     good = d.pick(binary, measured)(d)
     which = d.whole(0, 2)

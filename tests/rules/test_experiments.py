@@ -359,6 +359,31 @@ def test_a_clone_has_weights_of_its_own(trained_too: bool, codes: list[str]) -> 
 
 
 @pytest.mark.parametrize(
+    ("after", "own", "later", "codes"),
+    [
+        ([[5.0], [6.0], [7.0]], [[0.5], [0.1], [0.2]], "", ["P06"]),
+        ([[5.0], [6.0], [7.0]], [[0.5], [0.1], [0.2]], "set_weights", []),
+        ([[5.0], [6.0], [7.0]], [[5.0], [6.0], [7.0]], "", []),
+        (KERNEL, [[0.5], [0.1], [0.2]], "", []),
+    ],
+)
+def test_a_clone_of_a_trained_model_that_was_given_nothing_knows_nothing(
+    after: Any, own: Any, later: str, codes: list[str]
+) -> None:
+    run = Run()
+    layer = {"units": 1, "weights": [run.weight("kernel", KERNEL)]}
+    run.call(method("fit", 1))
+    run.trained(("Dense", layer), loss="own", y=Y, x=X, after={"l0/0": after}, call=1)
+    run.call(symbol("keras.models.clone_model"), args=[thing(1)], result=thing(2))
+    run.model(("Dense", {"units": 1, "weights": [run.weight("kernel", own)]}), id=2)
+    if later:
+        run.call(method(later, 2))
+    run.probe(inputs=[run.array("x", X)], outputs=[run.array("y", X[:, 1:2])], state=1)
+    answered = registry.answers(run.capsule()).findings
+    assert [each.rule for each in answered if each.rule == "P06"] == codes
+
+
+@pytest.mark.parametrize(
     ("factor", "added", "told"),
     [(0.1, 1.0, True), (0.1, 0.0, False), (0.1, 0.5, False), (0, 1.0, False)],
 )

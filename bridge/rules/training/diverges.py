@@ -39,7 +39,7 @@ def stuck(run: Run) -> Iterator[Finding]:
             continue
         if lost is None and each.is_short:
             continue  # It has hardly begun.
-        for factor in _RATES if lost is not None else _RATES[:1]:
+        for factor in _RATES:
             found = retrained(run, each.training, "learning rate", factor)
             if found is None:
                 break
