@@ -317,6 +317,7 @@ def _frozen_and_free(d: Draw) -> Pair:
 def _normalises_the_wrong_axis(d: Draw) -> Pair:
     size, units = d.whole(6, 8), d.whole(2, 4) * 2
     if d.chance(0.6):
+        d.on_the_same_style(generation=2)
         channels = d.pick(1, 3)
         data = (
             f"n <- {d.whole(8, 14) * 10}",
@@ -698,10 +699,8 @@ def _penalty_rules(d: Draw) -> Pair:
         "kernel_constraint = constraint_maxnorm(0.01)",
         "kernel_regularizer = regularizer_l1_l2(0.5, 0.5)",
     )
-    start = dense(d, d.whole(4, 8) * 2, "relu")[0]
-    return good.but(layers=(given(start, more), good.layers[-1])), good.but(
-        layers=(start, good.layers[-1])
-    )
+    start, end = dense(d, d.whole(4, 8) * 2, "relu")[0], good.layers[-1]
+    return good.but(layers=(given(start, more), given(end, more))), good.but(layers=(start, end))
 
 
 @_kind("T06")
@@ -785,8 +784,9 @@ def _rows_mix(d: Draw) -> Pair:
         norm = "layer_batch_normalization()"
         mixed, right = _called(d, norm), norm
     elif which == 1:
-        # R's keras3 counts axes from 1, keras hands them on: the first axis has the rows.
-        mixed = f"layer_unit_normalization(axis = {d.style.generation - 2})"
+        # R's keras3 counts axes from 1, keras hands them on: 0 are the rows.
+        d.on_the_same_style(generation=2)
+        mixed = "layer_unit_normalization(axis = 0)"
         right = "layer_unit_normalization()"
     else:
         mean = "tensorflow::tf$reduce_mean(h, axis = 0L, keepdims = TRUE)"
