@@ -515,7 +515,8 @@ def _counted_from_one(d: Draw) -> Pair:
         if "categorical_crossentropy" in good.loss and "sparse" not in good.loss
         else "cls"
     )
-    return good.but(data=(*good.data, f"{d.y} <- {wrong}")).last(*dense(d, k + 1, "softmax")), good
+    bad = good.but(data=(*good.data[:-1], f"{d.y} <- {wrong}"))
+    return bad.last(*dense(d, k + 1, "softmax")), good
 
 
 @_kind("D05")
