@@ -39,6 +39,17 @@ _COMPARISONS: Final[Mapping[str, Callable[[tuple[int, ...], tuple[int, ...]], bo
     ">": operator.gt,
     "<": operator.lt,
 }
+#: What may stand in brackets, for readers.
+CONDITIONS: Final[Mapping[str, str]] = {
+    "cran": "CRAN's package answered `library(keras)` or `library(keras3)`.",
+    "standin": "The stand-in answered.",
+    "PACKAGE>=1.5": f"A package is of such a version, as far as it is written: "
+    f"{', '.join(_R_PACKAGES)} of R; {', '.join(_PYTHON_PACKAGES)} of Python; R itself. Also "
+    f"{', '.join(each for each in _COMPARISONS if each != '>=')}.",
+    "onednn": "TensorFlow uses oneDNN.",
+    "PROCESSOR": f"The machine, or an instruction set of its processor: "
+    f"{', '.join(_PROCESSORS[1:])}.",
+}
 _VERSION: Final = re.compile(r"([A-Za-z]\w*)\s*(>=|<=|==|!=|>|<)\s*(\d+(?:\.\d+)*)")
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bridge.rules.losses import least
-from tests.rules.samples import Run
+from tests.rules.samples import Run, symbol
 
 ONE_HOT = np.eye(3)[[0, 1, 2, 0, 1, 2]]
 WHOLE = [[0], [1], [2], [0], [1], [2]]
@@ -155,6 +155,33 @@ def test_one_target_is_not_stretched_over_several_outputs(
     assert rules(last, loss, y) == found
 
 
+def tensor(number: int, *shape: int) -> dict[str, Any]:
+    return {"t": "tensor", "dtype": "float32", "shape": shape, "order": "C", "id": number}
+
+
+@pytest.mark.parametrize(
+    ("right", "made", "last", "found"),
+    [
+        ((4,), (4, 4), "tf.reduce_mean", ["L09"]),
+        ((4, 1), (4, 1), "tf.reduce_mean", []),
+        ((1, 4), (4, 4), "tf.reduce_mean", []),
+        # A table of all distances may be what is wanted.
+        ((4,), (4, 4), "tf.argmin", []),
+        ((1,), (4, 1), "tf.reduce_mean", []),
+    ],
+)
+def test_a_column_is_not_set_against_a_vector(
+    right: tuple[int, ...], made: tuple[int, ...], last: str, found: list[str]
+) -> None:
+    run = Run()
+    run.call(
+        symbol("tf.subtract"), args=[tensor(1, 4, 1), tensor(2, *right)], result=tensor(3, *made)
+    )
+    run.call(symbol("tf.square"), args=[tensor(3, *made)], result=tensor(4, *made))
+    run.call(symbol(last), args=[tensor(4, *made)], result=tensor(5))
+    assert run.rules() == found
+
+
 @pytest.mark.parametrize(("arrays", "found"), [(2, ["L09"]), (3, ["L09"]), (1, [])])
 def test_targets_that_are_dropped_are_told(arrays: int, found: list[str]) -> None:
     run = Run()
@@ -181,6 +208,42 @@ def test_the_accuracy_of_several_labels_compares_the_largest_alone(
 ) -> None:
     made = rules(dense(units, "sigmoid"), "binary_crossentropy", y, metrics=metrics)
     assert made == found
+
+
+HALF = {"class_name": "BinaryAccuracy", "config": {"name": "binary_accuracy", "threshold": 0.5}}
+ZERO = {"class_name": "BinaryAccuracy", "config": {"name": "binary_accuracy", "threshold": 0}}
+
+
+@pytest.mark.parametrize(
+    ("metric", "found"),
+    [("binary_accuracy", ["L10"]), (HALF, ["L10"]), ("accuracy", []), ("categorical_accuracy", [])],
+)
+def test_the_accuracy_of_each_column_is_not_that_of_exclusive_classes(
+    metric: Any, found: list[str]
+) -> None:
+    made = rules(dense(3, "softmax"), "categorical_crossentropy", ONE_HOT, metrics=(metric,))
+    assert made == found
+
+
+LOGITS = {"class_name": "BinaryCrossentropy", "config": {"from_logits": True}}
+
+
+@pytest.mark.parametrize(
+    ("activation", "loss", "metric", "found"),
+    [
+        ("linear", LOGITS, "accuracy", ["L10"]),
+        ("linear", LOGITS, HALF, ["L10"]),
+        ("linear", LOGITS, ZERO, []),
+        ("linear", LOGITS, "auc", []),
+        ("sigmoid", "binary_crossentropy", "accuracy", []),
+        ("sigmoid", "binary_crossentropy", "categorical_accuracy", ["L10"]),
+        ("sigmoid", "binary_crossentropy", "binary_accuracy", []),
+    ],
+)
+def test_an_accuracy_of_two_classes_needs_their_middle(
+    activation: str, loss: Any, metric: Any, found: list[str]
+) -> None:
+    assert rules(dense(1, activation), loss, BINARY, metrics=(metric,)) == found
 
 
 @pytest.mark.parametrize(

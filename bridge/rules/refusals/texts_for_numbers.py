@@ -26,8 +26,8 @@ def detect(run: Run) -> Iterator[Finding]:
                 "Texts were given where Keras computes with numbers",
                 "Neither R nor Keras makes numbers of words by itself.",
                 at=error.line,
-                help="model.matrix() makes numbers of a frame, where as.matrix() makes texts of all of "
-                "it. For classes, as.integer(factor(y)) - 1 counts from 0.",
+                help="model.matrix() makes numbers of a frame, where as.matrix() makes texts of all. "
+                "For classes, as.integer(factor(y)) - 1 counts from 0.",
                 refused=True,
             )
             return
