@@ -77,9 +77,9 @@ def test_the_largest_column_is_counted_from_one(
 @pytest.mark.parametrize(
     ("lines", "found"),
     [
-        ("n <- length(w)\nx <- array(unlist(w), dim = c(n, 4, 1))", ["R12"]),
-        ("w <- lapply(seq_len(n), f)\nx <- matrix(unlist(w), nrow = n)", ["R12"]),
-        ("n <- 6\nw <- sapply(1:n, function(i) s[i:(i + 3)])\nx <- array(w, c(n, 4, 1))", ["R12"]),
+        ("n <- length(w)\nx <- array(unlist(w), dim = c(n, 4, 1))", ["R13"]),
+        ("w <- lapply(seq_len(n), f)\nx <- matrix(unlist(w), nrow = n)", ["R13"]),
+        ("n <- 6\nw <- sapply(1:n, function(i) s[i:(i + 3)])\nx <- array(w, c(n, 4, 1))", ["R13"]),
         ("w <- lapply(seq_len(n), f)\nx <- matrix(unlist(w), nrow = n, byrow = TRUE)", []),
         ("w <- sapply(1:n, f)\nx <- array(t(w), c(n, 4, 1))", []),
         ("x <- matrix(unlist(w), ncol = length(w))", []),
@@ -99,4 +99,4 @@ def test_an_array_of_parts_is_filled_by_columns(
     run.about["script"] = {"name": "x.R", "language": "r", "text": text, "sha256": ""}
     given = [run.array("x", np.random.default_rng(1).normal(size=(6, 4)))]
     run.probe("fit", call=1, inputs=given, targets=[run.array("y", np.arange(6.0))])
-    assert [code for code in run.rules(tree_of(text, tmp_path)) if code == "R12"] == found
+    assert [code for code in run.rules(tree_of(text, tmp_path)) if code == "R13"] == found

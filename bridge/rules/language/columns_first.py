@@ -11,7 +11,7 @@ from bridge.rules.run import Run, call_of
 from bridge.translate.script_text import Cut
 from bridge.translate.syntax import Assign, Call, Node, Number, Operation, Paren, Symbol, nodes_in
 
-RULE = Rule("R12", "columns-first", cause="r-semantics", whose="R's rules")
+RULE = Rule("R13", "columns-first", cause="r-semantics", whose="R's rules")
 #: What makes a part for each element of its first argument; of these, what binds them as columns.
 _EACH: Final = frozenset({"lapply", "sapply", "vapply", "map"})
 _BINDING: Final = frozenset({"sapply", "vapply"})

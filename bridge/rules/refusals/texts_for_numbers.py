@@ -26,7 +26,7 @@ def detect(run: Run) -> Iterator[Finding]:
                 "Texts were given where Keras computes with numbers",
                 "Neither R nor Keras makes numbers of words by itself.",
                 at=error.line,
-                help="model.matrix() makes numbers of a frame, where as.matrix() makes texts of all. "
+                help="model.matrix() makes numbers of a frame; as.matrix() makes texts of it. "
                 "For classes, as.integer(factor(y)) - 1 counts from 0.",
                 refused=True,
             )
