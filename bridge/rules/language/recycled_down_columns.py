@@ -21,7 +21,7 @@ from bridge.translate.syntax import (
     walk,
 )
 
-RULE = Rule("R13", "recycled-down-columns", cause="r-semantics", whose="R's rules", needs=("text",))
+RULE = Rule("R14", "recycled-down-columns", cause="r-semantics", whose="R's rules", needs=("text",))
 #: R's functions that give one number for each column of a matrix, by their first argument.
 _OF_COLUMNS: Final = frozenset({"colMeans", "colSums"})
 #: R's functions that give a matrix with columns.
