@@ -41,8 +41,8 @@ def detect(run: Run) -> Iterator[Finding]:
             if better and mode != better:
                 yield RULE.finding(
                     f'mode = "{mode}" takes a better {name[:24]} for a worse one',
-                    f"The best {name} is its {better}imum. To the callback each step forward is a step "
-                    "back.",
+                    f"The best {name} is its {better}imum. The callback takes progress for its "
+                    "opposite.",
                     at=run.place(made, "mode", f"{name} is to be {better}imal"),
                     also=(probe.line,),
                     evidence=(
