@@ -18,6 +18,9 @@ from bridge.rules.registry import rules
 
 ROOT: Final = Path(__file__).parents[1]
 
+# A busy machine takes its time to build the site.
+pytestmark = pytest.mark.timeout(900)
+
 
 class Page(HTMLParser):
     """The places that a page has, and those that it leads to."""
