@@ -139,6 +139,31 @@ def test_a_script_without_keras_leaves_nothing_to_compare() -> None:
     assert "never calls Keras" in found.sentence
 
 
+def prints(runner: str, text: str, **fields: Any) -> Capsule:
+    line = {"stream": "stdout", "text": text, "line": 5}
+    return run(runner, probes=(), output=(line,), **fields)
+
+
+@pytest.mark.parametrize(
+    ("meant", "cause"),
+    [
+        ({"text": "loss 0.25 of 8"}, "none"),
+        ({"text": "loss 0.75 of 8"}, "not-known"),
+        ({"text": "loss 0.25 of 8", "gaps": ("a.R:3: what is not known",)}, "not-known"),
+    ],
+    ids=["same", "other", "gap"],
+)
+def test_without_a_model_what_came_back_and_what_is_printed_decide(
+    meant: dict[str, Any], cause: str
+) -> None:
+    runs = {"r": prints("r", "loss 0.25 of 8"), "intent": prints("intent", **meant)}
+    replayed = RunPair(
+        a="r", b="replay", verdict="same-bits", first_divergence=None, probes=(), answers=12
+    )
+    nothing = RunPair(a="r", b="intent", verdict="abstained", first_divergence=None, probes=())
+    assert conclude(runs, [replayed, nothing]).cause == cause
+
+
 @pytest.mark.parametrize("kind", ["cran", "standin"])
 def test_a_stand_in_never_clears_the_cran_package(kind: Any) -> None:
     frontend = FrontEnd(kind=kind, package="keras", version="1")
@@ -320,15 +345,16 @@ def test_what_whole_numbers_show_stands_where_only_the_reading_of_the_text_parts
     assert found.first_divergence.stage == "layer"
 
 
-@pytest.mark.parametrize(("alone", "cause"), [(True, "r-conversion"), (False, "not-known")])
+@pytest.mark.parametrize("said", ["r-conversion", "user-script"])
+@pytest.mark.parametrize("alone", [True, False])
 def test_what_explains_an_error_speaks_only_where_one_run_was_refused(
-    alone: bool, cause: str
+    said: str, alone: bool
 ) -> None:
     parted = pair("intent", "different", "arguments").model_copy(update={"alone": alone})
-    refused = answer("r-conversion", "A list is no number.", line=3, refused=True)
+    refused = answer(said, "A list is no number.", line=3, refused=True)
     runs = {"r": run(), "replay": run("replay"), "intent": run("intent")}
     found = conclude(runs, [pair("replay", "same-bits"), parted], usage=[refused])
-    assert found.cause == cause
+    assert found.cause == (said if alone else "not-known")
     assert found.lines == {3}
 
 

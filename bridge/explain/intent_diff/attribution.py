@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from bridge._text import capitalised
 from bridge.capsule import Call, Capsule
 from bridge.capsule.values import Symbol, Value
 from bridge.compare.errors import compare_errors
@@ -40,6 +41,14 @@ def parted_lines(r: Capsule, other: Capsule) -> frozenset[int]:
         if unlike or (both_say and words[line] != their_words[line]):
             found.add(line)
     return frozenset(found)
+
+
+def printed_alike(r: Capsule, other: Capsule) -> int:
+    """Return how many numbers both runs print alike, 0 if any line parts or one did not end."""
+    if not ran_through(r, other) or parted_lines(r, other):
+        return 0
+    mine, theirs = numbers_by_line(r), numbers_by_line(other)
+    return sum(len(theirs[line]) for line in mine if line in theirs)
 
 
 def _prints_all(texts: Sequence[str], values: Sequence[str]) -> bool:
@@ -193,7 +202,7 @@ def _of_changes(same: Sequence[Change]) -> Suspect:
     undo = None
     if all(each.undoable for each in same):
         undo = Undo(arguments=tuple((each.call, each.argument, each.value) for each in same))
-    sentence = f"{first.sentence[0].upper()}{first.sentence[1:]}."
+    sentence = f"{capitalised(first.sentence)}."
     where = f"{first.target}({first.argument}={first.arrived or '...'})"
     typed = first.kind == "typed"
     boundary = first.kind in ("truncated", "missing")
