@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bridge.capsule import Capsule, Environment, ErrorRecord
-from bridge.compare.result import Divergence, Verdict
+from bridge.compare.result import Divergence, Stage, Verdict
 from bridge.explain.result import CauseEvidence, Upstream
 from bridge.facts.error_text import essence
 from bridge.facts.r import UNCLASSED_ERRORS
@@ -53,10 +53,21 @@ class OtherGeneration:
 
 _RUNS: Final = {
     "r": "R",
-    "replay": "the replay without R",
+    "replay": "R's calls made again without R",
     "twin": "the Python twin",
-    "intent": "the intended Python",
-    "reference": "the float64 reference",
+    "intent": "the Python of the text",
+    "reference": "float64 arithmetic",
+}
+#: What differs, by the stage at which two runs part.
+PARTS: Final[dict[Stage, str]] = {
+    "text": "the text",
+    "arguments": "an argument",
+    "config": "a setting of the model",
+    "weights": "the weights",
+    "input": "the input",
+    "layer": "what a layer makes",
+    "prediction": "what comes out",
+    "training curve": "the losses",
 }
 
 

@@ -77,7 +77,7 @@ def build_report(
     frontend = r.frontend or _NO_FRONTEND
     rows = tuple(_row(probe) for pair in pairs for probe in pair.probes)
     shapes, census, collapses = parts.described
-    first = answer(finding, runs, pairs)
+    first = answer(finding, runs, pairs, parts.symptoms)
     upstream = standing(
         case.upstream, case.seen_with, finding.verdict, _decided(pairs), r.environment
     )
