@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
 from pathlib import Path
@@ -29,6 +30,7 @@ from bridge.cli.options import (
     stop,
     suite_with,
 )
+from bridge.rules.registry import find, page, rules
 
 app = typer.Typer(
     name="keras-bridge",
@@ -474,7 +476,6 @@ def rule(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Print the page of a rule: what it says, why it happens, and what to do instead."""
-    from bridge.cli.rule import show
     from bridge.rules.registry import RuleError
 
     try:
@@ -535,7 +536,7 @@ def verify(
 ) -> None:
     """Check with exact arithmetic every certificate that a report's verdicts rest on."""
     from bridge.report.text import one_line
-    from bridge.verify.report_folder import ReportError
+    from bridge.verify.verification import ReportError
     from bridge.verify.verification import verify as check_certificates
 
     with Progress(after=2.0) as progress:
@@ -564,3 +565,29 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+
+
+def show(code: str | None, as_json: bool) -> str:
+    """Return the page of one rule, or the list of all; as JSON what the list has.
+
+    Raises:
+        RuleError: there is no such rule; the message names the near ones.
+    """
+    chosen = [find(code)] if code else list(rules().values())
+    if as_json:
+        rows = [
+            {
+                "rule": rule.code,
+                "name": rule.name,
+                "cause": rule.cause,
+                "whose": rule.whose,
+                "status": rule.status,
+                "needs": list(rule.needs),
+                "page": page(rule.code),
+            }
+            for rule in chosen
+        ]
+        return json.dumps(rows, indent=1)
+    if code:
+        return page(chosen[0].code).rstrip()
+    return "\n".join(f"{rule.code:<4} {rule.name:<40} {rule.whose}" for rule in chosen)

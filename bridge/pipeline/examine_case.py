@@ -27,9 +27,8 @@ from bridge.pipeline.case_run import (
     Settings,
     was_begun,
 )
-from bridge.pipeline.experiment_rounds import BUDGET, Asked, asked
 from bridge.pipeline.lever_runs import Script, slow_to_start
-from bridge.pipeline.tried_fixes import tried
+from bridge.pipeline.tried_fixes import BUDGET, Asked, asked, tried
 from bridge.process.pool import Pool, Warm
 from bridge.r.script import Inspection, Served, inspect, serve
 from bridge.reduce.reproducer import Repro

@@ -17,17 +17,18 @@ from bridge._typing import AnyArray
 from bridge.capsule import Capsule, CapsuleError, ExecutedGraph, ModelState, Probe
 from bridge.compare.alignment import labels_of
 from bridge.errors import BridgeError, InternalError, attempted, bound
-from bridge.explain.responses.error_propagation import reach
+from bridge.explain.responses.description import reach
 from bridge.explain.result import SymptomTable
 from bridge.explain.symptoms.discriminating_runs import AS_FUNCTION, separating
-from bridge.explain.symptoms.fault_hypotheses import FaultHypothesis, suspects
 from bridge.explain.symptoms.observations import Reports
 from bridge.explain.symptoms.probe_names import Bound, bind
 from bridge.explain.symptoms.table import (
+    FaultHypothesis,
     FaultOutputs,
     Output,
     RecordedOutputs,
     match,
+    suspects,
     with_separating,
 )
 from bridge.faults.layers import Fault

@@ -13,8 +13,7 @@ from bridge.compare.alignment import label_of
 from bridge.compare.result import ProbePair, RunPair, StageResult
 from bridge.exact.records import ExactResult
 from bridge.experiments.experiment import Made, outcome_of
-from bridge.explain.answer import answer
-from bridge.explain.conclusion import Conclusion, standing
+from bridge.explain.conclusion import Conclusion, answer, standing
 from bridge.explain.responses.description import Described
 from bridge.explain.result import Hypothesis, SelftestScore, SymptomTable, Upstream
 from bridge.report.schema import (

@@ -6,6 +6,7 @@ import ast
 import builtins
 import io
 import random
+import re
 import types
 import zipfile
 import zlib
@@ -37,11 +38,9 @@ from bridge.errors import BridgeError
 from bridge.facts.keras import BUILTINS, NAMES_IN_KERAS_2
 from bridge.process.pool import Limits, Pool
 from bridge.process.zygote import Context
-from bridge.runs.front_end_helpers import helper
 from bridge.runs.job import begin, finish, origin_of, run_job
 from bridge.runs.levers import Lever, params_for_script, warm_for
-from bridge.runs.own_folder import own_path, with_folders
-from bridge.runs.recorded_functions import NotRecordedError, RecordedFunctions
+from bridge.runs.recorded_functions import NotRecordedError, RecordedFunctions, helper
 from bridge.runs.training_start import TrainingStart
 from bridge.trace.call_semantics import (
     KERAS,
@@ -59,6 +58,51 @@ from bridge.trace.encoder import Encoder, resolve
 from bridge.trace.observer import Observer
 from bridge.trace.recorder import describe_error, has_counterpart
 from bridge.trace.spool import SpoolWriter
+
+#: What stands in a capsule for the folders of the run that it is of.
+WORK: Final = "<work>"
+_LONGEST: Final = 1000
+_HOME: Final = re.compile(r"~[\w.-]*(/\S*)?")
+_DRIVE: Final = re.compile(r"[A-Za-z]:[\\/]")
+
+
+def own_path(text: str, folder: Path) -> str:
+    """Return a path as a run has it whose own folder is ``folder``.
+
+    What is no path, or lies in the folder anyhow, is returned as it is. Folders that do not exist
+    yet are made: the script had made them, or was refused.
+    """
+    if not text or len(text) > _LONGEST or "\n" in text or "\0" in text:
+        return text
+    if text.startswith(WORK):
+        return str(_inside(folder, text.removeprefix(WORK)))
+    if _HOME.fullmatch(text):
+        return str(_inside(folder / "home", text.partition("/")[2]))
+    if _DRIVE.match(text):
+        return str(_inside(folder / "root", text[2:].replace("\\", "/")))
+    path = PurePosixPath(text)
+    if path.is_absolute():
+        if path.is_relative_to(folder) or len(path.parts) < 3 or not Path(*path.parts[:2]).is_dir():
+            return text
+        return str(_inside(folder / "root", text))
+    if ".." in path.parts:
+        return str(_inside(folder / "above", text))
+    return text
+
+
+def with_folders(text: str, folder: Path) -> None:
+    """Make the folders in which a path of a run lies, where they are its own."""
+    path = folder / text
+    if len(text) <= _LONGEST and "/" in text and path.is_relative_to(folder):
+        path.parent.mkdir(parents=True, exist_ok=True)
+
+
+def _inside(folder: Path, rest: str) -> Path:
+    parts = [part for part in PurePosixPath(rest).parts if part not in ("/", "..", ".")]
+    path = folder.joinpath(*parts)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
 
 #: How long an axis is of which only the number is known: enough for a step before and after.
 _OPEN: Final = 3

@@ -20,10 +20,16 @@ from bridge.compare.result import RunPair
 from bridge.compare.stages import compare_runs
 from bridge.errors import BridgeError, JobError
 from bridge.explain.intent_diff.stage_diff import attribute
-from bridge.explain.lever_search.outcome import bits_same, nothing, outcome, outputs
-from bridge.explain.lever_search.protocol import Pull, Searching
-from bridge.explain.lever_search.search import search
-from bridge.explain.lever_search.targets import Doubt, disagreements, wrong_layers
+from bridge.explain.lever_search.outcome import (
+    Doubt,
+    bits_same,
+    disagreements,
+    nothing,
+    outcome,
+    outputs,
+    wrong_layers,
+)
+from bridge.explain.lever_search.search import Pull, Searching, search
 from bridge.explain.result import CauseEvidence, LeverOutcome
 from bridge.facts.activations import ACTIVATIONS
 from bridge.facts.keras import PACKAGES

@@ -37,6 +37,7 @@ from bridge.trace.call_semantics import (
     KERAS,
     LIBRARIES,
     STANDING,
+    Invocations,
     classes_of,
     is_aside,
     is_front_end,
@@ -45,7 +46,6 @@ from bridge.trace.call_semantics import (
     owner,
     writes,
 )
-from bridge.trace.invocations import Invocations
 from bridge.translate import literal, names
 from bridge.translate.literal import (
     Apply,

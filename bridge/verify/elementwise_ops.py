@@ -18,25 +18,22 @@ from bridge.rounding.rules.merging import aligned, dot_axes
 from bridge.rounding.rules.pooling import all_places, windows_of
 from bridge.rounding.rules.rescaling import constants
 from bridge.verify.exact_arithmetic import (
+    CHUNK,
     Balls,
+    ExactLayer,
     Ints,
+    Make,
+    Recorded,
+    Rescaled,
+    UncheckedError,
+    Values,
     balls,
     every,
     points,
     row_sums,
     taken,
 )
-from bridge.verify.exact_values import (
-    CHUNK,
-    ExactLayer,
-    Make,
-    Recorded,
-    Rescaled,
-    UncheckedError,
-    Values,
-)
-from bridge.verify.products import Elements, Pairing
-from bridge.verify.windows import taps_of, under_windows
+from bridge.verify.products import Elements, Pairing, taps_of, under_windows
 
 #: How many terms are gathered at once.
 _MOST_TERMS: Final = 2**21

@@ -9,8 +9,15 @@ import numpy as np
 import pytest
 
 from bridge.capsule import Capsule, Manifest
-from bridge.experiments.experiment import Experiment, Made, outcome_of, outcomes
-from bridge.experiments.trials import Trials, spelled, trials
+from bridge.experiments.experiment import (
+    Experiment,
+    Made,
+    Trials,
+    outcome_of,
+    outcomes,
+    spelled,
+    trials,
+)
 
 
 def shown(kind: str, changed: bool, **about: Any) -> dict[str, Any]:

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from bridge.capsule import Capsule, ErrorRecord, Manifest, Output, Status
 from bridge.compare.result import RunPair, Verdict
-from bridge.explain.answer import (
+from bridge.explain.conclusion import (
     HEADLINE_LENGTH,
     WHY_SENTENCES,
     WHY_WORDS,
+    Conclusion,
     answer,
     fitted,
 )
-from bridge.explain.conclusion import Conclusion
 from bridge.explain.intent_diff.attribution import parted_lines
 from bridge.explain.result import CauseEvidence
 from bridge.facts.causes import CAUSES

@@ -19,10 +19,17 @@ from bridge.explain.responses.visual_similarity import (
 )
 from bridge.explain.result import Candidate, SymptomTable
 from bridge.explain.symptoms.discriminating_runs import AS_FUNCTION, separating
-from bridge.explain.symptoms.fault_hypotheses import HEALTHY, FaultHypothesis, suspects
 from bridge.explain.symptoms.observations import Reports, of_yaml
 from bridge.explain.symptoms.probe_names import Bound, bind
-from bridge.explain.symptoms.table import FaultOutputs, Output, RecordedOutputs, match
+from bridge.explain.symptoms.table import (
+    HEALTHY,
+    FaultHypothesis,
+    FaultOutputs,
+    Output,
+    RecordedOutputs,
+    match,
+    suspects,
+)
 from tests.explain.test_observed import NINE
 from tests.observed_samples import X, curve, labels, recorded, with_output
 
