@@ -161,7 +161,7 @@ class Case:
     """One case; ``expectations`` are the lines of its header that say what to expect.
 
     ``observed`` is a file that says what was reported of it
-    (:mod:`bridge.explain.symptoms.observations`). ``upstream`` names the fault of a library that
+    (:mod:`bridge.explain.observations`). ``upstream`` names the fault of a library that
     the case shows, ``seen_with`` the package and version that it was seen with; where it no longer
     shows, the case is "fixed upstream", and expected all the same. ``markers`` are those that
     pytest gives it. ``unreviewed``: what it expects is what was found, and nobody has looked at it.

@@ -23,7 +23,7 @@ from bridge.facts.activations import ACTIVATIONS
 from bridge.facts.layers import LAYERS, class_name, doing, facts_of, is_sum_of_products
 from bridge.rounding.rules import Layer, evaluate
 from bridge.rounding.rules.layer import as_number
-from bridge.rounding.rules.rescaling import constants
+from bridge.rounding.rules.merging import constants
 from bridge.rounding.rules.rounding import FLOAT32
 
 #: The sum of the magnitudes of a layer's terms, and the grid that they are on.

@@ -22,12 +22,12 @@ from bridge.compare.stages import compare_runs, judged_by_layers, not_compared
 from bridge.errors import Errors, InternalError, bound, collected, isolated
 from bridge.exact import judge_exact
 from bridge.exact.records import ExactResult
+from bridge.explain.attribution import Undo, intent_notes
 from bridge.explain.conclusion import Conclusion, OtherGeneration, run_name
-from bridge.explain.intent_diff.attribution import Undo, intent_notes
-from bridge.explain.lever_search.search import weigh
-from bridge.explain.responses.description import describe_run
+from bridge.explain.lever_search import weigh
+from bridge.explain.observations import read_observed
+from bridge.explain.responses import describe_run
 from bridge.explain.result import CauseEvidence, Hypothesis, SymptomTable
-from bridge.explain.symptoms.observations import read_observed
 from bridge.explain.verdict import conclude
 from bridge.facts.causes import OF_R
 from bridge.pipeline.hypothesis_runs import symptom_table

@@ -14,8 +14,8 @@ from bridge.capsule import Capsule, write_capsule
 from bridge.cases.case import Case
 from bridge.errors import Errors, collected, isolated
 from bridge.experiments.experiment import Experiment, Made
+from bridge.explain.attribution import Undo
 from bridge.explain.conclusion import OtherGeneration
-from bridge.explain.intent_diff.attribution import Undo
 from bridge.explain.repairs import repairs, works
 from bridge.facts.keras import OTHER, RANDOM_INITIALIZER, RANDOM_LAYER
 from bridge.facts.r import SEEDING_KERAS

@@ -14,8 +14,8 @@ from bridge.compare.alignment import labels_of
 from bridge.compare.pairs import Walk, compare_probes, walk_outputs
 from bridge.compare.result import RUNGS, SEVERITY, LayerVerdict, RunPair, Verdict
 from bridge.errors import BridgeError
-from bridge.explain.cross_machine import asked_again, elsewhere
-from bridge.explain.lever_search.outcome import wrong_layers
+from bridge.explain.executed_ops import asked_again, elsewhere
+from bridge.explain.lever_targets import wrong_layers
 from bridge.explain.result import CauseEvidence
 from bridge.facts.keras import generation_of as generation_of_package
 from bridge.pipeline.case_run import STEPS_AT_ONCE, CaseRun, Examined, Settings

@@ -14,7 +14,7 @@ from bridge.compare.result import ProbePair, RunPair, StageResult
 from bridge.exact.records import ExactResult
 from bridge.experiments.experiment import Made, outcome_of
 from bridge.explain.conclusion import Conclusion, answer, standing
-from bridge.explain.responses.description import Described
+from bridge.explain.responses import Described
 from bridge.explain.result import Hypothesis, SelftestScore, SymptomTable, Upstream
 from bridge.report.schema import (
     CaseReport,

@@ -21,8 +21,7 @@ import numpy as np
 
 from bridge._typing import F64, AnyArray
 from bridge.capsule import Capsule, CapsuleError, ModelState, Probe
-from bridge.rounding.float64_model import Network
-from bridge.rounding.layer_graph import WiringError, fed_inputs
+from bridge.rounding.layer_graph import Network, WiringError, fed_inputs
 from bridge.rounding.rules import Evaluation, UnsupportedError
 from bridge.rounding.rules.rounding import FORMATS
 

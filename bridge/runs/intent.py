@@ -22,7 +22,7 @@ from pydantic import TypeAdapter
 
 from bridge.capsule import Capsule, read_capsule
 from bridge.capsule.values import Value
-from bridge.explain.intent_diff.attribution import Undo
+from bridge.explain.attribution import Undo
 from bridge.process.pool import Limits, Pool, Warm
 from bridge.process.zygote import Context
 from bridge.r.script import Inspection, inspect

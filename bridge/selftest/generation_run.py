@@ -19,8 +19,8 @@ from bridge.capsule import Capsule, LayerState, Probe
 from bridge.compare.result import RunPair
 from bridge.compare.stages import compare_runs
 from bridge.errors import BridgeError, JobError
-from bridge.explain.intent_diff.stage_diff import attribute
-from bridge.explain.lever_search.outcome import (
+from bridge.explain.lever_search import Pull, Searching, search
+from bridge.explain.lever_targets import (
     Doubt,
     bits_same,
     disagreements,
@@ -29,8 +29,8 @@ from bridge.explain.lever_search.outcome import (
     outputs,
     wrong_layers,
 )
-from bridge.explain.lever_search.search import Pull, Searching, search
 from bridge.explain.result import CauseEvidence, LeverOutcome
+from bridge.explain.stage_diff import attribute
 from bridge.facts.activations import ACTIVATIONS
 from bridge.facts.keras import PACKAGES
 from bridge.facts.layers import LAYERS, class_name

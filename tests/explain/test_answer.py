@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from bridge.capsule import Capsule, ErrorRecord, Manifest, Output, Status
 from bridge.compare.result import RunPair, Verdict
+from bridge.explain.attribution import parted_lines
 from bridge.explain.conclusion import (
     HEADLINE_LENGTH,
     WHY_SENTENCES,
@@ -19,7 +20,6 @@ from bridge.explain.conclusion import (
     answer,
     fitted,
 )
-from bridge.explain.intent_diff.attribution import parted_lines
 from bridge.explain.result import CauseEvidence
 from bridge.facts.causes import CAUSES
 from bridge.rules.rule import Finding

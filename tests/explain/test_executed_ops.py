@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bridge.capsule import ExecutedGraph, ExecutedOp, LayerState
-from bridge.explain.cross_machine import labels, lost_in, ops_of
+from bridge.explain.executed_ops import labels, lost_in, ops_of
 
 KNOWN = ("dense", "dense_1", "dense_2")
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from bridge.explain.lever_search.search import (
+from bridge.explain.lever_search import (
     ALL_OFF,
     AS_RECORDED,
     Pull,

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.explain.responses.shapes import (
+from bridge.explain.result import ResponseShape
+from bridge.explain.shapes import (
     MOST_LISTED,
     Interval,
     breaks,
@@ -23,7 +24,6 @@ from bridge.explain.responses.shapes import (
     shape_of,
     simplest,
 )
-from bridge.explain.result import ResponseShape
 from tests.examples import examples
 
 X = np.linspace(-3, 3, 61)

@@ -9,19 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bridge.explain.responses.visual_similarity import (
-    MARGIN,
-    WIDTH,
-    as_drawn,
-    as_not_expected,
-    response,
-    word_fits,
-)
+from bridge.explain.discriminating_runs import AS_FUNCTION, separating
+from bridge.explain.observations import Bound, Reports, bind, of_yaml
 from bridge.explain.result import Candidate, SymptomTable
-from bridge.explain.symptoms.discriminating_runs import AS_FUNCTION, separating
-from bridge.explain.symptoms.observations import Reports, of_yaml
-from bridge.explain.symptoms.probe_names import Bound, bind
-from bridge.explain.symptoms.table import (
+from bridge.explain.symptoms import (
     HEALTHY,
     FaultHypothesis,
     FaultOutputs,
@@ -29,6 +20,14 @@ from bridge.explain.symptoms.table import (
     RecordedOutputs,
     match,
     suspects,
+)
+from bridge.explain.visual_similarity import (
+    MARGIN,
+    WIDTH,
+    as_drawn,
+    as_not_expected,
+    response,
+    word_fits,
 )
 from tests.explain.test_observed import NINE
 from tests.observed_samples import X, curve, labels, recorded, with_output

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from bridge.capsule import Capsule, CapsuleError, Manifest
 from bridge.cli import main
 from bridge.errors import InternalError, JobError
-from bridge.explain.lever_search.search import Pull, Searching
+from bridge.explain.lever_search import Pull, Searching
 from bridge.explain.result import CauseEvidence, LeverOutcome, SelftestScore
 from bridge.process.pool import Limits, Pool, PoolError
 from bridge.report.selftest_score import keep, last_score

@@ -22,11 +22,9 @@ from bridge.rounding.rules import (
     moving,
     normalising,
     operations,
-    pooling,
     products,
     recurrent,
-    rescaling,
-    softmax,
+    windows,
     wrappers,
 )
 from bridge.rounding.rules.activations import added_by, apply_activation
@@ -38,7 +36,7 @@ from bridge.rounding.rules.layer import (
     UnsupportedError,
     layer_of,
 )
-from bridge.rounding.rules.rescaling import rescaled
+from bridge.rounding.rules.merging import rescaled
 from bridge.rounding.rules.rounding import FLOAT32, FORMATS
 
 __all__ = [
@@ -61,10 +59,8 @@ _FAMILIES: Final = (
     moving,
     normalising,
     operations,
-    pooling,
+    windows,
     recurrent,
-    rescaling,
-    softmax,
     activations,
     wrappers,
 )

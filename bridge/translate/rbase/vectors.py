@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -499,3 +500,101 @@ def unlist(x: Any) -> Any:
 def as_array(x: Any, dim: Any = None) -> Any:
     """``as.array(x)``; other arguments say nothing of a vector."""
     return array(x)
+
+
+def which(x: Any) -> Any:
+    """``which(x)``: places, from 1."""
+    return scalar((np.flatnonzero(vector(x)) + 1).astype(np.int32))
+
+
+def which_max(x: Any) -> Any:
+    """``which.max(x)``: a place, from 1, with its name."""
+    return _place(x, int(np.argmax(vector(x))))
+
+
+def which_min(x: Any) -> Any:
+    """``which.min(x)``: a place, from 1, with its name."""
+    return _place(x, int(np.argmin(vector(x))))
+
+
+def _place(x: Any, at: int) -> Any:
+    return Named({list(x)[at]: at + 1}) if isinstance(x, Named) else at + 1
+
+
+def _reordered(x: Named, places: Any) -> Named:
+    pairs = list(x.items())
+    return Named(pairs[place] for place in places)
+
+
+def max_col(x: Any, ties_method: Any = None) -> Any:
+    """``max.col(x)``: of every row the column of its maximum, from 1."""
+    return (np.argmax(array(x), axis=1) + 1).astype(np.int32)
+
+
+def sort(x: Any, decreasing: Any = False) -> Any:
+    """``sort(x)``."""
+    found = vector(x)
+    if isinstance(x, Named):
+        return _reordered(x, order(x, decreasing) - 1)
+    if found.dtype == object:
+        return sorted(found.tolist(), reverse=bool(decreasing))
+    found = np.sort(found)
+    return found[::-1].copy() if decreasing else found
+
+
+def order(x: Any, decreasing: Any = False) -> Any:
+    """``order(x)``: places, from 1."""
+    found = vector(x)
+    keys = -found if decreasing and found.dtype != object else found
+    return (np.argsort(keys, kind="stable") + 1).astype(np.int32)
+
+
+def rev(x: Any) -> Any:
+    """``rev(x)``."""
+    if isinstance(x, Named):
+        return _reordered(x, range(len(x))[::-1])
+    return x[::-1] if isinstance(x, list) else vector(x)[::-1].copy()
+
+
+def unique(x: Any) -> Any:
+    """``unique(x)``: in order of appearance."""
+    if isinstance(x, Factor):
+        x = x.text
+    found = list(dict.fromkeys(vector(x).tolist()))
+    return found if found and isinstance(found[0], str) else np.array(found)
+
+
+def match(x: Any, table: Any) -> Any:
+    """``match(x, table)``: places, from 1."""
+    found = vector(table).tolist()
+    places = [found.index(each) + 1 if each in found else np.nan for each in vector(x).tolist()]
+    return scalar(np.array(places))
+
+
+def data_frame(**columns: Any) -> Frame:
+    """``data.frame(...)``: columns of one length."""
+    columns = {key: value for key, value in columns.items() if key != "stringsAsFactors"}
+    flat: dict[str, Any] = {}
+    for key, value in columns.items():
+        if isinstance(value, np.ndarray) and value.ndim == 2:
+            flat |= {f"{key}.{n + 1}": value[:, n] for n in range(value.shape[1])}
+        else:
+            flat[key] = value
+    size = max((length(each) for each in flat.values()), default=0)
+    return Frame(
+        (key, value if length(value) == size else rep(value, length_out=size))
+        for key, value in flat.items()
+    )
+
+
+def seen(columns: Any, name: str, own: Callable[[], Any] | None = None) -> Any:
+    """Return what a name stands for within ``with()``: a column, or what the script calls so.
+
+    Raises:
+        GapError: it is neither.
+    """
+    if isinstance(columns, dict) and name in columns:
+        return columns[name]
+    if own is None:
+        raise GapError(f"{name} is no column, and nothing that the script defines")
+    return own()

@@ -18,8 +18,8 @@ from pydantic import JsonValue
 from bridge._typing import F64, AnyArray
 from bridge.capsule import Capsule, CapsuleError, Probe
 from bridge.compare.alignment import label_of
-from bridge.explain.responses.shapes import line, shape_of
 from bridge.explain.result import Collapse, ResponseShape, UnitCensus
+from bridge.explain.shapes import line, shape_of
 from bridge.facts.layers import class_name, facts_of, is_sum_of_products
 from bridge.rounding.layer_records import Seen, predicted, seen_layers
 from bridge.rounding.rules import (
@@ -253,7 +253,7 @@ def census_of(probe: str, seen: Seen) -> UnitCensus | None:
     that the share of negative ones says what the activation has to do here. A unit is dead if its
     recorded output never changes (with relu: if it is never positive), and saturated if each of
     its outputs is one of the limits of an activation that has two. None is returned for layers of
-    which :func:`bridge.explain.responses.description.sums_before` says nothing.
+    which :func:`bridge.explain.responses.sums_before` says nothing.
     """
     before = sums_before(seen)
     if before is None or not before.sums.size or not np.all(np.isfinite(before.sums)):

@@ -12,7 +12,7 @@ import numpy as np
 
 from bridge.capsule import Capsule, CapsuleError, LayerState, ModelState
 from bridge.explain.result import Separating
-from bridge.explain.symptoms.table import FaultOutputs, RecordedOutputs, Standing
+from bridge.explain.symptoms import FaultOutputs, RecordedOutputs, Standing
 from bridge.facts.keras import generation_of
 from bridge.facts.layers import class_name
 from bridge.rounding.layer_graph import input_shapes

@@ -15,16 +15,15 @@ import numpy as np
 from bridge._typing import AnyArray
 from bridge.capsule import Capsule, ExecutedGraph, LayerState, ModelState
 from bridge.capsule.numbers import same_bits
-from bridge.explain.responses.visual_similarity import (
+from bridge.explain.observations import Bound, BoundObservation, PlottedPoint
+from bridge.explain.result import Candidate, Says, Separating, SymptomCell, SymptomTable
+from bridge.explain.visual_similarity import (
     as_drawn,
     as_not_expected,
     line_width,
     response,
     word_fits,
 )
-from bridge.explain.result import Candidate, Says, Separating, SymptomCell, SymptomTable
-from bridge.explain.symptoms.observations import PlottedPoint
-from bridge.explain.symptoms.probe_names import Bound, BoundObservation
 from bridge.facts.ops import NOT_ACTIVATIONS, PRODUCTS
 
 #: Changes a recorded model: the new one with the arrays that it needs, or None where it stays.

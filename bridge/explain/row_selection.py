@@ -17,7 +17,7 @@ from bridge._typing import AnyArray
 from bridge.capsule import Capsule, CapsuleError, Probe
 from bridge.capsule.schema import Array
 from bridge.compare.result import LayerVerdict
-from bridge.explain.cross_machine import labels
+from bridge.explain.executed_ops import labels
 from bridge.facts.layers import class_name
 from bridge.rounding.layer_records import Judge
 

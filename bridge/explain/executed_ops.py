@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
 from bridge.capsule import Capsule, Environment, ExecutedGraph, ExecutedOp, LayerState
-from bridge.explain.lever_search.search import AS_RECORDED
+from bridge.explain.lever_search import AS_RECORDED
 from bridge.explain.result import CauseEvidence
 from bridge.facts.activations import op_of
 from bridge.facts.layers import LAYERS, class_name

@@ -14,8 +14,8 @@ from bridge.capsule import Array, Capsule, CapsuleError, LayerOutput, LayerState
 from bridge.capsule.numbers import same_bits
 from bridge.compare.alignment import align, output_code, result_code
 from bridge.compare.result import LayerVerdict, RunPair, Verdict
-from bridge.explain.cross_machine import labels, lost_in, names_of, ops_of
-from bridge.explain.lever_search.search import SearchedPlace, Way
+from bridge.explain.executed_ops import labels, lost_in, names_of, ops_of
+from bridge.explain.lever_search import SearchedPlace, Way
 from bridge.explain.result import LeverOutcome
 from bridge.rounding.layer_graph import find_layer
 from bridge.rounding.layer_records import PREDICTION, Judge

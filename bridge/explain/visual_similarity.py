@@ -12,8 +12,8 @@ from typing import Final
 import numpy as np
 
 from bridge._typing import AnyArray
-from bridge.explain.responses.shapes import shape_of
 from bridge.explain.result import ResponseShape, Says
+from bridge.explain.shapes import shape_of
 
 #: R draws a line of lwd = 1 as 1/96 of an inch wide (?par). On its usual device of 7 inches, with
 #: the usual margins (``mai`` is 1.02 below and 0.82 above), a plot is 5.16 inches high, of which
