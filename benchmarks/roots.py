@@ -6,7 +6,7 @@ Normalisation divides by a square root, and TensorFlow does so with approximatio
 the processor, made better by one step of Newton's method. For every way in which a layer reaches
 the kernel and every positive normal float32 number z, the result is compared with 1/sqrt(z) in
 float64. What is kept is the largest relative error and the input that reached it (see
-:mod:`bridge.rounding.rules.reductions`).
+:mod:`bridge.rounding.rules.arithmetic`).
 
 The ways ("modes"):
 

@@ -18,8 +18,7 @@ from bridge.capsule import (
     WeightRecord,
 )
 from bridge.exact import LEVER, Plan, Setting, Stretch, Tensor, plan
-from bridge.exact.expected import Numbers
-from bridge.exact.records import Part
+from bridge.exact.records import Numbers, Part
 from bridge.rounding.rules import Layer
 
 Shape = tuple[int, ...]

@@ -112,7 +112,7 @@ FLOORS: Final = (
     {"pipeline", "selftest"},
     {"audit", "reduce", "report", "runs"},
     {"explain", "rules"},
-    {"compare", "exact", "experiments", "faults", "rounding", "translate", "verify"},
+    {"compare", "exact", "faults", "rounding", "translate", "verify"},
     {"process", "r", "trace"},
     {"capsule", "cases"},
     {"_text", "_typing", "errors", "facts"},
@@ -120,7 +120,7 @@ FLOORS: Final = (
 LEVEL: Final = {package: level for level, floor in enumerate(FLOORS) for package in floor}
 
 #: Pure functions of capsules: they run nothing, and import nothing that does.
-PURE: Final = ("compare", "experiments", "explain", "report", "rounding", "rules")
+PURE: Final = ("compare", "explain", "report", "rounding", "rules")
 RUNNING: Final = ("rpy2", "tensorflow", "keras", "tf_keras")
 
 

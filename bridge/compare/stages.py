@@ -25,9 +25,18 @@ import numpy as np
 from bridge.capsule import Call, Capsule, Manifest, Probe
 from bridge.capsule.values import ArrayValue, Items, Pairs, Scalar, Value
 from bridge.compare.alignment import align, label_of
-from bridge.compare.errors import compare_errors, errors_of, spelled_alike
 from bridge.compare.pairs import compare_probes, walk_stages
-from bridge.compare.result import SEVERITY, Divergence, ProbePair, RunPair, StageResult, Verdict
+from bridge.compare.result import (
+    SEVERITY,
+    Divergence,
+    ProbePair,
+    RunPair,
+    StageResult,
+    Verdict,
+    compare_errors,
+    errors_of,
+    spelled_alike,
+)
 from bridge.rounding.layer_records import Judge
 from bridge.trace.call_semantics import is_answer
 

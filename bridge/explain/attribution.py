@@ -22,12 +22,11 @@ from bridge.capsule.values import (
     Symbol,
     Value,
 )
-from bridge.compare.errors import compare_errors
-from bridge.compare.result import RunPair
+from bridge.compare.result import RunPair, compare_errors
 from bridge.explain.conclusion import ran_through, short
 from bridge.explain.result import CauseEvidence
 from bridge.facts.r import NA_INTEGER
-from bridge.translate.spell import spell
+from bridge.translate.spelling import spell
 from bridge.translate.wrappers import wrappers
 from bridge.translate.writing import ORDER
 

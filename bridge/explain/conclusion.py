@@ -12,8 +12,7 @@ from bridge.capsule import Capsule, Environment, ErrorRecord
 from bridge.compare.result import Divergence, RunPair, Verdict
 from bridge.explain.result import CauseEvidence, Upstream
 from bridge.facts.causes import WHOSE, family, meaning
-from bridge.facts.error_text import essence
-from bridge.facts.r import UNCLASSED_ERRORS
+from bridge.facts.r import UNCLASSED_ERRORS, essence
 from bridge.rules.rule import Evidence, Finding, Span, Sureness
 
 

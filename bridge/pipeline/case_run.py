@@ -48,7 +48,7 @@ from bridge.runs.layer_capture import look
 from bridge.runs.levers import EXACT_LEVERS
 from bridge.runs.reference import reference
 from bridge.trace.capsule_builder import Scrubber
-from bridge.translate.spell import spell_call
+from bridge.translate.spelling import spell_call
 
 NOT_CONCLUDED: Final = Conclusion(
     "abstained",

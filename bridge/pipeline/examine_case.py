@@ -13,9 +13,9 @@ from typing import Final
 from bridge.capsule import Capsule, write_capsule
 from bridge.cases.case import Case
 from bridge.errors import Errors, collected, isolated
-from bridge.experiments.experiment import Experiment, Made
 from bridge.explain.attribution import Undo
 from bridge.explain.conclusion import OtherGeneration
+from bridge.explain.experiment import Experiment, Made
 from bridge.explain.repairs import repairs, works
 from bridge.facts.keras import OTHER, RANDOM_INITIALIZER, RANDOM_LAYER
 from bridge.facts.r import SEEDING_KERAS
@@ -46,7 +46,7 @@ from bridge.runs.r import not_run, run_r, warm_for_r
 from bridge.runs.replay import run_replay
 from bridge.runs.twin import run_twin, script_of
 from bridge.trace.call_semantics import up_to
-from bridge.verify.issue import certificates, write_certificates
+from bridge.verify.certificate import certificates, write_certificates
 
 __all__ = ["Examined", "Settings", "Suite", "write"]
 

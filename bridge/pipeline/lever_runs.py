@@ -19,19 +19,21 @@ from bridge.errors import BridgeError, InternalError, attempted, bound
 from bridge.explain.executed_ops import asked_again, elsewhere
 from bridge.explain.lever_search import ALL_OFF, AS_RECORDED, Pull, drive, search
 from bridge.explain.lever_targets import (
+    FEW_ROWS,
+    MOST_ROWS,
     Doubt,
     against,
     disagreements,
     narrowed,
     nothing,
     outcome,
+    part_of,
     repeated,
     undecided,
     whole,
     wrong_layers,
 )
 from bridge.explain.result import CauseEvidence, LeverOutcome
-from bridge.explain.row_selection import FEW_ROWS, MOST_ROWS, part_of
 from bridge.explain.stage_diff import attribute
 from bridge.faults.layers import Fault
 from bridge.process.pool import Limits, Pool, Warm

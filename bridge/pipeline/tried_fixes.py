@@ -11,7 +11,7 @@ from typing import Final
 
 from bridge.capsule import Capsule
 from bridge.errors import isolated
-from bridge.experiments.experiment import Experiment, Made, outcomes
+from bridge.explain.experiment import Experiment, Made, outcomes
 from bridge.rules.registry import Answered
 from bridge.rules.rule import Finding, Help, Tried
 from bridge.runs.job import lay_beside

@@ -20,9 +20,8 @@ from bridge.capsule import (
     read_capsule,
 )
 from bridge.exact import LEVER, Draw, Setting, Source, Stretch, Tensor, plan, subjects
-from bridge.exact.expected import Numbers, agree, as_exact
 from bridge.exact.plan import form
-from bridge.exact.records import WAYS, Part
+from bridge.exact.records import WAYS, Numbers, Part, agree, as_exact
 from bridge.facts.keras import generation_of
 from bridge.facts.layers import is_merging
 from bridge.faults.layers import OF_WEIGHTS, Fault, put_in

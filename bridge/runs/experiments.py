@@ -15,7 +15,7 @@ from bridge._typing import AnyArray
 from bridge.capsule import Capsule, CapsuleError, ModelState, Probe, read_capsule
 from bridge.capsule.values import Method, ObjectValue
 from bridge.errors import BridgeError
-from bridge.experiments.experiment import STARTS, Experiment, Made
+from bridge.explain.experiment import STARTS, Experiment, Made
 from bridge.process.pool import Limits, Pool, Warm
 from bridge.process.zygote import Context
 from bridge.runs.job import begin, finish, origin_of, run_job

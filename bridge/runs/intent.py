@@ -28,7 +28,7 @@ from bridge.process.zygote import Context
 from bridge.r.script import Inspection, inspect
 from bridge.runs.job import Place, begin, finish, lay_beside, ran, run_job
 from bridge.runs.r_answers import LAYER, Making, OwnCall, RAnswers, called, rearranged
-from bridge.runs.training_start import TrainingStart
+from bridge.runs.replay import TrainingStart
 from bridge.trace.capsule_builder import Origin
 from bridge.trace.encoder import Encoder
 from bridge.trace.observer import Observer

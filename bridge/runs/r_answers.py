@@ -19,9 +19,8 @@ from bridge.capsule import Answer, Call, Capsule
 from bridge.capsule.values import Items, ObjectValue, Scalar, Symbol, Value
 from bridge.runs.replay import Replay, ReplayError
 from bridge.trace.call_semantics import FRONT_ENDS, is_aside, of_script
-from bridge.translate.names import Written
-from bridge.translate.rbase.answers import NoValueError, answered
-from bridge.translate.rbase.values import Missing
+from bridge.translate.rbase.values import Missing, NoValueError, answered
+from bridge.translate.spelling import Written
 from bridge.translate.writing import python_name
 
 #: What stands for a layer in a statement that was rearranged.

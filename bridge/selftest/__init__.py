@@ -4,7 +4,6 @@ Neither R nor any script is needed. The models, the faults and the runs without 
 from a seed; a fault that changes no bit of what a model makes is none, and another is drawn.
 """
 
-from bridge.selftest.generation_run import SelftestError, run
-from bridge.selftest.score import Benign, Selftest, Trial
+from bridge.selftest.generation_run import Benign, Selftest, SelftestError, Trial, run
 
 __all__ = ["Benign", "Selftest", "SelftestError", "Trial", "run"]

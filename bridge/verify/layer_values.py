@@ -27,7 +27,6 @@ from bridge.rounding.rules.layer import Layer, single
 from bridge.rounding.rules.merging import aligned, constants, dot_axes
 from bridge.rounding.rules.normalising import Normalisation, read_normalisation
 from bridge.rounding.rules.windows import all_places, windows_of
-from bridge.verify.activation_functions import leaky, real_of
 from bridge.verify.exact_arithmetic import (
     CHUNK,
     Activated,
@@ -44,7 +43,9 @@ from bridge.verify.exact_arithmetic import (
     dots,
     dyadic,
     every,
+    leaky,
     points,
+    real_of,
     row_sums,
     taken,
 )

@@ -27,7 +27,7 @@ from typing import Any, Final, Literal
 import platformdirs
 
 from bridge.errors import BridgeError
-from bridge.facts.tables import TABLES
+from bridge.facts.r import TABLES
 from bridge.r.standin import generate, tables
 from bridge.r.standin.generate import PACKAGES, Tags, amend, kinds_in, tags_in
 from bridge.r.standin.tables import Function, Table, read_tables

@@ -14,7 +14,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from bridge.errors import BridgeError
-from bridge.facts.tables import TABLES, newest_tables
+from bridge.facts.r import TABLES, newest_tables
 
 Sends = Literal["all", "typed", "unknown"]
 Forces = Literal["layer-first", "object-first"]

@@ -21,7 +21,6 @@ from bridge.rounding.rules import (
     merging,
     moving,
     normalising,
-    operations,
     products,
     recurrent,
     windows,
@@ -58,7 +57,6 @@ _FAMILIES: Final = (
     merging,
     moving,
     normalising,
-    operations,
     windows,
     recurrent,
     activations,
@@ -187,8 +185,8 @@ def _spec(layer: Layer, name: str) -> JsonValue:
 
 def _after(layer: Layer, before: Evaluation) -> Evaluation:
     name = class_name(layer.cls) or layer.cls
-    if name in operations.RULES and before.derive is None:
-        (after,) = operations.RULES[name](layer, [before.value])
+    if name in moving.RULES and before.derive is None:
+        (after,) = moving.RULES[name](layer, [before.value])
         return after
     fmt = layer.arithmetic()
     value = before.value.astype(np.float64)

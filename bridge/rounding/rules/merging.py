@@ -10,8 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from bridge._typing import F64, AnyArray
-from bridge.rounding.rules.layer import Evaluation, Layer, Rule, UnsupportedError, as_number, single
-from bridge.rounding.rules.reductions import (
+from bridge.rounding.rules.arithmetic import (
     check_measured,
     check_terms,
     mean_error,
@@ -19,6 +18,7 @@ from bridge.rounding.rules.reductions import (
     selected,
     sum_error,
 )
+from bridge.rounding.rules.layer import Evaluation, Layer, Rule, UnsupportedError, as_number, single
 from bridge.rounding.rules.rounding import FLOAT32, MOST_TERMS, TINY, UNIT, Format, float32
 from bridge.rounding.rules.windows import axes, check_size, is_int
 

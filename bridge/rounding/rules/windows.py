@@ -14,8 +14,8 @@ from numpy.lib.stride_tricks import as_strided
 from pydantic import JsonValue
 
 from bridge._typing import F64, AnyArray
+from bridge.rounding.rules.arithmetic import check_terms, mean_error, selected
 from bridge.rounding.rules.layer import Evaluation, Layer, Rule, UnsupportedError, single
-from bridge.rounding.rules.reductions import check_terms, mean_error, selected
 
 #: Larger outputs are not evaluated: a bound takes half a dozen float64 arrays of that size.
 MOST_ELEMENTS: Final = 2**28

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import builtins
+import keyword
 import math
+import re
+import unicodedata
 from collections.abc import Callable, Iterator
 from collections.abc import Sequence as Many
 from dataclasses import dataclass
@@ -12,7 +16,24 @@ import ml_dtypes  # noqa: F401  (registers bfloat16 and the float8 types with Nu
 import numpy as np
 
 from bridge._typing import AnyArray
-from bridge.capsule.values import Items, Scalar
+from bridge.capsule import Call
+from bridge.capsule.values import (
+    ArrayValue,
+    Class,
+    Closure,
+    Descriptor,
+    Generator,
+    Items,
+    Method,
+    ObjectValue,
+    Opaque,
+    Pairs,
+    Scalar,
+    Slice,
+    Symbol,
+    Value,
+)
+from bridge.facts.keras import METHODS
 
 WIDTH: Final = 92
 
@@ -362,3 +383,184 @@ def _nested(item: Any) -> Expression:
     if isinstance(item, list):
         return Sequence("[", "]", tuple(_nested(each) for each in item))
     return Text(number(item))
+
+
+_RESERVED: Final = frozenset(
+    {"tf", "keras", "np", "os", "data", "folder", "Path", "tempfile", "error", "_", *dir(builtins)}
+)
+_WORDS: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_IDENTIFIER: Final = re.compile(r"[^\W\d][\w.]*|\.[^\W\d][\w.]*")
+
+#: Methods of models, by the place of their data among R's arguments (the model comes first).
+_DATA: Final = {"x": 1, "y": 2}
+#: What the results of these methods are called where R gave them no name.
+_RESULTS: Final = {
+    "fit": "history",
+    "predict": "prediction",
+    "predict_on_batch": "prediction",
+    "evaluate": "evaluation",
+    "test_on_batch": "evaluation",
+    "train_on_batch": "loss",
+    "gradient": "gradients",
+}
+_CLASSES: Final = {
+    "Sequential": "model",
+    "Functional": "model",
+    "Model": "model",
+    "EagerTensor": "tensor",
+    "KerasTensor": "tensor",
+    "GradientTape": "tape",
+}
+
+
+def identifier(name: str) -> str:
+    """Return R's name as one that Python takes, "" where nothing is left of it."""
+    found = re.sub(r"\W", "_", unicodedata.normalize("NFKC", name.replace(".", "_"))).strip("_")
+    if not found or found[0].isdigit():
+        return ""
+    return f"{found}_" if keyword.iskeyword(found) or found in _RESERVED else found
+
+
+def is_plain(name: str) -> bool:
+    """Say whether Python takes it as the name of an attribute or an argument."""
+    return name.isidentifier() and not keyword.iskeyword(name)
+
+
+def of_class(cls: str) -> str:
+    """Return a name for an object of a class ``module:qualname``."""
+    last = cls.rpartition(":")[2].rpartition(".")[2]
+    return identifier(_CLASSES.get(last, _WORDS.sub("_", last).lower())) or "thing"
+
+
+def of_result(function: str) -> str:
+    """Return a name for what a function or method returns."""
+    last = function.rpartition(".")[2]
+    return _RESULTS.get(last) or identifier(_WORDS.sub("_", last).lower()) or "value"
+
+
+class Written:
+    """What R's text says of a call: how its arguments are called there."""
+
+    def __init__(self, call: Call) -> None:
+        head, _, rest = call.r_call.partition("(")
+        self._function = head.rpartition("$")[2]
+        self._dollar = "$" in head
+        self._named: dict[str, str] = {}
+        self._placed: list[str] = []
+        for part in _split(rest.removesuffix("...").removesuffix(")")):
+            name, sign, value = part.partition("=")
+            if sign and _IDENTIFIER.fullmatch(name.strip()) and not value.startswith("="):
+                self._named[name.strip()] = value.strip()
+            else:
+                self._placed.append(part)
+
+    @property
+    def is_method(self) -> bool:
+        """Whether R's text calls one of the methods that train, evaluate or predict."""
+        return self._function in METHODS
+
+    def name(self, place: int | None, keyword: str) -> str:
+        """Return the R variable that an argument was, "" where it was none."""
+        found = self._named.get(keyword, "")
+        if not found and keyword in self._placed:
+            found = keyword
+        if not found and self._dollar and place is not None and place < len(self._placed):
+            found = self._placed[place]
+        elif not found and not self._dollar and self._function in METHODS and keyword in _DATA:
+            at = _DATA[keyword]
+            found = self._placed[at] if at < len(self._placed) else ""
+        if not _IDENTIFIER.fullmatch(found) or found in ("TRUE", "FALSE", "NULL", "T", "F", "NA"):
+            return ""
+        return identifier(found)
+
+
+def _split(text: str) -> Iterator[str]:
+    """Yield the arguments of a call, split at its own commas."""
+    depth, quote, last = 0, "", 0
+    for place, sign in enumerate(text):
+        if quote:
+            quote = "" if sign == quote else quote
+        elif sign in "\"'`":
+            quote = sign
+        elif sign in "([{":
+            depth += 1
+        elif sign in ")]}":
+            depth -= 1
+        elif sign == "," and depth == 0:
+            yield text[last:place].strip()
+            last = place + 1
+    if text[last:].strip():
+        yield text[last:].strip()
+
+
+_MAX_ITEMS: Final = 8
+
+
+def spell_call(call: Call) -> str:
+    """Return one recorded crossing as a line of Python."""
+    target = spell(call.target)
+    if call.kind == "getattr":
+        return f"{target}.{call.name}"
+    if call.kind == "setattr":
+        return f"{target}.{call.name} = {spell(call.result)}"
+    if call.kind in ("getitem", "setitem"):
+        return f"{target}[{call.name}]"
+    parts = [spell(value) for value in call.args]
+    parts += [f"{key}={spell(value)}" for key, value in call.kwargs.items()]
+    raised = f"  # raises {call.error.cls}" if call.error else ""
+    return f"{target}({', '.join(parts)}){raised}"
+
+
+def spell(value: Value | None) -> str:
+    """Return a recorded value as Python, large ones in short."""
+    match value:
+        case None:
+            return "None"
+        case Scalar():
+            return _scalar(value)
+        case Items():
+            inner = [spell(item) for item in value.items[:_MAX_ITEMS]]
+            inner += ["..."] if len(value.items) > _MAX_ITEMS else []
+            comma = "," if value.t == "tuple" and len(value.items) == 1 else ""
+            left, right = _BRACKETS[value.t]
+            return f"{left}{', '.join(inner)}{comma}{right}"
+        case Pairs():
+            inner = [f"{spell(key)}: {spell(item)}" for key, item in value.items[:_MAX_ITEMS]]
+            inner += ["..."] if len(value.items) > _MAX_ITEMS else []
+            return "{" + ", ".join(inner) + "}"
+        case ArrayValue():
+            kind = {"array": "array", "tensor": "tensor", "variable": "Variable"}[value.t]
+            order = ", order='F'" if value.order == "F" else ""
+            return f"<{kind} {value.dtype} {_shape(value.shape)}{order}>"
+        case ObjectValue():
+            return f"{value.cls.rpartition(':')[2].rpartition('.')[2].lower()}_{value.id}"
+        case Symbol():
+            return value.public or value.path.replace(":", ".")
+        case Method():
+            return f"{spell(value.owner)}.{value.name}"
+        case Closure():
+            return f"<R function {value.name}>".replace(" >", ">")
+        case Class():
+            return value.name
+        case Descriptor():
+            return f"<{value.kind}>"
+        case Generator():
+            return f"<generator of {spell(value.source)}>"
+        case Slice():
+            return f"slice({spell(value.start)}, {spell(value.stop)}, {spell(value.step)})"
+        case Opaque():
+            return f"<{value.text}>"
+
+
+def _scalar(value: Scalar) -> str:
+    if value.t == "none":
+        return "None"
+    if value.t == "str":
+        return repr(value.v if len(value.v) <= 80 else f"{value.v[:77]}...")
+    if value.t == "bytes":
+        return f"bytes of length {len(value.v) // 2}"
+    return "..." if value.t == "ellipsis" else value.v
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return f"({shape[0]},)" if len(shape) == 1 else f"({', '.join(map(str, shape))})"

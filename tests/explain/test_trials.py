@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bridge.capsule import Capsule, Manifest
-from bridge.experiments.experiment import (
+from bridge.explain.experiment import (
     Experiment,
     Made,
     Trials,
