@@ -121,17 +121,18 @@ def _curves(a: Capsule, one: Probe, b: Capsule, other: Probe) -> StageResult | N
 def first_curves(one: Probe, other: Probe) -> tuple[AnyArray, AnyArray] | None:
     """Return the curves of two trainings that both have, each of shape (curves, epochs).
 
-    None where both trainings were made in full.
+    None where both trainings were made in full, and left weights that can be compared.
     """
     epochs = _judged(one, other)
     names = [name for name in one.curves if name in other.curves]
-    if epochs is None or not names:
+    whole = epochs is None and bool(one.outputs or other.outputs)
+    if whole or not names:
         return None
     left, right = (
         np.array([probe.curves[name][:epochs] for name in names], np.float64)
         for probe in (one, other)
     )
-    return left, right
+    return (left, right) if left.shape == right.shape else None
 
 
 def _judged(one: Probe, other: Probe) -> int | None:

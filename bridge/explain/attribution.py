@@ -402,6 +402,14 @@ def _prints_as(text: str, value: str) -> bool:
 # Why R's run and what its text means part, and whose doing that is.
 
 _MOST: Final = 12
+#: What R does that a reader of the text does not expect, by the kind of a reading.
+_READ: Final = {
+    "closure": "Functions made in a loop all use its last value",
+    "copied": "R changes a copy, and Python never sees it",
+    "fields": "Keras does not see the layers in fields of an R6 object",
+    "named": "Keras sorts a list of inputs by its names",
+    "null": "c() drops NULL, and the shape loses a dimension",
+}
 AGREE: Final = frozenset({"same-bits", "within-rounding", "same-error"})
 
 
@@ -479,7 +487,8 @@ def suspects(r: Capsule, meant: Capsule) -> list[Suspect]:
     for reading in dict.fromkeys(meant.manifest.readings):
         where, undo = f"line {reading.line}", Undo(frozenset({reading.place}))
         sentence = f"Line {reading.line}: {reading.what}."
-        made.append(Suspect(reading.cause, "", sentence, where, undo, reading.line))
+        headline = _READ.get(reading.kind, "")
+        made.append(Suspect(reading.cause, headline, sentence, where, undo, reading.line))
     made.sort(key=lambda each: each.line)
     if _order_of_making(r, meant):
         headline = "R makes the layers in another order than they are written"

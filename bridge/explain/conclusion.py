@@ -233,7 +233,7 @@ def answer(
     return Finding(
         rule="",
         name=conclusion.cause,
-        headline=fitted(_headline(conclusion, runs, pairs, next(iter(lines), None))),
+        headline=fitted(_headline(conclusion, runs, pairs)),
         whose=WHOSE[family(conclusion.cause)],
         cause=conclusion.cause,
         confidence=_sureness(conclusion, runs, pairs),
@@ -268,10 +268,8 @@ def _headline(
     conclusion: Conclusion,
     runs: Mapping[str, Capsule],
     pairs: Sequence[RunPair],
-    line: int | None,
 ) -> str:
     r = runs["r"].manifest
-    at = f"Line {line}: " if line else ""
     error = r.error
     if error is not None and conclusion.verdict in ("failed", "same-error"):
         return f"{f'Line {error.line} stops' if error.line else 'It stops'}: {short(error)}"
@@ -288,7 +286,7 @@ def _headline(
         found = conclusion.attribution
         said = found.headline if found is not None and found.cause == conclusion.cause else ""
         text = said or _WRONG[family(conclusion.cause)]
-    return f"{at}{text}" if at else f"{text[0].upper()}{text[1:]}"
+    return f"{text[0].upper()}{text[1:]}"
 
 
 _NOTHING: Final = {

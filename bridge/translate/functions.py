@@ -320,18 +320,39 @@ class Classes(Functions):
         self.line(f"class {called}({base}):", node.line)
         with self.indented():
             before = len(self.written)
-            for key, value in members:
-                if isinstance(value, Function):
-                    counted = node.name == "Callback" and _COUNTED.fullmatch(key) is not None
-                    self._method_of(key, value, counted)
-                else:
-                    self.line(f"{python_name(key)} = {self.expression(value).text}")
+            fields = [
+                f"{python_name(key)} = {self.expression(value).text}"
+                for key, value in members
+                if not isinstance(value, Function)
+            ]
+            methods = {key: value for key, value in members if isinstance(value, Function)}
+            if fields and node.name == "R6Class" and self._reads_fields(node, base):
+                fields = [f"self.{text}" for text in fields]
+                if "initialize" not in methods:
+                    self.line("def __init__(self, *args, **kwargs):")
+                    with self.indented():
+                        self.line("\n".join(["super().__init__(*args, **kwargs)", *fields]))
+            elif fields:
+                self.line("\n".join(fields))
+                fields = []
+            for key, value in methods.items():
+                counted = node.name == "Callback" and _COUNTED.fullmatch(key) is not None
+                self._method_of(key, value, counted, fields)
             if len(self.written) == before:
                 self.line("pass")
         if called != name:
             self.line(f"{name} = {called}", node.line)
 
-    def _method_of(self, key: str, node: Function, counted: bool) -> None:
+    def _reads_fields(self, node: Call, base: str) -> bool:
+        """Say whether the fields of an R6 class are meant as attributes of each object.
+
+        Python's Keras follows the layers in them. A layer in a field of R's it never sees: that is
+        as in an attribute of the class, which Keras 2 does not follow either.
+        """
+        what = "R keeps the fields of an R6 object to itself: Keras does not see a layer in them"
+        return base != _LAYER or self.reading(node, "fields", "r-semantics", what)
+
+    def _method_of(self, key: str, node: Function, counted: bool, fields: Sequence[str]) -> None:
         parameters = tuple(each for each in node.parameters if each[0] != "self")
         own = Function(node.line, node.column, (("self", None), *parameters), node.body)
         if id(node) in self.given:
@@ -341,11 +362,13 @@ class Classes(Functions):
             isinstance(call.function, Member) and _is_super(call.function.object)
             for call in nodes_in([node.body], Call)
         )
-        first = "super().__init__()" if starts else ""
+        first = ["super().__init__()"] if starts else []
+        if key == "initialize":
+            first += fields
         if counted and parameters:
             number = python_name(parameters[0][0])
-            first = f"{number} = {number} + 1"
-        self.define(_NAMES.get(key, key), own, first)
+            first.append(f"{number} = {number} + 1")
+        self.define(_NAMES.get(key, key), own, "\n".join(first))
 
     def made_of_class(self, node: Call, name: str) -> Code:
         """Return an object of a class of the script's, added to what it is to be added to."""

@@ -515,3 +515,15 @@ def test_wiring_is_compared_by_position_and_an_input_layer_may_be_left_out() -> 
 )  # fmt: skip
 def test_the_code_of_a_function_is_not_spelled_out(a: Any, b: Any, told: str) -> None:
     assert Unlike(0, ("function",), a, b).tell() == told
+
+
+@pytest.mark.parametrize(("last", "verdict"), [(0.5, "same-bits"), (0.25, "abstained")])
+def test_trainings_of_a_model_without_weights_are_compared_by_their_curves(
+    last: float, verdict: str
+) -> None:
+    def fit_of_nothing(runner: Any, *losses: float) -> Capsule:
+        made = Sample(runner=runner)
+        return made.probe(kind="fit", curves={"loss": losses}, outputs=()).capsule()
+
+    found = compare_runs(fit_of_nothing("r", 1.0, 0.5), fit_of_nothing("twin", 1.0, last))
+    assert found.verdict == verdict

@@ -132,7 +132,7 @@ def test_a_line_of_many_short_words_is_not_cut() -> None:
     said = "R makes the layers in another order than they are written here"
     found = CauseEvidence(cause="r-semantics", sentence="", lines=(14,), headline=said)
     concluded = Conclusion("different", "r-semantics", "", attribution=found)
-    assert answer(concluded, {"r": run()}, []).headline == f"Line 14: {said}"
+    assert answer(concluded, {"r": run()}, []).headline == said
 
 
 def test_a_reason_is_told_to_its_end() -> None:

@@ -48,6 +48,24 @@ _SCRIPTS: Final[Mapping[str, str]] = {
     "  layer_bidirectional(layer_lstm(units = 3, return_sequences = TRUE)) |>\n"
     "  layer_bidirectional(layer_gru(units = 2)) |> layer_dense(1)\n"
     "print(predict(m, x, verbose = 0))\n",
+    "fields-of-r6": "library(keras)\n"
+    'Gate <- R6::R6Class("Gate", inherit = KerasLayer, public = list(\n  dense = NULL,\n'
+    "  build = function(input_shape) {\n"
+    '    self$dense <- layer_dense(units = 3, kernel_initializer = "ones")\n  },\n'
+    "  call = function(x, mask = NULL) x * self$dense(x)))\n"
+    "i <- layer_input(shape = 3)\nm <- keras_model(i, create_layer(Gate, i, list()))\n"
+    'm %>% compile(optimizer_sgd(0.1), "mse")\n'
+    "m %>% fit(matrix(1, 4, 3), matrix(0, 4, 3), epochs = 1, verbose = 0)\n"
+    'cat(count_params(m), "parameters\\n")\nprint(predict(m, matrix(1, 1, 3), verbose = 0))\n',
+    "fields-without-layers": "library(keras)\n"
+    'Scale <- R6::R6Class("Scale", inherit = KerasLayer, public = list(\n'
+    "  by = 2, kernel = NULL,\n  build = function(input_shape) {\n"
+    '    self$kernel <- self$add_weight(name = "kernel", shape = list(3L), initializer = "ones")\n'
+    "  },\n  call = function(x, mask = NULL) x * self$kernel * self$by))\n"
+    "i <- layer_input(shape = 3)\nm <- keras_model(i, create_layer(Scale, i, list()))\n"
+    'm %>% compile(optimizer_sgd(0.1), "mse")\n'
+    "m %>% fit(matrix(1, 4, 3), matrix(0, 4, 3), epochs = 1, verbose = 0)\n"
+    'cat(count_params(m), "parameters\\n")\nprint(predict(m, matrix(1, 1, 3), verbose = 0))\n',
     "ordinary": "library(keras3)\nset_random_seed(4)\nset.seed(4)\nx <- matrix(rnorm(24), 8)\n"
     'y <- as.numeric(x[, 1] > 0)\nm <- keras_model_sequential(input_shape = 3) |>\n'
     '  layer_dense(4, activation = "relu") |> layer_dense(1, activation = "sigmoid")\n'
@@ -64,6 +82,7 @@ _CAUSES: Final[Mapping[str, tuple[str, str]]] = {
     "type-refused": ("different", "r-conversion"),
     "weights-of-classes": ("different", "r-conversion"),
     "nested-layers": ("different", "r-semantics"),
+    "fields-of-r6": ("different", "r-semantics"),
 }
 
 
@@ -87,7 +106,9 @@ def test_a_cause_is_named_where_undoing_it_takes_the_difference_away(
     assert (report.verdict, report.cause) == _CAUSES[name]
 
 
-@pytest.mark.parametrize("name", ["array-written-inline", "matrix-algebra", "ordinary"])
+@pytest.mark.parametrize("name", [
+    "array-written-inline", "matrix-algebra", "fields-without-layers", "ordinary",
+])  # fmt: skip
 def test_ordinary_scripts_agree_and_nothing_is_blamed(
     examined: dict[str, Examined], name: str
 ) -> None:
