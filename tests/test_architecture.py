@@ -155,6 +155,17 @@ def test_every_package_has_a_page() -> None:
     assert {path.parent for path in BRIDGE.glob("*/README.md")} >= packages
 
 
+def pages_of_rooms() -> list[Path]:
+    return [ROOT / "ARCHITECTURE.md", *sorted(BRIDGE.rglob("README.md"))]
+
+
+@pytest.mark.parametrize("page", pages_of_rooms(), ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_modules_that_a_page_names_are_there(page: Path) -> None:
+    named = re.findall(r"`([a-z_/]+(?:\.py|/))`", page.read_text("utf-8"))
+    gone = [name for name in named if not any((at / name).exists() for at in (page.parent, BRIDGE))]
+    assert not gone
+
+
 def test_every_word_of_the_closed_lists_is_in_the_glossary() -> None:
     from typing import get_args
 
