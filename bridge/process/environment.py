@@ -16,8 +16,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-
 #: Variables that change which kernels oneDNN chooses, or with how many digits; it reads both names.
 #: Whether oneDNN is on at all is asked of TensorFlow, which decides by more than its variable.
 _SWITCHES: Final = {
@@ -244,6 +242,9 @@ def start_chance() -> None:
     combines the seed of an operation with the global one. Only what is drawn with no seed at all,
     which differs from process to process, is drawn from :data:`SEED`.
     """
+    # Whoever only looks at an environment does without NumPy.
+    import numpy as np
+
     random.seed(SEED)
     np.random.seed(SEED)
     tensorflow = sys.modules.get("tensorflow")
