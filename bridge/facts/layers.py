@@ -194,7 +194,8 @@ _ROWS: Final = (
                r="layer_activation_thresholded_relu"),
     LayerFacts("PReLU", "activates", "activations", ("alpha",),
                r="layer_activation_parametric_relu"),
-    LayerFacts("Softmax", "softmax", "activations", steps_alike=False, r="layer_activation_softmax"),
+    LayerFacts("Softmax", "softmax", "activations", steps_alike=False,
+               r="layer_activation_softmax"),
     # Recurrences, and layers around layers.
     LayerFacts("SimpleRNN", "recurs", "recurrent", _CELL, steps_alike=False, op="MatMul",
                r="layer_simple_rnn"),
