@@ -1,7 +1,7 @@
 # Two commands for people: `make` (or `make run`) and `make test`. Both install what is missing.
 
 .DEFAULT_GOAL := run
-.PHONY: run test pages fast lint bench-run bench-difference bench-activations bench-trust bench-explain bench-cases bench-scripts bench-transparent clean distclean help
+.PHONY: run test pages fast lint bench-run bench-difference bench-activations bench-trust bench-explain bench-rules bench-cases bench-scripts bench-transparent clean distclean help
 
 # Bytecode is kept, whatever the shell says: a test starts many processes, and each would compile all.
 unexport PYTHONDONTWRITEBYTECODE
@@ -42,6 +42,9 @@ bench-trust: $(installed) ## measure whether the ladder can be trusted: benchmar
 
 bench-explain: $(installed) ## measure whether the right cause is named: benchmarks/EXPLAIN.md (QUICK=1)
 	@$(venv)/python -m benchmarks.explain
+
+bench-rules: $(installed) ## measure the rules on planted faults: benchmarks/RULES.md (QUICK=1, ASK=options)
+	@$(venv)/python -m benchmarks.rules $(ASK)
 
 bench-cases: $(installed) ## measure the five founding questions: benchmarks/CASES.md (QUICK=1)
 	@$(venv)/python -m benchmarks.cases

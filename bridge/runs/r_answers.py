@@ -65,7 +65,7 @@ def rearranged(statement: ast.stmt, calls: Sequence[Call]) -> list[ast.stmt]:
     taken = _Taken()
     left = taken.visit(copy.deepcopy(statement))
     order = _order(taken.layers, calls)
-    if len(order) < 2 or order == sorted(order):
+    if len(order) < 2:
         return [statement]
     makers = ast.Dict(
         [ast.Constant(number) for number in order],
@@ -90,7 +90,9 @@ class _Taken(ast.NodeTransformer):
         keywords = [ast.keyword(each.arg, self.visit(each.value)) for each in node.keywords]
         function = self.visit(node.func)
         call = ast.copy_location(ast.Call(function, inside, keywords), node)
-        if not ast.unparse(node.func).startswith("keras.layers."):
+        # A layer that is called is no call that makes one.
+        makes = isinstance(node.func, ast.Attribute)
+        if not (makes and ast.unparse(node.func).startswith("keras.layers.")):
             return call
         self.layers.append(call)
         number = ast.Constant(len(self.layers) - 1)

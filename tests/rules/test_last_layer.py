@@ -183,6 +183,42 @@ def test_the_accuracy_of_several_labels_compares_the_largest_alone(
     assert made == found
 
 
+HALF = {"class_name": "BinaryAccuracy", "config": {"name": "binary_accuracy", "threshold": 0.5}}
+ZERO = {"class_name": "BinaryAccuracy", "config": {"name": "binary_accuracy", "threshold": 0}}
+
+
+@pytest.mark.parametrize(
+    ("metric", "found"),
+    [("binary_accuracy", ["L10"]), (HALF, ["L10"]), ("accuracy", []), ("categorical_accuracy", [])],
+)
+def test_the_accuracy_of_each_column_is_not_that_of_exclusive_classes(
+    metric: Any, found: list[str]
+) -> None:
+    made = rules(dense(3, "softmax"), "categorical_crossentropy", ONE_HOT, metrics=(metric,))
+    assert made == found
+
+
+LOGITS = {"class_name": "BinaryCrossentropy", "config": {"from_logits": True}}
+
+
+@pytest.mark.parametrize(
+    ("activation", "loss", "metric", "found"),
+    [
+        ("linear", LOGITS, "accuracy", ["L10"]),
+        ("linear", LOGITS, HALF, ["L10"]),
+        ("linear", LOGITS, ZERO, []),
+        ("linear", LOGITS, "auc", []),
+        ("sigmoid", "binary_crossentropy", "accuracy", []),
+        ("sigmoid", "binary_crossentropy", "categorical_accuracy", ["L10"]),
+        ("sigmoid", "binary_crossentropy", "binary_accuracy", []),
+    ],
+)
+def test_an_accuracy_of_two_classes_needs_their_middle(
+    activation: str, loss: Any, metric: Any, found: list[str]
+) -> None:
+    assert rules(dense(1, activation), loss, BINARY, metrics=(metric,)) == found
+
+
 @pytest.mark.parametrize(
     ("y", "found"), [([[-1], [1], [-1]], ["L10"]), ([[0], [1], [0]], []), ([[-1], [0], [1]], [])]
 )

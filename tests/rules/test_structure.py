@@ -146,6 +146,22 @@ def test_an_embedding_looks_up_whole_numbers(x: Any, found: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("before", "found"), [([[2.0], [2.0], [2.0]], ["M07"]), ([[2.0], [2.0], [2.5]], [])]
+)
+def test_one_answer_may_differ_in_its_last_bit_where_the_last_layer_was_given_one(
+    before: Any, found: list[str]
+) -> None:
+    run = Run()
+    kernel = layer("Dense", run, [[1.0], [2.0]], units=1, activation="linear")
+    run.trained(kernel, loss="mse", y=Y[:3], after={"l0/0": [[0.0], [0.0]]})
+    x = run.array("x", np.arange(6.0).reshape(3, 2))
+    y = run.array("y", np.array([[0.5], [0.5], [np.nextafter(np.float32(0.5), np.float32(1))]]))
+    seen = {"layer": "l0", "inputs": [run.array("h", before)], "outputs": [y]}
+    run.probe(inputs=[x], outputs=[y], layers=[seen])
+    assert run.rules() == found
+
+
+@pytest.mark.parametrize(
     ("outputs", "trained", "found"),
     [
         ([[0.5], [0.5], [0.5]], True, ["M07"]),

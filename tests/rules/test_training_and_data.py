@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.rules.samples import Run, answers, method, scalar, symbol, thing
+from tests.rules.samples import Run, answers, method, needs_r, scalar, symbol, thing, tree_of
 
 DRAW = np.random.default_rng(5)
 X = DRAW.normal(size=(40, 3))
@@ -257,6 +258,39 @@ def test_what_is_asked_is_scaled_as_what_was_trained(
     given, p = run.array("x", asked), run.array("p", asked[:, :1])
     run.probe("predict", inputs=[given], outputs=[p])
     assert run.rules() == found
+
+
+WIDE = np.column_stack([DRAW.normal(200, 20, 30), DRAW.normal(1, 2, 30)])
+
+
+@needs_r
+@pytest.mark.r
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ("raw[1:5, ]", ["D06"]),
+        ("raw", ["D06"]),
+        ("scaled[1:5, ]", []),
+        ("scale(raw, c(0, 0), c(1, 1))", []),
+        ("later", []),
+        ("normalise(raw)", []),
+    ],
+)
+def test_the_text_tells_what_was_scaled(asked: str, found: list[str], tmp_path: Path) -> None:
+    text = (
+        "raw <- cbind(a = rnorm(30, 200, 20), b = rnorm(30, 1, 2))\n"
+        "scaled <- scale(raw)\nlater <- (raw - 3) / 2\nnormalise <- function(x) x * 2\n"
+        f"fit(m, scaled, y)\npredict(m, {asked})\n"
+    )
+    run = Run()
+    for line, name in ((5, "fit"), (6, "predict")):
+        run.call(method(name), line=line, r_call=f"{name}(m)")
+    last = ("Dense", {"units": 1, "activation": "linear"})
+    fit = (WIDE - WIDE.mean(axis=0)) / WIDE.std(axis=0, ddof=1)
+    run.trained(last, loss="mse", y=np.arange(30.0)[:, None], x=fit, call=1, line=5)
+    given, p = run.array("x", WIDE[:5]), run.array("p", WIDE[:5, :1])
+    run.probe("predict", inputs=[given], outputs=[p], call=2, line=6)
+    assert run.rules(tree_of(text, tmp_path)) == found
 
 
 @pytest.mark.parametrize(

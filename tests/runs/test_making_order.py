@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import itertools
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import pytest
 
@@ -32,6 +33,20 @@ class Keras:
 
     def __init__(self) -> None:
         self.layers = Layers()
+
+
+class Chained:
+    """Stands for ``keras`` where layers are called on what is before them."""
+
+    made: ClassVar[list[int]] = []
+
+    @property
+    def layers(self) -> Chained:
+        return self
+
+    def Dense(self, units: int) -> Callable[[str], str]:  # noqa: N802
+        self.made.append(units)
+        return lambda given: f"Dense{units}({given})"
 
 
 _IDS = itertools.count(1)
@@ -84,6 +99,21 @@ def test_layers_that_are_alike_are_told_by_what_they_are_given_to() -> None:
     (first, _) = rearranged(statement, nested(8, 8))
     # Inner layers stand before what they are given to: of both pairs the second is made first.
     assert ast.unparse(first).startswith(f"{LAYER}.make({{2: lambda")
+
+
+def test_a_layer_that_is_called_is_made_behind_its_input_where_r_did_so() -> None:
+    text = "model = keras.layers.Dense(units=1)(keras.layers.Dense(units=8)('input'))"
+    names: dict[str, Any] = {"keras": Chained(), LAYER: Making()}
+    for calls, wanted in (
+        ([made("Dense", 8, line=1), made("Dense", 1, line=2)], [8, 1]),
+        ([made("Dense", 1, line=2), made("Dense", 8, line=1)], [1, 8]),
+    ):
+        (statement,) = ast.parse(text).body
+        module = ast.fix_missing_locations(ast.Module(rearranged(statement, calls), []))
+        Chained.made.clear()
+        exec(compile(module, "text", "exec"), names)
+        assert Chained.made == wanted
+        assert names["model"] == "Dense1(Dense8(input))"
 
 
 def test_layers_that_are_alike_are_told_by_their_lines() -> None:

@@ -8,13 +8,22 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from bridge.capsule import Probe
 from bridge.rules.models import trained_before
 from bridge.rules.rule import Finding, Help, Rule
-from bridge.rules.run import Run
+from bridge.rules.run import Run, call_of, r_name
+from bridge.translate.syntax import Assign, Node, Operation, Symbol, nodes_in, walk
+from bridge.translate.syntax import Call as Written
 
 RULE = Rule("D06", "scaled-once", cause="user-script", explains=("M07", "M11", "D08", "D01", "D03"))
 #: The largest brightness of a picture of 8 bits.
 _BYTE: Final = 255
+#: Functions of R that make data, or hand them on as they are.
+_KEEPING: Final = frozenset({
+    "array", "as.matrix", "c", "cbind", "data.frame", "data.matrix", "head", "list", "matrix",
+    "nrow", "rbind", "rbinom", "rep", "rexp", "rgamma", "rlnorm", "rnorm", "round", "rpois",
+    "runif", "sample", "sample.int", "seq", "seq_len", "tail",
+})  # fmt: skip
 
 
 @RULE.detector
@@ -32,7 +41,8 @@ def detect(run: Run) -> Iterator[Finding]:
         if not x.size or not fit.size or not (np.all(np.isfinite(x)) and np.all(np.isfinite(fit))):
             continue
         for scaled, raw, where in ((fit, x, "fit()"), (x, fit, f"{probe.kind}()")):
-            how = _scaled(scaled, raw)
+            asked = (training.probe, probe) if scaled is fit else (probe, training.probe)
+            how = _scaled(scaled, raw) or _written(run, *asked, scaled, raw)
             if not how:
                 continue
             yield RULE.finding(
@@ -71,6 +81,58 @@ def _scaled(scaled: npt.NDArray[Any], raw: npt.NDArray[Any]) -> str:
     if unit and not _whole(scaled) and np.all(np.abs(exact - np.round(exact)) <= room):
         return f"They are whole numbers divided by {_BYTE}, and the others are not divided."
     return ""
+
+
+def _written(
+    run: Run, one: Probe, other: Probe, scaled: npt.NDArray[Any], raw: npt.NDArray[Any]
+) -> str:
+    """Say that the text scales one and hands the other on as it was made, "" if it does not."""
+    if not _standardised(scaled) or not _scales_one(run, one, other):
+        return ""
+    beyond = np.all((raw < scaled.min(axis=0)) | (raw > scaled.max(axis=0)), axis=0)
+    if not beyond.any():
+        return ""
+    return "The script scales one of them, and a column of the others lies beyond it."
+
+
+def _scales_one(run: Run, one: Probe, other: Probe) -> bool:
+    """Say whether one moment's data come from scale(), and the other's from no arithmetic."""
+    ways = [list(_behind(run, each)) for each in (one, other)]
+    names = [{node.name for node in way if isinstance(node, Written)} for way in ways]
+    sums = any(
+        isinstance(node, Operation) and node.left is not None and node.operator not in (":", "$")
+        for node in ways[1]
+    )
+    return "scale" in names[0] and bool(ways[1]) and names[1] <= _KEEPING and not sums
+
+
+def _behind(run: Run, probe: Probe) -> Iterator[Node]:
+    """Yield all that the text computes the inputs of a moment from, variables as they were then."""
+    call = call_of(run.capsule, probe)
+    named = [
+        each
+        for each in run.written
+        if call is not None and each.line == call.line and each.name == r_name(call)
+    ]
+    if len(named) != 1:
+        return
+    data = [each.value for each in named[0].arguments if each.name in ("", "x")][1:2]
+    found = [(node, named[0].line) for node in data if node is not None]
+    assigned, seen = nodes_in(run.tree, Assign), set[Node]()
+    while found:
+        node, line = found.pop()
+        for inner in walk(node):
+            if inner in seen:
+                continue
+            seen.add(inner)
+            yield inner
+            if isinstance(inner, Symbol):
+                given = [each for each in assigned if each.line < line and _names(each, inner)]
+                found += [(each.value, each.line) for each in given[-1:]]
+
+
+def _names(assign: Assign, symbol: Symbol) -> bool:
+    return isinstance(assign.target, Symbol) and assign.target.name == symbol.name
 
 
 def _standardised(x: npt.NDArray[Any]) -> bool:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bridge.rules.models import Training, has_metric, trainings, whole
-from bridge.rules.rule import Finding, Help, Rule
+from bridge.rules.models import Training, has_metric, is_one_hot, trainings, whole
+from bridge.rules.rule import Finding, Help, Rule, Span
 from bridge.rules.run import Run, is_one_dimensional, same
 
 RULE = Rule("L10", "accuracy-of-another-question", cause="maths", whose="Keras")
@@ -63,6 +63,95 @@ def other_labels(run: Run) -> Iterator[Finding]:
                 help="Number the classes 0 and 1, or compare the signs yourself.",
             )
             return
+
+
+@RULE.detector
+def each_column(run: Run) -> Iterator[Finding]:
+    """Find exclusive classes whose accuracy counts the columns of a row one by one."""
+    for training in trainings(run, evaluations=True):
+        end, y = training.end, training.y
+        if end is None or y is None or end.activation != "softmax" or not is_one_hot(y):
+            continue
+        if not has_metric(training.state, "binary_accuracy"):
+            continue
+        columns = y.shape[-1]
+        yield RULE.finding(
+            "Accuracy counts each column, and a row has one class",
+            f"A row of {columns} columns has {columns - 1} zeros, and each that is below 0.5 counts"
+            f" as right: whoever never decides has {(columns - 1) / columns:.0%}.",
+            at=_metrics(run, training, "of each column"),
+            evidence=_both(run, training, y),
+            help=_instead(run, training, '"accuracy"', "Ask for the accuracy of the class."),
+            whose="yours",
+        )
+        return
+
+
+@RULE.detector
+def logits_against_a_half(run: Run) -> Iterator[Finding]:
+    """Find logits that an accuracy compares with 0.5, the middle of probabilities."""
+    for training in trainings(run, evaluations=True):
+        end, y = training.end, training.y
+        if end is None or y is None or end.activation != "linear" or end.width != 1:
+            continue
+        if not training.used.logits or not np.all((y == 0) | (y == 1)):
+            continue
+        named = has_metric(training.state, "accuracy", "acc", "binary_accuracy")
+        if named and _threshold(training.state.compiled) in (None, 0.5):
+            yield RULE.finding(
+                "Accuracy compares logits with 0.5, and their middle is 0",
+                "A logit of 0 is a probability of one half. Rows with a logit from 0 to 0.5 are "
+                "counted as class 0, though the model holds class 1 for likelier.",
+                at=_metrics(run, training, "of probabilities"),
+                help=_instead(
+                    run, training, "metric_binary_accuracy(threshold = 0)", "Move the threshold."
+                ),
+            )
+            return
+
+
+@RULE.detector
+def one_column(run: Run) -> Iterator[Finding]:
+    """Find accuracies that look for the largest of several columns where there is one."""
+    for training in trainings(run, evaluations=True):
+        end, y = training.end, training.y
+        if end is None or y is None or end.width != 1 or not is_one_dimensional(y):
+            continue
+        if has_metric(training.state, "categorical_accuracy"):
+            yield RULE.finding(
+                "Accuracy is 1 whatever is predicted: there is one column",
+                "It compares the places of the largest columns, and of one column that is the "
+                "largest in every row.",
+                at=_metrics(run, training, "of the largest column"),
+                help=_instead(run, training, '"accuracy"', "Ask for the accuracy of 0 and 1."),
+                whose="yours",
+            )
+            return
+
+
+def _metrics(run: Run, training: Training, label: str) -> Span | int | None:
+    return run.place(training.used.call, "metrics", label) or training.probe.line
+
+
+def _instead(run: Run, training: Training, metric: str, text: str) -> Help:
+    """Return the help that takes another metric, as an edit where it was the only one."""
+    compiled = training.state.compiled
+    asked = compiled.get("metrics") if isinstance(compiled, dict) else None
+    if isinstance(asked, list) and len(asked) == 1:
+        return run.help(text, run.set_argument(training.used.call, "metrics", metric))
+    return Help(text=text, after=f"metrics = {metric}")
+
+
+def _threshold(compiled: Any) -> float | None:
+    """Return the first threshold in a configuration, None if there is none."""
+    inner = compiled.get("metrics", compiled) if isinstance(compiled, dict) else compiled
+    if isinstance(inner, dict):
+        found = inner.get("threshold")
+        if isinstance(found, int | float):
+            return float(found)
+        inner = list(inner.values())
+    parts = inner if isinstance(inner, list) else []
+    return next((t for each in parts if (t := _threshold(each)) is not None), None)
 
 
 def _both(run: Run, training: Training, y: npt.NDArray[Any]) -> tuple[tuple[str, str], ...]:
