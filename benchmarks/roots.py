@@ -42,13 +42,13 @@ import numpy as np  # noqa: E402  (the folder is put where Python looks first)
 from benchmarks.activations import compact, environment, say  # noqa: E402
 from bridge.runs.activation_measurement import CHUNK, Mode, executed, scalar_mode  # noqa: E402
 
-F32 = np.ndarray[Any, np.dtype[np.float32]]
 OUT: Final = ROOT / "bridge" / "rounding" / "data" / "roots.json"
 FIRST_NORMAL: Final = 0x00800000
 INFINITE: Final = 0x7F800000
 ONE: Final = 0x3F800000
 FOUR: Final = 0x40800000
 
+F32 = np.ndarray[Any, np.dtype[np.float32]]
 U32 = np.ndarray[Any, np.dtype[np.uint32]]
 
 
