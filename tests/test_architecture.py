@@ -30,8 +30,6 @@ SEARCHES: Final = frozenset(
     | {"rpartition", "split", "splitlines", "removeprefix", "removesuffix"}
 )
 MATCHES: Final = frozenset({"search", "match", "fullmatch", "findall", "finditer", "split"})
-#: The one reader of notes that older versions wrote.
-READS_OLD_NOTES: Final = BRIDGE / "capsule" / "old_notes.py"
 
 
 def ends_in_prose(node: ast.AST) -> bool:
@@ -70,8 +68,7 @@ def decisions_by_prose(tree: ast.AST) -> Iterator[int]:
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(BRIDGE)))
 def test_no_decision_reads_prose(path: Path) -> None:
-    found = sorted(set(decisions_by_prose(ast.parse(path.read_text("utf-8")))))
-    lines = [] if path == READS_OLD_NOTES else found
+    lines = sorted(set(decisions_by_prose(ast.parse(path.read_text("utf-8")))))
     assert not lines, f"line {lines[0]} looks into a sentence: give what it looks for a field"
 
 

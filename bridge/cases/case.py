@@ -21,6 +21,13 @@ if TYPE_CHECKING:
     from bridge.capsule import Environment, FrontEnd
 
 
+# What a script's header expects, where it depends on the front end, a version or the processor.
+#
+# ``expect-verdict[keras3>=1.5, cran]: same-error`` holds where all in its brackets does: who
+# answers ``library(keras)``, the version of a package, an instruction set. Of the lines that hold,
+# the last counts. A version is compared as far as the header writes it: 1.5.1 is ``==1.5``, and not
+# ``>1.5``.
+
 Subject = Literal["verdict", "cause"]
 
 _FRONT_ENDS: Final = ("cran", "standin")

@@ -1,4 +1,4 @@
-"""The verdict on one probe as two runs made it."""
+"""One probe as two runs made it, stage by stage, and the verdict on it."""
 
 from __future__ import annotations
 
@@ -37,6 +37,20 @@ from bridge.rounding.layer_records import PREDICTION, Judge, beyond_bound
 from bridge.rounding.rules import Evaluation, UnsupportedError
 from bridge.rounding.rules.layer import policy_name
 from bridge.rounding.rules.rounding import FORMATS
+
+# How far rounding carries from a model's input to its output, as a matter of probability.
+#
+# Bounds that are carried through many layers grow without saying anything. Roundings, though,
+# hardly ever conspire: taken as independent, with mean zero and each within its layer's bound,
+# their effect on the output is far smaller (N. J. Higham and T. Mary, A new approach to
+# probabilistic rounding error analysis, SIAM J. Sci. Comput. 41, 2019). Here every layer's output
+# is moved by its bound, up or down at random, and handed on, many times; the spread of the outputs
+# estimates the deviation of a sum of independent errors that are as large as the bounds allow. By
+# Hoeffding's inequality such a sum exceeds q deviations with a probability of at most 2 exp(-q^2 /
+# 2).
+#
+# This can show that a difference is no larger than rounding makes it. That one is larger proves
+# nothing: the roundings of equal numbers are equal, and not independent at all.
 
 #: The probability, over all elements together, with which rounding may be found innocent wrongly.
 CHANCE: Final = 1e-9

@@ -1,4 +1,4 @@
-"""What a comparison found, as data. Every number that a report prints is in one of these."""
+"""What a comparison found, as data, and when two errors are one. Every number that a report prints is in one of these."""
 
 from __future__ import annotations
 
@@ -155,6 +155,13 @@ class RunPair(Result):
     alone: bool = False
     detail: str = ""
 
+
+# Whether two runs met the same errors.
+#
+# An error reaches R as text with Python's class in front (``ValueError: ...``), marked up, cut, and
+# followed by advice of reticulate's; in Python it is an object. Both are brought to one form: the
+# bare name of the class, and the message without what may differ between two runs that do the same
+# thing (addresses, paths, colours, numbers, the counters in the names of layers).
 
 _CALLER: Final = re.compile(r"^Error in [^\n]{0,200}? : \s*")
 _CLASS: Final = re.compile(r"^([A-Za-z_][\w.]*(?:Error|Exception|Warning|Interrupt|Exit))\s*:\s*")

@@ -40,6 +40,12 @@ from bridge.compare.result import (
 from bridge.rounding.layer_records import Judge
 from bridge.trace.call_semantics import is_answer
 
+# What came back to the script: the answers of its calls and of the attributes that it read.
+#
+# R goes on computing with these, and prints them. Two runs that gave the script the same answers
+# have it print the same, whatever it does with them: numbers in texts, names and lengths of lists
+# too.
+
 _NUMBER: Final = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 
 

@@ -30,7 +30,7 @@ from pydantic import JsonValue
 
 from bridge._typing import F64, AnyArray
 from bridge.capsule import LayerState
-from bridge.facts.activations import ACTIVATIONS
+from bridge.facts.keras import ACTIVATIONS
 from bridge.facts.layers import LAYERS, class_name, doing, facts_of, is_sum_of_products
 from bridge.rounding.rules import Layer, UnsupportedError, evaluate
 from bridge.rounding.rules.layer import as_number
@@ -346,6 +346,14 @@ def _from_unit(matrix: AnyArray, shape: tuple[int, ...], axes: tuple[int, ...]) 
 def _first(config: Mapping[str, JsonValue], rank: int) -> bool:
     return config.get("data_format") == "channels_first" and rank > 2
 
+
+# Which layers are exact on small whole numbers, and what they then make.
+#
+# For each layer that adds or multiplies, the terms of its sums are measured: how large they are
+# together, and on which grid. For sums of products the layer's own float64 rule, applied to the
+# magnitudes of its inputs and weights, gives the sum of the terms' magnitudes.
+# :class:`Exact` says whether every order of summation is then exact. Layers that hand
+# on elements are exact on everything that their type holds.
 
 #: The sum of the magnitudes of a layer's terms, and the grid that they are on.
 Size = Callable[[Layer, Sequence[F64]], tuple[float, float]]

@@ -22,6 +22,11 @@ from bridge.rounding.layer_graph import Node, WiringError, inputs_of, nodes_of, 
 from bridge.rounding.rules import Layer, UnsupportedError, evaluate, layer_of
 from bridge.rounding.rules.rounding import FLOAT32, FORMATS
 
+# What a stretch must make of its whole numbers, and what it would make with one thing lost.
+#
+# Everything here is arithmetic on numbers that float64 holds exactly, so two results are the same
+# or they are not.
+
 
 @dataclass(frozen=True)
 class Numbers:

@@ -30,6 +30,11 @@ from bridge.translate.spelling import spell
 from bridge.translate.wrappers import wrappers
 from bridge.translate.writing import ORDER
 
+# Arguments that R's run gave Python otherwise than the script's text says.
+#
+# R's calls and those of the intent are set side by side, line by line: an argument whose fraction
+# is gone, one that never arrived, one that nobody wrote, an index that is one less.
+
 _CALLED: Final = re.compile(r"^\s*(?:[\w.]+:::?)?([\w.]+)\(")
 #: Beyond this, calls of one thing are paired in order.
 _MOST_PAIRED: Final = 40

@@ -1,4 +1,4 @@
-"""What is concluded about a case: the finding, and the words for it."""
+"""What is concluded about a case: the finding, the words for it, and the answer that comes first."""
 
 from __future__ import annotations
 
@@ -175,6 +175,11 @@ def standing(
 def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
 
+
+# The answer of a case: one finding, the first that people read.
+#
+# Where a rule names the cause, its finding is the answer. Else one is made from what was concluded
+# and from how the runs fared. Its words are here, and in no other place.
 
 #: The most characters of a headline, the sentences of a reason and their words (Barik et al.,
 #: FSE 2018: people take an explanation that is complete and short). What is cut is not complete,

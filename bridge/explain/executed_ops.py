@@ -1,4 +1,4 @@
-"""A fault of a recording that does not come again on this machine: what the two machines say.
+"""The executed ops of a layer, and what two machines say of a fault that only one of them has.
 
 The recorded models, weights and inputs are run again here. Where that is right, nothing of them is
 to blame, and neither is what Keras asks for: what is left is what differs between the machines.
@@ -13,7 +13,7 @@ from typing import Final
 from bridge.capsule import Capsule, Environment, ExecutedGraph, ExecutedOp, LayerState
 from bridge.explain.lever_search import AS_RECORDED
 from bridge.explain.result import CauseEvidence
-from bridge.facts.activations import op_of
+from bridge.facts.keras import op_of
 from bridge.facts.layers import LAYERS, class_name
 from bridge.facts.ops import BIASES, CARRIERS, MOVING
 

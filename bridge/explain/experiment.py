@@ -11,6 +11,11 @@ import numpy as np
 
 from bridge.capsule import Array, Capsule, Probe
 
+# Trainings made again from several starts: with one thing changed, and as they were.
+#
+# That a change makes a training better is said where each training with it ends below each without:
+# the interval is that of the starts, and nobody sets it.
+
 #: Starts with the change, and without: the recorded one, and so many with other seeds less one.
 STARTS: Final = 3
 

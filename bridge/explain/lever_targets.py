@@ -1,4 +1,4 @@
-"""What a run under a lever says of one place: a pure function of two capsules."""
+"""Places that are to be explained, what is run of them, and what a run under a lever says of each."""
 
 from __future__ import annotations
 
@@ -396,6 +396,12 @@ def repeated(runs: Mapping[str, Capsule], doubt: Doubt) -> bool:
                 return bool(made) and bits_same(outputs(runs[doubt.run], one), made)
     return False
 
+
+# What of a run decides under a lever: few predictions, and few rows of them.
+#
+# Where nothing is wrong, levers are pulled to see that nothing depends on them. Two models that
+# have the same layers and execute the same ops answer that alike, so one of them is asked; and of a
+# thousand rows a few say as much: the ends, the bends, those that rounding moved most.
 
 #: Predictions that are made again under a lever, at most, where nothing is wrong.
 MOST_PROBES: Final = 12

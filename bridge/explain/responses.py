@@ -30,8 +30,18 @@ from bridge.rounding.rules import (
     evaluate_chain,
     follow,
 )
-from bridge.rounding.rules import evaluate as evaluate_layer
 from bridge.rounding.rules.activations import LAYERS, Activation, activation_of
+
+# How far rounding may have taken what a layer made, from the model's input on.
+#
+# A layer's own bound holds on the input that it received, which was rounded already. Here the
+# distance of that input from the exact one is carried on through the layer: through sums by the
+# magnitudes of the weights, through activations by how far they can move over the interval. That is
+# much longer than what rounding does, and grows with every layer, so it never decides whether
+# anything is wrong. It says how closely the shape of a response can be told.
+#
+# An activation may be lost, and the shape of the response is then what shows it; so a layer's bound
+# here is that with its activation or without it, whichever is longer.
 
 
 def reach(seen: Sequence[Seen]) -> dict[str, F64 | str]:
@@ -225,7 +235,7 @@ def _evaluated(before: Sequence[Layer], acting: Layer, inputs: Sequence[AnyArray
     elif before:
         found = evaluate_chain(before, inputs)
     else:
-        found = evaluate_layer(bare(acting), inputs)
+        found = evaluate(bare(acting), inputs)
     if len(found) != 1:
         raise UnsupportedError("it has several outputs")
     return np.asarray(found[0].value, np.float64)

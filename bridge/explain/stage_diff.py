@@ -29,6 +29,12 @@ from bridge.facts.keras import Generation, generation_of
 from bridge.facts.layers import class_name, default_of
 from bridge.facts.r import NA_INTEGER
 
+# How two arrays differ that should be equal: transposed, shifted by one, truncated, recycled.
+#
+# ``a`` is what one run had (R's), ``b`` what was meant (the intent's, or the twin's). A pattern is
+# told only if it holds for every element. It names a cause only as far as chance is excluded: of
+# few numbers, or of few different ones, several patterns hold at once.
+
 #: A pattern that so few random arrays would show is no accident.
 CHANCE: Final = 2.0**-20
 #: Axes are permuted in all orders up to this rank.
@@ -313,6 +319,12 @@ _TYPES: Final = frozenset({"type"})
 #: Patterns that also hold wherever some of the others do.
 _GENERAL: Final = frozenset({"permuted", "sorted"})
 
+
+# How two settings of a layer differ that should be equal, and who made them differ.
+#
+# Three things are set against each other: what the layer has, what was meant, and what the call
+# that made the layer was given. Only where a call was recorded can an argument that got lost be
+# told from one that the script never gave.
 
 #: Settings that count axes or places, from 0 in Python and from 1 in R.
 _COUNTED: Final = re.compile(r"(axis|axes|dim|index|position)")

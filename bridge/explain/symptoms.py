@@ -26,6 +26,11 @@ from bridge.explain.visual_similarity import (
 )
 from bridge.facts.ops import NOT_ACTIVATIONS, PRODUCTS
 
+# Which faults may be behind what was reported: made from what a run executed, and its layers.
+#
+# Two kinds. A fault of the executed graph is put in when the models are run again. What R may have
+# asked for wrongly is a change of the recording itself: another configuration, other weights.
+
 #: Changes a recorded model: the new one with the arrays that it needs, or None where it stays.
 Edit = Callable[[Capsule, ModelState], "tuple[ModelState, dict[str, Any]] | None"]
 

@@ -1,4 +1,4 @@
-"""What R's own functions are."""
+"""What R's own functions are, how errors are written there, and where its packages' tables lie."""
 
 from __future__ import annotations
 

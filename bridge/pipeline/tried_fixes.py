@@ -1,4 +1,4 @@
-"""Fixes are tried: the change that a rule knows, made in a copy of the script, and run in R."""
+"""Experiments that rules ask for, made; and fixes, tried: the change that a rule knows, made in a copy of the script, and run in R."""
 
 from __future__ import annotations
 

@@ -23,6 +23,12 @@ from bridge.translate.rbase.values import Missing, NoValueError, answered
 from bridge.translate.spelling import Written
 from bridge.translate.writing import python_name
 
+# Layers made in the order in which R made them, and not in that of the text.
+#
+# R evaluates an argument where it is first needed, so that a pipe may make its layers last first,
+# or the layers inside of others before those that stand before them. Each layer draws the seeds of
+# its weights when it is made: with the same seed another order gives other weights.
+
 #: What stands for a layer in a statement that was rearranged.
 LAYER: Final = "_bridge_layer"
 #: Code that may not be run, or more than once: its layers stay where they are.

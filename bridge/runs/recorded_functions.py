@@ -273,6 +273,12 @@ def _same_shape(shape: tuple[int, ...], item: Any) -> bool:
     )
 
 
+# What the R packages have in Python, as a replay has it that has none of the packages.
+#
+# reticulate and the front ends bring modules of their own (``rpytools``, ``kerastools``): classes
+# whose methods call functions of R's, and helpers that catch what is printed. Each is written here
+# once more, in the words of Keras alone, by the name by which a recording knows it.
+
 _MOMENTS: Final = tuple(
     f"{what}_{end}"
     for what in (

@@ -61,6 +61,16 @@ from bridge.trace.observer import FIRST_EPOCHS, Observer
 from bridge.trace.recorder import describe_error, has_counterpart
 from bridge.trace.spool import SpoolWriter
 
+# The first epochs of a training: judged against R's, and gone on from R's weights.
+#
+# A run without R repeats a training of R's only as far as is needed to judge it: its first epochs.
+# Then the model is given the weights that R's had after the last, and the history R's curves, so
+# that what follows starts where R's run started. A difference shows where it begins and does not
+# drift, and the cost does not grow with the epochs.
+#
+# A training is repeated in full where what it leaves behind is not only weights and a history:
+# where callbacks act on it, or where a later training goes on from the state of an optimiser.
+
 #: The loss of the second epoch shows every weight that the first one left.
 JUDGED: Final = 2
 
@@ -192,6 +202,11 @@ def _joined(first: Any, rest: Any) -> Any:
     rest.epoch = [*first.epoch, *rest.epoch]
     return rest
 
+
+# Paths that a recording or a text names, as a run has them in a folder of its own.
+#
+# A run that makes again what R did must neither write where the user's files are nor read what lies
+# there now: what the script saved lies in the run's own folder, and what it found was recorded.
 
 #: What stands in a capsule for the folders of the run that it is of.
 WORK: Final = "<work>"

@@ -32,8 +32,7 @@ from bridge.explain.lever_targets import (
 )
 from bridge.explain.result import CauseEvidence, LeverOutcome, SelftestScore
 from bridge.explain.stage_diff import attribute
-from bridge.facts.activations import ACTIVATIONS
-from bridge.facts.keras import PACKAGES
+from bridge.facts.keras import ACTIVATIONS, PACKAGES
 from bridge.facts.layers import LAYERS, class_name
 from bridge.faults.catalogue import (
     EVERYWHERE,

@@ -19,6 +19,11 @@ from bridge.trace.encoder import Data, Encoder, attribute, error_text, public_pa
 from bridge.trace.r_functions import is_looking
 from bridge.trace.spool import SpoolWriter
 
+# Files that a call found where it looked: a run without R has to find the same.
+#
+# What Python wrote itself is made again with the call that wrote it. What lay there before, or was
+# written by R between two calls, is recorded when a call first names it.
+
 #: What is recorded of one file, and of all of them, in bytes.
 MAX_FILE_BYTES: Final = 64 * 2**20
 MAX_BYTES: Final = 256 * 2**20

@@ -1,4 +1,4 @@
-"""Python literals of recorded values, on a small tree of expressions."""
+"""Recorded values and calls spelled as Python: literals, names for variables, lines for readers."""
 
 from __future__ import annotations
 

@@ -47,6 +47,13 @@ from bridge.translate.writing import (
     root_of,
 )
 
+# Places of a script at which R answers: expressions that only R can compute, and may be watched.
+#
+# An expression is watched by putting it into a call that keeps its value. What stands around it
+# must not see that: functions that look at the text of their arguments, and the value of a function
+# or statement, whose visibility counts. There the place widens to what stands around, until it is
+# one that may be watched, and does not call Python itself.
+
 #: R's functions whose value, visibility or errors are those of what they are given, or which do
 #: not compute it where it stands.
 _PASSING: Final = frozenset({

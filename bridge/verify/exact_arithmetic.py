@@ -21,6 +21,11 @@ from bridge.errors import BridgeError
 from bridge.rounding.rules.activation_forms import Form
 from bridge.rounding.rules.layer import Layer
 
+# Activations as functions of balls.
+#
+# Each is written in a form that stays right for a ball that contains a bend, and is evaluated with
+# as many digits as are asked for.
+
 #: A function of one number.
 Real = Callable[[arb], arb]
 
@@ -326,6 +331,11 @@ def lower(values: Sequence[arb]) -> F64:
 def _floats(values: Sequence[arb]) -> F64:
     return np.array([float(each) for each in values], np.float64)
 
+
+# What a layer returns in exact arithmetic: values that are computed when somebody asks.
+#
+# Values are asked for by their places in the flattened output, a chunk at a time, so that a few
+# elements of a large output cost little and a whole one does not fill the memory.
 
 #: Values that are asked for at once where a layer does not say.
 CHUNK: Final = 2**14

@@ -191,6 +191,10 @@ ELEMENTWISE: Final[Mapping[str, Make]] = {
 }
 
 
+# Normalisation, exactly: (x - m) gamma / sqrt(v + epsilon) + beta.
+#
+# m and v are weights, or moments of the input.
+
 #: How many elements of groups are taken at once.
 _MOST_TERMS: Final = 2**21
 

@@ -171,6 +171,12 @@ class Pairing:
         return Values(balls(dots(x.numbers, y.numbers)), every(x.finite & y.finite))
 
 
+# Windows over the elements of an array: the places of those that each result looks at.
+#
+# Where the taps of a window stand is read by the rules
+# (:class:`bridge.rounding.rules.windows.Axis`).
+
+
 def taps_of(axis: Axis, *, transposed: bool = False) -> Ints:
     """Return the element that each tap meets at each position of an axis' output, -1 for none.
 

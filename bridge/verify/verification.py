@@ -28,6 +28,10 @@ from bridge.verify.certificate import (
 )
 from bridge.verify.check import Outcome, Subjects, check_certificate
 
+# A folder of reports as it is checked: which layers were called rounding, by their bounds.
+#
+# Of ``report.json`` only the verdicts on layers are read, so that those of other versions can be.
+
 _NAME: Final = "report.json"
 _MOST_BYTES: Final = 2**30
 #: The runs that a report may have, which name its files; the reference has no layers.

@@ -13,8 +13,7 @@ import pytest
 
 from bridge.explain import responses
 from bridge.explain.stage_diff import read_setting
-from bridge.facts.activations import ACTIVATIONS
-from bridge.facts.keras import generation_of
+from bridge.facts.keras import ACTIVATIONS, generation_of
 from bridge.facts.layers import LAYERS, class_name, default_of, is_two_modes
 from bridge.facts.r import DRAWING, SEEDING_KERAS
 from bridge.rounding.rules import _FAMILIES as FAMILIES

@@ -8,16 +8,17 @@ from pathlib import Path
 import pytest
 
 from bridge.r.standin import build, generate
-from bridge.r.standin.generate import amend, wrapper
-from bridge.r.standin.tables import (
+from bridge.r.standin.generate import (
     Argument,
     Function,
     Mode,
     Table,
     TableError,
+    amend,
     read_table,
     read_tables,
     table_path,
+    wrapper,
 )
 
 KINDS = frozenset({"as_is", "as_integer", "inputs_list"})

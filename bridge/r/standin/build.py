@@ -28,9 +28,17 @@ import platformdirs
 
 from bridge.errors import BridgeError
 from bridge.facts.r import TABLES
-from bridge.r.standin import generate, tables
-from bridge.r.standin.generate import PACKAGES, Tags, amend, kinds_in, tags_in
-from bridge.r.standin.tables import Function, Table, read_tables
+from bridge.r.standin import generate
+from bridge.r.standin.generate import (
+    PACKAGES,
+    Function,
+    Table,
+    Tags,
+    amend,
+    kinds_in,
+    read_tables,
+    tags_in,
+)
 
 HERE = Path(__file__).parent
 RUNTIME = HERE / "runtime"
@@ -69,7 +77,7 @@ def runtime_files(package: generate.Package, folder: Path = RUNTIME) -> dict[str
 
 def sources(table_folder: Path = TABLES) -> dict[str, dict[str, str]]:
     """Generate all packages in the order of installation; package -> path -> text."""
-    found = tables.read_tables(table_folder)
+    found = generate.read_tables(table_folder)
     return {
         package.name: generate.generate(package, found.get(package.name), runtime_files(package))
         for package in generate.PACKAGES
@@ -236,6 +244,13 @@ def _install(name: str, files: Mapping[str, str], work: Path, library: Path) -> 
             f"R could not install the stand-in package {name}; its log says why: {log}"
         ) from error
 
+
+# How much of the most used functions of the R packages the stand-in carries: a page, made again.
+#
+# ``python -m bridge.r.standin.build`` writes ``COVERAGE.md`` beside this file; a test fails
+# where it is stale. What a function's row rests on is tested elsewhere: the recorded scripts call
+# by call (tests/r/test_standin_golden.py), the answers of every kind of argument
+# (tests/r/test_standin_kinds.py).
 
 _HERE: Final = Path(__file__).parent
 PAGE: Final = _HERE / "COVERAGE.md"

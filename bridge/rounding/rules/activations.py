@@ -12,8 +12,7 @@ import numpy as np
 from pydantic import JsonValue
 
 from bridge._typing import F64, AnyArray
-from bridge.facts.activations import ALIASES
-from bridge.facts.keras import Generation
+from bridge.facts.keras import ALIASES, Generation
 from bridge.facts.layers import class_name
 from bridge.rounding.rules import activation_forms, activations
 from bridge.rounding.rules.activation_forms import FORMS, Form
@@ -28,6 +27,19 @@ from bridge.rounding.rules.layer import (
     single,
 )
 from bridge.rounding.rules.rounding import FLOAT32, MOST_TERMS, Format
+
+# Softmax, p_i = exp(z_i - m) / sum_j exp(z_j - m) with m the largest z of the row, and its log.
+#
+# m cancels, so only differences count. The argument of the exponential is off by at most d_i = e_i
+# + u (|z_i - m| + e_i + max e), where e is the error of z and the second part is the rounding of
+# the difference; exp then errs by the factor exp(d_i) (1 + r), and by t where it underflows, with
+# (r, t) as measured for the exponential inside TensorFlow's softmax. The n terms of the sum are
+# positive, so summing costs a factor within gamma_{n-1}, and dividing (or multiplying by the
+# reciprocal) two roundings; gamma_{n+4} covers both and the float64 evaluation. Putting every error
+# to its end at once gives the largest and the smallest quotient.
+#
+# The logarithm is z_i - m - log(sum): the sum lies between the same ends, the logarithm errs as
+# measured, and both differences are rounded.
 
 #: Under this name the second part of softmax(0, z) was measured. It is exp(z) / (1 + exp(z)), so
 #: its error is the exponential's, a sum's and a quotient's: the first is at most the whole and

@@ -1,4 +1,4 @@
-"""Bounds of layers that merge several inputs, and of vectors' lengths."""
+"""Bounds of layers that merge several inputs or scale one, and of vectors' lengths."""
 
 from __future__ import annotations
 
@@ -295,6 +295,13 @@ def _total(terms: Sequence[F64]) -> F64:
 def _small(terms: Sequence[F64], fmt: Format) -> list[F64]:
     found = [fmt.subnormal(x) for x in terms]
     return [np.zeros_like(x) if s is None else s for x, s in zip(terms, found, strict=True)]
+
+
+# Layers that move and scale each element by itself: Rescaling and Normalization.
+#
+# Rescaling is y = x s + t. Normalization is y = (x - m) / max(sqrt(v), e), or, inverted, y = m + x
+# max(sqrt(v), e), with moments that were found before: e is Keras' epsilon, unless a script sets
+# it.
 
 
 def rescaling(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:

@@ -289,6 +289,13 @@ def _index(x: AnyArray) -> tuple[AnyArray, Mask]:
     return np.where(known, number, 0.0).astype(np.int64), known
 
 
+# Operations of Keras 3 that round nothing: comparisons, logic, integers.
+#
+# What they return is exact, so that every correct implementation returns the same. Integers wrap
+# around at the ends of their type, as TensorFlow's do when nothing is optimised. A comparison with
+# NaN is false, but for "not equal" (IEEE 754-2019, 5.11). Of subnormal numbers nothing is claimed:
+# the processor may read them as zero.
+
 _Function = Callable[..., Any]
 
 

@@ -1,4 +1,4 @@
-"""Windows of convolution and pooling: their geometry, and what lies in each."""
+"""Windows of convolution and pooling: their geometry, what lies in each, and bounds of pooling."""
 
 from __future__ import annotations
 
@@ -244,6 +244,16 @@ def _blocks(shape: Sequence[int], each: int) -> Iterator[tuple[slice, ...]]:
         yield tuple(
             slice(start, start + step) for start, step in zip(starts, reversed(steps), strict=True)
         )
+
+
+# Pooling: the largest or the average element under each window, or of all places.
+#
+# A window that reaches beyond the input, with padding "same", has fewer elements: an average
+# divides by how many there really are, in TensorFlow as in XLA and oneDNN. The first window begins
+# max((places - 1) stride + size - length, 0) // 2 before the input (tf.nn, "Notes on padding").
+# TensorFlow 2.21 has it otherwise for volumes on CPUs: it leaves out the maximum with zero, so that
+# with padding "same" and strides larger than the windows these may be moved, while XLA and the
+# kernels for images do as documented. That is a difference, and is called one.
 
 
 @dataclass(frozen=True)
