@@ -1,4 +1,4 @@
-"""What a comparison found, as data, and when two errors are one. Every number that a report prints is in one of these."""
+"""What a comparison found, as data; every number of a report is here. And when errors are one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is concluded about a case: the finding, the words for it, and the answer that comes first."""
+"""What is concluded about a case: the finding, its words, and the answer that comes first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Places that are to be explained, what is run of them, and what a run under a lever says of each."""
+"""Places that are to be explained, what of them is run, and what a run under a lever says."""
 
 from __future__ import annotations
 

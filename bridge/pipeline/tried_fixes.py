@@ -1,4 +1,4 @@
-"""Experiments that rules ask for, made; and fixes, tried: the change that a rule knows, made in a copy of the script, and run in R."""
+"""What rules ask for, made: experiments, and fixes, which are tried in a copy of the script."""
 
 from __future__ import annotations
 
