@@ -507,8 +507,8 @@ def selftest(
     Keras and TensorFlow carry it.
     """
     from bridge.report.selftest_score import keep
-    from bridge.selftest import SelftestError
-    from bridge.selftest import run as run_selftest
+    from bridge.selftest.generation_run import SelftestError
+    from bridge.selftest.generation_run import run as run_selftest
 
     with Progress(after=2.0) as progress, environment_errors():
         try:

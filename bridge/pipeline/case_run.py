@@ -20,7 +20,7 @@ from bridge.compare.alignment import labels_of
 from bridge.compare.result import LayerVerdict, RunPair
 from bridge.compare.stages import compare_runs, judged_by_layers, not_compared
 from bridge.errors import Errors, InternalError, bound, collected, isolated
-from bridge.exact import judge_exact
+from bridge.exact.judge import judge_exact
 from bridge.exact.records import ExactResult
 from bridge.explain.attribution import Undo, intent_notes
 from bridge.explain.conclusion import Conclusion, OtherGeneration, run_name

@@ -19,9 +19,8 @@ from bridge.capsule import (
     Probe,
     read_capsule,
 )
-from bridge.exact import LEVER, Draw, Setting, Source, Stretch, Tensor, plan, subjects
-from bridge.exact.plan import form
-from bridge.exact.records import WAYS, Numbers, Part, agree, as_exact
+from bridge.exact.plan import Draw, Source, Stretch, Tensor, form, plan
+from bridge.exact.records import LEVER, WAYS, Numbers, Part, Setting, agree, as_exact, subjects
 from bridge.facts.keras import generation_of
 from bridge.facts.layers import is_merging
 from bridge.faults.layers import OF_WEIGHTS, Fault, put_in

@@ -19,8 +19,7 @@ from bridge.explain.lever_search import Pull, Searching
 from bridge.explain.result import CauseEvidence, LeverOutcome, SelftestScore
 from bridge.process.pool import Limits, Pool, PoolError
 from bridge.report.selftest_score import keep, last_score
-from bridge.selftest import Benign, Selftest, Trial
-from bridge.selftest.generation_run import drive_together
+from bridge.selftest.generation_run import Benign, Selftest, Trial, drive_together
 
 KEYS = ["injected", "detected", "localised", "attributed", "abstained", "confidently_wrong",
         "false_alarms", "seconds"]  # fmt: skip
@@ -276,7 +275,7 @@ def test_random_models_are_the_same_for_the_same_seed(package: str) -> None:
 @pytest.mark.tf
 @pytest.mark.slow
 def test_faults_in_this_installation_are_found_and_nothing_is_blamed_wrongly(pool: Pool) -> None:
-    from bridge.selftest import run
+    from bridge.selftest.generation_run import run
 
     steps: list[str] = []
     found = run(4, 5, progress=steps.append, pool=pool)

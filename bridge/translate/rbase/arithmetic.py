@@ -101,17 +101,14 @@ def _counted(x: Any) -> Any:
 
 
 def add(a: Any, b: Any, along: bool = False) -> Any:
-    """``a + b``."""
     return _apply(a, b, lambda x, y: _counted(x) + _counted(y), along)
 
 
 def sub(a: Any, b: Any, along: bool = False) -> Any:
-    """``a - b``."""
     return _apply(a, b, lambda x, y: _counted(x) - _counted(y), along)
 
 
 def mul(a: Any, b: Any, along: bool = False) -> Any:
-    """``a * b``."""
     return _apply(a, b, lambda x, y: _counted(x) * _counted(y), along)
 
 
@@ -145,17 +142,14 @@ def _no_whole_zero(made: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]
 
 
 def mod(a: Any, b: Any) -> Any:
-    """``a %% b``."""
     return _apply(a, b, _no_whole_zero(operator.mod))
 
 
 def intdiv(a: Any, b: Any) -> Any:
-    """``a %/% b``."""
     return _apply(a, b, _no_whole_zero(operator.floordiv))
 
 
 def neg(a: Any) -> Any:
-    """``-a``."""
     return -a if is_foreign(a) else sub(0, a)
 
 
@@ -249,14 +243,12 @@ def matmul(a: Any, b: Any) -> Any:
 
 
 def isin(a: Any, b: Any) -> Any:
-    """``a %in% b``."""
     found = set(vector(b).tolist()) if not isinstance(b, Factor) else set(b.text)
     mine = a.text if isinstance(a, Factor) else vector(a).tolist()
     return scalar(np.array([each in found for each in mine], np.bool_))
 
 
 def otherwise(a: Any, b: Any) -> Any:
-    """``a %||% b``."""
     return b if a is None else a
 
 
@@ -308,7 +300,6 @@ trunc = _elementwise("trunc", _double(np.trunc))
 
 
 def log(x: Any, base: Any = None) -> Any:
-    """``log(x, base)``."""
     if is_foreign(x):
         return sys.modules["tensorflow"].math.log(x)
     with np.errstate(all="ignore"):
@@ -318,7 +309,6 @@ def log(x: Any, base: Any = None) -> Any:
 
 
 def round_(x: Any, digits: Any = 0) -> Any:
-    """``round(x, digits)``."""
     if is_foreign(x):
         return sys.modules["tensorflow"].math.round(x)
     if isinstance(x, Named):
@@ -330,7 +320,6 @@ def round_(x: Any, digits: Any = 0) -> Any:
 
 
 def signif(x: Any, digits: Any = 6) -> Any:
-    """``signif(x, digits)``."""
     made = np.vectorize(lambda v: float(f"{v:.{int(scalar(digits))}g}"), otypes=[float])
     return simple(made(array(x))) if np.ndim(x) else float(made(x))
 
@@ -353,7 +342,6 @@ def _foreign(items: tuple[Any, ...], name: str) -> Any:
 
 
 def sum_(*items: Any, na_rm: Any = False) -> Any:
-    """``sum(...)``."""
     tensor = _foreign(items, "reduce_sum")
     if tensor is not None:
         return tensor
@@ -362,12 +350,10 @@ def sum_(*items: Any, na_rm: Any = False) -> Any:
 
 
 def prod(*items: Any, na_rm: Any = False) -> Any:
-    """``prod(...)``."""
     return float(np.prod(_all(items, na_rm).astype(np.float64)))
 
 
 def mean(x: Any, na_rm: Any = False) -> Any:
-    """``mean(x)``."""
     if is_foreign(x) and hasattr(x, "dtype"):
         return sys.modules["tensorflow"].reduce_mean(x)
     found = _all((x,), na_rm).astype(np.float64)
@@ -375,7 +361,6 @@ def mean(x: Any, na_rm: Any = False) -> Any:
 
 
 def max_(*items: Any, na_rm: Any = False) -> Any:
-    """``max(...)``."""
     tensor = _foreign(items, "reduce_max")
     if tensor is not None:
         return tensor
@@ -384,7 +369,6 @@ def max_(*items: Any, na_rm: Any = False) -> Any:
 
 
 def min_(*items: Any, na_rm: Any = False) -> Any:
-    """``min(...)``."""
     tensor = _foreign(items, "reduce_min")
     if tensor is not None:
         return tensor
@@ -393,7 +377,6 @@ def min_(*items: Any, na_rm: Any = False) -> Any:
 
 
 def range_(*items: Any, na_rm: Any = False) -> Any:
-    """``range(...)``."""
     found = _all(items, na_rm)
     return np.array([found.min(), found.max()])
 
@@ -409,7 +392,6 @@ def sd(x: Any, na_rm: Any = False) -> Any:
 
 
 def median(x: Any, na_rm: Any = False) -> Any:
-    """``median(x)``."""
     return float(np.median(_all((x,), na_rm)))
 
 
@@ -435,7 +417,6 @@ cummin = _cumulative("cummin", np.minimum.accumulate)
 
 
 def diff(x: Any, lag: Any = 1) -> Any:
-    """``diff(x, lag)``."""
     found = vector(x)
     return found[int(scalar(lag)) :] - found[: -int(scalar(lag))]
 
@@ -447,22 +428,18 @@ def _sides(x: Any, made: Callable[[Any], Any]) -> Any:
 
 
 def colMeans(x: Any) -> Any:  # noqa: N802 - R's own name
-    """``colMeans(x)``."""
     return _sides(x, lambda v: v.mean(axis=0))
 
 
 def rowMeans(x: Any) -> Any:  # noqa: N802 - R's own name
-    """``rowMeans(x)``."""
     return array(x).astype(np.float64).mean(axis=1)
 
 
 def colSums(x: Any) -> Any:  # noqa: N802 - R's own name
-    """``colSums(x)``."""
     return _sides(x, lambda v: v.sum(axis=0))
 
 
 def rowSums(x: Any) -> Any:  # noqa: N802 - R's own name
-    """``rowSums(x)``."""
     return array(x).astype(np.float64).sum(axis=1)
 
 
@@ -522,12 +499,10 @@ def ifelse(test: Any, yes: Any, no: Any) -> Any:
 
 
 def any_(*items: Any, na_rm: Any = False) -> Any:
-    """``any(...)``."""
     return bool(_all(items, na_rm).astype(np.bool_).any())
 
 
 def all_(*items: Any, na_rm: Any = False) -> Any:
-    """``all(...)``."""
     return bool(_all(items, na_rm).astype(np.bool_).all())
 
 
@@ -584,5 +559,4 @@ def _columns(x: Any) -> Any:
 
 
 def xor(a: Any, b: Any) -> Any:
-    """``xor(a, b)``."""
     return scalar(np.logical_xor(vector(a), vector(b)))

@@ -309,12 +309,10 @@ def factor(x: Any, levels: Any = None, labels: Any = None) -> Factor:
 
 
 def levels(x: Any) -> Any:
-    """``levels(x)``."""
     return list(x.levels) if isinstance(x, Factor) else None
 
 
 def nlevels(x: Any) -> Any:
-    """``nlevels(x)``."""
     return len(x.levels)
 
 

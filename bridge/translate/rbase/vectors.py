@@ -113,7 +113,6 @@ def dim(x: Any) -> Any:
 
 
 def nrow(x: Any) -> Any:
-    """``nrow(x)``."""
     if isinstance(x, Frame):
         return len(next(iter(x.values()), ()))
     found = dim(x)
@@ -121,7 +120,6 @@ def nrow(x: Any) -> Any:
 
 
 def ncol(x: Any) -> Any:
-    """``ncol(x)``."""
     if isinstance(x, Frame):
         return len(x)
     found = dim(x)
@@ -139,7 +137,6 @@ def NCOL(x: Any) -> Any:  # noqa: N802 - R's own name
 
 
 def length(x: Any) -> Any:
-    """``length(x)``."""
     if x is None:
         return 0
     if isinstance(x, np.ndarray):
@@ -167,7 +164,6 @@ def diag(x: Any, nrow: Any = None) -> Any:
 
 
 def rep(x: Any, times: Any = 1, each: Any = 1, length_out: Any = None) -> Any:
-    """``rep(x, times, each)``."""
     many = np.asarray(vector(times)).astype(int)
     if isinstance(x, (list, tuple)) or isinstance(x, str):
         items = [x] if isinstance(x, str) else list(x)
@@ -186,7 +182,6 @@ def rep(x: Any, times: Any = 1, each: Any = 1, length_out: Any = None) -> Any:
 
 
 def rep_len(x: Any, length_out: Any) -> Any:
-    """``rep_len(x, n)``."""
     return rep(x, length_out=length_out)
 
 
@@ -235,19 +230,16 @@ def seq(
 
 
 def colon(a: Any, b: Any) -> Any:
-    """``a:b``."""
     from bridge.translate.rbase.arithmetic import colon as made
 
     return made(a, b)
 
 
 def seq_len(n: Any) -> Any:
-    """``seq_len(n)``."""
     return np.arange(1, int(scalar(n)) + 1, dtype=np.int32)
 
 
 def seq_along(x: Any) -> Any:
-    """``seq_along(x)``."""
     return seq_len(length(x))
 
 
@@ -272,7 +264,6 @@ def character(n: Any = 0) -> Any:
 
 
 def make_vector(mode: Any = "logical", n: Any = 0) -> Any:
-    """``vector(mode, n)``."""
     size = int(scalar(n))
     if mode == "list":
         return [None] * size
@@ -286,7 +277,6 @@ def aperm(x: Any, perm: Any = None) -> Any:
 
 
 def outer(x: Any, y: Any, function: Any = None) -> Any:
-    """``outer(x, y)``."""
     one, other = vector(x), vector(y)
     if function is None or function == "*":
         return np.multiply.outer(one, other)
@@ -318,7 +308,6 @@ def _rows(x: Any, places: Any) -> Any:
 
 
 def append(x: Any, values: Any) -> Any:
-    """``append(x, values)``."""
     if isinstance(x, list) or isinstance(values, list):
         return [*(x or []), *(values if isinstance(values, list) else [values])]
     return c(x, values)
@@ -351,7 +340,6 @@ def set_names(x: Any, names: Any = None) -> Any:
 
 
 def unname(x: Any) -> Any:
-    """``unname(x)``."""
     return set_names(x)
 
 
@@ -396,14 +384,12 @@ def _bound(parts: tuple[Any, ...], names: dict[str, Any], axis: int) -> Any:
 
 
 def rbind(*parts: Any, **names: Any) -> Any:
-    """``rbind(...)``."""
     if names and all(isinstance(each, list) for each in names.values()):
         return list(names.values())
     return _bound(parts, names, 0)
 
 
 def cbind(*parts: Any, **names: Any) -> Any:
-    """``cbind(...)``."""
     return _bound(parts, names, 1)
 
 
@@ -435,7 +421,6 @@ def as_integer(x: Any) -> Any:
 
 
 def as_numeric(x: Any) -> Any:
-    """``as.numeric(x)``."""
     if isinstance(x, Factor):
         return np.where(x.codes == 0, np.nan, x.codes)
     if is_foreign(x):
@@ -447,7 +432,6 @@ def as_numeric(x: Any) -> Any:
 
 
 def as_logical(x: Any) -> Any:
-    """``as.logical(x)``."""
     return scalar(vector(x).astype(np.bool_))
 
 
@@ -467,7 +451,6 @@ def as_matrix(x: Any) -> Any:
 
 
 def as_character(x: Any) -> Any:
-    """``as.character(x)``."""
     if isinstance(x, Factor):
         return x.text
     if is_foreign(x):
@@ -477,7 +460,6 @@ def as_character(x: Any) -> Any:
 
 
 def as_list(x: Any) -> Any:
-    """``as.list(x)``."""
     if isinstance(x, Named):
         return dict(x)
     if isinstance(x, (list, dict)):
@@ -532,7 +514,6 @@ def max_col(x: Any, ties_method: Any = None) -> Any:
 
 
 def sort(x: Any, decreasing: Any = False) -> Any:
-    """``sort(x)``."""
     found = vector(x)
     if isinstance(x, Named):
         return _reordered(x, order(x, decreasing) - 1)
@@ -550,7 +531,6 @@ def order(x: Any, decreasing: Any = False) -> Any:
 
 
 def rev(x: Any) -> Any:
-    """``rev(x)``."""
     if isinstance(x, Named):
         return _reordered(x, range(len(x))[::-1])
     return x[::-1] if isinstance(x, list) else vector(x)[::-1].copy()
