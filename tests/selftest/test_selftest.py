@@ -169,7 +169,7 @@ def test_searches_that_ask_for_the_same_lever_share_a_run() -> None:
 def fake(monkeypatch: pytest.MonkeyPatch, result: Selftest | Exception) -> dict[str, Any]:
     """Have the command run this; return what it was asked for, and what it kept."""
     import bridge.report.selftest_score
-    import bridge.selftest
+    import bridge.selftest.generation_run
 
     seen: dict[str, Any] = {}
 
@@ -179,7 +179,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, result: Selftest | Exception) -> dict[
             raise result
         return result
 
-    monkeypatch.setattr(bridge.selftest, "run", run)
+    monkeypatch.setattr(bridge.selftest.generation_run, "run", run)
     monkeypatch.setattr(bridge.report.selftest_score, "keep", lambda score: seen.update(kept=score))
     return seen
 
