@@ -66,9 +66,14 @@ def decisions_by_prose(tree: ast.AST) -> Iterator[int]:
                 yield node.lineno
 
 
+#: The one reader of notes that older versions wrote.
+READS_OLD_NOTES: Final = BRIDGE / "capsule" / "old_notes.py"
+
+
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(BRIDGE)))
 def test_no_decision_reads_prose(path: Path) -> None:
-    lines = sorted(set(decisions_by_prose(ast.parse(path.read_text("utf-8")))))
+    found = sorted(set(decisions_by_prose(ast.parse(path.read_text("utf-8")))))
+    lines = [] if path == READS_OLD_NOTES else found
     assert not lines, f"line {lines[0]} looks into a sentence: give what it looks for a field"
 
 

@@ -22,6 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from bridge._typing import AnyArray
+from bridge.capsule.old_notes import with_fields
 from bridge.capsule.schema import SCHEMA_VERSION, Array, Manifest, ModelState, Probe
 from bridge.errors import BridgeError
 
@@ -167,7 +168,7 @@ def _parse(text: str, name: str) -> Manifest:
             "Update keras-bridge, or record the run again."
         )
     try:
-        return Manifest.model_validate_json(text)
+        return with_fields(Manifest.model_validate_json(text))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
