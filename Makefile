@@ -1,7 +1,7 @@
 # Two commands for people: `make` (or `make run`) and `make test`. Both install what is missing.
 
 .DEFAULT_GOAL := run
-.PHONY: run test pages fast lint bench-run bench-difference bench-activations bench-trust bench-explain bench-rules bench-cases bench-scripts bench-transparent clean distclean help
+.PHONY: run test pages docs fast lint bench-run bench-difference bench-activations bench-trust bench-explain bench-rules bench-cases bench-scripts bench-transparent clean distclean help
 
 # Bytecode is kept, whatever the shell says: a test starts many processes, and each would compile all.
 unexport PYTHONDONTWRITEBYTECODE
@@ -22,6 +22,9 @@ test: lint ## check the style and the types, then run all tests
 
 pages: $(installed) ## run the examples of the rules' pages in R: after a rule or its page was changed
 	@$(venv)/python -m pytest -m pages -n auto --maxprocesses 4
+
+docs: $(installed) ## build the site: build/docs/index.html
+	@$(venv)/python docs/build.py
 
 fast: $(installed) ## run the tests that need neither R nor TensorFlow, nor ten seconds
 	@$(venv)/python -m pytest -m "not r and not tf and not slow" -n auto --maxprocesses 4 --dist loadfile

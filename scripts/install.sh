@@ -110,7 +110,7 @@ fi
 PIP_CONSTRAINT=$(paste -sd ' ' build/constraints)
 export PIP_CONSTRAINT
 say "installing Python packages as pinned by $PIP_CONSTRAINT ($log)"
-.venv/bin/python -m pip install --no-input --disable-pip-version-check -e '.[compiled,dev]' \
+.venv/bin/python -m pip install --no-input --disable-pip-version-check -e '.[compiled,dev,docs]' \
     </dev/null >>"$log" 2>&1 ||
     if offline; then
         stop "pip cannot reach its package index; connect to the network and type: make"

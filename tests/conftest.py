@@ -1,4 +1,4 @@
-"""Shared by all tests: warm processes, how many examples are tried, the order, and what to skip."""
+"""Shared by all tests: how many examples are tried, the order, and what to skip."""
 
 from __future__ import annotations
 
@@ -6,16 +6,12 @@ import importlib.util
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from bridge.errors import Errors, watch
 from bridge.report.words import ERROR_LOG
 from tests.examples import register
-
-if TYPE_CHECKING:
-    from bridge.process.pool import Pool
 
 register()
 
@@ -58,15 +54,6 @@ def types_that_run_here(request: pytest.FixtureRequest) -> None:
     for dtype in {str(value).removeprefix("mixed_") for value in values} & set(FORMATS):
         if not runs_here(dtype):
             pytest.skip(f"TensorFlow does not compute in {dtype} under the switches set")
-
-
-@pytest.fixture(scope="session")
-def pool() -> Iterator[Pool]:
-    """Warm processes for all tests: each takes seconds to start, and a job only forks one."""
-    from bridge.process.pool import Pool
-
-    with Pool() as pool:
-        yield pool
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -48,6 +48,17 @@ _COMPARISONS: Final[Mapping[str, Callable[[tuple[int, ...], tuple[int, ...]], bo
     ">": operator.gt,
     "<": operator.lt,
 }
+#: What may stand in brackets, for readers.
+CONDITIONS: Final[Mapping[str, str]] = {
+    "cran": "CRAN's package answered `library(keras)` or `library(keras3)`.",
+    "standin": "The stand-in answered.",
+    "PACKAGE>=1.5": f"A package is of such a version, as far as it is written: "
+    f"{', '.join(_R_PACKAGES)} of R; {', '.join(_PYTHON_PACKAGES)} of Python; R itself. Also "
+    f"{', '.join(each for each in _COMPARISONS if each != '>=')}.",
+    "onednn": "TensorFlow uses oneDNN.",
+    "PROCESSOR": f"The machine, or an instruction set of its processor: "
+    f"{', '.join(_PROCESSORS[1:])}.",
+}
 _VERSION: Final = re.compile(r"([A-Za-z]\w*)\s*(>=|<=|==|!=|>|<)\s*(\d+(?:\.\d+)*)")
 
 
@@ -152,9 +163,20 @@ def _parts(version: str) -> tuple[int, ...]:
 
 _HEADER: Final = re.compile(r"^#\|\s*([a-z-]+)\s*(?:\[([^\]]*)\])?\s*:\s*(.*?)\s*$")
 _EXPECTATIONS: Final[dict[str, Subject]] = {"expect-verdict": "verdict", "expect-cause": "cause"}
-_KEYS: Final = frozenset(
-    {"title", *_EXPECTATIONS, "seconds", "upstream", "seen-with", "markers", "unreviewed", "allow"}
-)
+#: What may stand in a header, and what each line says.
+HEADER_KEYS: Final[Mapping[str, str]] = {
+    "title": "What the case is about.",
+    "expect-verdict": "The verdicts that are right, with commas between; may have brackets.",
+    "expect-cause": "The causes that are right, with commas between; may have brackets.",
+    "seconds": "The time limit of one run of this script, in place of `--seconds`.",
+    "upstream": "A fault of a library that the script shows; where it no longer shows, the case "
+    "is as expected and `fixed upstream`.",
+    "seen-with": "The package and version that the fault was seen with, such as "
+    "`tensorflow 2.21.0`.",
+    "markers": "Markers that pytest gives the script, with commas between.",
+    "unreviewed": "`yes`: what is expected was found by `add`, and no person has looked.",
+    "allow": "Codes of rules that say nothing about this script, with commas between.",
+}
 #: What a file of observations may be; it stands beside the twin, by the script's name.
 _OBSERVED: Final = (".yml", ".yaml", ".csv", ".capsule")
 
@@ -317,8 +339,8 @@ def _header(text: str) -> tuple[dict[str, str], list[Expectation], list[str]]:
             problems.append(f"line {number} of the header is not 'key: value'")
             continue
         key, brackets, value = match.groups()
-        if key not in _KEYS:
-            near = difflib.get_close_matches(key, _KEYS, n=1)
+        if key not in HEADER_KEYS:
+            near = difflib.get_close_matches(key, HEADER_KEYS, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             problems.append(f"line {number}: unknown header key {key!r}{hint}")
         elif key in _EXPECTATIONS:

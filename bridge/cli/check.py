@@ -61,7 +61,7 @@ def examine(
     changed = earlier(reports, out)
     index = write(examined, out, single=single)
     if format_ != "text":
-        print(formatted(reports, format_), end="")
+        print(formatted(reports, format_, [case.script for case in cases]), end="")
     elif lines:
         print_suite(reports, time.monotonic() - began, changed)
         if unreviewed := never_reviewed(cases):
@@ -73,8 +73,11 @@ def examine(
     return UNEXPECTED if any(is_unexpected(report) for report in reports) else OK
 
 
-def formatted(reports: Sequence[CaseReport], format_: str) -> str:
-    """Return reports for another program: as JSON, SARIF or annotations of GitHub's."""
+def formatted(reports: Sequence[CaseReport], format_: str, scripts: Sequence[Path]) -> str:
+    """Return reports for another program: as JSON, SARIF or annotations of GitHub's.
+
+    The last two name each script by its path from the current folder, where it lies in it.
+    """
     from importlib.metadata import version
 
     from bridge.report import report_json
@@ -82,6 +85,13 @@ def formatted(reports: Sequence[CaseReport], format_: str) -> str:
 
     if format_ == "json":
         return f"[{','.join(map(report_json, reports))}]\n"
+    here = Path.cwd().resolve()
+    reports = [
+        report.model_copy(update={"script": path.relative_to(here).as_posix()})
+        if (path := script.resolve()).is_relative_to(here)
+        else report
+        for report, script in zip(reports, scripts, strict=True)
+    ]
     return sarif(reports, version("keras-bridge")) if format_ == "sarif" else github(reports)
 
 

@@ -272,9 +272,9 @@ def difference(
     Arrays of different types are compared by value; they never have the same bits. -0.0 and 0.0
     have the same value (``different`` 0, 0 ULP) but not the same bits, and so have two NaN of
     different payload. The order of the bytes in memory is no part of a type. ``worst`` elements
-    are listed, those that are not finite on one side first, then by |a - b|; equal ones by ULPs
-    and then by index. ``progress`` is told the elements done and their total from time to time, and
-    at the end, in the thread that called.
+    are listed, those that are not finite on one side first, then by ``|a - b|``; equal ones by
+    ULPs and then by index. ``progress`` is told the elements done and their total from time to
+    time, and at the end, in the thread that called.
 
     Raises:
         ValueError: the shapes differ.

@@ -61,11 +61,24 @@ def test_an_unknown_format_lists_the_known_ones(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["json", "sarif", "github"])
 def test_reports_are_printed_for_other_programs(name: str) -> None:
-    text = formatted([different(), matching()], name)
+    text = formatted([different(), matching()], name, [Path("a.R"), Path("b.R")])
     if name == "github":
         assert text.startswith("::error file=")
         return
     assert len(json.loads(text)) == (2 if name == "json" else 3)
+
+
+def test_an_annotation_names_a_script_as_it_is_seen_from_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    report = different()
+    assert "::error file=r_scripts/a.R," in formatted([report], "github", [Path("r_scripts/a.R")])
+    elsewhere = formatted([report], "github", [tmp_path.parent / "a.R"])
+    assert f"::error file={report.script}," in elsewhere
+    found = json.loads(formatted([report], "sarif", [tmp_path / "a.R"]))
+    place = found["runs"][0]["results"][0]["locations"][0]["physicalLocation"]
+    assert place["artifactLocation"]["uri"] == "a.R"
 
 
 def test_an_unknown_case_lists_the_near_ones(tmp_path: Path) -> None:
