@@ -14,6 +14,12 @@ def listed(words: Sequence[str], nothing: str = "") -> str:
     return f"{', '.join(words[:-1])} and {words[-1]}"
 
 
+def capitalised(text: str) -> str:
+    """Return ``text`` as a sentence begins; a name of code that comes first stays as it is."""
+    is_code = not set("()[]_$=").isdisjoint(text.partition(" ")[0])
+    return text if is_code else f"{text[:1].upper()}{text[1:]}"
+
+
 def plural(number: int, noun: str, many: str = "") -> str:
     """Return ``1 case`` or ``2,000 cases``."""
     return f"{number:,} {noun if number == 1 else many or noun + 's'}"

@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from bridge._text import capitalised
 from bridge.capsule import Call, Capsule
 from bridge.capsule.values import (
     ArrayValue,
@@ -358,6 +359,14 @@ def parted_lines(r: Capsule, other: Capsule) -> frozenset[int]:
     return frozenset(found)
 
 
+def printed_alike(r: Capsule, other: Capsule) -> int:
+    """Return how many numbers both runs print alike, 0 if any line parts or one did not end."""
+    if not ran_through(r, other) or parted_lines(r, other):
+        return 0
+    mine, theirs = numbers_by_line(r), numbers_by_line(other)
+    return sum(len(theirs[line]) for line in mine if line in theirs)
+
+
 def _prints_all(texts: Sequence[str], values: Sequence[str]) -> bool:
     """Say whether R's print may be of all the values, in order: rows and columns have labels."""
     if len(texts) == len(values):
@@ -509,7 +518,7 @@ def _of_changes(same: Sequence[Change]) -> Suspect:
     undo = None
     if all(each.undoable for each in same):
         undo = Undo(arguments=tuple((each.call, each.argument, each.value) for each in same))
-    sentence = f"{first.sentence[0].upper()}{first.sentence[1:]}."
+    sentence = f"{capitalised(first.sentence)}."
     where = f"{first.target}({first.argument}={first.arrived or '...'})"
     typed = first.kind == "typed"
     boundary = first.kind in ("truncated", "missing")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from bridge._text import plural
+from bridge._text import capitalised, plural
 from bridge.capsule import Capsule, Environment, ErrorRecord
 from bridge.compare.result import Divergence, RunPair, Verdict
 from bridge.explain.result import CauseEvidence, Upstream
@@ -291,7 +291,7 @@ def _headline(
         found = conclusion.attribution
         said = found.headline if found is not None and found.cause == conclusion.cause else ""
         text = said or _WRONG[family(conclusion.cause)]
-    return f"{text[0].upper()}{text[1:]}"
+    return capitalised(text)
 
 
 _NOTHING: Final = {
@@ -354,6 +354,8 @@ def _why(conclusion: Conclusion, pairs: Sequence[RunPair]) -> str:
     if conclusion.cause == "none" and agreeing:
         probes = agreeing[0].probes
         points, count = sum(probe.points for probe in probes), len(probes)
+        if not points:
+            return conclusion.sentence
         exact = any(pair.b == "reference" for pair in agreeing)
         who = "R, Python and float64 arithmetic" if exact else "R and Python"
         return f"{who} agree on all {plural(points, 'number')} of {plural(count, 'result')}."
@@ -379,6 +381,8 @@ def _evidence(
             outcome = "it does not stop there"
         elif pair.verdict == "different" and pair.first_divergence is not None:
             outcome = f"{outcome}, first at {pair.first_divergence.where}".rstrip(" at,")
+        elif pair.b == "intent" and not pair.probes and conclusion.cause == "none":
+            outcome = "prints the same numbers"
         yield Evidence(changed=_RUN[pair.b], outcome=outcome)
     found = conclusion.attribution
     for lever in found.levers if found is not None else ():

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, Literal
 
-from bridge._text import listed
+from bridge._text import listed, plural
 from bridge.capsule import Capsule
 from bridge.compare.result import RUNGS, SEVERITY, Divergence, Rung, RunPair, Verdict
 from bridge.exact.records import ExactResult
@@ -26,6 +26,7 @@ from bridge.explain.conclusion import (
     spelled,
     stand_in,
 )
+from bridge.explain.intent_diff.attribution import printed_alike
 from bridge.explain.no_result import (
     from_python,
     hidden_package,
@@ -237,6 +238,8 @@ def _unjudged(runs: Mapping[str, Capsule], pairs: Sequence[RunPair]) -> Iterator
         return
     if "intent" in agree and ran_through(runs["r"], intent):
         return
+    if not runs["r"].manifest.probes and printed_alike(runs["r"], intent):
+        return
     error = intent.manifest.error
     reasons = (
         *(f"{gap}." for gap in intent.manifest.gaps),
@@ -432,8 +435,7 @@ def _agreement(runs: Mapping[str, Capsule], pairs: Sequence[RunPair]) -> CauseEv
     verdict = worst(pair.verdict for pair in decided)
     points = sum(probe.points for probe in decided[0].probes)
     if not points:
-        sentence = "The runs ran, but no number was made that could be compared."
-        return of_runs("abstained", "not-known", sentence)
+        return _of_answers(runs, decided, verdict)
     probes = len(decided[0].probes)
     kinds = {probe.kind for probe in runs["r"].manifest.probes}
     thing = "prediction" if kinds <= {"predict", "call"} else "result"
@@ -450,6 +452,22 @@ def _agreement(runs: Mapping[str, Capsule], pairs: Sequence[RunPair]) -> CauseEv
         f"{run_name(pair.a)} and {run_name(pair.b)}: {pair.detail}." for pair in weak
     )
     return of_runs(verdict, "none", sentence, explanation)
+
+
+def _of_answers(
+    runs: Mapping[str, Capsule], decided: Sequence[RunPair], verdict: Verdict
+) -> CauseEvidence:
+    """Conclude on a script without a model: from what came back to it, and what it prints."""
+    answers = max(pair.answers for pair in decided)
+    printed = printed_alike(runs["r"], runs["intent"]) if "intent" in runs else 0
+    if answers and printed:
+        sentence = (
+            f"The same calls without R give the same {plural(answers, 'value')}, and the Python of "
+            f"the text prints the same {plural(printed, 'number')}."
+        )
+        return of_runs(verdict, "none", sentence)
+    sentence = "The runs ran, but no number was made that could be compared."
+    return of_runs("abstained", "not-known", sentence)
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +11,12 @@ import numpy.typing as npt
 from bridge.capsule import LayerState, ModelState, Probe
 from bridge.explain.experiment import Change, Experiment, changed_and_not
 from bridge.facts.layers import class_name, is_two_modes
+from bridge.rules.pairs import in_training
 from bridge.rules.run import Run, array, same
 
+#: Beyond so many rows, and so many predictions, no row with two answers is looked for.
+_MOST: Final = 5_000
+_MANY: Final = 20
 #: Outputs with the change, and without it.
 Both = tuple[list[npt.NDArray[Any]], list[npt.NDArray[Any]]]
 
@@ -68,3 +72,29 @@ def predictions(run: Run) -> Iterator[tuple[Probe, ModelState]]:
 def rows_in(x: npt.NDArray[Any]) -> list[bytes]:
     """Return the bits of each row."""
     return [np.ascontiguousarray(row).tobytes() for row in x]
+
+
+def two_answers(run: Run) -> Iterator[tuple[Probe, Probe, ModelState]]:
+    """Yield predictions by one model that answer a row in two ways; the larger comes first."""
+    known = [each for each in predictions(run) if len(each[0].inputs) == 1][:_MANY]
+    for n, (one, state) in enumerate(known):
+        for other, later in known[n + 1 :]:
+            alike = later.id == state.id and _weights(later) == _weights(state)
+            if not alike or in_training(run, one) != in_training(run, other):
+                continue
+            x, z = run.array(one.inputs[0]), run.array(other.inputs[0])
+            p, q = run.array(one.outputs[0]), run.array(other.outputs[0])
+            if x is None or z is None or p is None or q is None or not x.ndim or not z.ndim:
+                continue
+            if max(len(x), len(z)) > _MOST or min(len(x), len(z)) < 1:
+                continue
+            if len(p) != len(x) or len(q) != len(z) or x.shape[1:] != z.shape[1:]:
+                continue
+            where = {bits: n for n, bits in enumerate(rows_in(x))}
+            shared = [(where[bits], m) for m, bits in enumerate(rows_in(z)) if bits in where]
+            if len(x) > 1 and any(not np.array_equal(p[a], q[b]) for a, b in shared):
+                yield (one, other, state) if len(x) >= len(z) else (other, one, state)
+
+
+def _weights(state: ModelState) -> list[str | None]:
+    return [each.array.key for layer in state.layers for each in layer.weights if each.trainable]

@@ -178,6 +178,18 @@ def trainings(run: Run, *, evaluations: bool = False) -> Iterator[Training]:
         )
 
 
+def weighs_columns(state: ModelState) -> bool:
+    """Say whether each column of a matrix of inputs has weights of its own.
+
+    A table of embeddings and a kernel that moves along the columns have the same for all.
+    """
+    for layer in state.layers:
+        facts = facts_of(layer.cls)
+        if facts is None or facts.does not in ("hands-on", "scales", "activates"):
+            return class_name(layer.cls) == "Dense"
+    return False
+
+
 def seen_enough(run: Run, probe: Probe, state: ModelState) -> bool:
     """Say whether a prediction is of as many rows as its model was trained with, if it was.
 

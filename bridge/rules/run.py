@@ -159,9 +159,29 @@ class Run:
         name = r_name(call)
         nodes = [each for each in self.written if each.line == call.line and each.name == name]
         if not nodes:
-            return Span(line=call.line, label=label)
+            return self._operation(call, call.line, label) or Span(line=call.line, label=label)
         wanted = [each.value for each in nodes[0].arguments if argument and each.name == argument]
         return self.node_place(wanted[0] if wanted and wanted[0] else nodes[0], label)
+
+    def _operation(self, call: Call, first: int, label: str) -> Span | None:
+        """Return where the operator stands that made a call, by the text of its two sides.
+
+        R knows the line of a loop alone, and not those inside.
+        """
+        if not r_name(call).startswith("Ops."):
+            return None
+        sides = call.r_call.partition("(")[2].removesuffix(")")
+        for comma in re.finditer(", ", sides):
+            left, right = (
+                re.escape(text) for text in (sides[: comma.start()], sides[comma.end() :])
+            )
+            for number, line in enumerate(self._lines[first - 1 :], start=first):
+                if found := re.search(rf"{left}\s*[-+*/^]\s*{right}", line):
+                    start, end = found.start() + 1, found.end()
+                    return Span(
+                        line=number, column=start, end_line=number, end_column=end, label=label
+                    )
+        return None
 
     def located(self, finding: Finding) -> Finding:
         """Give the places of a finding that are a line alone the columns of the call there."""

@@ -16,8 +16,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-import numpy as np
-
 from bridge._typing import AnyArray
 from bridge.capsule import Call, Capsule, CapsuleError, ErrorRecord, Probe, read_capsule
 from bridge.capsule.schema import Invocation, RecordedFile
@@ -86,7 +84,9 @@ class TrainingStart:
     def __init__(self, recorded: Capsule, line: Callable[[], int | None]) -> None:
         self._recorded = recorded
         self._line = line
-        self._waiting = list(_short(recorded))
+        self._short = {probe.index for probe in _short(recorded)}
+        #: R's trainings that were not met yet, in their order.
+        self._waiting = [probe for probe in recorded.manifest.probes if probe.kind == "fit"]
 
     def install(self, keras: Any) -> None:
         """Wrap ``keras.Model.fit``, within what an observer records."""
@@ -103,6 +103,7 @@ class TrainingStart:
             if probe is None or not _alike(asked.arguments, probe):
                 return original(model, *args, **kwargs)
             asked.arguments["epochs"] = JUDGED
+            before = _steps(model)
             history = original(*asked.args, **asked.kwargs)
             weights = self._weights_after(model, probe)
             if weights is None:
@@ -111,7 +112,7 @@ class TrainingStart:
                 return _joined(history, original(*asked.args, **asked.kwargs))
             for variable, value in weights:
                 variable.assign(value)
-            _pass_steps(model, _epochs(probe))
+            _pass_steps(model, before, _epochs(probe))
             history.history = {name: list(curve) for name, curve in probe.curves.items()}
             history.epoch = list(range(_epochs(probe)))
             history.params = {**history.params, "epochs": _epochs(probe)}
@@ -121,11 +122,15 @@ class TrainingStart:
         keras.Model.fit = fit
 
     def _next(self) -> Probe | None:
-        """Return R's next training on the line that is being run."""
+        """Return R's training that is being repeated, None if all of it is wanted.
+
+        It is the next one on the line that is being run, which may stand in a loop.
+        """
         line = self._line()
         for place, probe in enumerate(self._waiting):
             if probe.line == line:
-                return self._waiting.pop(place)
+                del self._waiting[place]
+                return probe if probe.index in self._short else None
         return None
 
     def _weights_after(self, model: Any, probe: Probe) -> list[tuple[Any, AnyArray]] | None:
@@ -187,11 +192,15 @@ def _epochs(probe: Probe) -> int:
     return max((len(curve) for curve in probe.curves.values()), default=0)
 
 
-def _pass_steps(model: Any, epochs: int) -> None:
-    """Count the steps of the epochs that were left out."""
+def _steps(model: Any) -> int:
+    return int(getattr(model.optimizer, "iterations", 0))
+
+
+def _pass_steps(model: Any, before: int, epochs: int) -> None:
+    """Count the steps of the epochs that were left out; there were ``before`` in the beginning."""
     iterations = getattr(model.optimizer, "iterations", None)
     if iterations is not None:
-        iterations.assign(np.asarray(iterations) // JUDGED * epochs)
+        iterations.assign(before + (_steps(model) - before) // JUDGED * epochs)
 
 
 def _joined(first: Any, rest: Any) -> Any:

@@ -17,6 +17,7 @@ from bridge.translate.syntax import (
     Paren,
     Symbol,
     Text,
+    nodes_in,
 )
 from bridge.translate.wrappers import (
     SHAPE_NAMES,
@@ -311,6 +312,8 @@ class Calls(Special):
         definition = self.functions.get(name)
         if definition and id(definition) in self.incomplete and self.place_of(node):
             return self.gap(node, f"the function {name}()")
+        if definition and _draws_late(node, definition):
+            return self.gap(node, f"the random numbers that {name}() draws when it needs them")
         formals = [each for each, _ in definition.parameters] if definition else []
         parts: list[str] = []
         words: list[str] = []
@@ -432,3 +435,14 @@ class Calls(Special):
 
 def _is_super(function: Member) -> bool:
     return isinstance(function.object, Symbol) and function.object.name == "super"
+
+
+def _draws_late(node: Call, definition: Function) -> bool:
+    """Say whether arguments draw at random, and not in the order in which they are written.
+
+    R computes an argument when the function first needs it, Python before the call.
+    """
+    given = [each.value for each in node.arguments if each.value is not None]
+    drawing = [sum(call.name in DRAWING for call in nodes_in([each], Call)) for each in given]
+    inside = any(call.name in DRAWING for call in nodes_in([definition.body], Call))
+    return sum(count > 0 for count in drawing) > 1 or (inside and any(drawing))

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bridge._text import capitalised
 from bridge.capsule import Capsule, ErrorRecord, Manifest, Output, Status
 from bridge.compare.result import RunPair, Verdict
 from bridge.explain.attribution import parted_lines
@@ -149,3 +150,16 @@ def test_a_cut_headline_says_so() -> None:
     assert fitted("one two three", length=13) == "one two three"
     assert fitted("It is so.") == "It is so"
     assert len(fitted("x" * 200)) <= HEADLINE_LENGTH
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("array() fills by columns in R", "array() fills by columns in R"),
+        ("my_units is cut off", "my_units is cut off"),
+        ("numbers differ", "Numbers differ"),
+        ("", ""),
+    ],
+)
+def test_a_name_of_code_begins_a_sentence_as_it_is_written(text: str, shown: str) -> None:
+    assert capitalised(text) == shown

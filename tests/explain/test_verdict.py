@@ -139,6 +139,31 @@ def test_a_script_without_keras_leaves_nothing_to_compare() -> None:
     assert "never calls Keras" in found.sentence
 
 
+def prints(runner: str, text: str, **fields: Any) -> Capsule:
+    line = {"stream": "stdout", "text": text, "line": 5}
+    return run(runner, probes=(), output=(line,), **fields)
+
+
+@pytest.mark.parametrize(
+    ("meant", "cause"),
+    [
+        ({"text": "loss 0.25 of 8"}, "none"),
+        ({"text": "loss 0.75 of 8"}, "not-known"),
+        ({"text": "loss 0.25 of 8", "gaps": ("a.R:3: what is not known",)}, "not-known"),
+    ],
+    ids=["same", "other", "gap"],
+)
+def test_without_a_model_what_came_back_and_what_is_printed_decide(
+    meant: dict[str, Any], cause: str
+) -> None:
+    runs = {"r": prints("r", "loss 0.25 of 8"), "intent": prints("intent", **meant)}
+    replayed = RunPair(
+        a="r", b="replay", verdict="same-bits", first_divergence=None, probes=(), answers=12
+    )
+    nothing = RunPair(a="r", b="intent", verdict="abstained", first_divergence=None, probes=())
+    assert conclude(runs, [replayed, nothing]).cause == cause
+
+
 @pytest.mark.parametrize("kind", ["cran", "standin"])
 def test_a_stand_in_never_clears_the_cran_package(kind: Any) -> None:
     frontend = FrontEnd(kind=kind, package="keras", version="1")

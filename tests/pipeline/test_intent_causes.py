@@ -57,6 +57,13 @@ _SCRIPTS: Final[Mapping[str, str]] = {
     'm %>% compile(optimizer_sgd(0.1), "mse")\n'
     "m %>% fit(matrix(1, 4, 3), matrix(0, 4, 3), epochs = 1, verbose = 0)\n"
     'cat(count_params(m), "parameters\\n")\nprint(predict(m, matrix(1, 1, 3), verbose = 0))\n',
+    "draws-when-needed": "library(keras)\nset.seed(4)\n"
+    "bump <- function(at, height) height * exp(-(seq_len(6) - at)^2)\n"
+    "x <- t(replicate(5, bump(runif(1, 2, 5), runif(1)) + bump(runif(1, 1, 6), runif(1))))\n"
+    "noise <- function(n, level) rnorm(n) * level\nz <- noise(5, runif(1))\n"
+    "m <- keras_model_sequential() %>%\n"
+    '  layer_dense(1, input_shape = 6, kernel_initializer = "ones")\n'
+    "print(predict(m, x + z, verbose = 0))\n",
     "fields-without-layers": "library(keras)\n"
     'Scale <- R6::R6Class("Scale", inherit = KerasLayer, public = list(\n'
     "  by = 2, kernel = NULL,\n  build = function(input_shape) {\n"
@@ -107,7 +114,8 @@ def test_a_cause_is_named_where_undoing_it_takes_the_difference_away(
 
 
 @pytest.mark.parametrize("name", [
-    "array-written-inline", "matrix-algebra", "fields-without-layers", "ordinary",
+    "array-written-inline", "matrix-algebra", "draws-when-needed", "fields-without-layers",
+    "ordinary",
 ])  # fmt: skip
 def test_ordinary_scripts_agree_and_nothing_is_blamed(
     examined: dict[str, Examined], name: str

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bridge.rules.losses import least
-from tests.rules.samples import Run
+from tests.rules.samples import Run, symbol
 
 ONE_HOT = np.eye(3)[[0, 1, 2, 0, 1, 2]]
 WHOLE = [[0], [1], [2], [0], [1], [2]]
@@ -153,6 +153,33 @@ def test_one_target_is_not_stretched_over_several_outputs(
     last: Any, loss: str, y: Any, found: list[str]
 ) -> None:
     assert rules(last, loss, y) == found
+
+
+def tensor(number: int, *shape: int) -> dict[str, Any]:
+    return {"t": "tensor", "dtype": "float32", "shape": shape, "order": "C", "id": number}
+
+
+@pytest.mark.parametrize(
+    ("right", "made", "last", "found"),
+    [
+        ((4,), (4, 4), "tf.reduce_mean", ["L09"]),
+        ((4, 1), (4, 1), "tf.reduce_mean", []),
+        ((1, 4), (4, 4), "tf.reduce_mean", []),
+        # A table of all distances may be what is wanted.
+        ((4,), (4, 4), "tf.argmin", []),
+        ((1,), (4, 1), "tf.reduce_mean", []),
+    ],
+)
+def test_a_column_is_not_set_against_a_vector(
+    right: tuple[int, ...], made: tuple[int, ...], last: str, found: list[str]
+) -> None:
+    run = Run()
+    run.call(
+        symbol("tf.subtract"), args=[tensor(1, 4, 1), tensor(2, *right)], result=tensor(3, *made)
+    )
+    run.call(symbol("tf.square"), args=[tensor(3, *made)], result=tensor(4, *made))
+    run.call(symbol(last), args=[tensor(4, *made)], result=tensor(5))
+    assert run.rules() == found
 
 
 @pytest.mark.parametrize(("arrays", "found"), [(2, ["L09"]), (3, ["L09"]), (1, [])])

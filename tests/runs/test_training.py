@@ -297,6 +297,9 @@ START = """
     watched <- made()
     watched %>% fit(x, y, epochs = 6, batch_size = 5, verbose = 0,
                     callbacks = list(callback_early_stopping("loss", patience = 50)))
+    nightly <- made()
+    for (night in 1:3) nightly %>% fit(x, y, epochs = 3, batch_size = 5, verbose = 0)
+    print(as.numeric(nightly$optimizer$iterations))
 """
 
 
@@ -308,13 +311,13 @@ def test_a_training_is_judged_on_its_first_epochs_and_what_follows_starts_from_r
     made = recorded_from(pool, tmp_path, START)
     started = run_replay(pool, made, 2, Limits(), full=False)
     # Only where nothing but weights and a history is left behind.
-    assert [probe.first_epochs for probe in fits(started)] == [2, None, 2, None]
+    assert [probe.first_epochs for probe in fits(started)] == [2, None, 2, None, None, None, 2]
     pair = compare_runs(made, started)
     assert [each.verdict for each in pair.probes] == ["same-bits"] * len(pair.probes), pair.detail
     assert pair.probes[0].points == 2
     assert places_of(pair.probes[0])["training curve"][1] == "the first 2 epochs"
     whole = run_replay(pool, made, 2, Limits())
-    assert [probe.first_epochs for probe in fits(whole)] == [None] * 4
+    assert [probe.first_epochs for probe in fits(whole)] == [None] * 7
     assert compare_runs(made, whole).verdict == "same-bits"
 
 

@@ -9,7 +9,7 @@ from bridge.capsule import ModelState, Probe
 from bridge.capsule.values import ObjectValue
 from bridge.rules.asked_again import asked_again, predictions, same_bits
 from bridge.rules.rule import Finding, Rule
-from bridge.rules.run import Run, name_of, same
+from bridge.rules.run import Run, name_of, owner_of, same
 
 RULE = Rule(
     "P06",
@@ -21,6 +21,7 @@ RULE = Rule(
 )
 #: What makes a model like another one, with weights of its own.
 _COPIES: Final = frozenset({"clone_model", "from_config", "model_from_json"})
+_GIVE_WEIGHTS: Final = frozenset({"set_weights", "load_weights"})
 
 
 @RULE.detector
@@ -32,7 +33,10 @@ def detect(run: Run) -> Iterator[Finding]:
             continue
         given = [each for each in call.args if isinstance(each, ObjectValue)]
         given += [each for each in call.kwargs.values() if isinstance(each, ObjectValue)]
-        if not given:
+        # Who gives it weights later knows that it has none.
+        if not given or any(
+            owner_of(later) == copy.id and name_of(later) in _GIVE_WEIGHTS for later in run.asked
+        ):
             continue
         asked = [(p, s) for p, s in predictions(run) if s.id in (given[0].id, copy.id)]
         for one, before in asked:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from bridge.rules.losses import KNOWN
-from bridge.rules.models import trainings
+from bridge.rules.models import trainings, weighs_columns
 from bridge.rules.outcomes import constant
 from bridge.rules.rule import Finding, Rule
 from bridge.rules.run import Run, is_one_dimensional
@@ -71,6 +71,8 @@ def never_varied(run: Run) -> Iterator[Finding]:
         state = run.state(probe)
         x = run.array(probe.inputs[0]) if len(probe.inputs) == 1 else None
         if probe.kind != "predict" or state is None or x is None or x.ndim != 2:
+            continue
+        if not weighs_columns(state):
             continue
         for training in fits:
             seen = training.x

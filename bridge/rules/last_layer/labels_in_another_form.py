@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
+from bridge.capsule import Call
+from bridge.capsule.values import ArrayValue
 from bridge.rules.losses import DISTANCES, loss_of
 from bridge.rules.models import is_one_hot, trainings, whole
 from bridge.rules.rule import Finding, Help, Rule
-from bridge.rules.run import Run, is_one_dimensional, output_layer
+from bridge.rules.run import Run, is_one_dimensional, name_of, output_layer
 
 RULE = Rule(
     "L09",
@@ -16,6 +18,11 @@ RULE = Rule(
     cause="user-script",
     explains=("L10", "L11", "T02", "D08", "M07"),
 )
+#: What sets two tensors side by side, element by element.
+_ELEMENTWISE: Final = frozenset(
+    {"subtract", "add", "multiply", "divide", "squared_difference", "maximum", "minimum"}
+)
+_REDUCING: Final = frozenset({"reduce_mean", "reduce_sum", "mean", "sum"})
 _STRETCHING: Final = DISTANCES | {"poisson", "hinge", "squaredhinge", "binarycrossentropy"}
 
 
@@ -99,6 +106,51 @@ def refused(run: Run) -> Iterator[Finding]:
                 refused=True,
             )
             return
+
+
+@RULE.detector
+def rows_against_rows(run: Run) -> Iterator[Finding]:
+    """Find a column set against a vector of as many rows, whose table is then reduced.
+
+    TensorFlow stretches both, so that each row is set against every other; a loss that is written
+    out by hand takes the mean of that.
+    """
+    for place, call in enumerate(run.asked):
+        shapes = [value.shape for value in _arrays(call)]
+        column = next((shape for shape in shapes if len(shape) == 2 and shape[1] == 1), None)
+        if name_of(call) not in _ELEMENTWISE or column is None or column[0] < 2:
+            continue
+        if sorted(shapes) != sorted([column, column[:1]]) or not _reduced(run.asked[place:]):
+            continue
+        rows = column[0]
+        yield RULE.finding(
+            f"Each of {rows} rows is set against all {rows}",
+            f"A column of {rows} meets a vector of {rows}, and TensorFlow makes a table of both. "
+            "The mean over it is least where all answers are the same.",
+            at=run.place(call) or call.line,
+            evidence=(("shapes that meet", f"{shapes[0]} and {shapes[1]}"),),
+            help="Keep the column: y[rows, , drop = FALSE] or matrix(y, ncol = 1).",
+        )
+        return
+
+
+def _arrays(call: Call) -> Iterator[ArrayValue]:
+    for value in (*call.args, *call.kwargs.values()):
+        if isinstance(value, ArrayValue):
+            yield value
+
+
+def _reduced(calls: Sequence[Call]) -> bool:
+    """Say whether what the first call gives ends in a mean or a sum, however it is changed."""
+    followed = {calls[0].result.id} if isinstance(calls[0].result, ArrayValue) else set()
+    for call in calls[1:]:
+        if not any(value.id in followed for value in _arrays(call)):
+            continue
+        if name_of(call) in _REDUCING:
+            return True
+        if isinstance(call.result, ArrayValue):
+            followed.add(call.result.id)
+    return False
 
 
 def _shape(shape: tuple[int | None, ...]) -> str:

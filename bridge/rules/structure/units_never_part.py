@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from bridge.facts.layers import facts_of
 from bridge.rules.models import Weight, trainings
 from bridge.rules.rule import Finding, Rule
 from bridge.rules.run import Run, output_layer
@@ -36,6 +37,13 @@ def detect(run: Run) -> Iterator[Finding]:
 
 
 def _alike(weight: Weight) -> bool:
-    if weight.record.name != "kernel" or weight.before.shape[-1] < 2:
+    facts = facts_of(weight.layer.cls)
+    # What the last axis of a weight is, is known of Keras' own layers alone.
+    if (
+        facts is None
+        or not facts.units
+        or weight.record.name != "kernel"
+        or weight.before.shape[-1] < 2
+    ):
         return False
     return all(bool(np.all(each == each[..., :1])) for each in (weight.before, weight.after))
