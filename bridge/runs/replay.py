@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
+import numpy as np
+
 from bridge._typing import AnyArray
 from bridge.capsule import Call, Capsule, CapsuleError, ErrorRecord, Probe, read_capsule
 from bridge.capsule.schema import Invocation, RecordedFile
