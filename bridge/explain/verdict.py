@@ -170,8 +170,8 @@ def _role(
             elif verdict in _ENDED:
                 may = each.refused
             elif verdict == "different":
-                of_r = each.cause in OF_R and (runs.refused or not each.refused)
-                may = cause == "not-known" and of_r
+                known = runs.refused if each.refused else each.cause in OF_R
+                may = cause == "not-known" and known
             else:
                 may = cause == "not-known" and (each.refused or each.cause in OF_R)
             return "names" if may and each.decides and not named else "told"

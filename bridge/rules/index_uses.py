@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from bridge.translate.syntax import Assign, Call, Index, Node, Operation, Paren, Symbol, walk
@@ -44,6 +44,46 @@ def uses(root: Node, wanted: Node, tree: Sequence[Node]) -> Iterator[str]:
         ):
             for item in tree:
                 yield from uses(item, node.target, tree)
+
+
+def compared(root: Node, wanted: Node, tree: Sequence[Node]) -> Iterator[Node]:
+    """Yield what a value is set against with ``==``, by itself or by its name."""
+    for node in walk(root):
+        if isinstance(node, Operation) and node.operator == "==" and node.left is not None:
+            for side, other in ((node.left, node.right), (node.right, node.left)):
+                if is_value(side, wanted):
+                    yield other
+        elif (
+            isinstance(node, Assign)
+            and isinstance(node.target, Symbol)
+            and not isinstance(wanted, Symbol)
+            and is_value(node.value, wanted)
+        ):
+            for item in tree:
+                yield from compared(item, node.target, tree)
+
+
+def sources(node: Node | None, assigned: Mapping[str, Sequence[Node]]) -> frozenset[str]:
+    """Return the names that a value goes back to: its own, and those that it is a part of.
+
+    ``assigned`` has what each name is given. What is computed goes back to nothing.
+    """
+    found: set[str] = set()
+    waiting = [node]
+    while waiting:
+        part = waiting.pop()
+        while isinstance(part, (Index, Paren, Call)):
+            if isinstance(part, Index):
+                part = part.object
+            elif isinstance(part, Paren):
+                part = part.inner
+            else:
+                kept = part.name in _CONVERTS - {"c"} and part.arguments
+                part = part.arguments[0].value if kept else None
+        if isinstance(part, Symbol) and part.name not in found:
+            found.add(part.name)
+            waiting += assigned.get(part.name, ())
+    return frozenset(found)
 
 
 def is_value(node: Node | None, wanted: Node) -> bool:

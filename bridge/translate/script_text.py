@@ -202,6 +202,28 @@ class Script:
         cut = self._parts.cut(calls[0])
         return Cut(cut.start, cut.end, by)
 
+    def after_call(self, name: str, line: int, text: str) -> Cut | None:
+        """Return the edit that puts a text behind the only such call."""
+        cut = self.replace_call(name, line, text)
+        return None if cut is None else Cut(cut.end, cut.end, text)
+
+    def rename_call(self, name: str, line: int, by: str) -> Cut | None:
+        """Return the edit that calls another function with the arguments of the only such call."""
+        calls = self.calls(name, line)
+        if len(calls) != 1:
+            return None
+        cut = self._parts.cut(self._below(calls[0])[0])
+        return Cut(cut.start, cut.end, by)
+
+    def wrap_first(self, name: str, line: int, function: str) -> Cut | None:
+        """Return the edit that applies a function to the first argument of the only such call."""
+        calls = self.calls(name, line)
+        given = self._given(calls[0]) if len(calls) == 1 else []
+        if not given:
+            return None
+        cut = self._parts.cut(given[0].value)
+        return Cut(cut.start, cut.end, f"{function}({self.text[cut.start : cut.end]})")
+
     def step_before(self, name: str, line: int, step: str) -> Cut | None:
         """Return the edit that puts a step into a pipe, before the only such call."""
         calls = self.calls(name, line)

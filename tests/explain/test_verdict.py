@@ -345,15 +345,16 @@ def test_what_whole_numbers_show_stands_where_only_the_reading_of_the_text_parts
     assert found.first_divergence.stage == "layer"
 
 
-@pytest.mark.parametrize(("alone", "cause"), [(True, "r-conversion"), (False, "not-known")])
+@pytest.mark.parametrize("said", ["r-conversion", "user-script"])
+@pytest.mark.parametrize("alone", [True, False])
 def test_what_explains_an_error_speaks_only_where_one_run_was_refused(
-    alone: bool, cause: str
+    said: str, alone: bool
 ) -> None:
     parted = pair("intent", "different", "arguments").model_copy(update={"alone": alone})
-    refused = answer("r-conversion", "A list is no number.", line=3, refused=True)
+    refused = answer(said, "A list is no number.", line=3, refused=True)
     runs = {"r": run(), "replay": run("replay"), "intent": run("intent")}
     found = conclude(runs, [pair("replay", "same-bits"), parted], usage=[refused])
-    assert found.cause == cause
+    assert found.cause == (said if alone else "not-known")
     assert found.lines == {3}
 
 

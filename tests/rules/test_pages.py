@@ -95,6 +95,7 @@ CODES: Final = {
     "R09": "from-the-end",
     "R10": "seed-of-the-other-generator",
     "R11": "ranges-include-their-end",
+    "R13": "columns-first",
     "T01": "never-trained",
     "T02": "hardly-trained",
     "T03": "diverges",

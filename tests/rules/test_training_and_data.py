@@ -229,6 +229,8 @@ DAYS = np.column_stack([np.arange(40.0), DRAW.normal(15, 5, 40)])
 PAST = (DAYS[:30] - DAYS[:30].mean(axis=0)) / DAYS[:30].std(axis=0, ddof=1)
 FUTURE = (DAYS[30:] - DAYS[:30].mean(axis=0)) / DAYS[:30].std(axis=0, ddof=1)
 BYTES = DRAW.integers(0, 256, (20, 12)).astype(float)
+OTHERS = DRAW.uniform(50, 90, (12, 2))
+OTHERS = (OTHERS - OTHERS.mean(axis=0)) / OTHERS.std(axis=0, ddof=1)
 
 
 @pytest.mark.parametrize(
@@ -247,6 +249,10 @@ BYTES = DRAW.integers(0, 256, (20, 12)).astype(float)
         (SCALED, SCALED[:5] + 0.5, []),
         (RAW, RAW[:5] * 2, []),
         (BYTES / 255, BYTES[:4] / 255, []),
+        (SCALED, OTHERS, ["D06"]),
+        (SCALED, SCALED[::-1], []),
+        (SCALED[:20], OTHERS, []),
+        (SCALED, OTHERS * 1.01, []),
     ],
 )
 def test_what_is_asked_is_scaled_as_what_was_trained(
@@ -327,6 +333,52 @@ def test_rows_class_by_class_leave_a_class_out_of_the_validation(
     run.model(("Dense", {"units": 1}))
     run.probe("fit", targets=[run.array("y", y)], settings={"validation_split": 0.25})
     assert run.rules() == found
+
+
+@pytest.mark.parametrize(
+    ("loss", "trained", "asked", "found"),
+    [
+        ("sparse_categorical_crossentropy", [0, 1, 1, 0], [2, 2, 2], ["D05"]),
+        ("sparse_categorical_crossentropy", [0, 1, 1, 0], [0, 2, 1, 2], ["D05"]),
+        ("categorical_crossentropy", np.eye(3)[[0, 2]], np.eye(3)[[1, 1]], ["D05"]),
+        ("sparse_categorical_crossentropy", [0, 1, 1, 0], [2, 1, 0], []),
+        ("sparse_categorical_crossentropy", [0, 1, 2, 0], [2, 2, 1], []),
+        ("mse", [0, 1, 1, 0], [2, 2, 2], []),
+    ],
+)
+@pytest.mark.parametrize("validated", [False, True])
+def test_training_has_seen_the_classes_that_are_asked_for(
+    loss: str, trained: Any, asked: Any, found: list[str], validated: bool
+) -> None:
+    run = Run()
+    run.model(("Dense", {"units": 3, "activation": "softmax"}), compiled={"loss": loss})
+    own = [run.array("validation[0]", X[:2]), run.array("validation[1]", asked)]
+    about = {"validation": own} if validated else {}
+    run.probe("fit", targets=[run.array("y", trained)], **about)
+    if not validated:
+        run.probe("evaluate", targets=[run.array("y", asked)])
+    assert [code for code in run.rules() if code == "D05"] == found
+
+
+@pytest.mark.parametrize(
+    ("y", "keys", "found"),
+    [
+        ([[0], [1], [0]], [1, 2], ["D04"]),
+        (np.eye(3)[[0, 2, 1]], [1, 2, 3], ["D04"]),
+        ([[0], [1], [0]], [0, 1], []),
+        ([[1], [2], [1]], [1, 2], []),
+        ([[0], [1], [2]], [1, 2], []),
+    ],
+)
+def test_weights_of_classes_are_counted_from_zero(
+    y: Any, keys: list[int], found: list[str]
+) -> None:
+    run = Run()
+    run.model(("Dense", {"units": 3, "activation": "softmax"}), compiled={"loss": "mse"})
+    weights = {"t": "dict", "items": [(scalar(key), scalar(1.0 + key)) for key in keys]}
+    run.call(method("fit"), kwargs={"class_weight": weights})
+    run.probe("fit", call=1, targets=[run.array("y", y)])
+    assert [code for code in run.rules() if code == "D04"] == found
 
 
 @pytest.mark.parametrize(

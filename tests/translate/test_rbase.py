@@ -130,3 +130,15 @@ def test_a_factor_is_compared_by_its_levels() -> None:
 def test_named_vectors_of_one_length_are_the_columns_of_a_matrix() -> None:
     found = r.sapply({"x": 1.0, "y": 2.0}, lambda v: r.Named(low=v, high=v * 10))
     assert found.tolist() == [[1, 2], [10, 20]]
+
+
+def test_an_element_that_is_taken_again_is_there_again() -> None:
+    centre = r.Named(low=-2.0, mid=0.0, high=2.0)
+    assert r.index(centre, ["high", "low", "high"]).tolist() == [2, -2, 2]
+    assert r.index({"a": "x", "b": "y"}, [2, 2]) == ["y", "y"]
+
+
+def test_a_factor_makes_texts_of_the_frame_that_becomes_a_matrix() -> None:
+    frame = r.data_frame(a=[1.5, 2.5], b=r.factor(["u", "v"]))
+    assert r.as_matrix(frame).tolist() == [["1.5", "u"], ["2.5", "v"]]
+    assert r.as_matrix(r.data_frame(a=[1.5, 2.5])).dtype == np.float64

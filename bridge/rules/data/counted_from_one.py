@@ -9,11 +9,12 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from bridge.capsule.values import ArrayValue, Scalar
+from bridge.capsule.values import ArrayValue, Pairs, Scalar
 from bridge.rules.errors import errors
 from bridge.rules.losses import loss_of
+from bridge.rules.models import is_one_hot, whole
 from bridge.rules.rule import Finding, Rule
-from bridge.rules.run import Run, is_one_dimensional, name_of, output_layer
+from bridge.rules.run import Run, is_one_dimensional, name_of, number, output_layer
 
 RULE = Rule("D04", "counted-from-one", cause="r-index-base", whose="R's rules")
 #: What TensorFlow says of an index that its table does not have (gather, embedding), and of a
@@ -94,6 +95,45 @@ def labels(run: Run) -> Iterator[Finding]:
             so = f"the last layer has {units} units"
             found.setdefault(state.id, _from_one(probe.line, int(most), so))
     yield from [each for model, each in found.items() if model not in from_zero][:1]
+
+
+@RULE.detector
+def class_weights(run: Run) -> Iterator[Finding]:
+    """Find weights for classes from 1 on, where the classes of the targets begin at 0."""
+    for call in run.asked:
+        probe = next((each for each in run.probes if each.call == call.id), None)
+        given = call.kwargs.get("class_weight")
+        if not isinstance(given, Pairs) or probe is None or len(probe.targets) != 1:
+            continue
+        y, keys = run.array(probe.targets[0]), [number(key) for key, _ in given.items]
+        if y is None or not y.size:
+            continue
+        if is_one_hot(y) and y.ndim == 2:
+            classes = list(range(y.shape[1]))
+        elif is_one_dimensional(y) and whole(y):
+            classes = [int(each) for each in np.unique(y)]
+        else:
+            continue
+        if len(keys) > 1 and classes[0] == 0 and keys == [each + 1 for each in classes]:
+            weights = [number(weight) for _, weight in given.items]
+            pairs = zip(classes, weights, strict=True)
+            mended = ", ".join(f'"{name}" = {weight:g}' for name, weight in pairs if weight)
+            yield RULE.finding(
+                "class_weight counts the classes from 1, and Keras from 0",
+                f"The targets are {classes[0]} to {classes[-1]}. Class 0 has no weight, and "
+                f"that of {classes[-1] + 1} is of no row.",
+                at=run.place(call, "class_weight") or call.line,
+                evidence=(
+                    ("classes of the targets", ", ".join(map(str, classes))),
+                    ("classes with a weight", ", ".join(f"{key:g}" for key in keys if key)),
+                ),
+                help=run.help(
+                    "Name the weights from 0 on.",
+                    run.set_argument(call, "class_weight", f"list({mended})"),
+                ),
+                refused=probe.status != "made",
+            )
+            return
 
 
 def _from_one(line: int | None, high: int, so: str) -> Finding:

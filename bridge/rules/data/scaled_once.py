@@ -11,7 +11,8 @@ import numpy.typing as npt
 from bridge.capsule import Probe
 from bridge.rules.models import trained_before
 from bridge.rules.rule import Finding, Help, Rule
-from bridge.rules.run import Run, call_of, r_name
+from bridge.rules.run import Run, call_of, r_name, same
+from bridge.translate.script_text import Cut
 from bridge.translate.syntax import Assign, Node, Operation, Symbol, nodes_in, walk
 from bridge.translate.syntax import Call as Written
 
@@ -60,6 +61,66 @@ def detect(run: Run) -> Iterator[Finding]:
                 ),
             )
             return
+
+
+@RULE.detector
+def by_themselves(run: Run) -> Iterator[Finding]:
+    """Find inputs that were scaled by their own means and deviations, as the training's were."""
+    for probe in run.probes:
+        state = run.state(probe)
+        if state is None or len(probe.inputs) != 1:
+            continue
+        training = trained_before(run, probe, state) if probe.kind != "fit" else None
+        x = run.array(probe.inputs[0])
+        by, fit = f"{probe.kind}()", training.x if training is not None else None
+        if probe.kind == "fit" and len(probe.validation) > 1:
+            by, fit, x = "the validation", x, run.array(probe.validation[0])
+        if fit is None or x is None or x.shape[1:] != fit.shape[1:]:
+            continue
+        # The same rows in another order were scaled together.
+        if same(np.sort(x, axis=0), np.sort(fit, axis=0)):
+            continue
+        if not (_standardised(fit) and _standardised(x)):
+            continue
+        first = training.probe if training is not None else probe
+        yield RULE.finding(
+            f"The inputs of {by} were scaled by their own means and deviations",
+            "Each column has mean 0 and deviation 1, here as in fit(). A number then means "
+            "something else in each of them.",
+            at=probe.line,
+            also=(first.line,) if first is not probe else (),
+            evidence=(
+                ("rows of fit(), mean and deviation", f"{len(fit):,}: 0 and 1"),
+                (f"rows of {by}", f"{len(x):,}: 0 and 1"),
+            ),
+            help=run.help(
+                "Scale both with the means and deviations of the training rows.",
+                _scaled_alike(run, first, probe),
+            ),
+        )
+        return
+
+
+def _scaled_alike(run: Run, training: Probe, asked: Probe) -> Cut | None:
+    """Return the edit that scales what is asked with the attributes of what was trained with."""
+    calls = [call_of(run.capsule, each) for each in (training, asked)]
+    names = [run.data_names(call)[0] for call in calls if call is not None]
+    scaled = [
+        next((each for each in nodes_in(run.tree, Assign) if _scales(each, name)), None)
+        for name in names
+    ]
+    if len(scaled) != 2 or None in scaled or names[0] == names[1]:
+        return None
+    line = scaled[1].value.line if scaled[1] is not None else 0
+    center, spread = (f'attr({names[0]}, "scaled:{part}")' for part in ("center", "scale"))
+    return run.text.set_argument("scale", line, "center", f"{center}, scale = {spread}")
+
+
+def _scales(node: Assign, name: str) -> bool:
+    """Say whether an assignment gives a name what scale() makes without being told how."""
+    value = node.value
+    plain = isinstance(value, Written) and value.name == "scale" and len(value.arguments) == 1
+    return plain and isinstance(node.target, Symbol) and node.target.name == name
 
 
 def _scaled(scaled: npt.NDArray[Any], raw: npt.NDArray[Any]) -> str:

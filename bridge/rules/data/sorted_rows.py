@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from bridge.capsule import Array, Probe
-from bridge.rules.models import whole
+from bridge.rules.losses import loss_of
+from bridge.rules.models import is_one_hot, whole
 from bridge.rules.rule import Finding, Rule
 from bridge.rules.run import Run, call_of, is_one_dimensional
 from bridge.translate.script_text import Cut
 
 RULE = Rule("D05", "sorted-rows", cause="maths", explains=("D08", "T02"))
+_OF_CLASSES: Final = (
+    "categoricalcrossentropy",
+    "sparsecategoricalcrossentropy",
+    "binarycrossentropy",
+)
 
 
 @RULE.detector
@@ -48,6 +55,60 @@ def detect(run: Run) -> Iterator[Finding]:
                 help=run.help("Shuffle the rows first.", _shuffled(run, probe)),
             )
             return
+
+
+@RULE.detector
+def never_trained(run: Run) -> Iterator[Finding]:
+    """Find classes that a model is validated or evaluated with, and was never trained with."""
+    trained: dict[int, set[int]] = {}
+    for probe in run.probes:
+        state = run.state(probe)
+        if state is None or probe.kind not in ("fit", "train", "evaluate"):
+            continue
+        if loss_of(run, state).loss not in _OF_CLASSES:
+            continue
+        known = trained.setdefault(state.id, set())
+        if probe.kind == "evaluate":
+            asked, by = _classes(run, probe.targets), "evaluate()"
+        else:
+            y = _classes(run, probe.targets)
+            if y is None:
+                # What was trained with is not all known.
+                return
+            share = probe.settings.get("validation_split")
+            known |= set(y[: int(len(y) * (1 - share))] if isinstance(share, float) else y)
+            asked, by = _classes(run, probe.validation[1:2]), "the validation"
+        if asked is None:
+            continue
+        # One row of a class falls on one side by chance.
+        new = [c for c in sorted(set(asked) - known) if int(np.sum(asked == c)) > 1]
+        if known and new:
+            count = int(np.isin(asked, new).sum())
+            yield RULE.finding(
+                f"Class {new[0]} was never trained, and {by} asks for it",
+                f"{count:,} of its {len(asked):,} rows are of such a class, counted from 0. Rows "
+                "that stand class by class are not split by their numbers.",
+                at=probe.line,
+                evidence=(
+                    ("classes that are trained", ", ".join(map(str, sorted(known)))),
+                    (f"classes of {by}", ", ".join(map(str, sorted(set(asked))))),
+                ),
+                help="Draw the rows to train with by chance: sample(nrow(x), ...).",
+                cause="user-script",
+            )
+            return
+
+
+def _classes(run: Run, given: Sequence[Array]) -> npt.NDArray[np.int64] | None:
+    """Return the class of each row, counted from 0; None where the targets are no classes."""
+    y = run.array(given[0]) if len(given) == 1 else None
+    if y is None or not y.size:
+        return None
+    if y.ndim == 2 and is_one_hot(y):
+        y = np.argmax(y, axis=1)
+    if not is_one_dimensional(y) or not whole(y):
+        return None
+    return np.asarray(y, np.int64).reshape(len(y))
 
 
 def _lacking(classes: npt.NDArray[np.float64], rest: npt.NDArray[np.float64]) -> bool:

@@ -21,13 +21,7 @@ Batch = npt.NDArray[Any]
 @RULE.detector
 def detect(run: Run) -> Iterator[Finding]:
     """Find batches of a training loop of which each begins with the last row of the one before."""
-    by_model: dict[int, list[tuple[Probe, Batch]]] = {}
-    for probe in run.probes:
-        state = run.state(probe)
-        x = run.array(probe.inputs[0]) if len(probe.inputs) == 1 else None
-        if probe.kind == "train" and state is not None and x is not None and x.ndim > 1 and len(x):
-            by_model.setdefault(state.id, []).append((probe, x))
-    for given in by_model.values():
+    for given in _by_model(run).values():
         batches = [x for _, x in given]
         if not _overlap(batches):
             continue
@@ -45,6 +39,44 @@ def detect(run: Run) -> Iterator[Finding]:
             ),
         )
         return
+
+
+@RULE.detector
+def from_zero(run: Run) -> Iterator[Finding]:
+    """Find passes of which the first batch lacks a row, because its range begins at 0."""
+    for given in _by_model(run).values():
+        passes: list[list[int]] = []
+        first = given[0][1][:1]
+        for _, x in given:
+            if same(x[:1], first):
+                passes.append([])
+            passes[-1].append(len(x))
+        size = passes[0][0] + 1
+        if any(each[0] != size - 1 or set(each[1:]) != {size} for each in passes):
+            continue
+        rows = [row.tobytes() for _, x in given[: len(passes[0])] for row in x]
+        # A row that comes twice was drawn, or shared; short batches of those are something else.
+        if len(set(rows)) < len(rows) or len(passes[0]) < 3:
+            continue
+        yield RULE.finding(
+            "The first batch lacks a row: the range begins at 0",
+            "R's brackets leave element 0 out, and say nothing. In Python it is the first.",
+            at=given[0][0].line,
+            evidence=(("rows of the first batches", ", ".join(map(str, passes[0][:6]))),),
+            help=Help(text="Begin at 1.", before="x[start:end, ]", after="x[(start:end) + 1, ]"),
+        )
+        return
+
+
+def _by_model(run: Run) -> dict[int, list[tuple[Probe, Batch]]]:
+    """Return the batches that each model was trained with."""
+    found: dict[int, list[tuple[Probe, Batch]]] = {}
+    for probe in run.probes:
+        state = run.state(probe)
+        x = run.array(probe.inputs[0]) if len(probe.inputs) == 1 else None
+        if probe.kind == "train" and state is not None and x is not None and x.ndim > 1 and len(x):
+            found.setdefault(state.id, []).append((probe, x))
+    return found
 
 
 def _overlap(batches: Sequence[Batch]) -> bool:

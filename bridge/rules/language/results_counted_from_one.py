@@ -1,14 +1,15 @@
-"""keras3 counts indices from 1, where Python's function counts from 0."""
+"""An index is counted from 1, where what it meets is counted from 0."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from bridge.rules.index_uses import uses
+from bridge.rules.index_uses import compared, sources, uses
+from bridge.rules.models import whole
 from bridge.rules.rule import Finding, Rule
-from bridge.rules.run import Run, name_of
-from bridge.translate.syntax import Call
+from bridge.rules.run import Run, call_of, is_one_dimensional, name_of
+from bridge.translate.syntax import Assign, Call, Node, Symbol, nodes_in, walk
 
 RULE = Rule(
     "R06", "results-counted-from-one", cause="r-index-base", whose="the R package", needs=("text",)
@@ -45,6 +46,60 @@ def detect(run: Run) -> Iterator[Finding]:
             decides=bool(found & {"added", "from zero", "shown"}) and not known,
         )
         return
+
+
+@RULE.detector
+def of_r(run: Run) -> Iterator[Finding]:
+    """Find the place of the largest column, from 1 on, set against classes that begin at 0."""
+    assigned: dict[str, list[Node]] = {}
+    for node in nodes_in(run.tree, Assign):
+        if isinstance(node.target, Symbol):
+            assigned.setdefault(node.target.name, []).append(node.value)
+    labels = frozenset(_labels(run, assigned))
+    for call in run.written:
+        if not _is_place(call):
+            continue
+        others = [other for root in run.tree for other in compared(root, call, run.tree)]
+        for other in others:
+            names = sources(other, assigned)
+            if not names & labels or any(_is_place(each) for each in walk(other)):
+                continue
+            how = "which.max()" if call.name != "max.col" else "max.col()"
+            yield RULE.finding(
+                f"{how} counts classes from 1, and the labels from 0",
+                "A class is compared with the one after it: what is right counts as wrong.",
+                at=run.node_place(call, "1 for the first column"),
+                also=(other.line,) if other.line != call.line else (),
+                help=run.help(
+                    "Subtract 1 from the place.",
+                    run.text.after_call(call.name, call.line, " - 1"),
+                ),
+                whose="R's rules",
+            )
+            return
+
+
+def _is_place(node: Node) -> bool:
+    """Say whether a call gives the place of the largest column of each row."""
+    if not isinstance(node, Call):
+        return False
+    each = node.name in ("apply", "sapply", "vapply", "map_int") and any(
+        isinstance(given.value, Symbol) and given.value.name == "which.max"
+        for given in node.arguments
+    )
+    return each or node.name == "max.col"
+
+
+def _labels(run: Run, assigned: Mapping[str, Sequence[Node]]) -> Iterator[str]:
+    """Yield the names of targets whose classes begin at 0."""
+    for probe in run.probes:
+        call = call_of(run.capsule, probe)
+        y = run.array(probe.targets[0]) if len(probe.targets) == 1 else None
+        if call is None or y is None or not y.size or not is_one_dimensional(y) or not whole(y):
+            continue
+        if y.min() == 0 and y.max() > 1:
+            name = run.data_names(call)[1]
+            yield from sources(Symbol(0, 0, name), assigned) if name else ()
 
 
 def _found(written: Sequence[Call]) -> Iterator[Call]:

@@ -26,7 +26,8 @@ def detect(run: Run) -> Iterator[Finding]:
                 "Texts were given where Keras computes with numbers",
                 "Neither R nor Keras makes numbers of words by itself.",
                 at=error.line,
-                help="For classes, as.integer(factor(y)) - 1 gives numbers, counted from 0.",
+                help="model.matrix() makes numbers of a frame; as.matrix() makes texts of it. "
+                "For classes, as.integer(factor(y)) - 1 counts from 0.",
                 refused=True,
             )
             return

@@ -77,6 +77,10 @@ def index(x: Any, *where: Any, drop: Any = True) -> Any:
     if isinstance(x, dict):
         names = list(x)
         chosen = [names[place] for place in _places(where[0], len(x), names)]
+        if len(set(chosen)) < len(chosen):
+            # A dict has a name once: an element that is taken again goes without.
+            taken = [x[name] for name in chosen]
+            return np.asarray(taken) if isinstance(x, Named) else taken
         return type(x)((name, x[name]) for name in chosen)
     if isinstance(x, (list, tuple)):
         return [x[place] for place in _places(where[0], len(x))]

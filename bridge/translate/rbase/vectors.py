@@ -445,7 +445,12 @@ def as_vector(x: Any, mode: Any = "any") -> Any:
 
 
 def as_matrix(x: Any) -> Any:
-    """``as.matrix(x)``: a vector becomes a column."""
+    """``as.matrix(x)``: a vector becomes a column; one factor or text makes texts of a frame."""
+    if isinstance(x, Frame):
+        columns = [each.text if isinstance(each, Factor) else vector(each) for each in x.values()]
+        if any(isinstance(text, str) for column in columns for text in column):
+            texts = [[str(element) for element in column] for column in columns]
+            return np.array(texts, object).T
     found = array(x)
     return found if found.ndim > 1 else found.reshape(-1, 1)
 

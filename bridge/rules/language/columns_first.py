@@ -1,0 +1,140 @@
+"""Parts that were put one after the other fill the columns of an array, and not its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from bridge.rules.index_uses import sources
+from bridge.rules.rule import Finding, Rule
+from bridge.rules.run import Run, call_of
+from bridge.translate.script_text import Cut
+from bridge.translate.syntax import Assign, Call, Node, Number, Operation, Paren, Symbol, nodes_in
+
+RULE = Rule("R13", "columns-first", cause="r-semantics", whose="R's rules")
+#: What makes a part for each element of its first argument; of these, what binds them as columns.
+_EACH: Final = frozenset({"lapply", "sapply", "vapply", "map"})
+_BINDING: Final = frozenset({"sapply", "vapply"})
+_NONE: Final[frozenset[str]] = frozenset()
+
+Names = Mapping[str, Sequence[Node]]
+
+
+@RULE.detector
+def detect(run: Run) -> Iterator[Finding]:
+    """Find arrays with a row for each of several parts, which were filled part after part."""
+    assigned: dict[str, list[Node]] = {}
+    for node in nodes_in(run.tree, Assign):
+        if isinstance(node.target, Symbol):
+            assigned.setdefault(node.target.name, []).append(node.value)
+    wide = set(_wide(run, assigned))
+    for node in nodes_in(run.tree, Assign):
+        filled = node.value
+        if not (isinstance(node.target, Symbol) and node.target.name in wide):
+            continue
+        if not isinstance(filled, Call) or filled.name not in ("array", "matrix"):
+            continue
+        rows, parts = _rows(filled), _parts(filled, assigned)
+        if rows is None or parts is None:
+            continue
+        if _key(rows, assigned) in _counts(parts, assigned):
+            yield RULE.finding(
+                f"{filled.name}() fills columns first, so that its rows are mixed",
+                "The parts stand one after the other, and each should be a row. R fills the first "
+                "column with the first numbers.",
+                at=run.node_place(filled, "by columns"),
+                also=(parts.line,) if parts.line != filled.line else (),
+                help=run.help("Fill it by rows.", *_by_rows(run, filled)),
+            )
+            return
+
+
+def _wide(run: Run, assigned: Names) -> Iterator[str]:
+    """Yield the names of data with several numbers a row."""
+    for probe in run.probes:
+        call = call_of(run.capsule, probe)
+        if call is None or len(probe.inputs) != 1:
+            continue
+        given = (probe.inputs[0], *probe.targets[:1])
+        for name, ref in zip(run.data_names(call), given, strict=False):
+            if name and len(ref.shape) > 1 and max(ref.shape[1:]) > 1:
+                yield from sources(Symbol(0, 0, name), assigned)
+
+
+def _rows(filled: Call) -> Node | None:
+    """Return what says how many rows there are, None where they are filled by rows."""
+    named = {each.name: each.value for each in filled.arguments if each.name}
+    bare = [each.value for each in filled.arguments if not each.name]
+    if filled.name == "matrix":
+        return None if "byrow" in named else named.get("nrow", (*bare, None, None)[1])
+    sizes = named.get("dim", (*bare, None, None)[1])
+    if not isinstance(sizes, Call) or sizes.name != "c" or len(sizes.arguments) < 2:
+        return None
+    return sizes.arguments[0].value
+
+
+def _parts(filled: Call, assigned: Names) -> Node | None:
+    """Return the list of parts, or the call that makes them; None where it is neither."""
+    first = filled.arguments[0].value if filled.arguments else None
+    if isinstance(first, Call) and first.name == "unlist" and first.arguments:
+        return first.arguments[0].value
+    given = _followed(first, assigned)
+    return first if isinstance(given, Call) and given.name in _BINDING else None
+
+
+def _counts(parts: Node, assigned: Names) -> Iterator[Any]:
+    """Yield how many parts there are, as the script may write it."""
+    yield ("length", _key(parts, assigned))
+    made = _followed(parts, assigned)
+    if not isinstance(made, Call) or made.name not in _EACH or not made.arguments:
+        return
+    over = _followed(made.arguments[0].value, assigned)
+    yield ("length", _key(over, assigned))
+    if isinstance(over, Call) and len(over.arguments) == 1:
+        key = _key(over.arguments[0].value, assigned)
+        yield key if over.name == "seq_len" else ("length", key)
+    elif isinstance(over, Operation) and over.operator == ":" and _key(over.left, {}) == "1":
+        yield _key(over.right, assigned)
+
+
+def _followed(node: Node | None, assigned: Names, passed: frozenset[str] = _NONE) -> Node | None:
+    """Return what a name was given, where it was given one thing that is not made of itself."""
+    while isinstance(node, (Paren, Symbol)):
+        if isinstance(node, Paren):
+            node = node.inner
+            continue
+        given = assigned.get(node.name, ())
+        if len(given) != 1 or node.name in passed:
+            return node
+        passed |= {node.name}
+        node = given[0]
+    return node
+
+
+def _key(node: Node | None, assigned: Names, passed: frozenset[str] = _NONE) -> Any:
+    """Return an expression without its places, so that two that say the same are equal."""
+    if isinstance(node, Paren):
+        return _key(node.inner, assigned, passed)
+    if isinstance(node, Symbol):
+        made = _followed(node, assigned, passed)
+        names = passed | {node.name}
+        return ("name", node.name) if isinstance(made, Symbol) else _key(made, assigned, names)
+    if isinstance(node, Number):
+        return node.text.rstrip("L")
+    if isinstance(node, Operation):
+        sides = (node.left, node.right)
+        return (node.operator, *(_key(each, assigned, passed) for each in sides if each))
+    if isinstance(node, Call):
+        return (node.name, *(_key(each.value, assigned, passed) for each in node.arguments))
+    return id(node)
+
+
+def _by_rows(run: Run, filled: Call) -> Sequence[Cut | None]:
+    """Return the edits that fill an array by rows."""
+    first = filled.arguments[0].value
+    unlisted = isinstance(first, Call) and first.name == "unlist"
+    if unlisted and filled.name == "matrix":
+        return [run.text.set_argument("matrix", filled.line, "byrow", "TRUE")]
+    if unlisted:
+        return [run.text.rename_call("array", filled.line, "array_reshape")]
+    return [run.text.wrap_first(filled.name, filled.line, "t")]
