@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
 from pathlib import Path
@@ -10,8 +9,6 @@ from typing import Annotated
 
 import typer
 
-from bridge.capsule import Capsule, CapsuleError, read_capsule
-from bridge.cases.case import CaseError, read_case
 from bridge.cli.check import (
     compare_arrays,
     examine,
@@ -32,14 +29,6 @@ from bridge.cli.options import (
     stop,
     suite_with,
 )
-from bridge.pipeline.case_run import Settings
-from bridge.process.pool import Pool
-from bridge.r.script import inspect, serve
-from bridge.report.text import one_line
-from bridge.rules.registry import find, page, rules
-from bridge.runs.intent import translated
-from bridge.runs.r import not_run, run_r
-from bridge.runs.twin import script_of
 
 app = typer.Typer(
     name="keras-bridge",
@@ -461,6 +450,8 @@ def translate(
     memory: Memory = 4096,
 ) -> None:
     """Print the Python that does what an R script does."""
+    from bridge.cli.translate import print_intent, print_replay
+
     options = settings(frontend, seconds, memory)
     if source not in ("text", "trace"):
         stop(f"--from is text or trace, not {source!r}.")
@@ -483,6 +474,7 @@ def rule(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Print the page of a rule: what it says, why it happens, and what to do instead."""
+    from bridge.cli.rule import show
     from bridge.rules.registry import RuleError
 
     try:
@@ -543,7 +535,7 @@ def verify(
 ) -> None:
     """Check with exact arithmetic every certificate that a report's verdicts rest on."""
     from bridge.report.text import one_line
-    from bridge.verify.verification import ReportError
+    from bridge.verify.report_folder import ReportError
     from bridge.verify.verification import verify as check_certificates
 
     with Progress(after=2.0) as progress:
@@ -572,77 +564,3 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
-
-
-def show(code: str | None, as_json: bool) -> str:
-    """Return the page of one rule, or the list of all; as JSON what the list has.
-
-    Raises:
-        RuleError: there is no such rule; the message names the near ones.
-    """
-    chosen = [find(code)] if code else list(rules().values())
-    if as_json:
-        rows = [
-            {
-                "rule": rule.code,
-                "name": rule.name,
-                "cause": rule.cause,
-                "whose": rule.whose,
-                "status": rule.status,
-                "needs": list(rule.needs),
-                "page": page(rule.code),
-            }
-            for rule in chosen
-        ]
-        return json.dumps(rows, indent=1)
-    if code:
-        return page(chosen[0].code).rstrip()
-    return "\n".join(f"{rule.code:<4} {rule.name:<40} {rule.whose}" for rule in chosen)
-
-
-def print_intent(what: Path, output: Path | None) -> int:
-    """Print or write what a script's text says in Python; return the exit code."""
-    with environment_errors():
-        found = translated(what)
-    if output is None:
-        print(found.text, end="")
-    else:
-        output.write_text(found.text, "utf-8")
-        print(output)
-    for gap in found.gaps:
-        print(f"Not translated: {one_line(gap.sentence)}", file=sys.stderr)
-    return OK
-
-
-def print_replay(what: Path, output: Path | None, options: Settings) -> int:
-    """Print or write what a script, or a recorded run of one, asked of Python."""
-    try:
-        with Progress("starting R and TensorFlow"), environment_errors():
-            is_script = what.suffix in (".R", ".r")
-            recorded = _record(what, options) if is_script else read_capsule(what)
-    except (CapsuleError, CaseError) as error:
-        stop(str(error))
-    if not recorded.manifest.calls:
-        stop(f"{what} asked nothing of Python: there is nothing to translate.")
-    found = script_of(recorded, output.stem if output is not None else "replay")
-    if output is None:
-        print(found.source, end="")
-    else:
-        found.save(output)
-        print(output)
-    said = [f"Left out: {one_line(gap)}" for gap in found.gaps]
-    if output is None and found.arrays:
-        said.append("Its large arrays are not written: use -o FILE to have them beside it.")
-    for line in said:
-        print(line, file=sys.stderr)
-    return OK
-
-
-def _record(script: Path, options: Settings) -> Capsule:
-    case = read_case(script)
-    installed, (inspection,) = inspect([case.script])
-    served = serve(inspection.package, options.frontend, installed)
-    if inspection.problem:
-        return not_run(case.name, case.script, inspection, served.frontend)
-    with Pool() as pool:
-        return run_r(pool, case.name, case.script, inspection, served, options.limits)
