@@ -535,7 +535,7 @@ def verify(
 ) -> None:
     """Check with exact arithmetic every certificate that a report's verdicts rest on."""
     from bridge.report.text import one_line
-    from bridge.verify.report_folder import ReportError
+    from bridge.verify.verification import ReportError
     from bridge.verify.verification import verify as check_certificates
 
     with Progress(after=2.0) as progress:
