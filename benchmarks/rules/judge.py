@@ -21,8 +21,6 @@ class Answer:
     tried: bool
     errors: int
     experiments: int
-    seconds: float
-    plain: float
 
     @property
     def alarm(self) -> bool:
@@ -34,7 +32,6 @@ def read(report: Mapping[str, Any]) -> Answer:
     """Read the answer in a ``report.json``."""
     findings: Sequence[Mapping[str, Any]] = report.get("findings", ())
     first = next((each for each in findings if each["decides"]), None)
-    experiments = report.get("experiments", ())
     return Answer(
         report["cause"],
         tuple(each["rule"] for each in findings if each["rule"]),
@@ -42,9 +39,7 @@ def read(report: Mapping[str, Any]) -> Answer:
         first is not None and first["confidence"] in ("proven", "likely"),
         bool(first and first.get("help") and first["help"].get("tried")),
         len(report.get("internal_errors", ())),
-        sum(each["made"] for each in experiments),
-        sum(each["seconds"] for each in experiments),
-        next((each["seconds"] for each in report["runs"] if each["runner"] == "r"), 0.0),
+        sum(each["made"] for each in report.get("experiments", ())),
     )
 
 

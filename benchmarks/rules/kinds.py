@@ -208,12 +208,9 @@ def _dropout_on_logits(d: Draw) -> Pair:
 
 @_kind("L13")
 def _squares_of_probabilities(d: Draw) -> Pair:
-    if d.chance(0.6):
-        good = binary(d)
-        rare = f"{d.y} <- as.numeric({d.x}[, 1] + {d.x}[, 2] > {d.pick(2.0, 2.2)})"
-        good = good.but(data=(*good.data[:-1], rare))
-    else:
-        good = classes(d, "one-hot")[0]
+    good = binary(d)
+    rare = f"{d.y} <- as.numeric({d.x}[, 1] + {d.x}[, 2] > {d.pick(2.0, 2.2)})"
+    good = good.but(data=(*good.data[:-1], rare))
     rate = d.pick("optimizer_sgd(learning_rate = 0.02)", "optimizer_sgd(0.02)")
     good = good.but(optimizer=rate).fitted(epochs="50", batch_size="10")
     bad = d.pick('"mse"', '"mean_squared_error"', "loss_mean_squared_error()")
@@ -237,7 +234,7 @@ def _percentage_of_zero(d: Draw) -> Pair:
 
 @_kind("M01")
 def _no_non_linearity(d: Draw) -> Pair:
-    good = measured(d)
+    good = measured(d).but(loss=d.pick('"mse"', '"mean_squared_error"'))
     x, units = d.x, d.whole(4, 10) * 2
     bent = d.pick(f"{x}[, 1]^2 - {x}[, 2]", f"abs({x}[, 1]) + {x}[, 2]", f"{x}[, 1] * {x}[, 2]")
     more = d.whole(1, 2)
@@ -290,7 +287,7 @@ def _frozen_and_free(d: Draw) -> Pair:
         f"{m}$layers[[{first}]]$trainable <- FALSE", f"freeze_weights({m}, to = {first + 1})"
     )
     if d.chance(0.3):
-        off, on = f"freeze_weights({m})", f"unfreeze_weights({m})"
+        off, on = f"freeze_weights({m}, to = {first})", f"unfreeze_weights({m})"
         before = (BUILD, off, COMPILE, FIT)
         return (
             good.but(steps=(BUILD, off, COMPILE, FIT, on, FIT)),
@@ -320,6 +317,7 @@ def _frozen_and_free(d: Draw) -> Pair:
 def _normalises_the_wrong_axis(d: Draw) -> Pair:
     size, units = d.whole(6, 8), d.whole(2, 4) * 2
     if d.chance(0.6):
+        d.on_the_same_style(generation=2)
         channels = d.pick(1, 3)
         data = (
             f"n <- {d.whole(8, 14) * 10}",
@@ -380,10 +378,6 @@ def _input_does_not_matter(d: Draw) -> Pair:
         (
             "layer_average_pooling_1d(pool_size = 1, strides = 2)",
             "layer_average_pooling_1d(pool_size = 2, strides = 2)",
-        ),
-        (
-            f"layer_cropping_1d(cropping = c({steps // 2}, 0))",
-            "layer_cropping_1d(cropping = c(0, 0))",
         ),
     )
     end = ("layer_flatten()", *dense(d, 6, "relu"), *dense(d, 1, "sigmoid"))
@@ -521,7 +515,8 @@ def _counted_from_one(d: Draw) -> Pair:
         if "categorical_crossentropy" in good.loss and "sparse" not in good.loss
         else "cls"
     )
-    return good.but(data=(*good.data, f"{d.y} <- {wrong}")).last(*dense(d, k + 1, "softmax")), good
+    bad = good.but(data=(*good.data[:-1], f"{d.y} <- {wrong}"))
+    return bad.last(*dense(d, k + 1, "softmax")), good
 
 
 @_kind("D05")
@@ -639,7 +634,7 @@ def _commonest_class(d: Draw) -> Pair:
 # --- training ------------------------------------------------------------------------------------
 
 
-@_kind("T01")
+@_kind("T01", "P06")
 def _never_trained(d: Draw) -> Pair:
     good = d.pick(binary, measured)(d)
     which = d.whole(0, 2)
@@ -705,10 +700,8 @@ def _penalty_rules(d: Draw) -> Pair:
         "kernel_constraint = constraint_maxnorm(0.01)",
         "kernel_regularizer = regularizer_l1_l2(0.5, 0.5)",
     )
-    start = dense(d, d.whole(4, 8) * 2, "relu")[0]
-    return good.but(layers=(given(start, more), good.layers[-1])), good.but(
-        layers=(start, good.layers[-1])
-    )
+    start, end = dense(d, d.whole(4, 8) * 2, "relu")[0], good.layers[-1]
+    return good.but(layers=(given(start, more), given(end, more))), good.but(layers=(start, end))
 
 
 @_kind("T06")
@@ -792,8 +785,9 @@ def _rows_mix(d: Draw) -> Pair:
         norm = "layer_batch_normalization()"
         mixed, right = _called(d, norm), norm
     elif which == 1:
-        # R's keras3 counts axes from 1, keras hands them on: the first axis has the rows.
-        mixed = f"layer_unit_normalization(axis = {d.style.generation - 2})"
+        # R's keras3 counts axes from 1, keras hands them on: 0 are the rows.
+        d.on_the_same_style(generation=2)
+        mixed = "layer_unit_normalization(axis = 0)"
         right = "layer_unit_normalization()"
     else:
         mean = "tensorflow::tf$reduce_mean(h, axis = 0L, keepdims = TRUE)"

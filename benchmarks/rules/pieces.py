@@ -398,7 +398,7 @@ def _build(style: Style, plan: Plan) -> list[str]:
     form = style.form
     first = plan.layers[0].partition("(")[0]
     # These have no argument input_shape in R.
-    bare = ("layer_average_pooling_1d", "layer_cropping_1d", "layer_layer_normalization")
+    bare = ("layer_average_pooling_1d", "layer_layer_normalization")
     if plan.batch or any(INNER in layer for layer in plan.layers) or first in bare:
         form = "functional"
     if form == "functional" or form == "nested":

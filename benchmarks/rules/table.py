@@ -107,10 +107,7 @@ def _tool(
 
 
 def _cost(judged: Sequence[Judged]) -> Iterable[str]:
-    answers = [answer for each in judged for answer in (each.fault, each.twin)]
-    if not answers:
-        return
-    ratio = sum(each.seconds for each in answers) / (sum(each.plain for each in answers) or 1.0)
-    yield f"- Experiments: {statistics.mean(each.experiments for each in answers):.1f} a script, in"
-    yield f"  {ratio:.1f} times the seconds of R's own run; the longest run of R took"
-    yield f"  {max(each.plain for each in answers):.1f} s."
+    made = [answer.experiments for each in judged for answer in (each.fault, each.twin)]
+    if made:
+        yield f"- Experiments: {statistics.mean(made):.1f} a script; {made.count(0)} of {len(made)}"
+        yield "  scripts need none."

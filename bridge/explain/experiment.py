@@ -98,6 +98,7 @@ Change = Literal[
     "loss",
     "scale",
     "epochs",
+    "penalty",
     "generation",
 ]
 
@@ -126,6 +127,7 @@ _ABOUT: Final[Mapping[Change, _About]] = {
     "learning rate": _About("the learning rate times {}", "no lower loss", 4),
     "batch size": _About("batches of {} rows", "no lower loss", 5),
     "loss": _About("the loss {}", "no lower loss", 5),
+    "penalty": _About("no penalty and no constraint on weights", "no lower loss without it", 5),
     "scale": _About("{} scaled", "no lower loss", 4),
     "epochs": _About("{} times the epochs", "no lower loss", 8),
     "generation": _About("the other Keras, with the same weights", "the same within rounding", 9),

@@ -74,7 +74,9 @@ def judged(run: Run) -> Iterator[Judged]:
             yield Judged(training, chance)
 
 
-def retrained(run: Run, training: Training, change: Change, by: float | str) -> Trials | None:
+def retrained(
+    run: Run, training: Training, change: Change, by: float | str | None = None
+) -> Trials | None:
     """Return how a training ends with one thing changed; None, and it is wanted, if not known."""
     return trials(run.outcome(Experiment("fit again", training.probe.index, change, by)))
 

@@ -353,8 +353,8 @@ class _Training:
         self._data = self._given()
         self._model = rebuild(keras, state, recorded)
         self._start: Weights = self._model.get_weights()
-        self._compiled: dict[str, _Fitting] = {}
-        self._as_recorded: dict[int, float] = {}
+        self._compiled: dict[tuple[str, bool], _Fitting] = {}
+        self._as_recorded: dict[tuple[int, bool], float] = {}
 
     def _refuse(self) -> None:
         """Refuse what cannot be made again.
@@ -425,7 +425,7 @@ class _Training:
             shown = self._trial(experiment, seed)
             changed.append(_first(shown))
             yield shown
-            base.append(self._base(seed))
+            base.append(self._base(seed, free=experiment.change == "penalty"))
             yield _Shown(False, curves={"after": [base[-1]]}, seed=seed)
             if not max(_finite(each) for each in changed) < min(_finite(each) for each in base):
                 return
@@ -439,22 +439,28 @@ class _Training:
         data = self._data
         if experiment.change == "scale":
             data = _scaled(data, str(by), self._loss_name())
-        fitting = self._fitting(str(by)) if experiment.change == "loss" else self._fitting()
+        free = experiment.change == "penalty"
+        loss = str(by) if experiment.change == "loss" else ""
+        fitting = self._fitting(loss, free=free)
         fitting.fit(self._started(seed), data, seed, epochs, batch, rate)
-        measured = self._fitting().measured(fitting.weights(), data)
+        measured = self._fitting(free=free).measured(fitting.weights(), data)
         after = [value * data.back for value in measured.pop("after")]
         return _Shown(True, curves={"after": after, **measured}, seed=seed)
 
-    def _base(self, seed: int) -> float:
-        """Return the loss after the training as it was recorded, or from another start."""
-        if seed not in self._as_recorded:
+    def _base(self, seed: int, *, free: bool) -> float:
+        """Return the loss after the training as it was recorded, or from another start.
+
+        Penalties are left out of it where it is measured ``free`` of them.
+        """
+        if (seed, free) not in self._as_recorded:
             end = self._end() if seed == 0 else None
             fitting = self._fitting()
             if end is None:
                 fitting.fit(self._started(seed), self._data, seed, self._epochs)
                 end = fitting.weights()
-            self._as_recorded[seed] = fitting.measured(end, self._data)["after"][0]
-        return self._as_recorded[seed]
+            measured = self._fitting(free=free).measured(end, self._data)
+            self._as_recorded[seed, free] = measured["after"][0]
+        return self._as_recorded[seed, free]
 
     def _loss_name(self) -> str:
         loss = self._state.compiled.get("loss") if isinstance(self._state.compiled, dict) else None
@@ -506,17 +512,33 @@ class _Training:
         calls = self._recorded.manifest.calls
         return trained or any(getattr(each.target, "name", "") in _GIVES for each in calls)
 
-    def _fitting(self, loss: str = "") -> _Fitting:
-        """Return what trains with a loss: the model's own, or another."""
+    def _fitting(self, loss: str = "", *, free: bool = False) -> _Fitting:
+        """Return what trains with a loss, the model's own or another, or free of penalties."""
         self._clock.check()
-        if loss not in self._compiled:
-            model = self._model if not loss else rebuild(self._keras, self._state, self._recorded)
+        if (loss, free) not in self._compiled:
+            state = self._state
+            if free:
+                state = state.model_copy(update={"config": _freed(state.config)})
+            own = not loss and not free
+            model = self._model if own else rebuild(self._keras, state, self._recorded)
             _compile(self._keras, model, self._state, loss)
             rows = self._probe.settings.get("batch_size")
             batch = rows if isinstance(rows, int) else None
             shuffle = self._probe.settings.get("shuffle") is not False
-            self._compiled[loss] = _Fitting(self._keras, model, batch, shuffle, self._clock)
-        return self._compiled[loss]
+            made = _Fitting(self._keras, model, batch, shuffle, self._clock)
+            self._compiled[loss, free] = made
+        return self._compiled[loss, free]
+
+
+def _freed(config: Any) -> Any:
+    """Return a configuration without its regularizers and constraints."""
+    if isinstance(config, dict):
+        left = {name: _freed(value) for name, value in config.items()}
+        return {
+            name: None if name.endswith(("_regularizer", "_constraint")) else value
+            for name, value in left.items()
+        }
+    return [_freed(each) for each in config] if isinstance(config, list) else config
 
 
 def _is_loss_in_r(recorded: Capsule, model: int) -> bool:

@@ -202,6 +202,18 @@ class Script:
         cut = self._parts.cut(calls[0])
         return Cut(cut.start, cut.end, by)
 
+    def source(self, row: int) -> str:
+        """Return the text of an expression, by its row in the tree; "" where it is not there."""
+        cut = self.replace(row, "")
+        return "" if cut is None else self.text[cut.start : cut.end]
+
+    def replace(self, row: int, by: str) -> Cut | None:
+        """Return the edit that puts another expression in the place of the one with a row."""
+        if row not in self._parts.token or not self.text:
+            return None
+        cut = self._parts.cut(row)
+        return Cut(cut.start, cut.end, by)
+
     def after_call(self, name: str, line: int, text: str) -> Cut | None:
         """Return the edit that puts a text behind the only such call."""
         cut = self.replace_call(name, line, text)

@@ -149,6 +149,7 @@ def stuck(loss: str = "binary_crossentropy", **about: Any) -> Run:
         ((float("nan"), 0.69, float("inf")), (0.1, 0.2, 0.05), ["T03"]),
         ((0.7, 0.69, 0.71), (0.7, 0.69, 0.71), []),
         ((0.7, 0.1, 0.71), (0.1, 0.2, 0.05), []),
+        ((0.66, 0.67, 0.71), (0.65, 0.64, 0.63), []),
         ((0.9, 0.95, 0.92), (0.8, 0.82, 0.85), []),
     ],
 )
@@ -218,6 +219,36 @@ def test_a_classifier_is_trained_with_a_distance(
         activation, loss=loss, y=y, x=X, curve=(0.8 * share,) * 40, settings=settings, moved=5.0
     )
     assert found(run, trials((0.1, 0.11, 0.1), changed)) == codes
+
+
+@pytest.mark.parametrize(
+    ("config", "left", "changed", "codes"),
+    [
+        ({"kernel_regularizer": {"config": {"l1": 99.0}}}, 0.8, (0.1, 0.2, 0.1), ["T05"]),
+        ({"kernel_regularizer": {"config": {"l1": 99.0}}}, 0.8, (0.5, 0.2, 0.1), []),
+        ({"kernel_regularizer": {"config": {"l1": 99.0}}}, 0.4, (0.1, 0.2, 0.1), []),
+        ({"kernel_regularizer": {"config": {"l1": 0.01}}}, 0.8, (0.1, 0.2, 0.1), []),
+        ({"kernel_constraint": {"config": {"max_value": 1.0}}}, 0.8, (0.1, 0.2, 0.1), ["T05"]),
+        ({"kernel_constraint": {"config": {"max_value": 9.0}}}, 0.8, (0.1, 0.2, 0.1), []),
+        ({}, 0.8, (0.1, 0.2, 0.1), []),
+    ],
+)
+def test_a_penalty_or_a_constraint_keeps_a_model_from_learning(
+    config: dict[str, Any], left: float, changed: tuple[float, ...], codes: list[str]
+) -> None:
+    run = Run()
+    kernel = np.full((3, 1), 3**-0.5)
+    weight = run.weight("kernel", kernel / 2)
+    layer = {"units": 1, "activation": "linear", "weights": [weight], "shape": (None, 1)}
+    penalty = 3**0.5 * config.get("kernel_regularizer", {}).get("config", {}).get("l1", 0.0)
+    curve = (2 * VARIANCE + penalty, left * VARIANCE + penalty)
+    run.trained(
+        ("Dense", layer | config), loss="mse", y=Y, x=X, curve=curve, after={"l0/0": kernel},
+        settings={"epochs": 2, "batch_size": 1},
+    )  # fmt: skip
+    recorded = tuple(left * VARIANCE * each for each in (1.0, 1.1, 1.0))
+    told = found(run, trials(recorded, [each * VARIANCE for each in changed]))
+    assert [each for each in told if each == "T05"] == codes
 
 
 def asked_twice(bits: float, **about: Any) -> tuple[Run, Capsule]:
@@ -325,6 +356,31 @@ def test_a_clone_has_weights_of_its_own(trained_too: bool, codes: list[str]) -> 
     ]
     outcome = made(*probes, a=X[:, :1].astype(np.float32))
     assert [each for each in found(run, outcome) if each == "P06"] == codes
+
+
+@pytest.mark.parametrize(
+    ("after", "own", "later", "codes"),
+    [
+        ([[5.0], [6.0], [7.0]], [[0.5], [0.1], [0.2]], "", ["P06"]),
+        ([[5.0], [6.0], [7.0]], [[0.5], [0.1], [0.2]], "set_weights", []),
+        ([[5.0], [6.0], [7.0]], [[5.0], [6.0], [7.0]], "", []),
+        (KERNEL, [[0.5], [0.1], [0.2]], "", []),
+    ],
+)
+def test_a_clone_of_a_trained_model_that_was_given_nothing_knows_nothing(
+    after: Any, own: Any, later: str, codes: list[str]
+) -> None:
+    run = Run()
+    layer = {"units": 1, "weights": [run.weight("kernel", KERNEL)]}
+    run.call(method("fit", 1))
+    run.trained(("Dense", layer), loss="own", y=Y, x=X, after={"l0/0": after}, call=1)
+    run.call(symbol("keras.models.clone_model"), args=[thing(1)], result=thing(2))
+    run.model(("Dense", {"units": 1, "weights": [run.weight("kernel", own)]}), id=2)
+    if later:
+        run.call(method(later, 2))
+    run.probe(inputs=[run.array("x", X)], outputs=[run.array("y", X[:, 1:2])], state=1)
+    answered = registry.answers(run.capsule()).findings
+    assert [each.rule for each in answered if each.rule == "P06"] == codes
 
 
 @pytest.mark.parametrize(

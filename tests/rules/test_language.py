@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pytest
 
+from bridge.r.script import inspect
 from tests.rules.samples import Run, method, needs_r, tree_of
 
 X = np.arange(24.0).reshape(12, 2)
@@ -100,3 +101,31 @@ def test_an_array_of_parts_is_filled_by_columns(
     given = [run.array("x", np.random.default_rng(1).normal(size=(6, 4)))]
     run.probe("fit", call=1, inputs=given, targets=[run.array("y", np.arange(6.0))])
     assert [code for code in run.rules(tree_of(text, tmp_path)) if code == "R13"] == found
+
+
+_COLUMNS: Final = {
+    "x <- x - colMeans(x)": True,
+    "x <- (x - colMeans(x)) / apply(x, 2, sd)": True,
+    "mu <- colMeans(x)\nz <- x[1:3, ] - mu": True,
+    "s <- apply(x, 2, max)\nx <- x / s": True,
+    "x <- t(t(x) - colMeans(x))": False,
+    "x <- sweep(x, 2, colMeans(x))": False,
+    "x <- x / rowSums(x)": False,
+    "x <- x - apply(x, 1, mean)": False,
+    "d <- colMeans(x) - colMeans(y)": False,
+    "mu <- colMeans(x)\nmu <- 3\nz <- x - mu": False,
+    "z <- x[1, 2] - colMeans(x)": False,
+}
+
+
+@needs_r
+def test_numbers_of_columns_are_not_laid_down_the_columns(tmp_path: Path) -> None:
+    paths = [tmp_path / f"script{number}.R" for number in range(len(_COLUMNS))]
+    for path, text in zip(paths, _COLUMNS, strict=True):
+        path.write_text(text, "utf-8")
+    found = {}
+    for text, inspection in zip(_COLUMNS, inspect(paths)[1], strict=True):
+        run = Run()
+        run.probe()
+        found[text] = "R14" in run.rules(inspection.tree)
+    assert found == _COLUMNS

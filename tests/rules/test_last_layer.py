@@ -147,6 +147,8 @@ def test_classes_want_an_output_each(
         (dense(1), "mse", [[1.5], [2.5]], []),
         (dense(2), "mse", [[1.5, 0.5], [2.5, 1.5]], []),
         (dense(1, "linear", 2), "mse", [[1.5, 0.5], [2.5, 1.5]], []),
+        (dense(1), "mse", [[1.5, 0.5], [2.5, 1.5]], ["L09"]),
+        (dense(1), "cosine_similarity", [[1.5, 0.5], [2.5, 1.5]], []),
     ],
 )
 def test_one_target_is_not_stretched_over_several_outputs(

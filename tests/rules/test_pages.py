@@ -90,6 +90,7 @@ CODES: Final = {
     "R05": "functions-of-a-loop",
     "R06": "results-counted-from-one",
     "R12": "axis-of-the-batch",
+    "R14": "recycled-down-columns",
     "R07": "subscripts-counted-from-zero",
     "R08": "two-counts",
     "R09": "from-the-end",

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.rules.samples import Run
+from tests.rules.samples import Run, method
 
 Y = [[0.5], [1.5], [2.0], [4.0], [3.0], [7.0], [5.5], [6.0]]
 
@@ -35,6 +35,24 @@ def test_what_is_one_affine_map_cannot_beat_least_squares(
     layers = [layer("Dense", run, [[1.0]], activation=each, units=1) for each in activations]
     run.trained(*layers, loss="mse", y=Y, x=x, curve=(9.0, end))
     run.about["states"][0]["cls"] = "keras.Sequential"
+    assert [code for code in run.rules() if code != "M08"] == found
+
+
+@pytest.mark.parametrize(
+    ("inbound", "found"), [(["i", "a"], ["M01"]), (["i", "i"], []), (["i", "a", "i"], [])]
+)
+def test_a_chain_of_layers_is_one_affine_map_in_a_functional_model_too(
+    inbound: list[str], found: list[str]
+) -> None:
+    run = Run()
+    layers = [layer("Dense", run, [[1.0]], activation="linear", units=1) for _ in range(2)]
+    x = np.arange(8.0)[:, None] ** 2
+    run.trained(("InputLayer", {}), *layers, loss="mse", y=Y, x=x, curve=(9.0, 1.2))
+    state = run.about["states"][0]
+    state |= {"cls": "keras.Functional", "config": {"output_layers": [["b", 0, 0]]}}
+    given: list[list[str]] = [[], inbound[:1], inbound[1:]]
+    for described, name, names in zip(state["layers"], "iab", given, strict=True):
+        described |= {"name": name, "inbound": names}
     assert [code for code in run.rules() if code != "M08"] == found
 
 
@@ -97,6 +115,18 @@ def test_a_layer_that_was_set_free_must_move(
         run.trained(first, head, loss="mse", y=Y, after=after)
         run.about["probes"][-1]["state"] = number
     assert run.rules() == found
+
+
+@pytest.mark.parametrize(("compiled", "found"), [(False, ["M04"]), (True, ["T01"])])
+def test_a_model_that_was_set_free_and_not_compiled_stays(compiled: bool, found: list[str]) -> None:
+    run = Run()
+    for number, name in enumerate(("fit", *(("compile",) if compiled else ()), "fit")):
+        run.call(method(name))
+        if name == "fit":
+            only = layer("Dense", run, [[1.0]], units=1, trainable=number > 0)
+            run.trained(only, loss="mse", y=Y, after={"l0/0": [[1.0]]}, call=number + 1)
+            run.about["probes"][-1]["state"] = len(run.about["states"]) - 1
+    assert [code for code in run.rules() if code in ("M04", "T01")] == found
 
 
 @pytest.mark.parametrize(
@@ -184,6 +214,33 @@ def test_a_trained_model_answers_other_rows_otherwise(
     x = run.array("x", np.arange(2.0 * len(outputs)).reshape(-1, 2))
     run.probe("predict", inputs=[x], outputs=[run.array("p", outputs)])
     assert run.rules() == found
+
+
+@pytest.mark.parametrize(
+    ("kind", "config", "inbound", "found"),
+    [
+        ("Conv1D", {"kernel_size": [1], "strides": [2]}, ["in"], ["M07"]),
+        ("AveragePooling2D", {"pool_size": [2, 1], "strides": [2, 3]}, ["in"], ["M07"]),
+        ("Conv1D", {"kernel_size": [1], "strides": [2]}, ["before"], []),
+        ("Conv1D", {"kernel_size": [2], "strides": [2]}, ["in"], []),
+        ("Conv1D", {"kernel_size": [2], "strides": [3], "dilation_rate": [2]}, ["in"], []),
+        ("Conv1DTranspose", {"kernel_size": [1], "strides": [2]}, ["in"], []),
+        ("Cropping1D", {"cropping": [4, 0]}, ["in"], []),
+    ],
+)
+def test_windows_that_are_moved_too_far_leave_out_input(
+    kind: str, config: dict[str, Any], inbound: list[str], found: list[str]
+) -> None:
+    run = Run()
+    run.trained(("InputLayer", {}), ("Dense", {}), (kind, config), loss="own", y=[[0.5], [1.5]])
+    state = run.about["states"][0]
+    for described, name, given in zip(
+        state["layers"], ("in", "before", "window"), ([], [], inbound), strict=True
+    ):
+        described |= {"name": name, "inbound": given}
+    assert run.rules() == found
+    state["layers"][1]["inbound"] = ["in"]
+    assert run.rules() == []
 
 
 @pytest.mark.parametrize(

@@ -127,6 +127,11 @@ def test_a_penalty_that_rules_shrinks_every_kernel_and_nothing_is_learned(
             {"gain": [2, 1]},
             ["T06"],
         ),
+        ("EarlyStopping", {"monitor": "acc", "mode": "min"}, {"acc": [0.5, 0.6]}, ["T06"]),
+        ("ReduceLROnPlateau", {"monitor": "loss", "mode": "max"}, {"loss": [2, 1]}, ["T06"]),
+        ("EarlyStopping", {"monitor": "acc", "mode": "max"}, {"acc": [0.5, 0.6]}, []),
+        ("EarlyStopping", {"monitor": "acc", "mode": "auto"}, {"acc": [0.5, 0.6]}, []),
+        ("EarlyStopping", {"monitor": "gain", "mode": "min"}, {"gain": [1, 2]}, []),
         ("ModelCheckpoint", {"monitor": "val_loss"}, {"loss": [2, 1]}, []),
         ("CSVLogger", {}, {"loss": [2, 1]}, []),
     ],
@@ -161,6 +166,26 @@ def test_a_recurrence_without_an_end_grows(
     last = ("Dense", {"units": 1, "activation": "linear"})
     run.trained((cls, {"activation": activation}), last, loss="mse", y=X[:, :1], x=X, curve=curve)
     assert [code for code in run.rules() if code != "T03"] == found
+
+
+@pytest.mark.parametrize(
+    ("factor", "curve", "found"),
+    [
+        (1.5, (9e9, 4e5), ["T08"]),
+        (1.0, (9e9, 4e5), []),
+        (0.5, (9e9, 4e5), []),
+        (1.5, (9e9, 0.1), []),
+    ],
+)
+def test_a_state_that_grows_is_enough_where_the_loss_is_beyond_chance(
+    factor: float, curve: tuple[float, ...], found: list[str]
+) -> None:
+    run = Run()
+    kernel = run.weight("recurrent_kernel", factor * np.eye(3)[[1, 2, 0]])
+    cell = ("SimpleRNN", {"activation": "linear", "weights": [kernel]})
+    last = ("Dense", {"units": 1, "activation": "linear"})
+    run.trained(cell, last, loss="mse", y=X[:, :1], x=X, curve=curve)
+    assert [code for code in run.rules() if code == "T08"] == found
 
 
 def test_missing_values_come_before_what_they_do() -> None:

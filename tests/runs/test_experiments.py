@@ -113,6 +113,23 @@ def test_a_training_is_made_again_with_one_thing_changed(trained: Recorded) -> N
     assert trials(faster).changed[0] != trials(slower).changed[0]  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("generation", [2, 3])
+def test_a_training_is_made_again_without_its_penalties(
+    pool: Pool, generation: int, tmp_path: Path
+) -> None:
+    held = 'kernel_regularizer="l1", kernel_constraint=keras.constraints.MaxNorm(0.01)'
+    text = TRAINS.replace('Dense(16, "relu")', f'Dense(16, "relu", {held})')
+    text = text.replace("SGD(1e-3)", "Adam(0.02)")
+    (outcome,) = record(pool, generation, text, tmp_path).made(
+        Experiment("fit again", 0, "penalty")
+    )
+    found = trials(outcome)
+    assert found is not None
+    assert found.better
+    # Neither loss has the penalty in it: squares of probabilities are no more than 1.
+    assert max(found.as_recorded) < 1
+
+
 def test_losses_are_those_of_the_rows_that_were_trained(trained: Recorded) -> None:
     start, end, modes = trained.made(
         Experiment("evaluate again", 0, "start"),

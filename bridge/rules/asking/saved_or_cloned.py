@@ -8,6 +8,7 @@ from typing import Final
 from bridge.capsule import ModelState, Probe
 from bridge.capsule.values import ObjectValue
 from bridge.rules.asked_again import asked_again, predictions, same_bits
+from bridge.rules.models import trainings
 from bridge.rules.rule import Finding, Rule
 from bridge.rules.run import Run, name_of, owner_of, same
 
@@ -19,6 +20,8 @@ RULE = Rule(
     needs=("predict again",),
     explains=("T01", "D08", "P03"),
 )
+#: What gives a clone the weights that it lacks.
+_GIVING: Final = frozenset({"set_weights", "load_weights"})
 #: What makes a model like another one, with weights of its own.
 _COPIES: Final = frozenset({"clone_model", "from_config", "model_from_json"})
 _GIVE_WEIGHTS: Final = frozenset({"set_weights", "load_weights"})
@@ -64,6 +67,41 @@ def detect(run: Run) -> Iterator[Finding]:
                     help="set_weights(copy, get_weights(model))",
                 )
                 return
+
+
+@RULE.detector
+def never_given(run: Run) -> Iterator[Finding]:
+    """Find a clone of a trained model that is asked, and was neither trained nor given weights."""
+    given_later = any(name_of(call) in _GIVING for call in run.asked)
+    if given_later or next(detect(run), None) is not None:
+        return
+    for call in run.asked:
+        copy, given = call.result, [each for each in call.args if isinstance(each, ObjectValue)]
+        if name_of(call) != "clone_model" or not isinstance(copy, ObjectValue) or not given:
+            continue
+        trained = [
+            each
+            for each in trainings(run)
+            if each.state.id == given[0].id and (each.probe.call or call.id) < call.id
+        ]
+        moved = bool(trained) and any(each.moved for each in trained[-1].weights(run))
+        asked = [(probe, s) for probe, s in predictions(run) if s.id == copy.id]
+        if not moved or not asked or _was_trained(run, copy.id):
+            continue
+        learned = {each.after.tobytes() for each in trained[-1].weights(run) if each.moved}
+        own = (run.array(w.array) for layer in asked[0][1].layers for w in layer.weights)
+        if any(each is not None and each.tobytes() in learned for each in own):
+            continue
+        yield RULE.finding(
+            "The clone has none of the model's weights",
+            f"{name_of(call)}() copies the layers and draws weights anew, and the clone was never "
+            "trained.",
+            at=run.place(call, label="copies no weights"),
+            also=(asked[0][0].line, trained[-1].probe.line),
+            evidence=(("weights of the clone and of the trained model", "other bits"),),
+            help="set_weights(copy, get_weights(model))",
+        )
+        return
 
 
 def _same_rows(run: Run, one: Probe, other: Probe) -> bool:

@@ -50,6 +50,29 @@ def stretched(run: Run) -> Iterator[Finding]:
 
 
 @RULE.detector
+def one_for_several(run: Run) -> Iterator[Finding]:
+    """Find several targets of a row set against one output, which is repeated for each."""
+    for training in trainings(run):
+        end, y = training.end, training.y
+        if end is None or y is None or training.used.loss not in _STRETCHING or not end.shape:
+            continue
+        if len(end.shape) != 2 or end.width != 1 or y.ndim != 2 or y.shape[1] < 2:
+            continue
+        yield RULE.finding(
+            f"One output is set against all {y.shape[1]} targets of a row",
+            "Keras repeats it for each of them and says nothing, so that it learns their middle.",
+            at=run.layer_place(end.layer, "units", "one output") or training.probe.line,
+            also=(training.probe.line,),
+            evidence=(("shape of the targets", str(y.shape)), ("of the output", _shape(end.shape))),
+            help=run.help(
+                "Give the last layer a unit for each column of the targets.",
+                run.set_number(run.maker(end.layer), "units", y.shape[1]),
+            ),
+        )
+        return
+
+
+@RULE.detector
 def left_out(run: Run) -> Iterator[Finding]:
     """Find several arrays of targets for one output: Keras 2 takes the first and drops the rest."""
     for training in trainings(run, evaluations=True):

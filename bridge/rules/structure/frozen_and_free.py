@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from bridge.rules.models import Training, trainings
 from bridge.rules.rule import Finding, Help, Rule
-from bridge.rules.run import Run
+from bridge.rules.run import Run, name_of, owner_of
 
 RULE = Rule("M04", "frozen-and-free", cause="keras-layer", whose="Keras", explains=("T01",))
 _AGAIN = Help(text="Call compile() after freezing or unfreezing.", after="model |> compile(...)")
@@ -48,10 +48,11 @@ def free_stayed(run: Run) -> Iterator[Finding]:
             if layer.config.get("trainable") is False
         }
         weights = list(training.weights(run))
-        others = any(each.moved for each in weights)
+        # Where nothing moves, what is trained was settled before, if nobody compiled since.
+        settled = any(each.moved for each in weights) or not _compiled_since(run, earlier, training)
         for layer in training.state.layers:
             own = [each for each in weights if each.layer is layer and each.trainable]
-            if layer.name not in was_frozen or not own or not others:
+            if layer.name not in was_frozen or not own or not settled:
                 continue
             if any(each.moved for each in own):
                 continue
@@ -67,3 +68,13 @@ def free_stayed(run: Run) -> Iterator[Finding]:
                 whose="yours",
             )
             return
+
+
+def _compiled_since(run: Run, earlier: Sequence[Training], training: Training) -> bool:
+    """Say whether a model may have been compiled between its last training and this one."""
+    first = earlier[-1].probe.call if earlier else None
+    last = training.probe.call
+    if first is None or last is None:
+        return True
+    own = [call for call in run.asked if owner_of(call) == training.state.id]
+    return any(first < call.id < last for call in own if name_of(call) == "compile")

@@ -53,7 +53,7 @@ def least_loss(run: Run) -> Iterator[Finding]:
 def in_a_row(run: Run) -> Iterator[Finding]:
     """Tell of two dense layers without an activation between; who wants that has it."""
     for state in run.capsule.manifest.states:
-        if not state.cls.endswith("Sequential"):
+        if not _is_chain(state):
             continue
         for one, other in pairwise(state.layers):
             both = all(class_name(each.cls) == "Dense" for each in (one, other))
@@ -70,7 +70,7 @@ def in_a_row(run: Run) -> Iterator[Finding]:
 
 def _affine(state: ModelState) -> int:
     """Return how many layers with weights a model has that is one affine map, 0 if it is none."""
-    if not state.cls.endswith("Sequential"):
+    if not _is_chain(state):
         return 0
     count = 0
     last = output_layer(state)
@@ -81,6 +81,15 @@ def _affine(state: ModelState) -> int:
             return 0
         count += bool(layer.weights) and facts.does == "products"
     return count
+
+
+def _is_chain(state: ModelState) -> bool:
+    """Say whether each layer of a model is given what the one before it gives."""
+    if state.cls.endswith("Sequential"):
+        return True
+    given = [each.inbound for each in state.layers]
+    names = [(each.name,) for each in state.layers]
+    return bool(given) and not given[0] and given[1:] == names[:-1]
 
 
 def _inner(state: ModelState) -> Any:

@@ -1,4 +1,4 @@
-"""A callback watches a curve that there is not, or waits longer than training lasts."""
+"""A callback watches a curve that there is not, or its wrong end, or waits too long."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _WATCHING = ("EarlyStopping", "ReduceLROnPlateau", "ModelCheckpoint")
 
 @RULE.detector
 def detect(run: Run) -> Iterator[Finding]:
-    """Find a watched name that no curve has, and a patience that outlasts the epochs."""
+    """Find a name that no curve has, the wrong end of one, a patience that outlasts the epochs."""
     for probe in run.probes:
         call = call_of(run.capsule, probe)
         if probe.kind != "fit" or call is None or not probe.curves or probe.status != "made":
@@ -36,8 +36,28 @@ def detect(run: Run) -> Iterator[Finding]:
                     help="Watch one of these, or give validation data.",
                 )
                 return
-            patience = number(made.kwargs.get("patience"))
             curve = probe.curves[name]
+            mode, better = _direction(made, name), _better(name)
+            if better and mode != better:
+                yield RULE.finding(
+                    f'mode = "{mode}" takes a better {name[:24]} for a worse one',
+                    f"The best {name} is its {better}imum. The callback takes progress for its "
+                    "opposite.",
+                    at=run.place(made, "mode", f"{name} is to be {better}imal"),
+                    also=(probe.line,),
+                    evidence=(
+                        (
+                            f"{name}, first and last",
+                            f"{probe.curves[name][0]:.4g} and {probe.curves[name][-1]:.4g}",
+                        ),
+                    ),
+                    help=run.help(
+                        f'Take mode = "{better}", or leave it out.',
+                        run.set_argument(made, "mode", f'"{better}"', mode),
+                    ),
+                )
+                return
+            patience = number(made.kwargs.get("patience"))
             if patience is None or name_of(made) == "ModelCheckpoint":
                 continue
             if patience >= len(curve) > 1 and _turned(curve, _direction(made, name)):
@@ -70,6 +90,11 @@ def _direction(made: Call, name: str) -> str:
     mode = made.kwargs.get("mode")
     if isinstance(mode, Scalar) and mode.v in ("max", "min"):
         return mode.v
+    return _better(name)
+
+
+def _better(name: str) -> str:
+    """Return which end of a curve is its best by what it is called, "" where that is not known."""
     if "acc" in name or "auc" in name:
         return "max"
     return "min" if "loss" in name or "error" in name else ""

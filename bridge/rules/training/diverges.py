@@ -10,7 +10,7 @@ import numpy as np
 
 from bridge.explain.experiment import Trials
 from bridge.rules.losses import KNOWN
-from bridge.rules.models import Training, trainings
+from bridge.rules.models import Training, learned_nothing, trainings
 from bridge.rules.retrained import judged, retrained, rows_of, set_rate
 from bridge.rules.rule import Finding, Rule
 from bridge.rules.run import Run
@@ -39,13 +39,22 @@ def stuck(run: Run) -> Iterator[Finding]:
             continue
         if lost is None and each.is_short:
             continue  # It has hardly begun.
-        for factor in _RATES if lost is not None else _RATES[:1]:
+        for factor in _RATES:
             found = retrained(run, each.training, "learning rate", factor)
             if found is None:
                 break
-            if found.better and max(found.changed) < each.chance:
+            if not (found.better and max(found.changed) < each.chance):
+                continue
+            if lost is not None or not any(_learned(each.training, v) for v in found.as_recorded):
                 yield _finding(run, each.training, factor, found, each.chance)
                 return
+
+
+def _learned(training: Training, loss: float) -> bool:
+    """Say whether a loss is that of a model that learned something of its rows."""
+    if training.y is None or not math.isfinite(loss):
+        return False
+    return not learned_nothing(training.used.loss, training.y[: training.rows], loss)
 
 
 def _finding(run: Run, training: Training, factor: float, found: Trials, chance: float) -> Finding:

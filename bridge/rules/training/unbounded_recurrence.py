@@ -21,7 +21,9 @@ def detect(run: Run) -> Iterator[Finding]:
     """Find a recurrence without an end to its activation, where training came to no good."""
     for training in trainings(run):
         layer = _unbounded(training.state)
-        if layer is None or not training.curve or not _lost(training):
+        if layer is None or not training.curve:
+            continue
+        if not (_lost(training) or (_grows(run, layer) and _is_beyond_chance(training))):
             continue
         name = activation_of(layer.config)
         yield RULE.finding(
@@ -52,9 +54,23 @@ def _unbounded(state: ModelState) -> LayerState | None:
 def _lost(training: Training) -> bool:
     """Say whether a loss is no number, or worse in the end than one answer for all rows."""
     last = training.curve[-1]
-    if not np.isfinite(last):
-        return True
-    if training.y is None:
-        return False
-    chance = best_constant(training.used.loss, training.y)
-    return chance is not None and last > training.curve[0] and last > chance
+    worse = last > training.curve[0] and _is_beyond_chance(training)
+    return not np.isfinite(last) or worse
+
+
+def _is_beyond_chance(training: Training) -> bool:
+    """Say whether the loss is above that of one answer for all rows."""
+    chance = None if training.y is None else best_constant(training.used.loss, training.y)
+    return chance is not None and training.curve[-1] > chance
+
+
+def _grows(run: Run, layer: LayerState) -> bool:
+    """Say whether some state is longer after each step: an eigenvalue of the kernel is above 1."""
+    for record in layer.weights:
+        kernel = run.array(record.array) if record.name == "recurrent_kernel" else None
+        square = kernel is not None and kernel.ndim == 2 and kernel.shape[0] == kernel.shape[1]
+        if kernel is not None and square and np.all(np.isfinite(kernel)):
+            most = float(np.max(np.abs(np.linalg.eigvals(np.asarray(kernel, np.float64)))))
+            # What an orthogonal start leaves of 1 in float32.
+            return most > 1 + len(kernel) * float(np.finfo(np.float32).eps)
+    return False
