@@ -11,13 +11,14 @@ export PYTHON
 
 venv := .venv/bin
 installed := .venv/.installed
+browser := .venv/.browser
 
 run: $(installed) ## run every case of the suite and write reports/index.html
 	@$(venv)/keras-bridge run
 
 # A file stays in one process, for its fixtures are dear; four processes hold what a laptop has.
 # The files come in the order of tests/conftest.py: the long ones first.
-test: lint ## check the style and the types, then run all tests
+test: lint $(browser) ## check the style and the types, then run all tests
 	@$(venv)/python -m pytest -m "not pages" -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --durations=15
 
 pages: $(installed) ## run the examples of the rules' pages in R: after a rule or its page was changed
@@ -74,6 +75,10 @@ distclean: clean ## remove the installation as well
 
 help: ## say what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+$(browser): $(installed)
+	@sh scripts/install.sh browser
+	@touch $@
 
 $(installed): pyproject.toml $(wildcard constraints/*.txt) scripts/install.sh bridge/r/version_constraints.py
 	@sh scripts/install.sh

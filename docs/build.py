@@ -11,6 +11,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -123,14 +124,23 @@ def prose(docstring: str) -> str:
 def record(name: str, part: Mapping[str, Any], level: int) -> str:
     """Return a record of a schema: its heading, what it is, and its fields."""
     needed = part.get("required", ())
-    rows = [
-        (code(key), kind_of(field), "" if key in needed else code(json.dumps(field.get("default"))))
+    rows: list[Row] = [
+        (
+            code(key),
+            kind_of(field),
+            "" if key in needed else code(json.dumps(field.get("default"))),
+            prose(field.get("description", "")).replace("\n", " "),
+        )
         for key, field in part.get("properties", {}).items()
     ]
+    head: Row = ("field", "type", "default", "meaning")
+    # A column that nothing stands in is none.
+    if not any(row[-1] for row in rows):
+        head, rows = head[:-1], [row[:-1] for row in rows]
     text = f"{'#' * level} {name}\n\n{prose(part.get('description', ''))}"
     if not rows:
         return f"{text}\n\n{kind_of({k: v for k, v in part.items() if k != '$ref'})}"
-    return f"{text}\n\n{table(('field', 'type', 'default'), rows)}"
+    return f"{text}\n\n{table(head, rows)}"
 
 
 def schema(model: type[BaseModel]) -> str:
@@ -156,9 +166,36 @@ def glossary() -> str:
     return re.sub(r"^##", "#", text, flags=re.MULTILINE).strip()
 
 
+def claims(case: str) -> str:
+    """Return what was claimed of a case and what became of it, as its last run said."""
+    rows = [
+        (
+            each["claim"],
+            words.SPEAKERS.get(each["said_by"], ""),
+            f"**{each['verdict']}**: {each['evidence']}",
+        )
+        for each in taken()[case]["claims"]
+    ]
+    return table(("claim", "said by", "measured"), rows)
+
+
+def picture(case: str) -> str:
+    """Return the picture of a case."""
+    return f"![{taken()[case]['alt']}](../pictures/{case}.svg)"
+
+
+def taken() -> dict[str, Any]:
+    """Return what ``docs/from_a_run.py`` took from a run."""
+    path = Path(__file__).parent / "explanation/cases.json"
+    found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return found
+
+
 def from_the_code() -> dict[str, Callable[[], str]]:
-    """Return what pages take from the code, by its name."""
+    """Return what pages take from the code, and from a run of the founding cases, by its name."""
     return {
+        **{f"claims_{case}": partial(claims, case) for case in taken()},
+        **{f"picture_{case}": partial(picture, case) for case in taken()},
         "commands": commands,
         "rules": all_rules,
         "report": lambda: schema(CaseReport),

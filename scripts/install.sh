@@ -1,6 +1,8 @@
 #!/bin/sh
 # Makes .venv with all that the project needs, and brings R and the headers where apt-get can.
 #
+# With the argument "browser" it also brings what the tests of the pages need.
+#
 # Progress goes to stderr in a few lines, the tools' own words to build/install.log. Every way to
 # fail ends in one sentence that says what to type.
 set -eu
@@ -89,6 +91,14 @@ if has apt-get; then
     fi
 fi
 
+# Without a browser the tests of the pages are skipped, and nothing else.
+if [ "${1:-}" = browser ] && ! has chromium && has apt-get; then
+    say "installing with apt-get ($log): chromium"
+    apt update || true
+    apt install -y --no-install-recommends chromium fonts-dejavu-core ||
+        say "chromium could not be installed: the tests of the pages will be skipped"
+fi
+
 has R || stop "R is missing and there is no apt-get to bring it; install R 4.2 or newer and type: make"
 R -s --no-save --no-restore --no-init-file \
     -e 'quit(status = !requireNamespace("reticulate", quietly = TRUE))' >>"$log" 2>&1 </dev/null ||
@@ -110,7 +120,7 @@ fi
 PIP_CONSTRAINT=$(paste -sd ' ' build/constraints)
 export PIP_CONSTRAINT
 say "installing Python packages as pinned by $PIP_CONSTRAINT ($log)"
-.venv/bin/python -m pip install --no-input --disable-pip-version-check -e '.[compiled,dev,docs]' \
+.venv/bin/python -m pip install --no-input --disable-pip-version-check -e ".[compiled,dev,docs${1:+,$1}]" \
     </dev/null >>"$log" 2>&1 ||
     if offline; then
         stop "pip cannot reach its package index; connect to the network and type: make"

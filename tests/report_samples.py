@@ -400,6 +400,49 @@ def founding_capsules(
     }
 
 
+# Pages as they are: reports of real runs, made small.
+
+STORED: Final = Path(__file__).parent / "data" / "report" / "pages"
+FOUNDING: Final = "founding"
+#: A page of each kind.
+KINDS: Final = ("tried", "optimiser", "language", "refused", "open")
+
+
+def stored(name: str) -> CaseReport:
+    return CaseReport.model_validate_json((STORED / f"{name}.json").read_text("utf-8"))
+
+
+def founding() -> tuple[CaseReport, dict[str, bytes]]:
+    """Return a case with claims, symptoms and a page of R's for each panel, and its pictures.
+
+    Any picture stands for R's pages as well: these are ours.
+    """
+    from bridge.report.pictures import draw
+
+    files: dict[str, bytes] = {}
+    pictures = []
+    for number, name in enumerate(("relu", "gelu", "sigmoid"), start=1):
+        content = draw(founding_capsules(activations=(name,))).files["overlay.svg"]
+        for kind in ("r-plot", "overlay"):
+            files[f"{kind}-{number}.svg"] = content
+            picture = {"file": f"{kind}-{number}.svg", "title": name, "kind": kind}
+            pictures.append(schema.Picture.model_validate(picture))
+    report = stored("founding").model_copy(update={"case": FOUNDING, "pictures": tuple(pictures)})
+    return report, files
+
+
+def hundred() -> tuple[list[CaseReport], dict[str, dict[str, bytes]]]:
+    """Return a hundred cases of every kind, and their pictures by case."""
+    first, files = founding()
+    real = [stored(name) for name in KINDS]
+    kinds = [*real, matching(), different(), same_error(), failed()]
+    many = [
+        kinds[n % len(kinds)].model_copy(update={"case": f"{kinds[n % len(kinds)].case}_{n}"})
+        for n in range(100 - 1 - len(real))
+    ]
+    return [first, *real, *many], {first.case: files}
+
+
 if __name__ == "__main__":
     from bridge.report.write import report_json
 

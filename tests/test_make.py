@@ -52,10 +52,10 @@ def program(tree: Path, name: str, text: str) -> None:
     (tree / "bin" / name).chmod(0o755)
 
 
-def installed(tree: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+def installed(tree: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Install with programs of this tree only; /usr/bin/python3 is out of reach by PYTHON."""
     return subprocess.run(
-        ["/bin/sh", "scripts/install.sh"],
+        ["/bin/sh", "scripts/install.sh", *arguments],
         cwd=tree,
         env={"PATH": str(tree / "bin"), "PYTHON": "python3", **variables},
         stdin=subprocess.DEVNULL,
@@ -148,6 +148,17 @@ def test_without_a_network_pip_says_so(tree: Path) -> None:
     )
 
 
+def test_without_a_browser_everything_else_is_installed(tree: Path) -> None:
+    with_r_and_python(tree, pip='echo "$*" >asked')
+    debian(tree, "exit 100", packages="echo installed")
+    program(tree, "id", "echo 0")
+    done = installed(tree, "browser")
+    assert done.returncode == 0
+    assert "the tests of the pages will be skipped" in done.stderr
+    assert ".[compiled,dev,docs,browser]" in (tree / "asked").read_text("utf-8")
+    assert "chromium" not in installed(tree).stderr
+
+
 def test_when_pip_fails_otherwise_the_log_is_named(tree: Path) -> None:
     with_r_and_python(tree, pip="echo no space left; exit 1")
     assert last(installed(tree)).endswith("type: tail build/install.log")
@@ -191,6 +202,7 @@ def test_a_second_call_installs_nothing(tree: Path, target: str) -> None:
     assert "install.sh" in make(tree, "-n", target)
     (tree / ".venv").mkdir()
     (tree / ".venv/.installed").touch()
+    (tree / ".venv/.browser").touch()
     assert "install.sh" not in make(tree, "-n", target)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import json
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -15,6 +17,9 @@ from bridge.report.schema import CaseReport
 from bridge.rules.registry import rules
 
 ROOT: Final = Path(__file__).parents[1]
+
+# A busy machine takes its time to build the site.
+pytestmark = pytest.mark.timeout(900)
 
 
 class Page(HTMLParser):
@@ -46,6 +51,18 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # Sphinx ends with an error where it has anything to warn of.
     assert done.returncode == 0, done.stderr
     return out
+
+
+def test_the_articles_have_the_claims_that_the_cases_make() -> None:
+    taken = json.loads((ROOT / "docs/explanation/cases.json").read_text("utf-8"))
+    for case, about in taken.items():
+        tree = ast.parse((ROOT / f"comparisons/{case}.py").read_text("utf-8"))
+        made = [
+            ast.literal_eval(node.args[0])
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "claim"
+        ]
+        assert sorted(each["claim"] for each in about["claims"]) == sorted(made)
 
 
 @pytest.mark.slow

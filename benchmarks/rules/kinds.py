@@ -785,9 +785,8 @@ def _rows_mix(d: Draw) -> Pair:
         norm = "layer_batch_normalization()"
         mixed, right = _called(d, norm), norm
     elif which == 1:
-        # R's keras3 counts axes from 1, keras hands them on: 0 are the rows.
-        d.on_the_same_style(generation=2)
-        mixed = "layer_unit_normalization(axis = 0)"
+        # R counts axes from 1: the first has the rows.
+        mixed = "layer_unit_normalization(axis = 1)"
         right = "layer_unit_normalization()"
     else:
         mean = "tensorflow::tf$reduce_mean(h, axis = 0L, keepdims = TRUE)"

@@ -59,7 +59,7 @@ def examine(
         raise
     reports = [each.report for each in examined]
     changed = earlier(reports, out)
-    index = write(examined, out, single=single)
+    index = write(examined, out, single=single, changed=changed)
     if format_ != "text":
         print(formatted(reports, format_, [case.script for case in cases]), end="")
     elif lines:

@@ -501,7 +501,7 @@ def suspects(r: Capsule, meant: Capsule) -> list[Suspect]:
     for reading in dict.fromkeys(meant.manifest.readings):
         where, undo = f"line {reading.line}", Undo(frozenset({reading.place}))
         sentence = f"Line {reading.line}: {reading.what}."
-        headline = _READ.get(reading.kind, "")
+        headline = _READ.get(reading.kind, reading.what)
         made.append(Suspect(reading.cause, headline, sentence, where, undo, reading.line))
     made.sort(key=lambda each: each.line)
     if _order_of_making(r, meant):

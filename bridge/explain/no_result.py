@@ -132,7 +132,7 @@ def r_error(runs: Mapping[str, Capsule]) -> CauseEvidence:
             return of_runs("failed", "not-known", sentence, errors=(error,))
         taken = "Keras takes it: the Python that the text means runs through."
         return of_runs("failed", "r-semantics", sentence, (taken,), errors=(error,))
-    sentence = f"The script stops{at} with an error of R's own: {short(error)}{_advice(error)}"
+    sentence = f"R itself stops{at}: no call into Python raised this.{_advice(error)}"
     return of_runs("failed", "user-script", sentence, errors=(error,))
 
 
@@ -206,12 +206,11 @@ def same_error_finding(
         sentence = f"Python raises an error: {short(errors[0])}"
         return of_runs("failed", "not-known", sentence, errors=errors)
     count = "error" if len(errors) == 1 else f"{len(errors)} errors"
-    who = listed([run_name("r"), *map(run_name, partners)])
     lines = tuple(
         f"{f'Line {error.line}: ' if error.line else ''}{spelled(error)}" for error in errors
     )
     keras = runs["r"].manifest.environment.keras
-    sentence = f"{who} meet the same {count} in {keras or 'Keras'}"
+    sentence = f"R and Python meet the same {count} in {keras or 'Keras'}"
     # The replay repeats what R made of the arguments: only a twin can clear R, and only where the
     # real package was the one that ran.
     cleared = "twin" in partners and not stand_in(runs["r"])
@@ -234,7 +233,9 @@ def same_error_finding(
     if other is not None:
         lines = (*lines, *_put_off(other))
     if asked or ("twin" in partners and refused):
-        sentence = f"{lines[0]} {who} meet it alike: the script asks for what is refused there."
+        sentence = (
+            f"{lines[0]} R and Python meet it alike: the script asks for what is refused there."
+        )
         return of_runs("same-error", "user-script", sentence, lines[1:], errors=errors)
     unexplained = ("whose rule the error follows",)
     if other is not None and any(other.accepts):

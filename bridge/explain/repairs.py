@@ -16,6 +16,7 @@ import numpy as np
 
 from bridge.capsule import Call, Capsule
 from bridge.capsule.values import ArrayValue, Items, Method, ObjectValue, Pairs, Scalar, Value
+from bridge.rules.run import Mended
 from bridge.translate.syntax import Call as Written
 from bridge.translate.syntax import Node, Row, SyntaxRowsError, build, walk
 from bridge.translate.wrappers import Wrapper, wrappers
@@ -25,14 +26,12 @@ from bridge.translate.wrappers import Wrapper, wrappers
 class Repair:
     """A recording in which one thing is put right.
 
-    ``call`` is the number of the call that raised, ``sentence`` says what is other in the
-    recording; it follows "works in Python when". ``line`` is that of what was put right.
+    ``call`` is the number of the call that raised, ``said`` says what is other in the recording.
     """
 
     call: int
-    sentence: str
+    said: Mended
     capsule: Capsule
-    line: int | None = None
     #: The calls that the script went on to make: they must not raise for the repair's sake.
     followers: frozenset[int] = frozenset()
 
@@ -71,7 +70,7 @@ def repairs(capsule: Capsule, replay: Capsule, tree: Sequence[Row]) -> Iterator[
         for call in calls[calls.index(failing) + 1 :]
         if call.kind == "call" and not call.parent and not call.internal
     )
-    for what, change in _CHANGES:
+    for words, change in _CHANGES:
         for call in (failing, *_makers(capsule, failing)):
             work = _RepairAttempt(capsule, change, _written(capsule, nodes, call))
             repaired = work.call(call)
@@ -80,8 +79,9 @@ def repairs(capsule: Capsule, replay: Capsule, tree: Sequence[Row]) -> Iterator[
             put_right = tuple(repaired if each.id == call.id else each for each in calls)
             manifest = capsule.manifest.model_copy(update={"calls": put_right})
             changed = Capsule(manifest, {**capsule.arrays, **work.arrays})
-            sentence = what.format(names=work.names)
-            yield Repair(failing.id, sentence, changed, call.line, followers)
+            headline, why, help_ = (each.format(names=work.names) for each in words)
+            said = Mended(headline, why, help_, call.line)
+            yield Repair(failing.id, said, changed, followers)
 
 
 @dataclass
@@ -197,21 +197,41 @@ def _single(work: _RepairAttempt, _name: str, value: Value) -> Value | None:
     return value.model_copy(update={"dtype": "float32", "key": key, "id": None})
 
 
-#: What is put right, in words that follow "works in Python when", and how.
-_CHANGES: Final[tuple[tuple[str, Callable[[_RepairAttempt, str, Value], Value | None]], ...]] = (
+#: What is put right, and how: the headline, the reason and what to do.
+_CHANGES: Final[
+    tuple[
+        tuple[
+            tuple[str, str, str],
+            Callable[[_RepairAttempt, str, Value], Value | None],
+        ],
+        ...,
+    ]
+] = (
     (
-        "{names} has whole numbers: a number of R is a double and reached Python as a float; R "
-        "writes a whole number 1L",
+        (
+            "Python wants a whole number for {names}, and R sent a double",
+            "R writes a double for 1 and a whole number for 1L. With whole numbers there the call "
+            "works.",
+            "Write the number with an L, as in 3L.",
+        ),
         _whole,
     ),
     (
-        "a single number in {names} is an array of one: a vector of length one reaches Python as "
-        "a plain number, and as.array() keeps its dimension",
+        (
+            "A single number in {names} reached Python without a dimension",
+            "A vector of length one becomes a plain number on its way. With an array of one there "
+            "the call works.",
+            "Wrap it in as.array(), which keeps its dimension.",
+        ),
         _vector,
     ),
     (
-        "{names} is float32: numbers of R are doubles, and a matrix of them reaches Python as "
-        "float64; name the dtype where it is converted",
+        (
+            "Python got float64 for {names}, and other numbers are float32",
+            "R's numbers are doubles, and arrays of them become float64. With float32 there the "
+            "call works.",
+            'Name the type where it is converted, as in tf$constant(x, dtype = "float32").',
+        ),
         _single,
     ),
 )

@@ -720,7 +720,9 @@ def _elsewhere(
         if twin is None or place >= len(twin.weights):
             continue
         try:
-            found[f"what it was at moment {number + 1}"] = capsule.array(twin.weights[place].array)
+            found[f"what it was at another time ({number + 1})"] = capsule.array(
+                twin.weights[place].array
+            )
         except CapsuleError:
             continue
     return found

@@ -17,6 +17,7 @@ from bridge.exact.records import ExactResult
 from bridge.explain.attribution import printed_alike
 from bridge.explain.conclusion import (
     AGREEMENT,
+    PARTS,
     Conclusion,
     OtherGeneration,
     of_rule,
@@ -350,7 +351,7 @@ def _first_divergent(pairs: Sequence[RunPair]) -> RunPair | None:
 
 def _different(pairs: Sequence[RunPair], first: RunPair) -> CauseEvidence:
     divergence = first.first_divergence
-    place = f" at the stage '{divergence.stage}': {divergence.where}" if divergence else ""
+    place = f", first in {PARTS[divergence.stage]}" if divergence else ""
     detail = f" ({divergence.detail})" if divergence and divergence.detail else ""
     sentence = f"{run_name(first.a)} and {run_name(first.b)} differ{place}{detail}."
     explanation = []

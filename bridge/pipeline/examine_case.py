@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from bridge.capsule import Capsule, write_capsule
@@ -216,7 +217,7 @@ class ScriptRun(CaseRun):
         for repair in repairs(r, replay, self.inspection.tree):
             needed = up_to(repair.capsule, repair.followers | {repair.call})
             if works(repair, run_replay(self.pool, needed, self.generation, self.limits)):
-                return (Mended(repair.sentence, repair.line),)
+                return (repair.said,)
         return ()
 
     def chance(self, runs: Mapping[str, Capsule]) -> tuple[str, ...]:
@@ -339,10 +340,17 @@ class Suite:
         return examined
 
 
-def write(examined: Sequence[Examined], out: Path, *, single: bool = False) -> Path:
+def write(
+    examined: Sequence[Examined],
+    out: Path,
+    *,
+    single: bool = False,
+    changed: Mapping[str, str] = MappingProxyType({}),
+) -> Path:
     """Write the reports, pictures, capsules and certificates; return the path of ``index.html``.
 
-    ``single``: that page can be sent by itself.
+    ``single``: that page can be sent by itself. ``changed`` has the headline that a case had in
+    the run before, where it had another end.
     """
     places = folders([each.report for each in examined])
     written = [
@@ -350,7 +358,7 @@ def write(examined: Sequence[Examined], out: Path, *, single: bool = False) -> P
     ]
     pictures = {each.report.case: each.pictures for each in written}
     reports = [each.report for each in written]
-    return write_report(reports, out, pictures=pictures, single=single)
+    return write_report(reports, out, pictures=pictures, single=single, changed=changed)
 
 
 def _write_files(examined: Examined, folder: Path) -> Examined:

@@ -12,7 +12,8 @@ from bridge.cases.case import Case
 from bridge.compare.alignment import label_of
 from bridge.compare.result import ProbePair, RunPair, StageResult
 from bridge.exact.records import ExactResult
-from bridge.explain.conclusion import Conclusion, answer, standing
+from bridge.explain.answer import answer
+from bridge.explain.conclusion import Conclusion, standing
 from bridge.explain.experiment import Made, outcome_of
 from bridge.explain.responses import Described
 from bridge.explain.result import Hypothesis, SelftestScore, SymptomTable, Upstream
@@ -76,7 +77,7 @@ def build_report(
     frontend = r.frontend or _NO_FRONTEND
     rows = tuple(_row(probe) for pair in pairs for probe in pair.probes)
     shapes, census, collapses = parts.described
-    first = answer(finding, runs, pairs)
+    first = answer(finding, runs, pairs, parts.symptoms)
     upstream = standing(
         case.upstream, case.seen_with, finding.verdict, _decided(pairs), r.environment
     )

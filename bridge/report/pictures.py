@@ -53,10 +53,15 @@ def draw(capsules: Mapping[str, Capsule], pairs: Sequence[ProbePair | Pair] = ()
         # matplotlib takes most of a second to load: only what draws waits for it.
         from bridge.report.plots import overlay
 
-        files["overlay.svg"] = overlay(shown, present, bad=bad, left_out=left_out)
-        title = f"What {listed(present)} computed, drawn over one another"
-        alt = f"{title}, in {plural(len(shown), 'panel')}"
-        entries.append(Picture(file="overlay.svg", title=title, kind="overlay", alt=alt))
+        # Where R drew as many pages as there are panels, each stands beside its page.
+        apart = 1 < len(shown) == len(entries) and not left_out
+        for number, some in enumerate([[each] for each in shown] if apart else [shown], start=1):
+            name = f"overlay-{number}.svg" if apart else "overlay.svg"
+            files[name] = overlay(some, present, bad=bad, left_out=left_out)
+            title = f"What {listed(present)} computed, drawn over one another"
+            alt = f"{title}, in {plural(len(some), 'panel')}"
+            title = f"{some[0].title}: {title[0].lower()}{title[1:]}" if apart else title
+            entries.append(Picture(file=name, title=title, kind="overlay", alt=alt))
     if len(present) > 1:
         from bridge.report.plots import gap_plot
 

@@ -469,7 +469,9 @@ def overlay(
     others = [run for run in runs if run != base]
     with settings():
         lines = [(run, Line2D([], [], color=GREY, **_style(run, others))) for run in runs]
-        canvas = Canvas(shown, columns=2, size=(3.3, 1.5), left_out=left_out, runs=lines)
+        # One panel alone is seen as large as two.
+        size = (3.3, 1.5) if len(shown) > 1 else (4.6, 2.6)
+        canvas = Canvas(shown, columns=2, size=size, left_out=left_out, runs=lines)
         canvas.dress(bad)
         for panel, ax in zip(shown, canvas.axes, strict=True):
             groups = panel.groups[:MAX_GROUPS]

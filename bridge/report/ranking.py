@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Final
 
+from bridge._text import plural
 from bridge.compare.result import SEVERITY, Verdict
 from bridge.report import numbers
 from bridge.report.numbers import Number
@@ -49,15 +50,18 @@ def unmet(report: CaseReport) -> bool:
 #: The groups of a suite's cases, in the order in which they ask for attention.
 GROUPS: Final = {
     "unmet": "Not as expected",
+    "changed": "Changed since the last run here",
     "explained": "Explained",
     "fine": "Nothing wrong",
 }
 
 
-def group(report: CaseReport) -> str:
-    """Return the group of a case, a key of :data:`GROUPS`."""
+def group(report: CaseReport, changed: Container[str] = ()) -> str:
+    """Return the group of a case, a key of :data:`GROUPS`; ``changed`` names those that did."""
     if unmet(report) or (report.expected is None and report.verdict in ("different", "failed")):
         return "unmet"
+    if report.case in changed:
+        return "changed"
     return "fine" if report.cause == "none" else "explained"
 
 
@@ -110,22 +114,18 @@ def overall(reports: Sequence[CaseReport]) -> str:
     """Return the sentence that stands above all cases."""
     if not reports:
         return "No case was run."
-    total = len(reports)
-    cases = "1 case" if total == 1 else f"{total:,} cases"
-    found = [
-        f"{number:,} {verdict}" if total > 1 else verdict
-        for verdict in SEVERITY
-        if (number := sum(report.verdict == verdict for report in reports))
-    ]
     surprises = [report.case for report in worst_cases(reports) if unmet(report)]
-    ending = ""
+    expected = sum(report.expected is not None for report in reports)
+    cases = plural(len(reports), "case")
     if surprises:
-        names = ", ".join(surprises[:5]) + (", ..." if len(surprises) > 5 else "")
-        verb = "does not have its" if len(surprises) == 1 else "do not have their"
-        ending = f" {len(surprises):,} {verb} expected verdict: {names}."
-    elif all(report.expected is not None for report in reports):
-        ending = " Every case has its expected verdict." if total > 1 else " That was expected."
-    return f"{cases}: {', '.join(found)}.{ending}"
+        names = ", ".join(surprises[:3]) + (", ..." if len(surprises) > 3 else "")
+        return f"{len(surprises):,} of {cases} not as expected: {names}"
+    if expected == len(reports):
+        return f"All {cases} as expected" if expected > 1 else f"{cases}, as expected"
+    found = [group(report) for report in reports]
+    said = {"unmet": "failed or different", "explained": "explained", "fine": "nothing wrong"}
+    counts = ((found.count(name), word) for name, word in said.items())
+    return f"{cases}: {', '.join(f'{number:,} {name}' for number, name in counts if number)}"
 
 
 def _comparable(value: float | None) -> float:

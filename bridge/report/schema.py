@@ -39,7 +39,11 @@ from bridge.rules.rule import Finding
 class _Model(BaseModel):
     # NaN and infinities are words in JSON, or they would come back as nothing.
     model_config = ConfigDict(
-        frozen=True, extra="forbid", populate_by_name=True, ser_json_inf_nan="strings"
+        frozen=True,
+        extra="forbid",
+        populate_by_name=True,
+        ser_json_inf_nan="strings",
+        use_attribute_docstrings=True,
     )
 
 
@@ -149,49 +153,83 @@ class Expected(_Model):
 
 
 class CaseReport(_Model):
-    """All that is known about one case.
-
-    ``exact`` is what probes with whole numbers found, where they were made. ``log`` is what came
-    past R's and Python's own output: TensorFlow's C++ messages, and programs that the script
-    started. ``internal_errors`` are exceptions of keras-bridge itself, each of which ended a step.
-    """
+    """All that is known about one case."""
 
     schema_: Literal[1] = Field(default=1, alias="schema")
     case: str
+    """The name of the script, without its ending."""
     title: str = ""
+    """What the header says that it is about."""
     script: str
+    """The name of the script's file."""
     frontend: FrontEnd
+    """Who answered ``library(keras)``."""
     environment: Environment
+    """The machine and the versions that it ran with."""
     verdict: Verdict
+    """Whether the runs agree."""
     cause: str
+    """Why something surprises; from the closed list."""
     sentence: str
+    """The headline of the first finding, for readers."""
     explanation: tuple[str, ...] = ()
+    """The answer and what stands beside it, in sentences for readers."""
     unexplained: tuple[str, ...] = ()
+    """What the cause leaves open, for readers."""
     findings: tuple[Finding, ...] = ()
+    """What was found, the most important first."""
     first_divergence: Divergence | None = None
+    """Where the first pair of runs that part does so."""
     expected: Expected | None = None
+    """What the header expects, and whether it was so; null where it does not say."""
     stages: tuple[StageResult, ...] = ()
+    """The stages at which the runs were compared."""
     pairs: tuple[Pair, ...] = ()
+    """One entry for each probe of each pair of runs."""
     exact: ExactResult | None = None
+    """What probes with whole numbers found, where they were made."""
     claims: tuple[Claim, ...] = ()
+    """The sentences that a twin decides."""
     hypotheses: tuple[Hypothesis, ...] = ()
+    """The causes that were weighed."""
     levers: tuple[LeverOutcome, ...] = ()
+    """The switches that were pulled, and what came of each."""
     experiments: tuple[ExperimentRow, ...] = ()
+    """What was changed and run again for the rules."""
     confidence: Confidence = ""
+    """How sure the lever search is of the cause; empty where it named none."""
     evidence_for: tuple[str, ...] = ()
+    """What speaks for the cause, for readers."""
     evidence_against: tuple[str, ...] = ()
+    """What speaks against it, for readers."""
     symptoms: SymptomTable | None = None
+    """What was reported, set against every fault."""
     shapes: tuple[ResponseShape, ...] = ()
+    """The shape of each response of one number to one number."""
     census: tuple[UnitCensus, ...] = ()
+    """How many units of each layer are dead or saturated."""
     collapses: tuple[Collapse, ...] = ()
+    """Neighbouring layers that are one affine map."""
     upstream: Upstream | None = None
+    """The known fault of a library that the case shows."""
     selftest: SelftestScore | None = None
+    """What ``selftest`` scored with these versions."""
     runs: tuple[Run, ...] = ()
+    """The runs behind the report."""
     executions: tuple[Execution, ...] = ()
+    """The operations that were executed."""
     source: tuple[SourceLine, ...] = ()
+    """The lines of the script, with the calls that each made."""
     python: str = ""
+    """The text of the twin, where there is one."""
     pictures: tuple[Picture, ...] = ()
+    """The pictures that lie beside the report."""
     notes: tuple[str, ...] = ()
+    """What else a reader should know."""
     log: str = ""
+    """What came past R's and Python's own output: TensorFlow's C++ messages, and programs that the
+    script started."""
     internal_errors: tuple[InternalError, ...] = ()
+    """Exceptions of keras-bridge itself, each of which ended a step."""
     extra: dict[str, JsonValue] = Field(default_factory=dict)
+    """Anything that has no field of its own."""

@@ -9,7 +9,6 @@ from typing import Final
 
 from markupsafe import Markup
 
-from bridge._text import listed
 from bridge.explain.result import (
     Candidate,
     Observation,
@@ -130,10 +129,9 @@ MAX_OBSERVATIONS: Final = 24
 
 
 @dataclass(frozen=True)
-class ObservationView:
-    """What was reported, as the head of a column; ``drawn`` shows its points."""
+class ReportedView:
+    """What was reported of one model and activation, with what explains everything behind it."""
 
-    name: str
     said: str
     drawn: Markup
 
@@ -142,6 +140,7 @@ class ObservationView:
 class CellView:
     """What a candidate says of an observation; ``state`` is ``yes``, ``no`` or ``open``."""
 
+    observation: str
     sign: str
     word: Says
     state: str
@@ -152,17 +151,32 @@ class CellView:
 
 @dataclass(frozen=True)
 class CandidateView:
-    """A row: a candidate, whether it stands, and how many observations it explains."""
+    """A candidate: its cause, and what it would do."""
 
     name: str
     cause: str
     sentence: str
-    family: str
-    alike: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class GroupView:
+    """Candidates that these observations do not tell apart, as one row.
+
+    ``cells`` are those that contradict.
+    """
+
+    members: tuple[CandidateView, ...]
     standing: bool
     explained: int
     contradicted: int
+    silent: int
     cells: tuple[CellView, ...]
+
+    @property
+    def sign(self) -> tuple[str, str]:
+        """The sign for all of it, and the kind of word that it is."""
+        return SAYS["explains" if self.standing else "contradicts" if self.contradicted else
+                    "silent"]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -177,15 +191,18 @@ class ToRunView:
 
 @dataclass(frozen=True)
 class SuspectsView:
-    """The table, with the candidates that stand first."""
+    """What was reported, a row for each activation; and the candidates, those that stand first.
+
+    ``models`` is empty where observations have no models: then a row is an observation.
+    """
 
     sentence: str
-    observations: tuple[ObservationView, ...]
+    models: tuple[str, ...]
+    reported: tuple[tuple[str, tuple[ReportedView | None, ...]], ...]
+    observations: int
     observations_left_out: int
-    candidates: tuple[CandidateView, ...]
+    groups: tuple[GroupView, ...]
     candidates_left_out: int
-    standing: tuple[str, ...]
-    families: tuple[tuple[str, str], ...]
     to_run: tuple[ToRunView, ...]
 
 
@@ -197,15 +214,38 @@ def suspects(table: SymptomTable | None) -> SuspectsView | None:
     order = sorted(table.candidates, key=lambda each: _rank(table, each))
     kept = order[:MAX_CANDIDATES]
     scales = {one.name: _scale(table, one) for one in seen}
+    alike: dict[tuple[bool, tuple[Says, ...]], list[Candidate]] = {}
+    for each in kept:
+        says = tuple(cell.says for cell in each.cells)
+        alike.setdefault((each.name in table.standing, says), []).append(each)
+    models, rows = _rows(table, seen, scales)
     return SuspectsView(
         sentence=table.sentence,
-        observations=tuple(_observation(one, scales[one.name]) for one in seen),
+        models=models,
+        reported=rows,
+        observations=len(table.observations),
         observations_left_out=len(table.observations) - len(seen),
-        candidates=tuple(_candidate(table, each, seen, scales) for each in kept),
+        groups=tuple(_group(table, same, seen, scales) for same in alike.values()),
         candidates_left_out=len(order) - len(kept),
-        standing=table.standing,
-        families=tuple(_families(kept)),
         to_run=tuple(map(_to_run, table.separating)),
+    )
+
+
+def _rows(
+    table: SymptomTable, seen: Sequence[Observation], scales: dict[str, Scale | None]
+) -> tuple[tuple[str, ...], tuple[tuple[str, tuple[ReportedView | None, ...]], ...]]:
+    """Return the models and, for each activation, what was reported of each of them."""
+    stands = next((each for each in table.candidates if each.name in table.standing), None)
+    cells = {cell.observation: cell for cell in (stands.cells if stands is not None else ())}
+    views = {one.name: _reported(table, one, cells.get(one.name), scales[one.name]) for one in seen}
+    places = {(one.activation, one.model): one.name for one in seen}
+    if len(places) < len(seen) or not all(one.activation and one.model for one in seen):
+        return (), tuple((one.name, (views[one.name],)) for one in seen)
+    models = tuple(dict.fromkeys(one.model for one in seen))
+    activations = dict.fromkeys(one.activation for one in seen)
+    return models, tuple(
+        (activation, tuple(views.get(places.get((activation, model), "")) for model in models))
+        for activation in activations
     )
 
 
@@ -213,15 +253,6 @@ def _rank(table: SymptomTable, candidate: Candidate) -> tuple[bool, int, int]:
     says = [cell.says for cell in candidate.cells]
     stands = candidate.name in table.standing
     return not stands, says.count("contradicts"), -says.count("explains")
-
-
-def _families(candidates: Sequence[Candidate]) -> list[tuple[str, str]]:
-    """Return each family of several candidates with the list of their names."""
-    members: dict[str, list[str]] = {}
-    for each in candidates:
-        if each.family:
-            members.setdefault(each.family, []).append(each.name)
-    return [(name, listed(names)) for name, names in members.items() if len(names) > 1]
 
 
 def _scale(table: SymptomTable, observation: Observation) -> Scale | None:
@@ -243,39 +274,31 @@ def _points(table: SymptomTable, cell: SymptomCell) -> Points:
     return tuple((float(number), y) for number, y in enumerate(cell.curve))
 
 
-def _observation(one: Observation, scale: Scale | None) -> ObservationView:
-    model = f"model {one.model}" if one.model else ""
-    parts = [part for part in (model, one.activation) if part.rpartition(" ")[2] not in one.name]
-    said = ", ".join(part for part in (*parts, one.shape) if part)
-    if one.points and not one.shape:
-        said = ", ".join(part for part in (said, f"{len(one.points):,} points") if part)
-    label = f"{len(one.points):,} points as they were reported"
-    return ObservationView(one.name, said, spark((), scale, label, one.points))
+def _reported(
+    table: SymptomTable, one: Observation, cell: SymptomCell | None, scale: Scale | None
+) -> ReportedView:
+    said = one.shape or f"{len(one.points):,} points"
+    curve = _points(table, cell) if cell is not None else ()
+    return ReportedView(said, spark(curve, scale, f"reported: {said}", one.points))
 
 
-def _candidate(
+def _group(
     table: SymptomTable,
-    candidate: Candidate,
+    same: Sequence[Candidate],
     seen: Sequence[Observation],
     scales: dict[str, Scale | None],
-) -> CandidateView:
-    cells = {cell.observation: cell for cell in candidate.cells}
-    alike = [
-        other.name
-        for other in table.candidates
-        if candidate.family and other.family == candidate.family and other.name != candidate.name
-    ]
-    says = [cell.says for cell in candidate.cells]
-    return CandidateView(
-        name=candidate.name,
-        cause=candidate.cause,
-        sentence=candidate.sentence,
-        family=candidate.family,
-        alike=tuple(alike),
-        standing=candidate.name in table.standing,
+) -> GroupView:
+    first = same[0]
+    cells = {cell.observation: cell for cell in first.cells}
+    views = [_cell(table, one, cells.get(one.name), scales[one.name]) for one in seen]
+    says = [cell.says for cell in first.cells]
+    return GroupView(
+        members=tuple(CandidateView(each.name, each.cause, each.sentence) for each in same),
+        standing=first.name in table.standing,
         explained=says.count("explains"),
         contradicted=says.count("contradicts"),
-        cells=tuple(_cell(table, one, cells.get(one.name), scales[one.name]) for one in seen),
+        silent=len(seen) - says.count("explains") - says.count("contradicts"),
+        cells=tuple(view for view in views if view.word == "contradicts"),
     )
 
 
@@ -284,11 +307,11 @@ def _cell(
 ) -> CellView:
     if cell is None:
         sign, state = SAYS["silent"]
-        return CellView(sign, "silent", state, "", "nothing is known", Markup(""))
+        return CellView(observation.name, sign, "silent", state, "", "", Markup(""))
     sign, state = SAYS[cell.says]
     label = ", ".join(part for part in (cell.says, cell.shape, cell.why) if part)
     drawn = spark(_points(table, cell), scale, label, observation.points)
-    return CellView(sign, cell.says, state, cell.shape, cell.why, drawn)
+    return CellView(observation.name, sign, cell.says, state, cell.shape, cell.why, drawn)
 
 
 def _to_run(one: Separating) -> ToRunView:

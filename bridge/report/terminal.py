@@ -153,14 +153,14 @@ def print_suite(
 
     ``changed`` has the headline that a case had in the run before, where it had another.
     """
-    groups: dict[str, list[CaseReport]] = {name: [] for name in _GROUPS}
+    groups: dict[str, list[CaseReport]] = {name: [] for name in GROUPS}
     for report in sorted(reports, key=lambda report: (not report.claims, report.case)):
-        groups[_group(report, changed)].append(report)
+        groups[group(report, changed)].append(report)
     lines = []
     for name, members in groups.items():
         if not members:
             continue
-        lines += [Text(f"{_GROUPS[name]} ({len(members)})", "bold")]
+        lines += [Text(f"{GROUPS[name]} ({len(members)})", "bold")]
         for report in members:
             lines.append(_line(report))
             if report.case in changed and name != "unmet":
@@ -177,19 +177,6 @@ def print_suite(
     expected = len(reports) - len(groups["unmet"])
     fine = f"{expected} of {plural(len(reports), 'case')} as expected, in {seconds:.0f} s."
     _print([*lines, Text(fine, "bold")], file)
-
-
-_GROUPS: Final = {
-    "unmet": GROUPS["unmet"],
-    "changed": "Changed since the last run here",
-    "explained": GROUPS["explained"],
-    "fine": GROUPS["fine"],
-}
-
-
-def _group(report: CaseReport, changed: Mapping[str, str]) -> str:
-    found = group(report)
-    return "changed" if report.case in changed and found != "unmet" else found
 
 
 def _line(report: CaseReport) -> Text:

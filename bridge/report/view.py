@@ -15,7 +15,7 @@ from bridge.report.explained import ExplainedView, explained
 from bridge.report.files import MAX_EMBEDDED_BYTES, data_uri
 from bridge.report.lead import Lead, lead
 from bridge.report.numbers import Number
-from bridge.report.ranking import ATTENTION, case_key, unmet, worst_number, worst_pairs
+from bridge.report.ranking import case_key, worst_number, worst_pairs
 from bridge.report.schema import CaseReport, Claim, Picture, SourceLine
 from bridge.report.tables import RunView, environment, run_view
 from bridge.report.text import clip
@@ -101,7 +101,6 @@ class CaseView:
     anchor: str
     folder: str
     sign: str
-    bad: bool
     meaning: str
     front_end: str
     front_end_short: str
@@ -157,7 +156,6 @@ def case(report: CaseReport, folder: str, files: Mapping[str, bytes]) -> CaseVie
         anchor=f"case-{folder}",
         folder=folder,
         sign=SIGNS[report.verdict],
-        bad=unmet(report) or report.verdict in ATTENTION,
         meaning=cause_meaning(report.cause),
         front_end=front_end(report.frontend),
         front_end_short=front_end_short(report.frontend),

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import functools
+import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import Any, Final
 
 import jinja2
+from markupsafe import Markup
 
 from bridge._text import plural
 from bridge.compare.result import SEVERITY
@@ -25,22 +29,38 @@ from bridge.report.words import ERROR_LOG, RUNGS, SIGNS, VERDICTS
 #: Rows of a table in Markdown: GitHub takes 65,536 characters in an issue.
 _MAX_ROWS: Final = 60
 _MAX_SHOWN: Final = 20
+_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 
-def index_page(cases: Sequence[CaseView], *, single: bool = False) -> str:
+def index_page(
+    cases: Sequence[CaseView], *, single: bool = False, changed: Mapping[str, str] = _NOTHING
+) -> str:
     """Return ``index.html``: the list of cases, which come in the order of the page.
 
-    ``single`` adds what is shown first of each case: a page to be sent by itself.
+    ``single`` adds what is shown first of each case: a page to be sent by itself. ``changed`` has
+    the headline that a case had before. The only script of the page narrows the list; the page's
+    policy lets no other run.
     """
     groups: dict[str, list[CaseView]] = {name: [] for name in ranking.GROUPS.values()}
     for case in cases:
-        groups[ranking.GROUPS[ranking.group(case.report)]].append(case)
+        groups[ranking.GROUPS[ranking.group(case.report, changed)]].append(case)
+    environment = _html_environment()
+    script, _, _ = jinja2.PackageLoader("bridge.report").get_source(environment, "filter.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     return _page("index.html.j2").render(
         cases=cases,
         groups=list(groups.items()),
         single=single,
+        changed=changed,
         overall=ranking.overall([case.report for case in cases]),
         standins=sum(case.report.frontend.kind == "standin" for case in cases),
+        choices={
+            "rule": sorted({case.lead.code for case in cases}),
+            "verdict": [name for name in SEVERITY if any(c.report.verdict == name for c in cases)],
+            "front end": sorted({case.front_end_short for case in cases}),
+        },
+        script=Markup(script),
+        allowed=f"script-src 'sha256-{digest}'; ",
     )
 
 
@@ -161,10 +181,12 @@ def write_report(
     *,
     pictures: Mapping[str, Mapping[str, bytes]],
     single: bool = False,
+    changed: Mapping[str, str] = _NOTHING,
 ) -> Path:
     """Write ``out/index.html`` and a folder for each case; return the path of ``index.html``.
 
     With ``single`` that page holds what is shown first of each case, and can be sent by itself.
+    ``changed`` has the headline that a case had in the run before (:func:`earlier`).
     ``pictures`` holds the bytes of each case's pictures by their file names. A case's folder has
     its name, as far as that is a plain name. Every file appears in one step.
 
@@ -185,7 +207,7 @@ def write_report(
         write_in_one_step(folder / "index.html", write.case_page(seen).encode())
         _write_questions(seen.report, folder / "ask.R")
     index = out / "index.html"
-    write_in_one_step(index, write.index_page(views, single=single).encode())
+    write_in_one_step(index, write.index_page(views, single=single, changed=changed).encode())
     return index
 
 

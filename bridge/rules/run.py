@@ -26,9 +26,15 @@ _TOKEN: Final = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|`[^`]*`|-?[\
 
 @dataclass(frozen=True)
 class Mended:
-    """A call that raised and was seen to work once something was put right: what, and its line."""
+    """A call that raised and was seen to work once something was put right.
 
-    sentence: str
+    ``headline`` says what it was given, ``why`` how that came about, ``help`` how to write it;
+    ``line`` is that of what was put right.
+    """
+
+    headline: str
+    why: str
+    help: str
     line: int | None
 
 

@@ -10,20 +10,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge._text import capitalised
-from bridge.capsule import Capsule, ErrorRecord, Manifest, Output, Status
-from bridge.compare.result import RunPair, Verdict
-from bridge.explain.attribution import parted_lines
-from bridge.explain.conclusion import (
+from bridge.capsule import Capsule, ErrorRecord, Manifest, Output, Probe, Status
+from bridge.compare.result import LayerVerdict, ProbePair, RunPair, Verdict, Worst
+from bridge.explain.answer import (
     HEADLINE_LENGTH,
     WHY_SENTENCES,
     WHY_WORDS,
-    Conclusion,
     answer,
     fitted,
 )
-from bridge.explain.result import CauseEvidence
+from bridge.explain.attribution import parted_lines
+from bridge.explain.conclusion import Conclusion
+from bridge.explain.result import Candidate, CauseEvidence
 from bridge.facts.causes import CAUSES
 from bridge.rules.rule import Finding
+from tests.explained_samples import symptoms
 
 VERDICTS = list(get_args(Verdict))
 NAMED = [cause.replace("<pass>", "remapping").replace("<op>", "MatMul") for cause in CAUSES]
@@ -150,6 +151,72 @@ def test_a_cut_headline_says_so() -> None:
     assert fitted("one two three", length=13) == "one two three"
     assert fitted("It is so.") == "It is so"
     assert len(fitted("x" * 200)) <= HEADLINE_LENGTH
+
+
+def test_what_one_run_left_out_is_not_proven() -> None:
+    runs = {name: run(name) for name in ("r", "replay", "intent", "reference")}
+    pairs = [
+        pair("replay", "same-bits"),
+        pair("intent", "same-bits"),
+        pair("reference", "abstained"),
+    ]
+    made = answer(Conclusion("same-bits", "none", "Alike."), runs, pairs)
+    assert made.confidence == "likely"
+    outcomes = {row.changed: row.outcome for row in made.evidence}
+    assert outcomes["each layer in float64"] == "not judged"
+
+
+def test_it_is_said_how_many_results_were_judged() -> None:
+    probes = tuple(
+        ProbePair(a="r", b="reference", probe=name, verdict=verdict, rung="certified", points=3,
+                  difference=None)
+        for name, verdict in (("predict 1", "within-rounding"), ("fit 2", "abstained"))
+    )  # fmt: skip
+    partly = pair("reference", "abstained").model_copy(update={"probes": probes})
+    runs = {name: run(name) for name in ("r", "reference")}
+    made = answer(Conclusion("same-bits", "none", "Alike."), runs, [partly])
+    (row,) = made.evidence
+    assert row.outcome == "in 1 of 2 results the same, but for rounding"
+
+
+def test_a_wrong_layer_gives_the_headline_its_numbers_and_the_line() -> None:
+    layer = LayerVerdict(
+        layer="less", cls="Less", verdict="different", rung="certified",
+        worst=(Worst(index=(0,), a=0.1, b=0.10000001, ulp=1.0),),
+    )  # fmt: skip
+    probe = ProbePair(a="r", b="reference", probe="predict 1 (line 9)", verdict="different",
+                      rung="certified", points=1, difference=None, layers=(layer,))  # fmt: skip
+    wrong = pair("reference", "different").model_copy(update={"probes": (probe,)})
+    asked = Capsule(
+        Manifest(
+            runner="r", case="a", status="ok", probes=(Probe(index=0, kind="predict", line=9),)
+        ),
+        {},
+    )
+    concluded = Conclusion("different", "kernel:Less", "")
+    made = answer(concluded, {"r": asked, "reference": run("reference")}, [wrong])
+    assert made.headline == "TensorFlow's Less gives 0.1 in place of 0.10000001"
+    assert made.lines == (9,)
+
+
+def test_what_was_reported_elsewhere_is_answered() -> None:
+    runs = {name: run(name) for name in ("r", "intent")}
+    concluded = Conclusion("same-bits", "none", "Alike.")
+    made = answer(concluded, runs, [pair("intent", "same-bits")], symptoms())
+    assert made.headline == "Right here: R is not the cause of what was reported"
+    assert made.help is not None
+    refuted = [row for row in made.evidence if row.changed == "R drops the activation"]
+    assert len(refuted) == 1
+
+
+def test_a_table_that_needs_no_fault_changes_nothing() -> None:
+    runs = {name: run(name) for name in ("r", "intent")}
+    table = symptoms()
+    healthy = Candidate(name="nothing is wrong here", cause="maths", sentence="")
+    table = table.model_copy(update={"candidates": (healthy,), "standing": (healthy.name,)})
+    concluded = Conclusion("same-bits", "none", "Alike.")
+    plain = answer(concluded, runs, [pair("intent", "same-bits")])
+    assert answer(concluded, runs, [pair("intent", "same-bits")], table) == plain
 
 
 @pytest.mark.parametrize(

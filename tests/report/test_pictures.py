@@ -346,3 +346,15 @@ def test_a_hostile_label_is_only_ever_text(label: str) -> None:
         root = ET.fromstring(content)
         assert not [item.tag for item in root.iter() if item.tag.endswith(("script", "image"))]
         assert not re.search("[\u202a-\u202e\u2066-\u2069]", content.decode())
+
+
+def test_a_panel_stands_beside_each_page_that_r_drew_where_there_are_as_many() -> None:
+    runs = founding_capsules(activations=("relu", "gelu"))
+    svg = b"<svg xmlns='http://www.w3.org/2000/svg'/>"
+    drawn = capsule("r", {}, plots={"image/svg+xml": svg})
+    (plot,) = drawn.manifest.plots
+    for pages, files in ((1, 1), (2, 2), (3, 1)):
+        manifest = runs["r"].manifest.model_copy(update={"plots": (plot,) * pages})
+        r = Capsule(manifest, {**runs["r"].arrays, plot.key: drawn.arrays[plot.key]})
+        found = draw({**runs, "r": r})
+        assert sum(picture.kind == "overlay" for picture in found.pictures) == files

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
+import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,21 +21,25 @@ from bridge.report import CaseReport, folders, numbers, report_json, text, write
 from bridge.report.pictures import draw
 from bridge.report.schema import ExperimentRow, Picture
 from tests.report_samples import (
+    FOUNDING,
     GOLDEN,
     HOSTILE,
+    KINDS,
     SMALL,
     different,
     empty,
     failed,
     founding_capsules,
     hostile,
+    hundred,
     matching,
     same_error,
+    stored,
 )
 
 SVG = b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"><path d="M 0 0"/></svg>'
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 20
-VOID = {"meta", "br", "img"}
+VOID = {"meta", "br", "img", "input", "wbr"}
 TAGS = re.compile(
     "html|head|title|style|meta|body|header|main|footer|article|div|p|h[123]|a|b|br|strong|span"
     "|code|pre|table|thead|tbody|tr|th|td|dl|dt|dd|ul|ol|li|details|summary|figure|figcaption"
@@ -63,7 +70,7 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        if self.open[-1:] != ["style"]:
+        if self.open[-1:] not in (["style"], ["script"]):
             self.words.append(data)
 
     @property
@@ -185,7 +192,7 @@ def test_cases_stand_on_the_page_in_groups_worst_first(tmp_path: Path) -> None:
         *("different/index.html", "failed/index.html", "same_error/index.html"),
         "matching/index.html",
     ]
-    found = re.findall(r'<h2 class="group">([\w ]+) <', page)
+    found = re.findall(r'<section class="group">\n<h2>([\w ]+) <', page)
     assert found == ["Not as expected", "Explained", "Nothing wrong"]
 
 
@@ -462,3 +469,28 @@ def test_what_was_run_again_is_listed_on_every_surface(tmp_path: Path) -> None:
         written = (tmp_path / folder / name).read_text("utf-8")
         assert row.changed in written
         assert row.outcome in written
+
+
+def test_the_pages_of_a_hundred_cases_are_small(tmp_path: Path) -> None:
+    reports, pictures = hundred()
+    page = write_report(reports, tmp_path / "list", pictures=pictures)
+    assert page.stat().st_size <= 150_000
+    sizes = [each.stat().st_size for each in page.parent.glob("*/index.html")]
+    assert len(sizes) == 100
+    assert statistics.median(sizes) <= 300_000
+    alone = write_report(reports, tmp_path / "one", pictures=pictures, single=True)
+    assert alone.stat().st_size <= 1_600_000
+
+
+@pytest.mark.parametrize("name", [FOUNDING, *KINDS])
+def test_what_is_pasted_has_few_words_before_the_fold(tmp_path: Path, name: str) -> None:
+    shown = markdown(tmp_path, stored(name))
+    assert len(shown.partition("<details>")[0].split()) <= 400
+
+
+def test_only_the_script_that_narrows_the_list_may_run(tmp_path: Path) -> None:
+    page = index(tmp_path, matching(), different())
+    (script,) = re.findall(r"(?s)<script>(.*?)</script>", page)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policies = Page(page).attributes("content")
+    assert any(f"script-src 'sha256-{digest}';" in each for each in policies)

@@ -374,7 +374,7 @@ def test_a_clone_of_a_trained_model_that_was_given_nothing_knows_nothing(
     layer = {"units": 1, "weights": [run.weight("kernel", KERNEL)]}
     run.call(method("fit", 1))
     run.trained(("Dense", layer), loss="own", y=Y, x=X, after={"l0/0": after}, call=1)
-    run.call(symbol("keras.models.clone_model"), args=[thing(1)], result=thing(2))
+    run.call(symbol("keras.models.clone_model"), kwargs={"model": thing(1)}, result=thing(2))
     run.model(("Dense", {"units": 1, "weights": [run.weight("kernel", own)]}), id=2)
     if later:
         run.call(method(later, 2))

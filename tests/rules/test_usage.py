@@ -304,7 +304,7 @@ def test_whole_numbers_are_tried_where_floats_were_refused(tmp_path: Path) -> No
     found = next(repairs(capsule, capsule, tree_of(RESHAPED, tmp_path)))
     repaired = found.capsule.manifest.calls[0].kwargs["weights"]
     assert repaired.model_dump()["items"][0] == {"t": "int", "v": "3"}
-    assert "1L" in found.sentence
+    assert "3L" in found.said.help
 
 
 @needs_r
@@ -314,7 +314,7 @@ def test_a_single_number_among_weights_is_tried_as_an_array(tmp_path: Path) -> N
     found = next(
         each
         for each in repairs(capsule, capsule, tree_of(RESHAPED, tmp_path))
-        if "as.array" in each.sentence
+        if "as.array" in each.said.help
     )
     item = found.capsule.manifest.calls[0].kwargs["weights"].model_dump()["items"][1]
     assert item["shape"] == (1,)

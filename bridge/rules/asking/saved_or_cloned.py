@@ -76,7 +76,8 @@ def never_given(run: Run) -> Iterator[Finding]:
     if given_later or next(detect(run), None) is not None:
         return
     for call in run.asked:
-        copy, given = call.result, [each for each in call.args if isinstance(each, ObjectValue)]
+        copy, values = call.result, (*call.args, *call.kwargs.values())
+        given = [each for each in values if isinstance(each, ObjectValue)]
         if name_of(call) != "clone_model" or not isinstance(copy, ObjectValue) or not given:
             continue
         trained = [

@@ -51,7 +51,8 @@ def detect(run: Run) -> Iterator[Finding]:
                         f"{node.name}() cuts {cut} = {meant:g} off to {int(meant)}",
                         "The R package makes a whole number of it before Python sees it.",
                         at=run.node_place(argument.value, f"arrives as {int(meant)}"),
-                        help="Give the whole number that you mean, with round() for example.",
+                        help="Give a whole number. Where a fraction is meant, call Python's own "
+                        "function (keras$...), or set it on the object that was made.",
                     )
                     return
 

@@ -49,12 +49,17 @@ def detect(run: Run) -> Iterator[Finding]:
                 "before anything is shuffled.",
                 at=probe.line,
                 evidence=(
-                    ("targets that are trained", f"{seen.min():g} to {seen.max():g}"),
-                    ("targets that are validated", f"{rest.min():g} to {rest.max():g}"),
+                    ("targets that are trained", _range(seen)),
+                    ("targets that are validated", _range(rest)),
                 ),
                 help=run.help("Shuffle the rows first.", _shuffled(run, probe)),
             )
             return
+
+
+def _range(y: npt.NDArray[np.float64]) -> str:
+    low, high = float(y.min()), float(y.max())
+    return f"{low:g} to {high:g}" if low < high else f"{low:g} alone"
 
 
 @RULE.detector

@@ -41,7 +41,7 @@ def detect(run: Run) -> Iterator[Finding]:
         assert end is not None, "its activation is known"
         yield RULE.finding(
             "Class probabilities are trained with a distance between numbers",
-            f"Where the {end.activation} is almost 0 or 1 the gradient of {each.training.used.loss}"
+            f"Where the {end.activation} is almost 0 or 1 the gradient of that distance"
             " almost vanishes, and a rare class is given up. The cross entropy gets there from the "
             "same starts.",
             at=run.compile_place(each.training.state, "loss") or each.training.probe.line,

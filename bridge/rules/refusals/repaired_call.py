@@ -15,9 +15,9 @@ def detect(run: Run) -> Iterator[Finding]:
     """Tell the repair with which the call that raises was seen to work."""
     for repair in run.repairs:
         yield RULE.finding(
-            "The call that raises works once its values are put right",
-            f"It works in Python when {repair.sentence}.",
+            repair.headline,
+            repair.why,
             at=repair.line,
-            help=Help(text=f"Write it so that {repair.sentence}.", tried=Tried(outcome="works")),
+            help=Help(text=repair.help, tried=Tried(outcome="the call works")),
             refused=True,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from bridge._text import plural
 from bridge.explain.experiment import Trials
 from bridge.rules.retrained import Judged, judged, loss_at_start, retrained, rows_of
 from bridge.rules.rule import Finding, Rule
@@ -41,7 +42,7 @@ def detect(run: Run) -> Iterator[Finding]:
         whole = each.rows_at_once >= rows
         start = loss_at_start(run, each.training)
         yield RULE.finding(
-            f"The model is hardly trained: {each.steps} steps in all",
+            f"The model is hardly trained: {plural(each.steps, 'step')} in all",
             (
                 f"A batch takes all {rows:,} rows, so that each epoch is one step. "
                 if whole
