@@ -60,7 +60,7 @@ from bridge.rounding.measurements import (  # noqa: E402
     installation_of,
 )
 from bridge.rounding.rules.rounding import FLOAT32, FORMATS, Format  # noqa: E402
-from bridge.runs.activation_kernels import (  # noqa: E402
+from bridge.runs.activation_measurement import (  # noqa: E402  # noqa: E402
     CHUNK,
     Bits,
     Subject,
@@ -69,12 +69,13 @@ from bridge.runs.activation_kernels import (  # noqa: E402
     executed,
     group,
     modes_of,
+    numbers,
     row_of,
+    sample,
     sample_missed,
     subjects,
     summarize,
 )
-from bridge.runs.activation_measurement import numbers, sample  # noqa: E402
 
 OUT: Final = ROOT / "bridge" / "rounding" / "data" / "activations.json"
 STATE: Final = ROOT / "build" / "activations"

@@ -6,7 +6,7 @@ Normalisation divides by a square root, and TensorFlow does so with approximatio
 the processor, made better by one step of Newton's method. For every way in which a layer reaches
 the kernel and every positive normal float32 number z, the result is compared with 1/sqrt(z) in
 float64. What is kept is the largest relative error and the input that reached it (see
-:mod:`bridge.rounding.rules.reductions`).
+:mod:`bridge.rounding.rules.arithmetic`).
 
 The ways ("modes"):
 
@@ -40,7 +40,7 @@ sys.path.insert(0, str(ROOT))
 import numpy as np  # noqa: E402  (the folder is put where Python looks first)
 
 from benchmarks.activations import compact, environment, say  # noqa: E402
-from bridge.runs.activation_kernels import CHUNK, F32, Mode, executed, scalar_mode  # noqa: E402
+from bridge.runs.activation_measurement import CHUNK, Mode, executed, scalar_mode  # noqa: E402
 
 OUT: Final = ROOT / "bridge" / "rounding" / "data" / "roots.json"
 FIRST_NORMAL: Final = 0x00800000
@@ -48,6 +48,7 @@ INFINITE: Final = 0x7F800000
 ONE: Final = 0x3F800000
 FOUR: Final = 0x40800000
 
+F32 = np.ndarray[Any, np.dtype[np.float32]]
 U32 = np.ndarray[Any, np.dtype[np.uint32]]
 
 

@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bridge.capsule import Capsule, CapsuleError, read_capsule, write_capsule
     from bridge.cases.case import Case, find_cases, read_case
-    from bridge.cases.claims import Evidence, claim, picture
-    from bridge.cases.probe_label import probe
+    from bridge.cases.claims import Evidence, claim, picture, probe
     from bridge.compare.array_difference import difference
     from bridge.compare.stages import compare_runs
     from bridge.pipeline.examine_case import Examined, Settings, Suite
@@ -39,7 +38,7 @@ _HOMES = {
     "difference": "bridge.compare.array_difference",
     "find_cases": "bridge.cases.case",
     "picture": "bridge.cases.claims",
-    "probe": "bridge.cases.probe_label",
+    "probe": "bridge.cases.claims",
     "read_capsule": "bridge.capsule",
     "read_case": "bridge.cases.case",
     "write_capsule": "bridge.capsule",

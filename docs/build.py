@@ -22,7 +22,7 @@ from sphinx.cmd.build import main as sphinx
 from typer.cli import get_docs_for_click
 
 from bridge.capsule import Manifest
-from bridge.cases import case, expectation
+from bridge.cases import case
 from bridge.cli.main import app
 from bridge.facts.causes import CAUSES, WHOSE, family
 from bridge.report import words
@@ -202,7 +202,7 @@ def from_the_code() -> dict[str, Callable[[], str]]:
         "capsule": lambda: schema(Manifest),
         "glossary": glossary,
         "header": lambda: meanings(("line", "meaning"), case.HEADER_KEYS),
-        "conditions": lambda: meanings(("in brackets", "holds where"), expectation.CONDITIONS),
+        "conditions": lambda: meanings(("in brackets", "holds where"), case.CONDITIONS),
         "verdicts": lambda: meanings(("verdict", "meaning"), words.VERDICTS),
         "rungs": lambda: meanings(("rung", "what decides"), words.RUNGS),
         "stages": lambda: meanings(("stage", "what is compared"), words.STAGES),

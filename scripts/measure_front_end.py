@@ -24,10 +24,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from bridge.audit.wrapper_calls import FILLERS, Questions, ask_wrappers
-from bridge.facts.tables import TABLES
+from bridge.facts.r import TABLES
 from bridge.process.pool import MIB, Limits, Pool
 from bridge.r.script import inspect, serve
-from bridge.r.standin.tables import table_path
+from bridge.r.standin.generate import table_path
 
 #: Probes whose key is a short name and not R's text.
 _TEXTS: Final = {

@@ -7,10 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from bridge.capsule import Capsule
-from bridge.exact import (
-    ExactResult,
-    judge_exact,
-)
+from bridge.exact.judge import judge_exact
+from bridge.exact.records import ExactResult
 from bridge.faults.layers import Fault
 from bridge.process.pool import Limits, Pool
 from bridge.runs.exact_probes import run_exact

@@ -17,9 +17,8 @@ from bridge.capsule import (
     Probe,
     WeightRecord,
 )
-from bridge.exact import LEVER, Plan, Setting, Stretch, Tensor, plan
-from bridge.exact.expected import Numbers
-from bridge.exact.records import Part
+from bridge.exact.plan import Plan, Stretch, Tensor, plan
+from bridge.exact.records import LEVER, Numbers, Part, Setting
 from bridge.rounding.rules import Layer
 
 Shape = tuple[int, ...]

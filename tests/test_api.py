@@ -54,7 +54,7 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 def test_comparing_explaining_and_reporting_load_neither_r_nor_tensorflow_nor_runners() -> None:
     modules = (
         "bridge.compare.stages, bridge.explain.verdict, bridge.report, bridge.report.pictures, "
-        "bridge.report.build, bridge.translate.spell"
+        "bridge.report.build, bridge.translate.spelling"
     )
     heavy = "('tensorflow', 'keras', 'tf_keras', 'rpy2', 'bridge.runs', 'bridge.r')"
     code = f"import sys, {modules}; print([m for m in {heavy} if m in sys.modules])"

@@ -30,8 +30,6 @@ SEARCHES: Final = frozenset(
     | {"rpartition", "split", "splitlines", "removeprefix", "removesuffix"}
 )
 MATCHES: Final = frozenset({"search", "match", "fullmatch", "findall", "finditer", "split"})
-#: The one reader of notes that older versions wrote.
-READS_OLD_NOTES: Final = BRIDGE / "capsule" / "old_notes.py"
 
 
 def ends_in_prose(node: ast.AST) -> bool:
@@ -66,6 +64,10 @@ def decisions_by_prose(tree: ast.AST) -> Iterator[int]:
             searched += node.args if node.func.attr in MATCHES else []
             if any(map(ends_in_prose, searched)):
                 yield node.lineno
+
+
+#: The one reader of notes that older versions wrote.
+READS_OLD_NOTES: Final = BRIDGE / "capsule" / "old_notes.py"
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(BRIDGE)))
@@ -112,7 +114,7 @@ FLOORS: Final = (
     {"pipeline", "selftest"},
     {"audit", "reduce", "report", "runs"},
     {"explain", "rules"},
-    {"compare", "exact", "experiments", "faults", "rounding", "translate", "verify"},
+    {"compare", "exact", "faults", "rounding", "translate", "verify"},
     {"process", "r", "trace"},
     {"capsule", "cases"},
     {"_text", "_typing", "errors", "facts"},
@@ -120,7 +122,7 @@ FLOORS: Final = (
 LEVEL: Final = {package: level for level, floor in enumerate(FLOORS) for package in floor}
 
 #: Pure functions of capsules: they run nothing, and import nothing that does.
-PURE: Final = ("compare", "experiments", "explain", "report", "rounding", "rules")
+PURE: Final = ("compare", "explain", "report", "rounding", "rules")
 RUNNING: Final = ("rpy2", "tensorflow", "keras", "tf_keras")
 
 
@@ -153,6 +155,17 @@ def test_what_is_pure_runs_nothing(package: str) -> None:
 def test_every_package_has_a_page() -> None:
     packages = {path.parent for path in BRIDGE.glob("*/__init__.py")}
     assert {path.parent for path in BRIDGE.glob("*/README.md")} >= packages
+
+
+def pages_of_rooms() -> list[Path]:
+    return [ROOT / "ARCHITECTURE.md", *sorted(BRIDGE.rglob("README.md"))]
+
+
+@pytest.mark.parametrize("page", pages_of_rooms(), ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_modules_that_a_page_names_are_there(page: Path) -> None:
+    named = re.findall(r"`([a-z_/]+(?:\.py|/))`", page.read_text("utf-8"))
+    gone = [name for name in named if not any((at / name).exists() for at in (page.parent, BRIDGE))]
+    assert not gone
 
 
 def test_every_word_of_the_closed_lists_is_in_the_glossary() -> None:

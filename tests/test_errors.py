@@ -25,7 +25,7 @@ from bridge.errors import (
     isolated,
 )
 from bridge.explain.conclusion import Conclusion
-from bridge.pipeline.steps import Step, honest, run_steps
+from bridge.pipeline.case_run import Step, honest, run_steps
 from bridge.process.pool import PoolError
 from bridge.trace.spool import FAILURES, SpooledErrors, read_failures
 

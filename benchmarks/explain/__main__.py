@@ -28,7 +28,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.explain import faults, founding  # noqa: E402
 from bridge.cases.case import find_cases, suite_folders  # noqa: E402
-from bridge.explain.lever_search.row_selection import FEW_ROWS, MOST_ROWS, part_of  # noqa: E402
+from bridge.explain.lever_targets import FEW_ROWS, MOST_ROWS, part_of  # noqa: E402
 from bridge.pipeline.examine_case import Settings, Suite  # noqa: E402
 from bridge.process.pool import Limits, Pool  # noqa: E402
 from bridge.rounding.layer_records import Judge  # noqa: E402

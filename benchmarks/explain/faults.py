@@ -12,8 +12,7 @@ from typing import Any, Final
 
 from benchmarks.explain.models import HELD_OUT
 from bridge.process.pool import Limits, Pool
-from bridge.selftest.generation_run import Half, generations
-from bridge.selftest.score import Trial
+from bridge.selftest.generation_run import Half, Trial, generations
 
 #: Faults of one seed in one generation of Keras; two of each model.
 BLOCK: Final = 50

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bridge.capsule import write_capsule
-from bridge.explain.symptoms.observations import read_observed
+from bridge.explain.observations import read_observed
 from bridge.faults.layers import Fault
 from bridge.pipeline.hypothesis_runs import symptom_table
 from bridge.process.pool import Limits, Pool

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from bridge.cases.probe_label import probe
+from bridge.cases.claims import probe
 from bridge.selftest.random_models import _weight
 
 #: Classes of layers that are in no model of the self-test and in no case of the zoo, so that no

@@ -2,29 +2,164 @@
 
 The header is the run of ``#| key: value`` lines at the top of the script (Quarto's habit); it
 names expectations and never changes what is run. What may stand in the brackets of
-``expect-verdict[...]`` and ``expect-cause[...]`` is in :mod:`bridge.cases.expectation`.
+``expect-verdict[...]`` and ``expect-cause[...]`` is in :mod:`bridge.cases.case`.
 """
 
 from __future__ import annotations
 
 import difflib
+import operator
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
-from bridge.cases.expectation import (
-    ConditionError,
-    Expectation,
-    Subject,
-    expected_values,
-    read_conditions,
-)
 from bridge.errors import BridgeError
 
 if TYPE_CHECKING:
     from bridge.capsule import Environment, FrontEnd
+
+
+# What a script's header expects, where it depends on the front end, a version or the processor.
+#
+# ``expect-verdict[keras3>=1.5, cran]: same-error`` holds where all in its brackets does: who
+# answers ``library(keras)``, the version of a package, an instruction set. Of the lines that hold,
+# the last counts. A version is compared as far as the header writes it: 1.5.1 is ``==1.5``, and not
+# ``>1.5``.
+
+Subject = Literal["verdict", "cause"]
+
+_FRONT_ENDS: Final = ("cran", "standin")
+#: Packages of R, by their names, and where the others stand: Python's names are another's too.
+_R_PACKAGES: Final = ("keras", "keras3", "tensorflow", "reticulate")
+_PYTHON_PACKAGES: Final = {"Keras": "keras", "TensorFlow": "tensorflow", "tf_keras": "tf_keras"}
+_VERSIONED: Final = (*_R_PACKAGES, *_PYTHON_PACKAGES, "R")
+#: Whether TensorFlow uses oneDNN, the machine, and what Linux calls the processor's instructions.
+_PROCESSORS: Final = (
+    "onednn", "x86_64", "aarch64", "arm64", "sse4_2", "avx", "avx2", "fma", "f16c", "avx512f",
+    "avx512_vnni", "avx512_bf16", "amx_tile", "amx_int8", "asimd", "sve",
+)  # fmt: skip
+_COMPARISONS: Final[Mapping[str, Callable[[tuple[int, ...], tuple[int, ...]], bool]]] = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    "==": operator.eq,
+    "!=": operator.ne,
+    ">": operator.gt,
+    "<": operator.lt,
+}
+#: What may stand in brackets, for readers.
+CONDITIONS: Final[Mapping[str, str]] = {
+    "cran": "CRAN's package answered `library(keras)` or `library(keras3)`.",
+    "standin": "The stand-in answered.",
+    "PACKAGE>=1.5": f"A package is of such a version, as far as it is written: "
+    f"{', '.join(_R_PACKAGES)} of R; {', '.join(_PYTHON_PACKAGES)} of Python; R itself. Also "
+    f"{', '.join(each for each in _COMPARISONS if each != '>=')}.",
+    "onednn": "TensorFlow uses oneDNN.",
+    "PROCESSOR": f"The machine, or an instruction set of its processor: "
+    f"{', '.join(_PROCESSORS[1:])}.",
+}
+_VERSION: Final = re.compile(r"([A-Za-z]\w*)\s*(>=|<=|==|!=|>|<)\s*(\d+(?:\.\d+)*)")
+
+
+class ConditionError(BridgeError, ValueError):
+    """Something in the brackets of an expectation is not known; the message says what is."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One thing in brackets: a word alone, or a package with a comparison and a version."""
+
+    name: str
+    comparison: str = ""
+    version: tuple[int, ...] = ()
+
+    def holds(self, frontend: FrontEnd, environment: Environment) -> bool:
+        """Say whether it is so; of a package that is not there nothing holds."""
+        if not self.comparison:
+            return self.name in _facts(frontend, environment)
+        found = _parts(_version_of(self.name, frontend, environment))
+        if not found:
+            return False
+        # Zeros that are not written count: 1.5 is 1.5.0.
+        size = len(self.version)
+        there = (found + (0,) * size)[:size]
+        return _COMPARISONS[self.comparison](there, self.version)
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """One line of a header: the verdicts or the causes that it accepts, and where it holds."""
+
+    subject: Subject
+    values: tuple[str, ...]
+    conditions: tuple[Condition, ...] = ()
+
+    def holds(self, frontend: FrontEnd, environment: Environment) -> bool:
+        """Say whether all in its brackets is so."""
+        return all(condition.holds(frontend, environment) for condition in self.conditions)
+
+
+def expected_values(
+    expectations: Iterable[Expectation],
+    subject: Subject,
+    frontend: FrontEnd,
+    environment: Environment,
+) -> tuple[str, ...]:
+    """Return what the last line that holds accepts; nothing where none does."""
+    values: tuple[str, ...] = ()
+    for expectation in expectations:
+        if expectation.subject == subject and expectation.holds(frontend, environment):
+            values = expectation.values
+    return values
+
+
+def read_conditions(text: str) -> tuple[Condition, ...]:
+    """Read what stands between the brackets, "keras3>=1.5, cran" say.
+
+    Raises:
+        ConditionError: a word or package is not known, or nothing is there.
+    """
+    return tuple(_condition(part.strip()) for part in text.split(","))
+
+
+def _condition(text: str) -> Condition:
+    compared = _VERSION.fullmatch(text)
+    name = compared[1] if compared else text
+    known = _VERSIONED if compared else (*_FRONT_ENDS, *_PROCESSORS)
+    if name not in known:
+        # A package by itself, or a comparison that cannot be read, has the package's name in it.
+        if not compared and (words := re.match(r"\w+", text)) and words[0] in _VERSIONED:
+            raise ConditionError(
+                f"{text!r} in brackets should be a package, a comparison and a version, such as "
+                f"{words[0]}>=2"
+            )
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+        raise ConditionError(f"unknown condition {text!r}; {hint}")
+    if compared is None:
+        return Condition(name)
+    return Condition(name, compared[2], _parts(compared[3]))
+
+
+def _facts(frontend: FrontEnd, environment: Environment) -> set[str]:
+    facts = {frontend.kind, environment.machine, *environment.cpu_flags}
+    return facts | {"onednn"} if environment.onednn else facts
+
+
+def _version_of(name: str, frontend: FrontEnd, environment: Environment) -> str:
+    if name == "R":
+        return environment.r
+    if name in _PYTHON_PACKAGES:
+        return environment.packages.get(_PYTHON_PACKAGES[name], "")
+    if name == frontend.package:
+        return frontend.version
+    return environment.r_packages.get(name, "")
+
+
+def _parts(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version))
+
 
 _HEADER: Final = re.compile(r"^#\|\s*([a-z-]+)\s*(?:\[([^\]]*)\])?\s*:\s*(.*?)\s*$")
 _EXPECTATIONS: Final[dict[str, Subject]] = {"expect-verdict": "verdict", "expect-cause": "cause"}
@@ -55,7 +190,7 @@ class Case:
     """One case; ``expectations`` are the lines of its header that say what to expect.
 
     ``observed`` is a file that says what was reported of it
-    (:mod:`bridge.explain.symptoms.observations`). ``upstream`` names the fault of a library that
+    (:mod:`bridge.explain.observations`). ``upstream`` names the fault of a library that
     the case shows, ``seen_with`` the package and version that it was seen with; where it no longer
     shows, the case is "fixed upstream", and expected all the same. ``markers`` are those that
     pytest gives it. ``unreviewed``: what it expects is what was found, and nobody has looked at it.

@@ -1,4 +1,6 @@
-"""Claims: sentences that somebody wrote, each decided by a computation.
+"""What a twin declares: claims, pictures, and names of what it computes.
+
+A claim is a sentence that somebody wrote, decided by a computation.
 
 A module in ``comparisons/`` declares its claims beside ``twin()``, and may draw pictures::
 
@@ -46,7 +48,9 @@ from __future__ import annotations
 import ast
 import inspect
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeVar, get_args
 
@@ -279,3 +283,40 @@ def _check(function: Callable[..., Any]) -> None:
                 f"{getattr(function, '__name__', 'the function')}() takes {name!r}; "
                 f"a claim can be given only: {listed}."
             )
+
+
+_label: ContextVar[str] = ContextVar("label", default="")
+_on_error: Callable[[str, Exception], None] | None = None
+
+
+@contextmanager
+def probe(label: str) -> Iterator[None]:
+    """Name the predictions made inside; without a recording it does nothing.
+
+    An error that leaves the block is recorded and raised on, so that a twin can show an error
+    and survive it.
+
+    Example:
+        >>> with probe("A/relu"):
+        ...     model.predict(x)  # doctest: +SKIP
+    """
+    token = _label.set(label)
+    try:
+        yield
+    except Exception as error:  # what a stranger's twin raises is noted, and raised again
+        if _on_error is not None:
+            _on_error(label, error)
+        raise
+    finally:
+        _label.reset(token)
+
+
+def current_label() -> str:
+    """Return the name that applies now, or an empty string."""
+    return _label.get()
+
+
+def on_error(listener: Callable[[str, Exception], None]) -> None:
+    """Have ``listener`` told of every error that leaves a :func:`probe` block."""
+    global _on_error
+    _on_error = listener

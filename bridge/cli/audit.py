@@ -3,17 +3,169 @@
 from __future__ import annotations
 
 import os
+import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
-from bridge.audit.judge import AuditReport, Level
-from bridge.audit.texts import summary, table, write
+from bridge.audit.judge import AuditReport, Finding, Level
 from bridge.audit.wrapper_calls import FAMILIES, run_audit
 from bridge.process.pool import Limits, Pool
 from bridge.r.script import NoFrontEndError, Wanted, inspect, serve
+
+#: What each level says, for the table's foot and the issue texts.
+MEANINGS: dict[Level, str] = {
+    "fault": "Python would behave differently, and nothing says that the change is meant",
+    "silent": "Python would refuse the value; R changes it without a word",
+    "not known": "changed; what Python would do with the value was not found out",
+    "convention": "the package counts from 1 and Python from 0",
+    "meant": "the documentation asks for a whole number",
+    "harmless": "Python makes the same of both",
+}
+_DID: dict[str, str] = {
+    "truncated": "loses its fraction",
+    "overflowed": "becomes R's missing integer",
+    "dropped": "does not arrive",
+    "shifted": "arrives shifted by one",
+    "defaulted": "arrives as another value",
+    "reordered": "arrives in another order",
+}
+
+
+def served_by(report: AuditReport) -> str:
+    """Return who answered for the package, and what that says of CRAN's."""
+    frontend = report.frontend
+    if frontend.kind == "cran":
+        return f"CRAN's {frontend.package} {frontend.version}"
+    version = report.r_packages.get(frontend.package, "").removesuffix(".9999")
+    return (
+        f"our stand-in for {frontend.package} {version}: what is said here was measured of that "
+        "version, and the installed CRAN package was not asked"
+    )
+
+
+def table(report: AuditReport, levels: tuple[Level, ...]) -> Table:
+    """Return the findings of these levels as a table."""
+    made = Table(box=None, pad_edge=False, header_style="bold", expand=False)
+    for name in ("", "function", "argument", "R gives", "Python gets", "change", "and Python"):
+        made.add_column(name, overflow="fold", no_wrap=name == "function")
+    for each in report.findings:
+        if each.level in levels:
+            cells = (
+                each.level,
+                each.function,
+                each.argument,
+                each.probe or "nothing",
+                each.arrived,
+                each.change,
+                each.python,
+            )
+            made.add_row(*(Text(cell) for cell in cells))
+    return made
+
+
+def summary(report: AuditReport) -> list[str]:
+    """Return what was done and how much was found, in sentences."""
+    counts = Counter(each.level for each in report.findings)
+    lines = [
+        f"{report.package}: {report.arguments:,} arguments of {report.functions:,} functions, "
+        f"{report.calls:,} calls in {report.seconds:.0f} seconds, with {report.keras}.",
+        f"Asked: {served_by(report)}.",
+    ]
+    lines += [
+        f"{counts[level]:,} {level}: {MEANINGS[level]}." for level in MEANINGS if counts[level]
+    ]
+    if report.unprobed:
+        some = ", ".join(list(report.unprobed)[:4])
+        more = ", ..." if len(report.unprobed) > 4 else ""
+        lines.append(
+            f"{len(report.unprobed):,} functions never got as far as Python and were not probed: "
+            f"{some}{more}."
+        )
+    return [*lines, *report.notes]
+
+
+def issues(report: AuditReport) -> dict[str, str]:
+    """Return texts to file, one for each argument that has a fault: file name -> Markdown."""
+    faults: dict[tuple[str, str], list[Finding]] = {}
+    for each in report.findings:
+        if each.level == "fault":
+            faults.setdefault((each.function, each.argument), []).append(each)
+    return {
+        f"{_file(function)}-{_file(argument)}.md": _issue(report, found)
+        for (function, argument), found in faults.items()
+    }
+
+
+def _issue(report: AuditReport, found: list[Finding]) -> str:
+    first = next((each for each in found if each.change == "truncated"), found[0])
+    value = first.probe or "no value"
+    call = f"{first.function}({first.argument} = {first.probe})" if first.probe else first.function
+    rows = "\n".join(
+        f"| `{_cell(each.probe) or '(not given)'}` | `{_cell(each.meant)}` | "
+        f"`{_cell(each.arrived)}` | {each.change} | {each.python} |"
+        for each in found
+    )
+    sends = f"{first.target}({first.argument}={first.meant})"
+    lines = [
+        f"# `{first.function}()`: `{first.argument}` {_DID[first.change]}",
+        "",
+        f"`{call}` hands `{first.target}` `{first.argument} = {first.arrived}`, where `{value}` "
+        f"was given. Python itself, asked `{sends}`, {_python(first)}.",
+        "",
+        "| R gives | as it is | Python gets | change | Python |",
+        "| --- | --- | --- | --- | --- |",
+        rows,
+        "",
+    ]
+    if first.line:
+        lines += ["In the wrapper:", "", "```r", first.line, "```", ""]
+    if first.documented:
+        lines += [f"Keras documents `{first.argument}` as: {_plain(first.documented)}", ""]
+    packages = ", ".join(f"{name} {version}" for name, version in sorted(report.r_packages.items()))
+    lines += [f"Seen with {served_by(report)}; {report.keras}; {packages}."]
+    if report.frontend.kind != "cran":
+        lines += ["", "**Run it once with the CRAN package before this is filed.**"]
+    return "\n".join(lines) + "\n"
+
+
+def _python(finding: Finding) -> str:
+    if finding.python == "uses it":
+        return "uses the value as it is" if finding.probe else "uses its own default"
+    return "refuses it" if finding.python == "refuses it" else "was not asked"
+
+
+def _file(name: str) -> str:
+    return re.sub(r"\W+", "_", name)
+
+
+def _cell(text: str) -> str:
+    return _plain(text).replace("|", "\\|").replace("`", "'")
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split())
+
+
+def write(report: AuditReport, out: Path) -> list[Path]:
+    """Write ``audit-PACKAGE.json`` and the issue texts; return what was written."""
+    folder = out / f"audit-{report.package}"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = out / f"audit-{report.package}.json"
+    path.write_text(report.model_dump_json(indent=1) + "\n", "utf-8")
+    for old in folder.glob("*.md"):
+        old.unlink()  # Of an earlier audit: what was mended since is not to be filed.
+    written = [path]
+    for name, text in issues(report).items():
+        (folder / name).write_text(text, "utf-8")
+        written.append(folder / name)
+    return written
+
 
 __all__ = ["PACKAGES", "audit", "tell", "write"]
 

@@ -499,8 +499,8 @@ def selftest(
     Keras and TensorFlow carry it.
     """
     from bridge.report.selftest_score import keep
-    from bridge.selftest import SelftestError
-    from bridge.selftest import run as run_selftest
+    from bridge.selftest.generation_run import SelftestError
+    from bridge.selftest.generation_run import run as run_selftest
 
     with Progress(after=2.0) as progress, environment_errors():
         try:
@@ -535,7 +535,7 @@ def verify(
 ) -> None:
     """Check with exact arithmetic every certificate that a report's verdicts rest on."""
     from bridge.report.text import one_line
-    from bridge.verify.report_folder import ReportError
+    from bridge.verify.verification import ReportError
     from bridge.verify.verification import verify as check_certificates
 
     with Progress(after=2.0) as progress:

@@ -140,7 +140,7 @@ def check_format(name: str) -> None:
 
 def check_observed(observed: Path | None) -> None:
     """Find out before anything runs whether the observations can be read."""
-    from bridge.explain.symptoms.observations import ObservedError, read_observed
+    from bridge.explain.observations import ObservedError, read_observed
 
     if observed is None:
         return

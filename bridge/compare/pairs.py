@@ -1,20 +1,413 @@
-"""The verdict on one probe as two runs made it."""
+"""One probe as two runs made it, stage by stage, and the verdict on it."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 import numpy as np
 
-from bridge.capsule import Capsule, Probe
+from bridge._typing import F64, AnyArray
+from bridge.capsule import Capsule, CapsuleError, LayerState, ModelState, Probe
 from bridge.capsule.numbers import same_bits
-from bridge.compare.code_locations import index_code, output_code, result_code
-from bridge.compare.result import RUNGS, LayerVerdict, ProbePair, Rung, Verdict
-from bridge.compare.stage_walk import Walk, walk_outputs, walk_stages
+from bridge.compare.alignment import (
+    elements_same,
+    index_code,
+    output_code,
+    parting,
+    result_code,
+)
+from bridge.compare.array_difference import difference
+from bridge.compare.config_normal_form import compare_configs, layers_of
+from bridge.compare.result import (
+    RUNGS,
+    Difference,
+    LayerVerdict,
+    ProbePair,
+    Rung,
+    Stage,
+    StageResult,
+    Verdict,
+)
+from bridge.compare.training import WITH_TARGETS, asked, first_curves, trained
+from bridge.rounding.layer_graph import Network, WiringError, fed_inputs
 from bridge.rounding.layer_records import PREDICTION, Judge, beyond_bound
-from bridge.rounding.probabilistic_rung import explains
+from bridge.rounding.rules import Evaluation, UnsupportedError
+from bridge.rounding.rules.layer import policy_name
+from bridge.rounding.rules.rounding import FORMATS
+
+# How far rounding carries from a model's input to its output, as a matter of probability.
+#
+# Bounds that are carried through many layers grow without saying anything. Roundings, though,
+# hardly ever conspire: taken as independent, with mean zero and each within its layer's bound,
+# their effect on the output is far smaller (N. J. Higham and T. Mary, A new approach to
+# probabilistic rounding error analysis, SIAM J. Sci. Comput. 41, 2019). Here every layer's output
+# is moved by its bound, up or down at random, and handed on, many times; the spread of the outputs
+# estimates the deviation of a sum of independent errors that are as large as the bounds allow. By
+# Hoeffding's inequality such a sum exceeds q deviations with a probability of at most 2 exp(-q^2 /
+# 2).
+#
+# This can show that a difference is no larger than rounding makes it. That one is larger proves
+# nothing: the roundings of equal numbers are equal, and not independent at all.
+
+#: The probability, over all elements together, with which rounding may be found innocent wrongly.
+CHANCE: Final = 1e-9
+#: Outputs of that many models are drawn.
+DRAWS: Final = 32
+#: Outputs of all draws together that are not worth the time.
+_MOST: Final = 2**27
+
+
+def explains(capsule: Capsule, state: ModelState, probe: Probe) -> str:
+    """Say why rounding does not account for a prediction, or "" where it does.
+
+    The prediction is the recorded one of ``probe``; nothing of its layers need be known.
+    """
+    try:
+        arrays = {ref.name: capsule.array(ref) for ref in probe.inputs}
+        inputs = fed_inputs(state, probe, arrays)
+        made = [capsule.array(ref) for ref in probe.outputs]
+        points = sum(y.size for y in made)
+        if points * DRAWS > _MOST:
+            return f"{points:,} outputs are too many to draw {DRAWS} times"
+        network = Network(capsule, state)
+        exact = network.run(inputs)
+        draws = [network.run(inputs, _Mover(seed)) for seed in range(DRAWS)]
+    except (UnsupportedError, WiringError, CapsuleError) as error:
+        return str(error)
+    for number, (y, value) in enumerate(zip(made, exact, strict=True)):
+        fmt = FORMATS.get(y.dtype.name)
+        if fmt is None or y.shape != value.shape:
+            return f"its output is {y.dtype.name} of shape {y.shape}"
+        off = np.stack([draw[number] - value for draw in draws])
+        with np.errstate(all="ignore"):
+            deviation = _quantile(points) * np.sqrt((off**2).mean(axis=0)) + 0.5 * fmt.ulp(value)
+            gap = np.abs(y.astype(np.float64) - value)
+        outside = int((~(gap <= deviation)).sum())
+        if outside:
+            return f"{outside} of {value.size} outputs are further off than independent roundings"
+    return ""
+
+
+class _Mover:
+    """Hands on a layer's value moved by its bound, up or down at random."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = np.random.default_rng(seed)
+
+    def __call__(self, evaluation: Evaluation) -> AnyArray:
+        if evaluation.derive is None:
+            return evaluation.value
+        bound: F64 = evaluation.bound
+        if not np.isfinite(bound).all():
+            raise UnsupportedError("a sum may overflow in some order")
+        sign = self._random.integers(0, 2, bound.shape) * 2 - 1
+        return np.asarray(evaluation.value + sign * bound)
+
+
+def _quantile(points: int) -> float:
+    """Return q such that no element exceeds q estimated deviations but by :data:`CHANCE`.
+
+    Half of the chance is Hoeffding's. The other half is that a deviation estimated from so few
+    draws is too small: the sum of squares of K draws is, to a good approximation, distributed as
+    chi-squared, whose lower quantile Wilson and Hilferty's formula gives.
+    """
+    each = 0.5 * CHANCE / max(points, 1)
+    hoeffding = math.sqrt(2.0 * math.log(2.0 / each))
+    normal = math.sqrt(2.0 * math.log(1.0 / each))
+    spread = 2.0 / (9.0 * DRAWS)
+    low = (1.0 - spread - normal * math.sqrt(spread)) ** 3
+    return hoeffding / math.sqrt(low)
+
+
+#: How a configuration spells a function that is not Keras' own.
+_FUNCTIONS: Final = frozenset({"a function of the script's own", "python_function"})
+
+
+@dataclass
+class Walk:
+    """A probe of two runs, the stages that were walked, and how the outputs differ.
+
+    ``difference`` is None where the outputs cannot be set side by side; ``why`` then says why.
+    """
+
+    a: Capsule
+    b: Capsule
+    one: Probe
+    other: Probe
+    stages: list[StageResult] = field(default_factory=list)
+    difference: Difference | None = None
+    why: str = ""
+    #: Only functions part, of which the code is not to be compared.
+    opaque: bool = False
+    #: One of the runs alone got a result here, the other was refused.
+    alone: bool = False
+
+    def note(self, stage: Stage, same: bool | None, where: str = "", detail: str = "") -> None:
+        """Add a stage."""
+        self.stages.append(StageResult(stage=stage, same=same, where=where, detail=detail))
+
+    def parted(self, *stages: Stage) -> StageResult | None:
+        """Return the first of the given stages that is not the same."""
+        return next((s for s in self.stages if s.stage in stages and s.same is False), None)
+
+    def settle(self, stage: Stage, same: bool | None, detail: str) -> None:
+        """Say what a difference at a stage turned out to be."""
+        self.stages = [
+            each.model_copy(update={"same": same, "detail": f"{detail}: {each.detail}"})
+            if each.stage == stage and each.same is False
+            else each
+            for each in self.stages
+        ]
+
+
+def walk_stages(a: Capsule, b: Capsule, one: Probe, other: Probe) -> Walk:
+    """Walk a probe of ``a`` and one of ``b`` through all stages."""
+    walk = Walk(a, b, one, other)
+    _models(walk)
+    _inputs(walk)
+    _layers(walk)
+    walk_outputs(walk)
+    if walk.difference is not None and walk.difference.same_bits:
+        if walk.opaque:
+            walk.settle("config", True, "functions that do the same")
+        if "intent" in (a.manifest.runner, b.manifest.runner) and _same_values(walk):
+            walk.settle("input", True, "the same values make the same bits")
+    if walk.difference is not None and one.kind != "fit":
+        _prediction(walk, walk.difference)
+    found = trained(a, one, b, other)
+    if found is not None:
+        walk.stages.append(found)
+    if one.kind in WITH_TARGETS and walk.parted("prediction", "training curve"):
+        # What was asked need not be spelled the same; only where numbers part does it matter.
+        unlike = asked(a, one, b, other)
+        if unlike is not None:
+            walk.stages.append(unlike)
+    return walk
+
+
+def walk_outputs(walk: Walk) -> None:
+    """Set the outputs side by side and measure how they differ."""
+    curves = first_curves(walk.one, walk.other)
+    if curves is not None:
+        # Of a training of which the first epochs were made again, they are what it gave.
+        walk.difference = difference(*curves)
+        return
+    one, other = walk.one.outputs, walk.other.outputs
+    code = result_code(walk.one.kind)
+    if not one and not other:
+        walk.why = next(iter((*walk.other.notes, *walk.one.notes)), "there is no output to compare")
+        return
+    if len(one) != len(other) and walk.one.kind == "evaluate" and _listed(walk):
+        return
+    if len(one) != len(other):
+        walk.why = f"{len(one)} against {len(other)} outputs"
+        walk.note("prediction", False, code, walk.why)
+        return
+    try:
+        pairs = [(walk.a.array(p), walk.b.array(q)) for p, q in zip(one, other, strict=True)]
+        unlike = next(((x, y) for x, y in pairs if x.shape != y.shape), None)
+        if unlike is None:
+            walk.difference = _joined([difference(x, y) for x, y in pairs])
+            return
+    except (CapsuleError, TypeError) as error:
+        walk.why = str(error)
+        return
+    walk.why = f"shape {unlike[0].shape} against {unlike[1].shape}"
+    walk.note("prediction", False, f"{code}.shape", walk.why)
+
+
+def _listed(walk: Walk) -> bool:
+    """Set results of an evaluation side by side of which one came as a list, the other by name."""
+    try:
+        flat = [
+            np.concatenate([np.ravel(capsule.array(ref)) for ref in outputs])
+            for capsule, outputs in ((walk.a, walk.one.outputs), (walk.b, walk.other.outputs))
+            if outputs
+        ]
+        if len(flat) != 2 or flat[0].shape != flat[1].shape or flat[0].dtype != flat[1].dtype:
+            return False
+        walk.difference = difference(flat[0], flat[1])
+    except (CapsuleError, TypeError, ValueError):
+        return False
+    return True
+
+
+def _models(walk: Walk) -> None:
+    """Compare configurations and, where the layers answer to each other, weights."""
+    a, b = walk.a.state_of(walk.one), walk.b.state_of(walk.other)
+    if a is None or b is None:
+        if walk.one.kind != "value":
+            walk.note("config", None, detail="a model was not recorded")
+        return
+    deciding, telling = compare_configs(a, b)
+    if deciding:
+        # How a function is spelled says little: by its code, or by the name of what wraps it.
+        walk.opaque = all(
+            each.path[-1:] == ("function",) or {str(each.a), str(each.b)} & _FUNCTIONS
+            for each in deciding
+        )
+        walk.note("config", False, deciding[0].spell(a), deciding[0].tell())
+    else:
+        aside = f"not decisive: {telling[0].spell(a)}: {telling[0].tell()}" if telling else ""
+        walk.note("config", True, detail=aside)
+    layers_a, layers_b = layers_of(a), layers_of(b)
+    if len(layers_a) == len(layers_b):
+        unlike = (_weights(walk, p, q) for p, q in zip(layers_a, layers_b, strict=True))
+        found = next((each for each in unlike if each is not None), None)
+        walk.stages.append(found or StageResult(stage="weights", same=True))
+
+
+def _weights(walk: Walk, one: LayerState, other: LayerState) -> StageResult | None:
+    """Return the stage if the weights of two layers part, else None."""
+    model = f"model.get_layer({one.name!r})"
+    if len(one.weights) != len(other.weights):
+        detail = f"{len(one.weights)} against {len(other.weights)} weights"
+        return StageResult(stage="weights", same=False, where=f"{model}.weights", detail=detail)
+    for number, (w, v) in enumerate(zip(one.weights, other.weights, strict=True)):
+        unlike = parting(walk.a, w.array, walk.b, v.array)
+        if unlike is not None:
+            name = f"{model}.{w.name}" if w.name.isidentifier() else f"{model}.weights[{number}]"
+            same = False if unlike.known else None
+            where = f"{name}{unlike.suffix}"
+            return StageResult(stage="weights", same=same, where=where, detail=unlike.detail)
+    return None
+
+
+def _inputs(walk: Walk) -> None:
+    one, other = walk.one.inputs, walk.other.inputs
+    if len(one) != len(other):
+        walk.note("input", False, "x", f"{len(one)} against {len(other)} arrays")
+        return
+    for number, (p, q) in enumerate(zip(one, other, strict=True)):
+        unlike = parting(walk.a, p, walk.b, q)
+        if unlike is None:
+            continue
+        name = "x" if len(one) == 1 else f"x[{number}]"
+        if _received_the_same(walk):
+            detail = f"{p.dtype}{p.shape} against {q.dtype}{q.shape}; the model received the same"
+            walk.note("input", True, detail=detail)
+        else:
+            same = False if unlike.known else None
+            walk.note("input", same, f"{name}{unlike.suffix}", unlike.detail)
+        return
+    walk.note("input", True if one else None)
+
+
+def _received_the_same(walk: Walk) -> bool:
+    """Say whether the first layers got the same bits, although the arguments were not the same.
+
+    R's doubles and Python's float32 are the same to Keras, which casts the doubles.
+    """
+    one, other = walk.one.layers, walk.other.layers
+    if not one or not other:
+        return _cast_alike(walk)
+    if len(one[0].inputs) != len(other[0].inputs):
+        return False
+    return all(
+        elements_same(walk.a, p, walk.b, q)
+        for p, q in zip(one[0].inputs, other[0].inputs, strict=True)
+    )
+
+
+def _cast_alike(walk: Walk) -> bool:
+    """Say whether inputs of unlike float types are the same bits once they are float32.
+
+    Keras casts floating-point data to ``floatx()`` before a model sees it (``data_adapter`` in
+    Keras 2, ``data_adapter_utils`` in Keras 3). Only models that compute in float32 throughout are
+    judged so: there ``floatx()`` can be nothing else that matters.
+    """
+    states = (walk.a.state_of(walk.one), walk.b.state_of(walk.other))
+    if not all(state is not None and _all_float32(state) for state in states):
+        return False
+    try:
+        pairs = [
+            (walk.a.array(p), walk.b.array(q))
+            for p, q in zip(walk.one.inputs, walk.other.inputs, strict=True)
+        ]
+    except CapsuleError:
+        return False
+    # A double beyond float32's range becomes infinite, in Keras as here.
+    with np.errstate(over="ignore"):
+        return all(
+            x.shape == y.shape
+            and {x.dtype.name, y.dtype.name} <= {"float32", "float64"}
+            and same_bits(x.astype(np.float32), y.astype(np.float32))
+            for x, y in pairs
+        )
+
+
+def _narrow(x: np.ndarray[Any, np.dtype[Any]]) -> np.ndarray[Any, np.dtype[Any]]:
+    """Return doubles as Keras takes them by itself, in float32."""
+    with np.errstate(over="ignore"):
+        return x.astype(np.float32) if x.dtype.kind == "f" else x
+
+
+def _same_values(walk: Walk) -> bool:
+    """Say whether the inputs are the same numbers, whatever their types."""
+    pairs = zip(walk.one.inputs, walk.other.inputs, strict=False)
+    try:
+        return all(
+            p.shape == q.shape
+            and np.array_equal(_narrow(walk.a.array(p)), _narrow(walk.b.array(q)), equal_nan=True)
+            for p, q in pairs
+        )
+    except (CapsuleError, TypeError):
+        return False
+
+
+def _all_float32(state: ModelState) -> bool:
+    names = [policy_name(layer.config.get("dtype")) for layer in state.layers]
+    return bool(names) and all(name == "float32" for name in names)
+
+
+def _layers(walk: Walk) -> None:
+    """Name the first layer whose output has other bits; what that means, the ladder says."""
+    one, other = walk.one.layers, walk.other.layers
+    if not one or not other or len(one) != len(other):
+        return
+    for number, (p, q) in enumerate(zip(one, other, strict=True), start=1):
+        for x, y in zip(p.outputs, q.outputs, strict=False):
+            unlike = parting(walk.a, x, walk.b, y)
+            if unlike is not None:
+                where = output_code(p.layer, unlike.suffix)
+                walk.note("layer", None, where, f"layer {number}: {unlike.detail}")
+                return
+    walk.note("layer", True)
+
+
+def _prediction(walk: Walk, found: Difference) -> None:
+    if found.same_bits:
+        walk.note("prediction", True)
+        return
+    suffix, detail = "", "the values agree, the bits do not (signs of zeros, NaN or types)"
+    if found.worst:
+        worst = found.worst[0]
+        suffix = index_code(worst.index)
+        detail = f"{found.different} of {found.points} points differ; {worst.a!r} and {worst.b!r}"
+    walk.note("prediction", False, result_code(walk.one.kind, suffix), detail)
+
+
+def _joined(found: Sequence[Difference]) -> Difference:
+    """Return one difference that speaks for all outputs of a model."""
+    if len(found) == 1:
+        return found[0]
+    worst = sorted((w for each in found for w in each.worst), key=lambda w: -abs(w.a - w.b))
+    return Difference(
+        points=sum(each.points for each in found),
+        same_bits=all(each.same_bits for each in found),
+        different=sum(each.different for each in found),
+        max_abs=max(each.max_abs for each in found),
+        max_rel=max(each.max_rel for each in found),
+        max_ulp=max(each.max_ulp for each in found),
+        nan=sum(each.nan for each in found),
+        inf=sum(each.inf for each in found),
+        nan_in_both=sum(each.nan_in_both for each in found),
+        worst=tuple(worst[:5]),
+    )
+
 
 Decision = tuple[Verdict, Rung, str]
 

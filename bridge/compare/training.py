@@ -18,7 +18,7 @@ from pydantic import JsonValue
 from bridge._typing import AnyArray
 from bridge.capsule import Array, Capsule, CapsuleError, Probe
 from bridge.capsule.numbers import same_bits
-from bridge.compare.code_locations import parting
+from bridge.compare.alignment import parting
 from bridge.compare.result import StageResult
 
 #: The kinds of probes that train or evaluate: what they return rests on targets too.

@@ -12,11 +12,11 @@ from typing import Final
 
 from bridge.capsule import Capsule, ExactProbe, ModelState
 from bridge.compare.result import SEVERITY
-from bridge.exact.expected import Numbers
 from bridge.exact.records import (
     ExactRefusal,
     ExactResult,
     ExactStretch,
+    Numbers,
     Run,
     explained,
     refused_of,

@@ -20,8 +20,19 @@ from pydantic import JsonValue
 
 from bridge._typing import F64, AnyArray
 from bridge.capsule import LayerState, ModelState
-from bridge.exact.integers import Chooser, InexactError, Style, grid, most_units, units
-from bridge.exact.layers import exact_output, grows, may_be_bare, rounds, why_never
+from bridge.exact.integers import (
+    Chooser,
+    InexactError,
+    Style,
+    exact_output,
+    grid,
+    grows,
+    may_be_bare,
+    most_units,
+    rounds,
+    units,
+    why_never,
+)
 from bridge.facts.keras import generation_of
 from bridge.facts.layers import class_name
 from bridge.rounding.layer_graph import Node, WiringError, inputs_of, nodes_of, output_names

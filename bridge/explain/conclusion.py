@@ -10,8 +10,7 @@ from typing import Final
 from bridge.capsule import Capsule, Environment, ErrorRecord
 from bridge.compare.result import Divergence, Stage, Verdict
 from bridge.explain.result import CauseEvidence, Upstream
-from bridge.facts.error_text import essence
-from bridge.facts.r import UNCLASSED_ERRORS
+from bridge.facts.r import UNCLASSED_ERRORS, essence
 from bridge.rules.rule import Finding
 
 

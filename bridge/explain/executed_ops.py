@@ -1,15 +1,21 @@
-"""The executed ops of a layer, and what its configuration asks for that none of them does."""
+"""The executed ops of a layer, and what two machines say of a fault that only one of them has.
+
+The recorded models, weights and inputs are run again here. Where that is right, nothing of them is
+to blame, and neither is what Keras asks for: what is left is what differs between the machines.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
-from bridge.capsule import ExecutedGraph, ExecutedOp, LayerState
-from bridge.facts.activations import op_of
+from bridge.capsule import Capsule, Environment, ExecutedGraph, ExecutedOp, LayerState
+from bridge.explain.lever_search import AS_RECORDED
+from bridge.explain.result import CauseEvidence
+from bridge.facts.keras import op_of
 from bridge.facts.layers import LAYERS, class_name
-from bridge.facts.ops import BIASES, CARRIERS
+from bridge.facts.ops import BIASES, CARRIERS, MOVING
 
 _ACTIVATIONS: Final = {"ReLU": "relu", "Activation": "", "Softmax": "softmax"}
 
@@ -98,3 +104,123 @@ def _wanted(layer: LayerState) -> tuple[str, ...] | None:
     if activation in ("linear", None):
         return bias
     return (*bias, op_of(activation)) if op_of(activation) else None
+
+
+#: Packages that decide about what is executed.
+_LIBRARIES: Final = ("tensorflow", "keras", "tf_keras", "numpy")
+_RIGHT: Final = ("same-bits", "within-rounding")
+
+
+def asked_again(found: CauseEvidence) -> bool:
+    """Say whether a search ended with a fault that was run again as it was, and did not show."""
+    told = [each for each in found.levers if each.lever == AS_RECORDED]
+    return found.cause == "not-known" and bool(told) and told[-1].verdict in _RIGHT
+
+
+def elsewhere(
+    found: CauseEvidence, recorded: Capsule, again: Capsule, probe: int, layers: Collection[str]
+) -> CauseEvidence:
+    """Conclude from the machines, if the search ended with a fault that no run here showed.
+
+    Args:
+        found: what the search ended with.
+        recorded: the run that is wrong.
+        again: the same predictions, made again here with no lever pulled.
+        probe: the index of the prediction that is wrong.
+        layers: the names of the layers that are.
+
+    Returns:
+        The cause "device-plugin" where the other machine has a device that is not here; the kernel
+        where both executed the same graph with the same libraries, and one op of it makes the
+        layer; otherwise what the search found, with how the machines differ if they do.
+    """
+    if not asked_again(found):
+        return found
+    there, here = recorded.manifest.environment, again.manifest.environment
+    unlike = tuple(_unlike(there, here))
+    device = _accelerators(there) - _accelerators(here)
+    if device:
+        return found.model_copy(
+            update={
+                "cause": "device-plugin",
+                "confidence": "likely",
+                "sentence": (
+                    f"The other machine's device is to blame ({', '.join(sorted(device))}"
+                    f"{_plugins(there, here)}): the same model, weights and input are right on "
+                    "this machine, which has none."
+                ),
+                "evidence_against": unlike,
+                "unexplained": ("whether it is the device's kernel or what is fused for it",),
+            }
+        )
+    same = "The same model, weights and input are right on this machine"
+    if not unlike:
+        return found
+    one, other = _graph(recorded, probe), _graph(again, probe)
+    ops, alike = (
+        [each.label for each in ops_of(graph, layers) if each.op not in MOVING]
+        for graph in (one, other)
+    )
+    other_processor = (there.machine, set(there.cpu_flags)) != (here.machine, set(here.cpu_flags))
+    if len(ops) == 1 and ops == alike and other_processor and _libraries(there) == _libraries(here):
+        op = ops[0].partition("[")[0]
+        return found.model_copy(
+            update={
+                "cause": f"kernel:{op}",
+                "confidence": "likely",
+                "sentence": (
+                    f"{same}, which executes the same graph with the same libraries: the "
+                    f"kernel of {op} is to blame, as the other machine runs it."
+                ),
+                "evidence_for": (*found.evidence_for, *unlike),
+                "unexplained": ("which path the kernel takes on the other machine",),
+            }
+        )
+    return found.model_copy(
+        update={
+            "sentence": f"{same}. It was recorded on another one: {'; '.join(unlike)}.",
+            "unexplained": ("which of these makes the difference",),
+        }
+    )
+
+
+def _graph(capsule: Capsule, probe: int) -> ExecutedGraph | None:
+    return next((each.executed for each in capsule.manifest.probes if each.index == probe), None)
+
+
+def _plugins(there: Environment, here: Environment) -> str:
+    found = [
+        f"{name} {version}"
+        for name, version in sorted(there.packages.items())
+        if name not in here.packages and name.startswith("tensorflow-")
+    ]
+    return f" with {' and '.join(found)}" if found else ""
+
+
+def _libraries(environment: Environment) -> tuple[str, ...]:
+    return tuple(environment.packages.get(name, "") for name in _LIBRARIES)
+
+
+def _accelerators(environment: Environment) -> set[str]:
+    return {each.partition(":")[0] for each in environment.devices} - {"CPU"}
+
+
+def _unlike(there: Environment, here: Environment) -> Iterator[str]:
+    """Say in what the machines differ, as far as that decides about what is executed."""
+    if (there.system, there.machine) != (here.system, here.machine):
+        yield f"that is {there.system} {there.machine}, this is {here.system} {here.machine}"
+    for name in _LIBRARIES:
+        one, other = there.packages.get(name, ""), here.packages.get(name, "")
+        if one != other:
+            yield f"{name} is {one or 'not installed'} there, {other or 'not installed'} here"
+    more, less = (
+        sorted(set(a.cpu_flags) - set(b.cpu_flags)) for a, b in ((there, here), (here, there))
+    )
+    if more:
+        yield f"the processor there has {_listed(more)} and this one has not"
+    if less:
+        yield f"the processor here has {_listed(less)} and that one has not"
+
+
+def _listed(names: list[str] | tuple[str, ...]) -> str:
+    return ", ".join(names) or "none"

@@ -10,8 +10,7 @@ from bridge._text import listed
 from bridge.capsule import Call, Capsule, ErrorRecord
 from bridge.capsule.schema import MissingAttribute
 from bridge.capsule.values import Pairs, Scalar
-from bridge.compare.errors import same_error
-from bridge.compare.result import RunPair, Verdict
+from bridge.compare.result import RunPair, Verdict, same_error
 from bridge.explain.conclusion import (
     OtherGeneration,
     of_runs,

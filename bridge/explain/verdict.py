@@ -14,6 +14,7 @@ from bridge._text import listed, plural
 from bridge.capsule import Capsule
 from bridge.compare.result import RUNGS, SEVERITY, Divergence, Rung, RunPair, Verdict
 from bridge.exact.records import ExactResult
+from bridge.explain.attribution import printed_alike
 from bridge.explain.conclusion import (
     AGREEMENT,
     PARTS,
@@ -27,7 +28,6 @@ from bridge.explain.conclusion import (
     spelled,
     stand_in,
 )
-from bridge.explain.intent_diff.attribution import printed_alike
 from bridge.explain.no_result import (
     from_python,
     hidden_package,

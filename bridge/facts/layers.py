@@ -163,10 +163,10 @@ _ROWS: Final = (
             *_ranks("UpSampling{}D")), "moves", "moving"),
     LayerFacts("Masking", "masks", "moving"),
     LayerFacts("Embedding", "looks-up", "moving", ("embeddings",)),
-    *_each((*_ranks("MaxPooling{}D"), *_ranks("GlobalMaxPooling{}D")), "largest", "pooling"),
-    *_each(_ranks("AveragePooling{}D"), "averages", "pooling"),
-    LayerFacts("GlobalAveragePooling1D", "averages", "pooling", steps_alike=False),
-    *_each(_ranks("GlobalAveragePooling{}D", (2, 3)), "averages", "pooling"),
+    *_each((*_ranks("MaxPooling{}D"), *_ranks("GlobalMaxPooling{}D")), "largest", "windows"),
+    *_each(_ranks("AveragePooling{}D"), "averages", "windows"),
+    LayerFacts("GlobalAveragePooling1D", "averages", "windows", steps_alike=False),
+    *_each(_ranks("GlobalAveragePooling{}D", (2, 3)), "averages", "windows"),
     # What takes several inputs. A mask changes what three of them merge, in Keras 3.
     LayerFacts("Concatenate", "joins", "merging", merges=True),
     LayerFacts("Maximum", "largest", "merging", merges=True, steps_alike=False),
@@ -177,7 +177,7 @@ _ROWS: Final = (
     LayerFacts("Multiply", "multiplies", "merging", merges=True, steps_alike=False),
     LayerFacts("Dot", "multiplies", "merging", merges=True),
     # What scales and normalises. Moments of a group leave out what a mask does, in Keras 2.
-    *_each(("Rescaling", "Normalization"), "scales", "rescaling"),
+    *_each(("Rescaling", "Normalization"), "scales", "merging"),
     LayerFacts("BatchNormalization", "scales", "normalising", ("gamma", "beta"), two_modes=True),
     LayerFacts("LayerNormalization", "normalises", "normalising", ("gamma", "beta"), wide=True),
     LayerFacts("GroupNormalization", "normalises", "normalising", ("gamma", "beta"), wide=True,
@@ -194,7 +194,8 @@ _ROWS: Final = (
                r="layer_activation_thresholded_relu"),
     LayerFacts("PReLU", "activates", "activations", ("alpha",),
                r="layer_activation_parametric_relu"),
-    LayerFacts("Softmax", "softmax", "softmax", steps_alike=False, r="layer_activation_softmax"),
+    LayerFacts("Softmax", "softmax", "activations", steps_alike=False,
+               r="layer_activation_softmax"),
     # Recurrences, and layers around layers.
     LayerFacts("SimpleRNN", "recurs", "recurrent", _CELL, steps_alike=False, op="MatMul",
                r="layer_simple_rnn"),
@@ -209,7 +210,7 @@ _ROWS: Final = (
     # Operations of Keras 3 that stand in a model by themselves.
     *_each(("Equal", "Greater", "GreaterEqual", "Less", "LessEqual", "NotEqual", "LogicalAnd",
             "LogicalNot", "LogicalOr", "LogicalXor", "Absolute", "Negative", "Square"),
-           "decides", "operations", steps_alike=False),
+           "decides", "moving", steps_alike=False),
 )  # fmt: skip
 
 #: Every row, by the name of the class.

@@ -9,7 +9,7 @@ the verdicts on layers. Where the runs come from is all that differs between a s
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any, ClassVar, Final
@@ -19,22 +19,21 @@ from bridge.cases.case import Case
 from bridge.compare.alignment import labels_of
 from bridge.compare.result import LayerVerdict, RunPair
 from bridge.compare.stages import compare_runs, judged_by_layers, not_compared
-from bridge.errors import Errors, InternalError, collected, isolated
-from bridge.exact import judge_exact
+from bridge.errors import Errors, InternalError, bound, collected, isolated
+from bridge.exact.judge import judge_exact
 from bridge.exact.records import ExactResult
+from bridge.explain.attribution import Undo, intent_notes
 from bridge.explain.conclusion import Conclusion, OtherGeneration, run_name
-from bridge.explain.intent_diff.attribution import Undo, intent_notes
-from bridge.explain.lever_search.protocol import weigh
-from bridge.explain.responses.description import describe_run
+from bridge.explain.lever_search import weigh
+from bridge.explain.observations import read_observed
+from bridge.explain.responses import describe_run
 from bridge.explain.result import CauseEvidence, Hypothesis, SymptomTable
-from bridge.explain.symptoms.observations import read_observed
 from bridge.explain.verdict import conclude
 from bridge.facts.causes import OF_R
-from bridge.pipeline.experiment_rounds import Asked
 from bridge.pipeline.hypothesis_runs import symptom_table
 from bridge.pipeline.intent_attribution import as_counted, beyond, meant
 from bridge.pipeline.lever_runs import Script, investigate
-from bridge.pipeline.steps import NOT_CONCLUDED, Step, honest, nothing, run_steps
+from bridge.pipeline.tried_fixes import Asked
 from bridge.process.pool import Limits, Pool
 from bridge.r.script import Wanted
 from bridge.report.build import Parts, bare_report, build_report
@@ -49,7 +48,99 @@ from bridge.runs.layer_capture import look
 from bridge.runs.levers import EXACT_LEVERS
 from bridge.runs.reference import reference
 from bridge.trace.capsule_builder import Scrubber
-from bridge.translate.spell import spell_call
+from bridge.translate.spelling import spell_call
+
+NOT_CONCLUDED: Final = Conclusion(
+    "abstained",
+    "not-known",
+    "Nothing could be concluded from the runs: a step of keras-bridge itself failed.",
+)
+
+
+def nothing(*_: object) -> None:
+    """Stand for the result of a step that gives nothing where it fails us."""
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One step of a case.
+
+    Attributes:
+        gives: the name of its result.
+        name: of the step, for the record of an exception of ours that ends it.
+        work: takes the results that the step needs, in their order, and returns its own.
+        needs: the names of these results, with blanks between them.
+        instead: the same as ``work``, for where that fails us.
+        tells: what is not known without the step, as it follows "it is not known".
+    """
+
+    gives: str
+    name: str
+    work: Callable[..., Any]
+    needs: str = ""
+    instead: Callable[..., Any] = nothing
+    tells: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Results:
+    """What steps gave, by name; and what is not known because one failed that would have told."""
+
+    of: Mapping[str, Any]
+    not_known: tuple[str, ...]
+
+
+def run_steps(steps: Sequence[Step], threads: Executor) -> Results:
+    """Do all steps, each as soon as what it needs is there, and beside others.
+
+    Raises:
+        BridgeError: one that no case can survive; what is being done then is left to end.
+        ValueError: nothing gives what a step needs.
+    """
+    results: dict[str, Any] = {}
+    failed: list[Step] = []
+    waiting = list(steps)
+    doing: dict[Future[list[Any] | None], tuple[Step, list[Any]]] = {}
+    while waiting or doing:
+        for step in [each for each in waiting if results.keys() >= set(each.needs.split())]:
+            waiting.remove(step)
+            given = [results[need] for need in step.needs.split()]
+            doing[threads.submit(bound(_do), step, given)] = step, given
+        if not doing:
+            raise ValueError(f"nothing gives what these need: {[step.name for step in waiting]}")
+        for future in wait(doing, return_when=FIRST_COMPLETED).done:
+            step, given = doing.pop(future)
+            made = future.result()
+            failed += [step] if made is None else []
+            results[step.gives] = step.instead(*given) if made is None else made[0]
+    told = (told for step in steps if step in failed for told in step.tells)
+    return Results(results, tuple(dict.fromkeys(told)))
+
+
+def _do(step: Step, given: Sequence[Any]) -> list[Any] | None:
+    """Do the work of a step; return its result in a list, None where it fails us."""
+    return isolated(step.name, lambda: [step.work(*given)], None)
+
+
+def honest(found: Conclusion, unjudged: Sequence[str]) -> Conclusion:
+    """Do not say that nothing is wrong where a step failed that would have told."""
+    if not unjudged:
+        return found
+    left = tuple(dict.fromkeys((*found.unexplained, *unjudged)))
+    if found.cause != "none":
+        return replace(found, unexplained=left)
+    listed = "; ".join(dict.fromkeys(unjudged))
+    sentence = f"A step of keras-bridge itself failed, so that it is not known {listed}."
+    return replace(
+        found,
+        verdict="abstained",
+        cause="not-known",
+        sentence=sentence,
+        explanation=(found.sentence, *found.explanation),
+        unexplained=left,
+        first_divergence=None,
+    )
+
 
 #: The runs of a case, in the order of the report; the first that names a prediction names it.
 _RUNS: Final = ("r", "replay", "intent", "twin", "reference")

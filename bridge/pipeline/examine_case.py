@@ -14,9 +14,9 @@ from typing import Final
 from bridge.capsule import Capsule, write_capsule
 from bridge.cases.case import Case
 from bridge.errors import Errors, collected, isolated
-from bridge.experiments.experiment import Experiment, Made
+from bridge.explain.attribution import Undo
 from bridge.explain.conclusion import OtherGeneration
-from bridge.explain.intent_diff.attribution import Undo
+from bridge.explain.experiment import Experiment, Made
 from bridge.explain.repairs import repairs, works
 from bridge.facts.keras import OTHER, RANDOM_INITIALIZER, RANDOM_LAYER
 from bridge.facts.r import SEEDING_KERAS
@@ -28,9 +28,8 @@ from bridge.pipeline.case_run import (
     Settings,
     was_begun,
 )
-from bridge.pipeline.experiment_rounds import BUDGET, Asked, asked
 from bridge.pipeline.lever_runs import Script, slow_to_start
-from bridge.pipeline.tried_fixes import tried
+from bridge.pipeline.tried_fixes import BUDGET, Asked, asked, tried
 from bridge.process.pool import Pool, Warm
 from bridge.r.script import Inspection, Served, inspect, serve
 from bridge.reduce.reproducer import Repro
@@ -48,7 +47,7 @@ from bridge.runs.r import not_run, run_r, warm_for_r
 from bridge.runs.replay import run_replay
 from bridge.runs.twin import run_twin, script_of
 from bridge.trace.call_semantics import up_to
-from bridge.verify.issue import certificates, write_certificates
+from bridge.verify.certificate import certificates, write_certificates
 
 __all__ = ["Examined", "Settings", "Suite", "write"]
 

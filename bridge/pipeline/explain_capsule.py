@@ -11,12 +11,11 @@ from pathlib import Path
 from bridge.capsule import Capsule, Environment, Probe, read_capsule
 from bridge.cases.case import Case
 from bridge.compare.alignment import labels_of
-from bridge.compare.pairs import compare_probes
+from bridge.compare.pairs import Walk, compare_probes, walk_outputs
 from bridge.compare.result import RUNGS, SEVERITY, LayerVerdict, RunPair, Verdict
-from bridge.compare.stage_walk import Walk, walk_outputs
 from bridge.errors import BridgeError
-from bridge.explain.cross_machine import asked_again, elsewhere
-from bridge.explain.lever_search.targets import wrong_layers
+from bridge.explain.executed_ops import asked_again, elsewhere
+from bridge.explain.lever_targets import wrong_layers
 from bridge.explain.result import CauseEvidence
 from bridge.facts.keras import generation_of as generation_of_package
 from bridge.pipeline.case_run import STEPS_AT_ONCE, CaseRun, Examined, Settings

@@ -17,17 +17,17 @@ from bridge._typing import AnyArray
 from bridge.capsule import Capsule, CapsuleError, ExecutedGraph, ModelState, Probe
 from bridge.compare.alignment import labels_of
 from bridge.errors import BridgeError, InternalError, attempted, bound
-from bridge.explain.responses.error_propagation import reach
+from bridge.explain.discriminating_runs import AS_FUNCTION, separating
+from bridge.explain.observations import Bound, Reports, bind
+from bridge.explain.responses import reach
 from bridge.explain.result import SymptomTable
-from bridge.explain.symptoms.discriminating_runs import AS_FUNCTION, separating
-from bridge.explain.symptoms.fault_hypotheses import FaultHypothesis, suspects
-from bridge.explain.symptoms.observations import Reports
-from bridge.explain.symptoms.probe_names import Bound, bind
-from bridge.explain.symptoms.table import (
+from bridge.explain.symptoms import (
+    FaultHypothesis,
     FaultOutputs,
     Output,
     RecordedOutputs,
     match,
+    suspects,
     with_separating,
 )
 from bridge.faults.layers import Fault
@@ -69,7 +69,7 @@ def symptom_table(
     Args:
         pool: where the candidates' runs are made.
         recorded: the run of the script here, without any fault.
-        reports: what was read with :func:`bridge.explain.symptoms.observations.read_observed`.
+        reports: what was read with :func:`bridge.explain.observations.read_observed`.
         generation: of Keras, 2 or 3.
         limits: of each run.
         labels: the names of the run's probes, by index (a twin may have named them).

@@ -13,8 +13,7 @@ from typing import Final
 from bridge.capsule import Capsule
 from bridge.compare.result import RunPair
 from bridge.compare.stages import compare_runs
-from bridge.explain.conclusion import stopped_alone
-from bridge.explain.intent_diff.attribution import (
+from bridge.explain.attribution import (
     AGREE,
     Parted,
     Suspect,
@@ -27,6 +26,7 @@ from bridge.explain.intent_diff.attribution import (
     undo_of,
     unproven,
 )
+from bridge.explain.conclusion import stopped_alone
 from bridge.explain.result import CauseEvidence
 from bridge.facts.causes import OF_R
 from bridge.rounding.layer_records import Judge

@@ -16,21 +16,25 @@ from typing import Final
 from bridge.capsule import Capsule
 from bridge.compare.result import RunPair
 from bridge.errors import BridgeError, InternalError, attempted, bound
-from bridge.explain.cross_machine import asked_again, elsewhere
-from bridge.explain.intent_diff.stage_diff import attribute
-from bridge.explain.lever_search.outcome import narrowed, nothing, outcome, whole
-from bridge.explain.lever_search.protocol import ALL_OFF, AS_RECORDED, Pull, drive
-from bridge.explain.lever_search.row_selection import FEW_ROWS, MOST_ROWS, part_of
-from bridge.explain.lever_search.search import search
-from bridge.explain.lever_search.targets import (
+from bridge.explain.executed_ops import asked_again, elsewhere
+from bridge.explain.lever_search import ALL_OFF, AS_RECORDED, Pull, drive, search
+from bridge.explain.lever_targets import (
+    FEW_ROWS,
+    MOST_ROWS,
     Doubt,
     against,
     disagreements,
+    narrowed,
+    nothing,
+    outcome,
+    part_of,
     repeated,
     undecided,
+    whole,
     wrong_layers,
 )
 from bridge.explain.result import CauseEvidence, LeverOutcome
+from bridge.explain.stage_diff import attribute
 from bridge.faults.layers import Fault
 from bridge.process.pool import Limits, Pool, Warm
 from bridge.rounding.layer_records import Judge

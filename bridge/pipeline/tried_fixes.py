@@ -1,15 +1,18 @@
-"""Fixes are tried: the change that a rule knows, made in a copy of the script, and run in R."""
+"""What rules ask for, made: experiments, and fixes, which are tried in a copy of the script."""
 
 from __future__ import annotations
 
 import difflib
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from bridge.capsule import Capsule
 from bridge.errors import isolated
+from bridge.explain.experiment import Experiment, Made, outcomes
+from bridge.rules.registry import Answered
 from bridge.rules.rule import Finding, Help, Tried
 from bridge.runs.job import lay_beside
 from bridge.translate.script_text import edited
@@ -91,3 +94,61 @@ def _of_all(help: Help, before: str, after: str) -> Help:
         for side in zip(*parts, strict=True)
     ]
     return help.model_copy(update={"before": lines[0], "after": lines[1], "edits": ()})
+
+
+#: Seconds of the processor that experiments of a case may use, where the script used no more.
+BUDGET: Final = 20.0
+#: How often rules are asked again: what one experiment shows may ask for another.
+_ROUNDS: Final = 3
+
+#: Asks the rules, with what came out so far.
+Ask = Callable[[Mapping[Experiment, Capsule]], Answered]
+#: Makes experiments, within so many seconds of the processor.
+Make = Callable[[Sequence[Experiment], float], Sequence[Made]]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the rules found in the end, and the experiments that were made for it.
+
+    ``budget`` is in seconds of the processor.
+    """
+
+    findings: tuple[Finding, ...] = ()
+    made: tuple[Made, ...] = ()
+    budget: float = BUDGET
+
+    @property
+    def details(self) -> tuple[str, ...]:
+        """One line for what was made, and one for each experiment that could not be."""
+        if not self.made:
+            return ()
+        count = sum(each.capsule is not None for each in self.made)
+        used = sum(each.seconds for each in self.made)
+        return (
+            f"Experiments: {count} made in {used:.1f} of {self.budget:.0f} seconds of the "
+            "processor.",
+            *(
+                f"Not made: {each.experiment.kind}, {each.experiment.changed}: {each.why}."
+                for each in self.made
+                if each.capsule is None
+            ),
+        )
+
+
+def asked(ask: Ask, make: Make, budget: float = BUDGET) -> Asked:
+    """Ask the rules, make what they want, and ask them again with what came out.
+
+    Nothing is run where nothing is wanted.
+    """
+    made: list[Made] = []
+    answered = ask({})
+    for _ in range(_ROUNDS):
+        tried = {each.experiment for each in made}
+        wanted = [each for each in answered.wanted if each not in tried]
+        left = budget - sum(each.seconds for each in made)
+        if not wanted or left <= 0:
+            break
+        made += make(wanted, left)
+        answered = ask(outcomes(made))
+    return Asked(answered.findings, tuple(made), budget)

@@ -29,8 +29,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from bridge.errors import BridgeError, internal_error, watch
-from bridge.process.environment import keras_of
-from bridge.process.job_setup import parse_within_finalisers, redirect
+from bridge.process.environment import keras_of, parse_within_finalisers, redirect
 from bridge.process.sandbox import contain
 from bridge.r.embed import EmbeddedR
 from bridge.trace.spool import FAILED_CODE, SpooledErrors

@@ -23,7 +23,7 @@ from bridge.capsule import (
     WeightRecord,
 )
 from bridge.capsule.schema import Array
-from bridge.explain.lever_search.protocol import Way
+from bridge.explain.lever_search import Way
 from bridge.facts.keras import generation_of
 from bridge.facts.layers import LAYERS, class_name
 

@@ -19,9 +19,8 @@ from bridge._text import r_number
 from bridge._typing import F64, AnyArray
 from bridge.capsule import Capsule, Manifest, Probe
 from bridge.errors import BridgeError, InternalError, attempted
-from bridge.explain.lever_search.row_selection import MOST_ROWS, part_of
-from bridge.explain.lever_search.targets import way_of, wrong_layers
-from bridge.explain.responses.error_propagation import reach
+from bridge.explain.lever_targets import MOST_ROWS, part_of, way_of, wrong_layers
+from bridge.explain.responses import reach
 from bridge.facts.keras import generation_of
 from bridge.facts.layers import LAYERS
 from bridge.process.pool import Limits, Pool

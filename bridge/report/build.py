@@ -12,10 +12,10 @@ from bridge.cases.case import Case
 from bridge.compare.alignment import label_of
 from bridge.compare.result import ProbePair, RunPair, StageResult
 from bridge.exact.records import ExactResult
-from bridge.experiments.experiment import Made, outcome_of
 from bridge.explain.answer import answer
 from bridge.explain.conclusion import Conclusion, standing
-from bridge.explain.responses.description import Described
+from bridge.explain.experiment import Made, outcome_of
+from bridge.explain.responses import Described
 from bridge.explain.result import Hypothesis, SelftestScore, SymptomTable, Upstream
 from bridge.report.schema import (
     CaseReport,
@@ -32,7 +32,7 @@ from bridge.report.schema import (
 #: Ops that carry a layer's weights or shape to it, and compute nothing of their own.
 _CARRIERS = frozenset({"ReadVariableOp", "Shape", "ExpandDims", "Pack", "StridedSlice", "Cast"})
 
-#: Objects as :mod:`bridge.translate.spell` names them: the class, and a number within the run.
+#: Objects as :mod:`bridge.translate.spelling` names them: the class, and a number within the run.
 _NUMBERED = re.compile(r"\b([a-z][a-z0-9]*)_\d+\b")
 
 _LOG_LENGTH = 10_000

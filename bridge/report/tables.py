@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from bridge.capsule import Environment, ErrorRecord
 from bridge.compare.result import SEVERITY, LayerVerdict, Verdict, Worst
 from bridge.exact.records import ExactResult, ExactStretch
-from bridge.facts.error_text import essence
+from bridge.facts.r import essence
 from bridge.report import numbers
 from bridge.report.numbers import Number
 from bridge.report.ranking import concern, pair_key, share_of_bound, worst_pairs

@@ -24,7 +24,7 @@ from bridge.rounding.layer_graph import (
     outputs_of,
 )
 from bridge.rounding.rules import Layer, layer_of
-from bridge.rounding.rules.operations import RULES as OPERATIONS
+from bridge.rounding.rules.moving import RULES as OPERATIONS
 
 #: The name under which the model's own output is judged.
 PREDICTION: Final = "prediction"

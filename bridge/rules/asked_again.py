@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bridge.capsule import LayerState, ModelState, Probe
-from bridge.experiments.experiment import Change, Experiment, changed_and_not
+from bridge.explain.experiment import Change, Experiment, changed_and_not
 from bridge.facts.layers import class_name, is_two_modes
 from bridge.rules.pairs import in_training
 from bridge.rules.run import Run, array, same

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bridge.capsule import LayerState, ModelState, Probe, WeightRecord
-from bridge.facts.activations import ACTIVATIONS, ALIASES
+from bridge.facts.keras import ACTIVATIONS, ALIASES
 from bridge.facts.layers import class_name, facts_of
 from bridge.rules.losses import EPSILON, Compiled, loss_of
 from bridge.rules.run import Run, activation_of, output_layer, same

@@ -14,7 +14,7 @@ from typing import Final
 
 from bridge.capsule import Capsule
 from bridge.errors import BridgeError, isolated
-from bridge.experiments.experiment import Experiment
+from bridge.explain.experiment import Experiment
 from bridge.rules.ranking import explained, ranked
 from bridge.rules.rule import Detector, Finding, Rule
 from bridge.rules.run import Mended, Run

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bridge.capsule.values import ObjectValue, Scalar
-from bridge.experiments.experiment import Change, Experiment
-from bridge.experiments.trials import Trials, spelled, trials
+from bridge.explain.experiment import Change, Experiment, Trials, spelled, trials
 from bridge.facts.keras import RATES
 from bridge.rules.models import Training, best_constant, trainings
 from bridge.rules.run import Run, maker_of

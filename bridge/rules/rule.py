@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
 from bridge.compare.result import Result
-from bridge.experiments.experiment import Kind
+from bridge.explain.experiment import Kind
 from bridge.facts.causes import Whose
 from bridge.translate.script_text import Cut
 

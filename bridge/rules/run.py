@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from bridge.capsule import Array, Call, Capsule, CapsuleError, LayerState, ModelState, Probe
 from bridge.capsule.values import Items, Method, ObjectValue, Pairs, Scalar, Symbol, Value
-from bridge.experiments.experiment import Experiment
+from bridge.explain.experiment import Experiment
 from bridge.facts.keras import METHODS
 from bridge.rules.rule import Finding, Help, Span
 from bridge.translate.script_text import Cut, Script, shown

@@ -35,7 +35,7 @@ from bridge.cases.claims import (
     declared,
     wanted,
 )
-from bridge.process.job_setup import find_neighbours, start_chance
+from bridge.process.environment import find_neighbours, start_chance
 from bridge.process.pool import Limits, Outcome, Pool, Warm
 from bridge.process.zygote import Context
 from bridge.runs.job import begin, run_job

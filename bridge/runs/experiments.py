@@ -15,13 +15,11 @@ from bridge._typing import AnyArray
 from bridge.capsule import Capsule, CapsuleError, ModelState, Probe, read_capsule
 from bridge.capsule.values import Method, ObjectValue
 from bridge.errors import BridgeError
-from bridge.experiments.experiment import Experiment, Made
-from bridge.experiments.trials import STARTS
+from bridge.explain.experiment import STARTS, Experiment, Made
 from bridge.process.pool import Limits, Pool, Warm
 from bridge.process.zygote import Context
 from bridge.runs.job import begin, finish, origin_of, run_job
-from bridge.runs.model_execution import fed_to, ways
-from bridge.runs.model_rebuild import Rebuilt, forget, rebuild, restore
+from bridge.runs.model_execution import Rebuilt, fed_to, forget, rebuild, restore, ways
 from bridge.trace.encoder import Data, Encoder
 from bridge.trace.model_description import LookError, assemble, functional, leaves
 

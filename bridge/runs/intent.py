@@ -22,14 +22,13 @@ from pydantic import TypeAdapter
 
 from bridge.capsule import Capsule, read_capsule
 from bridge.capsule.values import Value
-from bridge.explain.intent_diff.attribution import Undo
+from bridge.explain.attribution import Undo
 from bridge.process.pool import Limits, Pool, Warm
 from bridge.process.zygote import Context
 from bridge.r.script import Inspection, inspect
 from bridge.runs.job import Place, begin, finish, lay_beside, ran, run_job
-from bridge.runs.making_order import LAYER, Making, rearranged
-from bridge.runs.r_answers import OwnCall, RAnswers, called
-from bridge.runs.training_start import TrainingStart
+from bridge.runs.r_answers import LAYER, Making, OwnCall, RAnswers, called, rearranged
+from bridge.runs.replay import TrainingStart
 from bridge.trace.capsule_builder import Origin
 from bridge.trace.encoder import Encoder
 from bridge.trace.observer import Observer

@@ -16,8 +16,7 @@ import numpy as np
 
 from bridge._typing import AnyArray
 from bridge.capsule import Capsule
-from bridge.process.environment import describe_environment, keras_version
-from bridge.process.job_setup import limit, start_chance
+from bridge.process.environment import describe_environment, keras_version, limit, start_chance
 from bridge.process.pool import Limits, Outcome, Pool, Warm
 from bridge.process.zygote import Context, Job
 from bridge.runs.levers import Lever, pull

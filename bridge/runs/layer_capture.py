@@ -18,9 +18,17 @@ from bridge.process.zygote import Context
 from bridge.rounding.rules.activation_models import model_of
 from bridge.runs.activation_measurement import with_kernels
 from bridge.runs.job import Params, begin, run_job
-from bridge.runs.model_execution import Named, Sight, Way, fed_to, ways, worth_seeing
+from bridge.runs.model_execution import (
+    Named,
+    Sight,
+    Way,
+    fed_to,
+    is_prediction,
+    rebuild,
+    ways,
+    worth_seeing,
+)
 from bridge.runs.model_execution import run as run_model
-from bridge.runs.model_rebuild import is_prediction, rebuild
 from bridge.runs.perturbation import Found, Perturber, wanting
 from bridge.trace.call_tracer import Unit, units
 from bridge.trace.encoder import Data, Encoder

@@ -19,8 +19,7 @@ from bridge.rounding.layer_graph import find_layer
 from bridge.rounding.rules import evaluate_chain, layer_of
 from bridge.rounding.rules.layer import policy_name
 from bridge.rounding.rules.rounding import FORMATS
-from bridge.runs.model_execution import Sight
-from bridge.runs.model_rebuild import settle
+from bridge.runs.model_execution import Sight, settle
 from bridge.trace.call_tracer import Tensor, TracedCall, Unit, arrays
 from bridge.trace.encoder import to_numpy
 

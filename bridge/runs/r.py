@@ -16,8 +16,7 @@ import numpy as np
 from bridge.capsule import Capsule, FrontEnd, Manifest
 from bridge.errors import internal_error
 from bridge.facts.r import DRAWING
-from bridge.process.environment import describe_environment
-from bridge.process.job_setup import SEED
+from bridge.process.environment import SEED, describe_environment
 from bridge.process.pool import Limits, Pool, Warm
 from bridge.process.zygote import Context
 from bridge.r.script import Inspection, Served

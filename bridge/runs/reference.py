@@ -23,8 +23,7 @@ from bridge.capsule import (
     Manifest,
     Probe,
 )
-from bridge.rounding.float64_model import Network
-from bridge.rounding.layer_graph import WiringError, fed_inputs
+from bridge.rounding.layer_graph import Network, WiringError, fed_inputs
 from bridge.rounding.rules import UnsupportedError
 
 #: Kinds of probes that return a model's output.

@@ -31,6 +31,7 @@ from bridge.runs.layer_capture import Teller, View, must_agree, tell_perturbed, 
 from bridge.runs.levers import Lever, warm_for
 from bridge.runs.model_execution import (
     Named,
+    Rebuilt,
     Remake,
     Sight,
     Way,
@@ -40,7 +41,6 @@ from bridge.runs.model_execution import (
     ways,
 )
 from bridge.runs.model_execution import run as run_model
-from bridge.runs.model_rebuild import Rebuilt
 from bridge.trace.encoder import Data, Encoder
 from bridge.trace.executed_graph import arithmetic
 from bridge.trace.model_description import LookError, as_fed, batches

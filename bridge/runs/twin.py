@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from bridge.capsule import Array, Capsule, Probe
-from bridge.cases.probe_label import on_error
-from bridge.process.job_setup import SEED, find_neighbours
+from bridge.cases.claims import on_error
+from bridge.process.environment import SEED, find_neighbours
 from bridge.process.pool import Limits, Pool
 from bridge.process.zygote import Context
 from bridge.runs.job import begin, finish, ran, run_job

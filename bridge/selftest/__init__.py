@@ -3,8 +3,3 @@
 Neither R nor any script is needed. The models, the faults and the runs without a fault are drawn
 from a seed; a fault that changes no bit of what a model makes is none, and another is drawn.
 """
-
-from bridge.selftest.generation_run import SelftestError, run
-from bridge.selftest.score import Benign, Selftest, Trial
-
-__all__ = ["Benign", "Selftest", "SelftestError", "Trial", "run"]

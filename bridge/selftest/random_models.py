@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from bridge.cases.probe_label import probe
+from bridge.cases.claims import probe
 
 Rng = np.random.Generator
 

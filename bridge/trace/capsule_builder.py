@@ -17,7 +17,7 @@ import numpy as np
 
 from bridge._typing import AnyArray
 from bridge.capsule import Capsule, FrontEnd, Manifest, Quit
-from bridge.facts.error_text import essence
+from bridge.facts.r import essence
 from bridge.process.pool import Outcome
 from bridge.trace.spool import Event, SpoolArrays, read_events
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from bridge.cases.probe_label import current_label
+from bridge.cases.claims import current_label
 from bridge.errors import isolated
 from bridge.facts.keras import METHODS
 from bridge.trace.encoder import (

@@ -19,8 +19,8 @@ from bridge._typing import AnyArray
 from bridge.capsule import Capsule
 from bridge.capsule.values import Method
 from bridge.facts.keras import generation_of
-from bridge.translate import names
-from bridge.translate.literal import Apply, Attribute, Expression, Made, Text, write
+from bridge.translate import spelling
+from bridge.translate.spelling import Apply, Attribute, Expression, Made, Text, write
 from bridge.translate.steps import Step, Steps, needed
 
 _LONGEST: Final = 100
@@ -91,7 +91,7 @@ def _name(group: Sequence[Step], name: str, text: str) -> None:
     consumed = {number for step in group for number in _arguments(step)}
     found = [step for step in group if step.binds and step.expression is not None]
     found = [step for step in found if not step.asking and step.number not in consumed]
-    if not found or not names.identifier(name):
+    if not found or not spelling.identifier(name):
         return
     step = found[-1]
     result = step.call.result if step.call is not None else None
@@ -101,7 +101,7 @@ def _name(group: Sequence[Step], name: str, text: str) -> None:
     if number is None and not _is_the_call(step, name, text):
         # R went on computing with what Python gave: the name is that of the end.
         return
-    step.wanted = step.wanted or names.identifier(name)
+    step.wanted = step.wanted or spelling.identifier(name)
 
 
 def _is_the_call(step: Step, name: str, text: str) -> bool:

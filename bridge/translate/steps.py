@@ -37,6 +37,7 @@ from bridge.trace.call_semantics import (
     KERAS,
     LIBRARIES,
     STANDING,
+    Invocations,
     classes_of,
     is_aside,
     is_front_end,
@@ -45,9 +46,8 @@ from bridge.trace.call_semantics import (
     owner,
     writes,
 )
-from bridge.trace.invocations import Invocations
-from bridge.translate import literal, names
-from bridge.translate.literal import (
+from bridge.translate import spelling
+from bridge.translate.spelling import (
     Apply,
     Attribute,
     Dictionary,
@@ -181,7 +181,7 @@ class Steps:
         self._files: dict[str, Expression] = {}
         self._aliases: dict[str, str] = {}
         self._own: set[int] = set()
-        self._written = names.Written(Call(id=0, kind="run", target=Scalar(t="none")))
+        self._written = spelling.Written(Call(id=0, kind="run", target=Scalar(t="none")))
         self._call: Call | None = None
         for call in of_script(capsule):
             self._take(call)
@@ -206,7 +206,7 @@ class Steps:
         return found
 
     def _take(self, call: Call) -> None:
-        self._written, self._call = names.Written(call), call
+        self._written, self._call = spelling.Written(call), call
         if call.kind == "setattr" and isinstance(call.target, Closure):
             return
         try:
@@ -244,9 +244,9 @@ class Steps:
                 continue
             value = self._callbacks(item, remarks) if key == "callbacks" else None
             value = value or self._value(item, None, key)
-            (kwargs if names.is_plain(key) else extra).append((key, value))
+            (kwargs if spelling.is_plain(key) else extra).append((key, value))
         if extra:
-            pairs = Dictionary(tuple((Text(literal.text(key)), value) for key, value in extra))
+            pairs = Dictionary(tuple((Text(spelling.text(key)), value) for key, value in extra))
             kwargs.append(("**", pairs))
         owner = call.target if isinstance(call.target, (ObjectValue, Method)) else None
         if name == "__getitem__" and len(args) == 1 and isinstance(function, Attribute):
@@ -280,7 +280,7 @@ class Steps:
             self._aliases[call.result.name] = call.name
         fresh = [number for number in _numbers(call.result) if number not in self._known]
         if fresh and not isinstance(call.result, Method):
-            step = self._add(read, call=call, default=names.of_result(call.name), asking=True)
+            step = self._add(read, call=call, default=spelling.of_result(call.name), asking=True)
             self._bind(call.result, Made(step.number))
 
     def _add(self, expression: Expression | None, **about: Any) -> Step:
@@ -297,8 +297,8 @@ class Steps:
             return self._defined[closure.id]
         if not self._invocations.knows(closure):
             raise UnmadeError(_CLOSURE)
-        own = "" if closure.name == "python_function" else names.identifier(closure.name)
-        name = self._free(own or names.identifier(wanted) or "r_function")
+        own = "" if closure.name == "python_function" else spelling.identifier(closure.name)
+        name = self._free(own or spelling.identifier(wanted) or "r_function")
         step = self._definition(closure, name)
         self._defined[closure.id] = Made(step.number)
         return Made(step.number)
@@ -327,7 +327,7 @@ class Steps:
         elif not any(map(self._invocations.calls, whole)) and not self._invocations.alike(whole):
             step.remarks.append("R computed what it gave: what that was, call by call.")
             results = (each.result or Scalar(t="none") for each in whole)
-            gave = literal.brackets("list", tuple(map(self._value, results)))
+            gave = spelling.brackets("list", tuple(map(self._value, results)))
             source = self._beforehand(Apply(Text("iter"), (gave,)), f"{name}_gave")
             with self._inside(step):
                 self._gives(Apply(Text("next"), (Made(source.number),)))
@@ -465,7 +465,7 @@ class Steps:
             placed = [f"given_{n + 1}" for n in range(len(args))] if len(args) > 1 else ["given"]
             placed = [*own, *placed[len(own) :]]
             named = [(value, name) for name, value in zip(placed, args, strict=False)]
-            named += [(value, key) for key, value in kwargs.items() if names.is_plain(key)]
+            named += [(value, key) for key, value in kwargs.items() if spelling.is_plain(key)]
             return [*placed[: len(args)], *kwargs], named
         heads, found = [], []
         places = iter(args)
@@ -478,7 +478,7 @@ class Steps:
                 heads.append(f"**{each.name}")
                 own_names = {other.name for other in closure.parameters}
                 found += [
-                    (value, f"{each.name}[{literal.text(key)}]")
+                    (value, f"{each.name}[{spelling.text(key)}]")
                     for key, value in kwargs.items()
                     if key not in own_names
                 ]
@@ -486,7 +486,7 @@ class Steps:
             default = ""
             if each.default is not None:
                 made = self._value(each.default)
-                default = f"={literal.write(made, lambda _: Text('None'))}"
+                default = f"={spelling.write(made, lambda _: Text('None'))}"
             heads.append(f"{each.name}{default}")
             value = kwargs.get(each.name) or next(places, None)
             if value is not None:
@@ -508,8 +508,8 @@ class Steps:
         if found.id in self._defined:
             return self._defined[found.id]
         bases = tuple(self._value(base) for base in found.bases)
-        spelled = [literal.write(base, lambda number: Text(self._named[number])) for base in bases]
-        name = self._free(names.identifier(found.name))
+        spelled = [spelling.write(base, lambda number: Text(self._named[number])) for base in bases]
+        name = self._free(spelling.identifier(found.name))
         step = Step(-1, Sequence("(", ")", bases), call=self._call, wanted=name, asking=True)
         step.head = f"class {name}({', '.join(spelled)}):"
         self._defined[found.id] = Text(name)
@@ -533,7 +533,7 @@ class Steps:
         elif isinstance(value, Closure):
             if self._invocations.asked(value.id):
                 self._definition(value, name).asking = False
-        elif names.is_plain(name) and not name.startswith("__"):
+        elif spelling.is_plain(name) and not name.startswith("__"):
             self._add(self._value(value), wanted=name)
 
     def _helps(self, call: Call) -> None:
@@ -546,7 +546,7 @@ class Steps:
         if name == "RGenerator" and isinstance(call.args[0], Closure):
             found = self._invocations.of(call.args[0].id)
             given = tuple(self._value(e.result) for e in found if e.result is not None)
-            made = Apply(Text("iter"), (literal.brackets("list", given),))
+            made = Apply(Text("iter"), (spelling.brackets("list", given),))
             step = self._add(made, call=call, default="batches")
         elif name == "RCallback":
             moments = {
@@ -599,7 +599,7 @@ class Steps:
         self._close(kind)
         given = [(k, self._value(v, None, k)) for k, v in call.kwargs.items() if k not in functions]
         return self._add(
-            Apply(Made(kind.number), (), tuple(given)), call=call, default=names.of_class(name)
+            Apply(Made(kind.number), (), tuple(given)), call=call, default=spelling.of_class(name)
         )
 
     def _acts(self, closure: Closure) -> bool:
@@ -628,14 +628,14 @@ class Steps:
         step = self._add(None, call=call, remarks=[f"Not made again: {why}."])
         if isinstance(call.result, ArrayValue) and call.result.t == "array" and call.result.key:
             step.remarks.append("What it gave in R:")
-            name = names.of_result(_name_of(call.target))
+            name = spelling.of_result(_name_of(call.target))
             value = self._stored(call.result, name)
             self._add(value, call=call, default=name, wanted=name, layered=True)
 
     def _default(self, call: Call, name: str) -> str:
         if isinstance(call.result, ObjectValue) and not isinstance(call.target, Method):
-            return names.of_class(call.result.cls)
-        return names.of_result(name)
+            return spelling.of_class(call.result.cls)
+        return spelling.of_result(name)
 
     def _bind(self, value: Value | None, made: Expression) -> None:
         """Remember how the objects that a step made can be had."""
@@ -649,7 +649,7 @@ class Steps:
         elif isinstance(value, Pairs):
             for key, item in value.items:
                 if isinstance(key, Scalar):
-                    self._bind(item, Item(made, Text(literal.scalar(key))))
+                    self._bind(item, Item(made, Text(spelling.scalar(key))))
 
     def _function(self, call: Call) -> Expression:
         name = _name_of(call.target)
@@ -663,7 +663,7 @@ class Steps:
             if isinstance(value, Scalar) and value.t == "str":
                 name = PurePosixPath(value.v.replace("\\", "/")).name or "saved"
                 self._files[value.v] = Apply(
-                    Text("os.path.join"), (Text("folder"), Text(literal.text(name)))
+                    Text("os.path.join"), (Text("folder"), Text(spelling.text(name)))
                 )
                 self.keeps_files = True
 
@@ -681,19 +681,19 @@ class Steps:
                 remarks.append(f"A callback is left out: {error}.")
                 if self._call is not None:
                     self.gaps.append(_where(self._call, str(error)))
-        return literal.brackets(value.t, tuple(kept))
+        return spelling.brackets(value.t, tuple(kept))
 
     def _value(self, value: Value, place: int | None = None, key: str = "") -> Expression:
         match value:
             case Scalar() if key and self._scalars.get(key) == value:
                 return Text(key)
             case Scalar():
-                return self._files.get(value.v, Text(literal.scalar(value)))
+                return self._files.get(value.v, Text(spelling.scalar(value)))
             case Items():
-                found = literal.numbers(value)
+                found = spelling.numbers(value)
                 if found is not None and value.t in ("list", "tuple"):
                     return self._long(found, value.t, place, key)
-                return literal.brackets(value.t, tuple(self._value(each) for each in value.items))
+                return spelling.brackets(value.t, tuple(self._value(each) for each in value.items))
             case Pairs():
                 return Dictionary(tuple((self._value(k), self._value(v)) for k, v in value.items))
             case Slice():
@@ -746,7 +746,7 @@ class Steps:
         spelled = [*module.split("."), *name.split(".")] if name else module.split(".")
         if root == "rclasses" or made_in_r(module):
             raise UnmadeError("its class is written in R")
-        if root not in LIBRARIES or not all(map(names.is_plain, spelled)):
+        if root not in LIBRARIES or not all(map(spelling.is_plain, spelled)):
             raise UnmadeError(f"{value.path} is not of TensorFlow, Keras or NumPy")
         if root == "numpy":
             return Text(".".join(["np", *spelled[1:]]))
@@ -760,7 +760,7 @@ class Steps:
         )
         if public[0] == "tensorflow":
             public[0] = "tf"
-        if public[0] in ("keras", "tf") and all(map(names.is_plain, public)):
+        if public[0] in ("keras", "tf") and all(map(spelling.is_plain, public)):
             return Text(".".join(public))
         if not name:
             raise UnmadeError(f"the module {module} has no documented name")
@@ -791,28 +791,30 @@ class Steps:
         if about in self._data:
             return self._data[about][0]
         values = np.asarray(self._capsule.arrays[value.key])
-        short = literal.array(values, order)
+        short = spelling.array(values, order)
         if short is not None and not name:
             return short
-        found = short or self._beside(values, order, name or names.identifier(key) or "values")
+        found = short or self._beside(values, order, name or spelling.identifier(key) or "values")
         # R's name is kept where there is one; else it stands where it is used.
-        step = self._add(found, default=names.identifier(key) or "values", wanted=name, asking=True)
+        step = self._add(
+            found, default=spelling.identifier(key) or "values", wanted=name, asking=True
+        )
         self._data[about] = (Made(step.number), name)
         return Made(step.number)
 
     def _long(self, values: AnyArray, kind: str, place: int | None, key: str) -> Expression:
         """A long list of numbers."""
         name = self._written.name(place, key)
-        span = literal.count_up(values.tolist()) if values.dtype.kind == "i" else None
+        span = spelling.count_up(values.tolist()) if values.dtype.kind == "i" else None
         if span:
             return Apply(Text(kind), (Text(f"range({span})"),))
-        stored = self._beside(values, "", name or names.identifier(key) or "values")
+        stored = self._beside(values, "", name or spelling.identifier(key) or "values")
         listed: Expression = Apply(Attribute(stored, "tolist"))
         return listed if kind == "list" else Apply(Text("tuple"), (listed,))
 
     def _beside(self, values: AnyArray, order: str, name: str) -> Expression:
         """Keep an array in the file beside the script."""
-        raw, restored = literal.storable(values)
+        raw, restored = spelling.storable(values)
         number, free = 1, name
         while free in self.arrays and not _same(self.arrays[free], raw):
             number += 1
@@ -840,7 +842,7 @@ def _has_closure(call: Call) -> bool:
 
 def _is_front_ends_own(call: Call) -> bool:
     """Say whether a call makes a callback that the front end adds of itself."""
-    return names.Written(call).is_method and "RCallback" in _name_of(call.target)
+    return spelling.Written(call).is_method and "RCallback" in _name_of(call.target)
 
 
 def _same(a: AnyArray, b: AnyArray) -> bool:
@@ -848,7 +850,7 @@ def _same(a: AnyArray, b: AnyArray) -> bool:
 
 
 def _plain(name: str) -> str:
-    if not names.is_plain(name):
+    if not spelling.is_plain(name):
         raise UnmadeError(f"{name!r} is no name in Python")
     return name
 
@@ -858,7 +860,7 @@ def _key(call: Call) -> Expression:
     digits = call.name.removesuffix("L").removeprefix("-")
     if digits.isascii() and digits.isdigit():
         return Text(call.name.removesuffix("L"))
-    return Text(literal.text(call.name))
+    return Text(spelling.text(call.name))
 
 
 def _name_of(target: Value) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from bridge.facts.tables import newest_tables
+from bridge.facts.r import newest_tables
 
 #: What ``library(package)`` brings, the later before the earlier.
 _ATTACHED: Final = {

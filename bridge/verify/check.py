@@ -23,10 +23,19 @@ from bridge.facts.layers import class_name
 from bridge.rounding.ladder import Case, Marks
 from bridge.rounding.layer_records import Subject, subjects
 from bridge.rounding.rules.rounding import FORMATS
-from bridge.verify.certificate import Bounds, Certificate, Certificates
-from bridge.verify.exact_arithmetic import Balls, Ints, lower, points, precisely, upper
-from bridge.verify.exact_values import CHUNK, ExactLayer, UncheckedError, Values
-from bridge.verify.issue import digest_of
+from bridge.verify.certificate import Bounds, Certificate, Certificates, digest_of
+from bridge.verify.exact_arithmetic import (
+    CHUNK,
+    Balls,
+    ExactLayer,
+    Ints,
+    UncheckedError,
+    Values,
+    lower,
+    points,
+    precisely,
+    upper,
+)
 from bridge.verify.layer_values import exact_values
 
 #: How many elements that do not hold are described.

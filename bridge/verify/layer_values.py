@@ -8,33 +8,293 @@ as not re-checked.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 import numpy as np
+from flint import arb
 from pydantic import JsonValue
 
-from bridge._typing import AnyArray
+from bridge._typing import F64, AnyArray, Mask
 from bridge.facts.layers import LAYERS, class_name, doing
 from bridge.rounding.ladder import Case
-from bridge.rounding.rules import Layer, cast_inputs, evaluate
-from bridge.rounding.rules.activations import activation_of
-from bridge.rounding.rules.layer import single
-from bridge.rounding.rules.softmax import axis_of
-from bridge.verify.activation_functions import leaky, real_of
-from bridge.verify.convolution import CONVOLUTIONS, weights_of
-from bridge.verify.elementwise_ops import ELEMENTWISE, rescale
-from bridge.verify.exact_arithmetic import Ints
-from bridge.verify.exact_values import (
+from bridge.rounding.rules import cast_inputs, evaluate
+from bridge.rounding.rules.activations import activation_of, axis_of
+from bridge.rounding.rules.layer import Layer, single
+from bridge.rounding.rules.merging import aligned, constants, dot_axes
+from bridge.rounding.rules.normalising import Normalisation, read_normalisation
+from bridge.rounding.rules.windows import all_places, windows_of
+from bridge.verify.exact_arithmetic import (
+    CHUNK,
     Activated,
+    Balls,
     ExactLayer,
+    Ints,
     Make,
     Recorded,
+    Rescaled,
     Softmax,
     UncheckedError,
+    Values,
+    balls,
+    dots,
+    dyadic,
+    every,
+    leaky,
+    points,
+    real_of,
+    row_sums,
+    taken,
 )
-from bridge.verify.normalisation import normalised
-from bridge.verify.products import Elements, Product
+from bridge.verify.products import (
+    CONVOLUTIONS,
+    Elements,
+    Pairing,
+    Product,
+    taps_of,
+    under_windows,
+    weights_of,
+)
+
+#: How many terms are gathered at once.
+
+
+@dataclass(frozen=True)
+class Means:
+    """Means of elements at places; place -1 stands for no term."""
+
+    x: F64
+    rows: Callable[[Ints], Ints]
+    most: int
+
+    @property
+    def chunk(self) -> int:
+        """For how many elements in a row to ask at once."""
+        return max(1, min(CHUNK, _MOST_TERMS // max(self.most, 1)))
+
+    def at(self, places: Ints) -> Values:
+        """Return the means at flat places."""
+        rows = self.rows(places)
+        found = Elements(self.x).take(rows)
+        count = (rows >= 0).sum(axis=1).tolist()
+        totals = balls(row_sums(found.numbers))
+        exact = [total / n for total, n in zip(totals, count, strict=True)]
+        return Values(exact, every(found.finite))
+
+
+@dataclass(frozen=True)
+class Combined:
+    """One element of each of several arrays of the output's shape, combined."""
+
+    terms: Sequence[AnyArray]
+    combine: Callable[[Balls], arb]
+    chunk: int = CHUNK
+
+    def at(self, places: Ints) -> Values:
+        """Return the values at flat places."""
+        found = [taken(term, places) for term in self.terms]
+        defined = np.stack([np.isfinite(each) for each in found]).all(axis=0)
+        columns = [points(each) for each in found]
+        return Values([self.combine(list(row)) for row in zip(*columns, strict=True)], defined)
+
+
+def merged(layer: Layer, inputs: Sequence[AnyArray]) -> ExactLayer:
+    """Add, Subtract, Average, Multiply."""
+    terms = aligned(inputs)
+    shape = np.broadcast_shapes(*(term.shape for term in terms))
+    combine = _COMBINING[class_name(layer.cls) or ""]
+    return Combined([np.broadcast_to(term, shape) for term in terms], combine)
+
+
+def dot(layer: Layer, inputs: Sequence[AnyArray]) -> ExactLayer:
+    """Dot: for each sample, products of two inputs summed along an axis of each."""
+    if layer.config.get("normalize", False) is not False:
+        raise UncheckedError("there is no exact evaluation of normalised dot products here")
+    # Of each sample: the summed axis last, the first input's other axes before the second's.
+    places = [
+        np.moveaxis(np.arange(x.size, dtype=np.int64).reshape(x.shape), axis, -1)
+        for axis, x in zip(dot_axes(layer, inputs), inputs, strict=True)
+    ]
+    length = places[0].shape[-1]
+    first, second = (each.reshape(len(each), -1, length) for each in places)
+    left, right = first.shape[1], second.shape[1]
+
+    def rows(at: Ints) -> tuple[Ints, Ints]:
+        sample, rest = np.divmod(at, left * right)
+        a, b = np.divmod(rest, right)
+        return first[sample, a], second[sample, b]
+
+    return Pairing(inputs[0], inputs[1], rows, length)
+
+
+def mean_in_windows(layer: Layer, inputs: Sequence[AnyArray], rank: int) -> ExactLayer:
+    """AveragePooling1D, 2D, 3D: what a window reaches beyond the edge does not count."""
+    x = single(inputs)
+    windows = windows_of(layer, x, rank)
+    taps = {each.axis: taps_of(each.over) for each in windows}
+    shape = tuple(len(taps[n]) if n in taps else size for n, size in enumerate(x.shape))
+
+    def rows(places: Ints) -> Ints:
+        return under_windows(x.shape, taps, np.unravel_index(places, shape))
+
+    return Means(x, rows, math.prod(each.over.size for each in windows))
+
+
+def mean_of_all(layer: Layer, inputs: Sequence[AnyArray], rank: int) -> ExactLayer:
+    """GlobalAveragePooling1D, 2D, 3D."""
+    x = single(inputs)
+    axes, _keep = all_places(layer, x, rank)
+    places = np.arange(x.size, dtype=np.int64).reshape(x.shape)
+    table = np.moveaxis(places, axes, range(x.ndim - rank, x.ndim))
+    count = math.prod(x.shape[axis] for axis in axes)
+    table = table.reshape(-1, count)
+    return Means(x, lambda at: table[at], count)
+
+
+def rescaled(layer: Layer, inputs: Sequence[AnyArray]) -> ExactLayer:
+    """Rescaling: one product and one sum with constants, which may be one for each channel."""
+    x = single(inputs)
+    return rescale(layer, Recorded(x), x.shape)
+
+
+def rescale(layer: Layer, before: ExactLayer, shape: tuple[int, ...]) -> Rescaled:
+    """Rescale values of some shape."""
+    fmt = layer.arithmetic()
+    scale, offset = constants(layer, "scale", 1.0, fmt), constants(layer, "offset", 0.0, fmt)
+    return Rescaled(before, np.broadcast_to(scale, shape), np.broadcast_to(offset, shape))
+
+
+def _sum(terms: Balls) -> arb:
+    return sum(terms, arb(0))
+
+
+def _product(terms: Balls) -> arb:
+    return math.prod(terms, start=arb(1))
+
+
+_COMBINING: Final[Mapping[str, Callable[[Balls], arb]]] = {
+    "Add": _sum,
+    "Subtract": lambda terms: terms[0] - terms[1],
+    "Average": lambda terms: _sum(terms) / len(terms),
+    "Multiply": _product,
+}
+
+ELEMENTWISE: Final[Mapping[str, Make]] = {
+    **dict.fromkeys(_COMBINING, merged),
+    "Dot": dot,
+    "Rescaling": rescaled,
+    **{f"AveragePooling{rank}D": partial(mean_in_windows, rank=rank) for rank in (1, 2, 3)},
+    **{f"GlobalAveragePooling{rank}D": partial(mean_of_all, rank=rank) for rank in (1, 2, 3)},
+}
+
+
+# Normalisation, exactly: (x - m) gamma / sqrt(v + epsilon) + beta.
+#
+# m and v are weights, or moments of the input.
+
+#: How many elements of groups are taken at once.
+_MOST_TERMS: Final = 2**21
+
+
+def normalised(layer: Layer, inputs: Sequence[AnyArray]) -> ExactLayer:
+    """BatchNormalization, LayerNormalization, GroupNormalization and RMSNormalization."""
+    read = read_normalisation(layer, inputs)
+    return Normalised(read, None if read.learnt is not None else Moments(read))
+
+
+@dataclass(frozen=True)
+class Normalised:
+    """Elements of the input, normalised by what was learnt or by moments of the input."""
+
+    read: Normalisation
+    moments: Moments | None
+
+    @property
+    def chunk(self) -> int:
+        """For how many elements in a row to ask at once."""
+        if self.moments is None:
+            return CHUNK
+        return max(1, min(CHUNK, _MOST_TERMS // max(self.moments.size, 1)))
+
+    def at(self, places: Ints) -> Values:
+        """Return the values at flat places."""
+        read = self.read
+        x = taken(read.x, places)
+        mean, variance, defined = self._statistics(places)
+        defined = defined & np.isfinite(x)
+        exact = [
+            (a - m) / (v + arb(read.epsilon)).sqrt()
+            for a, m, v in zip(points(x), mean, variance, strict=True)
+        ]
+        if read.gamma is not None:
+            gamma = self._weight(read.gamma, places)
+            defined &= np.isfinite(gamma)
+            exact = [y * g for y, g in zip(exact, points(gamma), strict=True)]
+        if read.beta is not None:
+            beta = self._weight(read.beta, places)
+            defined &= np.isfinite(beta)
+            exact = [y + b for y, b in zip(exact, points(beta), strict=True)]
+        return Values(exact, defined)
+
+    def _statistics(self, places: Ints) -> tuple[Balls, Balls, Mask]:
+        if self.moments is not None:
+            return self.moments.of(places)
+        assert self.read.learnt is not None
+        mean, variance = (self._weight(each, places) for each in self.read.learnt)
+        return points(mean), points(variance), np.isfinite(mean) & np.isfinite(variance)
+
+    def _weight(self, weight: AnyArray, places: Ints) -> AnyArray:
+        return taken(np.broadcast_to(weight, self.read.x.shape), places)
+
+
+@dataclass(frozen=True)
+class Moments:
+    """What groups of elements are normalised by; what was computed is kept for the next chunk."""
+
+    read: Normalisation
+    _made: dict[int, tuple[arb, arb, bool]] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """The number of elements of a group."""
+        return int(np.prod([self.read.x.shape[axis] for axis in self.read.over]))
+
+    def of(self, places: Ints) -> tuple[Balls, Balls, Mask]:
+        """Return what is subtracted from the elements at places, and what stands under the root."""
+        shape, over = self.read.x.shape, self.read.over
+        coordinates = list(np.unravel_index(places, shape))
+        for axis in over:
+            coordinates[axis] = np.zeros(places.size, np.int64)
+        # A group goes by the place of its first element.
+        which = np.ravel_multi_index(tuple(coordinates), shape)
+        if len(self._made) > CHUNK:
+            self._made.clear()
+        new = [each for each in np.unique(which).tolist() if each not in self._made]
+        if new:
+            self._make(np.array(new, np.int64))
+        mean, variance, finite = zip(*(self._made[each] for each in which.tolist()), strict=True)
+        return list(mean), list(variance), np.array(finite, np.bool_)
+
+    def _make(self, first: Ints) -> None:
+        n, x = self.size, self.read.x
+        places = np.arange(x.size, dtype=np.int64).reshape(x.shape)
+        along = tuple(slice(None) if axis in self.read.over else 0 for axis in range(x.ndim))
+        terms = x.reshape(-1)[first[:, None] + places[along].reshape(-1)[None, :]]
+        finite = every(np.isfinite(terms))
+        numbers = dyadic(np.where(finite[:, None], terms, 0.0))
+        mean = [total / n for total in balls(row_sums(numbers))]
+        squares = [total / n for total in balls(dots(numbers, numbers))]
+        variance = squares
+        if self.read.deviations:
+            variance = [s - m * m for s, m in zip(squares, mean, strict=True)]
+        if not self.read.centred:
+            mean = [arb(0)] * len(mean)
+        made = zip(mean, variance, finite.tolist(), strict=True)
+        self._made.update(zip(first.tolist(), made, strict=True))
+
 
 #: The names of layers that are an activation of each element.
 _UNARY: Final = frozenset(doing("activates")) - {"PReLU"}

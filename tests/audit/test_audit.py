@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from bridge.audit.judge import AuditReport, Finding, judge, sort_events, spelled
-from bridge.audit.texts import issues, summary
 from bridge.capsule import FrontEnd
+from bridge.cli.audit import issues, summary
 from bridge.cli.main import app
 from tests.standin import needs_r
 

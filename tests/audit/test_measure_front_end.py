@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bridge.audit.answer_text import spell
+from bridge.audit.wrapper_calls import spell
 from scripts import measure_front_end as measuring
 
 PLAIN = {"2.5": "2.5", "NULL": "None", '"a"': "'a'"}

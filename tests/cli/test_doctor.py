@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from bridge.cli.doctor import Finding, as_json, diagnose, gather_situation, render
-from bridge.r.installation import Situation
+from bridge.cli.doctor import Finding, Situation, as_json, diagnose, gather_situation, render
 
 GOOD = Situation(
     python="3.11.2",

@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from bridge.cli.doctor import Finding, diagnose
-from bridge.r.installation import Situation
+from bridge.cli.doctor import Finding, Situation, diagnose
 from bridge.rounding.measurements import Installation, coverage, installation_of_record, read
 from tests.cli.test_doctor import GOOD, with_python
 

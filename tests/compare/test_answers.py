@@ -9,8 +9,7 @@ import pytest
 
 from bridge.capsule import Call, Capsule, Manifest
 from bridge.capsule.values import ArrayValue, Items, Method, ObjectValue, Pairs, Scalar, Value
-from bridge.compare.answers import compare_answers
-from bridge.compare.stages import compare_runs
+from bridge.compare.stages import compare_answers, compare_runs
 
 MODEL = ObjectValue(id=2, cls="tf_keras.src.engine.sequential:Sequential")
 

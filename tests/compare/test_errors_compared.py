@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from bridge.capsule import ErrorRecord
-from bridge.compare.errors import plain, same_error
-from bridge.facts.error_text import essence
+from bridge.compare.result import plain, same_error
+from bridge.facts.r import essence
 from tests.compare_samples import error
 
 

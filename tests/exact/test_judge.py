@@ -7,7 +7,8 @@ import pytest
 
 from bridge._typing import AnyArray
 from bridge.capsule import read_capsule, write_capsule
-from bridge.exact import ExactResult, Setting, judge_exact
+from bridge.exact.judge import judge_exact
+from bridge.exact.records import ExactResult, Setting
 from tests.exact_samples import Change, Model, capsule
 
 EVERY = Setting("graph", every_layer=True)

@@ -19,8 +19,8 @@ from bridge.explain.answer import (
     answer,
     fitted,
 )
+from bridge.explain.attribution import parted_lines
 from bridge.explain.conclusion import Conclusion
-from bridge.explain.intent_diff.attribution import parted_lines
 from bridge.explain.result import Candidate, CauseEvidence
 from bridge.facts.causes import CAUSES
 from bridge.rules.rule import Finding

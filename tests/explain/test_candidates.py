@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from bridge.capsule import Capsule, ExecutedGraph, ExecutedOp
+from bridge.explain.observations import Reports, of_yaml, read_observed
 from bridge.explain.result import SymptomTable
-from bridge.explain.symptoms.observations import Reports, of_yaml, read_observed
 from bridge.faults.layers import Fault
 from bridge.pipeline.hypothesis_runs import symptom_table, table_from
 from bridge.process.pool import Limits, Pool

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from bridge.capsule import Capsule
-from bridge.explain.responses.description import Described, describe, surprise
-from bridge.explain.responses.error_propagation import reach
+from bridge.explain.responses import Described, describe, reach, surprise
 from bridge.rounding.layer_records import seen_layers
 from tests.compare_samples import F32, Dense, Sample, normal
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from bridge.capsule import Capsule, Environment, LayerState, Manifest, ModelState, Probe
 from bridge.capsule.schema import Array
-from bridge.explain.lever_search.row_selection import FEW_ROWS, MOST_PROBES, part_of, telling
+from bridge.explain.lever_targets import FEW_ROWS, MOST_PROBES, part_of, telling
 from bridge.rounding.layer_records import Judge
 
 

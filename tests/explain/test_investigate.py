@@ -13,9 +13,9 @@ import pytest
 
 from bridge.capsule import Capsule, ExecutedGraph, ExecutedOp
 from bridge.compare.stages import compare_runs
-from bridge.explain.intent_diff.stage_diff import attribute
-from bridge.explain.lever_search.protocol import ALL_OFF, AS_RECORDED, Pull, weigh
+from bridge.explain.lever_search import ALL_OFF, AS_RECORDED, Pull, weigh
 from bridge.explain.result import CauseEvidence
+from bridge.explain.stage_diff import attribute
 from bridge.faults.layers import Fault
 from bridge.pipeline import lever_runs as module
 from bridge.pipeline.lever_runs import BASIC, investigate, lever_of

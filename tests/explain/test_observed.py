@@ -9,15 +9,15 @@ import pytest
 
 from bridge.capsule import write_capsule
 from bridge.cases.case import choose, find_cases
-from bridge.explain.symptoms.observations import (
+from bridge.explain.observations import (
     MAX_BYTES,
     ObservedError,
     Reports,
+    bind,
     of_csv,
     of_yaml,
     read_observed,
 )
-from bridge.explain.symptoms.probe_names import bind
 from tests.observed_samples import X, curve, labels, recorded, with_output, written
 
 NINE = """observed:

@@ -10,8 +10,7 @@ import pytest
 
 from bridge.capsule import Call, Capsule, LayerState, Manifest, ModelState
 from bridge.capsule.values import Scalar, Symbol
-from bridge.explain.intent_diff.array_patterns import read_arrays
-from bridge.explain.intent_diff.config_diff import Making, making_of, read_setting
+from bridge.explain.stage_diff import Making, making_of, read_arrays, read_setting
 from bridge.facts.causes import is_cause
 
 Rng = np.random.default_rng

@@ -9,8 +9,14 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from bridge.explain.lever_search.protocol import ALL_OFF, AS_RECORDED, Pull, SearchedPlace, drive
-from bridge.explain.lever_search.search import search
+from bridge.explain.lever_search import (
+    ALL_OFF,
+    AS_RECORDED,
+    Pull,
+    SearchedPlace,
+    drive,
+    search,
+)
 from bridge.explain.result import CauseEvidence, LeverOutcome
 from bridge.facts.causes import is_cause
 

@@ -13,15 +13,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.explain.responses.piecewise_linear import (
+from bridge.explain.result import ResponseShape
+from bridge.explain.shapes import (
+    MOST_LISTED,
     Interval,
     breaks,
+    line,
     lines_through,
     segments,
+    shape_of,
     simplest,
 )
-from bridge.explain.responses.shapes import MOST_LISTED, line, shape_of
-from bridge.explain.result import ResponseShape
 from tests.examples import examples
 
 X = np.linspace(-3, 3, 61)

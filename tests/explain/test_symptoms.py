@@ -9,7 +9,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bridge.explain.responses.visual_similarity import (
+from bridge.explain.discriminating_runs import AS_FUNCTION, separating
+from bridge.explain.observations import Bound, Reports, bind, of_yaml
+from bridge.explain.result import Candidate, SymptomTable
+from bridge.explain.symptoms import (
+    HEALTHY,
+    FaultHypothesis,
+    FaultOutputs,
+    Output,
+    RecordedOutputs,
+    match,
+    suspects,
+)
+from bridge.explain.visual_similarity import (
     MARGIN,
     WIDTH,
     as_drawn,
@@ -17,12 +29,6 @@ from bridge.explain.responses.visual_similarity import (
     response,
     word_fits,
 )
-from bridge.explain.result import Candidate, SymptomTable
-from bridge.explain.symptoms.discriminating_runs import AS_FUNCTION, separating
-from bridge.explain.symptoms.fault_hypotheses import HEALTHY, FaultHypothesis, suspects
-from bridge.explain.symptoms.observations import Reports, of_yaml
-from bridge.explain.symptoms.probe_names import Bound, bind
-from bridge.explain.symptoms.table import FaultOutputs, Output, RecordedOutputs, match
 from tests.explain.test_observed import NINE
 from tests.observed_samples import X, curve, labels, recorded, with_output
 

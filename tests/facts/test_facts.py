@@ -11,10 +11,9 @@ from typing import Any, Final
 import numpy as np
 import pytest
 
-from bridge.explain.intent_diff.config_diff import read_setting
-from bridge.explain.responses import units
-from bridge.facts.activations import ACTIVATIONS
-from bridge.facts.keras import generation_of
+from bridge.explain import responses
+from bridge.explain.stage_diff import read_setting
+from bridge.facts.keras import ACTIVATIONS, generation_of
 from bridge.facts.layers import LAYERS, class_name, default_of, is_two_modes
 from bridge.facts.r import DRAWING, SEEDING_KERAS
 from bridge.rounding.rules import _FAMILIES as FAMILIES
@@ -205,4 +204,4 @@ def test_only_affine_layers_are_part_of_an_affine_map(
     layer = Layer("a", f"keras.layers.{cls}", config)
     case = SimpleNamespace(layer=layer, then=(), inputs=[x], outputs=[x])
     seen: Any = SimpleNamespace(case=case)
-    assert (units._link(seen, set()) is not None) == affine
+    assert (responses._link(seen, set()) is not None) == affine

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bridge.capsule import Capsule, ErrorRecord, Manifest
-from bridge.explain.intent_diff.attribution import Undo
+from bridge.explain.attribution import Undo
 from bridge.pipeline.intent_attribution import beyond
 
 

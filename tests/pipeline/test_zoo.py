@@ -12,8 +12,8 @@ from bridge.capsule import Capsule, Environment, FrontEnd, Manifest, read_capsul
 from bridge.cases.case import Case, choose, find_cases, read_case, suite_folders
 from bridge.compare.result import LayerVerdict, ProbePair, RunPair, Verdict
 from bridge.explain.conclusion import Conclusion, standing
-from bridge.explain.cross_machine import elsewhere
-from bridge.explain.lever_search.protocol import AS_RECORDED
+from bridge.explain.executed_ops import elsewhere
+from bridge.explain.lever_search import AS_RECORDED
 from bridge.explain.result import CauseEvidence, LeverOutcome
 from bridge.facts.causes import is_cause
 from bridge.pipeline.examine_case import Settings, Suite

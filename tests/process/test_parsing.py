@@ -8,7 +8,7 @@ import sys
 PARSING = """
 import ast
 import gc
-from bridge.process.job_setup import parse_within_finalisers
+from bridge.process.environment import parse_within_finalisers
 
 class Parses:
     def __init__(self):

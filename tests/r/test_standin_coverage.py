@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from bridge.r.standin.coverage import PAGE, page, rows
+from bridge.r.standin.build import PAGE, page, rows
 
 
 def test_the_page_is_not_stale() -> None:
-    assert PAGE.read_text("utf-8") == page(list(rows())), (
-        "type: python -m bridge.r.standin.coverage"
-    )
+    assert PAGE.read_text("utf-8") == page(list(rows())), "type: python -m bridge.r.standin.build"
 
 
 def test_the_three_hundred_most_used_functions_are_listed_once() -> None:

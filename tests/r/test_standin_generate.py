@@ -7,19 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from bridge.r.standin import build, generate, rsyntax
-from bridge.r.standin.generate import amend
-from bridge.r.standin.tables import (
+from bridge.r.standin import build, generate
+from bridge.r.standin.generate import (
     Argument,
     Function,
     Mode,
     Table,
     TableError,
+    amend,
     read_table,
     read_tables,
     table_path,
+    wrapper,
 )
-from bridge.r.standin.wrapper import wrapper
 
 KINDS = frozenset({"as_is", "as_integer", "inputs_list"})
 
@@ -171,11 +171,11 @@ def test_a_method_is_looked_up_on_its_object() -> None:
     [("layer_dense", "layer_dense"), ("%>%", "`%>%`"), ("function", "`function`"), ("...", "...")],
 )
 def test_names_are_written_as_r_reads_them(name: str, written: str) -> None:
-    assert rsyntax.r_name(name) == written
+    assert generate.r_name(name) == written
 
 
 def test_strings_are_escaped() -> None:
-    assert rsyntax.r_string('a"b\\c\n') == '"a\\"b\\\\c\\n"'
+    assert generate.r_string('a"b\\c\n') == '"a\\"b\\\\c\\n"'
 
 
 def package(runtime: dict[str, str], table: Table | None = None) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bridge.r.standin.tables import read_tables
+from bridge.r.standin.generate import read_tables
 from tests.standin import needs_r, notes, rscript
 
 pytestmark = [*needs_r, pytest.mark.tf]

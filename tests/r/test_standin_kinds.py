@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bridge.r.standin import build, generate, tables
+from bridge.r.standin import build, generate
 from tests.standin import needs_r, rscript
 
 pytestmark = [*needs_r, pytest.mark.tf]
@@ -68,7 +68,7 @@ names(answers) <- names(probes)
 writeLines(jsonlite::toJSON(answers, auto_unbox = TRUE, digits = NA), "answers.json")
 """
 
-TABLES = tables.read_tables()
+TABLES = generate.read_tables()
 
 #: Answers that say more about reticulate than about the package: how its version at hand converts
 #: a missing logical, and what R's arithmetic on Python objects without a meaning ends in.

@@ -15,7 +15,7 @@ from bridge.capsule import write_capsule
 from bridge.cases.case import Case
 from bridge.cli.check import told
 from bridge.explain.conclusion import Conclusion
-from bridge.explain.responses.description import describe_run
+from bridge.explain.responses import describe_run
 from bridge.explain.result import Observation, SymptomCell, SymptomTable, Upstream
 from bridge.pipeline.examine_case import Examined
 from bridge.report import CaseReport, report_json, write_report

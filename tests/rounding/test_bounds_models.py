@@ -262,8 +262,12 @@ def tried(fmt: Format, size: int) -> Any:
 @pytest.mark.parametrize("dtype", FORMATS)
 @pytest.mark.parametrize("name", sorted(FORMS))
 def test_the_kernels_installed_here_err_no_more_than_the_models(name: str, dtype: str) -> None:
-    from bridge.runs.activation_kernels import modes_of, subjects
-    from bridge.runs.activation_measurement import installation_here, measure_here
+    from bridge.runs.activation_measurement import (
+        installation_here,
+        measure_here,
+        modes_of,
+        subjects,
+    )
 
     subject, fmt = subjects()[name], FORMATS[dtype]
     here = kernels_here([(name, dtype)], measure_here, installation_here())

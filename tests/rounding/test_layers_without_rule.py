@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from bridge.capsule import Array, Capsule, Perturbed
+from bridge.compare.pairs import explains
 from bridge.rounding.ladder import CHANCE, Spread, tail
 from bridge.rounding.layer_records import judge_probe
-from bridge.rounding.probabilistic_rung import explains
 from tests.compare_samples import Dense, Sample, grid, two_layers
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bridge._typing import AnyArray
 from bridge.facts.keras import Generation
-from bridge.rounding.rules import Layer, UnsupportedError, evaluate, reductions
+from bridge.rounding.rules import Layer, UnsupportedError, arithmetic, evaluate
 from tests.compare_samples import F32
 from tests.examples import examples
 from tests.orders import GOOD, ORDERS, Judge, Order, arrays, flush, judged, layer
@@ -354,8 +354,8 @@ def test_what_cannot_be_read_is_refused(this: Layer, why: str) -> None:
 
 
 def test_what_was_measured_is_what_newtons_method_promises() -> None:
-    assert 3.0 * 2.0**-24 < reductions.relative_error() < 6.0 * 2.0**-24
-    assert reductions.relative_error() == reductions.NEWTON
+    assert 3.0 * 2.0**-24 < arithmetic.relative_error() < 6.0 * 2.0**-24
+    assert arithmetic.relative_error() == arithmetic.NEWTON
 
 
 @examples(50)
@@ -366,7 +366,7 @@ def test_what_was_measured_is_what_newtons_method_promises() -> None:
 )
 def test_a_root_of_any_number_in_the_interval_is_covered(s: float, off: float, at: float) -> None:
     middle = np.array([s])
-    root, error = reductions.reciprocal_root(middle, off * middle)
+    root, error = arithmetic.reciprocal_root(middle, off * middle)
     for root_of in (divided, estimated):
         seen = root_of((middle * (1.0 + off * at)).astype(np.float32)).astype(np.float64)
         assert abs(seen - root)[0] <= error[0] * (1 + 1e-6) + 2.0**-24 * root[0] * (off > 0.0)

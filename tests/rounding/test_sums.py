@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.rounding.rules.reductions import Product, dot_error, sum_error
+from bridge.rounding.rules.arithmetic import Product, dot_error, sum_error
 from bridge.rounding.rules.rounding import BFLOAT16, FLOAT16, FLOAT32, FORMATS, Format
 from tests.examples import examples
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bridge.capsule import Capsule, Manifest
-from bridge.experiments.experiment import Experiment
+from bridge.explain.experiment import Experiment
 from bridge.rules import registry
 from tests.rules.samples import Run, method, symbol, thing, well_worded
 

@@ -10,9 +10,9 @@ import pytest
 
 from bridge.capsule import Capsule
 from bridge.cases.case import read_case
-from bridge.experiments.experiment import Experiment
+from bridge.explain.experiment import Experiment
 from bridge.pipeline.examine_case import Settings, Suite
-from bridge.pipeline.experiment_rounds import asked
+from bridge.pipeline.tried_fixes import asked
 from bridge.process.pool import Limits, Pool
 from bridge.r.script import inspect, serve
 from bridge.rules import registry

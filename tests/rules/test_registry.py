@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bridge.experiments.experiment import Experiment
+from bridge.explain.experiment import Experiment
 from bridge.rules import registry
 from bridge.rules.models import learned_nothing, mean_loss
 from bridge.rules.ranking import few, ranked

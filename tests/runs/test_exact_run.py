@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.exact import (
-    subjects,
-)
+from bridge.exact.records import subjects
 from bridge.faults.layers import Fault
 from bridge.process.pool import Pool
 from bridge.runs.exact_probes import run_exact

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from bridge.capsule import Capsule
-from bridge.experiments.experiment import Change, Experiment, Made, changed_and_not
-from bridge.experiments.trials import trials
+from bridge.explain.experiment import Change, Experiment, Made, changed_and_not, trials
 from bridge.process.pool import Limits, Pool
 from bridge.runs.experiments import make_experiments
 from bridge.runs.twin import run_twin

@@ -16,8 +16,7 @@ from hypothesis.extra import numpy as arrays
 
 from bridge.capsule import ExecutedGraph, ExecutedOp
 from bridge.runs.layer_capture import View, view_of
-from bridge.runs.model_execution import Sight
-from bridge.runs.model_rebuild import foreign
+from bridge.runs.model_execution import Sight, foreign
 from bridge.runs.perturbation import in_float64, moved
 from bridge.trace.call_tracer import Unit, units
 from bridge.trace.model_description import LookError, as_fed, assemble, batches, leaves, path_of

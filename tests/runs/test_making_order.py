@@ -11,7 +11,7 @@ import pytest
 
 from bridge.capsule import Call
 from bridge.capsule.values import ObjectValue, Scalar, Symbol
-from bridge.runs.making_order import LAYER, Making, makes_layers, rearranged
+from bridge.runs.r_answers import LAYER, Making, makes_layers, rearranged
 
 
 class Layers:

@@ -61,8 +61,7 @@ def test_of_a_short_type_every_finite_number_is_tried(dtype: str) -> None:
 @pytest.mark.parametrize("dtype", ["bfloat16"])
 def test_a_kernel_that_loses_small_values_is_measured_as_it_is(dtype: str) -> None:
     tf = pytest.importorskip("tensorflow")
-    from bridge.runs.activation_kernels import Subject
-    from bridge.runs.activation_measurement import measure
+    from bridge.runs.activation_measurement import Subject, measure
 
     def flushing(x: object) -> object:
         y = tf.math.sigmoid(x)
@@ -82,7 +81,7 @@ def test_a_kernel_that_loses_small_values_is_measured_as_it_is(dtype: str) -> No
 @pytest.mark.tf
 def test_leftover_elements_are_computed_seven_at_a_time_and_come_back_in_order() -> None:
     tf = pytest.importorskip("tensorflow")
-    from bridge.runs.activation_kernels import short_mode
+    from bridge.runs.activation_measurement import short_mode
 
     shapes = []
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.runs.own_folder import own_path, with_folders
+from bridge.runs.replay import own_path, with_folders
 
 
 @pytest.mark.parametrize(

@@ -15,12 +15,11 @@ from typer.testing import CliRunner
 from bridge.capsule import Capsule, CapsuleError, Manifest
 from bridge.cli import main
 from bridge.errors import InternalError, JobError
-from bridge.explain.lever_search.protocol import Pull, Searching
+from bridge.explain.lever_search import Pull, Searching
 from bridge.explain.result import CauseEvidence, LeverOutcome, SelftestScore
 from bridge.process.pool import Limits, Pool, PoolError
 from bridge.report.selftest_score import keep, last_score
-from bridge.selftest import Benign, Selftest, Trial
-from bridge.selftest.generation_run import drive_together
+from bridge.selftest.generation_run import Benign, Selftest, Trial, drive_together
 
 KEYS = ["injected", "detected", "localised", "attributed", "abstained", "confidently_wrong",
         "false_alarms", "seconds"]  # fmt: skip
@@ -170,7 +169,7 @@ def test_searches_that_ask_for_the_same_lever_share_a_run() -> None:
 def fake(monkeypatch: pytest.MonkeyPatch, result: Selftest | Exception) -> dict[str, Any]:
     """Have the command run this; return what it was asked for, and what it kept."""
     import bridge.report.selftest_score
-    import bridge.selftest
+    import bridge.selftest.generation_run
 
     seen: dict[str, Any] = {}
 
@@ -180,7 +179,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, result: Selftest | Exception) -> dict[
             raise result
         return result
 
-    monkeypatch.setattr(bridge.selftest, "run", run)
+    monkeypatch.setattr(bridge.selftest.generation_run, "run", run)
     monkeypatch.setattr(bridge.report.selftest_score, "keep", lambda score: seen.update(kept=score))
     return seen
 
@@ -276,7 +275,7 @@ def test_random_models_are_the_same_for_the_same_seed(package: str) -> None:
 @pytest.mark.tf
 @pytest.mark.slow
 def test_faults_in_this_installation_are_found_and_nothing_is_blamed_wrongly(pool: Pool) -> None:
-    from bridge.selftest import run
+    from bridge.selftest.generation_run import run
 
     steps: list[str] = []
     found = run(4, 5, progress=steps.append, pool=pool)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.trace.found_files import FoundFiles, now
+from bridge.trace.recorder import FoundFiles, now
 from bridge.trace.spool import SpoolArrays, SpoolWriter, read_events
 
 

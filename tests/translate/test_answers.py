@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bridge.translate.rbase import Factor, Frame, GapError, Named
-from bridge.translate.rbase.answers import NoValueError, answered
+from bridge.translate.rbase.values import NoValueError, answered
 
 
 def _numbers(values: Any, **more: Any) -> dict[str, Any]:

@@ -29,9 +29,9 @@ from bridge.cases.case import read_case
 from bridge.pipeline.examine_case import Settings, Suite
 from bridge.process.pool import MIB, Limits, Pool
 from bridge.runs.twin import prove
-from bridge.translate import literal
-from bridge.translate.literal import write
+from bridge.translate import spelling
 from bridge.translate.replayed import Replayed, replayed
+from bridge.translate.spelling import write
 
 DENSE = Symbol(path="tf_keras.src.layers.core.dense:Dense", public="keras.layers.Dense")
 SEQUENTIAL = Symbol(path="tf_keras.src.engine.sequential:Sequential", public="keras.Sequential")
@@ -205,7 +205,7 @@ def test_a_strangers_text_stays_text(hostile: str) -> None:
     ],
 )
 def test_an_array_that_is_written_out_has_its_bits(values: np.ndarray[Any, Any]) -> None:
-    made = literal.array(values)
+    made = spelling.array(values)
     assert made is not None
     back = eval(write(made, lambda _: made), {"np": np})
     assert (back.dtype, back.shape) == (values.dtype, values.shape)
@@ -214,7 +214,7 @@ def test_an_array_that_is_written_out_has_its_bits(values: np.ndarray[Any, Any])
 
 def test_the_missing_value_of_r_is_not_written_as_a_number() -> None:
     missing = np.array([0x7FF00000000007A2], np.uint64).view(np.float64)
-    assert literal.array(missing) is None
+    assert spelling.array(missing) is None
 
 
 SCRIPT = """

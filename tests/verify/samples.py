@@ -20,9 +20,8 @@ from bridge.capsule import (
     WeightRecord,
 )
 from bridge.rounding.rules import Layer, evaluate
-from bridge.verify.certificate import Certificates
+from bridge.verify.certificate import Certificates, certificates
 from bridge.verify.check import Outcome, check_certificate
-from bridge.verify.issue import certificates
 from tests.compare_samples import Sample
 
 

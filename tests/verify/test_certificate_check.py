@@ -22,10 +22,10 @@ from bridge.rounding.rules import Layer, activation_forms
 from bridge.rounding.rules.activation_forms import FORMS, Form
 from bridge.rounding.rules.layer import Evaluation
 from bridge.verify import layer_values
-from bridge.verify.activation_functions import PLAIN, real_of
-from bridge.verify.certificate import Certificates
+from bridge.verify.certificate import Certificates, certificates
 from bridge.verify.check import FLOAT64_PART
 from bridge.verify.exact_arithmetic import (
+    PLAIN,
     balls,
     dots,
     dyadic,
@@ -33,9 +33,9 @@ from bridge.verify.exact_arithmetic import (
     points,
     precisely,
     product,
+    real_of,
     upper,
 )
-from bridge.verify.issue import certificates
 from tests.compare_samples import Dense, Sample, flip_bit, grid, normal, two_layers
 from tests.examples import examples
 from tests.verify.samples import check_all, with_array, with_capsule_array
@@ -105,7 +105,7 @@ def test_what_the_comparison_judged_is_not_judged_again(
     def again(*_: Any) -> Any:
         raise AssertionError("it was judged again")
 
-    monkeypatch.setattr("bridge.verify.issue.judge_probe", again)
+    monkeypatch.setattr("bridge.verify.certificate.judge_probe", again)
     assert certificates(run, judge.verdicts(run)).manifest == issued.manifest
     with pytest.raises(AssertionError, match="judged again"):
         certificates(run)
@@ -411,7 +411,7 @@ def test_every_activation_that_the_rules_know_has_an_exact_evaluation() -> None:
 
 def test_what_is_checked_needs_neither_r_nor_tensorflow_nor_a_report() -> None:
     code = (
-        "import sys, bridge.verify.verification, bridge.verify.issue\n"
+        "import sys, bridge.verify.verification, bridge.verify.certificate\n"
         "print([name for name in sys.modules if name.startswith(('bridge.explain', "
         "'bridge.report', 'bridge.runs', 'bridge.process', 'bridge.r.', 'tensorflow', 'rpy2'))])"
     )

@@ -15,9 +15,8 @@ from bridge._typing import F64, AnyArray
 from bridge.capsule import Capsule, ExecutedGraph, ExecutedOp, LayerState
 from bridge.facts.layers import LAYERS
 from bridge.rounding.rules import RULES, evaluate
-from bridge.verify.certificate import Certificates
+from bridge.verify.certificate import Certificates, certificates
 from bridge.verify.check import Outcome
-from bridge.verify.issue import certificates
 from bridge.verify.layer_values import EXACT
 from tests.compare_samples import F32, flip_bit, normal
 from tests.examples import examples

@@ -24,10 +24,13 @@ from bridge.report import report_json
 from bridge.report.build import build_report
 from bridge.rounding.layer_records import Judge
 from bridge.verify import layer_values
-from bridge.verify.certificate import Certificates, read_certificates
-from bridge.verify.issue import certificates, write_certificates
-from bridge.verify.report_folder import ReportError
-from bridge.verify.verification import Verification, verify
+from bridge.verify.certificate import (
+    Certificates,
+    certificates,
+    read_certificates,
+    write_certificates,
+)
+from bridge.verify.verification import ReportError, Verification, verify
 from tests.compare_samples import Sample, flip_bit, grid, two_layers
 from tests.examples import examples
 from tests.verify.samples import with_array

@@ -21,12 +21,9 @@ from bridge.rounding.rules import (
     merging,
     moving,
     normalising,
-    operations,
-    pooling,
     products,
     recurrent,
-    rescaling,
-    softmax,
+    windows,
     wrappers,
 )
 from bridge.rounding.rules.activations import added_by, apply_activation
@@ -38,7 +35,7 @@ from bridge.rounding.rules.layer import (
     UnsupportedError,
     layer_of,
 )
-from bridge.rounding.rules.rescaling import rescaled
+from bridge.rounding.rules.merging import rescaled
 from bridge.rounding.rules.rounding import FLOAT32, FORMATS
 
 __all__ = [
@@ -60,11 +57,8 @@ _FAMILIES: Final = (
     merging,
     moving,
     normalising,
-    operations,
-    pooling,
+    windows,
     recurrent,
-    rescaling,
-    softmax,
     activations,
     wrappers,
 )
@@ -191,8 +185,8 @@ def _spec(layer: Layer, name: str) -> JsonValue:
 
 def _after(layer: Layer, before: Evaluation) -> Evaluation:
     name = class_name(layer.cls) or layer.cls
-    if name in operations.RULES and before.derive is None:
-        (after,) = operations.RULES[name](layer, [before.value])
+    if name in moving.RULES and before.derive is None:
+        (after,) = moving.RULES[name](layer, [before.value])
         return after
     fmt = layer.arithmetic()
     value = before.value.astype(np.float64)

@@ -15,7 +15,7 @@ from pydantic import JsonValue
 
 from bridge._typing import F64
 from bridge.capsule import ModelState
-from bridge.facts.activations import ALIASES
+from bridge.facts.keras import ALIASES
 from bridge.rounding.measurements import Kernels, dtype_of, installations_of, read
 from bridge.rounding.rules.rounding import FLOAT32, FORMATS, Format
 

@@ -11,13 +11,13 @@ import numpy as np
 
 from bridge._typing import F64, AnyArray
 from bridge.facts.layers import class_name
-from bridge.rounding.rules.layer import Evaluation, Layer, Rule, UnsupportedError, single
-from bridge.rounding.rules.reductions import (
+from bridge.rounding.rules.arithmetic import (
     check_measured,
     check_terms,
     mean_error,
     reciprocal_root,
 )
+from bridge.rounding.rules.layer import Evaluation, Layer, Rule, UnsupportedError, single
 from bridge.rounding.rules.rounding import FLOAT32, FORMATS, TINY, UNIT, Format, float32
 from bridge.rounding.rules.windows import axes, is_int
 

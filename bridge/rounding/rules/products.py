@@ -12,8 +12,8 @@ import numpy as np
 
 from bridge._typing import F64, AnyArray
 from bridge.rounding.rules.activations import added_by, apply_activation
+from bridge.rounding.rules.arithmetic import Product, dot_error
 from bridge.rounding.rules.layer import Evaluation, Layer, Rule, UnsupportedError, single
-from bridge.rounding.rules.reductions import Product, dot_error
 from bridge.rounding.rules.rounding import FLOAT32, MOST_TERMS
 from bridge.rounding.rules.windows import (
     AT_ONCE,

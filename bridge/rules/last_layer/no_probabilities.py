@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from bridge.facts.activations import ACTIVATIONS
+from bridge.facts.keras import ACTIVATIONS
 from bridge.rules.losses import CATEGORICAL, PROBABILITIES
 from bridge.rules.models import Ending, trainings
 from bridge.rules.rule import Finding, Rule

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bridge.explain.responses.description import describe, surprise
+from bridge.explain.responses import describe, surprise
 from bridge.rules.rule import Finding, Rule
 from bridge.rules.run import Run
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bridge.capsule import Probe
-from bridge.explain.responses.description import describe
+from bridge.explain.responses import describe
 from bridge.explain.result import UnitCensus
 from bridge.rules.language.seed_of_the_other_generator import drawn_layer
 from bridge.rules.models import seen_enough

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from bridge.experiments.trials import Trials
+from bridge.explain.experiment import Trials
 from bridge.rules.losses import KNOWN
 from bridge.rules.models import Training, learned_nothing, trainings
 from bridge.rules.retrained import judged, retrained, rows_of, set_rate

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from bridge._text import plural
-from bridge.experiments.trials import Trials
+from bridge.explain.experiment import Trials
 from bridge.rules.retrained import Judged, judged, loss_at_start, retrained, rows_of
 from bridge.rules.rule import Finding, Rule
 from bridge.rules.run import Run, call_of

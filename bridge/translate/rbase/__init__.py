@@ -5,11 +5,8 @@ from 1 here, as the R text does; nothing is converted that R would not convert a
 """
 
 from bridge.translate.rbase.arithmetic import *  # noqa: F403
-from bridge.translate.rbase.functional import *  # noqa: F403  # noqa: F403
+from bridge.translate.rbase.functional import *  # noqa: F403
 from bridge.translate.rbase.indexing import *  # noqa: F403
-from bridge.translate.rbase.mathematics import *  # noqa: F403
-from bridge.translate.rbase.ordering import *  # noqa: F403
-from bridge.translate.rbase.tables import *  # noqa: F403
-from bridge.translate.rbase.text import *  # noqa: F403  # noqa: F403
+from bridge.translate.rbase.text import *  # noqa: F403
 from bridge.translate.rbase.values import *  # noqa: F403
-from bridge.translate.rbase.vectors import *  # noqa: F403  # noqa: F403  # noqa: F403
+from bridge.translate.rbase.vectors import *  # noqa: F403

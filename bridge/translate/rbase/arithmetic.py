@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import functools
+import math
 import operator
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from bridge.translate.rbase import values
-from bridge.translate.rbase.values import Factor, Named, is_foreign, scalar, simple, vector
+from bridge.translate.rbase.values import (
+    Factor,
+    Frame,
+    Named,
+    array,
+    is_foreign,
+    scalar,
+    simple,
+    vector,
+)
 
 
 def _number(x: Any) -> Any:
@@ -89,17 +101,14 @@ def _counted(x: Any) -> Any:
 
 
 def add(a: Any, b: Any, along: bool = False) -> Any:
-    """``a + b``."""
     return _apply(a, b, lambda x, y: _counted(x) + _counted(y), along)
 
 
 def sub(a: Any, b: Any, along: bool = False) -> Any:
-    """``a - b``."""
     return _apply(a, b, lambda x, y: _counted(x) - _counted(y), along)
 
 
 def mul(a: Any, b: Any, along: bool = False) -> Any:
-    """``a * b``."""
     return _apply(a, b, lambda x, y: _counted(x) * _counted(y), along)
 
 
@@ -133,17 +142,14 @@ def _no_whole_zero(made: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]
 
 
 def mod(a: Any, b: Any) -> Any:
-    """``a %% b``."""
     return _apply(a, b, _no_whole_zero(operator.mod))
 
 
 def intdiv(a: Any, b: Any) -> Any:
-    """``a %/% b``."""
     return _apply(a, b, _no_whole_zero(operator.floordiv))
 
 
 def neg(a: Any) -> Any:
-    """``-a``."""
     return -a if is_foreign(a) else sub(0, a)
 
 
@@ -237,12 +243,320 @@ def matmul(a: Any, b: Any) -> Any:
 
 
 def isin(a: Any, b: Any) -> Any:
-    """``a %in% b``."""
     found = set(vector(b).tolist()) if not isinstance(b, Factor) else set(b.text)
     mine = a.text if isinstance(a, Factor) else vector(a).tolist()
     return scalar(np.array([each in found for each in mine], np.bool_))
 
 
 def otherwise(a: Any, b: Any) -> Any:
-    """``a %||% b``."""
     return b if a is None else a
+
+
+def _elementwise(name: str, made: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def function(x: Any) -> Any:
+        if is_foreign(x):
+            found = getattr(sys.modules["tensorflow"].math, name, None)
+            if found is None:
+                raise TypeError(f"non-numeric argument to mathematical function: {name}")
+            return found(x)
+        if isinstance(x, Named):
+            return Named(zip(x, made(vector(x)).tolist(), strict=True))
+        if isinstance(x, Frame):
+            return Frame((key, function(each)) for key, each in x.items())
+        values = np.asarray(vector(x) if isinstance(x, (list, dict)) else x)
+        values = values.astype(np.float64) if values.dtype.kind == "f" else values
+        with np.errstate(all="ignore"):
+            return simple(made(values))
+
+    function.__name__ = name
+    function.__doc__ = f"``{name}(x)``, element by element."
+    return function
+
+
+def _double(made: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda x: made(x.astype(np.float64))
+
+
+exp = _elementwise("exp", _double(np.exp))
+log1p = _elementwise("log1p", _double(np.log1p))
+expm1 = _elementwise("expm1", _double(np.expm1))
+log2 = _elementwise("log2", _double(np.log2))
+log10 = _elementwise("log10", _double(np.log10))
+sqrt = _elementwise("sqrt", _double(np.sqrt))
+sin = _elementwise("sin", _double(np.sin))
+cos = _elementwise("cos", _double(np.cos))
+tan = _elementwise("tan", _double(np.tan))
+asin = _elementwise("asin", _double(np.arcsin))
+acos = _elementwise("acos", _double(np.arccos))
+atan = _elementwise("atan", _double(np.arctan))
+sinh = _elementwise("sinh", _double(np.sinh))
+cosh = _elementwise("cosh", _double(np.cosh))
+tanh = _elementwise("tanh", _double(np.tanh))
+abs_ = _elementwise("abs", lambda x: np.abs(x.astype(np.int32) if x.dtype.kind == "b" else x))
+sign = _elementwise("sign", np.sign)
+floor = _elementwise("floor", _double(np.floor))
+ceiling = _elementwise("ceil", _double(np.ceil))
+trunc = _elementwise("trunc", _double(np.trunc))
+
+
+def log(x: Any, base: Any = None) -> Any:
+    if is_foreign(x):
+        return sys.modules["tensorflow"].math.log(x)
+    with np.errstate(all="ignore"):
+        found = np.log(np.asarray(array(x), np.float64))
+        made = found if base is None else found / math.log(scalar(base))
+    return scalar(made) if np.ndim(x) == 0 else made
+
+
+def round_(x: Any, digits: Any = 0) -> Any:
+    if is_foreign(x):
+        return sys.modules["tensorflow"].math.round(x)
+    if isinstance(x, Named):
+        return Named(zip(x, np.round(vector(x), int(scalar(digits))).tolist(), strict=True))
+    if isinstance(x, (int, bool)):
+        return x
+    return simple(np.round(np.asarray(array(x), np.float64), int(scalar(digits)))
+                  if np.ndim(x) else round(float(x), int(scalar(digits))))  # fmt: skip
+
+
+def signif(x: Any, digits: Any = 6) -> Any:
+    made = np.vectorize(lambda v: float(f"{v:.{int(scalar(digits))}g}"), otypes=[float])
+    return simple(made(array(x))) if np.ndim(x) else float(made(x))
+
+
+def _all(items: tuple[Any, ...], na_rm: Any) -> Any:
+    found = np.concatenate([vector(array(x) if is_foreign(x) else x) for x in items])
+    if found.dtype == object:
+        return found
+    return found[~np.isnan(found.astype(np.float64))] if na_rm else found
+
+
+def _whole(found: Any, made: Any) -> Any:
+    return int(made) if found.dtype.kind in "ib" else float(made)
+
+
+def _foreign(items: tuple[Any, ...], name: str) -> Any:
+    if len(items) == 1 and is_foreign(items[0]) and hasattr(items[0], "dtype"):
+        return getattr(sys.modules["tensorflow"], name)(items[0])
+    return None
+
+
+def sum_(*items: Any, na_rm: Any = False) -> Any:
+    tensor = _foreign(items, "reduce_sum")
+    if tensor is not None:
+        return tensor
+    found = _all(items, na_rm)
+    return _whole(found, found.sum()) if found.dtype.kind != "f" else math.fsum(found)
+
+
+def prod(*items: Any, na_rm: Any = False) -> Any:
+    return float(np.prod(_all(items, na_rm).astype(np.float64)))
+
+
+def mean(x: Any, na_rm: Any = False) -> Any:
+    if is_foreign(x) and hasattr(x, "dtype"):
+        return sys.modules["tensorflow"].reduce_mean(x)
+    found = _all((x,), na_rm).astype(np.float64)
+    return math.fsum(found) / len(found) if len(found) else math.nan
+
+
+def max_(*items: Any, na_rm: Any = False) -> Any:
+    tensor = _foreign(items, "reduce_max")
+    if tensor is not None:
+        return tensor
+    found = _all(items, na_rm)
+    return max(found.tolist()) if found.dtype == object else _whole(found, found.max())
+
+
+def min_(*items: Any, na_rm: Any = False) -> Any:
+    tensor = _foreign(items, "reduce_min")
+    if tensor is not None:
+        return tensor
+    found = _all(items, na_rm)
+    return min(found.tolist()) if found.dtype == object else _whole(found, found.min())
+
+
+def range_(*items: Any, na_rm: Any = False) -> Any:
+    found = _all(items, na_rm)
+    return np.array([found.min(), found.max()])
+
+
+def var(x: Any) -> Any:
+    """``var(x)``: divided by n - 1."""
+    return float(np.var(vector(x).astype(np.float64), ddof=1))
+
+
+def sd(x: Any, na_rm: Any = False) -> Any:
+    """``sd(x)``: divided by n - 1."""
+    return float(np.std(_all((x,), na_rm).astype(np.float64), ddof=1))
+
+
+def median(x: Any, na_rm: Any = False) -> Any:
+    return float(np.median(_all((x,), na_rm)))
+
+
+def cor(x: Any, y: Any) -> Any:
+    """``cor(x, y)`` of two vectors."""
+    return float(np.corrcoef(vector(x), vector(y))[0, 1])
+
+
+def _cumulative(name: str, made: Any) -> Callable[[Any], Any]:
+    def function(x: Any) -> Any:
+        found = vector(x)
+        return made(found.astype(np.int32) if found.dtype.kind == "b" else found)
+
+    function.__name__ = name
+    function.__doc__ = f"``{name}(x)``."
+    return function
+
+
+cumsum = _cumulative("cumsum", np.cumsum)
+cumprod = _cumulative("cumprod", lambda x: np.cumprod(x.astype(np.float64)))
+cummax = _cumulative("cummax", np.maximum.accumulate)
+cummin = _cumulative("cummin", np.minimum.accumulate)
+
+
+def diff(x: Any, lag: Any = 1) -> Any:
+    found = vector(x)
+    return found[int(scalar(lag)) :] - found[: -int(scalar(lag))]
+
+
+def _sides(x: Any, made: Callable[[Any], Any]) -> Any:
+    if isinstance(x, Frame):
+        return Named((key, float(made(vector(value)))) for key, value in x.items())
+    return made(array(x).astype(np.float64))
+
+
+def colMeans(x: Any) -> Any:  # noqa: N802 - R's own name
+    return _sides(x, lambda v: v.mean(axis=0))
+
+
+def rowMeans(x: Any) -> Any:  # noqa: N802 - R's own name
+    return array(x).astype(np.float64).mean(axis=1)
+
+
+def colSums(x: Any) -> Any:  # noqa: N802 - R's own name
+    return _sides(x, lambda v: v.sum(axis=0))
+
+
+def rowSums(x: Any) -> Any:  # noqa: N802 - R's own name
+    return array(x).astype(np.float64).sum(axis=1)
+
+
+def scale(x: Any, center: Any = True, scale: Any = True) -> Any:
+    """``scale(x)``: every column less its mean, divided by its standard deviation."""
+    found = array(x).astype(np.float64)
+    found = found if found.ndim > 1 else found.reshape(-1, 1)
+    if center is not False:
+        found = found - (found.mean(axis=0) if center is True else vector(center))
+    if scale is not False:
+        spread = np.sqrt((found**2).sum(axis=0) / max(1, len(found) - 1))
+        found = found / (spread if scale is True else vector(scale))
+    return found
+
+
+def sweep(x: Any, margin: Any, stats: Any, function: Any = "-") -> Any:
+    """``sweep(x, margin, stats, f)``: one number a row (1) or a column (2)."""
+    found = array(x)
+    side = vector(stats)
+    side = side.reshape(-1, 1) if int(scalar(margin)) == 1 else side.reshape(1, -1)
+    side = np.broadcast_to(side, found.shape)
+    made: dict[str, Any] = {"-": np.subtract, "+": np.add, "*": np.multiply, "/": np.divide}
+    chosen: Any = made[function] if isinstance(function, str) else function
+    return chosen(found, side)
+
+
+def pmax(*items: Any) -> Any:
+    """``pmax(...)``: the larger one, element by element."""
+    return _pairwise(items, np.maximum, "maximum")
+
+
+def pmin(*items: Any) -> Any:
+    """``pmin(...)``: the smaller one, element by element."""
+    return _pairwise(items, np.minimum, "minimum")
+
+
+def _pairwise(items: tuple[Any, ...], made: Any, name: str) -> Any:
+    if any(is_foreign(each) for each in items):
+        return functools.reduce(getattr(sys.modules["tensorflow"], name), items)
+    # An array of one dimension that is shorter is recycled; the first gives the shape.
+    shape = next((np.shape(each) for each in items if np.ndim(each) > 1), None)
+    flat = [vector(each) for each in items]
+    size = max(len(each) for each in flat)
+    found = functools.reduce(made, [np.resize(each, size) for each in flat])
+    return found.reshape(shape, order="F") if shape else scalar(found)
+
+
+def ifelse(test: Any, yes: Any, no: Any) -> Any:
+    """``ifelse(test, yes, no)``, element by element."""
+    shape = np.shape(test) if np.ndim(test) > 1 else None
+    flags = vector(test).astype(np.bool_)
+    one, other = vector(yes), vector(no)
+    found = np.where(flags, np.resize(one, len(flags)), np.resize(other, len(flags)))
+    if found.dtype == object:
+        return [str(each) for each in found] if len(found) != 1 else str(found[0])
+    return found.reshape(shape, order="F") if shape else scalar(found)
+
+
+def any_(*items: Any, na_rm: Any = False) -> Any:
+    return bool(_all(items, na_rm).astype(np.bool_).any())
+
+
+def all_(*items: Any, na_rm: Any = False) -> Any:
+    return bool(_all(items, na_rm).astype(np.bool_).all())
+
+
+def is_na(x: Any) -> Any:
+    """``is.na(x)``, element by element."""
+    if isinstance(x, Factor):
+        return x.codes == 0
+    found = array(x)
+    if found.dtype == object:
+        return scalar(np.array([each == "NA" for each in found]))
+    made = np.isnan(found.astype(np.float64))
+    return made if np.ndim(x) else bool(made.all())
+
+
+def is_finite(x: Any) -> Any:
+    """``is.finite(x)``, element by element."""
+    made = np.isfinite(array(x).astype(np.float64))
+    return made if np.ndim(x) else bool(made.all())
+
+
+def plogis(x: Any) -> Any:
+    """``plogis(x)``: the logistic function."""
+    return _elementwise("sigmoid", lambda v: 1 / (1 + np.exp(-v.astype(np.float64))))(x)
+
+
+def pnorm(x: Any, mean: Any = 0.0, sd: Any = 1.0) -> Any:
+    """``pnorm(x)``: the normal distribution."""
+    made = np.vectorize(lambda v: 0.5 * math.erfc(-(v - mean) / (sd * math.sqrt(2))),
+                        otypes=[float])  # fmt: skip
+    return simple(made(array(x))) if np.ndim(x) else float(made(x))
+
+
+def dnorm(x: Any, mean: Any = 0.0, sd: Any = 1.0) -> Any:
+    """``dnorm(x)``: the normal density."""
+    v = (np.asarray(x, np.float64) - mean) / sd
+    return simple(np.exp(-0.5 * v * v) / (sd * math.sqrt(2 * math.pi)))
+
+
+def crossprod(x: Any, y: Any = None) -> Any:
+    """``crossprod(x, y)``: a vector is a column."""
+    one = _columns(x)
+    return one.T @ (one if y is None else _columns(y))
+
+
+def tcrossprod(x: Any, y: Any = None) -> Any:
+    """``tcrossprod(x, y)``: a vector is a column."""
+    one = _columns(x)
+    return one @ (one if y is None else _columns(y)).T
+
+
+def _columns(x: Any) -> Any:
+    found = array(x).astype(np.float64)
+    return found.reshape(-1, 1) if found.ndim < 2 else found
+
+
+def xor(a: Any, b: Any) -> Any:
+    return scalar(np.logical_xor(vector(a), vector(b)))

@@ -82,13 +82,11 @@ def _texts(x: Any) -> bool:
 
 
 def vapply(x: Any, function: Any, value: Any = None, *args: Any, **kwargs: Any) -> Any:
-    """``vapply(x, f, value)``."""
     kwargs.pop("FUN_VALUE", None)
     return sapply(x, function, *args, **kwargs)
 
 
 def mapply(function: Any, *args: Any, **kwargs: Any) -> Any:
-    """``mapply(f, ...)``."""
     kwargs.pop("SIMPLIFY", None)
     return simplified(Map(function, *args, **kwargs))
 
@@ -109,13 +107,11 @@ def Map(function: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N802 - R's ow
 
 
 def Reduce(function: Any, x: Any, init: Any = None, accumulate: Any = False) -> Any:  # noqa: N802
-    """``Reduce(f, x, init)``."""
     parts = items(x) if init is None else [init, *items(x)]
     return functools.reduce(function, parts) if parts else None
 
 
 def Filter(function: Any, x: Any) -> Any:  # noqa: N802 - R's own name
-    """``Filter(f, x)``."""
     if isinstance(x, dict):
         return type(x)((key, value) for key, value in x.items() if function(value))
     kept = [each for each in items(x) if bool(scalar(function(each)))]
@@ -123,7 +119,6 @@ def Filter(function: Any, x: Any) -> Any:  # noqa: N802 - R's own name
 
 
 def do_call(function: Any, args: Any = None) -> Any:
-    """``do.call(f, args)``."""
     if isinstance(args, dict):
         return function(**args)
     return function(*items(args))
@@ -141,7 +136,6 @@ def apply(x: Any, margin: Any, function: Any, *args: Any, **kwargs: Any) -> Any:
 
 
 def tapply(x: Any, by: Any, function: Any) -> Any:
-    """``tapply(x, by, f)``."""
     groups = by.text if isinstance(by, Factor) else [show(each) for each in vector(by)]
     values = vector(x)
     found = {}
@@ -152,14 +146,12 @@ def tapply(x: Any, by: Any, function: Any) -> Any:
 
 
 def replicate(n: Any, function: Any) -> Any:
-    """``replicate(n, expr)``."""
     return simplified([function() for _ in range(int(scalar(n)))])
 
 
 def try_catch(
     body: Callable[[], Any], error: Any = None, finally_: Any = None, **_others: Any
 ) -> Any:
-    """``tryCatch(expr, error = function(e) ..., finally = ...)``."""
     try:
         return body()
     except GapError:
@@ -222,54 +214,44 @@ def warning(*parts: Any) -> None:
 
 
 def is_null(x: Any) -> bool:
-    """``is.null(x)``."""
     return x is None
 
 
 def is_true(x: Any) -> bool:
-    """``isTRUE(x)``."""
     return isinstance(scalar(x), (bool, np.bool_)) and bool(scalar(x))
 
 
 def is_false(x: Any) -> bool:
-    """``isFALSE(x)``."""
     return isinstance(scalar(x), (bool, np.bool_)) and not bool(scalar(x))
 
 
 def is_numeric(x: Any) -> bool:
-    """``is.numeric(x)``."""
     if isinstance(x, bool) or isinstance(x, (str, list, Factor)) or x is None:
         return False
     return is_number(x) or (isinstance(x, np.ndarray) and x.dtype.kind in "if")
 
 
 def is_character(x: Any) -> bool:
-    """``is.character(x)``."""
     return isinstance(x, str) or _texts(x)
 
 
 def is_list(x: Any) -> bool:
-    """``is.list(x)``."""
     return isinstance(x, (list, dict)) and not isinstance(x, Named) and not _texts(x)
 
 
 def is_matrix(x: Any) -> bool:
-    """``is.matrix(x)``."""
     return isinstance(x, np.ndarray) and x.ndim == 2
 
 
 def is_factor(x: Any) -> bool:
-    """``is.factor(x)``."""
     return isinstance(x, Factor)
 
 
 def is_data_frame(x: Any) -> bool:
-    """``is.data.frame(x)``."""
     return isinstance(x, Frame)
 
 
 def is_function(x: Any) -> bool:
-    """``is.function(x)``."""
     return callable(x)
 
 
@@ -309,7 +291,6 @@ def dispatched(
 
 
 def class_of(x: Any) -> Any:
-    """``class(x)``."""
     if isinstance(x, Classed):
         return list(x.classes)
     if isinstance(x, Stop):
@@ -335,7 +316,6 @@ def class_of(x: Any) -> Any:
 
 
 def inherits(x: Any, what: Any) -> bool:
-    """``inherits(x, what)``."""
     wanted = [what] if isinstance(what, str) else list(what)
     found = class_of(x)
     found = [found] if isinstance(found, str) else list(found)
@@ -347,7 +327,6 @@ def inherits(x: Any, what: Any) -> bool:
 
 
 def identical(a: Any, b: Any) -> bool:
-    """``identical(a, b)``."""
     if is_foreign(a) or is_foreign(b):
         return a is b
     if isinstance(a, (list, dict)) or isinstance(b, (list, dict)):
@@ -410,12 +389,10 @@ def switch(value: Any, *places: Any, **cases: Any) -> Any:
 
 
 def invisible(x: Any = None) -> Any:
-    """``invisible(x)``."""
     return x
 
 
 def identity(x: Any) -> Any:
-    """``identity(x)``."""
     return x
 
 
@@ -425,12 +402,10 @@ def first(x: Any) -> Any:
 
 
 def negated(function: Any) -> Any:
-    """``Negate(f)``."""
     return lambda *args, **kwargs: not scalar(function(*args, **kwargs))
 
 
 def is_vector(x: Any) -> bool:
-    """``is.vector(x)``."""
     one = x is not None and not isinstance(x, (Factor, Frame)) and not is_foreign(x)
     return one and not (isinstance(x, np.ndarray) and x.ndim > 1)
 
@@ -476,7 +451,6 @@ def from_one(x: Any, name: str) -> Any:
 
 
 def tensor(x: Any, dtype: Any = None, shape: Any = None) -> Any:
-    """``as_tensor(x, dtype)``."""
     tf = sys.modules["tensorflow"]
     if is_foreign(x):
         made = x if dtype is None else tf.cast(x, dtype)

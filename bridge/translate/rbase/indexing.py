@@ -260,7 +260,6 @@ def _fill(value: Any, size: int) -> Any:
 
 
 def put_item(x: Any, value: Any, i: Any) -> Any:
-    """``x[[i]] <- value``."""
     i = scalar(i)
     if isinstance(i, str):
         return put_member(x, value, i)

@@ -69,18 +69,15 @@ def tempdir() -> str:
 
 
 def file_path(*parts: Any) -> str:
-    """``file.path(...)``."""
     return "/".join(str(each) for each in parts)
 
 
 def file_exists(*names: Any) -> Any:
-    """``file.exists(...)``."""
     found = [Path(str(each)).exists() for each in names]
     return found[0] if len(found) == 1 else np.array(found)
 
 
 def paste(*parts: Any, sep: Any = " ", collapse: Any = None) -> Any:
-    """``paste(...)``."""
     columns = [texts_of(each) for each in parts if each is not None]
     columns = [each for each in columns if each]
     size = max((len(each) for each in columns), default=0)
@@ -91,12 +88,10 @@ def paste(*parts: Any, sep: Any = " ", collapse: Any = None) -> Any:
 
 
 def paste0(*parts: Any, collapse: Any = None) -> Any:
-    """``paste0(...)``."""
     return paste(*parts, sep="", collapse=collapse)
 
 
 def sprintf(form: Any, *args: Any) -> Any:
-    """``sprintf(form, ...)``."""
     columns = [items(each) if not isinstance(each, str) else [each] for each in args]
     size = max([1, *(len(each) for each in columns)])
     found = []
@@ -111,7 +106,6 @@ def sprintf(form: Any, *args: Any) -> Any:
 
 
 def format_(x: Any, digits: Any = 7, nsmall: Any = 0, **_: Any) -> Any:
-    """``format(x, ...)``."""
     found = []
     for each in items(x):
         if isinstance(each, str):
@@ -165,7 +159,6 @@ def hear(x: Any) -> None:
 
 
 def print_(x: Any = None, *_args: Any, **_kwargs: Any) -> Any:
-    """``print(x)``."""
     hear(x)
     if isinstance(x, (np.ndarray, list)) and not is_foreign(x):
         print(np.array2string(np.asarray(x), precision=7) if isinstance(x, np.ndarray) else x)
@@ -175,7 +168,6 @@ def print_(x: Any = None, *_args: Any, **_kwargs: Any) -> Any:
 
 
 def cat(*parts: Any, sep: Any = " ", fill: Any = None, file: Any = None) -> None:
-    """``cat(...)``."""
     for each in parts:
         hear(each)
     print(str(sep).join(text_of(each) for each in parts), end="")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -112,7 +113,6 @@ def dim(x: Any) -> Any:
 
 
 def nrow(x: Any) -> Any:
-    """``nrow(x)``."""
     if isinstance(x, Frame):
         return len(next(iter(x.values()), ()))
     found = dim(x)
@@ -120,7 +120,6 @@ def nrow(x: Any) -> Any:
 
 
 def ncol(x: Any) -> Any:
-    """``ncol(x)``."""
     if isinstance(x, Frame):
         return len(x)
     found = dim(x)
@@ -138,7 +137,6 @@ def NCOL(x: Any) -> Any:  # noqa: N802 - R's own name
 
 
 def length(x: Any) -> Any:
-    """``length(x)``."""
     if x is None:
         return 0
     if isinstance(x, np.ndarray):
@@ -166,7 +164,6 @@ def diag(x: Any, nrow: Any = None) -> Any:
 
 
 def rep(x: Any, times: Any = 1, each: Any = 1, length_out: Any = None) -> Any:
-    """``rep(x, times, each)``."""
     many = np.asarray(vector(times)).astype(int)
     if isinstance(x, (list, tuple)) or isinstance(x, str):
         items = [x] if isinstance(x, str) else list(x)
@@ -185,7 +182,6 @@ def rep(x: Any, times: Any = 1, each: Any = 1, length_out: Any = None) -> Any:
 
 
 def rep_len(x: Any, length_out: Any) -> Any:
-    """``rep_len(x, n)``."""
     return rep(x, length_out=length_out)
 
 
@@ -234,19 +230,16 @@ def seq(
 
 
 def colon(a: Any, b: Any) -> Any:
-    """``a:b``."""
     from bridge.translate.rbase.arithmetic import colon as made
 
     return made(a, b)
 
 
 def seq_len(n: Any) -> Any:
-    """``seq_len(n)``."""
     return np.arange(1, int(scalar(n)) + 1, dtype=np.int32)
 
 
 def seq_along(x: Any) -> Any:
-    """``seq_along(x)``."""
     return seq_len(length(x))
 
 
@@ -271,7 +264,6 @@ def character(n: Any = 0) -> Any:
 
 
 def make_vector(mode: Any = "logical", n: Any = 0) -> Any:
-    """``vector(mode, n)``."""
     size = int(scalar(n))
     if mode == "list":
         return [None] * size
@@ -285,7 +277,6 @@ def aperm(x: Any, perm: Any = None) -> Any:
 
 
 def outer(x: Any, y: Any, function: Any = None) -> Any:
-    """``outer(x, y)``."""
     one, other = vector(x), vector(y)
     if function is None or function == "*":
         return np.multiply.outer(one, other)
@@ -317,7 +308,6 @@ def _rows(x: Any, places: Any) -> Any:
 
 
 def append(x: Any, values: Any) -> Any:
-    """``append(x, values)``."""
     if isinstance(x, list) or isinstance(values, list):
         return [*(x or []), *(values if isinstance(values, list) else [values])]
     return c(x, values)
@@ -350,7 +340,6 @@ def set_names(x: Any, names: Any = None) -> Any:
 
 
 def unname(x: Any) -> Any:
-    """``unname(x)``."""
     return set_names(x)
 
 
@@ -395,14 +384,12 @@ def _bound(parts: tuple[Any, ...], names: dict[str, Any], axis: int) -> Any:
 
 
 def rbind(*parts: Any, **names: Any) -> Any:
-    """``rbind(...)``."""
     if names and all(isinstance(each, list) for each in names.values()):
         return list(names.values())
     return _bound(parts, names, 0)
 
 
 def cbind(*parts: Any, **names: Any) -> Any:
-    """``cbind(...)``."""
     return _bound(parts, names, 1)
 
 
@@ -434,7 +421,6 @@ def as_integer(x: Any) -> Any:
 
 
 def as_numeric(x: Any) -> Any:
-    """``as.numeric(x)``."""
     if isinstance(x, Factor):
         return np.where(x.codes == 0, np.nan, x.codes)
     if is_foreign(x):
@@ -446,7 +432,6 @@ def as_numeric(x: Any) -> Any:
 
 
 def as_logical(x: Any) -> Any:
-    """``as.logical(x)``."""
     return scalar(vector(x).astype(np.bool_))
 
 
@@ -471,7 +456,6 @@ def as_matrix(x: Any) -> Any:
 
 
 def as_character(x: Any) -> Any:
-    """``as.character(x)``."""
     if isinstance(x, Factor):
         return x.text
     if is_foreign(x):
@@ -481,7 +465,6 @@ def as_character(x: Any) -> Any:
 
 
 def as_list(x: Any) -> Any:
-    """``as.list(x)``."""
     if isinstance(x, Named):
         return dict(x)
     if isinstance(x, (list, dict)):
@@ -504,3 +487,99 @@ def unlist(x: Any) -> Any:
 def as_array(x: Any, dim: Any = None) -> Any:
     """``as.array(x)``; other arguments say nothing of a vector."""
     return array(x)
+
+
+def which(x: Any) -> Any:
+    """``which(x)``: places, from 1."""
+    return scalar((np.flatnonzero(vector(x)) + 1).astype(np.int32))
+
+
+def which_max(x: Any) -> Any:
+    """``which.max(x)``: a place, from 1, with its name."""
+    return _place(x, int(np.argmax(vector(x))))
+
+
+def which_min(x: Any) -> Any:
+    """``which.min(x)``: a place, from 1, with its name."""
+    return _place(x, int(np.argmin(vector(x))))
+
+
+def _place(x: Any, at: int) -> Any:
+    return Named({list(x)[at]: at + 1}) if isinstance(x, Named) else at + 1
+
+
+def _reordered(x: Named, places: Any) -> Named:
+    pairs = list(x.items())
+    return Named(pairs[place] for place in places)
+
+
+def max_col(x: Any, ties_method: Any = None) -> Any:
+    """``max.col(x)``: of every row the column of its maximum, from 1."""
+    return (np.argmax(array(x), axis=1) + 1).astype(np.int32)
+
+
+def sort(x: Any, decreasing: Any = False) -> Any:
+    found = vector(x)
+    if isinstance(x, Named):
+        return _reordered(x, order(x, decreasing) - 1)
+    if found.dtype == object:
+        return sorted(found.tolist(), reverse=bool(decreasing))
+    found = np.sort(found)
+    return found[::-1].copy() if decreasing else found
+
+
+def order(x: Any, decreasing: Any = False) -> Any:
+    """``order(x)``: places, from 1."""
+    found = vector(x)
+    keys = -found if decreasing and found.dtype != object else found
+    return (np.argsort(keys, kind="stable") + 1).astype(np.int32)
+
+
+def rev(x: Any) -> Any:
+    if isinstance(x, Named):
+        return _reordered(x, range(len(x))[::-1])
+    return x[::-1] if isinstance(x, list) else vector(x)[::-1].copy()
+
+
+def unique(x: Any) -> Any:
+    """``unique(x)``: in order of appearance."""
+    if isinstance(x, Factor):
+        x = x.text
+    found = list(dict.fromkeys(vector(x).tolist()))
+    return found if found and isinstance(found[0], str) else np.array(found)
+
+
+def match(x: Any, table: Any) -> Any:
+    """``match(x, table)``: places, from 1."""
+    found = vector(table).tolist()
+    places = [found.index(each) + 1 if each in found else np.nan for each in vector(x).tolist()]
+    return scalar(np.array(places))
+
+
+def data_frame(**columns: Any) -> Frame:
+    """``data.frame(...)``: columns of one length."""
+    columns = {key: value for key, value in columns.items() if key != "stringsAsFactors"}
+    flat: dict[str, Any] = {}
+    for key, value in columns.items():
+        if isinstance(value, np.ndarray) and value.ndim == 2:
+            flat |= {f"{key}.{n + 1}": value[:, n] for n in range(value.shape[1])}
+        else:
+            flat[key] = value
+    size = max((length(each) for each in flat.values()), default=0)
+    return Frame(
+        (key, value if length(value) == size else rep(value, length_out=size))
+        for key, value in flat.items()
+    )
+
+
+def seen(columns: Any, name: str, own: Callable[[], Any] | None = None) -> Any:
+    """Return what a name stands for within ``with()``: a column, or what the script calls so.
+
+    Raises:
+        GapError: it is neither.
+    """
+    if isinstance(columns, dict) and name in columns:
+        return columns[name]
+    if own is None:
+        raise GapError(f"{name} is no column, and nothing that the script defines")
+    return own()

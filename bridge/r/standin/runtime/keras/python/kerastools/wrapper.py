@@ -2,7 +2,7 @@
 
 import os
 
-from .proxy import calls_r
+from .layer import calls_r
 
 if os.environ.get("TF_USE_LEGACY_KERAS") == "1":
     from tf_keras.layers import Wrapper

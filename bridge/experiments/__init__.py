@@ -1,1 +1,0 @@
-"""Experiments: one thing changed, run again; what is expected, and what came out."""

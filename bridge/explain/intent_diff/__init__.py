@@ -1,1 +1,0 @@
-"""Where R's run and the Python that its text means part, and why."""

@@ -1,1 +1,0 @@
-"""Which switch of the stack takes a difference away: the search and its parts."""

@@ -1,1 +1,0 @@
-"""What was reported elsewhere, set against every fault that may be its cause."""
