@@ -31,7 +31,7 @@ from bridge.explain.result import CauseEvidence, Hypothesis, SymptomTable
 from bridge.explain.verdict import conclude
 from bridge.facts.causes import OF_R
 from bridge.pipeline.hypothesis_runs import symptom_table
-from bridge.pipeline.intent_attribution import beyond, meant
+from bridge.pipeline.intent_attribution import as_counted, beyond, meant
 from bridge.pipeline.lever_runs import Script, investigate
 from bridge.pipeline.tried_fixes import Asked
 from bridge.process.pool import Limits, Pool
@@ -474,17 +474,25 @@ class CaseRun:
             r = runs["r"]
             return self.look_into(self.intent(r, undo), r) or runs["intent"]
 
-        pairs, found = meant(runs, pairs, cause, as_r, self.judge, labels)
+        def again_with(intent: Capsule, pairs: Sequence[RunPair]) -> list[RunPair]:
+            self.runs["intent"] = intent
+            now = compare_runs(runs["r"], intent, judge=self.judge, labels=labels)
+            return [now if pair.b == "intent" else pair for pair in pairs]
+
+        base = Undo()
+        if "intent" in runs and (counted := as_counted(runs["r"], runs["intent"], as_r)):
+            pairs, base = again_with(counted[0], pairs), counted[1]
+        pairs, found = meant(
+            self.runs, pairs, cause, lambda undo: as_r(base | undo), self.judge, labels
+        )
         if "intent" not in runs or (found is not None and found.cause in OF_R):
             return pairs, found
-        further = beyond(runs["r"], runs["intent"], as_r)
+        further = beyond(runs["r"], self.runs["intent"], lambda undo: as_r(base | undo))
         if further is None:
             return pairs, found
-        self.runs["intent"], taken = further
-        again = compare_runs(runs["r"], self.runs["intent"], judge=self.judge, labels=labels)
-        pairs = [again if pair.b == "intent" else pair for pair in pairs]
+        pairs, taken = again_with(further[0], pairs), Undo(further[1])
         return meant(
-            self.runs, pairs, cause, lambda undo: as_r(undo | Undo(taken)), self.judge, labels
+            self.runs, pairs, cause, lambda undo: as_r(base | taken | undo), self.judge, labels
         )
 
     def conclude(

@@ -92,6 +92,24 @@ def meant(
     return list(pairs), found
 
 
+def as_counted(r: Capsule, intent: Capsule, rerun: Rerun) -> tuple[Capsule, Undo] | None:
+    """Run the intent with axes and indices as R counts them, where Python refuses the text's.
+
+    A number that Python does not take cannot have been meant as Python's: the text speaks R there.
+    Return the run, and what it took as R has it; None where that does not bring it through.
+    """
+    undo = Undo()
+    for _ in range(_MOST_REFUSED):
+        if not stopped_alone(r, intent):
+            break
+        more = undo_of(each for each in suspects(r, intent) if each.cause == "r-index-base")
+        if not more.arguments:
+            return None
+        undo |= more
+        intent = rerun(undo)
+    return (intent, undo) if undo.arguments and not stopped_alone(r, intent) else None
+
+
 def beyond(
     r: Capsule, intent: Capsule, rerun: Rerun
 ) -> tuple[Capsule, frozenset[tuple[str, int]]] | None:

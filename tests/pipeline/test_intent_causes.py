@@ -37,6 +37,11 @@ _SCRIPTS: Final[Mapping[str, str]] = {
     'y <- tryCatch(tf$reshape(x, c(2, 2)), error = function(e) "refused")\nprint(y)\n',
     "counted": "library(keras3)\nx <- op_convert_to_tensor(matrix(c(1, 9, 5, 2), 2))\n"
     "print(as.array(op_argmax(x, axis = 2)))\n",
+    "counted-as-r": "library(keras3)\na <- keras_input(2)\nb <- keras_input(2)\n"
+    'half <- layer_dense(units = 2, kernel_initializer = "ones")\n'
+    "m <- keras_model(list(a, b), layer_dot(list(half(a), half(b)), axes = 2))\n"
+    "x <- matrix(1:4 / 4, 2)\nprint(predict(m, list(x, x), verbose = 0))\n"
+    "print(as.array(op_sum(op_convert_to_tensor(x), axis = 2)))\n",
     "weights-of-classes": "library(keras)\ntensorflow::set_random_seed(21)\n"
     "x <- cbind(sin(1:16), cos(1:16))\ny <- as.numeric(sin(1:16) > 0.3)\n"
     "m <- keras_model_sequential()\nm %>% layer_dense(3, input_shape = 2) %>%\n"
@@ -115,7 +120,7 @@ def test_a_cause_is_named_where_undoing_it_takes_the_difference_away(
 
 @pytest.mark.parametrize("name", [
     "array-written-inline", "matrix-algebra", "draws-when-needed", "fields-without-layers",
-    "ordinary",
+    "counted-as-r", "ordinary",
 ])  # fmt: skip
 def test_ordinary_scripts_agree_and_nothing_is_blamed(
     examined: dict[str, Examined], name: str
