@@ -15,6 +15,7 @@ from bridge._text import capitalised, plural, r_number
 from bridge.capsule import Capsule
 from bridge.compare.alignment import label_of
 from bridge.compare.result import SEVERITY, LayerVerdict, ProbePair, RunPair, Verdict
+from bridge.explain.attribution import printed_alike
 from bridge.explain.conclusion import AGREEMENT, PARTS, Conclusion, ran_through, short
 from bridge.explain.result import LeverOutcome, SymptomTable
 from bridge.facts.causes import OF_R, WHOSE, family, meaning
@@ -301,6 +302,9 @@ def _sureness(
     if conclusion.cause == "none":
         meant = "intent" in agreeing and ran_through(runs["r"], runs["intent"])
         return "proven" if (meant or "twin" in agreeing) and _all_judged(pairs) else "likely"
+    if runs["r"].manifest.status == "time-limit":
+        # A machine that is busy, or a limit that is short, may be all that is wrong.
+        return "possible"
     ended = conclusion.verdict in ("failed", "same-error")
     return "proven" if ended and conclusion.cause == "user-script" else "likely"
 
@@ -362,17 +366,17 @@ def _evidence(
 
 def _outcome(pair: RunPair, runs: Mapping[str, Capsule]) -> str:
     """Return what came out of a run, set against R's."""
+    other = runs.get(pair.b)
+    if pair.b == "intent" and not pair.probes and other and printed_alike(runs["r"], other):
+        return _PRINTS
     if pair.verdict == "abstained":
         judged = [probe.verdict for probe in pair.probes if probe.verdict in AGREEMENT]
         if not judged:
             return _OUTCOME["abstained"]
         said = _OUTCOME[min(judged, key=SEVERITY.index)]
         return f"in {len(judged)} of {len(pair.probes)} results {said}"
-    if pair.b == "intent" and not pair.probes and pair.verdict in AGREEMENT:
-        return _PRINTS
     if pair.verdict != "different":
         return _OUTCOME[pair.verdict]
-    other = runs.get(pair.b)
     stops = runs["r"].manifest.error is not None
     if stops and other is not None and other.manifest.error is None:
         return "it does not stop there"

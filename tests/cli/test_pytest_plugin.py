@@ -154,5 +154,5 @@ def test_a_script_is_really_run(pytester: pytest.Pytester, tmp_path: Path) -> No
     out = tmp_path / "out"
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider", f"--keras-r-out={out}")
     result.assert_outcomes(passed=1, failed=1)
-    result.stdout.fnmatch_lines(["*with an error of R's own*no luck*"])
+    result.stdout.fnmatch_lines(["*Line 5 stops: no luck*"])
     assert (out / "stops" / "index.html").is_file()

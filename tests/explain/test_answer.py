@@ -230,3 +230,11 @@ def test_a_table_that_needs_no_fault_changes_nothing() -> None:
 )
 def test_a_name_of_code_begins_a_sentence_as_it_is_written(text: str, shown: str) -> None:
     assert capitalised(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("status", "sure"), [("time-limit", "possible"), ("memory-limit", "proven")]
+)
+def test_a_script_that_met_a_clock_may_only_have_been_slow(status: Status, sure: str) -> None:
+    stopped = Conclusion("failed", "user-script", "It was stopped.")
+    assert answer(stopped, {"r": run(status=status)}, []).confidence == sure

@@ -60,10 +60,10 @@ SCRIPTS = {
         "did not reach its end",
     ),
     "deletes_files": ("print(unlink('VICTIM'))\nprint(file.exists('VICTIM'))\n", "[1] TRUE"),
-    "writes_elsewhere": ("writeLines('x', 'ELSEWHERE')\n", "line 1 with an error of R's own"),
+    "writes_elsewhere": ("writeLines('x', 'ELSEWHERE')\n", "R itself stops at line 1"),
     "wants_the_network": (
         "s <- socketConnection('192.0.2.1', 80, timeout = 3)\n",
-        "line 1 with an error of R's own",
+        "R itself stops at line 1",
     ),
     "leaves_threads": (
         "reticulate::py_run_string('import threading, time\\nfor _ in range(20): "
