@@ -61,6 +61,8 @@ def detect(run: Run) -> Iterator[Finding]:
         "R recycles a vector along the first column, then the second. So the rows of a column meet "
         "the numbers of all columns in turn, not their own.",
         at=run.node_place(first.vector, "goes down the rows"),
+        # A matrix of one column is right; how many it has, the text does not say.
+        confidence="likely",
         help=run.help(
             "Use sweep(x, 2, ...) or scale(), which go by columns.",
             *(run.text.replace(each.node.row, _swept(run, each.node, found)) for each in whole),

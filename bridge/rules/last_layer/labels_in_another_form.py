@@ -152,6 +152,8 @@ def rows_against_rows(run: Run) -> Iterator[Finding]:
             "The mean over it is least where all answers are the same.",
             at=run.place(call) or call.line,
             evidence=(("shapes that meet", f"{shapes[0]} and {shapes[1]}"),),
+            # The shapes are certain; that no table of all pairs was wanted is not.
+            confidence="likely",
             help="Keep the column: y[rows, , drop = FALSE] or matrix(y, ncol = 1).",
         )
         return
