@@ -135,7 +135,9 @@ class Script:
 
     def __init__(self, text: str, rows: Sequence[Sequence[Any]]) -> None:
         self.text = text
-        self._rows = [row for row in rows if row[4] != "COMMENT"]
+        # A recording from elsewhere can have a tree without the text, or with another one.
+        count = text.count("\n") + 1
+        self._rows = [row for row in rows if row[4] != "COMMENT" and row[2] <= count]
 
     @cached_property
     def _parts(self) -> Parts:
