@@ -23,6 +23,8 @@ _METHODS: Final = frozenset({"add", "pop", "fit", "set_weights", "train_on_batch
 _GIVES_BACK: Final = re.compile(
     r"^(layer_.*|compile|set_weights|load_model_weights.*|(un)?freeze_weights)$"
 )
+#: Functions that give another model than the one that they were given.
+_COPIES: Final = frozenset({"clone_model", "from_config", "unserialize_model"})
 
 
 @RULE.detector
@@ -104,10 +106,12 @@ def _assigned(node: Node) -> str | None:
 
 
 def _root(node: Node) -> str:
-    """Return the name at the beginning of a pipe, or the first argument of a call."""
+    """Return the name of the model at the beginning of a pipe, "" if a copy stands there."""
     while True:
         if isinstance(node, Symbol):
             return node.name
+        if isinstance(node, Call) and node.name in _COPIES:
+            return ""
         if isinstance(node, Call) and isinstance(node.function, Member):
             node = node.function.object
         elif isinstance(node, Call) and node.arguments and node.arguments[0].value is not None:
