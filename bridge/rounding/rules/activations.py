@@ -178,6 +178,9 @@ def axis_of(this: Layer) -> int:
 #: them to half of it. The worst is gelu near -13, where f is 2^-126: rounding the argument of erfc
 #: there changes f by 2^-44.5.
 FORM_ERROR: Final = 2.0**-43
+#: Twice the unit of float64: a bound on a sum's error in a type, times the ratio of the units,
+#: bounds the error of the same sum in float64.
+_FLOAT64: Final = 2.0**-52
 
 #: Error of a kernel, given the ends of the argument's interval and of the function's range there.
 KernelError = Callable[[F64, F64, F64, F64], F64]
@@ -220,7 +223,10 @@ class Activation:
             else:
                 low_z, high_z = z - error, z + error
                 low, high = self._range(low_z, high_z, value)
-                bound = np.maximum(high - value, value - low)
+                # The exact argument is not z, but as near to it as the same sum in float64 is.
+                near = error * (_FLOAT64 / self.fmt.unit)
+                least, most = self._range(z - near, z + near, value)
+                bound = np.maximum(high - least, most - low)
                 known = np.maximum(np.abs(low_z), np.abs(high_z)) < self.fmt.overflow
             largest = np.maximum(np.abs(low), np.abs(high))
             bound = bound + self.form_error * largest
