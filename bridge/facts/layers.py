@@ -160,7 +160,7 @@ _ROWS: Final = (
             "GaussianNoise"), "hands-on", "moving", two_modes=True),
     *_each(("Flatten", "Reshape"), "reshapes", "moving"),
     *_each(("Permute", "RepeatVector", *_ranks("ZeroPadding{}D"), *_ranks("Cropping{}D"),
-            *_ranks("UpSampling{}D")), "moves", "moving"),
+            "CenterCrop", *_ranks("UpSampling{}D")), "moves", "moving"),
     LayerFacts("Masking", "masks", "moving"),
     LayerFacts("Embedding", "looks-up", "moving", ("embeddings",)),
     *_each((*_ranks("MaxPooling{}D"), *_ranks("GlobalMaxPooling{}D")), "largest", "windows"),

@@ -99,6 +99,22 @@ def test_a_double_is_cast_before_it_is_moved_and_may_be_flushed() -> None:
     assert exact.value.tolist() == x.tolist()
 
 
+@pytest.mark.parametrize(("height", "width", "first", "move"), [
+    (2, 1, False, lambda x: x[:, :2, 1:2]),
+    (1, 4, False, lambda x: x[:, 1:2]),
+    (3, 2, True, lambda x: x[:, :, :3, 1:3]),
+])  # fmt: skip
+def test_the_middle_of_an_image_keeps_its_bits(
+    height: int, width: int, first: bool, move: Move
+) -> None:
+    order = "channels_first" if first else "channels_last"
+    this = layer("CenterCrop", {"height": height, "width": width, "data_format": order})
+    x = np.resize(ODD, (2, 3, 4, 5))
+    assert judged(this, x, move(x)).verdict == "same-bits"
+    x = np.arange(1, 121, dtype=np.float32).reshape(2, 3, 4, 5)
+    assert judged(this, x, np.roll(move(x), 1)).verdict == "different"
+
+
 def test_whole_numbers_are_not_cast() -> None:
     x = np.array([[2**40 + 1]])
     (found,) = evaluate(layer("Flatten"), [x])
@@ -206,6 +222,9 @@ REFUSED: Final[list[tuple[Layer, tuple[int, ...], str]]] = [
     (layer("ZeroPadding2D", {"padding": 1}), (1, 2, 3), "4 axes"),
     (layer("Cropping1D", {"cropping": [1, 1]}), (1, 2, 3), "leaves nothing"),
     (layer("Cropping2D", {"cropping": {"a": 1}}), (1, 2, 3, 1), "cropping"),
+    (layer("CenterCrop", {"height": 2, "width": 4}), (1, 2, 3, 1), "resizes"),
+    (layer("CenterCrop", {"height": 0, "width": 3}), (1, 2, 3, 1), "height"),
+    (layer("CenterCrop", {"height": 2}), (1, 2, 3, 1), "width"),
     (layer("UpSampling1D", {"size": 0}), (1, 2, 3), "positive"),
     (layer("UpSampling1D", {"size": 10**12}), (1, 2, 3), "too large"),
     (layer("UpSampling2D", {"size": [2, 2], "interpolation": "bicubic"}), (1, 2, 3, 1), "bicubic"),
@@ -226,6 +245,12 @@ REFUSED: Final[list[tuple[Layer, tuple[int, ...], str]]] = [
 def test_what_cannot_be_read_is_refused(this: Layer, shape: tuple[int, ...], why: str) -> None:
     with pytest.raises(UnsupportedError, match=why):
         evaluate(this, [np.zeros(shape, np.float32)])
+
+
+def test_integers_that_a_crop_casts_are_refused() -> None:
+    this = layer("CenterCrop", {"height": 1, "width": 1})
+    with pytest.raises(UnsupportedError, match="casts"):
+        evaluate(this, [np.zeros((1, 2, 3, 1), np.uint8)])
 
 
 # --- TensorFlow ----------------------------------------------------------------------------------
@@ -256,6 +281,16 @@ def test_tensorflow_moves_the_same_elements(
     # The first six know no order of channels.
     for rank, made in _layers(layers, first)[6 if first else 0 :]:
         hold(made, generation, [rng.permutation(np.resize(ODD, (3, 4, 4, 3, 3)[:rank]))])
+
+
+@pytest.mark.tf
+@pytest.mark.parametrize(("generation", "package"), GENERATIONS)
+def test_tensorflow_crops_the_same_middle(generation: Generation, package: str) -> None:
+    layers = pytest.importorskip(package).layers
+    rng = np.random.default_rng(1)
+    for height, width in ((1, 1), (2, 3), (3, 2), (4, 5)):
+        hold(layers.CenterCrop(height, width), generation,
+             [rng.permutation(np.resize(ODD, (3, 4, 5, 3)))])  # fmt: skip
 
 
 @pytest.mark.tf

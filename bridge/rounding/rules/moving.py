@@ -160,6 +160,25 @@ def crop(layer: Layer, inputs: Sequence[AnyArray], rank: int) -> tuple[Evaluatio
     return (Evaluation(x[tuple(kept)]),)
 
 
+def crop_to_centre(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:
+    """Return the middle of each image, ``height`` by ``width``; what is odd is left at the end.
+
+    An image that is smaller is resized, for which there is no rule. Integers are cast to the type
+    in which the layer computes, and may be rounded then.
+    """
+    x = single(inputs)
+    kept = [slice(None)] * x.ndim
+    for axis, key in zip(spatial_axes(layer, x, 2), ("height", "width"), strict=True):
+        (size,) = sizes(layer, key, 1)
+        left = x.shape[axis] - size
+        if left < 0:
+            raise UnsupportedError(f"it resizes an input of shape {x.shape}, which is too small")
+        kept[axis] = slice(left // 2, left // 2 + size)
+    if x.dtype.kind in "biu":
+        raise UnsupportedError(f"it was given {x.dtype.name}, which it casts")
+    return (Evaluation(x[tuple(kept)]),)
+
+
 def repeat(layer: Layer, inputs: Sequence[AnyArray], rank: int) -> tuple[Evaluation, ...]:
     """Return the input with every element of its spatial axes repeated ``size`` times."""
     x = single(inputs)
@@ -364,6 +383,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "RepeatVector": repeat_vector,
     **{f"ZeroPadding{rank}D": partial(pad, rank=rank) for rank in (1, 2, 3)},
     **{f"Cropping{rank}D": partial(crop, rank=rank) for rank in (1, 2, 3)},
+    "CenterCrop": crop_to_centre,
     **{f"UpSampling{rank}D": partial(repeat, rank=rank) for rank in (1, 2, 3)},
     "Equal": partial(_compare, np.equal),
     "Greater": partial(_compare, np.greater),
