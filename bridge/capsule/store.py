@@ -62,7 +62,7 @@ class Capsule:
             raise CapsuleError(f"the elements of {ref.name!r} are missing") from None
 
 
-def write_capsule(capsule: Capsule, path: Path) -> None:
+def write_capsule(capsule: Capsule, path: Path | str) -> None:
     """Write ``capsule`` to ``path`` in one step: a reader sees the whole file or none.
 
     Raises:
@@ -74,7 +74,7 @@ def write_capsule(capsule: Capsule, path: Path) -> None:
     if missing:
         raise CapsuleError(f"arrays named in the manifest are missing: {', '.join(missing[:5])}")
     arrays = {key: capsule.arrays[key] for key in sorted(wanted)}
-    write_arrays(path, arrays, _METADATA_KEY, capsule.manifest.model_dump_json())
+    write_arrays(Path(path), arrays, _METADATA_KEY, capsule.manifest.model_dump_json())
 
 
 def write_arrays(path: Path, arrays: Mapping[str, AnyArray], key: str, manifest: str) -> None:
@@ -100,7 +100,7 @@ def write_arrays(path: Path, arrays: Mapping[str, AnyArray], key: str, manifest:
         temporary.unlink(missing_ok=True)
 
 
-def read_capsule(path: Path, *, max_bytes: int = MAX_FILE_BYTES) -> Capsule:
+def read_capsule(path: Path | str, *, max_bytes: int = MAX_FILE_BYTES) -> Capsule:
     """Read a capsule, trusting nothing in it.
 
     Arrays are read from disk when they are asked for.
@@ -109,6 +109,7 @@ def read_capsule(path: Path, *, max_bytes: int = MAX_FILE_BYTES) -> Capsule:
         CapsuleError: the file is missing, too large, damaged, of another schema version, or not
             a capsule at all.
     """
+    path = Path(path)
     text, shapes, arrays = read_arrays(path, _METADATA_KEY, "a capsule", max_bytes=max_bytes)
     manifest = _parse(text, path.name)
     missing = sorted(manifest.array_keys() - set(shapes))

@@ -114,7 +114,10 @@ class StageResult(Result):
 
 
 class ProbePair(Result):
-    """One probe as two runs made it; ``alone`` says that one of them alone got a result there."""
+    """One probe as two runs made it.
+
+    ``alone`` says that one of them alone got a result there, ``trains`` that weights change in it.
+    """
 
     a: str
     b: str
@@ -128,6 +131,7 @@ class ProbePair(Result):
     layers: tuple[LayerVerdict, ...] = ()
     executed: tuple[str, str] = ("", "")
     alone: bool = False
+    trains: bool = False
     detail: str = ""
 
 

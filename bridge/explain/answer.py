@@ -336,11 +336,18 @@ def _agreement(pairs: Sequence[RunPair], agreeing: Sequence[RunPair]) -> Iterato
     exact = any(pair.b == "reference" for pair in agreeing)
     who = "R, Python and float64 arithmetic" if exact else "R and Python"
     if points:
-        yield f"{who} agree on all {plural(points, 'number')} of {plural(count, 'result')}."
+        many = f"all {plural(points, 'number')} of {plural(count, 'result')}"
+        yield f"{who} agree on {many if points > 1 else 'the one number that came out'}."
     for pair in pairs if points else ():
         if pair.b == "reference" and pair.verdict == "abstained":
-            judged = sum(probe.verdict in AGREEMENT for probe in pair.probes)
-            yield f"What layers compute was judged in {judged} of {len(pair.probes)} results."
+            judged, asked = _judged(pair)
+            yield f"What layers compute was judged in {len(judged)} of {asked} results."
+
+
+def _judged(pair: RunPair) -> tuple[list[Verdict], int]:
+    """Return how results were judged that agree, and how many can be: what trains is left out."""
+    asked = [probe for probe in pair.probes if not probe.trains]
+    return [probe.verdict for probe in asked if probe.verdict in AGREEMENT], len(asked)
 
 
 def _short_sentence(sentence: str) -> str:
@@ -372,11 +379,11 @@ def _outcome(pair: RunPair, runs: Mapping[str, Capsule]) -> str:
     if pair.b == "intent" and not pair.probes and partner and printed_alike(runs["r"], partner):
         return _PRINTS
     if pair.verdict == "abstained":
-        judged = [probe.verdict for probe in pair.probes if probe.verdict in AGREEMENT]
+        judged, asked = _judged(pair)
         if not judged:
             return _OUTCOME["abstained"]
         said = _OUTCOME[min(judged, key=SEVERITY.index)]
-        return f"in {len(judged)} of {len(pair.probes)} results {said}"
+        return f"in {len(judged)} of {asked} results {said}" if len(judged) < asked else said
     if pair.verdict != "different":
         return _OUTCOME[pair.verdict]
     stops = runs["r"].manifest.error is not None

@@ -97,7 +97,7 @@ def test_every_bit_of_every_array_comes_back(
     path = tmp_path_factory.mktemp("capsule") / "a.capsule"
     capsule = capsule_of(values)
     write_capsule(capsule, path)
-    read = read_capsule(path)
+    read = read_capsule(str(path))
     assert read.manifest == capsule.manifest
     back = read.array(read.manifest.probes[0].outputs[0])
     assert back.dtype == values.dtype

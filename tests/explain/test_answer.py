@@ -166,17 +166,25 @@ def test_what_one_run_left_out_is_not_proven() -> None:
     assert outcomes["each layer in float64"] == "not judged"
 
 
-def test_it_is_said_how_many_results_were_judged() -> None:
+@pytest.mark.parametrize(
+    ("trains", "said"),
+    [
+        (False, "in 1 of 2 results the same, but for rounding"),
+        # What a training does is not judged by its layers.
+        (True, "the same, but for rounding"),
+    ],
+)
+def test_it_is_said_how_many_results_were_judged(trains: bool, said: str) -> None:
     probes = tuple(
         ProbePair(a="r", b="reference", probe=name, verdict=verdict, rung="certified", points=3,
-                  difference=None)
+                  difference=None, trains=trains and name == "fit 2")
         for name, verdict in (("predict 1", "within-rounding"), ("fit 2", "abstained"))
     )  # fmt: skip
     partly = pair("reference", "abstained").model_copy(update={"probes": probes})
     runs = {name: run(name) for name in ("r", "reference")}
     made = answer(Conclusion("same-bits", "none", "Alike."), runs, [partly])
     (row,) = made.evidence
-    assert row.outcome == "in 1 of 2 results the same, but for rounding"
+    assert row.outcome == said
 
 
 def test_a_wrong_layer_gives_the_headline_its_numbers_and_the_line() -> None:
