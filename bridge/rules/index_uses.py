@@ -24,13 +24,15 @@ def uses(root: Node, wanted: Node, tree: Sequence[Node]) -> Iterator[str]:
     if is_value(root, wanted):
         yield "shown"
     for node in walk(root):
-        if isinstance(node, Index) and any(is_value(each.value, wanted) for each in node.arguments):
+        if isinstance(node, Index) and any(
+            is_value(argument.value, wanted) for argument in node.arguments
+        ):
             yield "subscript"
         elif isinstance(node, Operation) and node.left is not None:
             if is_value(node.left, wanted) and node.operator in "+-":
                 yield "added" if node.operator == "+" else "subtracted"
         elif isinstance(node, Call) and any(
-            is_value(each.value, wanted) for each in node.arguments
+            is_value(argument.value, wanted) for argument in node.arguments
         ):
             if node.name in _SHOWS:
                 yield "shown"
@@ -50,9 +52,9 @@ def compared(root: Node, wanted: Node, tree: Sequence[Node]) -> Iterator[Node]:
     """Yield what a value is set against with ``==``, by itself or by its name."""
     for node in walk(root):
         if isinstance(node, Operation) and node.operator == "==" and node.left is not None:
-            for side, other in ((node.left, node.right), (node.right, node.left)):
+            for side, operand in ((node.left, node.right), (node.right, node.left)):
                 if is_value(side, wanted):
-                    yield other
+                    yield operand
         elif (
             isinstance(node, Assign)
             and isinstance(node.target, Symbol)

@@ -65,7 +65,10 @@ def detect(run: Run) -> Iterator[Finding]:
         confidence="likely",
         help=run.help(
             "Use sweep(x, 2, ...) or scale(), which go by columns.",
-            *(run.text.replace(each.node.row, _swept(run, each.node, found)) for each in whole),
+            *(
+                run.text.replace(operation.node.row, _swept(run, operation.node, found))
+                for operation in whole
+            ),
         ),
     )
 
