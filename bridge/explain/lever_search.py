@@ -410,7 +410,7 @@ _FUSING: Final = ("_MklNative", "_Mkl", "_Fused")
 
 
 def search(situation: SearchedPlace) -> Searching:
-    """Search for the cause of a result that is wrong; ``drive`` of ``protocol`` runs the search."""
+    """Search for the cause of a result that is wrong; ``drive`` runs the search."""
     log = Log(situation)
     if not situation.repeated:
         again = yield from log.ask(AS_RECORDED)
