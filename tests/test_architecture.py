@@ -158,13 +158,23 @@ def test_every_package_has_a_page() -> None:
 
 
 def pages_of_rooms() -> list[Path]:
-    return [ROOT / "ARCHITECTURE.md", *sorted(BRIDGE.rglob("README.md"))]
+    top = [ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md"]
+    return [*top, *sorted(BRIDGE.rglob("README.md"))]
 
 
 @pytest.mark.parametrize("page", pages_of_rooms(), ids=lambda page: str(page.relative_to(ROOT)))
 def test_the_modules_that_a_page_names_are_there(page: Path) -> None:
     named = re.findall(r"`([a-z_/]+(?:\.py|/))`", page.read_text("utf-8"))
     gone = [name for name in named if not any((at / name).exists() for at in (page.parent, BRIDGE))]
+    assert not gone
+
+
+def test_the_guide_sends_to_what_is_there() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    named = re.findall(r"`(\w+)`\s+(?:of|in)\s+`([\w/]+\.py)`", text)
+    assert len(named) > 8
+    gone = [each for each in named
+            if not re.search(rf"\b{each[0]}\b", (ROOT / each[1]).read_text("utf-8"))]  # fmt: skip
     assert not gone
 
 

@@ -14,8 +14,8 @@ from typing import Final
 from bridge._text import capitalised, plural, r_number
 from bridge.capsule import Capsule
 from bridge.compare.alignment import label_of
+from bridge.compare.printed_numbers import printed_alike
 from bridge.compare.result import SEVERITY, LayerVerdict, ProbePair, RunPair, Verdict
-from bridge.explain.attribution import printed_alike
 from bridge.explain.conclusion import AGREEMENT, PARTS, Conclusion, ran_through, short
 from bridge.explain.result import LeverOutcome, SymptomTable
 from bridge.facts.causes import OF_R, WHOSE, family, meaning
@@ -103,7 +103,7 @@ def answer(
         if found.decides and found.cause == conclusion.cause:
             return found
     lines = _lines(conclusion, runs, pairs)
-    made = Finding(
+    finding = Finding(
         rule="",
         name=conclusion.cause,
         headline=fitted(_headline(conclusion, runs, pairs)),
@@ -117,33 +117,35 @@ def answer(
         open=conclusion.unexplained[:WHY_SENTENCES],
     )
     right_here = conclusion.cause == "none" and reported is not None and reported.standing
-    return _elsewhere(made, reported) if right_here and reported is not None else made
+    return _elsewhere(finding, reported) if right_here and reported is not None else finding
 
 
-def _elsewhere(made: Finding, reported: SymptomTable) -> Finding:
+def _elsewhere(finding: Finding, reported: SymptomTable) -> Finding:
     """Return the answer where all is right here, and something else was reported.
 
     What stays as it is: a table in which the models make what was reported without any fault.
     """
-    standing = [each for each in reported.candidates if each.name in reported.standing]
-    causes = tuple(dict.fromkeys(each.cause for each in standing))
+    standing = [
+        candidate for candidate in reported.candidates if candidate.name in reported.standing
+    ]
+    causes = tuple(dict.fromkeys(candidate.cause for candidate in standing))
     if not {family(cause) for cause in causes}.isdisjoint({"none", "maths"}):
-        return made
-    kinds = tuple(dict.fromkeys(each.family or each.name for each in standing))
+        return finding
+    kinds = tuple(dict.fromkeys(candidate.family or candidate.name for candidate in standing))
     of_r = not OF_R.isdisjoint(causes)
     number = len(reported.observations)
     fits = f"Only one kind of fault gives all {plural(number, 'observation')}: {kinds[0]}."
     if len(kinds) > 1:
         fits = f"{len(kinds)} kinds of fault give all {plural(number, 'observation')}."
     help_ = "Run ask.R, beside this report, on the machine that showed it, and compare."
-    return made.model_copy(
+    return finding.model_copy(
         update={
             "headline": "Right here; a fault of R's side could give what was reported"
             if of_r
             else "Right here: R is not the cause of what was reported",
             "confidence": "likely",
-            "why": f"{made.why} {fits}",
-            "evidence": (*made.evidence, *_refuted(reported))[:EVIDENCE_ROWS],
+            "why": f"{finding.why} {fits}",
+            "evidence": (*finding.evidence, *_refuted(reported))[:EVIDENCE_ROWS],
             "help": Help(text=help_) if reported.separating else None,
             "open": (f"whether it is {' or '.join(causes)}",) if len(causes) > 1 else (),
         }
@@ -152,12 +154,12 @@ def _elsewhere(made: Finding, reported: SymptomTable) -> Finding:
 
 def _refuted(reported: SymptomTable) -> Iterator[Evidence]:
     """Yield what a fault of R's side would show, where that was not reported."""
-    shapes = {each.name: each.shape for each in reported.observations}
-    for each in reported.candidates:
-        cell = next((cell for cell in each.cells if cell.says == "contradicts"), None)
-        if each.cause in OF_R and cell is not None:
+    shapes = {observation.name: observation.shape for observation in reported.observations}
+    for candidate in reported.candidates:
+        cell = next((cell for cell in candidate.cells if cell.says == "contradicts"), None)
+        if candidate.cause in OF_R and cell is not None:
             outcome = f"{cell.observation}: {cell.why}; reported was {shapes[cell.observation]}"
-            yield Evidence(changed=each.name, outcome=outcome)
+            yield Evidence(changed=candidate.name, outcome=outcome)
 
 
 def fitted(text: str, length: int = HEADLINE_LENGTH) -> str:
@@ -187,7 +189,7 @@ def _line_of_wrong_layer(r: Capsule, pairs: Sequence[RunPair]) -> list[int]:
     """Return the line of the prediction in which a layer gives a wrong number."""
     wrong = next((probe.probe for pair in pairs for probe in pair.probes
                   if _wrong(probe) is not None), None)  # fmt: skip
-    lines = {label_of(each, None): each.line for each in r.manifest.probes}
+    lines = {label_of(probe, None): probe.line for probe in r.manifest.probes}
     line = lines.get(wrong) if wrong is not None else None
     return [line] if line else []
 
@@ -235,26 +237,26 @@ def _wrong_number(conclusion: Conclusion, pairs: Sequence[RunPair]) -> str:
 def _wrong_layer(pairs: Sequence[RunPair]) -> LayerVerdict | None:
     """Return the first layer that is beyond its bound, with an element that shows it."""
     found = (_wrong(probe) for pair in pairs for probe in pair.probes)
-    return next((each for each in found if each is not None), None)
+    return next((layer for layer in found if layer is not None), None)
 
 
 def _wrong(probe: ProbePair) -> LayerVerdict | None:
-    layers = (each for each in probe.layers if each.verdict == "different" and each.worst)
+    layers = (layer for layer in probe.layers if layer.verdict == "different" and layer.worst)
     return next(layers, None)
 
 
 def _in_place(layer: LayerVerdict) -> str:
     """Return the worst element of a layer and what it should be, in as many digits as differ."""
-    made, exact = layer.worst[0].a, layer.worst[0].b
-    one = other = ""
+    computed, exact = layer.worst[0].a, layer.worst[0].b
+    got = expected = ""
     for digits in range(4, 18):
-        one, other = (
+        got, expected = (
             f"{value:.{digits}g}" if math.isfinite(value) else r_number(value)
-            for value in (made, exact)
+            for value in (computed, exact)
         )
-        if one != other:
+        if got != expected:
             break
-    return f"{one} in place of {other}"
+    return f"{got} in place of {expected}"
 
 
 _NOTHING: Final = {
@@ -373,8 +375,9 @@ def _evidence(
 
 def _outcome(pair: RunPair, runs: Mapping[str, Capsule]) -> str:
     """Return what came out of a run, set against R's."""
-    other = runs.get(pair.b)
-    if pair.b == "intent" and not pair.probes and other and printed_alike(runs["r"], other):
+    partner = runs.get(pair.b)
+    bare = pair.b == "intent" and not pair.probes
+    if bare and partner and ran_through(runs["r"], partner) and printed_alike(runs["r"], partner):
         return _PRINTS
     if pair.verdict == "abstained":
         judged, asked = _judged(pair)
@@ -385,7 +388,7 @@ def _outcome(pair: RunPair, runs: Mapping[str, Capsule]) -> str:
     if pair.verdict != "different":
         return _OUTCOME[pair.verdict]
     stops = runs["r"].manifest.error is not None
-    if stops and other is not None and other.manifest.error is None:
+    if stops and partner is not None and partner.manifest.error is None:
         return "it does not stop there"
     layer = _wrong_layer([pair]) if pair.b == "reference" else None
     if layer is not None:
@@ -396,9 +399,9 @@ def _outcome(pair: RunPair, runs: Mapping[str, Capsule]) -> str:
 
 def _of_levers(levers: Sequence[LeverOutcome]) -> Iterator[Evidence]:
     """Yield the levers that mend it, and the first that does not; one switch says most."""
-    single = [each for each in levers if "+" not in each.lever]
-    right = [each for each in single if each.verdict in AGREEMENT]
-    wrong = [each for each in single if each.verdict == "different"]
-    for each in (*right[-2:], *wrong[-1:]):
-        outcome = "right" if each in right else "still wrong"
-        yield Evidence(changed=_LEVER.get(each.lever, each.lever), outcome=outcome)
+    single = [lever for lever in levers if "+" not in lever.lever]
+    right = [lever for lever in single if lever.verdict in AGREEMENT]
+    wrong = [lever for lever in single if lever.verdict == "different"]
+    for lever in (*right[-2:], *wrong[-1:]):
+        outcome = "right" if lever in right else "still wrong"
+        yield Evidence(changed=_LEVER.get(lever.lever, lever.lever), outcome=outcome)

@@ -23,6 +23,7 @@ from bridge.capsule.values import (
     Symbol,
     Value,
 )
+from bridge.compare.printed_numbers import numbers_by_line, parted_lines
 from bridge.compare.result import RunPair, compare_errors
 from bridge.explain.conclusion import ran_through, short
 from bridge.explain.result import CauseEvidence
@@ -120,8 +121,8 @@ def changes_between(r: Capsule, meant: Capsule) -> list[Change]:
                 continue
             sides = [(flat[0], flat[1])]
         for calls, meant_calls in sides:
-            for one, other in _alike(calls, meant_calls):
-                changes += _of_call(r, one, meant, other)
+            for call, meant_call in _alike(calls, meant_calls):
+                changes += _of_call(r, call, meant, meant_call)
     return changes
 
 
@@ -134,8 +135,8 @@ def _alike(mine: list[Call], theirs: list[Call]) -> Iterator[tuple[Call, Call]]:
     for call in mine:
         wanted = {key: spell(value) for key, value in call.kwargs.items()}
 
-        def shared(other: Call, wanted: dict[str, str] = wanted) -> int:
-            found = other.kwargs
+        def shared(candidate: Call, wanted: dict[str, str] = wanted) -> int:
+            found = candidate.kwargs
             return sum(key in found and spell(found[key]) == text for key, text in wanted.items())
 
         best = max(left, key=shared)
@@ -159,31 +160,31 @@ def leaf(target: Value) -> str:
     return target.name if isinstance(target, Method) else ""
 
 
-def _of_call(r: Capsule, one: Call, meant: Capsule, other: Call) -> Iterator[Change]:
-    name = spell(one.target) if isinstance(one.target, Symbol) else leaf(one.target)
-    mine = {**{str(n): v for n, v in enumerate(one.args, start=1)}, **one.kwargs}
-    theirs = {**{str(n): v for n, v in enumerate(other.args, start=1)}, **other.kwargs}
-    if len(one.args) != len(other.args):
+def _of_call(r: Capsule, call: Call, meant: Capsule, meant_call: Call) -> Iterator[Change]:
+    name = spell(call.target) if isinstance(call.target, Symbol) else leaf(call.target)
+    mine = {**{str(n): v for n, v in enumerate(call.args, start=1)}, **call.kwargs}
+    theirs = {**{str(n): v for n, v in enumerate(meant_call.args, start=1)}, **meant_call.kwargs}
+    if len(call.args) != len(meant_call.args):
         # One gives by place what the other names: only what both name can be compared.
-        shared = set(one.kwargs) & set(other.kwargs)
+        shared = set(call.kwargs) & set(meant_call.kwargs)
         mine = {key: value for key, value in mine.items() if key in shared}
         theirs = {key: value for key, value in theirs.items() if key in shared}
     for key in dict.fromkeys([*theirs, *mine]):
         if key in _ADDED:
             continue
         has, wanted = mine.get(key), theirs.get(key)
-        told = _read(r, has, meant, wanted, key, one)
-        if told is not None:
-            kind, cause = told
+        reading = _read(r, has, meant, wanted, key, call)
+        if reading is not None:
+            kind, cause = reading
             yield Change(
-                one.line,
+                call.line,
                 name,
                 key,
                 kind,
                 cause,
                 spell(wanted) if wanted is not None else "",
                 spell(has) if has is not None else "",
-                other.id,
+                meant_call.id,
                 has,
             )
 
@@ -203,25 +204,26 @@ def _read(
         return ("defaulted", "r-default") if _is_default(call, key, has) else None
     if has is None or (_is_nothing(has) and not _is_nothing(wanted)):
         return None if _is_nothing(wanted) else ("dropped", "r-conversion")
-    one, other = _numbers(has), _numbers(wanted)
-    if one is not None and other is not None:
-        if one == other:
+    numbers, wanted_numbers = _numbers(has), _numbers(wanted)
+    if numbers is not None and wanted_numbers is not None:
+        if numbers == wanted_numbers:
             shapes = isinstance(has, Scalar) != isinstance(wanted, Scalar)
             plain = isinstance(has, (Scalar, Items)) and isinstance(wanted, (Scalar, Items))
             if shapes and not plain:
                 return "converted", "r-conversion"
             # Equal numbers: they only count where it is proven that they do.
             return None if has == wanted else ("typed", "r-conversion")
-        if len(one) == len(other):
-            if any(not y.is_integer() for y in other) and all(
-                x == math.trunc(y) for x, y in zip(one, other, strict=True)
+        if len(numbers) == len(wanted_numbers):
+            if any(not y.is_integer() for y in wanted_numbers) and all(
+                x == math.trunc(y) for x, y in zip(numbers, wanted_numbers, strict=True)
             ):
                 return "truncated", "r-conversion"
             if _COUNTED.search(key) and all(
-                (x == y - 1 and y > 0) or x == y < 0 for x, y in zip(one, other, strict=True)
+                (x == y - 1 and y > 0) or x == y < 0
+                for x, y in zip(numbers, wanted_numbers, strict=True)
             ):
                 return "shifted", "r-index-base"
-            if len(one) > 1 and sorted(one) == sorted(other):
+            if len(numbers) > 1 and sorted(numbers) == sorted(wanted_numbers):
                 return "reordered", "r-semantics"
         return None
     if isinstance(has, Scalar) and isinstance(wanted, ArrayValue) and wanted.shape == (1,):
@@ -232,7 +234,7 @@ def _read(
         return "converted", "r-conversion"
     if isinstance(has, Items) and isinstance(wanted, ArrayValue):
         there = meant.arrays.get(wanted.key) if wanted.key is not None else None
-        same = there is not None and one == [float(each) for each in np.ravel(there)]
+        same = there is not None and numbers == [float(number) for number in np.ravel(there)]
         return None if same else ("converted", "r-conversion")
     if (isinstance(has, Items) and isinstance(wanted, Pairs)) or (
         isinstance(has, Pairs) and isinstance(wanted, Items)
@@ -243,7 +245,7 @@ def _read(
             return None
         pairs = zip(has.items, wanted.items, strict=True)
         inner = (_read(r, x, meant, y, key, call) for x, y in pairs)
-        return next((each for each in inner if each is not None), None)
+        return next((reading for reading in inner if reading is not None), None)
     if isinstance(has, ArrayValue) and isinstance(wanted, ArrayValue):
         return _arrays(r, has, meant, wanted)
     return None
@@ -260,19 +262,28 @@ def _arrays(
 ) -> tuple[str, str] | None:
     if has.key is None or wanted.key is None:
         return None
-    one, other = r.arrays.get(has.key), meant.arrays.get(wanted.key)
-    if one is None or other is None or one.dtype.hasobject or other.dtype.hasobject:
-        return None
-    if one.shape == other.shape and np.array_equal(
-        one.astype("float32"), other.astype("float32"), equal_nan=True
+    array, wanted_array = r.arrays.get(has.key), meant.arrays.get(wanted.key)
+    if (
+        array is None
+        or wanted_array is None
+        or array.dtype.hasobject
+        or wanted_array.dtype.hasobject
     ):
-        return None if one.dtype == other.dtype else ("typed", "r-conversion")
-    if one.shape != other.shape or one.dtype.kind not in "iu" or other.dtype.kind != "f":
+        return None
+    if array.shape == wanted_array.shape and np.array_equal(
+        array.astype("float32"), wanted_array.astype("float32"), equal_nan=True
+    ):
+        return None if array.dtype == wanted_array.dtype else ("typed", "r-conversion")
+    if (
+        array.shape != wanted_array.shape
+        or array.dtype.kind not in "iu"
+        or wanted_array.dtype.kind != "f"
+    ):
         return None
     # Other elements were computed otherwise, by R or by us; only this is the boundary's doing.
-    missing = np.isnan(other)
-    lost = one == NA_INTEGER
-    same = np.array_equal(one[~missing], other[~missing])
+    missing = np.isnan(wanted_array)
+    lost = array == NA_INTEGER
+    same = np.array_equal(array[~missing], wanted_array[~missing])
     return (
         ("missing", "r-conversion") if missing.any() and same and (lost == missing).all() else None
     )
@@ -291,10 +302,10 @@ def _numbers(value: Value) -> list[float] | None:
         except ValueError:
             return None
     if isinstance(value, Items) and value.items:
-        parts = [_numbers(each) for each in value.items]
-        if any(each is None or len(each) != 1 for each in parts):
+        parts = [_numbers(item) for item in value.items]
+        if any(part is None or len(part) != 1 for part in parts):
             return None
-        return [each[0] for each in parts if each]
+        return [part[0] for part in parts if part]
     return None
 
 
@@ -330,87 +341,10 @@ def _is_plain(value: Value) -> bool:
     if isinstance(value, ArrayValue):
         return value.key is not None and value.t != "variable"
     if isinstance(value, Items):
-        return all(_is_plain(each) for each in value.items)
+        return all(_is_plain(item) for item in value.items)
     if isinstance(value, Pairs):
         return all(_is_plain(part) for pair in value.items for part in pair)
     return False
-
-
-_NUMBER: Final = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|NaN|Inf|-Inf")
-#: What stands between values and ends no number: "a 8; b 4".
-_BETWEEN: Final = re.compile(r"[;,:]+(?=\s|$)")
-#: The number in a name that Keras makes up: it counts what was made before, "dense_2".
-_MADE_UP: Final = re.compile(r"(?<=[a-z\d])_\d+\b")
-_HEADING: Final = re.compile(r"\[\d*,\d*\]|\[\d+\]|\[\[\d+\]\]|^\s*,\s,.*$", re.MULTILINE)
-
-
-def parted_lines(r: Capsule, other: Capsule) -> frozenset[int]:
-    """Return the lines of the script that print something else in the other run."""
-    mine, theirs = numbers_by_line(r), numbers_by_line(other)
-    words, their_words = _words_by_line(r), _words_by_line(other)
-    found = set()
-    for line in {**mine, **words}:
-        one, two = mine.get(line, []), theirs.get(line, [])
-        # What R prints beside a value, as names of columns, the other does not.
-        both_say = bool(words.get(line)) and bool(their_words.get(line))
-        unlike = two and not _prints_all(one, two)
-        if unlike or (both_say and words[line] != their_words[line]):
-            found.add(line)
-    return frozenset(found)
-
-
-def printed_alike(r: Capsule, other: Capsule) -> int:
-    """Return how many numbers both runs print alike, 0 if any line parts or one did not end."""
-    if not ran_through(r, other) or parted_lines(r, other):
-        return 0
-    mine, theirs = numbers_by_line(r), numbers_by_line(other)
-    return sum(len(theirs[line]) for line in mine if line in theirs)
-
-
-def _prints_all(texts: Sequence[str], values: Sequence[str]) -> bool:
-    """Say whether R's print may be of all the values, in order: rows and columns have labels."""
-    if len(texts) == len(values):
-        return all(_prints_as(text, value) for text, value in zip(texts, values, strict=True))
-    left = iter(texts)
-    return all(any(_prints_as(text, value) for text in left) for value in values)
-
-
-def numbers_by_line(run: Capsule) -> dict[int, list[str]]:
-    """Return the numbers that a run printed, as text, by the line that printed them."""
-    found: dict[int, list[str]] = defaultdict(list)
-    for each in run.manifest.output:
-        if each.stream == "stdout" and each.line is not None:
-            text = _HEADING.sub(" ", each.text) if run.manifest.runner == "r" else each.text
-            # R prints texts in quotes.
-            words = _BETWEEN.sub(" ", text.replace('"', " ")).split()
-            found[each.line] += [word for word in words if _NUMBER.fullmatch(word)]
-    return found
-
-
-def _words_by_line(run: Capsule) -> dict[int, list[str]]:
-    found: dict[int, list[str]] = defaultdict(list)
-    for each in run.manifest.output:
-        if each.stream == "stdout" and each.line is not None:
-            text = _BETWEEN.sub(" ", _HEADING.sub(" ", each.text).replace('"', " "))
-            words = [word for word in text.split() if not _NUMBER.fullmatch(word)]
-            found[each.line] += [_MADE_UP.sub("", word) for word in words]
-    return found
-
-
-def _prints_as(text: str, value: str) -> bool:
-    """Say whether ``text`` may be R's print of ``value``: they agree in the digits that are there.
-
-    Half a unit of the last digit, and what writing both as doubles may add to that.
-    """
-    x, y = float(text.replace("Inf", "inf")), float(value.replace("Inf", "inf"))
-    if x == y or (math.isnan(x) and math.isnan(y)):
-        return True
-    if not (math.isfinite(x) and math.isfinite(y)):
-        return False
-    mantissa, _, power = text.lower().partition("e")
-    digits = len(mantissa.partition(".")[2])
-    half = 0.5 * 10.0 ** (-digits + int(power or 0))
-    return abs(x - y) <= half + math.ulp(x) + math.ulp(y)
 
 
 # Why R's run and what its text means part, and whose doing that is.
@@ -440,7 +374,7 @@ class Undo:
 
     def __or__(self, other: Undo) -> Undo:
         """Return both together."""
-        more = tuple(each for each in other.arguments if each not in self.arguments)
+        more = tuple(argument for argument in other.arguments if argument not in self.arguments)
         return Undo(self.as_r | other.as_r, self.arguments + more)
 
 
@@ -495,29 +429,33 @@ def parted(r: Capsule, meant: Capsule, pair: RunPair) -> Parted:
 def suspects(r: Capsule, meant: Capsule) -> list[Suspect]:
     """Return what may be why R and the intent part, in the order of the text."""
     found: dict[tuple[object, ...], list[Change]] = {}
-    for each in changes_between(r, meant):
-        found.setdefault((each.line, each.target, each.argument, each.kind), []).append(each)
-    made = [_of_changes(each) for each in found.values()]
+    for change in changes_between(r, meant):
+        found.setdefault((change.line, change.target, change.argument, change.kind), []).append(
+            change
+        )
+    suspected = [_of_changes(changes) for changes in found.values()]
     for reading in dict.fromkeys(meant.manifest.readings):
         where, undo = f"line {reading.line}", Undo(frozenset({reading.place}))
         sentence = f"Line {reading.line}: {reading.what}."
         headline = _READ.get(reading.kind, reading.what)
-        made.append(Suspect(reading.cause, headline, sentence, where, undo, reading.line))
-    made.sort(key=lambda each: each.line)
+        suspected.append(Suspect(reading.cause, headline, sentence, where, undo, reading.line))
+    suspected.sort(key=lambda suspect: suspect.line)
     if _order_of_making(r, meant):
         headline = "R makes the layers in another order than they are written"
         sentence = f"{headline}, so that the same seed gives other weights."
         undo = Undo(frozenset({ORDER}))
-        made.append(Suspect("r-semantics", headline, sentence, "", undo, weak=True))
+        suspected.append(Suspect("r-semantics", headline, sentence, "", undo, weak=True))
     # First what was asked for otherwise, then the order, then types: so they are tried.
-    return sorted(made, key=lambda each: (each.weak, each.typed, each.line))
+    return sorted(suspected, key=lambda suspect: (suspect.weak, suspect.typed, suspect.line))
 
 
 def _of_changes(same: Sequence[Change]) -> Suspect:
     first = same[0]
     undo = None
-    if all(each.undoable for each in same):
-        undo = Undo(arguments=tuple((each.call, each.argument, each.value) for each in same))
+    if all(change.undoable for change in same):
+        undo = Undo(
+            arguments=tuple((change.call, change.argument, change.value) for change in same)
+        )
     sentence = f"{capitalised(first.sentence)}."
     where = f"{first.target}({first.argument}={first.arrived or '...'})"
     typed = first.kind == "typed"
@@ -542,18 +480,18 @@ def proven(
     suspect: Suspect, others: Sequence[Suspect], r: Capsule, meant: Capsule, at: Parted
 ) -> CauseEvidence:
     """Conclude on what was undone and took the difference away; ``others`` were undone with it."""
-    lines = tuple(each.sentence for each in (suspect, *others))
+    lines = tuple(reason.sentence for reason in (suspect, *others))
     gone = "with this taken as R has it, the Python of the text gives what R gives"
     sentence = suspect.sentence
     shown = frozenset({suspect.line})
     if not at.results:
         line = min(at.lines)
         shown |= {line}
-        one, other = (numbers_by_line(run).get(line, []) for run in (r, meant))
-        if one and other:
+        numbers, meant_numbers = (numbers_by_line(run).get(line, []) for run in (r, meant))
+        if numbers and meant_numbers:
             sentence = (
-                f"Line {line}: R prints {' '.join(one[:6])} where Python has "
-                f"{' '.join(f'{float(text):.7g}' for text in other[:6])}. {sentence}"
+                f"Line {line}: R prints {' '.join(numbers[:6])} where Python has "
+                f"{' '.join(f'{float(text):.7g}' for text in meant_numbers[:6])}. {sentence}"
             )
     return CauseEvidence(
         cause=suspect.cause,
@@ -569,14 +507,18 @@ def proven(
 
 
 def unproven(
-    r: Capsule, meant: Capsule, at: Parted, told: Sequence[Suspect], found: CauseEvidence | None
+    r: Capsule,
+    meant: Capsule,
+    at: Parted,
+    suspected: Sequence[Suspect],
+    found: CauseEvidence | None,
 ) -> CauseEvidence | None:
     """Conclude where nothing could be proven: from what cannot be tried, or not at all."""
-    lines = tuple(each.sentence for each in told[:_MOST])
+    lines = tuple(suspect.sentence for suspect in suspected[:_MOST])
     errors = only_in_r(r, meant)
     if errors:
         lines += (f"R meets {errors[0]}; the intended Python does not",)
-    strong = [each for each in told if not each.weak]
+    strong = [suspect for suspect in suspected if not suspect.weak]
     if at.results and len(strong) == 1 and strong[0].undo is None and ran_through(r, meant):
         only = strong[0]
         if found is None or found.cause in ("none", "not-known", "user-script", only.cause):
@@ -609,7 +551,7 @@ def only_in_r(r: Capsule, meant: Capsule) -> list[str]:
     theirs = [*meant.manifest.caught, *([meant.manifest.error] if meant.manifest.error else [])]
     if len(theirs) >= len(mine):
         return []
-    return [f"{each.cls}: {short(each, 160)}" for each in mine]
+    return [f"{error.cls}: {short(error, 160)}" for error in mine]
 
 
 def undecided(pair: RunPair) -> RunPair:
@@ -625,39 +567,39 @@ def undecided(pair: RunPair) -> RunPair:
             "first_divergence": None,
             "detail": f"{why}{seen}",
             "probes": tuple(
-                each.model_copy(
+                probe.model_copy(
                     update={
                         "verdict": "abstained",
                         "rung": "abstained",
-                        "detail": each.detail or why,
+                        "detail": probe.detail or why,
                         "stages": tuple(
                             stage.model_copy(update={"same": None})
                             if stage.same is False
                             else stage
-                            for stage in each.stages
+                            for stage in probe.stages
                         ),
                     }
                 )
-                if each.verdict in ("different", "failed")
-                else each
-                for each in pair.probes
+                if probe.verdict in ("different", "failed")
+                else probe
+                for probe in pair.probes
             ),
         }
     )
 
 
-def undo_of(told: Iterable[Suspect]) -> Undo:
+def undo_of(suspected: Iterable[Suspect]) -> Undo:
     """Return all that can be undone together."""
-    made = Undo()
-    for each in told:
-        if each.undo is not None:
-            made |= each.undo
-    return made
+    undo = Undo()
+    for suspect in suspected:
+        if suspect.undo is not None:
+            undo |= suspect.undo
+    return undo
 
 
 def _order_of_making(r: Capsule, meant: Capsule) -> bool:
     """Say whether both runs make the same layers, in another order."""
-    one, other = (
+    left, right = (
         [
             leaf(call.target) + _identity(call)
             for call in run.manifest.calls
@@ -669,7 +611,7 @@ def _order_of_making(r: Capsule, meant: Capsule) -> bool:
         ]
         for run in (r, meant)
     )
-    return one != other and sorted(one) == sorted(other)
+    return left != right and sorted(left) == sorted(right)
 
 
 def _identity(call: Call) -> str:

@@ -109,15 +109,15 @@ def stand_in(capsule: Capsule) -> bool:
     return frontend is not None and frontend.kind == "standin"
 
 
-def stopped_alone(r: Capsule, other: Capsule) -> bool:
+def stopped_alone(r: Capsule, partner: Capsule) -> bool:
     """Say whether another run stopped where R's did not."""
     whole = ("ok", "quit")
-    return r.manifest.status in whole and other.manifest.status not in whole
+    return r.manifest.status in whole and partner.manifest.status not in whole
 
 
-def ran_through(r: Capsule, other: Capsule) -> bool:
+def ran_through(r: Capsule, partner: Capsule) -> bool:
     """Say whether another run did all that it was asked, as far as R's run came."""
-    return not other.manifest.gaps and not stopped_alone(r, other)
+    return not partner.manifest.gaps and not stopped_alone(r, partner)
 
 
 def run_name(name: str) -> str:

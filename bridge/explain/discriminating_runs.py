@@ -63,7 +63,9 @@ class Pasted:
             self.model.python,
             run.python,
         ]
-        return CodeLines(*("\n".join(part for part in each if part) + "\n" for each in (r, python)))
+        return CodeLines(
+            *("\n".join(part for part in parts if part) + "\n" for parts in (r, python))
+        )
 
 
 def pasted(
@@ -86,31 +88,31 @@ def _model(recorded: Capsule, state: ModelState) -> CodeLines | None:
     shapes = input_shapes(state)
     calls = [_layer(layer) for layer in state.layers]
     weights = [weight.array for layer in state.layers for weight in layer.weights]
-    if len(shapes) != 1 or sum(int(np.prod(each.shape)) for each in weights) > _MOST_NUMBERS:
+    if len(shapes) != 1 or sum(int(np.prod(weight.shape)) for weight in weights) > _MOST_NUMBERS:
         return None
     try:
-        values = [np.asarray(recorded.array(each)) for each in weights]
+        values = [np.asarray(recorded.array(weight)) for weight in weights]
     except CapsuleError:
         return None
-    written = [each for each in calls if each is not None]
+    written = [call for call in calls if call is not None]
     if len(written) < len(calls):
         return None
     shape = [None, *shapes[0][1:]]
     r = [
         "model <- keras$Sequential(list(",
-        ",\n".join(f"  {each.r}" for each in written),
+        ",\n".join(f"  {call.r}" for call in written),
         "))",
         f"model$build({_r(shape)})",
     ]
     python = [
         "model = keras.Sequential([",
-        *(f"    {each.python}," for each in written),
+        *(f"    {call.python}," for call in written),
         "])",
         f"model.build({tuple(shape)!r})",
     ]
     if values:
-        r.append(f"model$set_weights(list({', '.join(_r_array(each) for each in values)}))")
-        python.append(f"model.set_weights([{', '.join(_python_array(each) for each in values)}])")
+        r.append(f"model$set_weights(list({', '.join(_r_array(value) for value in values)}))")
+        python.append(f"model.set_weights([{', '.join(_python_array(value) for value in values)}])")
     return CodeLines("\n".join(r), "\n".join(python))
 
 
@@ -130,7 +132,7 @@ def _layer(layer: LayerState) -> CodeLines | None:
 
 def _is_simple(value: Any) -> bool:
     if isinstance(value, list):
-        return bool(value) and all(isinstance(each, (int, float, str)) for each in value)
+        return bool(value) and all(isinstance(item, (int, float, str)) for item in value)
     return isinstance(value, (bool, int, float, str))
 
 
@@ -157,13 +159,13 @@ def _number(value: Any) -> str:
 
 
 def _python_array(values: np.ndarray[Any, Any], kind: str = "float32") -> str:
-    flat = ", ".join(_number(each) for each in values.reshape(-1))
+    flat = ", ".join(_number(number) for number in values.reshape(-1))
     return f'np.array([{flat}], "{kind}").reshape({values.shape})'
 
 
 def _r_array(values: np.ndarray[Any, Any]) -> str:
     # R fills arrays along the first axis first.
-    flat = ", ".join(_number(each) for each in values.reshape(-1, order="F"))
+    flat = ", ".join(_number(number) for number in values.reshape(-1, order="F"))
     return f"array(c({flat}), dim = c({', '.join(f'{size}L' for size in values.shape)}))"
 
 
@@ -175,7 +177,7 @@ def _r(value: Any) -> str:
     if isinstance(value, int):
         return f"{value}L"
     if isinstance(value, list):
-        return f"list({', '.join(_r(each) for each in value)})"
+        return f"list({', '.join(_r(item) for item in value)})"
     return json.dumps(value, ensure_ascii=False)
 
 
@@ -274,7 +276,7 @@ class _Answer:
 def separating(
     recorded: Capsule,
     standing: Sequence[Standing],
-    made: Sequence[FaultOutputs],
+    fault_outputs: Sequence[FaultOutputs],
     outputs: RecordedOutputs,
 ) -> tuple[Separating, ...]:
     """Return the shortest list of runs that tells apart as many candidates as any runs do.
@@ -282,12 +284,16 @@ def separating(
     Args:
         recorded: the run whose models are written into the code.
         standing: the candidates that explain everything.
-        made: what every suspect makes, in every setting.
+        fault_outputs: what every suspect makes, in every setting.
         outputs: what was recorded of the probes that were observed.
     """
-    if len(standing) < 2 or any(each.made.suspect.is_healthy for each in standing):
+    if len(standing) < 2 or any(candidate.made.suspect.is_healthy for candidate in standing):
         return ()
-    plans = [plan for question in QUESTIONS if (plan := _plan(question, standing, made, outputs))]
+    plans = [
+        plan
+        for question in QUESTIONS
+        if (plan := _plan(question, standing, fault_outputs, outputs))
+    ]
     chosen = _fewest(plans, standing)
     return tuple(_written(plan, recorded, standing, outputs) for plan in chosen)
 
@@ -299,101 +305,110 @@ class _Plan:
     rows: tuple[int, ...]
     answers: Mapping[str, _Answer]
 
-    def parts(self, one: Standing, other: Standing) -> bool:
-        a, b = self.answers[one.name], self.answers[other.name]
+    def parts(self, left: Standing, right: Standing) -> bool:
+        a, b = self.answers[left.name], self.answers[right.name]
         return bool(a.key and b.key) and a.key != b.key
 
 
 def _plan(
     question: Question,
     standing: Sequence[Standing],
-    made: Sequence[FaultOutputs],
+    fault_outputs: Sequence[FaultOutputs],
     outputs: RecordedOutputs,
 ) -> _Plan | None:
     if question.key == "function":
-        return _as_function(question, standing, made, outputs)
+        return _as_function(question, standing, fault_outputs, outputs)
     probe = _most_different(
-        [(each.made.outputs, outputs.outputs) for each in standing], outputs.outputs
+        [(candidate.made.outputs, outputs.outputs) for candidate in standing], outputs.outputs
     )
     if probe is None:
         return None
     healthy = outputs.outputs[probe]
-    rows = _rows(healthy, [each.made.outputs[probe] for each in standing])
-    answers = {each.name: _reasoned(question, each, probe, healthy, rows) for each in standing}
+    rows = _rows(healthy, [candidate.made.outputs[probe] for candidate in standing])
+    answers = {
+        candidate.name: _reasoned(question, candidate, probe, healthy, rows)
+        for candidate in standing
+    }
     return _Plan(question, probe, rows, answers)
 
 
 def _as_function(
     question: Question,
     standing: Sequence[Standing],
-    made: Sequence[FaultOutputs],
+    fault_outputs: Sequence[FaultOutputs],
     outputs: RecordedOutputs,
 ) -> _Plan | None:
     """Plan a run without predict's own knots, which was made here with every suspect's fault."""
-    there = {each.suspect.name: each for each in made if each.setting == AS_FUNCTION}
-    if any(each.made.suspect.name not in there for each in standing):
+    there = {fault.suspect.name: fault for fault in fault_outputs if fault.setting == AS_FUNCTION}
+    if any(candidate.made.suspect.name not in there for candidate in standing):
         return None
-    mine = [there[each.made.suspect.name].outputs for each in standing]
+    mine = [there[candidate.made.suspect.name].outputs for candidate in standing]
     probe = _most_different(list(combinations(mine, 2)), outputs.outputs)
     if probe is None:
         return None
-    rows = _rows(outputs.outputs[probe], [each[probe] for each in mine])
+    rows = _rows(outputs.outputs[probe], [arrays[probe] for arrays in mine])
     answers = {}
-    for each, found in zip(standing, mine, strict=True):
+    for candidate, found in zip(standing, mine, strict=True):
         y = found[probe]
         if isinstance(y, str):
-            answers[each.name] = _Answer("", f"not known: {y}")
+            answers[candidate.name] = _Answer("", f"not known: {y}")
         else:
-            told = _numbers(y, rows)
-            answers[each.name] = _Answer(told, f"prints {told} (computed here, with the fault)")
+            numbers = _numbers(y, rows)
+            answers[candidate.name] = _Answer(
+                numbers, f"prints {numbers} (computed here, with the fault)"
+            )
     return _Plan(question, probe, rows, answers)
 
 
 def _reasoned(
-    question: Question, each: Standing, probe: int, healthy: Any, rows: Sequence[int]
+    question: Question, candidate: Standing, probe: int, healthy: Any, rows: Sequence[int]
 ) -> _Answer:
     if question.key == "executed":
-        return _fused(each)
+        return _fused(candidate)
     goes = {
-        "remapping-off": _by(each, "grappler:remapping") or _by_fused_kernel(each),
-        "cpu-only": _by(each, "device-plugin"),
-        "eager": _by_fusion(each),
+        "remapping-off": _by(candidate, "grappler:remapping") or _by_fused_kernel(candidate),
+        "cpu-only": _by(candidate, "device-plugin"),
+        "eager": _by_fusion(candidate),
     }[question.key]
-    y = each.made.outputs[probe]
+    y = candidate.made.outputs[probe]
     if isinstance(y, str):
         return _Answer("", f"not known: {y}")
-    told = _numbers(healthy if goes else y, rows)
+    numbers = _numbers(healthy if goes else y, rows)
     what = "the fault goes" if goes else "the fault stays"
-    return _Answer(_GOES if goes else _STAYS, f"prints {told}: {what} (reasoned)")
+    return _Answer(_GOES if goes else _STAYS, f"prints {numbers}: {what} (reasoned)")
 
 
-def _fused(each: Standing) -> _Answer:
+def _fused(candidate: Standing) -> _Answer:
     """Say what is listed as fused, where the fault lies in what is fused or in how it is done."""
-    suspect = each.made.suspect
+    suspect = candidate.made.suspect
     if suspect.kind not in ("relu-lost-in-fused", "fused-activation-lost"):
         return _Answer("", "not known: the list of ops does not show this fault")
-    if _by(each, "grappler:remapping"):
+    if _by(candidate, "grappler:remapping"):
         return _Answer(
             "lost", "lists the op without its activation, which the pass lost (reasoned)"
         )
-    if _by_fused_kernel(each):
+    if _by_fused_kernel(candidate):
         text = "lists the op with its activation, which the kernel leaves out (reasoned)"
         return _Answer("listed", text)
     return _Answer("", "not known: a device plug-in may fuse after the graph is listed")
 
 
-def _by(each: Standing, cause: str) -> bool:
-    return each.cause == cause
+def _by(candidate: Standing, cause: str) -> bool:
+    return candidate.cause == cause
 
 
-def _by_fusion(each: Standing) -> bool:
+def _by_fusion(candidate: Standing) -> bool:
     """Say whether the fault is one of fusion, which is made in graphs only."""
-    fusing = (_by(each, "grappler:remapping"), _by(each, "device-plugin"), _by_fused_kernel(each))
-    return any(fusing) and not each.made.suspect.kind.startswith("kernel-")
+    fusing = (
+        _by(candidate, "grappler:remapping"),
+        _by(candidate, "device-plugin"),
+        _by_fused_kernel(candidate),
+    )
+    return any(fusing) and not candidate.made.suspect.kind.startswith("kernel-")
 
 
-def _by_fused_kernel(each: Standing) -> bool:
-    return each.cause.startswith("kernel:_Fused")
+def _by_fused_kernel(candidate: Standing) -> bool:
+    return candidate.cause.startswith("kernel:_Fused")
 
 
 def _most_different(
@@ -401,9 +416,9 @@ def _most_different(
 ) -> int | None:
     """Return the probe at which two outputs differ most, as a share of what was recorded."""
     best, most = None, 0.0
-    for one, other in pairs:
+    for left, right in pairs:
         for probe, y in healthy.items():
-            gap = _gap(one[probe], other[probe])
+            gap = _gap(left[probe], right[probe])
             span = float(np.ptp(np.nan_to_num(y.astype(np.float64)))) if y.size else 0.0
             share = gap / span if span else np.inf
             if gap and share > most:
@@ -421,7 +436,7 @@ def _rows(healthy: Any, others: Sequence[Any]) -> tuple[int, ...]:
     """Return three rows: the one at which outputs differ most, one in the middle, the last one."""
     count = len(healthy)
     gaps = np.zeros(count)
-    arrays = [each for each in (healthy, *others) if not isinstance(each, str)]
+    arrays = [array for array in (healthy, *others) if not isinstance(array, str)]
     for a, b in combinations(arrays, 2):
         if a.shape == b.shape:
             gap = np.abs(a.astype(np.float64) - b.astype(np.float64)).reshape(count, -1)
@@ -432,7 +447,7 @@ def _rows(healthy: Any, others: Sequence[Any]) -> tuple[int, ...]:
 def _numbers(y: Any, rows: Sequence[int]) -> str:
     values = y[list(rows)].reshape(-1)
     more = ", ..." if values.size > 6 else ""
-    return ", ".join(f"{float(each):.4g}" for each in values[:6]) + more
+    return ", ".join(f"{float(value):.4g}" for value in values[:6]) + more
 
 
 def _fewest(plans: Sequence[_Plan], standing: Sequence[Standing]) -> tuple[_Plan, ...]:
@@ -442,15 +457,15 @@ def _fewest(plans: Sequence[_Plan], standing: Sequence[Standing]) -> tuple[_Plan
     wanted = set().union(*parted)
     for count in range(len(plans) + 1):
         for some in combinations(range(len(plans)), count):
-            if set().union(*(parted[each] for each in some)) == wanted:
-                return tuple(plans[each] for each in some)
+            if set().union(*(parted[index] for index in some)) == wanted:
+                return tuple(plans[index] for index in some)
     return ()
 
 
 def _written(
     plan: _Plan, recorded: Capsule, standing: Sequence[Standing], outputs: RecordedOutputs
 ) -> Separating:
-    probe = next(each for each in recorded.manifest.probes if each.index == plan.probe)
+    probe = next(probe for probe in recorded.manifest.probes if probe.index == plan.probe)
     states = recorded.manifest.states
     number = probe.state if probe.state is not None else -1
     state = states[number] if 0 <= number < len(states) else None
@@ -460,5 +475,5 @@ def _written(
         question=plan.question.text,
         r=lines.r,
         python=lines.python,
-        expect={each.name: plan.answers[each.name].text for each in standing},
+        expect={candidate.name: plan.answers[candidate.name].text for candidate in standing},
     )

@@ -41,12 +41,12 @@ def ops_of(
     wanted = {name.rpartition("/")[2] for name in layers}
     names = {name.rpartition("/")[2] for name in known} | wanted
     scopes = [op.name.split("/")[:-1] for op in executed.ops if op.op not in CARRIERS]
-    told = {part for scope in scopes for part in scope if part in names or _stem(part) in names}
-    plain = told <= names
-    ours = {part for part in told if (part if plain else _stem(part)) in wanted}
+    parts = {part for scope in scopes for part in scope if part in names or _stem(part) in names}
+    plain = parts <= names
+    ours = {part for part in parts if (part if plain else _stem(part)) in wanted}
     if not plain:
         # What is not numbered once more has a name that was free.
-        ours |= {part for part in told & wanted if _stem(part) not in names}
+        ours |= {part for part in parts & wanted if _stem(part) not in names}
     return tuple(
         op
         for op in executed.ops
@@ -74,13 +74,13 @@ def lost_in(ops: Iterable[ExecutedOp], layers: Iterable[LayerState]) -> tuple[st
     """
     found = list(ops)
     wanted = [_wanted(layer) for layer in layers]
-    if not found or not wanted or any(each is None for each in wanted):
+    if not found or not wanted or any(expected is None for expected in wanted):
         return None
-    told = {part for op in found for part in (op.op, *op.fused)}
+    executed = {part for op in found for part in (op.op, *op.fused)}
     lost = tuple(
         dict.fromkeys(
-            part for each in wanted for part in each or ()
-            if part not in told and not (part == "BiasAdd" and told & BIASES)
+            part for expected in wanted for part in expected or ()
+            if part not in executed and not (part == "BiasAdd" and executed & BIASES)
         )
     )  # fmt: skip
     if lost:
@@ -113,8 +113,8 @@ _RIGHT: Final = ("same-bits", "within-rounding")
 
 def asked_again(found: CauseEvidence) -> bool:
     """Say whether a search ended with a fault that was run again as it was, and did not show."""
-    told = [each for each in found.levers if each.lever == AS_RECORDED]
-    return found.cause == "not-known" and bool(told) and told[-1].verdict in _RIGHT
+    as_recorded = [lever for lever in found.levers if lever.lever == AS_RECORDED]
+    return found.cause == "not-known" and bool(as_recorded) and as_recorded[-1].verdict in _RIGHT
 
 
 def elsewhere(
@@ -156,10 +156,10 @@ def elsewhere(
     same = "The same model, weights and input are right on this machine"
     if not unlike:
         return found
-    one, other = _graph(recorded, probe), _graph(again, probe)
+    recorded_graph, graph_here = _graph(recorded, probe), _graph(again, probe)
     ops, alike = (
-        [each.label for each in ops_of(graph, layers) if each.op not in MOVING]
-        for graph in (one, other)
+        [op.label for op in ops_of(graph, layers) if op.op not in MOVING]
+        for graph in (recorded_graph, graph_here)
     )
     other_processor = (there.machine, set(there.cpu_flags)) != (here.machine, set(here.cpu_flags))
     if len(ops) == 1 and ops == alike and other_processor and _libraries(there) == _libraries(here):
@@ -185,7 +185,7 @@ def elsewhere(
 
 
 def _graph(capsule: Capsule, probe: int) -> ExecutedGraph | None:
-    return next((each.executed for each in capsule.manifest.probes if each.index == probe), None)
+    return next((seen.executed for seen in capsule.manifest.probes if seen.index == probe), None)
 
 
 def _plugins(there: Environment, here: Environment) -> str:
@@ -202,7 +202,7 @@ def _libraries(environment: Environment) -> tuple[str, ...]:
 
 
 def _accelerators(environment: Environment) -> set[str]:
-    return {each.partition(":")[0] for each in environment.devices} - {"CPU"}
+    return {device.partition(":")[0] for device in environment.devices} - {"CPU"}
 
 
 def _unlike(there: Environment, here: Environment) -> Iterator[str]:
@@ -210,9 +210,9 @@ def _unlike(there: Environment, here: Environment) -> Iterator[str]:
     if (there.system, there.machine) != (here.system, here.machine):
         yield f"that is {there.system} {there.machine}, this is {here.system} {here.machine}"
     for name in _LIBRARIES:
-        one, other = there.packages.get(name, ""), here.packages.get(name, "")
-        if one != other:
-            yield f"{name} is {one or 'not installed'} there, {other or 'not installed'} here"
+        theirs, ours = there.packages.get(name, ""), here.packages.get(name, "")
+        if theirs != ours:
+            yield f"{name} is {theirs or 'not installed'} there, {ours or 'not installed'} here"
     more, less = (
         sorted(set(a.cpu_flags) - set(b.cpu_flags)) for a, b in ((there, here), (here, there))
     )

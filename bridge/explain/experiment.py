@@ -32,8 +32,8 @@ class Trials:
         """Whether every training with the change ended below every one without."""
         if min(len(self.as_recorded), len(self.changed)) < STARTS:
             return False
-        worst = max(_number(each) for each in self.changed)
-        return worst < min(_number(each) for each in self.as_recorded)
+        worst = max(_number(end) for end in self.changed)
+        return worst < min(_number(end) for end in self.as_recorded)
 
     @property
     def most(self) -> bool:
@@ -48,7 +48,7 @@ class Trials:
     @property
     def interval_as_recorded(self) -> tuple[float, float]:
         """The least and greatest loss without it."""
-        known = [_number(each) for each in self.as_recorded]
+        known = [_number(end) for end in self.as_recorded]
         return min(known), max(known)
 
 
@@ -64,7 +64,7 @@ def trials(capsule: Capsule | None) -> Trials | None:
 
 def spelled(ends: tuple[float, float]) -> str:
     """Return an interval of losses in words."""
-    low, high = (f"{each:.4g}" if math.isfinite(each) else "no number" for each in ends)
+    low, high = (f"{end:.4g}" if math.isfinite(end) else "no number" for end in ends)
     return low if low == high else f"{low} to {high}"
 
 
@@ -185,9 +185,9 @@ class Made:
     seconds: float = 0.0
 
 
-def outcomes(made: Sequence[Made]) -> dict[Experiment, Capsule]:
+def outcomes(results: Sequence[Made]) -> dict[Experiment, Capsule]:
     """Return what came out, of what was made."""
-    return {each.experiment: each.capsule for each in made if each.capsule is not None}
+    return {result.experiment: result.capsule for result in results if result.capsule is not None}
 
 
 def changed_and_not(capsule: Capsule) -> tuple[Probe | None, Probe | None]:
@@ -196,19 +196,19 @@ def changed_and_not(capsule: Capsule) -> tuple[Probe | None, Probe | None]:
     return found.get(True), found.get(False)
 
 
-def outcome_of(made: Made) -> str:
+def outcome_of(result: Made) -> str:
     """Return in words what came out of an experiment, or why it was not made."""
-    if made.capsule is None:
-        return f"not made: {made.why}"
-    found = trials(made.capsule)
+    if result.capsule is None:
+        return f"not made: {result.why}"
+    found = trials(result.capsule)
     if found is not None:
         changed, recorded = spelled(found.interval), spelled(found.interval_as_recorded)
         return f"loss {changed}; as recorded {recorded} ({len(found.changed)} starts)"
-    changed_probe, bare = changed_and_not(made.capsule)
-    if made.experiment.kind == "evaluate again" and made.experiment.change != "left alone":
+    changed_probe, bare = changed_and_not(result.capsule)
+    if result.experiment.kind == "evaluate again" and result.experiment.change != "left alone":
         shown = (spelled((loss, loss)) for p in (changed_probe, bare) if p for loss in _losses(p))
         return f"loss {'; without the change '.join(shown)}"
-    gaps = [_gap(made.capsule, a, b) for a, b in _pairs(changed_probe, bare)]
+    gaps = [_gap(result.capsule, a, b) for a, b in _pairs(changed_probe, bare)]
     worst = max(gaps, default=0.0)
     return "the same bits" if not worst else f"up to {worst:.3g} apart"
 
@@ -217,14 +217,14 @@ def _losses(probe: Probe) -> tuple[float, ...]:
     return probe.curves.get("after", ())
 
 
-def _pairs(one: Probe | None, other: Probe | None) -> Iterator[tuple[Array, Array]]:
-    if one is not None and other is not None:
-        yield from zip(one.outputs, other.outputs, strict=False)
+def _pairs(left: Probe | None, right: Probe | None) -> Iterator[tuple[Array, Array]]:
+    if left is not None and right is not None:
+        yield from zip(left.outputs, right.outputs, strict=False)
 
 
-def _gap(capsule: Capsule, one: Array, other: Array) -> float:
+def _gap(capsule: Capsule, left: Array, right: Array) -> float:
     """Return how far two arrays are apart, 0 where they have the same bits."""
-    a, b = capsule.array(one), capsule.array(other)
+    a, b = capsule.array(left), capsule.array(right)
     if a.shape != b.shape:
         return math.inf
     if a.tobytes() == b.tobytes():

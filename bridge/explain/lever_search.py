@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from bridge._text import listed
+from bridge._text import capitalised, listed
 from bridge.explain.result import CauseEvidence, Confidence, Hypothesis, LeverOutcome
 from bridge.facts.causes import family
 
@@ -123,14 +123,14 @@ class Log:
         situation = self.situation
         if not passes:
             return (yield from self.ask(AS_RECORDED, way=way))
-        wanted = tuple(each for each in situation.passes if each in passes)
+        wanted = tuple(pass_name for pass_name in situation.passes if pass_name in passes)
         if len(wanted) == len(situation.passes):
             return (yield from self.ask(ALL_OFF, way=way))
         if len(wanted) == 1:
             name = f"{wanted[0].replace('_', '-')}-off"
             return (yield from self.ask(name, wanted, way))
-        kept = tuple(each for each in situation.passes if each not in passes)
-        several = " and ".join(each.replace("_", "-") for each in kept)
+        kept = tuple(pass_name for pass_name in situation.passes if pass_name not in passes)
+        several = " and ".join(pass_name.replace("_", "-") for pass_name in kept)
         name = f"only {several} on" if len(kept) <= 2 else f"{'+'.join(wanted)} off"
         return (yield from self.ask(name, wanted, way))
 
@@ -141,7 +141,7 @@ class Log:
 
     def told(self, answer: Answer) -> tuple[str, ...]:
         """Name the levers that were answered so, in order."""
-        return tuple(pull.name for pull, each in self._answers.items() if each == answer)
+        return tuple(pull.name for pull, given in self._answers.items() if given == answer)
 
     def named(
         self,
@@ -225,26 +225,28 @@ def weigh(found: CauseEvidence | None) -> tuple[Hypothesis, ...]:
     """
     if found is None or found.cause == "none" or not found.levers:
         return ()
-    answers = {each.lever: answer_of(each) for each in found.levers}
+    answers = {lever.lever: answer_of(lever) for lever in found.levers}
     said = {"right": "is right", "wrong": "is wrong", "open": "was not decided"}
     weighed = []
     for cause, expected in _EXPECTED.items():
         asked = {lever: answers[lever] for lever in expected if lever in answers}
         if not any(answer != "open" for answer in asked.values()):
             continue
-        told = {lever: f"{lever} {said[answer]}" for lever, answer in asked.items()}
+        lines = {lever: f"{lever} {said[answer]}" for lever, answer in asked.items()}
         name = found.cause if family(found.cause) == family(cause) else cause
         weighed.append(
             Hypothesis(
                 cause=name,
-                explains=tuple(told[k] for k, answer in asked.items() if answer == expected[k]),
+                explains=tuple(lines[k] for k, answer in asked.items() if answer == expected[k]),
                 contradicts=tuple(
-                    told[k] for k, a in asked.items() if a not in ("open", expected[k])
+                    lines[k] for k, a in asked.items() if a not in ("open", expected[k])
                 ),
-                unexplained=tuple(told[k] for k, answer in asked.items() if answer == "open"),
+                unexplained=tuple(lines[k] for k, answer in asked.items() if answer == "open"),
             )
         )
-    weighed.sort(key=lambda each: (each.cause != found.cause, len(each.contradicts)))
+    weighed.sort(
+        key=lambda explanation: (explanation.cause != found.cause, len(explanation.contradicts))
+    )
     return tuple(weighed)
 
 
@@ -277,7 +279,7 @@ def blame_passes(log: Log, way: Held, first: str = "") -> Maybe:
             return None
         # What stays wrong with one pass off: that one is no suspect, or not the only one.
         off = frozenset({first}) if alone == "wrong" else frozenset[str]()
-        suspects = tuple(each for each in passes if each not in off)
+        suspects = tuple(pass_name for pass_name in passes if pass_name not in off)
         switch = yield from _halve(log, way, off, suspects)
     if switch is None:
         sentence = (
@@ -349,7 +351,7 @@ def _confirm(log: Log, way: Held, switch: _Switch) -> Maybe:
 def _needs_another(log: Log, way: Held, name: str) -> Maybe:
     """Find the pass without which this one does no harm."""
     every = frozenset(log.situation.passes)
-    others = tuple(each for each in log.situation.passes if each != name)
+    others = tuple(pass_name for pass_name in log.situation.passes if pass_name != name)
     partner = yield from _halve(log, way, frozenset(), others)
     if partner is not None:
         pair = frozenset({name, partner.name})
@@ -367,7 +369,7 @@ def _needs_another(log: Log, way: Held, name: str) -> Maybe:
 def _beside_another(log: Log, way: Held, name: str) -> Maybe:
     """Find the pass that does the same harm by itself."""
     every = frozenset(log.situation.passes)
-    others = tuple(each for each in log.situation.passes if each != name)
+    others = tuple(pass_name for pass_name in log.situation.passes if pass_name != name)
     partner = yield from _halve(log, way, frozenset({name}), others)
     if partner is not None:
         pair = frozenset({name, partner.name})
@@ -383,12 +385,12 @@ def _beside_another(log: Log, way: Held, name: str) -> Maybe:
 
 
 def _two(log: Log, pair: frozenset[str], what: str) -> CauseEvidence:
-    first, second = (each for each in log.situation.passes if each in pair)
-    told = what.format(subject=log.situation.subject)
+    first, second = (pass_name for pass_name in log.situation.passes if pass_name in pair)
+    predicate = what.format(subject=log.situation.subject)
     found = log.named(
         f"grappler:{first}",
         "likely",
-        f"The passes '{first}' and '{second}' of Grappler {told}.",
+        f"The passes '{first}' and '{second}' of Grappler {predicate}.",
         unexplained=(f"which of the passes '{first}' and '{second}' is the one at fault",),
     )
     return found.model_copy(update={"passes": (first, second)})
@@ -408,7 +410,7 @@ _FUSING: Final = ("_MklNative", "_Mkl", "_Fused")
 
 
 def search(situation: SearchedPlace) -> Searching:
-    """Search for the cause of a result that is wrong; ``drive`` of ``protocol`` runs the search."""
+    """Search for the cause of a result that is wrong; ``drive`` runs the search."""
     log = Log(situation)
     if not situation.repeated:
         again = yield from log.ask(AS_RECORDED)
@@ -505,8 +507,8 @@ def _weighed(log: Log, found: CauseEvidence, way: Held) -> Maybe:
     for lever, whose in (("onednn-off", "oneDNN"), ("cpu-only", "the device")):
         if lever == "cpu-only" and not situation.accelerated:
             continue
-        other = yield from log.ask(lever, way=way)
-        if other == "right":
+        answer = yield from log.ask(lever, way=way)
+        if answer == "right":
             return log.named(
                 found.cause,
                 "likely",
@@ -514,7 +516,7 @@ def _weighed(log: Log, found: CauseEvidence, way: Held) -> Maybe:
                 against=(f"{lever} mends it too: the kernel may be {whose}'s, and at fault",),
                 unexplained=(f"whether the pass or {whose} is at fault",),
             )
-        if other == "open":
+        if answer == "open":
             sure = "likely"
     fused = _single([op for op in situation.ops if "[" in op])
     if found.cause == "grappler:remapping" and situation.lost == () and fused:
@@ -542,8 +544,8 @@ def _left_open(log: Log, way: Held) -> Generator[Pull, LeverOutcome, list[str]]:
 
 def _undecided(log: Log, left: list[str]) -> CauseEvidence:
     return log.unknown(
-        f"{_capital(log.situation.subject)} may be wrong because of what {' or '.join(left)} would "
-        "switch off: those runs could not be judged."
+        f"{capitalised(log.situation.subject)} may be wrong because of what "
+        f"{' or '.join(left)} would switch off: those runs could not be judged."
     )
 
 
@@ -572,7 +574,7 @@ def _tracing(log: Log, way: Held) -> Maybe:
     compiled = yield from _compiled(log)
     if compiled == "right" and situation.way == "xla":
         return not_again(log, compiled)
-    subject = _capital(situation.subject)
+    subject = capitalised(situation.subject)
     if compiled == "right":
         return log.unknown(
             f"{subject} is wrong in a graph alone, with Grappler off too, and right both eagerly "
@@ -600,7 +602,7 @@ def _tracing(log: Log, way: Held) -> Maybe:
 def _everywhere(log: Log) -> Maybe:
     """Search where the eager run is wrong as well: a kernel, or the layer of Keras itself."""
     situation = log.situation
-    subject = _capital(situation.subject)
+    subject = capitalised(situation.subject)
     if situation.relative:
         return log.unknown(
             f"For {situation.subject} there is no definition to judge by, and it is the same "
@@ -617,10 +619,10 @@ def _everywhere(log: Log) -> Maybe:
     left = yield from _left_open(log, "")
     if left:
         return _undecided(log, left)
-    other: Answer = "open"
+    backend: Answer = "open"
     if xla == "open":
-        other = yield from _another_backend(log)
-    if "wrong" not in (xla, other):
+        backend = yield from _another_backend(log)
+    if "wrong" not in (xla, backend):
         return log.unknown(
             f"{subject} is wrong eagerly and in a graph alike; nothing else that executes it could "
             "be judged as wrong by itself, so a kernel and the layer cannot be told apart."
@@ -663,19 +665,19 @@ def _kernel(log: Log, why: str, way: Held) -> Generator[Pull, LeverOutcome, Caus
     left = yield from _left_open(log, way)
     if set(left) - {"one-thread"}:
         return _undecided(log, left)
-    recorded = [*situation.ops, *(op for each in log.outcomes for op in each.layer_ops)]
+    recorded = [*situation.ops, *(op for outcome in log.outcomes for op in outcome.layer_ops)]
     ops = sorted({_plain(op) for op in recorded})
     heavy = sorted(set(ops) - ELEMENTWISE)
     if len(ops) == 1 or len(heavy) == 1:
         op = (heavy or ops)[0]
-        rest = ", ".join(each for each in ops if each != op)
+        rest = ", ".join(remaining for remaining in ops if remaining != op)
         beside = (f"whether it is {op}, or one of {rest} beside it",) if rest else ()
         sentence = f"The kernel of {op} is to blame for {situation.subject}: {why}."
         sure: Literal["likely", "possible"] = "possible" if rest else "likely"
         return log.named(f"kernel:{op}", sure, sentence, unexplained=beside)
-    told = ", ".join(ops) or "not recorded"
+    named = ", ".join(ops) or "not recorded"
     return log.unknown(
-        f"A kernel is to blame for {situation.subject}: {why}; its ops are {told}, and which of "
+        f"A kernel is to blame for {situation.subject}: {why}; its ops are {named}, and which of "
         "them is wrong cannot be told.",
         "which op's kernel is wrong",
     )
@@ -692,7 +694,3 @@ def _plain(op: str) -> str:
 def _single(ops: Iterable[str]) -> str:
     names = {op.partition("[")[0] for op in ops}
     return names.pop() if len(names) == 1 else ""
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

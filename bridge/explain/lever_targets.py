@@ -31,23 +31,27 @@ def narrowed(capsule: Capsule) -> Capsule:
     if not any("float64" in repr(layer.config) for state in capsule.manifest.states
                for layer in state.layers):  # fmt: skip
         return capsule
-    made: dict[str, AnyArray] = {}
-    probes = tuple(_probe(capsule, probe, made) for probe in capsule.manifest.probes)
+    new_arrays: dict[str, AnyArray] = {}
+    probes = tuple(_probe(capsule, probe, new_arrays) for probe in capsule.manifest.probes)
     states = tuple(_state(state) for state in capsule.manifest.states)
     manifest = capsule.manifest.model_copy(update={"probes": probes, "states": states})
-    return Capsule(manifest, {**capsule.arrays, **made})
+    return Capsule(manifest, {**capsule.arrays, **new_arrays})
 
 
-def _probe(capsule: Capsule, probe: Probe, made: dict[str, AnyArray]) -> Probe:
+def _probe(capsule: Capsule, probe: Probe, new_arrays: dict[str, AnyArray]) -> Probe:
     layers = tuple(
-        layer.model_copy(update={"outputs": _rounded(capsule, layer, made), "perturbed": None})
+        layer.model_copy(
+            update={"outputs": _rounded(capsule, layer, new_arrays), "perturbed": None}
+        )
         for layer in probe.layers
     )
-    return probe.model_copy(update={"layers": layers, "outputs": _rounded(capsule, probe, made)})
+    return probe.model_copy(
+        update={"layers": layers, "outputs": _rounded(capsule, probe, new_arrays)}
+    )
 
 
 def _rounded(
-    capsule: Capsule, holder: Probe | LayerOutput, made: dict[str, AnyArray]
+    capsule: Capsule, holder: Probe | LayerOutput, new_arrays: dict[str, AnyArray]
 ) -> tuple[Array, ...]:
     found = []
     for ref in holder.outputs:
@@ -56,7 +60,7 @@ def _rounded(
             continue
         key = f"f.{ref.key}"[:80]
         with np.errstate(over="ignore"):
-            made[key] = np.asarray(capsule.array(ref)).astype(np.float32)
+            new_arrays[key] = np.asarray(capsule.array(ref)).astype(np.float32)
         found.append(ref.model_copy(update={"key": key, "dtype": "float32"}))
     return tuple(found)
 
@@ -67,7 +71,7 @@ def _state(state: ModelState) -> ModelState:
 
 
 def _layer(layer: LayerState) -> LayerState:
-    inner = tuple(_layer(each) for each in layer.layers)
+    inner = tuple(_layer(inner_layer) for inner_layer in layer.layers)
     return layer.model_copy(update={"config": _told(layer.config), "layers": inner})
 
 
@@ -75,7 +79,7 @@ def _told(item: JsonValue) -> Any:
     if isinstance(item, dict):
         return {key: _told(value) for key, value in item.items()}
     if isinstance(item, list):
-        return [_told(each) for each in item]
+        return [_told(entry) for entry in item]
     return "float32" if item == "float64" else item
 
 
@@ -129,16 +133,16 @@ def outcome(
     capsule: Capsule, target: Target, lever: str, seconds: float = 0.0, judge: Judge | None = None
 ) -> LeverOutcome:
     """Say whether the place is right in a run under a lever."""
-    probe = next((each for each in capsule.manifest.probes if each.index == target.probe), None)
+    probe = next((probe for probe in capsule.manifest.probes if probe.index == target.probe), None)
     if probe is None:
         why = capsule.manifest.error.message if capsule.manifest.error else capsule.manifest.status
         return nothing(lever, f"it did not come to the prediction ({why})", seconds)
     if any(ref.dtype == "float64" for ref in probe.outputs) and _were_narrower(target):
         capsule = narrowed(capsule)
-        probe = next(each for each in capsule.manifest.probes if each.index == target.probe)
+        probe = next(probe for probe in capsule.manifest.probes if probe.index == target.probe)
     verdicts = (judge or Judge())(capsule, probe)
     found, detail = _verdict(capsule, probe, target, verdicts)
-    first = next((each for each in verdicts if each.verdict == "different"), None)
+    first = next((verdict for verdict in verdicts if verdict.verdict == "different"), None)
     state = capsule.state_of(probe)
     own = ops_of(probe.executed, target.names, names_of(state.layers if state else ()))
     return LeverOutcome(
@@ -165,12 +169,14 @@ def nothing(lever: str, why: str, seconds: float = 0.0) -> LeverOutcome:
 
 def whole(capsule: Capsule, lever: str, seconds: float, judge: Judge) -> LeverOutcome:
     """Say whether all that a run predicted is right: the worst verdict on any layer."""
-    probes = [each for each in capsule.manifest.probes if each.kind in ("predict", "call")]
-    verdicts = [each for probe in probes for each in judge(capsule, probe)]
+    probes = [probe for probe in capsule.manifest.probes if probe.kind in ("predict", "call")]
+    verdicts = [verdict for probe in probes for verdict in judge(capsule, probe)]
     blind = [probe for probe in probes if not judge(capsule, probe)]
-    wrong = next((each for each in verdicts if each.verdict == "different"), None)
-    left = next((each for each in verdicts if each.verdict == "abstained"), None)
-    verdict = worst([each.verdict for each in verdicts]) if verdicts and not blind else "abstained"
+    wrong = next((verdict for verdict in verdicts if verdict.verdict == "different"), None)
+    left = next((verdict for verdict in verdicts if verdict.verdict == "abstained"), None)
+    verdict = (
+        worst([verdict.verdict for verdict in verdicts]) if verdicts and not blind else "abstained"
+    )
     if wrong is not None:
         verdict = "different"
     detail = ""
@@ -192,7 +198,7 @@ def whole(capsule: Capsule, lever: str, seconds: float, judge: Judge) -> LeverOu
 
 def worst(verdicts: Sequence[Verdict]) -> Verdict:
     """Return the verdict that speaks for several on one place; nothing is no verdict."""
-    known = [each for each in verdicts if each in _WORST]
+    known = [verdict for verdict in verdicts if verdict in _WORST]
     return min(known, key=_WORST.index, default="abstained")
 
 
@@ -201,20 +207,27 @@ def _verdict(
 ) -> tuple[Verdict, str]:
     concerned = list(_concerned(probe, target, verdicts))
     if concerned:
-        verdict = worst([each.verdict for each in concerned])
+        verdict = worst([layer_verdict.verdict for layer_verdict in concerned])
         if verdict != "abstained" or not target.relative:
-            why = next((each.why for each in concerned if each.verdict == verdict and each.why), "")
+            why = next(
+                (
+                    layer_verdict.why
+                    for layer_verdict in concerned
+                    if layer_verdict.verdict == verdict and layer_verdict.why
+                ),
+                "",
+            )
             return verdict, why
-    made = outputs(capsule, probe)
-    if not made:
+    arrays = outputs(capsule, probe)
+    if not arrays:
         return "abstained", "; ".join(probe.notes) or "it made nothing"
-    if target.right is not None and bits_same(made, target.right):
+    if target.right is not None and bits_same(arrays, target.right):
         return "same-bits", "the same bits as the run that it is compared with"
-    if target.wrong and bits_same(made, target.wrong):
+    if target.wrong and bits_same(arrays, target.wrong):
         return "different", "the same bits as the run that is doubted"
-    if target.right is not None and (how := apart(made, target.right)):
+    if target.right is not None and (how := apart(arrays, target.right)):
         return "different", how
-    why = next((each.why for each in concerned if each.why), "")
+    why = next((layer_verdict.why for layer_verdict in concerned if layer_verdict.why), "")
     return "abstained", why or next(iter(probe.notes), "no layer of it was seen")
 
 
@@ -234,20 +247,20 @@ def _concerned(
     ]
 
 
-def bits_same(one: Sequence[AnyArray], other: Sequence[AnyArray]) -> bool:
+def bits_same(left: Sequence[AnyArray], right: Sequence[AnyArray]) -> bool:
     """Say whether arrays have the same types, shapes and bits."""
-    return len(one) == len(other) and all(
+    return len(left) == len(right) and all(
         x.shape == y.shape and x.dtype == y.dtype and same_bits(x, y)
-        for x, y in zip(one, other, strict=True)
+        for x, y in zip(left, right, strict=True)
     )
 
 
-def apart(one: Sequence[AnyArray], other: Sequence[AnyArray]) -> str:
+def apart(left: Sequence[AnyArray], right: Sequence[AnyArray]) -> str:
     """Say in what arrays differ that no rounding can bring about; nothing where it may be rounding.
 
     Whole numbers and truth values are not rounded, and rounding makes no NaN of a number.
     """
-    for x, y in zip(one, other, strict=False):
+    for x, y in zip(left, right, strict=False):
         if x.shape != y.shape:
             return f"shape {x.shape} against {y.shape}"
         if x.dtype.kind in "biu" and y.dtype.kind in "biu":
@@ -258,7 +271,7 @@ def apart(one: Sequence[AnyArray], other: Sequence[AnyArray]) -> str:
             count = int(np.count_nonzero(np.isnan(x) != np.isnan(y)))
             if count:
                 return f"{count} of {x.size} are NaN on one side only"
-    return "" if len(one) == len(other) else f"{len(one)} against {len(other)} outputs"
+    return "" if len(left) == len(right) else f"{len(left)} against {len(right)} outputs"
 
 
 #: The runs whose layers may be wrong, in the order in which they are asked.
@@ -291,7 +304,7 @@ class Doubt:
         ops = ops_of(probe.executed, self.target.names, every)
         layers = [find_layer(state.layers, name) for name in self.target.names] if state else []
         known = [layer for layer in layers if layer is not None]
-        devices = {each.partition(":")[0] for each in capsule.manifest.environment.devices}
+        devices = {device.partition(":")[0] for device in capsule.manifest.environment.devices}
         return SearchedPlace(
             subject=self.subject,
             where=self.where,
@@ -341,20 +354,25 @@ def disagreements(runs: Mapping[str, Capsule], pairs: Sequence[RunPair]) -> list
     A difference that nobody could judge counts where no rounding can have made it.
     """
     for pair in pairs:
-        other = pair.b
-        if pair.verdict not in _OPEN or pair.a != "r" or other not in _OTHERS or other not in runs:
+        partner = pair.b
+        if (
+            pair.verdict not in _OPEN
+            or pair.a != "r"
+            or partner not in _OTHERS
+            or partner not in runs
+        ):
             continue
         found = []
-        aligned = align(runs["r"], runs[other])
-        for (one, two), compared in zip(aligned, pair.probes, strict=False):
+        aligned = align(runs["r"], runs[partner])
+        for (probe, two), compared in zip(aligned, pair.probes, strict=False):
             asked = any(s.stage in ASKED and s.same is False for s in compared.stages)
-            if one is None or two is None or asked or compared.verdict not in _OPEN:
+            if probe is None or two is None or asked or compared.verdict not in _OPEN:
                 continue
-            mine, theirs = outputs(runs["r"], one), outputs(runs[other], two)
+            mine, theirs = outputs(runs["r"], probe), outputs(runs[partner], two)
             if mine and theirs and (compared.verdict == "different" or apart(mine, theirs)):
-                target = Target(one.index, frozenset(), True, mine, theirs)
+                target = Target(probe.index, frozenset(), True, mine, theirs)
                 found.append(Doubt("r", target, f"the result of {compared.probe}",
-                                   result_code(one.kind)))  # fmt: skip
+                                   result_code(probe.kind)))  # fmt: skip
         if found:
             return found
     return []
@@ -369,18 +387,18 @@ def undecided(capsule: Capsule, judge: Judge) -> list[Target]:
     for probe in capsule.manifest.probes:
         if probe.kind not in ("predict", "call") or probe.state is None or probe.eager:
             continue
-        if not any(each.verdict == "abstained" for each in judge(capsule, probe)):
+        if not any(verdict.verdict == "abstained" for verdict in judge(capsule, probe)):
             continue
-        made = outputs(capsule, probe)
+        arrays = outputs(capsule, probe)
         if any(y.dtype.kind in "biu" or (y.dtype.kind == "f" and bool((y != y).any()))
-               for y in made):  # fmt: skip
-            found.append(Target(probe.index, frozenset(), True, made))
+               for y in arrays):  # fmt: skip
+            found.append(Target(probe.index, frozenset(), True, arrays))
     return found
 
 
 def against(target: Target, run: Capsule) -> Target:
     """Return the target with what another run made of it as what is right."""
-    probe = next(each for each in run.manifest.probes if each.index == target.probe)
+    probe = next(probe for probe in run.manifest.probes if probe.index == target.probe)
     return replace(target, right=outputs(run, probe))
 
 
@@ -390,10 +408,10 @@ def repeated(runs: Mapping[str, Capsule], doubt: Doubt) -> bool:
     for name in names:
         if name not in runs:
             continue
-        for one, other in align(runs[doubt.run], runs[name]):
-            if one is not None and other is not None and one.index == doubt.target.probe:
-                made = outputs(runs[name], other)
-                return bool(made) and bits_same(outputs(runs[doubt.run], one), made)
+        for doubted, again in align(runs[doubt.run], runs[name]):
+            if doubted is not None and again is not None and doubted.index == doubt.target.probe:
+                arrays = outputs(runs[name], again)
+                return bool(arrays) and bits_same(outputs(runs[doubt.run], doubted), arrays)
     return False
 
 
@@ -429,9 +447,9 @@ def part_of(capsule: Capsule, probes: Collection[int], rows: int, judge: Judge) 
         rows: how many rows are kept of each, at most.
         judge: says by how much rounding moved every row.
     """
-    wanted = [each for each in capsule.manifest.probes if each.index in probes]
-    wrong = [each for each in wanted if _is_wrong(judge(capsule, each))][:MOST_PROBES]
-    chosen = {each.index for each in telling(capsule, wanted, wrong)}
+    wanted = [probe for probe in capsule.manifest.probes if probe.index in probes]
+    wrong = [probe for probe in wanted if _is_wrong(judge(capsule, probe))][:MOST_PROBES]
+    chosen = {probe.index for probe in telling(capsule, wanted, wrong)}
     arrays = dict(capsule.arrays)
     kept: list[Probe] = []
     cut: set[tuple[int, int]] = set()
@@ -443,8 +461,8 @@ def part_of(capsule: Capsule, probes: Collection[int], rows: int, judge: Judge) 
         if fewer is None:
             kept.append(probe)
             continue
-        made, own, left, count = fewer
-        kept.append(made)
+        shortened, own, left, count = fewer
+        kept.append(shortened)
         arrays |= own
         cut.add((left, count))
     manifest = capsule.manifest.model_copy(update={"probes": tuple(kept)})
@@ -455,7 +473,7 @@ def part_of(capsule: Capsule, probes: Collection[int], rows: int, judge: Judge) 
 def _said(cut: Collection[tuple[int, int]], chosen: int, wanted: int) -> str:
     parts = []
     if cut:
-        left, count = max(cut, key=lambda each: each[1])
+        left, count = max(cut, key=lambda entry: entry[1])
         parts.append(f"{left:,} of {count:,} rows")
     if chosen < wanted:
         parts.append(f"{chosen} of {wanted} predictions")
@@ -463,7 +481,7 @@ def _said(cut: Collection[tuple[int, int]], chosen: int, wanted: int) -> str:
 
 
 def _is_wrong(verdicts: Sequence[LayerVerdict]) -> bool:
-    return any(each.verdict == "different" for each in verdicts)
+    return any(verdict.verdict == "different" for verdict in verdicts)
 
 
 def telling(capsule: Capsule, probes: Sequence[Probe], first: Sequence[Probe] = ()) -> list[Probe]:
@@ -474,18 +492,18 @@ def telling(capsule: Capsule, probes: Sequence[Probe], first: Sequence[Probe] = 
     """
     if len(probes) <= MOST_PROBES:
         return list(probes)
-    has = {each.index: frozenset(_features(capsule, each)) for each in probes}
-    left = [each for each in probes if each not in first]
+    has = {probe.index: frozenset(_features(capsule, probe)) for probe in probes}
+    left = [probe for probe in probes if probe not in first]
     chosen = list(first)
-    seen: set[str] = set().union(*(has[each.index] for each in first))
+    seen: set[str] = set().union(*(has[probe.index] for probe in first))
     while left and len(chosen) < MOST_PROBES:
-        best = max(left, key=lambda each: len(has[each.index] - seen))
+        best = max(left, key=lambda probe: len(has[probe.index] - seen))
         if not has[best.index] - seen:
             break
         seen |= has[best.index]
         chosen.append(best)
         left.remove(best)
-    return sorted(chosen, key=lambda each: each.index)
+    return sorted(chosen, key=lambda probe: probe.index)
 
 
 def _features(capsule: Capsule, probe: Probe) -> Iterator[str]:
@@ -509,8 +527,8 @@ def _cut(
     None where it has no more, or where its outputs are not made row by row.
     """
     try:
-        inputs = [np.asarray(capsule.array(each)) for each in probe.inputs]
-        outputs = [np.asarray(capsule.array(each)) for each in probe.outputs]
+        inputs = [np.asarray(capsule.array(input_)) for input_ in probe.inputs]
+        outputs = [np.asarray(capsule.array(output)) for output in probe.outputs]
     except CapsuleError:
         return None
     counts = {x.shape[0] if x.ndim else -1 for x in (*inputs, *outputs)}
@@ -521,12 +539,12 @@ def _cut(
     arrays: dict[str, AnyArray] = {}
 
     def fewer(refs: Sequence[Array], values: Sequence[AnyArray], what: str) -> tuple[Array, ...]:
-        made = []
+        cut_refs = []
         for place, (ref, value) in enumerate(zip(refs, values, strict=True)):
             key = f"part{probe.index}.{rows}.{what}{place}"
             arrays[key] = np.ascontiguousarray(value[places])
-            made.append(ref.model_copy(update={"key": key, "shape": arrays[key].shape}))
-        return tuple(made)
+            cut_refs.append(ref.model_copy(update={"key": key, "shape": arrays[key].shape}))
+        return tuple(cut_refs)
 
     changed = {
         "inputs": fewer(probe.inputs, inputs, "x"),
@@ -538,8 +556,8 @@ def _cut(
 
 def _moved(capsule: Capsule, probe: Probe, judge: Judge) -> list[int]:
     """Return the rows in which some layer is furthest from what it should be."""
-    verdicts = sorted(judge(capsule, probe), key=lambda each: each.verdict != "different")
-    found = [worst.index[0] for each in verdicts for worst in each.worst if worst.index]
+    verdicts = sorted(judge(capsule, probe), key=lambda verdict: verdict.verdict != "different")
+    found = [worst.index[0] for verdict in verdicts for worst in verdict.worst if worst.index]
     return list(dict.fromkeys(found))
 
 
@@ -550,25 +568,25 @@ def _places(
     wanted = [0, count - 1]
     wanted += [place for place in moved if 0 <= place < count][: rows // 4]
     wanted += _bends(inputs[0], outputs[0])[: rows // 4]
-    wanted += [int(each) for each in np.linspace(0, count - 1, 4 * rows)]
+    wanted += [int(place) for place in np.linspace(0, count - 1, 4 * rows)]
     kept = list(dict.fromkeys(wanted))
     if len(kept) <= rows:
         return set(kept)
     first = kept[: 2 + 2 * (rows // 4)][:rows]
     spread = [place for place in kept if place not in first]
     need = rows - len(first)
-    step = [spread[int(each)] for each in np.linspace(0, len(spread) - 1, need)] if need else []
+    step = [spread[int(place)] for place in np.linspace(0, len(spread) - 1, need)] if need else []
     return {*first, *step}
 
 
 def _bends(x: AnyArray, y: AnyArray) -> list[int]:
     """Return the rows at which the output bends most along the first number of the input."""
-    along, made = (each.reshape(len(each), -1) for each in (x, y))
-    if not along.size or not made.size or made.dtype.kind not in "fiu" or len(made) < 3:
+    along, values = (array.reshape(len(array), -1) for array in (x, y))
+    if not along.size or not values.size or values.dtype.kind not in "fiu" or len(values) < 3:
         return []
     with np.errstate(all="ignore"):
         order = np.argsort(along[:, 0], kind="stable")
-        bent = np.abs(np.diff(made[order, 0].astype(float), 2))
+        bent = np.abs(np.diff(values[order, 0].astype(float), 2))
     bent[~np.isfinite(bent)] = 0
     most = np.argsort(-bent, kind="stable")[: len(bent)]
     return [int(order[place + 1]) for place in most if bent[place] > 0]

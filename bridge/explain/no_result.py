@@ -88,8 +88,9 @@ def from_python(capsule: Capsule) -> bool:
         return False
     raised = [call.error for call in capsule.manifest.calls if call.error]
     return any(
-        (each.message[:60] and each.message[:60] in error.message) or same_error(each, error)
-        for each in raised
+        (raised_error.message[:60] and raised_error.message[:60] in error.message)
+        or same_error(raised_error, error)
+        for raised_error in raised
     )
 
 
@@ -219,8 +220,8 @@ def same_error_finding(
     meant = "intent" in partners and not runs["intent"].manifest.gaps
     suspects = () if "twin" in partners or meant else _suspects(runs["r"])
     if suspects:
-        told = (*lines, *suspects)
-        return of_runs("same-error", "not-known", sentence, told, suspects, errors)
+        explanation = (*lines, *suspects)
+        return of_runs("same-error", "not-known", sentence, explanation, suspects, errors)
     if other is not None and other.accepts and all(other.accepts):
         which = "The call" if len(errors) == 1 else f"All {len(errors)} calls"
         works = "works" if len(errors) == 1 else "work"

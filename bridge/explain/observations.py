@@ -228,7 +228,7 @@ def _plain(node: Any, path: tuple[Any, ...], lines: dict[tuple[Any, ...], int]) 
     """Return lists, dicts and texts, and note the line of each by its path."""
     lines[path] = node.start_mark.line + 1
     if isinstance(node, yaml.SequenceNode):
-        return [_plain(each, (*path, place), lines) for place, each in enumerate(node.value)]
+        return [_plain(child, (*path, place), lines) for place, child in enumerate(node.value)]
     if isinstance(node, yaml.MappingNode):
         found: dict[str, Any] = {}
         for key, value in node.value:
@@ -246,7 +246,7 @@ def _plain(node: Any, path: tuple[Any, ...], lines: dict[tuple[Any, ...], int]) 
 
 def _names(value: Any) -> Any:
     found = value if isinstance(value, list) else [value]
-    if not found or not all(isinstance(each, str) and each for each in found):
+    if not found or not all(isinstance(name, str) and name for name in found):
         raise ValueError("it is a name, or a list of names: [A, B]")
     return found
 
@@ -347,7 +347,7 @@ def _validated(
 def _sentence(error: ValidationError, lines: Mapping[tuple[Any, ...], int]) -> str:
     """Say of the first thing that is not allowed where it is, what it is, and what is allowed."""
     # A key that is misspelt is worth more than the one that is missing for it.
-    found = sorted(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
+    found = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
     first = found[0]
     path = tuple(first["loc"])
     line = next((lines[path[:end]] for end in range(len(path), -1, -1) if path[:end] in lines), 1)
@@ -435,7 +435,7 @@ def bind(reports: Reports, recorded: Capsule, labels: Mapping[int, str]) -> Boun
 
 
 def _observation(report: Reported, label: str) -> Observation:
-    points = tuple((each.x, each.y) for each in report.readings)
+    points = tuple((reading.x, reading.y) for reading in report.readings)
     return Observation(
         name=label,
         model=report.model or report.probe,
@@ -485,21 +485,27 @@ def _find(report: Reported, named: Sequence[_Named]) -> _Named | str:
     if not named:
         return "the script predicts nothing"
     asked: list[tuple[str, str, Callable[[_Named], Iterable[str]]]] = [
-        ("prediction", report.probe, lambda each: [each.label]),
-        ("model", report.model, lambda each: each.models),
-        ("prediction at line", str(report.at or ""), lambda each: [str(each.probe.line or "")]),
-        ("activation", report.activation, lambda each: each.activations),
+        ("prediction", report.probe, lambda prediction: [prediction.label]),
+        ("model", report.model, lambda prediction: prediction.models),
+        (
+            "prediction at line",
+            str(report.at or ""),
+            lambda prediction: [str(prediction.probe.line or "")],
+        ),
+        ("activation", report.activation, lambda prediction: prediction.activations),
     ]
     left = list(named)
     for what, wanted, words in asked:
         if not wanted:
             continue
-        kept = [each for each in left if _folded(wanted) in map(_folded, words(each))]
+        kept = [
+            prediction for prediction in left if _folded(wanted) in map(_folded, words(prediction))
+        ]
         if not kept:
             return _there_is_none(what, wanted, report, left, named)
         left = kept
     if len(left) > 1:
-        listed = ", ".join(each.label for each in left[:6])
+        listed = ", ".join(prediction.label for prediction in left[:6])
         more = f" and {len(left) - 6} more" if len(left) > 6 else ""
         return (
             f"{report.who} may be any of {len(left)} predictions ({listed}{more}); name one with "
@@ -513,12 +519,16 @@ def _there_is_none(
 ) -> str:
     if what == "activation":
         of = f" in {report.model or report.probe}" if len(left) < len(named) else ""
-        there = dict.fromkeys(word for each in left for word in each.activations)
+        there = dict.fromkeys(word for prediction in left for word in prediction.activations)
         return f"there is no activation {wanted!r}{of}; there are {', '.join(there) or 'none'}"
     if what == "prediction at line":
-        lines = dict.fromkeys(str(each.probe.line) for each in left if each.probe.line)
+        lines = dict.fromkeys(
+            str(prediction.probe.line) for prediction in left if prediction.probe.line
+        )
         return f"nothing is predicted at line {wanted}; there is at {', '.join(lines) or 'none'}"
-    words = (each.label if what == "prediction" else _shortest(each) for each in named)
+    words = (
+        prediction.label if what == "prediction" else _shortest(prediction) for prediction in named
+    )
     there = dict.fromkeys(words)
     return f"there is no {what} {wanted!r}; there are {', '.join(list(there)[:20])}"
 
@@ -536,32 +546,34 @@ def _folded(text: str) -> str:
 def _conflicts(seen: Sequence[BoundObservation]) -> list[str]:
     """Say where two reports of one prediction cannot both be true."""
     found = []
-    for place, one in enumerate(seen):
-        for other in seen[:place]:
-            if one.probe != other.probe or one.report is None or other.report is None:
+    for place, later in enumerate(seen):
+        for earlier in seen[:place]:
+            if later.probe != earlier.probe or later.report is None or earlier.report is None:
                 continue
-            a, b = other.report, one.report
+            a, b = earlier.report, later.report
             words = a.shape and b.shape and not _compatible(a.shape, b.shape)
             if words or _apart(a, b):
-                told = f"'{a.shape}' and '{b.shape}'" if words else "points that exclude each other"
+                difference = (
+                    f"'{a.shape}' and '{b.shape}'" if words else "points that exclude each other"
+                )
                 found.append(
-                    f"{one.observation.name} is reported twice, at lines {a.line} and {b.line}: "
-                    f"{told}"
+                    f"{later.observation.name} is reported twice, at lines {a.line} and {b.line}: "
+                    f"{difference}"
                 )
     return found
 
 
-def _compatible(one: str, other: str) -> bool:
+def _compatible(left: str, right: str) -> bool:
     """Say whether two words may be said of one curve."""
-    pair = {one, other}
+    pair = {left, right}
     if len(pair) == 1 or pair in ({"relu", "hinge"}, {"smooth", "saturating"}):
         return True
     return bool(pair & {"as expected", "wrong"}) and pair != {"as expected", "wrong"}
 
 
-def _apart(one: Reported, other: Reported) -> bool:
-    places = {each.x: each for each in one.readings}
-    pairs = ((places[each.x], each) for each in other.readings if each.x in places)
+def _apart(left: Reported, right: Reported) -> bool:
+    places = {reading.x: reading for reading in left.readings}
+    pairs = ((places[reading.x], reading) for reading in right.readings if reading.x in places)
     return any(abs(a.y - b.y) > a.dy + b.dy for a, b in pairs)
 
 
@@ -569,17 +581,17 @@ def _of_capsule(theirs: Capsule, recorded: Capsule, labels: Mapping[int, str]) -
     """Make every prediction of the reporter's run an observation of the same one here."""
     seen: list[BoundObservation] = []
     unmatched: list[str] = []
-    for own, other in align(recorded, theirs):
-        if other is None or other.kind not in ("predict", "call"):
+    for own, counterpart in align(recorded, theirs):
+        if counterpart is None or counterpart.kind not in ("predict", "call"):
             continue
-        name = other.label or f"prediction {other.index + 1}"
+        name = counterpart.label or f"prediction {counterpart.index + 1}"
         if own is None or own.kind not in ("predict", "call"):
             unmatched.append(f"their {name} has no counterpart here")
             continue
         name = labels.get(own.index, own.label) or name
         try:
-            array = theirs.array(other.outputs[0]) if other.outputs else None
-            same = _same_inputs(recorded, own, theirs, other)
+            array = theirs.array(counterpart.outputs[0]) if counterpart.outputs else None
+            same = _same_inputs(recorded, own, theirs, counterpart)
         except CapsuleError as error:
             unmatched.append(f"their {name} cannot be compared: {error}")
             continue
@@ -589,16 +601,16 @@ def _of_capsule(theirs: Capsule, recorded: Capsule, labels: Mapping[int, str]) -
             continue
         seen.append(
             BoundObservation(
-                _shown(name, theirs.array(other.inputs[0]), array), own.index, None, array
+                _shown(name, theirs.array(counterpart.inputs[0]), array), own.index, None, array
             )
         )
     return Bound(tuple(seen), tuple(unmatched))
 
 
-def _same_inputs(a: Capsule, one: Probe, b: Capsule, other: Probe) -> bool:
-    if not one.inputs or len(one.inputs) != len(other.inputs):
+def _same_inputs(a: Capsule, left: Probe, b: Capsule, right: Probe) -> bool:
+    if not left.inputs or len(left.inputs) != len(right.inputs):
         return False
-    pairs = zip(one.inputs, other.inputs, strict=True)
+    pairs = zip(left.inputs, right.inputs, strict=True)
     return all(same_bits(a.array(p), b.array(q)) for p, q in pairs)
 
 

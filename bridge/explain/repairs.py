@@ -76,10 +76,12 @@ def repairs(capsule: Capsule, replay: Capsule, tree: Sequence[Row]) -> Iterator[
             repaired = work.call(call)
             if repaired is None:
                 continue
-            put_right = tuple(repaired if each.id == call.id else each for each in calls)
+            put_right = tuple(
+                repaired if recorded.id == call.id else recorded for recorded in calls
+            )
             manifest = capsule.manifest.model_copy(update={"calls": put_right})
             changed = Capsule(manifest, {**capsule.arrays, **work.arrays})
-            headline, why, help_ = (each.format(names=work.names) for each in words)
+            headline, why, help_ = (word.format(names=work.names) for word in words)
             said = Mended(headline, why, help_, call.line)
             yield Repair(failing.id, said, changed, followers)
 
@@ -111,10 +113,10 @@ class _RepairAttempt:
 
     def value(self, name: str, value: Value) -> Value:
         """Return a value with the change made, to it or to what is in it."""
-        made = self.change(self, name, value)
-        if made is not None:
+        changed = self.change(self, name, value)
+        if changed is not None:
             self.changed.append(name)
-            return made
+            return changed
         if isinstance(value, Items):
             return value.model_copy(
                 update={"items": tuple(self.value(name, item) for item in value.items)}
@@ -140,7 +142,7 @@ def _written(capsule: Capsule, nodes: Sequence[Node], call: Call) -> frozenset[s
     known = wrappers(front.package) if front is not None else {}
     found: set[str] = set()
     for node in nodes:
-        if isinstance(node, Written) and call.line in {each.line for each in walk(node)}:
+        if isinstance(node, Written) and call.line in {inner.line for inner in walk(node)}:
             found |= _names_given(node, known.get(node.name))
     return frozenset(found)
 
@@ -160,10 +162,10 @@ def _makers(capsule: Capsule, call: Call) -> Iterator[Call]:
     """Yield the calls that made what a call was given, and what it was called on."""
     given = [*call.args, *call.kwargs.values(), call.target]
     numbers = {value.id for value in given if isinstance(value, (ObjectValue, ArrayValue))}
-    for each in capsule.manifest.calls:
-        number = getattr(each.result, "id", None)
+    for recorded in capsule.manifest.calls:
+        number = getattr(recorded.result, "id", None)
         if number is not None and number in numbers:
-            yield each
+            yield recorded
 
 
 def _whole(_work: _RepairAttempt, _name: str, value: Value) -> Value | None:

@@ -51,9 +51,9 @@ def reach(seen: Sequence[Seen]) -> dict[str, F64 | str]:
     sentence that says why, and so have those after it.
     """
     found: dict[str, F64 | str] = {}
-    for each in seen:
-        names = [each.last, each.record.layer] if each.record.through else [each.last]
-        bound = _reached(each, found)
+    for layer in seen:
+        names = [layer.last, layer.record.layer] if layer.record.through else [layer.last]
+        bound = _reached(layer, found)
         for name in names:
             found[name] = bound if name not in found else f"layer {name} was called more than once"
     return found
@@ -185,8 +185,8 @@ def sums_before(seen: Seen) -> Before | None:
     except UnsupportedError:
         return None
     alone = place == len(chain) - 1 and len(case.outputs) == 1
-    made = case.outputs[0] if alone else None
-    if made is not None and made.shape != sums.shape:
+    output = case.outputs[0] if alone else None
+    if output is not None and output.shape != sums.shape:
         return None
     first = acting.config.get("data_format") == "channels_first"
     return Before(
@@ -194,7 +194,7 @@ def sums_before(seen: Seen) -> Before | None:
         activation=name_of(acting) or "",
         function=function,
         sums=_by_unit(sums, first),
-        made=None if made is None else _by_unit(made, first),
+        made=None if output is None else _by_unit(output, first),
     )
 
 
@@ -359,21 +359,21 @@ def collapses_of(
     computed in float64 from the recorded weights, and set against what the last layer of the
     stretch was recorded to make, within ``reached()`` (:mod:`.error_propagation`).
     """
-    identical = {each.layer for each in census if each.identity}
+    identical = {counted.layer for counted in census if counted.identity}
     found = (
         _collapse(probe, stretch, reached)
         for stretch in _stretches(seen, identical)
         if sum(_weighs(layer) for link in stretch for layer in link.layers) > 1
     )
-    return tuple(each for each in found if each is not None)
+    return tuple(collapse for collapse in found if collapse is not None)
 
 
 def _stretches(seen: Sequence[Seen], identical: set[str]) -> Iterator[tuple[_Link, ...]]:
     """Yield the longest rows of affine layers, each fed by the one before it alone."""
     row: list[_Link] = []
-    for each in seen:
-        link = _link(each, identical)
-        fed = [ref.name for ref in each.record.inputs]
+    for layer in seen:
+        link = _link(layer, identical)
+        fed = [ref.name for ref in layer.record.inputs]
         if row and (link is None or fed != [row[-1].seen.last]):
             yield tuple(row)
             row = []
@@ -419,7 +419,7 @@ def _collapse(
     layers = [layer for link in stretch for layer in link.layers]
     x, y = first.inputs[0], last.case.outputs[0]
     here_only = [layer for link in stretch if link.here_only for layer in link.layers]
-    made = Collapse(
+    collapse = Collapse(
         probe=probe,
         layers=tuple(layer.name for layer in layers),
         inputs=math.prod(x.shape[1:]),
@@ -427,12 +427,16 @@ def _collapse(
         here_only=tuple(layer.name for layer in here_only),
     )
     widest = max(math.prod(link.seen.record.outputs[0].shape[1:]) for link in stretch)
-    if x.ndim == 0 or (made.inputs + 1) * max(widest, made.inputs) > _MOST_COMPUTED:
-        return made.model_copy(update={"why": _why(made, "the map is too large to compute")})
+    if x.ndim == 0 or (collapse.inputs + 1) * max(widest, collapse.inputs) > _MOST_COMPUTED:
+        return collapse.model_copy(
+            update={"why": _why(collapse, "the map is too large to compute")}
+        )
     try:
         weights, offset = _map(layers, x.shape[1:])
     except (UnsupportedError, ValueError) as error:
-        return made.model_copy(update={"why": _why(made, f"the map cannot be computed: {error}")})
+        return collapse.model_copy(
+            update={"why": _why(collapse, f"the map cannot be computed: {error}")}
+        )
     mapped = np.asarray(x, np.float64).reshape(len(x), -1) @ weights + offset
     distance = np.abs(np.asarray(y, np.float64).reshape(len(y), -1) - mapped)
     bound = reached().get(last.last, "")
@@ -442,10 +446,10 @@ def _collapse(
         measured["bound"] = float(bound.max(initial=0.0))
         measured["beyond"] = int(np.sum(distance > bound.reshape(distance.shape)))
     if weights.size + offset.size <= MOST_PRINTED:
-        measured["W"] = tuple(tuple(float(each) for each in row) for row in weights)
-        measured["b"] = tuple(float(each) for each in offset)
-    made = made.model_copy(update=measured)
-    return made.model_copy(update={"why": _why(made, "")})
+        measured["W"] = tuple(tuple(float(number) for number in row) for row in weights)
+        measured["b"] = tuple(float(number) for number in offset)
+    collapse = collapse.model_copy(update=measured)
+    return collapse.model_copy(update={"why": _why(collapse, "")})
 
 
 def _map(layers: Sequence[Layer], shape: Sequence[int]) -> tuple[F64, F64]:
@@ -522,7 +526,7 @@ def describe(
     name = label or label_of(probe, None)
     # Bounds cost more than values, and most probes need none here.
     reached = cache(lambda: reach(seen))
-    census = tuple(each for one in seen if (each := census_of(name, one)) is not None)
+    census = tuple(counted for layer in seen if (counted := census_of(name, layer)) is not None)
     collapses = collapses_of(name, seen, census, reached)
     return tuple(_shapes(capsule, probe, seen, reached, name)), census, collapses
 
@@ -535,10 +539,10 @@ def _shapes(
     name: str,
 ) -> Iterator[ResponseShape]:
     x = _varying(seen[0])
-    made = predicted(capsule, probe, seen)
-    if x is None or made is None:
+    outputs = predicted(capsule, probe, seen)
+    if x is None or outputs is None:
         return
-    for ref, by in zip(probe.outputs, made, strict=True):
+    for ref, by in zip(probe.outputs, outputs, strict=True):
         try:
             y = capsule.array(ref)
         except CapsuleError:
@@ -594,18 +598,20 @@ def _surprises(
     census: Sequence[UnitCensus],
     collapses: Sequence[Collapse],
 ) -> Iterator[str]:
-    probes = [one.probe for one in shapes] + [one.probe for one in census]
-    for probe in dict.fromkeys([*probes, *(one.probe for one in collapses)]):
-        mine = [each for each in shapes if each.probe == probe]
-        straight = any(each.kind in ("affine", "constant") for each in mine)
+    probes = [shape.probe for shape in shapes] + [counted.probe for counted in census]
+    for probe in dict.fromkeys([*probes, *(collapse.probe for collapse in collapses)]):
+        mine = [shape for shape in shapes if shape.probe == probe]
+        straight = any(shape.kind in ("affine", "constant") for shape in mine)
         at = f"{probe}: " if probe else ""
-        for each in census:
-            if each.probe == probe:
-                yield from (at + said for said in _of_units(each, straight))
+        for counted in census:
+            if counted.probe == probe:
+                yield from (at + said for said in _of_units(counted, straight))
         for collapse in collapses:
             if collapse.probe == probe and not collapse.beyond:
                 yield at + collapse.why
-        if straight and any(each.probe == probe and each.here_only for each in collapses):
+        if straight and any(
+            collapse.probe == probe and collapse.here_only for collapse in collapses
+        ):
             yield (
                 f"{at}The response is a straight line because of the input, not because the "
                 "activation is missing: an input on which the sums change their sign shows it."

@@ -85,13 +85,13 @@ class Lines:
         """
         at = [(Fraction(p, w), Fraction(q, w)) for p, q, w in self.corners]
         found: list[_At] = []
-        for one, other in zip(at, (*at[1:], *at[:1]), strict=True):
-            a, b = value(*one), value(*other)
+        for start, end in zip(at, (*at[1:], *at[:1]), strict=True):
+            a, b = value(*start), value(*end)
             if a == 0:
-                found.append(one)
+                found.append(start)
             elif (a < 0) != (b < 0) and b != 0:
                 part = a / (a - b)
-                s, c = (p + part * (q - p) for p, q in zip(one, other, strict=True))
+                s, c = (p + part * (q - p) for p, q in zip(start, end, strict=True))
                 found.append((s, c))
         if not found:
             raise ValueError("no line of these is like that")
@@ -101,8 +101,8 @@ class Lines:
 def lines_through(intervals: Iterable[Interval]) -> Lines | None:
     """Return the lines through all of ``intervals``, None if there is none."""
     found = Lines()
-    for each in intervals:
-        if not found.add(each):
+    for interval in intervals:
+        if not found.add(interval):
             return None
     return found
 
@@ -115,11 +115,11 @@ def segments(intervals: Sequence[Interval]) -> list[int]:
     """
     counts: list[int] = []
     current, count = Lines(), 0
-    for each in intervals:
-        if not current.add(each):
+    for interval in intervals:
+        if not current.add(interval):
             counts.append(count)
             current, count = Lines(), 0
-            current.add(each)
+            current.add(interval)
         count += 1
     return [*counts, count] if count else counts
 
@@ -150,8 +150,8 @@ def _prefixes(intervals: Sequence[Interval]) -> list[Lines]:
     """Return the lines through the first, the first two, ... intervals, while there are any."""
     found: list[Lines] = []
     current = Lines()
-    for each in intervals:
-        if not current.add(each):
+    for interval in intervals:
+        if not current.add(interval):
             break
         found.append(Lines(current.first, current.corners))
     return found
@@ -176,8 +176,8 @@ def _meet(left: Lines, right: Lines, start: int, stop: int) -> list[Fraction]:
 
 def common(left: Lines, right: Lines, x: Fraction) -> tuple[Fraction, Fraction] | None:
     """Return the least and greatest value at ``x`` that lines of both can have, if there is any."""
-    one, other = left.values(x), right.values(x)
-    low, high = max(one[0], other[0]), min(one[1], other[1])
+    left_values, right_values = left.values(x), right.values(x)
+    low, high = max(left_values[0], right_values[0]), min(left_values[1], right_values[1])
     return (low, high) if low <= high else None
 
 
@@ -198,14 +198,14 @@ def simplest(low: Fraction, high: Fraction) -> Fraction:
     return middle
 
 
-def _between(one: Interval, other: Interval) -> tuple[Vertex, ...]:
+def _between(left: Interval, right: Interval) -> tuple[Vertex, ...]:
     """Return the lines through two intervals, by those through their ends."""
-    if one.x > other.x:
-        one, other = other, one
-    w = other.x - one.x
-    ends = ((one.low, other.low), (one.high, other.low), (one.high, other.high),
-            (one.low, other.high))  # fmt: skip
-    return _distinct([_lowest(b - a, a * w - (b - a) * one.x, w) for a, b in ends])
+    if left.x > right.x:
+        left, right = right, left
+    w = right.x - left.x
+    ends = ((left.low, right.low), (left.high, right.low), (left.high, right.high),
+            (left.low, right.high))  # fmt: skip
+    return _distinct([_lowest(b - a, a * w - (b - a) * left.x, w) for a, b in ends])
 
 
 def _cut(corners: tuple[Vertex, ...], x: int, y: int, side: int) -> tuple[Vertex, ...]:
@@ -221,7 +221,7 @@ def _cut(corners: tuple[Vertex, ...], x: int, y: int, side: int) -> tuple[Vertex
         if (value > 0 and values[after] < 0) or (value < 0 and values[after] > 0):
             a, b = abs(values[after]), abs(value)
             p, q, w = (
-                a * one + b * other for one, other in zip(corner, corners[after], strict=True)
+                a * start + b * end for start, end in zip(corner, corners[after], strict=True)
             )
             kept.append(_lowest(p, q, w))
     return _distinct(kept)
@@ -301,8 +301,8 @@ def grid_of(x: F64, y: F64, bound: F64) -> SampleGrid:
     chosen = tuple(at[number] for number in kept)
     return SampleGrid(
         x=different[list(kept)],
-        low=np.array([float(each.low * y_unit) for each in chosen]),
-        high=np.array([float(each.high * y_unit) for each in chosen]),
+        low=np.array([float(interval.low * y_unit) for interval in chosen]),
+        high=np.array([float(interval.high * y_unit) for interval in chosen]),
         at=chosen,
         x_unit=x_unit,
         y_unit=y_unit,
@@ -388,10 +388,10 @@ def pieces_of(grid: SampleGrid) -> Pieces | Uncertain:
     met = breaks(grid.at) if len(counts) == 2 else None
     if met is not None:
         return _hinge(grid, met)
-    made = [_simple(grid, start, stop) for start, stop in zip(starts, stops, strict=True)]
+    lines = [_simple(grid, start, stop) for start, stop in zip(starts, stops, strict=True)]
     return Pieces(
-        tuple(slope for slope, _ in made),
-        tuple(intercept for _, intercept in made),
+        tuple(slope for slope, _ in lines),
+        tuple(intercept for _, intercept in lines),
         tuple(
             _joint(grid, starts[number], stops[number + 1], ahead, back, number)
             for number in range(len(counts) - 1)
@@ -456,7 +456,7 @@ def _hinge(grid: SampleGrid, met: tuple[Fraction, Fraction]) -> Pieces:
 
 def _meeting(grid: SampleGrid, x: Fraction) -> tuple[Fraction, Fraction, Lines, Lines] | None:
     """Return a place, the value there, and the lines of both sides, if they can meet there."""
-    inside = [each for each in grid.at if each.x <= x]
+    inside = [interval for interval in grid.at if interval.x <= x]
     left, right = lines_through(inside), lines_through(grid.at[len(inside) :])
     if left is None or right is None or not left.corners or not right.corners:
         return None
@@ -495,11 +495,11 @@ class ResponseCurve:
 def curve_of(grid: SampleGrid) -> ResponseCurve:
     """Return what is known of the curve on which a grid's points may lie."""
     bent = _bends(grid)
-    told = [each for each in bent if each]
+    directions = [direction for direction in bent if direction]
     direction = 1 if _rises(grid, 1) else -1 if _rises(grid, -1) else 0
     return ResponseCurve(
-        bends=len(told),
-        turns=sum(one != other for one, other in pairwise(told)),
+        bends=len(directions),
+        turns=sum(before != after for before, after in pairwise(directions)),
         run=_longest(bent),
         direction=direction,
         saturates=direction != 0 and _saturates(grid, direction),
@@ -522,15 +522,18 @@ def _bends(grid: SampleGrid) -> list[int]:
 
 def _longest(bent: list[int]) -> int:
     longest = current = 0
-    for each in bent:
-        current = current + 1 if each else 0
+    for direction in bent:
+        current = current + 1 if direction else 0
         longest = max(longest, current)
     return longest
 
 
 def _rises(grid: SampleGrid, direction: int) -> bool:
     """Say whether a function that never falls (never rises: -1) passes through all intervals."""
-    ends = [(each.low, each.high) if direction > 0 else (-each.high, -each.low) for each in grid.at]
+    ends = [
+        (interval.low, interval.high) if direction > 0 else (-interval.high, -interval.low)
+        for interval in grid.at
+    ]
     reached = ends[0][0]
     for low, high in ends:
         reached = max(reached, low)
@@ -632,8 +635,8 @@ def shape_of(
         )
     # Models of one script often make the same curve, and it is asked for more than once.
     digest = hashlib.sha256()
-    for each in (xs, ys, bounds):
-        digest.update(np.ascontiguousarray(each).tobytes())
+    for array in (xs, ys, bounds):
+        digest.update(np.ascontiguousarray(array).tobytes())
     key = digest.digest()
     if key not in _told:
         if len(_told) >= _MOST_TOLD:
@@ -739,22 +742,22 @@ def _straight(pieces: Pieces, span: float) -> tuple[ShapeKind, str]:
         return "constant", f"Constant: {_number(pieces.intercepts[0])}"
     if len(slopes) == 1:
         return "affine", f"A straight line: y = {line(slopes[0], pieces.intercepts[0])}"
-    told = f"slope {_number(slopes[0])}"
+    text = f"slope {_number(slopes[0])}"
     for slope, joint in zip(slopes[1:], joints, strict=True):
         if joint.jump:
-            told += (
+            text += (
                 f" up to x = {_number(joint.low)}, then a jump, and from x = {_number(joint.high)} "
                 f"slope {_number(slope)}"
             )
             continue
-        told += f" up to x = {_number(joint.x)}"
+        text += f" up to x = {_number(joint.x)}"
         if round(joint.low / span, 4) != round(joint.high / span, 4):
-            told += f" (between {_number(joint.low)} and {_number(joint.high)})"
-        told += f", then slope {_number(slope)}"
+            text += f" (between {_number(joint.low)} and {_number(joint.high)})"
+        text += f", then slope {_number(slope)}"
     if len(slopes) == 2 and not joints[0].jump:
-        return "hinge", f"A hinge: {told}"
+        return "hinge", f"A hinge: {text}"
     if len(slopes) <= _SPELLED:
-        return "piecewise-linear", f"{len(slopes)} straight pieces: {told}"
+        return "piecewise-linear", f"{len(slopes)} straight pieces: {text}"
     return "piecewise-linear", (
         f"{len(slopes)} straight pieces, with slopes from {_number(min(slopes))} to "
         f"{_number(max(slopes))}"

@@ -63,18 +63,18 @@ class ArrayPatterns:
     @property
     def cause(self) -> str:
         """The one cause of all patterns that hold."""
-        causes = {each.cause for each in self.patterns}
+        causes = {pattern.cause for pattern in self.patterns}
         return causes.pop() if len(causes) == 1 else ""
 
     @property
     def sure(self) -> bool:
         """Say whether chance is excluded, and one cause named."""
-        return bool(self.cause) and all(each.sure for each in self.patterns)
+        return bool(self.cause) and all(pattern.sure for pattern in self.patterns)
 
     @property
     def sentence(self) -> str:
         """What holds, in words."""
-        return "; or ".join(each.sentence for each in self.patterns)
+        return "; or ".join(pattern.sentence for pattern in self.patterns)
 
 
 def read_arrays(
@@ -98,8 +98,8 @@ def read_arrays(
 
 
 def _equal_elsewhere(a: AnyArray, b: AnyArray, others: Mapping[str, AnyArray]) -> Iterator[Pattern]:
-    for where, other in others.items():
-        if _equal(a, other) and not _equal(b, other):
+    for where, elsewhere in others.items():
+        if _equal(a, elsewhere) and not _equal(b, elsewhere):
             sentence = f"it is equal to {where}: an older state, or another object"
             yield Pattern("stale", "r-semantics", sentence, _is_no_accident(a, b, "stale"))
             return
@@ -107,9 +107,9 @@ def _equal_elsewhere(a: AnyArray, b: AnyArray, others: Mapping[str, AnyArray]) -
 
 def _most_special(found: list[Pattern]) -> list[Pattern]:
     """Leave out what follows from another pattern: whatever is transposed is also rearranged."""
-    names = {each.name for each in found}
+    names = {pattern.name for pattern in found}
     special = names - _GENERAL
-    return [each for each in found if not special or each.name not in _GENERAL]
+    return [pattern for pattern in found if not special or pattern.name not in _GENERAL]
 
 
 def _is_no_accident(a: AnyArray, b: AnyArray, name: str) -> bool:
@@ -229,7 +229,7 @@ def _permuted(a: AnyArray, b: AnyArray) -> bool:
 
 
 def _slices(x: AnyArray, axis: int) -> list[bytes]:
-    return sorted(np.ascontiguousarray(each).tobytes() for each in np.moveaxis(x, axis, 0))
+    return sorted(np.ascontiguousarray(part).tobytes() for part in np.moveaxis(x, axis, 0))
 
 
 def _sorted(a: AnyArray, b: AnyArray) -> bool:
@@ -259,8 +259,8 @@ def _missing(a: AnyArray, b: AnyArray) -> bool:
     unlike = ~_alike(a, b)
     if not unlike.any():
         return False
-    one, other = a[unlike], b[unlike]
-    return _is_na(one) or _is_na(other)
+    left, right = a[unlike], b[unlike]
+    return _is_na(left) or _is_na(right)
 
 
 def _is_na(x: AnyArray) -> bool:
@@ -458,9 +458,9 @@ def _unseen(
 
 def _how(key: str, has: JsonValue, meant: JsonValue) -> tuple[str, str] | None:
     """Return the cause that the two values speak for, and in words; None if they speak for none."""
-    one, other = _number(has), _number(meant)
+    number, meant_number = _number(has), _number(meant)
     if isinstance(meant, list) and isinstance(has, list):
-        if has == [each for each in meant if each is not None] != meant:
+        if has == [item for item in meant if item is not None] != meant:
             return "r-conversion", "NULL was dropped from the list"
         if len(has) == len(meant) and _COUNTED.search(key):
             steps = {_step(x, y) for x, y in zip(has, meant, strict=True)}
@@ -471,20 +471,20 @@ def _how(key: str, has: JsonValue, meant: JsonValue) -> tuple[str, str] | None:
         return "r-conversion", "a list of one became a single value"
     if isinstance(has, list) and len(has) == 1 and _same(has[0], meant):
         return "r-conversion", "a single value became a list of one"
-    if one is None or other is None:
+    if number is None or meant_number is None:
         return None
-    if one == other:
+    if number == meant_number:
         return "r-conversion", "a whole number is a float" if type(has) is not type(meant) else ""
-    if _COUNTED.search(key) and one - other == 1.0 and other >= 0:
+    if _COUNTED.search(key) and number - meant_number == 1.0 and meant_number >= 0:
         return "r-index-base", "it is counted from 1, where Python counts from 0"
-    if other != math.trunc(other) and one == math.trunc(other):
+    if meant_number != math.trunc(meant_number) and number == math.trunc(meant_number):
         return "r-conversion", "the fraction was cut off"
     return None
 
 
 def _step(x: JsonValue, y: JsonValue) -> float | None:
-    one, other = _number(x), _number(y)
-    return None if one is None or other is None else one - other
+    left, right = _number(x), _number(y)
+    return None if left is None or right is None else left - right
 
 
 def _number(value: object) -> float | None:
@@ -495,14 +495,14 @@ def _number(value: object) -> float | None:
 
 def _same(a: object, b: object) -> bool:
     if isinstance(a, (list, tuple)) and not isinstance(b, (list, tuple)):
-        return bool(a) and all(_same(each, b) for each in a)
+        return bool(a) and all(_same(item, b) for item in a)
     if isinstance(b, (list, tuple)) and not isinstance(a, (list, tuple)):
         return _same(b, a)
     if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
         return len(a) == len(b) and all(_same(x, y) for x, y in zip(a, b, strict=True))
-    one, other = _number(a), _number(b)
-    if one is not None and other is not None:
-        return one == other
+    left, right = _number(a), _number(b)
+    if left is not None and right is not None:
+        return left == right
     return type(a) is type(b) and a == b
 
 
@@ -518,12 +518,12 @@ def making_of(capsule: Capsule, layer: LayerState) -> Making | None:
     if len(named) == 1:
         return _making(named[0])
     auto = [call for call in calls if _plain(call.kwargs.get("name")) in (None, _UNKNOWN)]
-    made = sorted({
-        each.name for state in capsule.manifest.states for each in state.layers
-        if (class_name(each.cls) or each.cls) == name
+    auto_names = sorted({
+        recorded_layer.name for state in capsule.manifest.states for recorded_layer in state.layers
+        if (class_name(recorded_layer.cls) or recorded_layer.cls) == name
     } - {str(_plain(call.kwargs.get("name"))) for call in calls}, key=_serial)  # fmt: skip
-    if layer.name in made and len(made) == len(auto):
-        return _making(auto[made.index(layer.name)])
+    if layer.name in auto_names and len(auto_names) == len(auto):
+        return _making(auto[auto_names.index(layer.name)])
     return None
 
 
@@ -544,7 +544,7 @@ def _making(call: Call) -> Making:
 def _plain(value: Value | None) -> object:
     """Return what a recorded argument says, as Python has it."""
     if isinstance(value, Items):
-        return [_plain(each) for each in value.items]
+        return [_plain(item) for item in value.items]
     if not isinstance(value, Scalar):
         return _UNKNOWN
     if value.t == "none":
@@ -603,30 +603,30 @@ def attribute(runs: Mapping[str, Capsule], pairs: Sequence[RunPair]) -> CauseEvi
 def partings_of(a: Capsule, b: Capsule) -> list[StageDifference]:
     """Return what ``a`` asks for otherwise than ``b``, the earliest stage first."""
     found: dict[tuple[Stage, str], StageDifference] = {}
-    for one, other in align(a, b):
-        if one is None or other is None:
+    for left, right in align(a, b):
+        if left is None or right is None:
             continue
-        for each in _of_probe(a, b, one, other):
-            found.setdefault((each.stage, each.where), each)
+        for difference in _of_probe(a, b, left, right):
+            found.setdefault((difference.stage, difference.where), difference)
             if len(found) >= _MOST:
                 break
-    return sorted(found.values(), key=lambda each: _ORDER.index(each.stage))
+    return sorted(found.values(), key=lambda difference: _ORDER.index(difference.stage))
 
 
 def _concluded(partings: Sequence[StageDifference]) -> CauseEvidence:
     """Conclude from the earliest stage; what it does not explain is left over."""
     stage = partings[0].stage
-    first = [each for each in partings if each.stage == stage]
-    causes = {each.told.cause for each in first} - {""}
-    lines = tuple(f"{each.where}: {each.told.sentence}" for each in first[:5])
+    first = [difference for difference in partings if difference.stage == stage]
+    causes = {difference.told.cause for difference in first} - {""}
+    lines = tuple(f"{difference.where}: {difference.told.sentence}" for difference in first[:5])
     cause = causes.pop() if len(causes) == 1 else ""
-    spoken = next((each for each in first if each.told.cause == cause), first[0])
+    spoken = next((difference for difference in first if difference.told.cause == cause), first[0])
     later = tuple(
-        f"{each.where}: {each.told.sentence or 'differs in no way that is known'}"
-        for each in partings if each.told.cause != cause
+        f"{difference.where}: {difference.told.sentence or 'differs in no way that is known'}"
+        for difference in partings if difference.told.cause != cause
     )[:3]  # fmt: skip
     if cause:
-        sure = all(each.told.confidence == "likely" for each in first)
+        sure = all(difference.told.confidence == "likely" for difference in first)
         return CauseEvidence(
             cause=cause,
             confidence="likely" if sure else "possible",
@@ -662,17 +662,17 @@ def _not_of_calls(found: CauseEvidence) -> CauseEvidence:
     )
 
 
-def _of_probe(a: Capsule, b: Capsule, one: Probe, other: Probe) -> Iterator[StageDifference]:
-    mine, theirs = a.state_of(one), b.state_of(other)
+def _of_probe(a: Capsule, b: Capsule, left: Probe, right: Probe) -> Iterator[StageDifference]:
+    mine, theirs = a.state_of(left), b.state_of(right)
     if mine is not None and theirs is not None:
         yield from _configs(a, mine, theirs)
         yield from _weights(a, mine, b, theirs)
-    if len(one.inputs) == len(other.inputs):
-        for place, (p, q) in enumerate(zip(one.inputs, other.inputs, strict=True)):
-            where = "x" if len(one.inputs) == 1 else f"x[{place}]"
-            told = _arrays(a, p, b, q, {})
-            if told is not None and not _received_the_same(a, p, b, q):
-                yield StageDifference("input", where, told)
+    if len(left.inputs) == len(right.inputs):
+        for place, (p, q) in enumerate(zip(left.inputs, right.inputs, strict=True)):
+            where = "x" if len(left.inputs) == 1 else f"x[{place}]"
+            reading = _arrays(a, p, b, q, {})
+            if reading is not None and not _received_the_same(a, p, b, q):
+                yield StageDifference("input", where, reading)
 
 
 def _configs(a: Capsule, mine: ModelState, theirs: ModelState) -> Iterator[StageDifference]:
@@ -686,26 +686,26 @@ def _configs(a: Capsule, mine: ModelState, theirs: ModelState) -> Iterator[Stage
         key = str(unlike.path[0])
         making = making_of(a, layer)
         generation = generation_of(mine.keras, layer.config)
-        told = read_setting(layer.cls, key, unlike.a, unlike.b, making, generation)
-        yield StageDifference("config", where, told)
+        reading = read_setting(layer.cls, key, unlike.a, unlike.b, making, generation)
+        yield StageDifference("config", where, reading)
 
 
 def _weights(
     a: Capsule, mine: ModelState, b: Capsule, theirs: ModelState
 ) -> Iterator[StageDifference]:
-    one, other = layers_of(mine), layers_of(theirs)
-    if len(one) != len(other):
+    layers, their_layers = layers_of(mine), layers_of(theirs)
+    if len(layers) != len(their_layers):
         return
-    for p, q in zip(one, other, strict=True):
+    for p, q in zip(layers, their_layers, strict=True):
         if len(p.weights) != len(q.weights):
             where = f"model.get_layer({p.name!r}).weights"
             yield StageDifference("weights", where, SettingCause("", "", "there are others"))
             continue
         for place, (w, v) in enumerate(zip(p.weights, q.weights, strict=True)):
-            told = _arrays(a, w.array, b, v.array, _elsewhere(a, mine, p, place))
-            if told is not None:
+            reading = _arrays(a, w.array, b, v.array, _elsewhere(a, mine, p, place))
+            if reading is not None:
                 name = w.name if w.name.isidentifier() else f"weights[{place}]"
-                yield StageDifference("weights", f"model.get_layer({p.name!r}).{name}", told)
+                yield StageDifference("weights", f"model.get_layer({p.name!r}).{name}", reading)
 
 
 def _elsewhere(
@@ -713,10 +713,12 @@ def _elsewhere(
 ) -> dict[str, AnyArray]:
     """Return the weights that the same layer had at other moments of the run."""
     found = {}
-    for number, other in enumerate(capsule.manifest.states):
-        if other is state or other.id != state.id:
+    for number, other_state in enumerate(capsule.manifest.states):
+        if other_state is state or other_state.id != state.id:
             continue
-        twin = next((each for each in other.layers if each.name == layer.name), None)
+        twin = next(
+            (candidate for candidate in other_state.layers if candidate.name == layer.name), None
+        )
         if twin is None or place >= len(twin.weights):
             continue
         try:
@@ -752,9 +754,9 @@ def _received_the_same(a: Capsule, p: Array, b: Capsule, q: Array) -> bool:
     if {p.dtype, q.dtype} != {"float32", "float64"}:
         return False
     try:
-        one, other = a.array(p), b.array(q)
+        left, right = a.array(p), b.array(q)
     except CapsuleError:
         return False
-    return one.shape == other.shape and bool(
-        (one.astype("float32") == other.astype("float32")).all()
+    return left.shape == right.shape and bool(
+        (left.astype("float32") == right.astype("float32")).all()
     )

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from bridge._text import capitalised
 from bridge._typing import AnyArray
 from bridge.capsule import Capsule, ExecutedGraph, LayerState, ModelState
 from bridge.capsule.numbers import same_bits
@@ -106,7 +107,7 @@ def _has_bias(recorded: Capsule, layer: LayerState) -> bool:
     """Say whether a layer has a bias that is not zero, or may have."""
     found = [weight.array.key for weight in layer.weights if weight.name.endswith("bias")]
     known = (recorded.arrays.get(key) if key is not None else None for key in found)
-    inner = any(_has_bias(recorded, each) for each in layer.layers)
+    inner = any(_has_bias(recorded, inner_layer) for inner_layer in layer.layers)
     return inner or any(bias is None or bool(np.any(bias)) for bias in known)
 
 
@@ -250,12 +251,12 @@ def _without_activation(state: ModelState, names: frozenset[str]) -> ModelState:
 
 def _unset(config: Any, names: frozenset[str]) -> Any:
     if isinstance(config, list):
-        return [_unset(each, names) for each in config]
+        return [_unset(item, names) for item in config]
     if not isinstance(config, dict):
         return config
     if config.get("name") in names and "activation" in config:
         return config | {"activation": "linear"}
-    return {key: _unset(each, names) for key, each in config.items()}
+    return {key: _unset(value, names) for key, value in config.items()}
 
 
 def _transposed(recorded: Capsule, state: ModelState) -> tuple[ModelState, dict[str, Any]] | None:
@@ -286,7 +287,7 @@ def _is_activation(part: str) -> bool:
 
 
 def _contraction(op: str) -> bool:
-    return any(each in op for each in PRODUCTS)
+    return any(product in op for product in PRODUCTS)
 
 
 def _noun(ops: Collection[str]) -> str:
@@ -349,31 +350,33 @@ class Matched:
     standing: tuple[Standing, ...]
 
 
-def match(bound: Bound, made: Sequence[FaultOutputs], recorded: RecordedOutputs) -> Matched:
+def match(
+    bound: Bound, fault_outputs: Sequence[FaultOutputs], recorded: RecordedOutputs
+) -> Matched:
     """Set every suspect against every observation."""
     grid, places = _grid(bound, recorded)
     judge = _Judge(recorded)
     rows: list[tuple[FaultOutputs, str, tuple[SymptomCell, ...]]] = []
-    for _, group in groupby(made, key=lambda each: each.suspect.name):
+    for _, group in groupby(fault_outputs, key=lambda fault: fault.suspect.name):
         rows.extend(_rows(list(group), bound, judge, places))
     probes = {seen.probe for seen in bound.seen}
     families = _families([row for row in rows if _explains(row[2])], recorded, probes)
     candidates: list[Candidate] = []
     standing: list[Standing] = []
-    for each, name, cells in rows:
-        suspect = each.suspect
+    for fault, name, cells in rows:
+        suspect = fault.suspect
         if not _explains(cells):
-            candidates.append(_candidate(each, name, suspect.causes[0], cells, recorded))
+            candidates.append(_candidate(fault, name, suspect.causes[0], cells, recorded))
             continue
         family = families[name]
         for cause in suspect.causes:
             own = f"{name}, {suspect.how[cause]}" if len(suspect.causes) > 1 else name
-            candidates.append(_candidate(each, own, cause, cells, recorded, family))
-            standing.append(Standing(own, name, family, cause, each))
+            candidates.append(_candidate(fault, own, cause, cells, recorded, family))
+            standing.append(Standing(own, name, family, cause, fault))
     table = SymptomTable(
-        observations=tuple(each.observation for each in bound.seen),
+        observations=tuple(seen.observation for seen in bound.seen),
         candidates=tuple(candidates),
-        standing=tuple(each.name for each in standing),
+        standing=tuple(candidate.name for candidate in standing),
         sentence=_sentence(bound, candidates, standing),
         grid=grid,
         unmatched=bound.unmatched,
@@ -387,21 +390,23 @@ def with_separating(table: SymptomTable, runs: Sequence[Separating]) -> SymptomT
     return table.model_copy(update={"separating": tuple(runs)})
 
 
-def says(seen: BoundObservation, made: Output, recorded: RecordedOutputs) -> tuple[Says, str, str]:
+def says(
+    seen: BoundObservation, output: Output, recorded: RecordedOutputs
+) -> tuple[Says, str, str]:
     """Return what an output says of one observation, its shape's kind, and why."""
-    if isinstance(made, str):
-        return "silent", "", made
+    if isinstance(output, str):
+        return "silent", "", output
     if seen.array is not None:
-        return _of_array(seen.array, made, recorded.bounds.get(seen.probe))
+        return _of_array(seen.array, output, recorded.bounds.get(seen.probe))
     report = seen.report
     if report is None:
         return "silent", "", "nothing was observed of it"
     if report.shape in ("as expected", "wrong"):
         healthy = recorded.outputs[seen.probe]
         judge = as_drawn if report.shape == "as expected" else as_not_expected
-        said, why = judge(made, healthy)
+        said, why = judge(output, healthy)
         return said, "", why
-    at = response(recorded.inputs[seen.probe], made)
+    at = response(recorded.inputs[seen.probe], output)
     if at is None:
         return "silent", "", "its output is not a curve over one number, so it has no shape"
     if report.shape:
@@ -414,17 +419,17 @@ def _rows(
 ) -> Iterator[tuple[FaultOutputs, str, tuple[SymptomCell, ...]]]:
     """Yield a row for each setting; one for all of them where they all say the same."""
     found = [
-        (each, tuple(judge.cell(seen, each.outputs[seen.probe], places) for seen in bound.seen))
-        for each in group
+        (fault, tuple(judge.cell(seen, fault.outputs[seen.probe], places) for seen in bound.seen))
+        for fault in group
     ]
     verdicts = {tuple(cell.says for cell in cells) for _, cells in found}
     if len(verdicts) == 1:
-        each, cells = found[0]
-        yield each, each.suspect.name, cells
+        outcome, cells = found[0]
+        yield outcome, outcome.suspect.name, cells
         return
-    for each, cells in found:
-        setting = f" ({each.setting})" if each.setting else " (run as recorded)"
-        yield each, each.suspect.name + setting, cells
+    for outcome, cells in found:
+        setting = f" ({outcome.setting})" if outcome.setting else " (run as recorded)"
+        yield outcome, outcome.suspect.name + setting, cells
 
 
 class _Judge:
@@ -435,16 +440,16 @@ class _Judge:
         self._said: dict[tuple[int, bytes | str], tuple[Says, str, str]] = {}
 
     def cell(
-        self, seen: BoundObservation, made: Output, places: Mapping[int, AnyArray]
+        self, seen: BoundObservation, output: Output, places: Mapping[int, AnyArray]
     ) -> SymptomCell:
         """Return what an output says of an observation."""
-        key = id(seen), made if isinstance(made, str) else made.tobytes()
+        key = id(seen), output if isinstance(output, str) else output.tobytes()
         if key not in self._said:
-            self._said[key] = says(seen, made, self._recorded)
+            self._said[key] = says(seen, output, self._recorded)
         said, shape, why = self._said[key]
         curve: tuple[float, ...] = ()
-        if seen.probe in places and not isinstance(made, str):
-            at = response(self._recorded.inputs[seen.probe], made)
+        if seen.probe in places and not isinstance(output, str):
+            at = response(self._recorded.inputs[seen.probe], output)
             if at is not None:
                 curve = tuple(float(y) for y in at.y[places[seen.probe]])
         return SymptomCell(
@@ -479,15 +484,15 @@ def _of_points(readings: Sequence[PlottedPoint], x: AnyArray, y: AnyArray) -> tu
     Between the x that were computed the curve is taken to lie between its neighbours.
     """
     outside, silent = [], []
-    for each in readings:
-        low, high = each.x - each.dx, each.x + each.dx
+    for reading in readings:
+        low, high = reading.x - reading.dx, reading.x + reading.dx
         if high < x[0] or low > x[-1]:
-            silent.append(each)
+            silent.append(reading)
             continue
         inside = (x >= low) & (x <= high)
         values = [*np.interp([max(low, x[0]), min(high, x[-1])], x, y), *y[inside]]
-        if each.y + each.dy < min(values) or each.y - each.dy > max(values):
-            outside.append((each, min(values), max(values)))
+        if reading.y + reading.dy < min(values) or reading.y - reading.dy > max(values):
+            outside.append((reading, min(values), max(values)))
     if outside:
         worst, least, most = outside[0]
         would = f"{least:.4g}" if least == most else f"between {least:.4g} and {most:.4g}"
@@ -497,20 +502,22 @@ def _of_points(readings: Sequence[PlottedPoint], x: AnyArray, y: AnyArray) -> tu
     return "explains", "", f"it passes through all {len(readings)} points as far as they were read"
 
 
-def _of_array(reported: AnyArray, made: AnyArray, bound: AnyArray | None) -> tuple[Says, str, str]:
+def _of_array(
+    reported: AnyArray, computed: AnyArray, bound: AnyArray | None
+) -> tuple[Says, str, str]:
     """Compare with what the reporter's machine made: bits, or the bound of rounding."""
-    said, why = as_drawn(made, reported)
-    if reported.shape != made.shape:
+    said, why = as_drawn(computed, reported)
+    if reported.shape != computed.shape:
         return "contradicts", "", why
-    if np.array_equal(reported, made, equal_nan=made.dtype.kind in "fc"):
+    if np.array_equal(reported, computed, equal_nan=computed.dtype.kind in "fc"):
         return "explains", "", "the same numbers, element by element"
-    if bound is None or bound.shape != made.shape:
+    if bound is None or bound.shape != computed.shape:
         return (
             "contradicts" if said == "contradicts" else "silent",
             "",
             f"{why} (no bound is known)",
         )
-    gap = np.abs(reported.astype(np.float64) - made.astype(np.float64))
+    gap = np.abs(reported.astype(np.float64) - computed.astype(np.float64))
     if bool((gap <= bound).all()):
         return "explains", "", "the same within the rounding of both machines"
     beyond = int(np.sum(~(gap <= bound)))
@@ -522,7 +529,7 @@ def _explains(cells: Sequence[SymptomCell]) -> bool:
 
 
 def _candidate(
-    made: FaultOutputs,
+    fault: FaultOutputs,
     name: str,
     cause: str,
     cells: tuple[SymptomCell, ...],
@@ -530,16 +537,16 @@ def _candidate(
     family: str = "",
 ) -> Candidate:
     """Return a candidate; one that no observation speaks for has no family, and says why."""
-    inert = not made.suspect.is_healthy and all(
+    inert = not fault.suspect.is_healthy and all(
         not isinstance(y, str) and same_bits(y, recorded.outputs[probe])
-        for probe, y in made.outputs.items()
+        for probe, y in fault.outputs.items()
     )
     idle = "Here it changes nothing." if inert else ""
     why = "" if family else _not_standing(cells)
     return Candidate(
         name=name,
         cause=cause,
-        sentence=" ".join(filter(None, (made.suspect.sentence, idle, why))),
+        sentence=" ".join(filter(None, (fault.suspect.sentence, idle, why))),
         cells=cells,
         family=family,
         inert=inert,
@@ -566,20 +573,20 @@ def _families(
     ordered = sorted(rows, key=lambda row: row[1] != row[0].suspect.name)
     heads: list[tuple[str, FaultOutputs]] = []
     found: dict[str, str] = {}
-    for made, name, _ in ordered:
-        head = next((h for h, other in heads if _alike(made, other, recorded, probes)), None)
+    for fault, name, _ in ordered:
+        head = next((h for h, known in heads if _alike(fault, known, recorded, probes)), None)
         if head is None:
-            heads.append((name, made))
+            heads.append((name, fault))
         found[name] = head or name
     return found
 
 
 def _alike(
-    one: FaultOutputs, other: FaultOutputs, recorded: RecordedOutputs, probes: Iterable[int]
+    left: FaultOutputs, right: FaultOutputs, recorded: RecordedOutputs, probes: Iterable[int]
 ) -> bool:
     """Say whether two suspects make outputs that cannot be told apart by what was observed."""
     for probe in probes:
-        a, b = one.outputs[probe], other.outputs[probe]
+        a, b = left.outputs[probe], right.outputs[probe]
         if isinstance(a, str) or isinstance(b, str) or a.shape != b.shape:
             return False
         gap = np.abs(a.astype(np.float64) - b.astype(np.float64))
@@ -602,12 +609,12 @@ def _sentence(bound: Bound, candidates: Sequence[Candidate], standing: Sequence[
     left = f" Left out: {'; '.join(bound.unmatched)}." if bound.unmatched else ""
     if not standing:
         return f"No candidate reproduces {number}: not known.{clash}{_nearest(candidates)}{left}"
-    if any(each.made.suspect.is_healthy for each in standing):
+    if any(candidate.made.suspect.is_healthy for candidate in standing):
         return (
             f"The models make {number} as they are, without any fault: what was reported follows "
             f"from usage or mathematics, or was observed where nothing is wrong.{left}"
         )
-    families = list(dict.fromkeys(each.family for each in standing))
+    families = list(dict.fromkeys(candidate.family for candidate in standing))
     if len(families) > 1:
         listed = "; ".join(families)
         return f"{len(families)} families of candidates reproduce {number}: {listed}.{left}"
@@ -617,29 +624,25 @@ def _sentence(bound: Bound, candidates: Sequence[Candidate], standing: Sequence[
 def _one_family(family: str, number: str, standing: Sequence[Standing]) -> str:
     if len(standing) == 1:
         return f"Exactly one candidate reproduces {number}: {family}."
-    told = f"Exactly one family of candidates reproduces {number}: {family}."
-    how = dict.fromkeys(each.made.suspect.how[each.cause] for each in standing)
+    sentence = f"Exactly one family of candidates reproduces {number}: {family}."
+    how = dict.fromkeys(candidate.made.suspect.how[candidate.cause] for candidate in standing)
     if len(how) > 1:
-        told += f" Whether it comes about {_or(list(how))}, what was observed does not tell."
-    others = list(dict.fromkeys(each.row for each in standing if each.row != family))
+        sentence += f" Whether it comes about {_or(list(how))}, what was observed does not tell."
+    others = list(dict.fromkeys(candidate.row for candidate in standing if candidate.row != family))
     if others:
-        quoted = [f"'{each}'" for each in others]
-        told += f" The same outputs are made by {_or(quoted)}."
-    return told
+        quoted = [f"'{name}'" for name in others]
+        sentence += f" The same outputs are made by {_or(quoted)}."
+    return sentence
 
 
 def _against(candidates: Sequence[Candidate]) -> str:
     """Say what refutes the candidates that come nearest."""
-    told = []
-    for each in candidates:
-        against = [cell.observation for cell in each.cells if cell.says == "contradicts"]
-        if not each.family and len(against) == 1 and not each.inert:
-            told.append(f"'{each.name}' is refuted by {against[0]}")
-    return f" {_first_upper('; '.join(told))}." if told else ""
-
-
-def _first_upper(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    refuted = []
+    for candidate in candidates:
+        against = [cell.observation for cell in candidate.cells if cell.says == "contradicts"]
+        if not candidate.family and len(against) == 1 and not candidate.inert:
+            refuted.append(f"'{candidate.name}' is refuted by {against[0]}")
+    return f" {capitalised('; '.join(refuted))}." if refuted else ""
 
 
 def _or(parts: Sequence[str]) -> str:
@@ -647,8 +650,8 @@ def _or(parts: Sequence[str]) -> str:
 
 
 def _nearest(candidates: Sequence[Candidate]) -> str:
-    def good(each: Candidate) -> int:
-        return sum(cell.says == "explains" for cell in each.cells)
+    def good(candidate: Candidate) -> int:
+        return sum(cell.says == "explains" for cell in candidate.cells)
 
     if not candidates:
         return ""

@@ -12,9 +12,9 @@ from typing import Final, Literal
 
 from bridge._text import listed, plural
 from bridge.capsule import Capsule
+from bridge.compare.printed_numbers import printed_alike
 from bridge.compare.result import RUNGS, SEVERITY, Divergence, Rung, RunPair, Verdict
 from bridge.exact.records import ExactResult
-from bridge.explain.attribution import printed_alike
 from bridge.explain.conclusion import (
     AGREEMENT,
     PARTS,
@@ -92,93 +92,93 @@ def rank(evidence: Sequence[CauseEvidence]) -> Conclusion:
         divergence = Divergence(stage="prediction", where=leading.where)
     said, unexplained, silent = [leading], leading.unexplained, set[int]()
     named = False
-    for each in evidence:
-        if each is leading or each is runs:
+    for item in evidence:
+        if item is leading or item is runs:
             continue
-        role = _role(each, verdict, cause, runs, named=named)
+        role = _role(item, verdict, cause, runs, named=named)
         if role == "names":
-            left = unexplained if each.source == "text" else ()
-            cause, said, unexplained = each.cause, [*said, each], (*left, *each.unexplained)
-            named = named or each.source == "rules"
+            left = unexplained if item.source == "text" else ()
+            cause, said, unexplained = item.cause, [*said, item], (*left, *item.unexplained)
+            named = named or item.source == "rules"
         elif role == "silent":
-            silent.add(id(each))
-        elif each.source in ("levers", "intent") and each.cause == cause == "not-known":
-            unexplained = tuple(dict.fromkeys((*unexplained, *each.unexplained)))
+            silent.add(id(item))
+        elif item.source in ("levers", "intent") and item.cause == cause == "not-known":
+            unexplained = tuple(dict.fromkeys((*unexplained, *item.unexplained)))
     if verdict == "failed" and not named:
-        silent |= {id(each) for each in evidence if each.source == "rules"}
+        silent |= {id(item) for item in evidence if item.source == "rules"}
     # What a rule says stands by itself: which runs agree is told below it.
-    rule = next((each for each in said if each.finding is not None), None)
+    rule = next((item for item in said if item.finding is not None), None)
     spoken = said if rule is None else [rule]
-    sentence = " ".join(each.sentence for each in spoken)
+    sentence = " ".join(item.sentence for item in spoken)
     if verdict == "different" and cause == "not-known" and leading.read:
         # R or the reading of its text may be the reason.
         verdict, divergence, sentence = "abstained", None, f"{sentence} {_EITHER}"
-    told = [each for each in evidence if id(each) not in silent]
+    voiced = [item for item in evidence if id(item) not in silent]
     first = [] if rule is None or rule.finding is None else [rule.finding]
-    rest = [each.finding for each in told if each.finding is not None and each is not rule]
+    rest = [item.finding for item in voiced if item.finding is not None and item is not rule]
     return Conclusion(
         verdict,
         cause,
         sentence,
-        tuple(_explanation(told, spoken, cause)),
+        tuple(_explanation(voiced, spoken, cause)),
         unexplained,
         divergence,
-        next((each for each in evidence if each.source in ("levers", "intent")), None),
-        [each for each in spoken if each.source != "text"][-1].sentence,
-        frozenset(line for each in told for line in each.lines),
+        next((item for item in evidence if item.source in ("levers", "intent")), None),
+        [item for item in spoken if item.source != "text"][-1].sentence,
+        frozenset(line for item in voiced for line in item.lines),
         (*first, *rest),
     )
 
 
 def _explanation(
-    told: Sequence[CauseEvidence], said: Sequence[CauseEvidence], cause: str
+    kept: Sequence[CauseEvidence], said: Sequence[CauseEvidence], cause: str
 ) -> Iterator[str]:
-    for each in told:
-        if each not in said:
-            yield each.sentence
-        yield from each.explanation
+    for item in kept:
+        if item not in said:
+            yield item.sentence
+        yield from item.explanation
         # A cause that is known leaves no room for what may be the reason.
-        yield from each.guesses if cause in _OPEN else ()
+        yield from item.guesses if cause in _OPEN else ()
 
 
 def _leading(evidence: Sequence[CauseEvidence]) -> CauseEvidence:
     """Return what gives the verdict."""
     leading = evidence[0]
-    for each in evidence:
-        open_ = leading.verdict != "different" or (each.source == "exact" and leading.read)
-        ended = leading.verdict in _ENDED and each.source != "exact"
-        if each.verdict == "different" and each.cause != "none" and open_ and not ended:
-            leading = each
+    for item in evidence:
+        open_ = leading.verdict != "different" or (item.source == "exact" and leading.read)
+        ended = leading.verdict in _ENDED and item.source != "exact"
+        if item.verdict == "different" and item.cause != "none" and open_ and not ended:
+            leading = item
     return leading
 
 
 def _role(
-    each: CauseEvidence, verdict: Verdict, cause: str, runs: CauseEvidence, *, named: bool
+    item: CauseEvidence, verdict: Verdict, cause: str, runs: CauseEvidence, *, named: bool
 ) -> _Role:
     agree = verdict in AGREEMENT
-    match each.source:
+    match item.source:
         case "levers" | "intent":
-            if each.cause == "none" or verdict in _ENDED:
+            if item.cause == "none" or verdict in _ENDED:
                 return "silent"
-            return "names" if cause == "not-known" != each.cause else "told"
+            return "names" if cause == "not-known" != item.cause else "told"
         case "rules":
             # What explains an error speaks only where one was met, and what explains numbers only
             # where they agree, or where R's own rules may be why they do not.
-            if agree and each.refused:
+            if agree and item.refused:
                 return "silent"
             if agree:
                 may = cause == "none"
             elif verdict in _ENDED:
-                may = each.refused
+                may = item.refused
             elif verdict == "different":
-                known = runs.refused if each.refused else each.cause in OF_R
+                known = runs.refused if item.refused else item.cause in OF_R
                 may = cause == "not-known" and known
             else:
-                may = cause == "not-known" and (each.refused or each.cause in OF_R)
-            return "names" if may and each.decides and not named else "told"
+                may = cause == "not-known" and (item.refused or item.cause in OF_R)
+            return "names" if may and item.decides and not named else "told"
         case "text":
             # Nothing is called right where no run says what was meant.
-            if each.decides:
+            if item.decides:
                 return "names" if cause == "none" else "silent"
             return "told"
         case "stand-in":
@@ -237,9 +237,8 @@ def _unjudged(runs: Mapping[str, Capsule], pairs: Sequence[RunPair]) -> Iterator
     agree = {pair.b for pair in pairs if pair.verdict in AGREEMENT}
     if intent is None or "twin" in agree:
         return
-    if "intent" in agree and ran_through(runs["r"], intent):
-        return
-    if not runs["r"].manifest.probes and printed_alike(runs["r"], intent):
+    printed = not runs["r"].manifest.probes and printed_alike(runs["r"], intent)
+    if ran_through(runs["r"], intent) and ("intent" in agree or printed):
         return
     error = intent.manifest.error
     reasons = (
@@ -291,7 +290,7 @@ def _weighed(
 
 def _is_known(attribution: CauseEvidence, usage: Sequence[Finding]) -> bool:
     """Say whether the script uses an index as R counts it: then its base surprises nobody."""
-    known = [each.lines for each in usage if each.cause == _INDEX and not each.decides]
+    known = [item.lines for item in usage if item.cause == _INDEX and not item.decides]
     return any(line in attribution.lines for lines in known for line in lines)
 
 
@@ -331,12 +330,12 @@ def _compared(
 
 def _of_exact(exact: ExactResult) -> CauseEvidence:
     """Return what exact probes say: one that deviates is a difference, whatever else is found."""
-    told = CauseEvidence(cause="not-known", sentence=exact.sentence, source="exact")
+    evidence = CauseEvidence(cause="not-known", sentence=exact.sentence, source="exact")
     if exact.verdict != "different":
-        return told
-    wrong = next(each for each in exact.stretches if each.verdict == "different")
+        return evidence
+    wrong = next(stretch for stretch in exact.stretches if stretch.verdict == "different")
     where = f"model.get_layer({wrong.layer!r})" if wrong.layer else wrong.model
-    return told.model_copy(
+    return evidence.model_copy(
         update={
             "verdict": exact.verdict,
             "unexplained": (f"why {', '.join(exact.deviating)} deviate from the exact result",),
@@ -383,7 +382,7 @@ def _has_other_bits(pair: RunPair) -> bool:
 
 def _not_decided(parted: Sequence[RunPair]) -> CauseEvidence:
     pair = parted[0]
-    probe = next(each for each in pair.probes if each.verdict == "abstained")
+    probe = next(probe for probe in pair.probes if probe.verdict == "abstained")
     gap = probe.difference
     how = f", by up to {gap.max_abs:.3g}" if gap is not None and gap.max_abs else ""
     why = probe.detail or pair.detail or "no rule applies"
@@ -414,7 +413,7 @@ def _made_up_for(runs: Mapping[str, Capsule], pair: RunPair, decided: Sequence[R
     where another run of the same script agrees with R, nothing is left open.
     """
     gaps = runs[pair.b].manifest.gaps if pair.b in runs else ()
-    others = {each.b for each in decided if each.verdict in AGREEMENT}
+    others = {compared.b for compared in decided if compared.verdict in AGREEMENT}
     return bool(gaps) and bool(others & {"replay", "twin", "intent"} - {pair.b})
 
 
@@ -460,7 +459,9 @@ def _of_answers(
 ) -> CauseEvidence:
     """Conclude on a script without a model: from what came back to it, and what it prints."""
     answers = max(pair.answers for pair in decided)
-    printed = printed_alike(runs["r"], runs["intent"]) if "intent" in runs else 0
+    intent = runs.get("intent")
+    whole = intent is not None and ran_through(runs["r"], intent)
+    printed = printed_alike(runs["r"], intent) if intent is not None and whole else 0
     if answers and printed:
         sentence = (
             f"The same calls without R give the same {plural(answers, 'value')}, and the Python of "

@@ -64,11 +64,11 @@ def response(x: AnyArray, y: AnyArray) -> Response | None:
         return None
     if x.dtype.kind not in "fiu" or y.dtype.kind not in "fiu":
         return None
-    flat, made = x.reshape(-1).astype(np.float64), y.reshape(-1).astype(np.float64)
-    if not (np.isfinite(flat).all() and np.isfinite(made).all()):
+    flat, values = x.reshape(-1).astype(np.float64), y.reshape(-1).astype(np.float64)
+    if not (np.isfinite(flat).all() and np.isfinite(values).all()):
         return None
     points, first = np.unique(flat, return_index=True)
-    return Response(points, made[first])
+    return Response(points, values[first])
 
 
 def line_width(y: AnyArray) -> float:
@@ -112,47 +112,47 @@ def _told(shape: ResponseShape) -> str:
     if shape.kind == "affine":
         return f"a straight line of slope {shape.slopes[0]:.4g}"
     if shape.kind == "hinge":
-        slopes = " and ".join(f"{each:.4g}" for each in shape.slopes)
+        slopes = " and ".join(f"{slope:.4g}" for slope in shape.slopes)
         return f"a hinge of slopes {slopes} that meet at x = {shape.breakpoints[0]:.4g}"
     words = {"saturating": "a curve that saturates", "smooth": "a smooth curve"}
     return words.get(shape.kind, "no shape that is known")
 
 
-def as_drawn(made: AnyArray, healthy: AnyArray) -> tuple[Says, str]:
+def as_drawn(faulty: AnyArray, healthy: AnyArray) -> tuple[Says, str]:
     """Say whether an output looks as expected, where ``healthy`` is what was expected.
 
     Within the width of a line nobody sees a difference; beyond the margin of the plot everybody
     does; in between it depends on who looks.
     """
-    gap, span = _gap(made, healthy)
+    gap, span = _gap(faulty, healthy)
     if gap == 0:
         return "explains", "it would be the same, bit for bit"
     if not np.isfinite(gap):
         return "contradicts", "it would not be numbers of the same kind and count"
     share = gap / span if span else np.inf
-    told = f"it would differ by up to {gap:.3g}"
-    told += f", {share:.2g} of the drawn range" if span else ", from a constant"
+    text = f"it would differ by up to {gap:.3g}"
+    text += f", {share:.2g} of the drawn range" if span else ", from a constant"
     if share <= WIDTH:
-        return "explains", f"{told}: less than a drawn line is wide"
+        return "explains", f"{text}: less than a drawn line is wide"
     if share > MARGIN:
-        return "contradicts", told
-    return "silent", f"{told}: an eye may see that or not"
+        return "contradicts", text
+    return "silent", f"{text}: an eye may see that or not"
 
 
-def as_not_expected(made: AnyArray, healthy: AnyArray) -> tuple[Says, str]:
+def as_not_expected(faulty: AnyArray, healthy: AnyArray) -> tuple[Says, str]:
     """Say whether an output looks wrong, where ``healthy`` is what was expected."""
-    gap, _ = _gap(made, healthy)
-    said, told = as_drawn(made, healthy)
+    gap, _ = _gap(faulty, healthy)
+    said, why = as_drawn(faulty, healthy)
     if gap == 0:
-        return "contradicts", told
-    return ("explains" if said == "contradicts" else "silent"), told
+        return "contradicts", why
+    return ("explains" if said == "contradicts" else "silent"), why
 
 
-def _gap(made: AnyArray, healthy: AnyArray) -> tuple[float, float]:
-    if made.shape != healthy.shape:
+def _gap(faulty: AnyArray, healthy: AnyArray) -> tuple[float, float]:
+    if faulty.shape != healthy.shape:
         return np.inf, 0.0
     with np.errstate(all="ignore"):
-        a, b = made.astype(np.float64), healthy.astype(np.float64)
+        a, b = faulty.astype(np.float64), healthy.astype(np.float64)
         same = (a == b) | (np.isnan(a) & np.isnan(b))
         gap = np.where(same, 0.0, np.abs(a - b))
     if not gap.size:

@@ -29,7 +29,7 @@ def asked_again(run: Run, probe: Probe, change: Change) -> Both | None:
     found = []
     for shown in changed_and_not(capsule):
         arrays = [array(capsule, ref) for ref in shown.outputs] if shown is not None else []
-        known = [each for each in arrays if each is not None]
+        known = [values for values in arrays if values is not None]
         if not known or len(known) < len(arrays):
             return None
         found.append(known)
@@ -76,14 +76,16 @@ def rows_in(x: npt.NDArray[Any]) -> list[bytes]:
 
 def two_answers(run: Run) -> Iterator[tuple[Probe, Probe, ModelState]]:
     """Yield predictions by one model that answer a row in two ways; the larger comes first."""
-    known = [each for each in predictions(run) if len(each[0].inputs) == 1][:_MANY]
-    for n, (one, state) in enumerate(known):
-        for other, later in known[n + 1 :]:
+    known = [prediction for prediction in predictions(run) if len(prediction[0].inputs) == 1][
+        :_MANY
+    ]
+    for n, (first, state) in enumerate(known):
+        for second, later in known[n + 1 :]:
             alike = later.id == state.id and _weights(later) == _weights(state)
-            if not alike or in_training(run, one) != in_training(run, other):
+            if not alike or in_training(run, first) != in_training(run, second):
                 continue
-            x, z = run.array(one.inputs[0]), run.array(other.inputs[0])
-            p, q = run.array(one.outputs[0]), run.array(other.outputs[0])
+            x, z = run.array(first.inputs[0]), run.array(second.inputs[0])
+            p, q = run.array(first.outputs[0]), run.array(second.outputs[0])
             if x is None or z is None or p is None or q is None or not x.ndim or not z.ndim:
                 continue
             if max(len(x), len(z)) > _MOST or min(len(x), len(z)) < 1:
@@ -93,8 +95,10 @@ def two_answers(run: Run) -> Iterator[tuple[Probe, Probe, ModelState]]:
             where = {bits: n for n, bits in enumerate(rows_in(x))}
             shared = [(where[bits], m) for m, bits in enumerate(rows_in(z)) if bits in where]
             if len(x) > 1 and any(not np.array_equal(p[a], q[b]) for a, b in shared):
-                yield (one, other, state) if len(x) >= len(z) else (other, one, state)
+                yield (first, second, state) if len(x) >= len(z) else (second, first, state)
 
 
 def _weights(state: ModelState) -> list[str | None]:
-    return [each.array.key for layer in state.layers for each in layer.weights if each.trainable]
+    return [
+        weight.array.key for layer in state.layers for weight in layer.weights if weight.trainable
+    ]

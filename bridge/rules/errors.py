@@ -21,5 +21,5 @@ def errors(run: Run) -> Iterator[tuple[ErrorRecord, str]]:
 def around(run: Run, line: int | None) -> Iterator[Call]:
     """Yield the calls that the text has at a line, or around it."""
     for node in run.written:
-        if line in {each.line for each in walk(node)}:
+        if line in {inner.line for inner in walk(node)}:
             yield node

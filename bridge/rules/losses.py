@@ -78,9 +78,11 @@ def compiled(run: Run) -> Iterator[Compiled]:
             yield Compiled(call, used[owner], plain(loss.v))
         elif isinstance(loss, Symbol):
             yield Compiled(call, used[owner], plain(loss.path.rpartition(":")[2]))
-        elif isinstance(loss, ObjectValue) and (made := maker_of(run.capsule, loss.id)) is not None:
-            logits = is_true(made.kwargs.get("from_logits"))
-            yield Compiled(call, used[owner], plain(name_of(made)), logits)
+        elif (
+            isinstance(loss, ObjectValue) and (maker := maker_of(run.capsule, loss.id)) is not None
+        ):
+            logits = is_true(maker.kwargs.get("from_logits"))
+            yield Compiled(call, used[owner], plain(name_of(maker)), logits)
 
 
 def loss_of(run: Run, state: ModelState) -> Compiled:
@@ -88,7 +90,7 @@ def loss_of(run: Run, state: ModelState) -> Compiled:
 
     The model's own configuration says so; where that cannot be read, the last call does.
     """
-    found = [each for each in compiled(run) if each.state.id == state.id]
+    found = [compilation for compilation in compiled(run) if compilation.state.id == state.id]
     call = found[-1].call if found else None
     config = state.compiled if isinstance(state.compiled, dict) else {}
     loss = config.get("loss")
@@ -126,7 +128,7 @@ def _percent(y: F64, p: F64) -> F64:
 
 
 def _logarithms(y: F64, p: F64) -> F64:
-    a, b = (np.log1p(np.maximum(each, EPSILON)) for each in (y, p))
+    a, b = (np.log1p(np.maximum(values, EPSILON)) for values in (y, p))
     return np.asarray((a - b) ** 2)
 
 

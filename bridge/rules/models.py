@@ -93,7 +93,7 @@ def _range(name: str, layer: LayerState) -> tuple[float, float] | None:
 def _before(state: ModelState, layer: LayerState) -> LayerState | None:
     """Return the one layer that feeds another, None where several do or none is known."""
     if len(set(layer.inbound)) == 1:
-        return next((each for each in state.layers if each.name == layer.inbound[0]), None)
+        return next((before for before in state.layers if before.name == layer.inbound[0]), None)
     place = state.layers.index(layer)
     sequential = state.cls.endswith("Sequential") and not layer.inbound
     return state.layers[place - 1] if sequential and place else None
@@ -117,7 +117,7 @@ class Training:
     @property
     def plain(self) -> bool:
         """Whether its curve is the mean of the loss over rows, which bounds are of."""
-        weighted = any(not each.name.startswith("y") for each in self.probe.targets)
+        weighted = any(not target.name.startswith("y") for target in self.probe.targets)
         return self.used.usual and not weighted and not self.probe.settings.get("class_weight")
 
     @property
@@ -166,7 +166,7 @@ def trainings(run: Run, *, evaluations: bool = False) -> Iterator[Training]:
         wanted = probe.kind == "fit" or (evaluations and probe.kind in ("evaluate", "train"))
         if state is None or not wanted or probe.status != "made":
             continue
-        targets = [each for each in probe.targets if each.name.startswith("y")]
+        targets = [target for target in probe.targets if target.name.startswith("y")]
         yield Training(
             probe,
             state,
@@ -203,9 +203,9 @@ def seen_enough(run: Run, probe: Probe, state: ModelState) -> bool:
 def trained_before(run: Run, probe: Probe, state: ModelState) -> Training | None:
     """Return the last training of a model before a prediction."""
     found = [
-        each
-        for each in trainings(run)
-        if each.state.id == state.id and each.probe.index < probe.index
+        training
+        for training in trainings(run)
+        if training.state.id == state.id and training.probe.index < probe.index
     ]
     return found[-1] if found else None
 
@@ -234,8 +234,8 @@ def _strings(value: Any) -> Iterator[str]:
     elif isinstance(value, dict):
         yield from _strings(list(value.values()))
     elif isinstance(value, list):
-        for each in value:
-            yield from _strings(each)
+        for item in value:
+            yield from _strings(item)
 
 
 def best_constant(loss: str, y: npt.NDArray[Any]) -> float | None:

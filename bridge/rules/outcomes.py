@@ -29,10 +29,10 @@ def _one_before(run: Run, probe: Probe, y: npt.NDArray[Any]) -> bool:
     Its kernel may then compute the last rows otherwise than the first, and differ in the last bit.
     """
     for layer in probe.layers:
-        made = [run.array(each) for each in layer.outputs]
-        if len(made) != 1 or not same(made[0], y):
+        outputs = [run.array(record) for record in layer.outputs]
+        if len(outputs) != 1 or not same(outputs[0], y):
             continue
-        given = [run.array(each) for each in layer.inputs]
+        given = [run.array(record) for record in layer.inputs]
         return bool(given) and all(x is not None and x.ndim > 0 and constant(x) for x in given)
     return False
 

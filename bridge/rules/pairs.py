@@ -23,22 +23,22 @@ def pairs(run: Run) -> Iterator[tuple[Probe, Probe]]:
         if probe.kind in ("predict", "call") and state is not None and probe.inputs:
             by_model.setdefault(state.id, []).append((probe, state))
     for predicted in by_model.values():
-        for (one, before), (other, after) in combinations(predicted[:_MOST], 2):
+        for (earlier, before), (later, after) in combinations(predicted[:_MOST], 2):
             if (
                 _weights(before) == _weights(after)
-                and len(one.inputs) == len(other.inputs)
+                and len(earlier.inputs) == len(later.inputs)
                 and all(
                     same(run.array(a), run.array(b))
-                    for a, b in zip(one.inputs, other.inputs, strict=True)
+                    for a, b in zip(earlier.inputs, later.inputs, strict=True)
                 )
             ):
-                yield one, other
+                yield earlier, later
 
 
 def _weights(state: ModelState) -> tuple[str | None, ...]:
     """Name the elements of everything that is trained."""
     return tuple(
-        each.array.key for layer in state.layers for each in layer.weights if each.trainable
+        weight.array.key for layer in state.layers for weight in layer.weights if weight.trainable
     )
 
 
@@ -53,6 +53,6 @@ def output(run: Run, probe: Probe) -> npt.NDArray[Any] | None:
     return run.array(probe.outputs[0]) if len(probe.outputs) == 1 else None
 
 
-def same_outputs(run: Run, one: Probe, other: Probe) -> bool:
+def same_outputs(run: Run, earlier: Probe, later: Probe) -> bool:
     """Say whether two predictions have the same bits."""
-    return same(output(run, one), output(run, other))
+    return same(output(run, earlier), output(run, later))

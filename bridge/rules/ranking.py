@@ -21,23 +21,23 @@ def ranked(findings: Sequence[Finding], rules: Mapping[str, Rule]) -> tuple[Find
     """
     folded = explained(findings, rules)
     kept: dict[str, Finding] = {}
-    for each in sorted(findings, key=_key):
-        if each.rule not in folded:
-            kept.setdefault(each.rule, each)
+    for finding in sorted(findings, key=_key):
+        if finding.rule not in folded:
+            kept.setdefault(finding.rule, finding)
     return tuple(kept.values())
 
 
 def explained(findings: Sequence[Finding], rules: Mapping[str, Rule]) -> set[str]:
     """Return the rules whose findings are symptoms of what was found and decides."""
-    deciding = {each.rule for each in findings if each.decides}
+    deciding = {finding.rule for finding in findings if finding.decides}
     symptoms = {code for found in deciding if found in rules for code in rules[found].explains}
     return symptoms - _explainers(deciding, rules)
 
 
 def few(findings: Sequence[Finding]) -> tuple[Finding, ...]:
     """Return what decides, and the first of what is only worth knowing."""
-    told = [each for each in findings if not each.decides][:1]
-    return (*(each for each in findings if each.decides), *told)
+    worth_knowing = [finding for finding in findings if not finding.decides][:1]
+    return (*(finding for finding in findings if finding.decides), *worth_knowing)
 
 
 def _explainers(deciding: set[str], rules: Mapping[str, Rule]) -> set[str]:
@@ -45,8 +45,8 @@ def _explainers(deciding: set[str], rules: Mapping[str, Rule]) -> set[str]:
     return {
         code
         for code in deciding & set(rules)
-        for other in rules[code].explains
-        if other in deciding and other in rules and code in rules[other].explains
+        for implied in rules[code].explains
+        if implied in deciding and implied in rules and code in rules[implied].explains
     }
 
 

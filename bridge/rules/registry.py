@@ -43,7 +43,7 @@ def rules() -> Mapping[str, Rule]:
         RuleError: two files have the same code.
     """
     found: dict[str, Rule] = {}
-    for family in sorted(each.parent for each in _HERE.glob("*/__init__.py")):
+    for family in sorted(path.parent for path in _HERE.glob("*/__init__.py")):
         for module in pkgutil.iter_modules([str(family)]):
             name = f"{__package__}.{family.name}.{module.name}"
             rule = getattr(importlib.import_module(name), "RULE", None)
@@ -82,13 +82,13 @@ def answers(
         run.wanted.clear()
         for detect in rule.detectors:
             found += isolated(f"the rule {rule.code}", partial(_all_of, detect, run), ())
-        wanted += [(rule.code, each) for each in run.wanted]
+        wanted += [(rule.code, request) for request in run.wanted]
     # What would only find a symptom of what is known, or what is worth knowing beside it, waits.
     known = explained(found, rules())
-    if any(each.decides for each in found):
+    if any(finding.decides for finding in found):
         known |= {code for code, rule in rules().items() if rule.status == "preview"}
-    needed = dict.fromkeys(each for code, each in wanted if code not in known)
-    return Answered(ranked(found, rules()), tuple(sorted(needed, key=lambda each: each.cost)))
+    needed = dict.fromkeys(request for code, request in wanted if code not in known)
+    return Answered(ranked(found, rules()), tuple(sorted(needed, key=lambda request: request.cost)))
 
 
 def _all_of(detect: Detector, run: Run) -> tuple[Finding, ...]:
@@ -134,9 +134,11 @@ def unknown(codes: Iterable[str]) -> tuple[str, ...]:
 
 def _near(code: str) -> list[str]:
     """Return codes that are nearly the same, or those of the same family."""
-    spelled = {rule.name: each for each, rule in rules().items()}
+    spelled = {rule.name: rule_code for rule_code, rule in rules().items()}
     wanted = code.strip()
     number = wanted[1:].zfill(2) if wanted[1:].isdigit() else wanted[1:]
     near = difflib.get_close_matches(f"{wanted[:1].upper()}{number}", rules(), n=3, cutoff=0.6)
     near += [spelled[name] for name in difflib.get_close_matches(wanted.lower(), spelled, n=3)]
-    return list(dict.fromkeys(near)) or [each for each in rules() if each.endswith("01")]
+    return list(dict.fromkeys(near)) or [
+        rule_code for rule_code in rules() if rule_code.endswith("01")
+    ]

@@ -114,7 +114,7 @@ def set_rate(run: Run, training: Training, times: float) -> Cut | None:
     if isinstance(given, Scalar):
         name = f"optimizer_{given.v.lower()}"
         return run.set_argument(call, "optimizer", f"{name}(learning_rate = {value})", given.v)
-    made = maker_of(run.capsule, given.id) if isinstance(given, ObjectValue) else None
-    return run.set_number(made, "learning_rate", value) or run.set_argument(
-        made, "learning_rate", value
+    maker = maker_of(run.capsule, given.id) if isinstance(given, ObjectValue) else None
+    return run.set_number(maker, "learning_rate", value) or run.set_argument(
+        maker, "learning_rate", value
     )

@@ -162,7 +162,7 @@ class Rule:
     ) -> Finding:
         """Return a finding of this rule; ``at`` is its place, ``also`` at most two others."""
         first = _span(at, primary=True)
-        others = [span for each in also[:2] if (span := _span(each, primary=False)) is not None]
+        others = [span for place in also[:2] if (span := _span(place, primary=False)) is not None]
         return Finding(
             rule=self.code,
             name=self.name,

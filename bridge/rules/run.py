@@ -90,7 +90,7 @@ class Run:
 
     def help(self, text: str, *edits: Cut | None) -> Help:
         """Return what to do, with the change of the script where all of it is known."""
-        known = [each for each in edits if each is not None]
+        known = [edit for edit in edits if edit is not None]
         if not known or len(known) < len(edits):
             return Help(text=text)
         before, after = shown(self.text.text, known)
@@ -108,8 +108,8 @@ class Run:
         """Return the names of x and y as a training was given them, "" for what is no name."""
         if call.line is None:
             return "", ""
-        written = [each for each in self.written if each.line == call.line]
-        own = [each for each in written if each.name == r_name(call)]
+        written = [node for node in self.written if node.line == call.line]
+        own = [node for node in written if node.name == r_name(call)]
         names = self.text.symbols(r_name(call), call.line)
         # Without a pipe the model comes first.
         data = names if len(own) == 1 and own[0].piped else names[1:]
@@ -154,8 +154,8 @@ class Run:
 
     def compile_place(self, state: ModelState, argument: str = "", label: str = "") -> Span | None:
         """Return where a model was compiled last, or an argument of that."""
-        calls = [each for each in self.asked if name_of(each) == "compile"]
-        own = [each for each in calls if owner_of(each) == state.id]
+        calls = [call for call in self.asked if name_of(call) == "compile"]
+        own = [call for call in calls if owner_of(call) == state.id]
         return self.place(own[-1] if own else None, argument, label)
 
     def place(self, call: Call | None, argument: str = "", label: str = "") -> Span | None:
@@ -163,10 +163,12 @@ class Run:
         if call is None or call.line is None:
             return None
         name = r_name(call)
-        nodes = [each for each in self.written if each.line == call.line and each.name == name]
+        nodes = [node for node in self.written if node.line == call.line and node.name == name]
         if not nodes:
             return self._operation(call, call.line, label) or Span(line=call.line, label=label)
-        wanted = [each.value for each in nodes[0].arguments if argument and each.name == argument]
+        wanted = [
+            actual.value for actual in nodes[0].arguments if argument and actual.name == argument
+        ]
         return self.node_place(wanted[0] if wanted and wanted[0] else nodes[0], label)
 
     def _operation(self, call: Call, first: int, label: str) -> Span | None:
@@ -196,7 +198,7 @@ class Run:
 
     def _located(self, span: Span) -> Span:
         names = (*METHODS, "compile")
-        nodes = [each for each in self.written if each.line == span.line and each.name in names]
+        nodes = [node for node in self.written if node.line == span.line and node.name in names]
         if span.column is not None or len(nodes) != 1:
             return span
         return self.node_place(nodes[0], span.label).model_copy(update={"primary": span.primary})
@@ -262,7 +264,7 @@ def maker_of(capsule: Capsule, number: int) -> Call | None:
 
 def call_of(capsule: Capsule, probe: Probe) -> Call | None:
     """Return the boundary call that made a probe."""
-    return next((each for each in capsule.manifest.calls if each.id == probe.call), None)
+    return next((call for call in capsule.manifest.calls if call.id == probe.call), None)
 
 
 def array(capsule: Capsule, ref: Array) -> npt.NDArray[Any] | None:

@@ -35,7 +35,7 @@ def detect(run: Run) -> Iterator[Finding]:
         ]
         if not moved:
             continue
-        layer = next((each for each in state.layers if each.name == moved[0][0]), None)
+        layer = next((layer for layer in state.layers if layer.name == moved[0][0]), None)
         training = in_training(run, probe)
         yield RULE.finding(
             "Calling the model with training = TRUE changed it"
@@ -56,24 +56,29 @@ def _after(probe: Probe, state: ModelState) -> dict[tuple[str, int], str | None]
     """Name the elements of every weight after a probe."""
     after = {ref.name: ref.key for ref in probe.outputs} if probe.kind == "fit" else {}
     return {
-        (layer.name, n): after.get(f"{layer.name}/{n}", each.array.key)
+        (layer.name, n): after.get(f"{layer.name}/{n}", weight.array.key)
         for layer in state.layers
-        for n, each in enumerate(layer.weights)
+        for n, weight in enumerate(layer.weights)
     }
 
 
-def _other_bits(run: Run, one: str | None, other: str | None) -> bool:
-    a, b = (run.capsule.arrays.get(key) if key is not None else None for key in (one, other))
+def _other_bits(run: Run, left: str | None, right: str | None) -> bool:
+    a, b = (run.capsule.arrays.get(key) if key is not None else None for key in (left, right))
     return a is not None and b is not None and not same(a, b)
 
 
-def _changed_between(run: Run, one: Probe, other: Probe) -> bool:
+def _changed_between(run: Run, earlier: Probe, later: Probe) -> bool:
     """Say whether anything but asking was done to a model between two probes."""
-    if one.call is None or other.call is None or one.kind == "train" or one.status != "made":
+    if (
+        earlier.call is None
+        or later.call is None
+        or earlier.kind == "train"
+        or earlier.status != "made"
+    ):
         return True
     asks = {probe.call for probe in run.probes if probe.kind in _ASKS}
     return any(
-        one.call < call.id < other.call
+        earlier.call < call.id < later.call
         and call.id not in asks
         and name_of(call).startswith(
             ("set_", "assign", "apply", "load", "train", "fit", "minimize", "add", "pop", "adapt")

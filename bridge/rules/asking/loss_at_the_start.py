@@ -19,21 +19,21 @@ _FAR: Final = 10.0
 @RULE.detector
 def detect(run: Run) -> Iterator[Finding]:
     """Tell of a model that starts far off and does not come back: its scale, labels or loss."""
-    for each in judged(run):
-        if not each.left > _STUCK:
+    for judgement in judged(run):
+        if not judgement.left > _STUCK:
             continue
-        start = loss_at_start(run, each.training)
-        if start is None or not start > _FAR * each.chance:
+        start = loss_at_start(run, judgement.training)
+        if start is None or not start > _FAR * judgement.chance:
             continue
         yield RULE.finding(
             "The loss starts far above what one answer for all rows gives",
             f"It is {start:.4g} before the first step; the best single answer leaves "
-            f"{each.chance:.4g}. Scale, labels or the last layer do not fit.",
-            at=run.probe_place(each.training.probe),
+            f"{judgement.chance:.4g}. Scale, labels or the last layer do not fit.",
+            at=run.probe_place(judgement.training.probe),
             evidence=(
                 ("loss at the start", f"{start:.4g}"),
-                ("the best single answer for all rows", f"{each.chance:.4g}"),
-                ("loss at the end", f"{each.end:.4g}"),
+                ("the best single answer for all rows", f"{judgement.chance:.4g}"),
+                ("loss at the end", f"{judgement.end:.4g}"),
             ),
         )
         return

@@ -53,7 +53,7 @@ def detect(run: Run) -> Iterator[Finding]:
 
 def _loss(run: Run, probe: Probe) -> float | None:
     """Return the loss that an evaluation gave: by its name, or the first of its numbers."""
-    named = [each for each in probe.outputs if each.name.endswith("['loss']")]
+    named = [output for output in probe.outputs if output.name.endswith("['loss']")]
     first = (*named, *probe.outputs)[:1]
     values = run.array(first[0]) if first else None
     return float(values.reshape(-1)[0]) if values is not None and values.size else None
@@ -62,16 +62,20 @@ def _loss(run: Run, probe: Probe) -> float | None:
 def _predicted(run: Run, probe: Probe, state: ModelState) -> npt.NDArray[Any] | None:
     """Return what a model predicted for the rows of an evaluation, None if it was not asked."""
     x = run.array(probe.inputs[0])
-    for other, now in predictions(run):
+    for earlier, now in predictions(run):
         alike = now.id == state.id and _weights(now) == _weights(state)
-        asked = run.array(other.inputs[0]) if len(other.inputs) == len(other.outputs) == 1 else None
+        asked = (
+            run.array(earlier.inputs[0])
+            if len(earlier.inputs) == len(earlier.outputs) == 1
+            else None
+        )
         if alike and same(x, asked):
-            return run.array(other.outputs[0])
+            return run.array(earlier.outputs[0])
     return None
 
 
 def _weights(state: ModelState) -> list[str | None]:
-    return [each.array.key for layer in state.layers for each in layer.weights]
+    return [weight.array.key for layer in state.layers for weight in layer.weights]
 
 
 def _rounding(y: npt.NDArray[Any]) -> float:

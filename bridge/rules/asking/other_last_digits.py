@@ -27,22 +27,22 @@ def detect(run: Run) -> Iterator[Finding]:
     That it is rounding is only said where every layer of both is within its own bound on what it
     received: then nothing else can have made the difference.
     """
-    for one, other in pairs(run):
-        if in_training(run, one) or in_training(run, other):
+    for earlier, later in pairs(run):
+        if in_training(run, earlier) or in_training(run, later):
             continue
-        a, b = (output(run, each) for each in (one, other))
+        a, b = (output(run, probe) for probe in (earlier, later))
         if a is None or b is None or a.shape != b.shape or same(a, b):
             continue
         gap = float(np.max(np.abs(a.astype(np.float64) - b.astype(np.float64)), initial=0.0))
         if not np.isfinite(gap) or not gap:
             continue
-        rows = [_batch(run, each) for each in (one, other)]
+        rows = [_batch(run, probe) for probe in (earlier, later)]
         ways = (
             f"in batches of {rows[0]} and of {rows[1]} rows"
             if rows[0] != rows[1]
             else "in two ways"
         )
-        sure = _certified(run, one) and _certified(run, other)
+        sure = _certified(run, earlier) and _certified(run, later)
         yield RULE.finding(
             "The same rows, predicted again, have other last digits",
             f"They are predicted {ways}, and differ by up to {gap:.3g}. "
@@ -51,8 +51,8 @@ def detect(run: Run) -> Iterator[Finding]:
                 if sure
                 else "That this is rounding could not be proven layer by layer."
             ),
-            at=other.line,
-            also=(one.line,),
+            at=later.line,
+            also=(earlier.line,),
             cause="rounding" if sure else "not-known",
             confidence="proven" if sure else "open",
             decides=sure,
@@ -64,8 +64,8 @@ def _certified(run: Run, probe: Probe) -> bool:
     """Say whether each layer of a prediction was seen, and is within its proven bound."""
     verdicts = judge_probe(run.capsule, probe)
     return bool(verdicts) and all(
-        each.verdict in ("same-bits", "within-rounding") and each.rung in _PROVEN
-        for each in verdicts
+        verdict.verdict in ("same-bits", "within-rounding") and verdict.rung in _PROVEN
+        for verdict in verdicts
     )
 
 

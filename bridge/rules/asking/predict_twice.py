@@ -26,24 +26,24 @@ def detect(run: Run) -> Iterator[Finding]:
     Both are asked in one way, so that nothing else can make the difference, and so is the model
     that is built again: it is asked twice, and has other bits each time.
     """
-    for one, other in pairs(run):
-        calls = [call_of(run.capsule, each) for each in (one, other)]
-        alike = one.kind == other.kind and _way(calls[0]) == _way(calls[1])
-        if not alike or in_training(run, one) or same_outputs(run, one, other):
+    for earlier, later in pairs(run):
+        calls = [call_of(run.capsule, probe) for probe in (earlier, later)]
+        alike = earlier.kind == later.kind and _way(calls[0]) == _way(calls[1])
+        if not alike or in_training(run, earlier) or same_outputs(run, earlier, later):
             continue
-        state, both = run.state(one), asked_again(run, other, "twice")
+        state, both = run.state(earlier), asked_again(run, later, "twice")
         if state is None or both is None or same_bits(both):
             continue
-        stateful = next((each for each in state.layers if is_stateful(each)), None)
-        drawing = next((each for each in state.layers if is_drawing(each)), None)
+        stateful = next((layer for layer in state.layers if is_stateful(layer)), None)
+        drawing = next((layer for layer in state.layers if is_drawing(layer)), None)
         layer = stateful or drawing
         yield RULE.finding(
             "The same rows, asked twice, have two answers",
             "A stateful layer goes on from where the batch before ended, until its state is reset."
             if stateful is not None
             else "A layer draws at random even when the model is only asked.",
-            at=other.line,
-            also=(one.line, run.layer_place(layer, label="differs from call to call")),
+            at=later.line,
+            also=(earlier.line, run.layer_place(layer, label="differs from call to call")),
             evidence=(("built again and asked twice", "other numbers each time"),),
             help="Reset the states before each prediction."
             if stateful is not None

@@ -30,16 +30,16 @@ def detect(run: Run) -> Iterator[Finding]:
     The neighbours are exchanged within a batch of the same shape, so that nothing is computed in
     another order: a bit that differs is not rounding.
     """
-    for one, other, state in two_answers(run):
-        both = asked_again(run, one, "other rows")
+    for first, second, state in two_answers(run):
+        both = asked_again(run, first, "other rows")
         if both is None or all(same(a[-1:], b[-1:]) for a, b in zip(*both, strict=True)):
             continue
-        twice = asked_again(run, one, "twice")
+        twice = asked_again(run, first, "twice")
         drawn = twice is None or not all(map(same, *twice))
-        stateful = next((each for each in state.layers if is_stateful(each)), None)
+        stateful = next((layer for layer in state.layers if is_stateful(layer)), None)
         if drawn and stateful is None:
             continue
-        layer = stateful or next((each for each in state.layers if is_drawing(each)), None)
+        layer = stateful or next((layer for layer in state.layers if is_drawing(layer)), None)
         yield RULE.finding(
             "A row's answer depends on the rows beside it",
             "The same rows were predicted in two companies, and have two answers. "
@@ -48,8 +48,8 @@ def detect(run: Run) -> Iterator[Finding]:
                 if stateful is not None
                 else "A layer takes statistics over the rows of a batch."
             ),
-            at=other.line,
-            also=(one.line, run.layer_place(layer, label="mixes the rows")),
+            at=second.line,
+            also=(first.line, run.layer_place(layer, label="mixes the rows")),
             evidence=(("the rows beside the last one exchanged", "other bits for it"),),
             help="Let layers work as in use: no training = TRUE, no stateful = TRUE.",
         )

@@ -34,27 +34,29 @@ def detect(run: Run) -> Iterator[Finding]:
         copy = call.result
         if name_of(call) not in _COPIES or not isinstance(copy, ObjectValue):
             continue
-        given = [each for each in call.args if isinstance(each, ObjectValue)]
-        given += [each for each in call.kwargs.values() if isinstance(each, ObjectValue)]
+        given = [argument for argument in call.args if isinstance(argument, ObjectValue)]
+        given += [
+            argument for argument in call.kwargs.values() if isinstance(argument, ObjectValue)
+        ]
         # Who gives it weights later knows that it has none.
         if not given or any(
             owner_of(later) == copy.id and name_of(later) in _GIVE_WEIGHTS for later in run.asked
         ):
             continue
         asked = [(p, s) for p, s in predictions(run) if s.id in (given[0].id, copy.id)]
-        for one, before in asked:
-            for other, after in asked:
+        for earlier, before in asked:
+            for later, after in asked:
                 if (
                     before.id != given[0].id
                     or after.id != copy.id
-                    or not _same_rows(run, one, other)
+                    or not _same_rows(run, earlier, later)
                 ):
                     continue
                 if not _alike(before, after) or _weights(before) == _weights(after):
                     continue
                 if _was_trained(run, after.id):
                     continue
-                both = asked_again(run, one, "cloned")
+                both = asked_again(run, earlier, "cloned")
                 if both is None or not same_bits(both):
                     continue
                 yield RULE.finding(
@@ -62,7 +64,7 @@ def detect(run: Run) -> Iterator[Finding]:
                     f"{name_of(call)}() copies the layers and draws weights anew. "
                     "With the weights of the model set it gives the same bits.",
                     at=run.place(call, label="copies no weights"),
-                    also=(other.line, one.line),
+                    also=(later.line, earlier.line),
                     evidence=(("cloned again, with the weights set", "the same bits"),),
                     help="set_weights(copy, get_weights(model))",
                 )
@@ -77,21 +79,21 @@ def never_given(run: Run) -> Iterator[Finding]:
         return
     for call in run.asked:
         copy, values = call.result, (*call.args, *call.kwargs.values())
-        given = [each for each in values if isinstance(each, ObjectValue)]
+        given = [value for value in values if isinstance(value, ObjectValue)]
         if name_of(call) != "clone_model" or not isinstance(copy, ObjectValue) or not given:
             continue
         trained = [
-            each
-            for each in trainings(run)
-            if each.state.id == given[0].id and (each.probe.call or call.id) < call.id
+            training
+            for training in trainings(run)
+            if training.state.id == given[0].id and (training.probe.call or call.id) < call.id
         ]
-        moved = bool(trained) and any(each.moved for each in trained[-1].weights(run))
+        moved = bool(trained) and any(weight.moved for weight in trained[-1].weights(run))
         asked = [(probe, s) for probe, s in predictions(run) if s.id == copy.id]
         if not moved or not asked or _was_trained(run, copy.id):
             continue
-        learned = {each.after.tobytes() for each in trained[-1].weights(run) if each.moved}
+        learned = {weight.after.tobytes() for weight in trained[-1].weights(run) if weight.moved}
         own = (run.array(w.array) for layer in asked[0][1].layers for w in layer.weights)
-        if any(each is not None and each.tobytes() in learned for each in own):
+        if any(array is not None and array.tobytes() in learned for array in own):
             continue
         yield RULE.finding(
             "The clone has none of the model's weights",
@@ -105,8 +107,8 @@ def never_given(run: Run) -> Iterator[Finding]:
         return
 
 
-def _same_rows(run: Run, one: Probe, other: Probe) -> bool:
-    a, b = one.inputs, other.inputs
+def _same_rows(run: Run, left: Probe, right: Probe) -> bool:
+    a, b = left.inputs, right.inputs
     return (
         bool(a)
         and len(a) == len(b)
@@ -114,14 +116,14 @@ def _same_rows(run: Run, one: Probe, other: Probe) -> bool:
     )
 
 
-def _alike(one: ModelState, other: ModelState) -> bool:
-    return [each.cls for each in one.layers] == [each.cls for each in other.layers]
+def _alike(left: ModelState, right: ModelState) -> bool:
+    return [layer.cls for layer in left.layers] == [layer.cls for layer in right.layers]
 
 
 def _weights(state: ModelState) -> list[str | None]:
-    return [each.array.key for layer in state.layers for each in layer.weights]
+    return [weight.array.key for layer in state.layers for weight in layer.weights]
 
 
 def _was_trained(run: Run, model: int) -> bool:
-    trained = (run.state(each) for each in run.probes if each.kind in ("fit", "train"))
+    trained = (run.state(probe) for probe in run.probes if probe.kind in ("fit", "train"))
     return any(state is not None and state.id == model for state in trained)

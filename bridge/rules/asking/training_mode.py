@@ -23,15 +23,15 @@ RULE = Rule(
 @RULE.detector
 def detect(run: Run) -> Iterator[Finding]:
     """Find a model that was called on the same input in both modes."""
-    for one, other in pairs(run):
-        trained = [in_training(run, each) for each in (one, other)]
+    for earlier, later in pairs(run):
+        trained = [in_training(run, probe) for probe in (earlier, later)]
         if trained[0] == trained[1]:
             continue
-        state = run.state(one)
-        layers = [each for each in (state.layers if state else ()) if is_drawing(each)]
-        if not layers or same_outputs(run, one, other):
+        state = run.state(earlier)
+        layers = [layer for layer in (state.layers if state else ()) if is_drawing(layer)]
+        if not layers or same_outputs(run, earlier, later):
             continue
-        first, second = (one, other) if trained[0] else (other, one)
+        first, second = (earlier, later) if trained[0] else (later, earlier)
         yield RULE.finding(
             "The model is asked as in training, and then as in use",
             f"{len(layers)} of its layers compute something else in each mode: statistics of the "
@@ -57,7 +57,7 @@ def curve_and_evaluation(run: Run) -> Iterator[Finding]:
         if probe.kind == "fit" and probe.curves.get("loss"):
             fitted[state.id] = probe
         fit = fitted.get(state.id)
-        layer = next((each for each in state.layers if is_drawing(each)), None)
+        layer = next((layer for layer in state.layers if is_drawing(layer)), None)
         if probe.kind != "evaluate" or fit is None or layer is None:
             continue
         if not _same_data(run, fit, probe):

@@ -26,7 +26,9 @@ def detect(run: Run) -> Iterator[Finding]:
         for value in (*call.args[:1], call.kwargs.get("x")):
             if not isinstance(value, Pairs) or len(value.items) < 2:
                 continue
-            if all(isinstance(each, Items) or hasattr(each, "shape") for _, each in value.items):
+            if all(
+                isinstance(column, Items) or hasattr(column, "shape") for _, column in value.items
+            ):
                 names = ", ".join(str(getattr(key, "v", key)) for key, _ in value.items[:3])
                 yield RULE.finding(
                     "A data frame reaches Python as a dict of its columns",

@@ -36,7 +36,7 @@ def detect(run: Run) -> Iterator[Finding]:
     """Find arguments that the text gives a fraction and that arrived as a whole number."""
     constants = _constants(run.tree)
     # With the lines that they stand on: a call may be written over several.
-    written = [(node, {each.line for each in walk(node)}) for node in run.written]
+    written = [(node, {inner.line for inner in walk(node)}) for node in run.written]
     for call in run.asked:
         for node, lines in written:
             if call.line not in lines or not call.r_call.startswith(f"{node.name}("):

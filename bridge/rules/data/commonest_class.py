@@ -26,7 +26,12 @@ def detect(run: Run) -> Iterator[Finding]:
         x = run.array(probe.inputs[0]) if len(probe.inputs) == 1 else None
         p = run.array(probe.outputs[0])
         asked = next(
-            (each for each in known if each.state.id == state.id and same(each.x, x)), None
+            (
+                training
+                for training in known
+                if training.state.id == state.id and same(training.x, x)
+            ),
+            None,
         )
         end = ending(state)
         if asked is None or p is None or end is None or not _asked_before(known, asked):
@@ -54,7 +59,9 @@ def detect(run: Run) -> Iterator[Finding]:
 
 
 def _asked_before(known: list[Training], asked: Training) -> bool:
-    return any(each.probe.kind == "fit" and each.state.id == asked.state.id for each in known)
+    return any(
+        training.probe.kind == "fit" and training.state.id == asked.state.id for training in known
+    )
 
 
 def _classes(y: npt.NDArray[Any] | None) -> npt.NDArray[Any] | None:

@@ -32,7 +32,7 @@ def one_beyond(run: Run) -> Iterator[Finding]:
         found = _BEYOND.search(text)
         if found is None:
             continue
-        value, size = (int(each) for each in found.groups() if each is not None)
+        value, size = (int(group) for group in found.groups() if group is not None)
         labels = found[3] is not None
         if value == size:
             yield RULE.finding(
@@ -94,14 +94,14 @@ def labels(run: Run) -> Iterator[Finding]:
         elif first == 1 and most > 1 and units in (most, most + 1):
             so = f"the last layer has {units} units"
             found.setdefault(state.id, _from_one(probe.line, int(most), so))
-    yield from [each for model, each in found.items() if model not in from_zero][:1]
+    yield from [entry for model, entry in found.items() if model not in from_zero][:1]
 
 
 @RULE.detector
 def class_weights(run: Run) -> Iterator[Finding]:
     """Find weights for classes from 1 on, where the classes of the targets begin at 0."""
     for call in run.asked:
-        probe = next((each for each in run.probes if each.call == call.id), None)
+        probe = next((probe for probe in run.probes if probe.call == call.id), None)
         given = call.kwargs.get("class_weight")
         if not isinstance(given, Pairs) or probe is None or len(probe.targets) != 1:
             continue
@@ -111,10 +111,10 @@ def class_weights(run: Run) -> Iterator[Finding]:
         if is_one_hot(y) and y.ndim == 2:
             classes = list(range(y.shape[1]))
         elif is_one_dimensional(y) and whole(y):
-            classes = [int(each) for each in np.unique(y)]
+            classes = [int(label) for label in np.unique(y)]
         else:
             continue
-        if len(keys) > 1 and classes[0] == 0 and keys == [each + 1 for each in classes]:
+        if len(keys) > 1 and classes[0] == 0 and keys == [label + 1 for label in classes]:
             weights = [number(weight) for _, weight in given.items]
             pairs = zip(classes, weights, strict=True)
             mended = ", ".join(f'"{name}" = {weight:g}' for name, weight in pairs if weight)

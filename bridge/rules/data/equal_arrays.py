@@ -79,15 +79,15 @@ def never_varied(run: Run) -> Iterator[Finding]:
             if training.state.id != state.id or seen is None or seen.shape[1:] != x.shape[1:]:
                 continue
             columns = np.flatnonzero(np.all(seen == seen[:1], axis=0))
-            other = [n for n in columns if np.any(x[:, n] != seen[0, n])]
-            if other and len(seen) > 1:
+            moving = [n for n in columns if np.any(x[:, n] != seen[0, n])]
+            if moving and len(seen) > 1:
                 yield RULE.finding(
-                    f"Column {int(other[0]) + 1} never varied in training, and does here",
-                    f"All rows that were trained have {float(seen[0, other[0]]):g} there, so that "
+                    f"Column {int(moving[0]) + 1} never varied in training, and does here",
+                    f"All rows that were trained have {float(seen[0, moving[0]]):g} there, so that "
                     "nothing was learned of it.",
                     at=probe.line,
                     also=(training.probe.line,),
                     help="Train with rows in which it varies, or leave it out.",
-                    decides=len(x) > 1 and bool(np.all(x[:, other[0]] != seen[0, other[0]])),
+                    decides=len(x) > 1 and bool(np.all(x[:, moving[0]] != seen[0, moving[0]])),
                 )
                 return

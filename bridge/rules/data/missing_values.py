@@ -54,11 +54,11 @@ def fractions(run: Run) -> Iterator[Finding]:
     """Find trainings whose loss is no number, because of what they were given."""
     for probe in run.probes:
         losses = probe.curves.get("loss", ())
-        lost = next((n for n, each in enumerate(losses, start=1) if not math.isfinite(each)), None)
+        lost = next((n for n, loss in enumerate(losses, start=1) if not math.isfinite(loss)), None)
         if probe.kind != "fit" or lost is None:
             continue
         given = [run.array(ref) for ref in (*probe.inputs, *probe.targets)]
-        missing = sum(int(np.sum(~np.isfinite(each))) for each in given if each is not None)
+        missing = sum(int(np.sum(~np.isfinite(array))) for array in given if array is not None)
         if missing:
             yield RULE.finding(
                 "Missing values in the data make every weight NaN",

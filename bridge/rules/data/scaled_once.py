@@ -103,10 +103,10 @@ def by_themselves(run: Run) -> Iterator[Finding]:
 
 def _scaled_alike(run: Run, training: Probe, asked: Probe) -> Cut | None:
     """Return the edit that scales what is asked with the attributes of what was trained with."""
-    calls = [call_of(run.capsule, each) for each in (training, asked)]
+    calls = [call_of(run.capsule, probe) for probe in (training, asked)]
     names = [run.data_names(call)[0] for call in calls if call is not None]
     scaled = [
-        next((each for each in nodes_in(run.tree, Assign) if _scales(each, name)), None)
+        next((node for node in nodes_in(run.tree, Assign) if _scales(node, name)), None)
         for name in names
     ]
     if len(scaled) != 2 or None in scaled or names[0] == names[1]:
@@ -145,10 +145,10 @@ def _scaled(scaled: npt.NDArray[Any], raw: npt.NDArray[Any]) -> str:
 
 
 def _written(
-    run: Run, one: Probe, other: Probe, scaled: npt.NDArray[Any], raw: npt.NDArray[Any]
+    run: Run, left: Probe, right: Probe, scaled: npt.NDArray[Any], raw: npt.NDArray[Any]
 ) -> str:
     """Say that the text scales one and hands the other on as it was made, "" if it does not."""
-    if not _standardised(scaled) or not _scales_one(run, one, other):
+    if not _standardised(scaled) or not _scales_one(run, left, right):
         return ""
     beyond = np.all((raw < scaled.min(axis=0)) | (raw > scaled.max(axis=0)), axis=0)
     if not beyond.any():
@@ -156,9 +156,9 @@ def _written(
     return "The script scales one of them, and a column of the others lies beyond it."
 
 
-def _scales_one(run: Run, one: Probe, other: Probe) -> bool:
+def _scales_one(run: Run, left: Probe, right: Probe) -> bool:
     """Say whether one moment's data come from scale(), and the other's from no arithmetic."""
-    ways = [list(_behind(run, each)) for each in (one, other)]
+    ways = [list(_behind(run, probe)) for probe in (left, right)]
     names = [{node.name for node in way if isinstance(node, Written)} for way in ways]
     sums = any(
         isinstance(node, Operation) and node.left is not None and node.operator not in (":", "$")
@@ -171,13 +171,13 @@ def _behind(run: Run, probe: Probe) -> Iterator[Node]:
     """Yield all that the text computes the inputs of a moment from, variables as they were then."""
     call = call_of(run.capsule, probe)
     named = [
-        each
-        for each in run.written
-        if call is not None and each.line == call.line and each.name == r_name(call)
+        node
+        for node in run.written
+        if call is not None and node.line == call.line and node.name == r_name(call)
     ]
     if len(named) != 1:
         return
-    data = [each.value for each in named[0].arguments if each.name in ("", "x")][1:2]
+    data = [argument.value for argument in named[0].arguments if argument.name in ("", "x")][1:2]
     found = [(node, named[0].line) for node in data if node is not None]
     assigned, seen = nodes_in(run.tree, Assign), set[Node]()
     while found:
@@ -188,8 +188,12 @@ def _behind(run: Run, probe: Probe) -> Iterator[Node]:
             seen.add(inner)
             yield inner
             if isinstance(inner, Symbol):
-                given = [each for each in assigned if each.line < line and _names(each, inner)]
-                found += [(each.value, each.line) for each in given[-1:]]
+                given = [
+                    assignment
+                    for assignment in assigned
+                    if assignment.line < line and _names(assignment, inner)
+                ]
+                found += [(assignment.value, assignment.line) for assignment in given[-1:]]
 
 
 def _names(assign: Assign, symbol: Symbol) -> bool:

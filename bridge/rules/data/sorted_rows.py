@@ -122,7 +122,7 @@ def _lacking(classes: npt.NDArray[np.float64], rest: npt.NDArray[np.float64]) ->
     if not whole(classes) or 2 * len(known) > len(classes) or len(known) < 2:
         return False
     blocks = 1 + int(np.count_nonzero(np.diff(classes)))
-    counts = [int(np.sum(classes == each)) for each in known]
+    counts = [int(np.sum(classes == label)) for label in known]
     return blocks == len(known) and min(counts) > 1 and len(np.unique(rest)) < len(known)
 
 

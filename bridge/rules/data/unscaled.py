@@ -35,14 +35,14 @@ _LOSSES: Final = frozenset({"meansquarederror", "meanabsoluteerror"})
 @RULE.detector
 def detect(run: Run) -> Iterator[Finding]:
     """Find trainings from which scaled data takes most of what is left of the loss."""
-    for each in judged(run):
-        which = _which(each)
-        if not which or not each.left > _LEFT:
+    for judgement in judged(run):
+        which = _which(judgement)
+        if not which or not judgement.left > _LEFT:
             continue
-        found = retrained(run, each.training, "scale", which)
-        if found is None or not found.most or not max(found.changed) < each.chance:
+        found = retrained(run, judgement.training, "scale", which)
+        if found is None or not found.most or not max(found.changed) < judgement.chance:
             continue
-        x, y = each.training.x, each.training.y
+        x, y = judgement.training.x, judgement.training.y
         sizes = [("inputs", _ends(x))] if "x" in which and x is not None else []
         sizes += [("targets", _ends(y))] if "y" in which and y is not None else []
         named = " and ".join(name for name, _ in sizes)
@@ -50,20 +50,20 @@ def detect(run: Run) -> Iterator[Finding]:
             f"The {named} are not scaled",
             "A model starts with weights and outputs of about 1, and each step is small beside "
             f"these numbers. The same training with scaled {named} gets much further.",
-            at=run.probe_place(each.training.probe),
-            evidence=(*rows_of(found, f"{named} scaled", each.chance), *sizes),
+            at=run.probe_place(judgement.training.probe),
+            evidence=(*rows_of(found, f"{named} scaled", judgement.chance), *sizes),
             help=run.help(
                 f"Scale the {named} before fit(), and for predict() by the same numbers.",
-                *_scaling(run, each.training, which),
+                *_scaling(run, judgement.training, which),
             ),
             confidence="likely",
         )
         return
 
 
-def _which(each: Judged) -> str:
+def _which(judgement: Judged) -> str:
     """Return which of a training's data are far from 1: "x", "y", "x and y" or ""."""
-    training = each.training
+    training = judgement.training
     x = training.x is not None and not _scales(training) and _is_far(training.x)
     y = training.y is not None and training.used.loss in _LOSSES and _is_far(training.y)
     return " and ".join(name for name, far in (("x", x), ("y", y)) if far)
@@ -96,7 +96,7 @@ def _scaling(run: Run, training: Training, which: str) -> tuple[Cut | None, ...]
         flat = training.x is not None and training.x.ndim == 2
         statements.append(f"{x} <- scale({x})" if flat else f"{x} <- ({x} - mean({x})) / sd({x})")
     if "y" in which:
-        one = training.y is not None and training.y.ndim == 1
-        statements.append(f"{y} <- as.vector(scale({y}))" if one else f"{y} <- scale({y})")
+        vector = training.y is not None and training.y.ndim == 1
+        statements.append(f"{y} <- as.vector(scale({y}))" if vector else f"{y} <- scale({y})")
     known = (x or "x" not in which) and (y or "y" not in which)
     return (run.text.line_before(call.line, "\n".join(statements)) if known else None,)

@@ -10,7 +10,7 @@ from bridge.capsule.values import Class, Closure, ObjectValue
 from bridge.rules.asked_again import two_answers
 from bridge.rules.rule import Finding, Rule
 from bridge.rules.run import Run, name_of, number, parts, r_name
-from bridge.translate.syntax import Node, Number
+from bridge.translate.syntax import is_number
 
 RULE = Rule(
     "R12",
@@ -42,8 +42,10 @@ def detect(run: Run) -> Iterator[Finding]:
     """
     names = {r_name(call) for call in _mixing(run)}
     for node in run.written:
-        axis = next((each.value for each in node.arguments if each.name == "axis"), None)
-        if node.name not in names or not _is_one(axis):
+        axis = next(
+            (argument.value for argument in node.arguments if argument.name == "axis"), None
+        )
+        if node.name not in names or not is_number(axis, 1):
             continue
         both = next(two_answers(run), None)
         yield RULE.finding(
@@ -61,23 +63,25 @@ def detect(run: Run) -> Iterator[Finding]:
         return
 
 
-def _is_one(axis: Node | None) -> bool:
-    return isinstance(axis, Number) and axis.text.rstrip("L") == "1"
-
-
 def _mixing(run: Run) -> Iterator[Call]:
     """Yield the calls that mix the rows of what a layer is given."""
     layers = set(_functions_of_layers(run))
-    within = {each.id: each for each in run.capsule.manifest.invocations if each.closure in layers}
+    within = {
+        invocation.id: invocation
+        for invocation in run.capsule.manifest.invocations
+        if invocation.closure in layers
+    }
     batches = {
         value.id
-        for each in within.values()
-        for given in (*each.args, *each.kwargs.values())
+        for invocation in within.values()
+        for given in (*invocation.args, *invocation.kwargs.values())
         for value in parts(given)
         if isinstance(value, ObjectValue)
     }
     for call in run.capsule.manifest.calls:
-        given = [value for each in (*call.args, *call.kwargs.values()) for value in parts(each)]
+        given = [
+            value for argument in (*call.args, *call.kwargs.values()) for value in parts(argument)
+        ]
         tensors = [value for value in given if isinstance(value, ObjectValue)]
         if call.kind != "call" or not any(_is_batch(value, batches) for value in tensors[:1]):
             continue

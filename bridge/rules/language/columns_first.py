@@ -63,8 +63,8 @@ def _wide(run: Run, assigned: Names) -> Iterator[str]:
 
 def _rows(filled: Call) -> Node | None:
     """Return what says how many rows there are, None where they are filled by rows."""
-    named = {each.name: each.value for each in filled.arguments if each.name}
-    bare = [each.value for each in filled.arguments if not each.name]
+    named = {argument.name: argument.value for argument in filled.arguments if argument.name}
+    bare = [argument.value for argument in filled.arguments if not argument.name]
     if filled.name == "matrix":
         return None if "byrow" in named else named.get("nrow", (*bare, None, None)[1])
     sizes = named.get("dim", (*bare, None, None)[1])
@@ -85,10 +85,10 @@ def _parts(filled: Call, assigned: Names) -> Node | None:
 def _counts(parts: Node, assigned: Names) -> Iterator[Any]:
     """Yield how many parts there are, as the script may write it."""
     yield ("length", _key(parts, assigned))
-    made = _followed(parts, assigned)
-    if not isinstance(made, Call) or made.name not in _EACH or not made.arguments:
+    source = _followed(parts, assigned)
+    if not isinstance(source, Call) or source.name not in _EACH or not source.arguments:
         return
-    over = _followed(made.arguments[0].value, assigned)
+    over = _followed(source.arguments[0].value, assigned)
     yield ("length", _key(over, assigned))
     if isinstance(over, Call) and len(over.arguments) == 1:
         key = _key(over.arguments[0].value, assigned)
@@ -116,16 +116,16 @@ def _key(node: Node | None, assigned: Names, passed: frozenset[str] = _NONE) -> 
     if isinstance(node, Paren):
         return _key(node.inner, assigned, passed)
     if isinstance(node, Symbol):
-        made = _followed(node, assigned, passed)
+        source = _followed(node, assigned, passed)
         names = passed | {node.name}
-        return ("name", node.name) if isinstance(made, Symbol) else _key(made, assigned, names)
+        return ("name", node.name) if isinstance(source, Symbol) else _key(source, assigned, names)
     if isinstance(node, Number):
         return node.text.rstrip("L")
     if isinstance(node, Operation):
         sides = (node.left, node.right)
-        return (node.operator, *(_key(each, assigned, passed) for each in sides if each))
+        return (node.operator, *(_key(side, assigned, passed) for side in sides if side))
     if isinstance(node, Call):
-        return (node.name, *(_key(each.value, assigned, passed) for each in node.arguments))
+        return (node.name, *(_key(argument.value, assigned, passed) for argument in node.arguments))
     return id(node)
 
 

@@ -49,6 +49,6 @@ def _drops(node: Index) -> bool:
     """Say whether brackets take one element of an axis, and nothing keeps the axis."""
     if node.double or len(node.arguments) < 2:
         return False
-    if any(each.name == "drop" for each in node.arguments):
+    if any(argument.name == "drop" for argument in node.arguments):
         return False
-    return any(isinstance(each.value, Number) for each in node.arguments)
+    return any(isinstance(argument.value, Number) for argument in node.arguments)

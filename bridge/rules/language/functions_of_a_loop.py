@@ -19,17 +19,17 @@ def detect(run: Run) -> Iterator[Finding]:
     capsule, tree = run.capsule, run.tree
     calls = {call.id: call for call in capsule.manifest.calls}
     for node in nodes_in(tree, For):
-        lines = {each.line for each in walk(node)}
-        made = [
-            each
-            for each in walk(node.body)
-            if isinstance(each, Function)
-            and node.variable not in [name for name, _ in each.parameters]
-            and mentions(each.body, node.variable)
+        lines = {inner.line for inner in walk(node)}
+        functions = [
+            inner
+            for inner in walk(node.body)
+            if isinstance(inner, Function)
+            and node.variable not in [name for name, _ in inner.parameters]
+            and mentions(inner.body, node.variable)
         ]
-        if not made or not _crosses(capsule, lines):
+        if not functions or not _crosses(capsule, lines):
             continue
-        inside = {each.line for function in made for each in walk(function)}
+        inside = {inner.line for function in functions for inner in walk(function)}
         for call in calls.values():
             top = call
             while top.parent is not None and top.parent in calls:
@@ -44,7 +44,7 @@ def detect(run: Run) -> Iterator[Finding]:
                     f"Functions made in this loop all see the last {node.variable}",
                     f"They look up {node.variable} when they are called, and line {top.line} calls "
                     "them when the loop is over.",
-                    at=run.node_place(made[0], "made in the loop"),
+                    at=run.node_place(functions[0], "made in the loop"),
                     also=(top.line,),
                     help="Make them in a function of their own, by lapply() for example.",
                 )

@@ -28,7 +28,7 @@ def detect(run: Run) -> Iterator[Finding]:
                     isinstance(part.value, Symbol) and part.value.name == "NULL"
                     for part in inner.arguments
                 )
-                and lines & {each.line for each in walk(node)}
+                and lines & {below.line for below in walk(node)}
             ):
                 count = len(inner.arguments)
                 yield RULE.finding(

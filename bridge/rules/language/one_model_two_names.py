@@ -41,9 +41,9 @@ def detect(run: Run) -> Iterator[Finding]:
         target = _assigned(statement)
         if root and root in names:
             model = names[root]
-            told = _used(capsule, changed, model, root, statement)
-            if told is not None:
-                yield told
+            finding = _used(capsule, changed, model, root, statement)
+            if finding is not None:
+                yield finding
                 return
             if _lines(statement) & changed_at and _is_change(value):
                 by = target if target and _gives_back(value) else root
@@ -54,9 +54,9 @@ def detect(run: Run) -> Iterator[Finding]:
                     continue
         for used in _reads(value):
             if used != root and used in names:
-                told = _used(capsule, changed, names[used], used, statement)
-                if told is not None:
-                    yield told
+                finding = _used(capsule, changed, names[used], used, statement)
+                if finding is not None:
+                    yield finding
                     return
         if target is None:
             continue
@@ -122,12 +122,12 @@ def _root(node: Node) -> str:
 
 def _is_change(node: Node) -> bool:
     return any(
-        isinstance(each, Call)
+        isinstance(inner, Call)
         and (
-            _CHANGES.match(each.name)
-            or (isinstance(each.function, Member) and each.function.name in _METHODS)
+            _CHANGES.match(inner.name)
+            or (isinstance(inner.function, Member) and inner.function.name in _METHODS)
         )
-        for each in walk(node)
+        for inner in walk(node)
     )
 
 
@@ -137,13 +137,13 @@ def _gives_back(node: Node) -> bool:
 
 
 def _reads(node: Node) -> Iterator[str]:
-    for each in walk(node):
-        if isinstance(each, Symbol):
-            yield each.name
+    for inner in walk(node):
+        if isinstance(inner, Symbol):
+            yield inner.name
 
 
 def _lines(node: Node) -> set[int]:
-    return {each.line for each in walk(node)}
+    return {inner.line for inner in walk(node)}
 
 
 def _changed(capsule: Capsule) -> set[int]:

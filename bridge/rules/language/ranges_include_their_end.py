@@ -52,7 +52,7 @@ def from_zero(run: Run) -> Iterator[Finding]:
                 passes.append([])
             passes[-1].append(len(x))
         size = passes[0][0] + 1
-        if any(each[0] != size - 1 or set(each[1:]) != {size} for each in passes):
+        if any(indices[0] != size - 1 or set(indices[1:]) != {size} for indices in passes):
             continue
         rows = [row.tobytes() for _, x in given[: len(passes[0])] for row in x]
         # A row that comes twice was drawn, or shared; short batches of those are something else.

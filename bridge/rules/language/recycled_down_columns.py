@@ -13,10 +13,10 @@ from bridge.translate.syntax import (
     Call,
     Index,
     Node,
-    Number,
     Operation,
     Paren,
     Symbol,
+    is_number,
     nodes_in,
     walk,
 )
@@ -65,7 +65,10 @@ def detect(run: Run) -> Iterator[Finding]:
         confidence="likely",
         help=run.help(
             "Use sweep(x, 2, ...) or scale(), which go by columns.",
-            *(run.text.replace(each.node.row, _swept(run, each.node, found)) for each in whole),
+            *(
+                run.text.replace(operation.node.row, _swept(run, operation.node, found))
+                for operation in whole
+            ),
         ),
     )
 
@@ -92,14 +95,10 @@ def _columns_of(node: Node | None) -> str | None:
         return None
     first = node.arguments[0].value
     by_columns = node.name in _OF_COLUMNS or (
-        node.name == "apply" and len(node.arguments) > 2 and _is_two(node.arguments[1].value)
+        node.name == "apply" and len(node.arguments) > 2 and is_number(node.arguments[1].value, 2)
     )
     name = _matrix(first)
     return name if by_columns and name else None
-
-
-def _is_two(node: Node | None) -> bool:
-    return isinstance(node, Number) and node.text.rstrip("L") == "2"
 
 
 def _is_of_columns(node: Node, given: dict[str, Node]) -> bool:

@@ -32,7 +32,7 @@ def detect(run: Run) -> Iterator[Finding]:
         if len(again) < 2 or last.line is None or len({_made(capsule, c) for c in again}) > 1:
             continue
         counted = any(
-            last.line in {each.line for each in walk(loop)} and mentions(loop.body, loop.variable)
+            last.line in {node.line for node in walk(loop)} and mentions(loop.body, loop.variable)
             for loop in loops
         )
         if counted:
@@ -54,9 +54,9 @@ def _made(capsule: Capsule, call: Call) -> str:
 
 
 def _spelled(capsule: Capsule, value: Value, depth: int = 3) -> str:
-    made = maker_of(capsule, value.id) if isinstance(value, ObjectValue) and depth else None
-    if made is None:
+    maker = maker_of(capsule, value.id) if isinstance(value, ObjectValue) and depth else None
+    if maker is None:
         return str(value)
-    given = [("", each) for each in made.args] + sorted(made.kwargs.items())
-    spelled = [f"{name}={_spelled(capsule, each, depth - 1)}" for name, each in given]
-    return f"{made.target}({', '.join(spelled)})"
+    given = [("", argument) for argument in maker.args] + sorted(maker.kwargs.items())
+    spelled = [f"{name}={_spelled(capsule, actual, depth - 1)}" for name, actual in given]
+    return f"{maker.target}({', '.join(spelled)})"

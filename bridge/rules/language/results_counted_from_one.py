@@ -27,7 +27,7 @@ def detect(run: Run) -> Iterator[Finding]:
     what it should be, shown as a number it is one more than Python's.
     """
     called = {name_of(call) for call in run.asked}
-    given = [each for each in _found(run.written) if each.name.removeprefix("op_") in called]
+    given = [call for call in _found(run.written) if call.name.removeprefix("op_") in called]
     for node in given:
         found = {use for root in run.tree for use in uses(root, node, run.tree)}
         plain = node.name.removeprefix("op_")
@@ -59,17 +59,17 @@ def of_r(run: Run) -> Iterator[Finding]:
     for call in run.written:
         if not _is_place(call):
             continue
-        others = [other for root in run.tree for other in compared(root, call, run.tree)]
-        for other in others:
-            names = sources(other, assigned)
-            if not names & labels or any(_is_place(each) for each in walk(other)):
+        others = [operand for root in run.tree for operand in compared(root, call, run.tree)]
+        for operand in others:
+            names = sources(operand, assigned)
+            if not names & labels or any(_is_place(node) for node in walk(operand)):
                 continue
             how = "which.max()" if call.name != "max.col" else "max.col()"
             yield RULE.finding(
                 f"{how} counts classes from 1, and the labels from 0",
                 "A class is compared with the one after it: what is right counts as wrong.",
                 at=run.node_place(call, "1 for the first column"),
-                also=(other.line,) if other.line != call.line else (),
+                also=(operand.line,) if operand.line != call.line else (),
                 help=run.help(
                     "Subtract 1 from the place.",
                     run.text.after_call(call.name, call.line, " - 1"),
@@ -83,11 +83,11 @@ def _is_place(node: Node) -> bool:
     """Say whether a call gives the place of the largest column of each row."""
     if not isinstance(node, Call):
         return False
-    each = node.name in ("apply", "sapply", "vapply", "map_int") and any(
+    row_by_row = node.name in ("apply", "sapply", "vapply", "map_int") and any(
         isinstance(given.value, Symbol) and given.value.name == "which.max"
         for given in node.arguments
     )
-    return each or node.name == "max.col"
+    return row_by_row or node.name == "max.col"
 
 
 def _labels(run: Run, assigned: Mapping[str, Sequence[Node]]) -> Iterator[str]:
@@ -106,6 +106,6 @@ def _found(written: Sequence[Call]) -> Iterator[Call]:
     """Yield the calls that give indices counted from 1."""
     for node in written:
         if node.name in _GIVE_INDICES and not any(
-            each.name == "zero_indexed" for each in node.arguments
+            argument.name == "zero_indexed" for argument in node.arguments
         ):
             yield node

@@ -17,7 +17,7 @@ def detect(run: Run) -> Iterator[Finding]:
     wrapped: list[Call] = []
     raw: list[Call] = []
     for node in run.written:
-        if any(each.name == "index" for each in node.arguments):
+        if any(argument.name == "index" for argument in node.arguments):
             if node.name == "get_layer":
                 wrapped.append(node)
             elif isinstance(node.function, Member) and node.function.name == "get_layer":
@@ -28,7 +28,7 @@ def detect(run: Run) -> Iterator[Finding]:
         if name_of(call) == "get_layer" and (value := number(call.kwargs.get("index"))) is not None
     ]
     # Who writes other numbers for the two has counted each as it counts.
-    same = {_index(each) for each in wrapped} & {_index(each) for each in raw} - {None}
+    same = {_index(call) for call in wrapped} & {_index(call) for call in raw} - {None}
     if wrapped and raw and sent and same:
         yield RULE.finding(
             "One number names two layers: get_layer() and $get_layer() count apart",
@@ -42,10 +42,10 @@ def detect(run: Run) -> Iterator[Finding]:
 
 def _index(call: Call) -> float | None:
     """Return the number that a layer is asked for by, None where it is not written."""
-    for each in call.arguments:
-        if each.name == "index" and isinstance(each.value, Number):
+    for argument in call.arguments:
+        if argument.name == "index" and isinstance(argument.value, Number):
             try:
-                return float(number_of(each.value.text)[0])
+                return float(number_of(argument.value.text)[0])
             except (ValueError, OverflowError):
                 return None
     return None

@@ -50,7 +50,7 @@ def other_labels(run: Run) -> Iterator[Finding]:
         end, y = training.end, training.y
         if end is None or y is None or end.width != 1 or not is_one_dimensional(y) or not whole(y):
             continue
-        values = {float(each) for each in np.unique(y)}
+        values = {float(label) for label in np.unique(y)}
         if len(values) != 2 or values <= {0.0, 1.0}:
             continue
         if has_metric(training.state, "accuracy", "acc", "binary_accuracy"):
@@ -151,7 +151,7 @@ def _threshold(compiled: Any) -> float | None:
             return float(found)
         inner = list(inner.values())
     parts = inner if isinstance(inner, list) else []
-    return next((t for each in parts if (t := _threshold(each)) is not None), None)
+    return next((t for part in parts if (t := _threshold(part)) is not None), None)
 
 
 def _both(run: Run, training: Training, y: npt.NDArray[Any]) -> tuple[tuple[str, str], ...]:

@@ -42,16 +42,16 @@ def in_a_row(run: Run) -> Iterator[Finding]:
         state = run.state(probe)
         if state is None or not state.cls.endswith("Sequential"):
             continue
-        for one, other in pairwise(state.layers):
-            name = _squashes(one)
-            bare = class_name(other.cls) in ("Activation", "Softmax")
-            if not name or name != _squashes(other) or not bare:
+        for earlier, later in pairwise(state.layers):
+            name = _squashes(earlier)
+            bare = class_name(later.cls) in ("Activation", "Softmax")
+            if not name or name != _squashes(later) or not bare:
                 continue
             yield RULE.finding(
                 f"The {name} is applied twice in a row",
                 "Numbers between 0 and 1 come out again, but squeezed together.",
-                at=run.layer_place(other, label="once more") or probe.line,
-                also=(run.layer_place(one, "activation", "applied here already"),),
+                at=run.layer_place(later, label="once more") or probe.line,
+                also=(run.layer_place(earlier, "activation", "applied here already"),),
                 help="One of the two is enough.",
             )
             return

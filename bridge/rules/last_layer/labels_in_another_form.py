@@ -76,7 +76,7 @@ def one_for_several(run: Run) -> Iterator[Finding]:
 def left_out(run: Run) -> Iterator[Finding]:
     """Find several arrays of targets for one output: Keras 2 takes the first and drops the rest."""
     for training in trainings(run, evaluations=True):
-        targets = [each for each in training.probe.targets if each.name.startswith("y")]
+        targets = [target for target in training.probe.targets if target.name.startswith("y")]
         last = output_layer(training.state)
         if len(targets) < 2 or last is None:
             continue
@@ -94,11 +94,11 @@ def left_out(run: Run) -> Iterator[Finding]:
 def refused(run: Run) -> Iterator[Finding]:
     """Find class numbers under a categorical loss, and one-hot rows under a sparse one."""
     for call in run.asked:
-        probe = next((each for each in run.probes if each.call == call.id), None)
+        probe = next((probe for probe in run.probes if probe.call == call.id), None)
         if call.error is None or probe is None or probe.kind not in ("fit", "evaluate", "train"):
             continue
         state = run.state(probe)
-        targets = [each for each in probe.targets if each.name.startswith("y")]
+        targets = [target for target in probe.targets if target.name.startswith("y")]
         y = run.array(targets[0]) if len(targets) == 1 else None
         if state is None or y is None:
             continue

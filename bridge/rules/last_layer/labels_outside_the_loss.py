@@ -26,7 +26,7 @@ def detect(run: Run) -> Iterator[Finding]:
         y = training.y
         if y is None or not y.size or not np.all(np.isfinite(y)):
             continue
-        values = {float(each) for each in np.unique(y)[:3]}
+        values = {float(label) for label in np.unique(y)[:3]}
         if training.used.loss in ("binarycrossentropy", "binaryfocalcrossentropy"):
             if values == {1.0, 2.0}:
                 yield _from_one(training)

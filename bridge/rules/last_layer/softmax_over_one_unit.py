@@ -26,12 +26,12 @@ def detect(run: Run) -> Iterator[Finding]:
         state = run.state(probe)
         if state is None:
             continue
-        widths = {each.layer: each.outputs[0].shape for each in probe.layers if each.outputs}
+        widths = {layer.layer: layer.outputs[0].shape for layer in probe.layers if layer.outputs}
         for layer in state.layers:
             soft = activation_of(layer.config) == "softmax" or class_name(layer.cls) == "Softmax"
             shape = widths.get(layer.name)
-            one = shape[-1] == 1 if shape else layer.config.get("units") == 1
-            if not soft or not one or layer.config.get("axis", -1) not in (-1, [-1]):
+            single = shape[-1] == 1 if shape else layer.config.get("units") == 1
+            if not soft or not single or layer.config.get("axis", -1) not in (-1, [-1]):
                 continue
             yield RULE.finding(
                 "A softmax over one unit is 1 for every row",

@@ -30,26 +30,26 @@ def detect(run: Run) -> Iterator[Finding]:
 
     Both are measured by the distance that the script asks for, from the same starts.
     """
-    for each in judged(run):
-        instead = _instead(each.training)
-        if not instead or not each.left > _LEFT:
+    for judgement in judged(run):
+        instead = _instead(judgement.training)
+        if not instead or not judgement.left > _LEFT:
             continue
-        found = retrained(run, each.training, "loss", instead)
-        if found is None or not found.most or not max(found.changed) < each.chance:
+        found = retrained(run, judgement.training, "loss", instead)
+        if found is None or not found.most or not max(found.changed) < judgement.chance:
             continue
-        end = each.training.end
+        end = judgement.training.end
         assert end is not None, "its activation is known"
         yield RULE.finding(
             "Class probabilities are trained with a distance between numbers",
             f"Where the {end.activation} is almost 0 or 1 the gradient of that distance"
             " almost vanishes, and a rare class is given up. The cross entropy gets there from the "
             "same starts.",
-            at=run.compile_place(each.training.state, "loss") or each.training.probe.line,
+            at=run.compile_place(judgement.training.state, "loss") or judgement.training.probe.line,
             also=(run.layer_place(end.by, "activation", "gives probabilities"),),
-            evidence=rows_of(found, f"trained with {instead}", each.chance),
+            evidence=rows_of(found, f"trained with {instead}", judgement.chance),
             help=run.help(
                 f"Take the loss {instead}.",
-                run.set_argument(each.training.used.call, "loss", f'"{instead}"'),
+                run.set_argument(judgement.training.used.call, "loss", f'"{instead}"'),
             ),
             confidence="likely",
         )

@@ -28,7 +28,7 @@ def detect(run: Run) -> Iterator[Finding]:
     for node in run.written:
         if node.name not in ("fit", "evaluate", "predict"):
             continue
-        lines = {each.line for each in walk(node)}
+        lines = {inner.line for inner in walk(node)}
         for argument in node.arguments:
             value = argument.value
             if isinstance(value, Symbol) and value.name in factors and not lines & probed:

@@ -23,20 +23,20 @@ def detect(run: Run) -> Iterator[Finding]:
     """Find a function that the package does not have, and the other generation's has."""
     front = run.capsule.manifest.frontend
     package = front.package if front is not None else ""
-    other = {"keras": "keras3", "keras3": "keras"}.get(package)
+    provider = {"keras": "keras3", "keras3": "keras"}.get(package)
     for error, text in errors(run):
         found = _UNKNOWN.search(text)
-        if found is None or other is None or error.line is None:
+        if found is None or provider is None or error.line is None:
             continue
         name = found[1]
-        if name in exports(package) or name not in exports(other):
+        if name in exports(package) or name not in exports(provider):
             continue
-        prefix = _OPERATIONS[other]
+        prefix = _OPERATIONS[provider]
         here = f"{_OPERATIONS[package]}{name.removeprefix(prefix)}"
         known = name.startswith(prefix) and here in exports(package)
         yield RULE.finding(
-            f"{package} has no {name}(): it is a function of {other}",
-            f"The package {other} exports it, and {package}, which the script loads, does not.",
+            f"{package} has no {name}(): it is a function of {provider}",
+            f"The package {provider} exports it, and {package}, which the script loads, does not.",
             at=run.word_place(error.line, name, f"not in {package}"),
             help=Help(text=f"Write {here}().", before=name, after=here)
             if known

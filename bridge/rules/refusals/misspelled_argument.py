@@ -36,13 +36,13 @@ def detect(run: Run) -> Iterator[Finding]:
                 for package in ("keras3", "keras")
                 if node.name in wrappers(package)
             }
-            if any(name in each for each in formals.values()):
+            if any(name in accepted for accepted in formals.values()):
                 # It is spelled right, for the other generation.
                 continue
             front = run.capsule.manifest.frontend
             known = formals.get(front.package if front is not None else "", ())
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
-            written = [each.value for each in node.arguments if each.name == name]
+            written = [argument.value for argument in node.arguments if argument.name == name]
             if near and written:
                 line = (written[0] or node).line
                 yield RULE.finding(

@@ -19,14 +19,14 @@ def detect(run: Run) -> Iterator[Finding]:
     """
     if not run.capsule.manifest.plots:
         return
-    probes = [each for each in run.probes if each.kind in ("predict", "call") and each.layers]
+    probes = [probe for probe in run.probes if probe.kind in ("predict", "call") and probe.layers]
     found = [(probe, *describe(run.capsule, probe)) for probe in probes]
     shapes = [shape for _, shown, _, _ in found for shape in shown]
     if not shapes or any(shape.kind not in ("affine", "constant") for shape in shapes):
         return
     for probe, shown, census, collapses in found:
-        unseen = any(each.here_only for each in collapses) or any(
-            each.units and each.dead_units == each.units for each in census
+        unseen = any(collapse.here_only for collapse in collapses) or any(
+            entry.units and entry.dead_units == entry.units for entry in census
         )
         if shown and unseen and any(surprise(shown, census, collapses)):
             yield RULE.finding(

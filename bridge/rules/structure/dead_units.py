@@ -27,11 +27,12 @@ def detect(run: Run) -> Iterator[Finding]:
             continue
         state = run.state(probe)
         layers = state.layers if state is not None else ()
-        layer = next((each for each in layers if each.name == dead.layer), None)
+        layer = next((layer for layer in layers if layer.name == dead.layer), None)
         enough = state is None or seen_enough(run, probe, state)
         # Start weights that were drawn and never trained are others the next time.
         trained = any(
-            each.kind in ("fit", "train") and each.index < probe.index for each in run.probes
+            earlier.kind in ("fit", "train") and earlier.index < probe.index
+            for earlier in run.probes
         )
         yield RULE.finding(
             "A whole relu layer is dead: 0 for every row",
@@ -47,8 +48,8 @@ def detect(run: Run) -> Iterator[Finding]:
 def _dead(run: Run, probe: Probe) -> UnitCensus | None:
     """Return the census of a layer of relus whose sums are negative on every row."""
     _, census, _ = describe(run.capsule, probe)
-    for each in census:
-        silent = each.units and each.dead_units == each.units and each.below
-        if silent and each.negative == 1.0 and each.activation == "relu":
-            return each
+    for entry in census:
+        silent = entry.units and entry.dead_units == entry.units and entry.below
+        if silent and entry.negative == 1.0 and entry.activation == "relu":
+            return entry
     return None

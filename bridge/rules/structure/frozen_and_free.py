@@ -39,22 +39,24 @@ def free_stayed(run: Run) -> Iterator[Finding]:
     """Find weights that were frozen in an earlier training, are free, and did not change a bit."""
     known: list[Training] = []
     for training in trainings(run):
-        earlier = [each for each in known if each.state.id == training.state.id]
+        earlier = [past for past in known if past.state.id == training.state.id]
         known.append(training)
         was_frozen = {
             layer.name
-            for each in earlier
-            for layer in each.state.layers
+            for past in earlier
+            for layer in past.state.layers
             if layer.config.get("trainable") is False
         }
         weights = list(training.weights(run))
         # Where nothing moves, what is trained was settled before, if nobody compiled since.
-        settled = any(each.moved for each in weights) or not _compiled_since(run, earlier, training)
+        settled = any(weight.moved for weight in weights) or not _compiled_since(
+            run, earlier, training
+        )
         for layer in training.state.layers:
-            own = [each for each in weights if each.layer is layer and each.trainable]
+            own = [weight for weight in weights if weight.layer is layer and weight.trainable]
             if layer.name not in was_frozen or not own or not settled:
                 continue
-            if any(each.moved for each in own):
+            if any(weight.moved for weight in own):
                 continue
             yield RULE.finding(
                 "A layer was set free, and is not trained",

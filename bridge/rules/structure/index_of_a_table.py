@@ -58,7 +58,7 @@ def _given(
     for seen in probe.layers:
         if seen.layer == layer.name and len(seen.inputs) == 1:
             return run.array(seen.inputs[0])
-    first = [each for each in layers if class_name(each.cls) != "InputLayer"]
+    first = [candidate for candidate in layers if class_name(candidate.cls) != "InputLayer"]
     if len(probe.inputs) == 1 and first and first[0] is layer:
         return run.array(probe.inputs[0])
     return None

@@ -68,23 +68,23 @@ def _window(layer: LayerState) -> tuple[int, int]:
         return 0, 0
     sizes = _numbers(layer.config.get("kernel_size", layer.config.get("pool_size")))
     strides = _numbers(layer.config.get("strides"))
-    spread = any(each != 1 for each in _numbers(layer.config.get("dilation_rate")))
+    spread = any(number != 1 for number in _numbers(layer.config.get("dilation_rate")))
     pairs = [] if spread else list(zip(sizes, strides, strict=False))
     return max(pairs, key=lambda pair: pair[1] / pair[0], default=(0, 0))
 
 
-def _numbers(told: object) -> list[int]:
-    many = told if isinstance(told, list | tuple) else [told]
-    return [each for each in many if isinstance(each, int) and each > 0]
+def _numbers(value: object) -> list[int]:
+    many = value if isinstance(value, list | tuple) else [value]
+    return [number for number in many if isinstance(number, int) and number > 0]
 
 
 def _reads_alone(state: ModelState, layer: LayerState) -> bool:
     """Say whether a layer is given the input itself, and no other layer is."""
-    inputs = {each.name for each in state.layers if class_name(each.cls) == "InputLayer"}
+    inputs = {member.name for member in state.layers if class_name(member.cls) == "InputLayer"}
     if layer.inbound:
         given = set(layer.inbound)
         # A Sequential model does not list its input.
-        known = inputs or given - {each.name for each in state.layers}
-        readers = [each for each in state.layers if given & set(each.inbound)]
+        known = inputs or given - {member.name for member in state.layers}
+        readers = [member for member in state.layers if given & set(member.inbound)]
         return given <= known and readers == [layer]
     return state.cls.endswith("Sequential") and state.layers[0] is layer

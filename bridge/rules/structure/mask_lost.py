@@ -21,7 +21,7 @@ RULE = Rule("M09", "mask-lost", cause="keras-layer", whose="Keras", needs=("pred
 def detect(run: Run) -> Iterator[Finding]:
     """Find masked steps that change no bit of the output: without a mask it is the same."""
     for probe, state in predictions(run):
-        masking = next((each for each in state.layers if _masks(each)), None)
+        masking = next((layer for layer in state.layers if _masks(layer)), None)
         x = run.array(probe.inputs[0]) if len(probe.inputs) == 1 else None
         if masking is None or x is None or not _is_masked(masking, x):
             continue

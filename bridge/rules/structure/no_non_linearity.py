@@ -55,13 +55,13 @@ def in_a_row(run: Run) -> Iterator[Finding]:
     for state in run.capsule.manifest.states:
         if not _is_chain(state):
             continue
-        for one, other in pairwise(state.layers):
-            both = all(class_name(each.cls) == "Dense" for each in (one, other))
-            if both and activation_of(one.config) == "linear":
+        for earlier, later in pairwise(state.layers):
+            both = all(class_name(layer.cls) == "Dense" for layer in (earlier, later))
+            if both and activation_of(earlier.config) == "linear":
                 yield RULE.finding(
                     "Two dense layers without an activation between them are one",
                     "A linear map of a linear map is linear: the second layer adds no bend.",
-                    at=run.layer_place(one, label="no activation"),
+                    at=run.layer_place(earlier, label="no activation"),
                     help=_HELP,
                     decides=False,
                 )
@@ -87,14 +87,14 @@ def _is_chain(state: ModelState) -> bool:
     """Say whether each layer of a model is given what the one before it gives."""
     if state.cls.endswith("Sequential"):
         return True
-    given = [each.inbound for each in state.layers]
-    names = [(each.name,) for each in state.layers]
+    given = [layer.inbound for layer in state.layers]
+    names = [(layer.name,) for layer in state.layers]
     return bool(given) and not given[0] and given[1:] == names[:-1]
 
 
 def _inner(state: ModelState) -> Any:
     last = output_layer(state)
-    return next((each for each in state.layers if each.weights and each is not last), None)
+    return next((layer for layer in state.layers if layer.weights and layer is not last), None)
 
 
 def _least_squares(training: Training) -> float | None:

@@ -19,7 +19,7 @@ def one_number(run: Run) -> Iterator[Finding]:
         state = run.state(probe)
         if state is None:
             continue
-        widths = {each.layer: each.outputs[0].shape for each in probe.layers if each.outputs}
+        widths = {layer.layer: layer.outputs[0].shape for layer in probe.layers if layer.outputs}
         for layer in state.layers:
             shape = layer.shape or widths.get(layer.name)
             if class_name(layer.cls) != "LayerNormalization" or not shape:

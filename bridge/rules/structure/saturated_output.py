@@ -36,7 +36,8 @@ def detect(run: Run) -> Iterator[Finding]:
             continue
         enough = state is None or seen_enough(run, probe, state)
         trained = any(
-            each.kind in ("fit", "train") and each.index < probe.index for each in run.probes
+            earlier.kind in ("fit", "train") and earlier.index < probe.index
+            for earlier in run.probes
         )
         yield RULE.finding(
             f"The last {name} is at an end of its range everywhere",

@@ -37,9 +37,9 @@ def detect(run: Run) -> Iterator[Finding]:
         ):
             continue
         last = output_layer(state)
-        squashing = [each for each in state.layers if each is not last and _squashes(each)]
-        spreads = [_spread(run, probe, each) for each in squashing]
-        known = [each for each in spreads if each is not None]
+        squashing = [layer for layer in state.layers if layer is not last and _squashes(layer)]
+        spreads = [_spread(run, probe, layer) for layer in squashing]
+        known = [spread for spread in spreads if spread is not None]
         falling = all(a > b for a, b in pairwise(known))
         if len(known) < 3 or len(known) < len(squashing) or not falling:
             continue
@@ -57,7 +57,7 @@ def detect(run: Run) -> Iterator[Finding]:
             ),
             help=run.help(
                 "Hidden layers want an activation that does not squash.",
-                *dict.fromkeys(run.set_activation(each, "relu") for each in squashing),
+                *dict.fromkeys(run.set_activation(layer, "relu") for layer in squashing),
             ),
             confidence="likely",
         )

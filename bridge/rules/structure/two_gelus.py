@@ -38,10 +38,10 @@ def detect(run: Run) -> Iterator[Finding]:
     )
 
 
-def _apart(run: Run, one: Call, other: Call) -> float | None:
+def _apart(run: Run, left: Call, right: Call) -> float | None:
     """Return how far the results of two calls are apart, None unless they got the same array."""
-    given = [_elements(run, call.kwargs.get("x", *call.args[:1])) for call in (one, other)]
-    a, b = (_elements(run, call.result) for call in (one, other))
+    given = [_elements(run, call.kwargs.get("x", *call.args[:1])) for call in (left, right)]
+    a, b = (_elements(run, call.result) for call in (left, right))
     if not same(*given) or a is None or b is None or a.shape != b.shape:
         return None
     return float(np.max(np.abs(a.astype(np.float64) - b.astype(np.float64)), initial=0.0))

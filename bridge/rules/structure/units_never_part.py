@@ -46,4 +46,4 @@ def _alike(weight: Weight) -> bool:
         or weight.before.shape[-1] < 2
     ):
         return False
-    return all(bool(np.all(each == each[..., :1])) for each in (weight.before, weight.after))
+    return all(bool(np.all(array == array[..., :1])) for array in (weight.before, weight.after))

@@ -56,7 +56,7 @@ def emptied(run: Run) -> Iterator[Finding]:
             argument = _written(run.written, call.line, name)
             if not isinstance(argument, Call) or not argument.arguments:
                 continue
-            names = [each.name for each in argument.arguments]
+            names = [inner.name for inner in argument.arguments]
             why = (
                 "A dict is made of names, and none of its elements has one."
                 if isinstance(value, Pairs) and argument.name in ("list", "c") and not any(names)
@@ -75,7 +75,7 @@ def emptied(run: Run) -> Iterator[Finding]:
 def _written(calls: Sequence[Call], line: int | None, name: str) -> Node | None:
     """Return what the text gives for an argument of the call that begins or ends at a line."""
     for call in calls:
-        if line is None or not call.line <= line <= max(each.line for each in walk(call)):
+        if line is None or not call.line <= line <= max(node.line for node in walk(call)):
             continue
         for argument in call.arguments:
             if argument.name == name:

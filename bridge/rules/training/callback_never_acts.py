@@ -20,10 +20,12 @@ def detect(run: Run) -> Iterator[Finding]:
         call = call_of(run.capsule, probe)
         if probe.kind != "fit" or call is None or not probe.curves or probe.status != "made":
             continue
-        for made in _callbacks(run, call):
-            watched = made.kwargs.get("monitor")
+        for callback in _callbacks(run, call):
+            watched = callback.kwargs.get("monitor")
             name = watched.v if isinstance(watched, Scalar) and watched.t == "str" else "val_loss"
-            always = name_of(made) == "ModelCheckpoint" and not _is_true(made, "save_best_only")
+            always = name_of(callback) == "ModelCheckpoint" and not _is_true(
+                callback, "save_best_only"
+            )
             if always:
                 continue
             if name not in probe.curves:
@@ -31,19 +33,19 @@ def detect(run: Run) -> Iterator[Finding]:
                 yield RULE.finding(
                     f"The callback watches {name[:24]}, which training does not have",
                     f"There are the curves {known}. It only warns, and never acts.",
-                    at=run.place(made, "monitor", "no such curve"),
+                    at=run.place(callback, "monitor", "no such curve"),
                     also=(probe.line,),
                     help="Watch one of these, or give validation data.",
                 )
                 return
             curve = probe.curves[name]
-            mode, better = _direction(made, name), _better(name)
+            mode, better = _direction(callback, name), _better(name)
             if better and mode != better:
                 yield RULE.finding(
                     f'mode = "{mode}" takes a better {name[:24]} for a worse one',
                     f"The best {name} is its {better}imum. The callback takes progress for its "
                     "opposite.",
-                    at=run.place(made, "mode", f"{name} is to be {better}imal"),
+                    at=run.place(callback, "mode", f"{name} is to be {better}imal"),
                     also=(probe.line,),
                     evidence=(
                         (
@@ -53,18 +55,18 @@ def detect(run: Run) -> Iterator[Finding]:
                     ),
                     help=run.help(
                         f'Take mode = "{better}", or leave it out.',
-                        run.set_argument(made, "mode", f'"{better}"', mode),
+                        run.set_argument(callback, "mode", f'"{better}"', mode),
                     ),
                 )
                 return
-            patience = number(made.kwargs.get("patience"))
-            if patience is None or name_of(made) == "ModelCheckpoint":
+            patience = number(callback.kwargs.get("patience"))
+            if patience is None or name_of(callback) == "ModelCheckpoint":
                 continue
-            if patience >= len(curve) > 1 and _turned(curve, _direction(made, name)):
+            if patience >= len(curve) > 1 and _turned(curve, _direction(callback, name)):
                 yield RULE.finding(
                     f"The callback waits {patience:g} epochs, and training has {len(curve)}",
                     f"{name} was at its best before the end, and the callback could not act.",
-                    at=run.place(made, "patience", "longer than training"),
+                    at=run.place(callback, "patience", "longer than training"),
                     also=(probe.line,),
                     help="Take a smaller patience, or more epochs.",
                 )
@@ -75,19 +77,19 @@ def _callbacks(run: Run, fit: Call) -> Iterator[Call]:
     """Yield the calls that made the callbacks of a training."""
     for value in (fit.kwargs.get("callbacks"),):
         for part in parts(value) if value is not None else ():
-            made = maker_of(run.capsule, part.id) if isinstance(part, ObjectValue) else None
-            if made is not None and name_of(made) in _WATCHING:
-                yield made
+            callback = maker_of(run.capsule, part.id) if isinstance(part, ObjectValue) else None
+            if callback is not None and name_of(callback) in _WATCHING:
+                yield callback
 
 
-def _is_true(made: Call, name: str) -> bool:
-    value = made.kwargs.get(name)
+def _is_true(callback: Call, name: str) -> bool:
+    value = callback.kwargs.get(name)
     return isinstance(value, Scalar) and value.v == "True"
 
 
-def _direction(made: Call, name: str) -> str:
+def _direction(callback: Call, name: str) -> str:
     """Return whether the best of a curve is its "max" or its "min", "" where that is not known."""
-    mode = made.kwargs.get("mode")
+    mode = callback.kwargs.get("mode")
     if isinstance(mode, Scalar) and mode.v in ("max", "min"):
         return mode.v
     return _better(name)

@@ -33,20 +33,24 @@ def stuck(run: Run) -> Iterator[Finding]:
 
     Where the loss is no number any more, that a lower rate helps is evidence too.
     """
-    for each in judged(run):
-        lost = _lost(each.training)
-        if not each.left > _STUCK or (lost is not None and not _is_finite(run, each.training)):
+    for judgement in judged(run):
+        lost = _lost(judgement.training)
+        if not judgement.left > _STUCK or (
+            lost is not None and not _is_finite(run, judgement.training)
+        ):
             continue
-        if lost is None and each.is_short:
+        if lost is None and judgement.is_short:
             continue  # It has hardly begun.
         for factor in _RATES:
-            found = retrained(run, each.training, "learning rate", factor)
+            found = retrained(run, judgement.training, "learning rate", factor)
             if found is None:
                 break
-            if not (found.better and max(found.changed) < each.chance):
+            if not (found.better and max(found.changed) < judgement.chance):
                 continue
-            if lost is not None or not any(_learned(each.training, v) for v in found.as_recorded):
-                yield _finding(run, each.training, factor, found, each.chance)
+            if lost is not None or not any(
+                _learned(judgement.training, v) for v in found.as_recorded
+            ):
+                yield _finding(run, judgement.training, factor, found, judgement.chance)
                 return
 
 
@@ -82,7 +86,7 @@ def lost_number(run: Run) -> Iterator[Finding]:
         if lost is None or not _is_finite(run, training):
             continue
         given = (training.x, training.y)
-        most = max(float(np.max(np.abs(each))) for each in given if each is not None)
+        most = max(float(np.max(np.abs(array))) for array in given if array is not None)
         value = "NaN" if math.isnan(training.curve[lost - 1]) else "infinite"
         yield RULE.finding(
             "Training diverges: the loss is no number any more",
@@ -100,12 +104,12 @@ def lost_number(run: Run) -> Iterator[Finding]:
 def _lost(training: Training) -> int | None:
     """Return the first epoch whose loss is no number, counted from 1; None if there is none."""
     curve = training.curve
-    return next((n for n, each in enumerate(curve, start=1) if not math.isfinite(each)), None)
+    return next((n for n, loss in enumerate(curve, start=1) if not math.isfinite(loss)), None)
 
 
 def _is_finite(run: Run, training: Training) -> bool:
     """Say whether all that a training was given is known, and finite."""
     probe = training.probe
     given = [run.array(ref) for ref in (*probe.inputs, *probe.targets)]
-    known = [each for each in given if each is not None and each.size]
+    known = [array for array in given if array is not None and array.size]
     return bool(known) and len(known) == len(given) and all(np.isfinite(a).all() for a in known)

@@ -29,46 +29,51 @@ def detect(run: Run) -> Iterator[Finding]:
     recorded one gets further again than it had come from the best single answer, or most of what
     was left of the loss is gone.
     """
-    for each in judged(run):
-        if not each.is_short:
+    for judgement in judged(run):
+        if not judgement.is_short:
             continue
-        found = retrained(run, each.training, "epochs", _TIMES)
-        if found is None or not found.better or not max(found.changed) < each.chance:
+        found = retrained(run, judgement.training, "epochs", _TIMES)
+        if found is None or not found.better or not max(found.changed) < judgement.chance:
             continue
-        came, further = each.chance - found.as_recorded[0], found.as_recorded[0] - found.changed[0]
+        came, further = (
+            judgement.chance - found.as_recorded[0],
+            found.as_recorded[0] - found.changed[0],
+        )
         if not (further > max(came, 0.0) or found.most):
             continue
-        epochs, rows = len(each.training.curve), each.training.rows
-        whole = each.rows_at_once >= rows
-        start = loss_at_start(run, each.training)
+        epochs, rows = len(judgement.training.curve), judgement.training.rows
+        whole = judgement.rows_at_once >= rows
+        start = loss_at_start(run, judgement.training)
         yield RULE.finding(
-            f"The model is hardly trained: {plural(each.steps, 'step')} in all",
+            f"The model is hardly trained: {plural(judgement.steps, 'step')} in all",
             (
                 f"A batch takes all {rows:,} rows, so that each epoch is one step. "
                 if whole
-                else f"{epochs} epochs of {rows:,} rows are {each.steps} steps. "
+                else f"{epochs} epochs of {rows:,} rows are {judgement.steps} steps. "
             )
             + "The loss still falls when training ends, and most of its fall is still ahead.",
-            at=run.probe_place(each.training.probe, "batch_size" if whole else "epochs"),
+            at=run.probe_place(judgement.training.probe, "batch_size" if whole else "epochs"),
             evidence=(
-                *rows_of(found, f"{_TIMES} times the epochs", each.chance),
-                ("steps", str(each.steps)),
+                *rows_of(found, f"{_TIMES} times the epochs", judgement.chance),
+                ("steps", str(judgement.steps)),
             ),
-            help=run.help("Train for more epochs, or in smaller batches.", _more(run, each, whole)),
+            help=run.help(
+                "Train for more epochs, or in smaller batches.", _more(run, judgement, whole)
+            ),
             confidence="likely",
             # A short training may be all that was wanted: that a script is at fault is said where
             # it has not begun to learn, or where a batch was asked for that has too few rows; and
             # most of the loss must go in the end.
-            decides=2 * max(found.changed) < each.chance
-            and (_is_oversized(each) or (start is not None and _has_not_begun(start, found))),
+            decides=2 * max(found.changed) < judgement.chance
+            and (_is_oversized(judgement) or (start is not None and _has_not_begun(start, found))),
         )
         return
 
 
-def _is_oversized(each: Judged) -> bool:
+def _is_oversized(judgement: Judged) -> bool:
     """Say whether the script asks for batches of more rows than there are."""
-    asked = each.training.probe.settings.get("batch_size")
-    return isinstance(asked, int) and asked > each.training.rows
+    asked = judgement.training.probe.settings.get("batch_size")
+    return isinstance(asked, int) and asked > judgement.training.rows
 
 
 def _has_not_begun(start: float, found: Trials) -> bool:
@@ -81,9 +86,9 @@ def _has_not_begun(start: float, found: Trials) -> bool:
     return way * _TIMES < whole
 
 
-def _more(run: Run, each: Judged, whole: bool) -> Cut | None:
+def _more(run: Run, judgement: Judged, whole: bool) -> Cut | None:
     """Return the edit that trains longer: by smaller batches where one takes all rows."""
-    call = call_of(run.capsule, each.training.probe)
+    call = call_of(run.capsule, judgement.training.probe)
     if whole:
-        return run.set_argument(call, "batch_size", str(max(1, each.training.rows // _STEPS)))
-    return run.set_argument(call, "epochs", str(_LONGER * len(each.training.curve)))
+        return run.set_argument(call, "batch_size", str(max(1, judgement.training.rows // _STEPS)))
+    return run.set_argument(call, "epochs", str(_LONGER * len(judgement.training.curve)))

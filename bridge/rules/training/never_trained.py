@@ -26,8 +26,8 @@ def left_as_it_was(run: Run) -> Iterator[Finding]:
     """
     left, moved = [], False
     for training in trainings(run):
-        weights = [each for each in training.weights(run) if each.trainable]
-        if any(each.moved for each in weights):
+        weights = [weight for weight in training.weights(run) if weight.trainable]
+        if any(weight.moved for weight in weights):
             moved = True
         elif weights:
             left.append(training)
@@ -54,7 +54,7 @@ def nothing_is_free(run: Run) -> Iterator[Finding]:
             continue
         frozen = [layer for layer, _ in weighted if layer.config.get("trainable") is False]
         known = list(training.weights(run))
-        if not frozen or not known or any(each.moved for each in known):
+        if not frozen or not known or any(weight.moved for weight in known):
             continue  # What compile() settled before they were frozen is trained all the same.
         yield RULE.finding(
             "Every layer is frozen, and fit() trains nothing",
@@ -73,13 +73,13 @@ def _weighted(layers: Iterable[LayerState], free: bool = True) -> Iterator[tuple
         if layer.layers:
             yield from _weighted(layer.layers, own)
         elif layer.weights:
-            yield layer, own and any(each.trainable for each in layer.weights)
+            yield layer, own and any(weight.trainable for weight in layer.weights)
 
 
 @RULE.detector
 def another_model(run: Run) -> Iterator[Finding]:
     """Find predictions of a compiled model that was never trained, where another one was."""
-    fitted = {each.state.id: each for each in trainings(run)}
+    fitted = {training.state.id: training for training in trainings(run)}
     given = any(name_of(call) in _GIVES or "weights" in call.kwargs for call in run.asked)
     if not fitted or given:
         return
@@ -88,9 +88,9 @@ def another_model(run: Run) -> Iterator[Finding]:
         state = run.state(probe)
         if probe.kind not in ("predict", "evaluate") or state is None or state.id in fitted:
             continue
-        same = [each for each in fitted.values() if _alike(each.state, state)]
-        shared = any(_shares(each.state, state) for each in fitted.values())
-        earlier = [each for each in same if each.probe.index < probe.index]
+        same = [training for training in fitted.values() if _alike(training.state, state)]
+        shared = any(_shares(training.state, state) for training in fitted.values())
+        earlier = [training for training in same if training.probe.index < probe.index]
         if state.id not in compiled or not earlier or shared or not state.layers:
             continue
         yield RULE.finding(
@@ -113,12 +113,12 @@ def _rate(state: ModelState) -> float | None:
     return float(rate) if isinstance(rate, (int, float)) else None
 
 
-def _alike(one: ModelState, other: ModelState) -> bool:
+def _alike(left: ModelState, right: ModelState) -> bool:
     """Say whether two models are made of the same layers."""
-    return [each.cls for each in one.layers] == [each.cls for each in other.layers]
+    return [layer.cls for layer in left.layers] == [layer.cls for layer in right.layers]
 
 
-def _shares(one: ModelState, other: ModelState) -> bool:
+def _shares(left: ModelState, right: ModelState) -> bool:
     """Say whether two models have a layer with weights in common."""
-    ids = {each.id for each in one.layers if each.weights and each.id is not None}
-    return any(each.id in ids for each in other.layers if each.weights)
+    ids = {layer.id for layer in left.layers if layer.weights and layer.id is not None}
+    return any(layer.id in ids for layer in right.layers if layer.weights)

@@ -39,18 +39,22 @@ def detect(run: Run) -> Iterator[Finding]:
     That it learned nothing is measured against the best answer that is the same for every row.
     """
     for training in trainings(run):
-        penalised = [each for each in training.weights(run) if strength(each.layer, each.record)]
+        penalised = [
+            weight for weight in training.weights(run) if strength(weight.layer, weight.record)
+        ]
         if not penalised or training.y is None or not training.curve or not training.plain:
             continue
         before, after = (
-            sum(of_weight(strength(each.layer, each.record), values) for each, values in pairs)
+            sum(
+                of_weight(strength(weight.layer, weight.record), values) for weight, values in pairs
+            )
             for pairs in (
-                [(each, each.before) for each in penalised],
-                [(each, each.after) for each in penalised],
+                [(weight, weight.before) for weight in penalised],
+                [(weight, weight.after) for weight in penalised],
             )
         )
         chance = best_constant(training.used.loss, training.y[: training.rows])
-        shrank = all(_norm(each.after) < _norm(each.before) for each in penalised)
+        shrank = all(_norm(weight.after) < _norm(weight.before) for weight in penalised)
         predicted = data_loss(run, training) if training.rows == len(training.y) else None
         left = training.curve[-1] - after if predicted is None else predicted
         targets = training.y[: training.rows]
@@ -70,7 +74,7 @@ def detect(run: Run) -> Iterator[Finding]:
             ),
             help=run.help(
                 "Make the penalty much smaller, or leave it out.",
-                *dict.fromkeys(_smaller(run, each) for each in penalised),
+                *dict.fromkeys(_smaller(run, weight) for weight in penalised),
             ),
             confidence="likely",
         )
@@ -87,18 +91,18 @@ def freed(run: Run) -> Iterator[Finding]:
     """
     if next(detect(run), None) is not None:
         return
-    for each in judged(run):
-        training = each.training
+    for judgement in judged(run):
+        training = judgement.training
         left = _left(run, training)
         rules = [
             weight
             for weight in training.weights(run)
             if _outweighs(weight, left) or _at_end(weight)
         ]
-        if not rules or not 2 * left > each.chance:
+        if not rules or not 2 * left > judgement.chance:
             continue
         found = retrained(run, training, "penalty")
-        if found is None or not found.most or not 2 * max(found.changed) < each.chance:
+        if found is None or not found.most or not 2 * max(found.changed) < judgement.chance:
             continue
         first = rules[0]
         what = "penalty" if strength(first.layer, first.record) else "constraint"
@@ -107,7 +111,7 @@ def freed(run: Run) -> Iterator[Finding]:
             f"The {what} on the weights keeps the model from learning",
             f"Without it every start ends with less than half of the loss, the {what} left out.",
             at=run.layer_place(first.layer, argument, f"the {what}") or training.probe.line,
-            evidence=rows_of(found, "without it", each.chance),
+            evidence=rows_of(found, "without it", judgement.chance),
             help=run.help(
                 f"Make the {what} much weaker, or leave it out.",
                 *(dict.fromkeys(_smaller(run, weight) for weight in rules)),
@@ -123,7 +127,9 @@ def _left(run: Run, training: Training) -> float:
     if own is not None:
         return own
     weights = training.weights(run)
-    added = sum(of_weight(strength(each.layer, each.record), each.after) for each in weights)
+    added = sum(
+        of_weight(strength(weight.layer, weight.record), weight.after) for weight in weights
+    )
     return training.curve[-1] - added
 
 
@@ -135,8 +141,8 @@ def _outweighs(weight: Weight, left: float) -> bool:
 
 def _at_end(weight: Weight) -> bool:
     """Say whether each unit's weights are as long as a constraint lets them be."""
-    told = weight.layer.config.get(_constraint_of(weight))
-    config = told.get("config") if isinstance(told, dict) else None
+    constraint = weight.layer.config.get(_constraint_of(weight))
+    config = constraint.get("config") if isinstance(constraint, dict) else None
     most = config.get("max_value") if isinstance(config, dict) else None
     if not isinstance(most, int | float) or weight.after.ndim < 2:
         return False
@@ -159,12 +165,12 @@ def _smaller(run: Run, weight: Weight) -> Cut | None:
     """Return the edit that makes a weight's penalty a usual one."""
     call = run.maker(weight.layer)
     given = call.kwargs.get(argument_of(weight.record)) if call is not None else None
-    made = maker_of(run.capsule, given.id) if isinstance(given, ObjectValue) else None
-    if made is None or len(strength(weight.layer, weight.record)) != 1:
+    maker = maker_of(run.capsule, given.id) if isinstance(given, ObjectValue) else None
+    if maker is None or len(strength(weight.layer, weight.record)) != 1:
         return None
     names = ("l", *strength(weight.layer, weight.record))
-    edits = (run.set_number(made, name, _USUAL) for name in names)
-    return next((each for each in edits if each is not None), None)
+    edits = (run.set_number(maker, name, _USUAL) for name in names)
+    return next((edit for edit in edits if edit is not None), None)
 
 
 def _norm(values: npt.NDArray[Any]) -> float:

@@ -31,22 +31,28 @@ _USUAL: Final = 0.1
 @RULE.detector
 def detect(run: Run) -> Iterator[Finding]:
     """Find trainings that hardly moved a weight, and that get far at a higher rate."""
-    for each in judged(run):
-        moved = _moved(run, each.training)
-        if moved is None or not 0 < moved < _LITTLE or each.steps < FEW or not each.left > _STUCK:
+    for judgement in judged(run):
+        moved = _moved(run, judgement.training)
+        if (
+            moved is None
+            or not 0 < moved < _LITTLE
+            or judgement.steps < FEW
+            or not judgement.left > _STUCK
+        ):
             continue
         times = 10.0 ** max(1, math.ceil(math.log10(_USUAL / moved)))
-        found = retrained(run, each.training, "learning rate", times)
-        if found is None or not found.better or not max(found.changed) < each.chance:
+        found = retrained(run, judgement.training, "learning rate", times)
+        if found is None or not found.better or not max(found.changed) < judgement.chance:
             continue
         yield RULE.finding(
             "The learning rate is so small that the weights hardly move",
-            f"{each.steps:,} steps moved them by {100 * moved:.2g}% of themselves. "
+            f"{judgement.steps:,} steps moved them by {100 * moved:.2g}% of themselves. "
             f"At {times:g} times the rate every start ends lower.",
-            at=run.compile_place(each.training.state, "optimizer") or each.training.probe.line,
-            also=(each.training.probe.line,),
-            evidence=rows_of(found, f"{times:g} times the rate", each.chance),
-            help=run.help("Take a larger learning rate.", set_rate(run, each.training, times)),
+            at=run.compile_place(judgement.training.state, "optimizer")
+            or judgement.training.probe.line,
+            also=(judgement.training.probe.line,),
+            evidence=rows_of(found, f"{times:g} times the rate", judgement.chance),
+            help=run.help("Take a larger learning rate.", set_rate(run, judgement.training, times)),
             confidence="likely",
         )
         return
@@ -54,9 +60,10 @@ def detect(run: Run) -> Iterator[Finding]:
 
 def _moved(run: Run, training: Training) -> float | None:
     """Return how far the trained weights moved, as a part of themselves; None if not known."""
-    trained = [each for each in training.weights(run) if each.trainable]
-    before = sum(float(np.sum(np.square(each.before, dtype=np.float64))) for each in trained)
+    trained = [weight for weight in training.weights(run) if weight.trainable]
+    before = sum(float(np.sum(np.square(weight.before, dtype=np.float64))) for weight in trained)
     gap = sum(
-        float(np.sum(np.square(each.after.astype(np.float64) - each.before))) for each in trained
+        float(np.sum(np.square(weight.after.astype(np.float64) - weight.before)))
+        for weight in trained
     )
     return math.sqrt(gap / before) if before > 0 and math.isfinite(gap) else None
