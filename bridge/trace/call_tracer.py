@@ -271,15 +271,23 @@ def _given(node: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
 
 
 def _arguments(layer: Any, node: Any) -> dict[str, Any]:
-    """Return the arguments of a call but for its input and those that say what holds anyhow."""
+    """Return the arguments of a call but for its input and those that say what holds anyhow.
+
+    Keras 3 writes the layer's own default of ``training`` into every call of a model that is wired
+    up; when the model runs, it is replaced by what the model was told.
+    """
     import tensorflow as tf
 
     args, kwargs = _given(node)
     if len(args) <= 1 and not kwargs:
         return {}
     places = {id(each): place for place, each in enumerate(_fed(node))}
+    usual: Any = False
     try:
-        bound = inspect.signature(layer.call).bind_partial(*args, **kwargs).arguments
+        signature = inspect.signature(layer.call)
+        bound = signature.bind_partial(*args, **kwargs).arguments
+        if "training" in signature.parameters:
+            usual = signature.parameters["training"].default
     except (TypeError, ValueError):
         bound = {f"argument {place}": value for place, value in enumerate(args)} | kwargs
     given = {**{key: value for key, value in list(bound.items())[1:] if key != "kwargs"}}
@@ -292,7 +300,7 @@ def _arguments(layer: Any, node: Any) -> dict[str, Any]:
     return {
         key: plain(value)
         for key, value in found.items()
-        if value is not None and not (key == "training" and value is False)
+        if value is not None and not (key == "training" and (value is False or value is usual))
     }
 
 

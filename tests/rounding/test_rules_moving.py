@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -14,7 +15,7 @@ from bridge._typing import AnyArray
 from bridge.facts.keras import Generation
 from bridge.rounding.rules import Layer, UnsupportedError, evaluate
 from bridge.rounding.rules.rounding import FLOAT32
-from tests.compare_samples import F32
+from tests.compare_samples import F32, judge_layer
 from tests.examples import examples
 from tests.orders import GOOD, Judge, arrays, flush, judged, layer
 from tests.tensorflow_ways import GENERATIONS, described, hold
@@ -247,10 +248,21 @@ def test_what_cannot_be_read_is_refused(this: Layer, shape: tuple[int, ...], why
         evaluate(this, [np.zeros(shape, np.float32)])
 
 
-def test_integers_that_a_crop_casts_are_refused() -> None:
-    this = layer("CenterCrop", {"height": 1, "width": 1})
-    with pytest.raises(UnsupportedError, match="casts"):
+@pytest.mark.parametrize(
+    "this", [layer("CenterCrop", {"height": 1, "width": 1}), layer("RandomFlip")]
+)
+def test_integers_that_a_layer_of_images_may_cast_are_refused(this: Layer) -> None:
+    with pytest.raises(UnsupportedError, match="cast"):
         evaluate(this, [np.zeros((1, 2, 3, 1), np.uint8)])
+
+
+def test_an_augmentation_hands_images_on_and_is_random_in_training() -> None:
+    x = np.resize(ODD, (2, 3, 4, 5))
+    this = layer("RandomFlip", {"mode": "horizontal"})
+    assert judged(this, x, x).verdict == "same-bits"
+    assert judged(this, x, x[:, :, ::-1]).verdict == "different"
+    with pytest.raises(UnsupportedError, match="random in training"):
+        evaluate(replace(this, training=True), [x])
 
 
 # --- TensorFlow ----------------------------------------------------------------------------------
@@ -313,3 +325,28 @@ def test_bilinear_upsampling_by_an_odd_factor(generation: Generation, package: s
     x = np.random.default_rng(2).standard_normal((2, 7, 5, 3)).astype(np.float32)
     made = layers.UpSampling2D((3, 5), interpolation="bilinear")
     assert judged(described(made, generation), x, np.asarray(made(x))).verdict in GOOD
+
+
+AUGMENTATIONS: Final[dict[str, tuple[float, ...]]] = {
+    "RandomBrightness": (0.2,), "RandomContrast": (0.2,), "RandomFlip": (), "RandomHeight": (0.2,),
+    "RandomRotation": (0.2,), "RandomTranslation": (0.2, 0.2), "RandomWidth": (0.2,),
+    "RandomZoom": (0.2,),
+}  # fmt: skip
+
+
+@pytest.mark.tf
+@pytest.mark.parametrize(("generation", "package"), GENERATIONS)
+@pytest.mark.parametrize("dtype", ["float32", "mixed_float16"])
+def test_tensorflow_augments_nothing_where_models_are_used(
+    generation: Generation, package: str, dtype: str
+) -> None:
+    keras = pytest.importorskip(package)
+    here = {name: args for name, args in AUGMENTATIONS.items() if hasattr(keras.layers, name)}
+    assert len(here) == {2: 8, 3: 6}[generation]
+    x = np.random.default_rng(2).permutation(np.resize(ODD, (2, 4, 5, 3)))
+    for name, args in here.items():
+        made = getattr(keras.layers, name)(*args, dtype=dtype)
+        model = keras.Sequential([keras.Input((4, 5, 3)), made])
+        this = described(made, generation)
+        for y in (model.predict(x, verbose=0), np.asarray(model(x, training=False))):
+            assert judge_layer(this, [x], [y]).verdict == "same-bits", name

@@ -33,6 +33,21 @@ def noise(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:
     return (Evaluation(x),)
 
 
+def augment(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:
+    """Return the images of a layer that changes them at random, but only in training."""
+    return noise(layer, [_uncast(single(inputs))])
+
+
+def _uncast(x: AnyArray) -> AnyArray:
+    """Return what a layer of images was given, unless it may be cast from integers.
+
+    Some of these layers cast integers and some do not, which is not the same in both generations.
+    """
+    if x.dtype.kind in "biu":
+        raise UnsupportedError(f"it was given {x.dtype.name}, which it may have cast")
+    return x
+
+
 def flatten(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:
     """Return the input with all axes but the first made one; channels are put last before."""
     x = single(inputs)
@@ -163,10 +178,9 @@ def crop(layer: Layer, inputs: Sequence[AnyArray], rank: int) -> tuple[Evaluatio
 def crop_to_centre(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:
     """Return the middle of each image, ``height`` by ``width``; what is odd is left at the end.
 
-    An image that is smaller is resized, for which there is no rule. Integers are cast to the type
-    in which the layer computes, and may be rounded then.
+    An image that is smaller is resized, for which there is no rule.
     """
-    x = single(inputs)
+    x = _uncast(single(inputs))
     kept = [slice(None)] * x.ndim
     for axis, key in zip(spatial_axes(layer, x, 2), ("height", "width"), strict=True):
         (size,) = sizes(layer, key, 1)
@@ -174,8 +188,6 @@ def crop_to_centre(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation
         if left < 0:
             raise UnsupportedError(f"it resizes an input of shape {x.shape}, which is too small")
         kept[axis] = slice(left // 2, left // 2 + size)
-    if x.dtype.kind in "biu":
-        raise UnsupportedError(f"it was given {x.dtype.name}, which it casts")
     return (Evaluation(x[tuple(kept)]),)
 
 
@@ -375,6 +387,14 @@ RULES: Final[Mapping[str, Rule]] = {
     "AlphaDropout": noise,
     "GaussianDropout": noise,
     "GaussianNoise": noise,
+    "RandomBrightness": augment,
+    "RandomContrast": augment,
+    "RandomFlip": augment,
+    "RandomHeight": augment,
+    "RandomRotation": augment,
+    "RandomTranslation": augment,
+    "RandomWidth": augment,
+    "RandomZoom": augment,
     "Embedding": embedding,
     "Flatten": flatten,
     "Reshape": reshape,
