@@ -347,7 +347,7 @@ def _validated(
 def _sentence(error: ValidationError, lines: Mapping[tuple[Any, ...], int]) -> str:
     """Say of the first thing that is not allowed where it is, what it is, and what is allowed."""
     # A key that is misspelt is worth more than the one that is missing for it.
-    found = sorted(error.errors(), key=lambda detail: detail["type"] != "extra_forbidden")
+    found = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
     first = found[0]
     path = tuple(first["loc"])
     line = next((lines[path[:end]] for end in range(len(path), -1, -1) if path[:end] in lines), 1)
