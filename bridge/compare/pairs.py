@@ -135,8 +135,8 @@ class Walk:
 
     a: Capsule
     b: Capsule
-    one: Probe
-    other: Probe
+    left: Probe
+    right: Probe
     stages: list[StageResult] = field(default_factory=list)
     difference: Difference | None = None
     why: str = ""
@@ -190,17 +190,19 @@ def walk_stages(a: Capsule, b: Capsule, left: Probe, right: Probe) -> Walk:
 
 def walk_outputs(walk: Walk) -> None:
     """Set the outputs side by side and measure how they differ."""
-    curves = first_curves(walk.one, walk.other)
+    curves = first_curves(walk.left, walk.right)
     if curves is not None:
         # Of a training of which the first epochs were made again, they are what it gave.
         walk.difference = difference(*curves)
         return
-    left, right = walk.one.outputs, walk.other.outputs
-    code = result_code(walk.one.kind)
+    left, right = walk.left.outputs, walk.right.outputs
+    code = result_code(walk.left.kind)
     if not left and not right:
-        walk.why = next(iter((*walk.other.notes, *walk.one.notes)), "there is no output to compare")
+        walk.why = next(
+            iter((*walk.right.notes, *walk.left.notes)), "there is no output to compare"
+        )
         return
-    if len(left) != len(right) and walk.one.kind == "evaluate" and _listed(walk):
+    if len(left) != len(right) and walk.left.kind == "evaluate" and _listed(walk):
         return
     if len(left) != len(right):
         walk.why = f"{len(left)} against {len(right)} outputs"
@@ -224,7 +226,7 @@ def _listed(walk: Walk) -> bool:
     try:
         flat = [
             np.concatenate([np.ravel(capsule.array(ref)) for ref in outputs])
-            for capsule, outputs in ((walk.a, walk.one.outputs), (walk.b, walk.other.outputs))
+            for capsule, outputs in ((walk.a, walk.left.outputs), (walk.b, walk.right.outputs))
             if outputs
         ]
         if len(flat) != 2 or flat[0].shape != flat[1].shape or flat[0].dtype != flat[1].dtype:
@@ -237,9 +239,9 @@ def _listed(walk: Walk) -> bool:
 
 def _models(walk: Walk) -> None:
     """Compare configurations and, where the layers answer to each other, weights."""
-    a, b = walk.a.state_of(walk.one), walk.b.state_of(walk.other)
+    a, b = walk.a.state_of(walk.left), walk.b.state_of(walk.right)
     if a is None or b is None:
-        if walk.one.kind != "value":
+        if walk.left.kind != "value":
             walk.note("config", None, detail="a model was not recorded")
         return
     deciding, telling = compare_configs(a, b)
@@ -277,7 +279,7 @@ def _weights(walk: Walk, left: LayerState, right: LayerState) -> StageResult | N
 
 
 def _inputs(walk: Walk) -> None:
-    left, right = walk.one.inputs, walk.other.inputs
+    left, right = walk.left.inputs, walk.right.inputs
     if len(left) != len(right):
         walk.note("input", False, "x", f"{len(left)} against {len(right)} arrays")
         return
@@ -301,7 +303,7 @@ def _received_the_same(walk: Walk) -> bool:
 
     R's doubles and Python's float32 are the same to Keras, which casts the doubles.
     """
-    left, right = walk.one.layers, walk.other.layers
+    left, right = walk.left.layers, walk.right.layers
     if not left or not right:
         return _cast_alike(walk)
     if len(left[0].inputs) != len(right[0].inputs):
@@ -319,13 +321,13 @@ def _cast_alike(walk: Walk) -> bool:
     Keras 2, ``data_adapter_utils`` in Keras 3). Only models that compute in float32 throughout are
     judged so: there ``floatx()`` can be nothing else that matters.
     """
-    states = (walk.a.state_of(walk.one), walk.b.state_of(walk.other))
+    states = (walk.a.state_of(walk.left), walk.b.state_of(walk.right))
     if not all(state is not None and _all_float32(state) for state in states):
         return False
     try:
         pairs = [
             (walk.a.array(p), walk.b.array(q))
-            for p, q in zip(walk.one.inputs, walk.other.inputs, strict=True)
+            for p, q in zip(walk.left.inputs, walk.right.inputs, strict=True)
         ]
     except CapsuleError:
         return False
@@ -347,7 +349,7 @@ def _narrow(x: np.ndarray[Any, np.dtype[Any]]) -> np.ndarray[Any, np.dtype[Any]]
 
 def _same_values(walk: Walk) -> bool:
     """Say whether the inputs are the same numbers, whatever their types."""
-    pairs = zip(walk.one.inputs, walk.other.inputs, strict=False)
+    pairs = zip(walk.left.inputs, walk.right.inputs, strict=False)
     try:
         return all(
             p.shape == q.shape
@@ -365,7 +367,7 @@ def _all_float32(state: ModelState) -> bool:
 
 def _layers(walk: Walk) -> None:
     """Name the first layer whose output has other bits; what that means, the ladder says."""
-    left, right = walk.one.layers, walk.other.layers
+    left, right = walk.left.layers, walk.right.layers
     if not left or not right or len(left) != len(right):
         return
     for number, (p, q) in enumerate(zip(left, right, strict=True), start=1):
@@ -387,7 +389,7 @@ def _prediction(walk: Walk, found: Difference) -> None:
         worst = found.worst[0]
         suffix = index_code(worst.index)
         detail = f"{found.different} of {found.points} points differ; {worst.a!r} and {worst.b!r}"
-    walk.note("prediction", False, result_code(walk.one.kind, suffix), detail)
+    walk.note("prediction", False, result_code(walk.left.kind, suffix), detail)
 
 
 def _joined(found: Sequence[Difference]) -> Difference:
@@ -440,8 +442,8 @@ def _against_reference(walk: Walk, label: str, judge: Judge) -> ProbePair:
     What has added up along the layers is shown as the difference, but decides nothing.
     """
     swapped = walk.a.manifest.runner == "reference"
-    run, probe = (walk.b, walk.other) if swapped else (walk.a, walk.one)
-    evaluated = walk.one if swapped else walk.other
+    run, probe = (walk.b, walk.right) if swapped else (walk.a, walk.left)
+    evaluated = walk.left if swapped else walk.right
     walk_outputs(walk)
     layers = judge(run, probe)
     decision: Decision = ("abstained", "abstained", walk.why)
@@ -468,7 +470,7 @@ def _against_reference(walk: Walk, label: str, judge: Judge) -> ProbePair:
 
 def _rounds_to(walk: Walk, swapped: bool) -> bool:
     """Say whether the float64 outputs, rounded to the run's type, have the run's bits."""
-    for p, q in zip(walk.one.outputs, walk.other.outputs, strict=True):
+    for p, q in zip(walk.left.outputs, walk.right.outputs, strict=True):
         x, y = walk.a.array(p), walk.b.array(q)
         exact, rounded = (x, y) if swapped else (y, x)
         with np.errstate(over="ignore", invalid="ignore"):
@@ -478,7 +480,7 @@ def _rounds_to(walk: Walk, swapped: bool) -> bool:
 
 
 def _decide(walk: Walk, layers: tuple[Sequence[LayerVerdict], Sequence[LayerVerdict]]) -> Decision:
-    raised = _raised(walk.one), _raised(walk.other)
+    raised = _raised(walk.left), _raised(walk.right)
     unlike = walk.parted("config", "weights", "input", "arguments")
     if unlike is not None:
         return "different", "bit-equal", f"the {unlike.stage} differs; {_affected(walk)}"
@@ -487,7 +489,7 @@ def _decide(walk: Walk, layers: tuple[Sequence[LayerVerdict], Sequence[LayerVerd
     if raised[0] or raised[1]:
         who = walk.a.manifest.runner if raised[0] else walk.b.manifest.runner
         walk.alone = True
-        walk.note("prediction", False, result_code(walk.one.kind), f"only {who} {max(raised)}")
+        walk.note("prediction", False, result_code(walk.left.kind), f"only {who} {max(raised)}")
         return "different", "bit-equal", f"only {who} {max(raised)}"
     prediction = walk.parted("prediction")
     if walk.difference is None:
@@ -496,10 +498,10 @@ def _decide(walk: Walk, layers: tuple[Sequence[LayerVerdict], Sequence[LayerVerd
         return "abstained", "abstained", walk.why
     if prediction is None and walk.parted("training curve") is None:
         return "same-bits", "bit-equal", ""
-    if walk.one.kind not in ("predict", "call"):
+    if walk.left.kind not in ("predict", "call"):
         parted = walk.parted("training curve", "prediction")
         place = f", first at {parted.where} ({parted.detail})" if parted is not None else ""
-        why = f"the results of {walk.one.kind} differ{place}"
+        why = f"the results of {walk.left.kind} differ{place}"
         why = f"{why}, and no rule says how far rounding carries in training"
         return "abstained", "abstained", why
     return _both(walk, layers)
@@ -509,8 +511,8 @@ def _both(walk: Walk, layers: tuple[Sequence[LayerVerdict], Sequence[LayerVerdic
     """Decide about predictions of one model with other bits: are both right?"""
     runs = walk.a.manifest.runner, walk.b.manifest.runner
     found = [
-        _of_run(walk, walk.a, walk.one, layers[0], runs[0]),
-        _of_run(walk, walk.b, walk.other, layers[1], runs[1]),
+        _of_run(walk, walk.a, walk.left, layers[0], runs[0]),
+        _of_run(walk, walk.b, walk.right, layers[1], runs[1]),
     ]
     for wanted in ("different", "abstained"):
         for who, (verdict, rung, why) in zip(runs, found, strict=True):
@@ -564,7 +566,7 @@ def _unseen(run: Capsule, probe: Probe) -> Decision:
 def _place(walk: Walk, verdict: LayerVerdict) -> str:
     suffix = index_code(verdict.worst[0].index) if verdict.worst else ""
     if verdict.layer == PREDICTION:
-        return result_code(walk.one.kind, suffix)
+        return result_code(walk.left.kind, suffix)
     return output_code(verdict.layer, suffix)
 
 
@@ -576,7 +578,7 @@ def _pair(
     layers: tuple[LayerVerdict, ...],
 ) -> ProbePair:
     verdict, rung, detail = decision
-    graphs = _executed_detail(walk.one, walk.other)
+    graphs = _executed_detail(walk.left, walk.right)
     return ProbePair(
         a=walk.a.manifest.runner,
         b=walk.b.manifest.runner,
@@ -588,9 +590,9 @@ def _pair(
         beyond_bound=beyond,
         stages=tuple(walk.stages),
         layers=layers,
-        executed=(_executed(walk.one), _executed(walk.other)),
+        executed=(_executed(walk.left), _executed(walk.right)),
         alone=walk.alone,
-        trains=walk.one.kind in TRAINS,
+        trains=walk.left.kind in TRAINS,
         detail="; ".join(part for part in (detail, graphs) if part),
     )
 

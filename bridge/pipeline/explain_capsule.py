@@ -122,7 +122,7 @@ def _of_other_type(walk: Walk, label: str, layers: tuple[LayerVerdict, ...]) -> 
     """Tell how far predictions in another float type are; no rule says how far they should be."""
     walk_outputs(walk)
     verdict: Verdict = "different" if _wrong(layers) else "abstained"
-    types = sorted({ref.dtype for ref in walk.other.outputs})
+    types = sorted({ref.dtype for ref in walk.right.outputs})
     far = f" by {walk.difference.max_abs:.3g} at most" if walk.difference is not None else ""
     return ProbeAgain(label, verdict, False, f"made in {' and '.join(types)}, differs{far}", layers)
 
