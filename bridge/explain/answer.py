@@ -14,8 +14,8 @@ from typing import Final
 from bridge._text import capitalised, plural, r_number
 from bridge.capsule import Capsule
 from bridge.compare.alignment import label_of
+from bridge.compare.printed_numbers import printed_alike
 from bridge.compare.result import SEVERITY, LayerVerdict, ProbePair, RunPair, Verdict
-from bridge.explain.attribution import printed_alike
 from bridge.explain.conclusion import AGREEMENT, PARTS, Conclusion, ran_through, short
 from bridge.explain.result import LeverOutcome, SymptomTable
 from bridge.facts.causes import OF_R, WHOSE, family, meaning
@@ -376,7 +376,8 @@ def _evidence(
 def _outcome(pair: RunPair, runs: Mapping[str, Capsule]) -> str:
     """Return what came out of a run, set against R's."""
     partner = runs.get(pair.b)
-    if pair.b == "intent" and not pair.probes and partner and printed_alike(runs["r"], partner):
+    bare = pair.b == "intent" and not pair.probes
+    if bare and partner and ran_through(runs["r"], partner) and printed_alike(runs["r"], partner):
         return _PRINTS
     if pair.verdict == "abstained":
         judged, asked = _judged(pair)

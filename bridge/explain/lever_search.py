@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from bridge._text import listed
+from bridge._text import capitalised, listed
 from bridge.explain.result import CauseEvidence, Confidence, Hypothesis, LeverOutcome
 from bridge.facts.causes import family
 
@@ -544,8 +544,8 @@ def _left_open(log: Log, way: Held) -> Generator[Pull, LeverOutcome, list[str]]:
 
 def _undecided(log: Log, left: list[str]) -> CauseEvidence:
     return log.unknown(
-        f"{_capital(log.situation.subject)} may be wrong because of what {' or '.join(left)} would "
-        "switch off: those runs could not be judged."
+        f"{capitalised(log.situation.subject)} may be wrong because of what "
+        f"{' or '.join(left)} would switch off: those runs could not be judged."
     )
 
 
@@ -574,7 +574,7 @@ def _tracing(log: Log, way: Held) -> Maybe:
     compiled = yield from _compiled(log)
     if compiled == "right" and situation.way == "xla":
         return not_again(log, compiled)
-    subject = _capital(situation.subject)
+    subject = capitalised(situation.subject)
     if compiled == "right":
         return log.unknown(
             f"{subject} is wrong in a graph alone, with Grappler off too, and right both eagerly "
@@ -602,7 +602,7 @@ def _tracing(log: Log, way: Held) -> Maybe:
 def _everywhere(log: Log) -> Maybe:
     """Search where the eager run is wrong as well: a kernel, or the layer of Keras itself."""
     situation = log.situation
-    subject = _capital(situation.subject)
+    subject = capitalised(situation.subject)
     if situation.relative:
         return log.unknown(
             f"For {situation.subject} there is no definition to judge by, and it is the same "
@@ -694,7 +694,3 @@ def _plain(op: str) -> str:
 def _single(ops: Iterable[str]) -> str:
     names = {op.partition("[")[0] for op in ops}
     return names.pop() if len(names) == 1 else ""
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from bridge._text import capitalised
 from bridge._typing import AnyArray
 from bridge.capsule import Capsule, ExecutedGraph, LayerState, ModelState
 from bridge.capsule.numbers import same_bits
@@ -641,11 +642,7 @@ def _against(candidates: Sequence[Candidate]) -> str:
         against = [cell.observation for cell in candidate.cells if cell.says == "contradicts"]
         if not candidate.family and len(against) == 1 and not candidate.inert:
             refuted.append(f"'{candidate.name}' is refuted by {against[0]}")
-    return f" {_first_upper('; '.join(refuted))}." if refuted else ""
-
-
-def _first_upper(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    return f" {capitalised('; '.join(refuted))}." if refuted else ""
 
 
 def _or(parts: Sequence[str]) -> str:

@@ -12,9 +12,9 @@ from typing import Final, Literal
 
 from bridge._text import listed, plural
 from bridge.capsule import Capsule
+from bridge.compare.printed_numbers import printed_alike
 from bridge.compare.result import RUNGS, SEVERITY, Divergence, Rung, RunPair, Verdict
 from bridge.exact.records import ExactResult
-from bridge.explain.attribution import printed_alike
 from bridge.explain.conclusion import (
     AGREEMENT,
     PARTS,
@@ -237,9 +237,8 @@ def _unjudged(runs: Mapping[str, Capsule], pairs: Sequence[RunPair]) -> Iterator
     agree = {pair.b for pair in pairs if pair.verdict in AGREEMENT}
     if intent is None or "twin" in agree:
         return
-    if "intent" in agree and ran_through(runs["r"], intent):
-        return
-    if not runs["r"].manifest.probes and printed_alike(runs["r"], intent):
+    printed = not runs["r"].manifest.probes and printed_alike(runs["r"], intent)
+    if ran_through(runs["r"], intent) and ("intent" in agree or printed):
         return
     error = intent.manifest.error
     reasons = (
@@ -460,7 +459,9 @@ def _of_answers(
 ) -> CauseEvidence:
     """Conclude on a script without a model: from what came back to it, and what it prints."""
     answers = max(pair.answers for pair in decided)
-    printed = printed_alike(runs["r"], runs["intent"]) if "intent" in runs else 0
+    intent = runs.get("intent")
+    whole = intent is not None and ran_through(runs["r"], intent)
+    printed = printed_alike(runs["r"], intent) if intent is not None and whole else 0
     if answers and printed:
         sentence = (
             f"The same calls without R give the same {plural(answers, 'value')}, and the Python of "

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from bridge.translate.syntax import Assign, Call, Index, Node, Operation, Paren, Symbol, walk
+from bridge.translate.syntax import (
+    Assign,
+    Call,
+    Index,
+    Node,
+    Operation,
+    Paren,
+    Symbol,
+    nodes_in,
+    walk,
+)
 
 #: What hands an index on as it is, and what shows it.
 _CONVERTS: Final = frozenset(
@@ -21,48 +31,42 @@ _FROM_ZERO: Final = frozenset({"to_categorical", "op_one_hot", "k_one_hot"})
 
 def uses(root: Node, wanted: Node, tree: Sequence[Node]) -> Iterator[str]:
     """Yield what is done with a value: shown, a subscript, added to, or nothing that is known."""
-    if is_value(root, wanted):
-        yield "shown"
-    for node in walk(root):
-        if isinstance(node, Index) and any(
-            is_value(argument.value, wanted) for argument in node.arguments
-        ):
-            yield "subscript"
-        elif isinstance(node, Operation) and node.left is not None:
-            if is_value(node.left, wanted) and node.operator in "+-":
-                yield "added" if node.operator == "+" else "subtracted"
-        elif isinstance(node, Call) and any(
-            is_value(argument.value, wanted) for argument in node.arguments
-        ):
-            if node.name in _SHOWS:
-                yield "shown"
-            elif node.name in _FROM_ZERO:
-                yield "from zero"
-        elif (
-            isinstance(node, Assign)
-            and isinstance(node.target, Symbol)
-            and not isinstance(wanted, Symbol)
-            and is_value(node.value, wanted)
-        ):
-            for item in tree:
-                yield from uses(item, node.target, tree)
+    for place, name in _places(root, wanted, tree):
+        if is_value(place, name):
+            yield "shown"
+        for node in walk(place):
+            if isinstance(node, Index) and any(
+                is_value(argument.value, name) for argument in node.arguments
+            ):
+                yield "subscript"
+            elif isinstance(node, Operation) and node.left is not None:
+                if is_value(node.left, name) and node.operator in "+-":
+                    yield "added" if node.operator == "+" else "subtracted"
+            elif isinstance(node, Call) and any(
+                is_value(argument.value, name) for argument in node.arguments
+            ):
+                if node.name in _SHOWS:
+                    yield "shown"
+                elif node.name in _FROM_ZERO:
+                    yield "from zero"
 
 
 def compared(root: Node, wanted: Node, tree: Sequence[Node]) -> Iterator[Node]:
     """Yield what a value is set against with ``==``, by itself or by its name."""
-    for node in walk(root):
-        if isinstance(node, Operation) and node.operator == "==" and node.left is not None:
-            for side, operand in ((node.left, node.right), (node.right, node.left)):
-                if is_value(side, wanted):
-                    yield operand
-        elif (
-            isinstance(node, Assign)
-            and isinstance(node.target, Symbol)
-            and not isinstance(wanted, Symbol)
-            and is_value(node.value, wanted)
-        ):
-            for item in tree:
-                yield from compared(item, node.target, tree)
+    for place, name in _places(root, wanted, tree):
+        for node in nodes_in([place], Operation):
+            if node.operator == "==" and node.left is not None:
+                for side, operand in ((node.left, node.right), (node.right, node.left)):
+                    if is_value(side, name):
+                        yield operand
+
+
+def _places(root: Node, wanted: Node, tree: Sequence[Node]) -> Iterator[tuple[Node, Node]]:
+    """Yield where a value stands, and as what: itself, then in the whole text by its name."""
+    yield root, wanted
+    for node in nodes_in([root], Assign):
+        if isinstance(node.target, Symbol) and is_value(node.value, wanted):
+            yield from ((item, node.target) for item in tree)
 
 
 def sources(node: Node | None, assigned: Mapping[str, Sequence[Node]]) -> frozenset[str]:

@@ -434,6 +434,11 @@ def nodes_in(tree: Iterable[Node], kind: type[N]) -> list[N]:
     return [inner for node in tree for inner in walk(node) if isinstance(inner, kind)]
 
 
+def is_number(node: Node | None, value: int) -> bool:
+    """Say whether an expression is this whole number as it is written, ``2`` or ``2L``."""
+    return isinstance(node, Number) and node.text.rstrip("L") == str(value)
+
+
 def called_in(nodes: Iterable[Node]) -> set[str]:
     """Return the names of all functions, and of all methods of objects, that are called."""
     return {

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge._text import capitalised
-from bridge.capsule import Capsule, ErrorRecord, Manifest, Output, Probe, Status
+from bridge.capsule import Capsule, ErrorRecord, Manifest, Probe, Status
 from bridge.compare.result import LayerVerdict, ProbePair, RunPair, Verdict, Worst
 from bridge.explain.answer import (
     HEADLINE_LENGTH,
@@ -19,7 +19,6 @@ from bridge.explain.answer import (
     answer,
     fitted,
 )
-from bridge.explain.attribution import parted_lines
 from bridge.explain.conclusion import Conclusion
 from bridge.explain.result import Candidate, CauseEvidence
 from bridge.facts.causes import CAUSES
@@ -107,26 +106,6 @@ def test_an_error_is_told_in_its_own_words() -> None:
     made = answer(concluded, {"r": run(status="error", error=error)}, [])
     assert made.headline == "Line 7 stops: object 'x' not found"
     assert made.lines == (7,)
-
-
-def test_texts_that_r_prints_in_quotes_have_their_numbers() -> None:
-    def printed(runner: str, text: str) -> Capsule:
-        output = (Output(stream="stdout", text=text, line=3),)
-        return Capsule(Manifest(runner=runner, case="a", status="ok", output=output), {})
-
-    r = printed("r", '[1] "1 x 2 x 4"\n')
-    assert parted_lines(r, printed("intent", "1 x 2 x 4\n")) == frozenset()
-    assert parted_lines(r, printed("intent", "1 x 2 x 3\n")) == {3}
-
-
-def test_names_that_keras_makes_up_are_no_difference() -> None:
-    def printed(runner: str, text: str) -> Capsule:
-        output = (Output(stream="stdout", text=text, line=3),)
-        return Capsule(Manifest(runner=runner, case="a", status="ok", output=output), {})
-
-    r = printed("r", "dense_2 6 dense_1 1")
-    assert parted_lines(r, printed("intent", "dense 6 dense_1 1")) == frozenset()
-    assert parted_lines(r, printed("intent", "dense 6 flatten 1")) == {3}
 
 
 def test_a_line_of_many_short_words_is_not_cut() -> None:

@@ -10,7 +10,7 @@ from bridge.capsule.values import Class, Closure, ObjectValue
 from bridge.rules.asked_again import two_answers
 from bridge.rules.rule import Finding, Rule
 from bridge.rules.run import Run, name_of, number, parts, r_name
-from bridge.translate.syntax import Node, Number
+from bridge.translate.syntax import is_number
 
 RULE = Rule(
     "R12",
@@ -45,7 +45,7 @@ def detect(run: Run) -> Iterator[Finding]:
         axis = next(
             (argument.value for argument in node.arguments if argument.name == "axis"), None
         )
-        if node.name not in names or not _is_one(axis):
+        if node.name not in names or not is_number(axis, 1):
             continue
         both = next(two_answers(run), None)
         yield RULE.finding(
@@ -61,10 +61,6 @@ def detect(run: Run) -> Iterator[Finding]:
             decides=both is not None,
         )
         return
-
-
-def _is_one(axis: Node | None) -> bool:
-    return isinstance(axis, Number) and axis.text.rstrip("L") == "1"
 
 
 def _mixing(run: Run) -> Iterator[Call]:

@@ -13,10 +13,10 @@ from bridge.translate.syntax import (
     Call,
     Index,
     Node,
-    Number,
     Operation,
     Paren,
     Symbol,
+    is_number,
     nodes_in,
     walk,
 )
@@ -95,14 +95,10 @@ def _columns_of(node: Node | None) -> str | None:
         return None
     first = node.arguments[0].value
     by_columns = node.name in _OF_COLUMNS or (
-        node.name == "apply" and len(node.arguments) > 2 and _is_two(node.arguments[1].value)
+        node.name == "apply" and len(node.arguments) > 2 and is_number(node.arguments[1].value, 2)
     )
     name = _matrix(first)
     return name if by_columns and name else None
-
-
-def _is_two(node: Node | None) -> bool:
-    return isinstance(node, Number) and node.text.rstrip("L") == "2"
 
 
 def _is_of_columns(node: Node, given: dict[str, Node]) -> bool:
