@@ -114,7 +114,7 @@ class Errors:
     def add(self, record: InternalError) -> bool:
         """Keep a record, unless it is there or there are many of its step; say whether."""
         with self._lock:
-            of_step = sum(each.step == record.step for each in self._found)
+            of_step = sum(earlier.step == record.step for earlier in self._found)
             new = record not in self._found and of_step < _MAX_OF_A_STEP
             if new:
                 self._found.append(record)

@@ -235,3 +235,36 @@ def _loads(tree: ast.Module, names: Mapping[str, Path]) -> Iterator[str]:
             for alias in node.names:
                 inner = f"{node.module}.{alias.name}"
                 yield inner if inner in names else str(node.module)
+
+
+#: Words that say nothing of what a variable holds.
+EMPTY_NAMES: Final = frozenset({"each", "one", "made", "told"})
+
+
+def variables(tree: ast.Module) -> Iterator[tuple[str, int]]:
+    """Yield every variable and parameter with its line; the fields of a class are neither."""
+    fields = {
+        statement.target
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+        for statement in node.body
+        if isinstance(statement, ast.AnnAssign)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.arg):
+            yield node.arg, node.lineno
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node not in fields:
+            yield node.id, node.lineno
+
+
+def test_variables_say_what_they_hold() -> None:
+    found = {
+        (str(path.relative_to(BRIDGE)), name, line)
+        for path in BRIDGE.rglob("*.py")
+        for name, line in variables(ast.parse(path.read_text("utf-8")))
+        if name in EMPTY_NAMES
+    }
+    # R's own rep() has an argument of this name.
+    of_r = {place for place in found if place[:2] == ("translate/rbase/vectors.py", "each")}
+    assert len(of_r) == 1
+    assert found == of_r

@@ -250,12 +250,12 @@ def _change(probe: str, meant: Any, got: Any, default: Any, argument: str) -> Ch
         return "defaulted"
     if probe in ("NA", "NA_integer_"):
         return "overflowed" if _number(got) == NA_INTEGER and _number(meant) != NA_INTEGER else None
-    one, other = _number(meant), _number(got)
-    if one is not None and other is not None:
-        return _of_numbers(one, other)
+    meant_number, got_number = _number(meant), _number(got)
+    if meant_number is not None and got_number is not None:
+        return _of_numbers(meant_number, got_number)
     if probe.startswith("array"):
         inner = _items(meant)
-        return "dropped" if other is not None and inner == [other] else None
+        return "dropped" if got_number is not None and inner == [got_number] else None
     before, after = _items(meant), _items(got)
     if isinstance(meant, dict) and "dict" in meant:
         if isinstance(got, dict) and "dict" in got:
@@ -270,13 +270,13 @@ def _change(probe: str, meant: Any, got: Any, default: Any, argument: str) -> Ch
     return None
 
 
-def _of_numbers(one: float, other: float) -> Change | None:
-    if other == NA_INTEGER:
+def _of_numbers(left: float, right: float) -> Change | None:
+    if right == NA_INTEGER:
         return "overflowed"
-    if one != int(one):
+    if left != int(left):
         # Whether it is shifted as well shows in a whole number.
-        return "truncated" if other == int(one) else None
-    return "shifted" if abs(one - other) == 1 else None
+        return "truncated" if right == int(left) else None
+    return "shifted" if abs(left - right) == 1 else None
 
 
 def _level(change: Change, python: Python, documented: str, got: Any) -> Level:
@@ -320,20 +320,20 @@ def _items(value: Any) -> list[float] | None:
     return None if None in numbers else [n for n in numbers if n is not None]
 
 
-def _same(one: Any, other: Any) -> bool:
+def _same(left: Any, right: Any) -> bool:
     """Say whether two values are equal, whatever kind of number or sequence they are."""
-    a, b = _number(one), _number(other)
+    a, b = _number(left), _number(right)
     if a is not None or b is not None:
         return a == b or (a is not None and b is not None and a != a and b != b)
-    if isinstance(one, dict) and isinstance(other, dict):
-        if "dict" in one or "dict" in other:
-            return one == other
-        x, y = (each.get("list", each.get("tuple")) for each in (one, other))
+    if isinstance(left, dict) and isinstance(right, dict):
+        if "dict" in left or "dict" in right:
+            return left == right
+        x, y = (side.get("list", side.get("tuple")) for side in (left, right))
         if isinstance(x, list) and isinstance(y, list):
             return len(x) == len(y) and all(map(_same, x, y))
         # A whole array of one kind and a list of the same numbers are the same to Keras.
-        return _items(one) is not None and _items(one) == _items(other) and "array" not in one
-    return bool(one == other)
+        return _items(left) is not None and _items(left) == _items(right) and "array" not in left
+    return bool(left == right)
 
 
 def spelled(value: Any) -> str:

@@ -74,7 +74,7 @@ def _object(value: Any) -> str:
         if exported:
             return f"@{exported}"
         return f"function {value.__name__}{_signature(value)}"
-    public = next((each for each in type(value).__mro__ if _exported(each)), None)
+    public = next((base for base in type(value).__mro__ if _exported(base)), None)
     if public is None:
         return f"<{type(value).__module__}.{type(value).__qualname__}>"
     return f"<{_exported(public)}{'' if public is type(value) else '*'}>"
@@ -315,13 +315,13 @@ def described(function: str, argument: str, line: Any = "") -> None:
 def noted(function: str, what: str, *values: Any) -> None:
     """Write down something else about a function, for a table."""
     if what == "exports":
-        told: Any = list(values[0])
+        shown: Any = list(values[0])
     elif what == "formals":
-        told = [list(pair) for pair in zip(*values, strict=True)]
+        shown = [list(pair) for pair in zip(*values, strict=True)]
     else:
         (value,) = values
-        told = value if isinstance(value, bool) else spell(value)
-    _state["spool"].event("noted", function=function, what=what, value=told)
+        shown = value if isinstance(value, bool) else spell(value)
+    _state["spool"].event("noted", function=function, what=what, value=shown)
 
 
 def arrived(target: Any, tried: Sequence[str], /, *args: Any, **kwargs: Any) -> bool:
@@ -405,14 +405,14 @@ def _made(target: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, A
     """Return the numbers that an object keeps of its arguments, or the error of making it."""
     try:
         with contextlib.redirect_stderr(None), contextlib.redirect_stdout(None):
-            made = target(*args, **kwargs)
+            built = target(*args, **kwargs)
     except Exception as error:  # how a class refuses a value is what is asked
         return f"{type(error).__name__}: {error}"[:200]
     found: dict[str, Any] = {}
     with contextlib.suppress(Exception):  # a class may have none, or none of these arguments
-        config = made.get_config()
+        config = built.get_config()
         found |= {f"config {name}": _number(value) for name, value in config.items()}
-    kept = getattr(made, "__dict__", {})
+    kept = getattr(built, "__dict__", {})
     found |= {name: _number(value) for name, value in kept.items()}
     return {name: value for name, value in found.items() if value is not None}
 

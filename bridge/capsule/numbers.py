@@ -121,10 +121,10 @@ def _integer_gap(a: AnyArray, b: AnyArray) -> F64:
         a, b = (part.astype(np.uint8) if part.dtype.kind == "b" else part for part in (a, b))
     if np.result_type(a, b).kind == "f":
         # uint64 against a signed type: no integer type holds both.
-        big, other = (a, b) if a.dtype.kind == "u" else (b, a)
-        far = big.astype(np.float64) - other.astype(np.float64)
-        near = _integer_gap(big, np.maximum(other, 0).astype(np.uint64))
-        return np.where(other < 0, far, near)
+        big, signed = (a, b) if a.dtype.kind == "u" else (b, a)
+        far = big.astype(np.float64) - signed.astype(np.float64)
+        near = _integer_gap(big, np.maximum(signed, 0).astype(np.uint64))
+        return np.where(signed < 0, far, near)
     common = np.result_type(a, b)
     x, y = a.astype(common), b.astype(common)
     # Subtracting the smaller from the larger modulo 2^64 is exact, whatever the signs.

@@ -23,15 +23,15 @@ _BEGINNINGS: Final[dict[str, ProbeStatus]] = {
 def with_fields(manifest: Manifest) -> Manifest:
     """Return the manifest with what its notes tell in the fields that newer ones have for it."""
     changed: dict[str, Any] = {}
-    told = [(note, _READING.fullmatch(note)) for note in manifest.notes]
+    notes = [(note, _READING.fullmatch(note)) for note in manifest.notes]
     readings = [
         Reading(kind=match[1], cause=match[2], line=int(match[3]), what=match[4])
-        for _, match in told
+        for _, match in notes
         if match is not None
     ]
     if readings:
         changed["readings"] = (*manifest.readings, *dict.fromkeys(readings))
-        changed["notes"] = tuple(note for note, match in told if match is None)
+        changed["notes"] = tuple(note for note, match in notes if match is None)
     ended = next(filter(None, map(_QUIT.fullmatch, manifest.notes)), None)
     if manifest.quit is None and ended is not None:
         changed["quit"] = Quit(code=ended[2], line=int(ended[1]) if ended[1] else None)

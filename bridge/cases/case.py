@@ -54,7 +54,7 @@ CONDITIONS: Final[Mapping[str, str]] = {
     "standin": "The stand-in answered.",
     "PACKAGE>=1.5": f"A package is of such a version, as far as it is written: "
     f"{', '.join(_R_PACKAGES)} of R; {', '.join(_PYTHON_PACKAGES)} of Python; R itself. Also "
-    f"{', '.join(each for each in _COMPARISONS if each != '>=')}.",
+    f"{', '.join(sign for sign in _COMPARISONS if sign != '>=')}.",
     "onednn": "TensorFlow uses oneDNN.",
     "PROCESSOR": f"The machine, or an instruction set of its processor: "
     f"{', '.join(_PROCESSORS[1:])}.",

@@ -115,7 +115,7 @@ class Evidence:
         if self.number is not None:
             object.__setattr__(self, "number", float(self.number))
         if self.interval is not None:
-            low, high = (float(each) for each in self.interval)
+            low, high = (float(end) for end in self.interval)
             if low > high:
                 raise ClaimError(f"the interval ({low}, {high}) is upside down.")
             object.__setattr__(self, "interval", (low, high))
@@ -234,7 +234,7 @@ def declared(items: Iterable[object]) -> tuple[list[Claim], list[PictureOf]]:
 def wanted(function: Callable[..., Any]) -> dict[str, bool]:
     """Return which of :data:`GIVEN` a declared function takes, and whether it must have it."""
     parameters = inspect.signature(function).parameters
-    return {name: each.default is each.empty for name, each in parameters.items()}
+    return {name: parameter.default is parameter.empty for name, parameter in parameters.items()}
 
 
 def announced(text: str) -> tuple[list[tuple[str, Speaker]], bool]:
@@ -251,15 +251,17 @@ def announced(text: str) -> tuple[list[tuple[str, Speaker]], bool]:
     for node in ast.walk(tree):
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             continue
-        for each in node.decorator_list:
-            if not isinstance(each, ast.Call):
+        for decorator in node.decorator_list:
+            if not isinstance(decorator, ast.Call):
                 continue
             name = (
-                each.func.attr if isinstance(each.func, ast.Attribute) else ast.unparse(each.func)
+                decorator.func.attr
+                if isinstance(decorator.func, ast.Attribute)
+                else ast.unparse(decorator.func)
             )
             pictures = pictures or name == "picture"
-            if name == "claim" and each.args:
-                claims.append((_text(each.args[0]), _speaker(each)))
+            if name == "claim" and decorator.args:
+                claims.append((_text(decorator.args[0]), _speaker(decorator)))
     return claims, pictures
 
 

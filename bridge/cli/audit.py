@@ -51,27 +51,27 @@ def served_by(report: AuditReport) -> str:
 
 def table(report: AuditReport, levels: tuple[Level, ...]) -> Table:
     """Return the findings of these levels as a table."""
-    made = Table(box=None, pad_edge=False, header_style="bold", expand=False)
+    grid = Table(box=None, pad_edge=False, header_style="bold", expand=False)
     for name in ("", "function", "argument", "R gives", "Python gets", "change", "and Python"):
-        made.add_column(name, overflow="fold", no_wrap=name == "function")
-    for each in report.findings:
-        if each.level in levels:
+        grid.add_column(name, overflow="fold", no_wrap=name == "function")
+    for finding in report.findings:
+        if finding.level in levels:
             cells = (
-                each.level,
-                each.function,
-                each.argument,
-                each.probe or "nothing",
-                each.arrived,
-                each.change,
-                each.python,
+                finding.level,
+                finding.function,
+                finding.argument,
+                finding.probe or "nothing",
+                finding.arrived,
+                finding.change,
+                finding.python,
             )
-            made.add_row(*(Text(cell) for cell in cells))
-    return made
+            grid.add_row(*(Text(cell) for cell in cells))
+    return grid
 
 
 def summary(report: AuditReport) -> list[str]:
     """Return what was done and how much was found, in sentences."""
-    counts = Counter(each.level for each in report.findings)
+    counts = Counter(finding.level for finding in report.findings)
     lines = [
         f"{report.package}: {report.arguments:,} arguments of {report.functions:,} functions, "
         f"{report.calls:,} calls in {report.seconds:.0f} seconds, with {report.keras}.",
@@ -93,9 +93,9 @@ def summary(report: AuditReport) -> list[str]:
 def issues(report: AuditReport) -> dict[str, str]:
     """Return texts to file, one for each argument that has a fault: file name -> Markdown."""
     faults: dict[tuple[str, str], list[Finding]] = {}
-    for each in report.findings:
-        if each.level == "fault":
-            faults.setdefault((each.function, each.argument), []).append(each)
+    for finding in report.findings:
+        if finding.level == "fault":
+            faults.setdefault((finding.function, finding.argument), []).append(finding)
     return {
         f"{_file(function)}-{_file(argument)}.md": _issue(report, found)
         for (function, argument), found in faults.items()
@@ -103,13 +103,13 @@ def issues(report: AuditReport) -> dict[str, str]:
 
 
 def _issue(report: AuditReport, found: list[Finding]) -> str:
-    first = next((each for each in found if each.change == "truncated"), found[0])
+    first = next((finding for finding in found if finding.change == "truncated"), found[0])
     value = first.probe or "no value"
     call = f"{first.function}({first.argument} = {first.probe})" if first.probe else first.function
     rows = "\n".join(
-        f"| `{_cell(each.probe) or '(not given)'}` | `{_cell(each.meant)}` | "
-        f"`{_cell(each.arrived)}` | {each.change} | {each.python} |"
-        for each in found
+        f"| `{_cell(finding.probe) or '(not given)'}` | `{_cell(finding.meant)}` | "
+        f"`{_cell(finding.arrived)}` | {finding.change} | {finding.python} |"
+        for finding in found
     )
     sends = f"{first.target}({first.argument}={first.meant})"
     lines = [

@@ -51,13 +51,13 @@ def examine(
     try:
         with suite_with(options) as suite, environment_errors():
             finished = [CaseLines(len(cases))] if lines else []
-            for each in suite.examine(cases, *finished):
-                examined.append(each)
+            for result in suite.examine(cases, *finished):
+                examined.append(result)
     except BaseException:  # whatever ends the command: it is raised again
         if examined:
             write(examined, out)
         raise
-    reports = [each.report for each in examined]
+    reports = [result.report for result in examined]
     changed = earlier(reports, out)
     index = write(examined, out, single=single, changed=changed)
     if format_ != "text":
@@ -170,15 +170,15 @@ def told(examined: Examined, out: Path, as_json: bool, small: Repro | None = Non
         print(one_line(f"{report.verdict}: {report.cause}{sure}"))
         for line in (report.sentence, *report.explanation):
             print(one_line(line))
-        for each in report.levers:
-            ops = f" ({' '.join(dict.fromkeys(each.executed_ops))})" if each.executed_ops else ""
-            part = f" on {each.restricted}" if each.restricted else ""
-            print(f"  {one_line(each.lever):20} {one_line(each.verdict + part + ops)}")
+        for lever in report.levers:
+            ops = f" ({' '.join(dict.fromkeys(lever.executed_ops))})" if lever.executed_ops else ""
+            part = f" on {lever.restricted}" if lever.restricted else ""
+            print(f"  {one_line(lever.lever):20} {one_line(lever.verdict + part + ops)}")
         for line in report.unexplained:
             print(one_line(f"Not explained: {line}"))
         for line in small.sentences if small is not None else ():
             print(one_line(line))
-        for made in small.files if small is not None else ():
-            print(made)
+        for file in small.files if small is not None else ():
+            print(file)
         print(index)
     return UNEXPECTED if is_unexpected(report) else OK

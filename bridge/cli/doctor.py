@@ -175,7 +175,9 @@ def diagnose(situation: Situation) -> list[Finding]:
 
 def as_json(findings: Sequence[Finding]) -> str:
     """Return the findings as JSON, with the keys of `Finding`."""
-    return json.dumps({"schema": 1, "findings": [asdict(each) for each in findings]}, indent=2)
+    return json.dumps(
+        {"schema": 1, "findings": [asdict(finding) for finding in findings]}, indent=2
+    )
 
 
 def render(findings: Sequence[Finding]) -> RenderableType:

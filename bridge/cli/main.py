@@ -361,17 +361,17 @@ def replay(
         stop(str(error))
     with Progress("starting TensorFlow"), environment_errors(), Pool() as pool:
         limits = settings("auto", seconds, memory).limits
-        made = rerun(pool, recorded, generation, limits, lever=lever)
-    found = set_beside(recorded, made)
-    for each in found:
-        for line in each.lines():
+        again = rerun(pool, recorded, generation, limits, lever=lever)
+    found = set_beside(recorded, again)
+    for probe in found:
+        for line in probe.lines():
             # One line whatever is in the names of a stranger, with its columns as they are.
             print(" ".join(visible(line).splitlines()))
     print(one_line(summary(found)))
     if output is not None:
-        write_capsule(made, output)
+        write_capsule(again, output)
         print(output)
-    wrong = any(each.verdict in ("different", "failed") for each in found)
+    wrong = any(probe.verdict in ("different", "failed") for probe in found)
     raise typer.Exit(UNEXPECTED if wrong else OK)
 
 

@@ -131,8 +131,13 @@ class Compared:
         lines += ["", *_table(rows)]
         if found.worst:
             worst = [
-                (str(list(each.index)), str(exact(each.a)), str(exact(each.b)), str(ulp(each.ulp)))
-                for each in found.worst
+                (
+                    str(list(element.index)),
+                    str(exact(element.a)),
+                    str(exact(element.b)),
+                    str(ulp(element.ulp)),
+                )
+                for element in found.worst
             ]
             lines += ["", "the worst elements", *_table([("index", "a", "b", "ULP"), *worst])]
         return "\n".join(lines)
@@ -160,12 +165,12 @@ def compare_files(a: Path, b: Path, progress: Progress | None = None) -> Compare
     Raises:
         ArrayFileError: a file holds no array of real numbers.
     """
-    for one, other in ((a, b), (b, a)):
-        if not one.exists():
-            raise ArrayFileError(f"There is no file {one}.")
-        if not is_array_file(one):
+    for file, partner in ((a, b), (b, a)):
+        if not file.exists():
+            raise ArrayFileError(f"There is no file {file}.")
+        if not is_array_file(file):
             raise ArrayFileError(
-                f"{other} is an array and {one} is not: compare two .npy files, or two capsules."
+                f"{partner} is an array and {file} is not: compare two .npy files, or two capsules."
             )
     first, second = open_array(a), open_array(b)
     shapes = (first.shape, second.shape)

@@ -83,7 +83,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> ScriptFile
 
 def _is_named(path: Path, config: pytest.Config) -> bool:
     named = (config.invocation_params.dir / arg.partition("::")[0] for arg in config.args)
-    return any(each.is_file() and each.samefile(path) for each in named)
+    return any(script.is_file() and script.samefile(path) for script in named)
 
 
 class ScriptFile(pytest.File):

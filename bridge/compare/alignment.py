@@ -28,7 +28,7 @@ _MOST_CELLS: Final = 100_000
 def align(a: Capsule, b: Capsule) -> list[Aligned]:
     """Return the probes of both runs side by side, in order; None stands for a missing one."""
     probes_a, probes_b = a.manifest.probes, b.manifest.probes
-    kinds_a, kinds_b = ([probe.kind for probe in each] for each in (probes_a, probes_b))
+    kinds_a, kinds_b = ([probe.kind for probe in probes] for probes in (probes_a, probes_b))
     if kinds_a == kinds_b:
         return list(zip(probes_a, probes_b, strict=True))
     if len(probes_a) * len(probes_b) > _MOST_CELLS:
@@ -67,7 +67,7 @@ def labels_of(capsules: Iterable[Capsule]) -> dict[int, str]:
     The first run that names a probe names it for all; else it has its kind, number and line.
     """
     found: dict[int, str] = {}
-    for index, probes in enumerate(zip_longest(*(each.manifest.probes for each in capsules))):
+    for index, probes in enumerate(zip_longest(*(capsule.manifest.probes for capsule in capsules))):
         there = [probe for probe in probes if probe is not None]
         named = next((probe for probe in there if probe.label), there[0])
         found[index] = label_of(named, there[0])
@@ -82,7 +82,7 @@ def label_of(a: Probe | None, b: Probe | None) -> str:
     probe = a or b
     if probe is None:
         return ""
-    line = next((each.line for each in (a, b) if each is not None and each.line), None)
+    line = next((seen.line for seen in (a, b) if seen is not None and seen.line), None)
     return f"{probe.kind} {probe.index + 1}" + (f" (line {line})" if line else "")
 
 
@@ -100,18 +100,18 @@ def _look(capsule: Capsule, probe: Probe) -> tuple[object, ...]:
 
 
 def _likeness(a: tuple[object, ...], b: tuple[object, ...]) -> int:
-    return sum(one == other for one, other in zip(a, b, strict=True)) if a[0] == b[0] else 0
+    return sum(left == right for left, right in zip(a, b, strict=True)) if a[0] == b[0] else 0
 
 
 def _in_order(a: tuple[Probe, ...], b: tuple[Probe, ...]) -> list[Aligned]:
     found: list[Aligned] = []
     for number in range(max(len(a), len(b))):
-        one = a[number] if number < len(a) else None
-        other = b[number] if number < len(b) else None
-        if one is not None and other is not None and one.kind != other.kind:
-            found.extend([(one, None), (None, other)])
+        left = a[number] if number < len(a) else None
+        right = b[number] if number < len(b) else None
+        if left is not None and right is not None and left.kind != right.kind:
+            found.extend([(left, None), (None, right)])
         else:
-            found.append((one, other))
+            found.append((left, right))
     return found
 
 

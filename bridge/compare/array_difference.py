@@ -205,7 +205,9 @@ class Tally:
         )
 
     def _note(self, seen: list[Seen]) -> None:
-        self.worst = sorted([*self.worst, *seen], key=lambda one: one[:3])[: max(self.wanted, 0)]
+        self.worst = sorted([*self.worst, *seen], key=lambda entry: entry[:3])[
+            : max(self.wanted, 0)
+        ]
 
     def result(self, shape: tuple[int, ...]) -> Difference:
         """Return what is known of arrays of ``shape`` as data."""
@@ -310,8 +312,8 @@ class _Work:
         self._chunk = whole_rows(a.shape, chunk) if rows else chunk
         self._next = self._done = 0
         self._lock = threading.Lock()
-        dtype, other = (source.dtype for source in self._sources)
-        self.one_type = dtype == other
+        dtype, other_dtype = (source.dtype for source in self._sources)
+        self.one_type = dtype == other_dtype
         self._can_compile = self.one_type and dtype in _COMPILED_TYPES
         self.threads = min(_cores(), MOST_THREADS) if a.size >= THREADED else 1
 

@@ -91,9 +91,9 @@ def compare_configs(a: ModelState, b: ModelState) -> tuple[list[Unlike], list[Un
     # One that has no configuration tells what feeds a layer, but not in which call.
     whole = _tells_calls(a) and _tells_calls(b)
     wired_a, wired_b = _Wiring(a, by_name, whole), _Wiring(b, by_name, whole)
-    for position, (one, other) in enumerate(zip(layers_a, layers_b, strict=True)):
+    for position, (left, right) in enumerate(zip(layers_a, layers_b, strict=True)):
         deciding += wired_a.unlike(wired_b, position, one_generation)
-        for unlike in _compare(position, _renamed(one), _renamed(other), one_generation):
+        for unlike in _compare(position, _renamed(left), _renamed(right), one_generation):
             key = str(unlike.path[0])
             absent = not one_generation and (unlike.a is None or unlike.b is None)
             aside = absent or classes_a[position] == _OWN or _ORIGINS.search(key)
@@ -110,13 +110,13 @@ def _compare(
     for key in dict.fromkeys((*a, *b)):
         if key in _NAMES:
             continue
-        one, other = a.get(key), b.get(key)
+        left, right = a.get(key), b.get(key)
         if key == "dtype":
-            one, other = policy_name(one) or one, policy_name(other) or other
+            left, right = policy_name(left) or left, policy_name(right) or right
         else:
-            one, other = _plain(one), _plain(other)
-        if not _equal(one, other, exact):
-            found.append(Unlike(position, (key,), one, other))
+            left, right = _plain(left), _plain(right)
+        if not _equal(left, right, exact):
+            found.append(Unlike(position, (key,), left, right))
     return found
 
 
@@ -131,7 +131,7 @@ def _plain(item: JsonValue) -> JsonValue:
     if isinstance(item, str):
         return _SAME_WORD.get(item, item)
     if isinstance(item, list):
-        return [_plain(each) for each in item]
+        return [_plain(part) for part in item]
     if not isinstance(item, dict):
         return item
     if "class_name" not in item and isinstance(item.get("value"), list):
@@ -151,17 +151,17 @@ def _equal(a: JsonValue, b: JsonValue, exact: bool) -> bool:
         return all(_equal(a.get(key), b.get(key), exact) for key in {*a, *b})
     if isinstance(a, list) and isinstance(b, list):
         return len(a) == len(b) and all(
-            _equal(one, other, exact) for one, other in zip(a, b, strict=True)
+            _equal(left, right, exact) for left, right in zip(a, b, strict=True)
         )
     if isinstance(a, bool) or isinstance(b, bool) or a is None or b is None:
         return a is b
-    one, other = as_number(a), as_number(b)
-    if one is not None and other is not None:
+    first, second = as_number(a), as_number(b)
+    if first is not None and second is not None:
         if exact:
-            return one == other or (one != one and other != other)
+            return first == second or (first != first and second != second)
         # One generation writes the float32 that it holds, the other the double it was given.
         with np.errstate(over="ignore"):
-            return bool(np.float32(one) == np.float32(other))
+            return bool(np.float32(first) == np.float32(second))
     return a == b
 
 
@@ -179,23 +179,23 @@ def _numbered(config: dict[str, JsonValue]) -> dict[str, JsonValue]:
         if not isinstance(item, list):
             return item
         if len(item) >= 3 and isinstance(item[0], str) and type(item[1]) is type(item[2]) is int:
-            return [numbers.get(item[0], item[0]), *(renamed(each) for each in item[1:])]
-        return [renamed(each) for each in item]
+            return [numbers.get(item[0], item[0]), *(renamed(part) for part in item[1:])]
+        return [renamed(part) for part in item]
 
     wires = ("input_layers", "output_layers", "inbound_nodes")
-    told = {key: renamed(value) if key in wires else value for key, value in config.items()}
+    numbered = {key: renamed(value) if key in wires else value for key, value in config.items()}
     for key in ("input_layers", "output_layers"):
-        ends = told.get(key)
+        ends = numbered.get(key)
         if isinstance(ends, list) and len(ends) == 1 and isinstance(ends[0], list):
             # One tensor, and a list of one, are the same model.
-            told[key] = ends[0]
-    told["layers"] = [
+            numbered[key] = ends[0]
+    numbered["layers"] = [
         {key: renamed(value) if key in wires else value for key, value in layer.items()}
         if isinstance(layer, dict)
         else layer
         for layer in layers
     ]
-    return told
+    return numbered
 
 
 def _has_keys(state: ModelState) -> bool:
@@ -224,28 +224,28 @@ class _Wiring:
             self._calls.setdefault(call.layer, []).append(call)
         self._names = [layer.name for layer in layers_of(state)]
         known = is_sequential(state) or bool(references(state.config, "output_layers"))
-        told: list[JsonValue] = [self._told(feed) for feed in output_feeds(state)]
-        self.outputs: JsonValue = told if known else None
+        outputs: list[JsonValue] = [self._told(feed) for feed in output_feeds(state)]
+        self.outputs: JsonValue = outputs if known else None
 
     def unlike(self, other: _Wiring, position: int, arguments: bool) -> list[Unlike]:
         """Return what differs in how the layer at a position is called."""
-        one, two = self._layer(position), other._layer(position)
-        if one[0] != two[0]:
-            return [Unlike(position, ("inbound",), one[0], two[0])]
-        if arguments and one[1] != two[1]:
-            return [Unlike(position, ("arguments",), one[1], two[1])]
+        own, two = self._layer(position), other._layer(position)
+        if own[0] != two[0]:
+            return [Unlike(position, ("inbound",), own[0], two[0])]
+        if arguments and own[1] != two[1]:
+            return [Unlike(position, ("arguments",), own[1], two[1])]
         return []
 
     def _layer(self, position: int) -> tuple[JsonValue, JsonValue]:
         """Return what a layer is fed, and its arguments; a list of them for several calls."""
         found = self._calls.get(self._names[position], [])
-        told: list[tuple[list[JsonValue], JsonValue]] = [
+        wired: list[tuple[list[JsonValue], JsonValue]] = [
             ([self._told(feed) for feed in call.feeds], dict(call.arguments)) for call in found
         ]
-        if len(told) == 1:
-            return told[0][0], told[0][1]
-        told.sort(key=repr)
-        return [fed for fed, _ in told], [given for _, given in told]
+        if len(wired) == 1:
+            return wired[0][0], wired[0][1]
+        wired.sort(key=repr)
+        return [fed for fed, _ in wired], [given for _, given in wired]
 
     def _told(self, feed: Feed, depth: int = 0) -> JsonValue:
         """Say where a tensor comes from: a layer's position, with the output and call if needed."""
@@ -257,8 +257,8 @@ class _Wiring:
         if feed.tensor:
             parts.append(f"output {feed.tensor}")
         if len(found) > 1 and depth < _MOST_CALLS:
-            call = next((each for each in found if each.node == feed.node), None)
-            parts += [] if call is None else [self._told(each, depth + 1) for each in call.feeds]
+            call = next((call for call in found if call.node == feed.node), None)
+            parts += [] if call is None else [self._told(fed, depth + 1) for fed in call.feeds]
         return parts if len(parts) > 1 else position
 
 

@@ -99,11 +99,11 @@ def _finite(
 
 
 @_njit
-def _steps(one: Any, other: Any, sign: Any) -> Any:
+def _steps(left: Any, right: Any, sign: Any) -> Any:
     """Return the steps between the numbers of two words."""
-    low_x = one & (sign - type(sign)(1))
-    low_y = other & (sign - type(sign)(1))
-    if (one ^ other) >= sign:
+    low_x = left & (sign - type(sign)(1))
+    low_y = right & (sign - type(sign)(1))
+    if (left ^ right) >= sign:
         return np.float64(low_x + low_y)
     return np.float64(max(low_x, low_y) - min(low_x, low_y))
 
@@ -259,7 +259,7 @@ class CompiledTally:
             with np.errstate(invalid="ignore"):
                 values = (x.astype(np.float32), y.astype(np.float32))
             sign, infinity = np.uint32(sign), np.uint32(infinity)
-        arrays = [_read_only(each) for each in (*bits, *values)]
+        arrays = [_read_only(array) for array in (*bits, *values)]
         known = (self._counts, self._maxima, self._worst, self._places)
         try:
             _take(*arrays, sign, infinity, start, *known)

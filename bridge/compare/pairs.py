@@ -68,8 +68,8 @@ def explains(capsule: Capsule, state: ModelState, probe: Probe) -> str:
     try:
         arrays = {ref.name: capsule.array(ref) for ref in probe.inputs}
         inputs = fed_inputs(state, probe, arrays)
-        made = [capsule.array(ref) for ref in probe.outputs]
-        points = sum(y.size for y in made)
+        outputs = [capsule.array(ref) for ref in probe.outputs]
+        points = sum(y.size for y in outputs)
         if points * DRAWS > _MOST:
             return f"{points:,} outputs are too many to draw {DRAWS} times"
         network = Network(capsule, state)
@@ -77,7 +77,7 @@ def explains(capsule: Capsule, state: ModelState, probe: Probe) -> str:
         draws = [network.run(inputs, _Mover(seed)) for seed in range(DRAWS)]
     except (UnsupportedError, WiringError, CapsuleError) as error:
         return str(error)
-    for number, (y, value) in enumerate(zip(made, exact, strict=True)):
+    for number, (y, value) in enumerate(zip(outputs, exact, strict=True)):
         fmt = FORMATS.get(y.dtype.name)
         if fmt is None or y.shape != value.shape:
             return f"its output is {y.dtype.name} of shape {y.shape}"
@@ -114,9 +114,9 @@ def _quantile(points: int) -> float:
     draws is too small: the sum of squares of K draws is, to a good approximation, distributed as
     chi-squared, whose lower quantile Wilson and Hilferty's formula gives.
     """
-    each = 0.5 * CHANCE / max(points, 1)
-    hoeffding = math.sqrt(2.0 * math.log(2.0 / each))
-    normal = math.sqrt(2.0 * math.log(1.0 / each))
+    share = 0.5 * CHANCE / max(points, 1)
+    hoeffding = math.sqrt(2.0 * math.log(2.0 / share))
+    normal = math.sqrt(2.0 * math.log(1.0 / share))
     spread = 2.0 / (9.0 * DRAWS)
     low = (1.0 - spread - normal * math.sqrt(spread)) ** 3
     return hoeffding / math.sqrt(low)
@@ -135,8 +135,8 @@ class Walk:
 
     a: Capsule
     b: Capsule
-    one: Probe
-    other: Probe
+    left: Probe
+    right: Probe
     stages: list[StageResult] = field(default_factory=list)
     difference: Difference | None = None
     why: str = ""
@@ -156,16 +156,16 @@ class Walk:
     def settle(self, stage: Stage, same: bool | None, detail: str) -> None:
         """Say what a difference at a stage turned out to be."""
         self.stages = [
-            each.model_copy(update={"same": same, "detail": f"{detail}: {each.detail}"})
-            if each.stage == stage and each.same is False
-            else each
-            for each in self.stages
+            noted.model_copy(update={"same": same, "detail": f"{detail}: {noted.detail}"})
+            if noted.stage == stage and noted.same is False
+            else noted
+            for noted in self.stages
         ]
 
 
-def walk_stages(a: Capsule, b: Capsule, one: Probe, other: Probe) -> Walk:
+def walk_stages(a: Capsule, b: Capsule, left: Probe, right: Probe) -> Walk:
     """Walk a probe of ``a`` and one of ``b`` through all stages."""
-    walk = Walk(a, b, one, other)
+    walk = Walk(a, b, left, right)
     _models(walk)
     _inputs(walk)
     _layers(walk)
@@ -175,14 +175,14 @@ def walk_stages(a: Capsule, b: Capsule, one: Probe, other: Probe) -> Walk:
             walk.settle("config", True, "functions that do the same")
         if "intent" in (a.manifest.runner, b.manifest.runner) and _same_values(walk):
             walk.settle("input", True, "the same values make the same bits")
-    if walk.difference is not None and one.kind != "fit":
+    if walk.difference is not None and left.kind != "fit":
         _prediction(walk, walk.difference)
-    found = trained(a, one, b, other)
+    found = trained(a, left, b, right)
     if found is not None:
         walk.stages.append(found)
-    if one.kind in WITH_TARGETS and walk.parted("prediction", "training curve"):
+    if left.kind in WITH_TARGETS and walk.parted("prediction", "training curve"):
         # What was asked need not be spelled the same; only where numbers part does it matter.
-        unlike = asked(a, one, b, other)
+        unlike = asked(a, left, b, right)
         if unlike is not None:
             walk.stages.append(unlike)
     return walk
@@ -190,24 +190,26 @@ def walk_stages(a: Capsule, b: Capsule, one: Probe, other: Probe) -> Walk:
 
 def walk_outputs(walk: Walk) -> None:
     """Set the outputs side by side and measure how they differ."""
-    curves = first_curves(walk.one, walk.other)
+    curves = first_curves(walk.left, walk.right)
     if curves is not None:
         # Of a training of which the first epochs were made again, they are what it gave.
         walk.difference = difference(*curves)
         return
-    one, other = walk.one.outputs, walk.other.outputs
-    code = result_code(walk.one.kind)
-    if not one and not other:
-        walk.why = next(iter((*walk.other.notes, *walk.one.notes)), "there is no output to compare")
+    left, right = walk.left.outputs, walk.right.outputs
+    code = result_code(walk.left.kind)
+    if not left and not right:
+        walk.why = next(
+            iter((*walk.right.notes, *walk.left.notes)), "there is no output to compare"
+        )
         return
-    if len(one) != len(other) and walk.one.kind == "evaluate" and _listed(walk):
+    if len(left) != len(right) and walk.left.kind == "evaluate" and _listed(walk):
         return
-    if len(one) != len(other):
-        walk.why = f"{len(one)} against {len(other)} outputs"
+    if len(left) != len(right):
+        walk.why = f"{len(left)} against {len(right)} outputs"
         walk.note("prediction", False, code, walk.why)
         return
     try:
-        pairs = [(walk.a.array(p), walk.b.array(q)) for p, q in zip(one, other, strict=True)]
+        pairs = [(walk.a.array(p), walk.b.array(q)) for p, q in zip(left, right, strict=True)]
         unlike = next(((x, y) for x, y in pairs if x.shape != y.shape), None)
         if unlike is None:
             walk.difference = _joined([difference(x, y) for x, y in pairs])
@@ -224,7 +226,7 @@ def _listed(walk: Walk) -> bool:
     try:
         flat = [
             np.concatenate([np.ravel(capsule.array(ref)) for ref in outputs])
-            for capsule, outputs in ((walk.a, walk.one.outputs), (walk.b, walk.other.outputs))
+            for capsule, outputs in ((walk.a, walk.left.outputs), (walk.b, walk.right.outputs))
             if outputs
         ]
         if len(flat) != 2 or flat[0].shape != flat[1].shape or flat[0].dtype != flat[1].dtype:
@@ -237,17 +239,17 @@ def _listed(walk: Walk) -> bool:
 
 def _models(walk: Walk) -> None:
     """Compare configurations and, where the layers answer to each other, weights."""
-    a, b = walk.a.state_of(walk.one), walk.b.state_of(walk.other)
+    a, b = walk.a.state_of(walk.left), walk.b.state_of(walk.right)
     if a is None or b is None:
-        if walk.one.kind != "value":
+        if walk.left.kind != "value":
             walk.note("config", None, detail="a model was not recorded")
         return
     deciding, telling = compare_configs(a, b)
     if deciding:
         # How a function is spelled says little: by its code, or by the name of what wraps it.
         walk.opaque = all(
-            each.path[-1:] == ("function",) or {str(each.a), str(each.b)} & _FUNCTIONS
-            for each in deciding
+            setting.path[-1:] == ("function",) or {str(setting.a), str(setting.b)} & _FUNCTIONS
+            for setting in deciding
         )
         walk.note("config", False, deciding[0].spell(a), deciding[0].tell())
     else:
@@ -256,17 +258,17 @@ def _models(walk: Walk) -> None:
     layers_a, layers_b = layers_of(a), layers_of(b)
     if len(layers_a) == len(layers_b):
         unlike = (_weights(walk, p, q) for p, q in zip(layers_a, layers_b, strict=True))
-        found = next((each for each in unlike if each is not None), None)
+        found = next((result for result in unlike if result is not None), None)
         walk.stages.append(found or StageResult(stage="weights", same=True))
 
 
-def _weights(walk: Walk, one: LayerState, other: LayerState) -> StageResult | None:
+def _weights(walk: Walk, left: LayerState, right: LayerState) -> StageResult | None:
     """Return the stage if the weights of two layers part, else None."""
-    model = f"model.get_layer({one.name!r})"
-    if len(one.weights) != len(other.weights):
-        detail = f"{len(one.weights)} against {len(other.weights)} weights"
+    model = f"model.get_layer({left.name!r})"
+    if len(left.weights) != len(right.weights):
+        detail = f"{len(left.weights)} against {len(right.weights)} weights"
         return StageResult(stage="weights", same=False, where=f"{model}.weights", detail=detail)
-    for number, (w, v) in enumerate(zip(one.weights, other.weights, strict=True)):
+    for number, (w, v) in enumerate(zip(left.weights, right.weights, strict=True)):
         unlike = parting(walk.a, w.array, walk.b, v.array)
         if unlike is not None:
             name = f"{model}.{w.name}" if w.name.isidentifier() else f"{model}.weights[{number}]"
@@ -277,15 +279,15 @@ def _weights(walk: Walk, one: LayerState, other: LayerState) -> StageResult | No
 
 
 def _inputs(walk: Walk) -> None:
-    one, other = walk.one.inputs, walk.other.inputs
-    if len(one) != len(other):
-        walk.note("input", False, "x", f"{len(one)} against {len(other)} arrays")
+    left, right = walk.left.inputs, walk.right.inputs
+    if len(left) != len(right):
+        walk.note("input", False, "x", f"{len(left)} against {len(right)} arrays")
         return
-    for number, (p, q) in enumerate(zip(one, other, strict=True)):
+    for number, (p, q) in enumerate(zip(left, right, strict=True)):
         unlike = parting(walk.a, p, walk.b, q)
         if unlike is None:
             continue
-        name = "x" if len(one) == 1 else f"x[{number}]"
+        name = "x" if len(left) == 1 else f"x[{number}]"
         if _received_the_same(walk):
             detail = f"{p.dtype}{p.shape} against {q.dtype}{q.shape}; the model received the same"
             walk.note("input", True, detail=detail)
@@ -293,7 +295,7 @@ def _inputs(walk: Walk) -> None:
             same = False if unlike.known else None
             walk.note("input", same, f"{name}{unlike.suffix}", unlike.detail)
         return
-    walk.note("input", True if one else None)
+    walk.note("input", True if left else None)
 
 
 def _received_the_same(walk: Walk) -> bool:
@@ -301,14 +303,14 @@ def _received_the_same(walk: Walk) -> bool:
 
     R's doubles and Python's float32 are the same to Keras, which casts the doubles.
     """
-    one, other = walk.one.layers, walk.other.layers
-    if not one or not other:
+    left, right = walk.left.layers, walk.right.layers
+    if not left or not right:
         return _cast_alike(walk)
-    if len(one[0].inputs) != len(other[0].inputs):
+    if len(left[0].inputs) != len(right[0].inputs):
         return False
     return all(
         elements_same(walk.a, p, walk.b, q)
-        for p, q in zip(one[0].inputs, other[0].inputs, strict=True)
+        for p, q in zip(left[0].inputs, right[0].inputs, strict=True)
     )
 
 
@@ -319,13 +321,13 @@ def _cast_alike(walk: Walk) -> bool:
     Keras 2, ``data_adapter_utils`` in Keras 3). Only models that compute in float32 throughout are
     judged so: there ``floatx()`` can be nothing else that matters.
     """
-    states = (walk.a.state_of(walk.one), walk.b.state_of(walk.other))
+    states = (walk.a.state_of(walk.left), walk.b.state_of(walk.right))
     if not all(state is not None and _all_float32(state) for state in states):
         return False
     try:
         pairs = [
             (walk.a.array(p), walk.b.array(q))
-            for p, q in zip(walk.one.inputs, walk.other.inputs, strict=True)
+            for p, q in zip(walk.left.inputs, walk.right.inputs, strict=True)
         ]
     except CapsuleError:
         return False
@@ -347,7 +349,7 @@ def _narrow(x: np.ndarray[Any, np.dtype[Any]]) -> np.ndarray[Any, np.dtype[Any]]
 
 def _same_values(walk: Walk) -> bool:
     """Say whether the inputs are the same numbers, whatever their types."""
-    pairs = zip(walk.one.inputs, walk.other.inputs, strict=False)
+    pairs = zip(walk.left.inputs, walk.right.inputs, strict=False)
     try:
         return all(
             p.shape == q.shape
@@ -365,10 +367,10 @@ def _all_float32(state: ModelState) -> bool:
 
 def _layers(walk: Walk) -> None:
     """Name the first layer whose output has other bits; what that means, the ladder says."""
-    one, other = walk.one.layers, walk.other.layers
-    if not one or not other or len(one) != len(other):
+    left, right = walk.left.layers, walk.right.layers
+    if not left or not right or len(left) != len(right):
         return
-    for number, (p, q) in enumerate(zip(one, other, strict=True), start=1):
+    for number, (p, q) in enumerate(zip(left, right, strict=True), start=1):
         for x, y in zip(p.outputs, q.outputs, strict=False):
             unlike = parting(walk.a, x, walk.b, y)
             if unlike is not None:
@@ -387,24 +389,24 @@ def _prediction(walk: Walk, found: Difference) -> None:
         worst = found.worst[0]
         suffix = index_code(worst.index)
         detail = f"{found.different} of {found.points} points differ; {worst.a!r} and {worst.b!r}"
-    walk.note("prediction", False, result_code(walk.one.kind, suffix), detail)
+    walk.note("prediction", False, result_code(walk.left.kind, suffix), detail)
 
 
 def _joined(found: Sequence[Difference]) -> Difference:
     """Return one difference that speaks for all outputs of a model."""
     if len(found) == 1:
         return found[0]
-    worst = sorted((w for each in found for w in each.worst), key=lambda w: -abs(w.a - w.b))
+    worst = sorted((w for part in found for w in part.worst), key=lambda w: -abs(w.a - w.b))
     return Difference(
-        points=sum(each.points for each in found),
-        same_bits=all(each.same_bits for each in found),
-        different=sum(each.different for each in found),
-        max_abs=max(each.max_abs for each in found),
-        max_rel=max(each.max_rel for each in found),
-        max_ulp=max(each.max_ulp for each in found),
-        nan=sum(each.nan for each in found),
-        inf=sum(each.inf for each in found),
-        nan_in_both=sum(each.nan_in_both for each in found),
+        points=sum(part.points for part in found),
+        same_bits=all(part.same_bits for part in found),
+        different=sum(part.different for part in found),
+        max_abs=max(part.max_abs for part in found),
+        max_rel=max(part.max_rel for part in found),
+        max_ulp=max(part.max_ulp for part in found),
+        nan=sum(part.nan for part in found),
+        inf=sum(part.inf for part in found),
+        nan_in_both=sum(part.nan_in_both for part in found),
         worst=tuple(worst[:5]),
     )
 
@@ -418,19 +420,19 @@ _CARRIERS: Final = frozenset(
 
 
 def compare_probes(
-    a: Capsule, b: Capsule, one: Probe, other: Probe, label: str, judge: Judge
+    a: Capsule, b: Capsule, left: Probe, right: Probe, label: str, judge: Judge
 ) -> ProbePair:
     """Compare a probe of ``a`` with one of ``b``; ``label`` is its name in the result."""
     if "reference" in (a.manifest.runner, b.manifest.runner):
-        return _against_reference(Walk(a, b, one, other), label, judge)
-    walk = walk_stages(a, b, one, other)
-    layers = judge(a, one), judge(b, other)
+        return _against_reference(Walk(a, b, left, right), label, judge)
+    walk = walk_stages(a, b, left, right)
+    layers = judge(a, left), judge(b, right)
     decision = _decide(walk, layers)
     if decision[0] in ("within-rounding", "abstained"):
         same = True if decision[0] == "within-rounding" else None
         said = "within the rounding bound" if same else "not decided"
         walk.settle("prediction", same, said)
-    beyond = [count for each in layers if (count := beyond_bound(each)) is not None]
+    beyond = [count for layer in layers if (count := beyond_bound(layer)) is not None]
     return _pair(walk, label, decision, max(beyond, default=None), layers[0] or layers[1])
 
 
@@ -440,8 +442,8 @@ def _against_reference(walk: Walk, label: str, judge: Judge) -> ProbePair:
     What has added up along the layers is shown as the difference, but decides nothing.
     """
     swapped = walk.a.manifest.runner == "reference"
-    run, probe = (walk.b, walk.other) if swapped else (walk.a, walk.one)
-    evaluated = walk.one if swapped else walk.other
+    run, probe = (walk.b, walk.right) if swapped else (walk.a, walk.left)
+    evaluated = walk.left if swapped else walk.right
     walk_outputs(walk)
     layers = judge(run, probe)
     decision: Decision = ("abstained", "abstained", walk.why)
@@ -452,8 +454,8 @@ def _against_reference(walk: Walk, label: str, judge: Judge) -> ProbePair:
         if layers and probe.outputs:
             # Not from end to end, but layer by layer, each on what it received.
             verdict, rung, why = _of_run(walk, run, probe, layers)
-            told = f"not evaluated from end to end: {evaluated.notes[-1]}"
-            decision = (verdict, rung, "; ".join(part for part in (why, told) if part))
+            evaluation = f"not evaluated from end to end: {evaluated.notes[-1]}"
+            decision = (verdict, rung, "; ".join(part for part in (why, evaluation) if part))
             points = sum(math.prod(ref.shape) for ref in probe.outputs)
     elif walk.difference is not None:
         decision = _of_run(walk, run, probe, layers)
@@ -468,17 +470,17 @@ def _against_reference(walk: Walk, label: str, judge: Judge) -> ProbePair:
 
 def _rounds_to(walk: Walk, swapped: bool) -> bool:
     """Say whether the float64 outputs, rounded to the run's type, have the run's bits."""
-    for p, q in zip(walk.one.outputs, walk.other.outputs, strict=True):
+    for p, q in zip(walk.left.outputs, walk.right.outputs, strict=True):
         x, y = walk.a.array(p), walk.b.array(q)
-        exact, made = (x, y) if swapped else (y, x)
+        exact, rounded = (x, y) if swapped else (y, x)
         with np.errstate(over="ignore", invalid="ignore"):
-            if not same_bits(exact.astype(made.dtype), made):
+            if not same_bits(exact.astype(rounded.dtype), rounded):
                 return False
     return True
 
 
 def _decide(walk: Walk, layers: tuple[Sequence[LayerVerdict], Sequence[LayerVerdict]]) -> Decision:
-    raised = _raised(walk.one), _raised(walk.other)
+    raised = _raised(walk.left), _raised(walk.right)
     unlike = walk.parted("config", "weights", "input", "arguments")
     if unlike is not None:
         return "different", "bit-equal", f"the {unlike.stage} differs; {_affected(walk)}"
@@ -487,7 +489,7 @@ def _decide(walk: Walk, layers: tuple[Sequence[LayerVerdict], Sequence[LayerVerd
     if raised[0] or raised[1]:
         who = walk.a.manifest.runner if raised[0] else walk.b.manifest.runner
         walk.alone = True
-        walk.note("prediction", False, result_code(walk.one.kind), f"only {who} {max(raised)}")
+        walk.note("prediction", False, result_code(walk.left.kind), f"only {who} {max(raised)}")
         return "different", "bit-equal", f"only {who} {max(raised)}"
     prediction = walk.parted("prediction")
     if walk.difference is None:
@@ -496,10 +498,10 @@ def _decide(walk: Walk, layers: tuple[Sequence[LayerVerdict], Sequence[LayerVerd
         return "abstained", "abstained", walk.why
     if prediction is None and walk.parted("training curve") is None:
         return "same-bits", "bit-equal", ""
-    if walk.one.kind not in ("predict", "call"):
+    if walk.left.kind not in ("predict", "call"):
         parted = walk.parted("training curve", "prediction")
         place = f", first at {parted.where} ({parted.detail})" if parted is not None else ""
-        why = f"the results of {walk.one.kind} differ{place}"
+        why = f"the results of {walk.left.kind} differ{place}"
         why = f"{why}, and no rule says how far rounding carries in training"
         return "abstained", "abstained", why
     return _both(walk, layers)
@@ -509,8 +511,8 @@ def _both(walk: Walk, layers: tuple[Sequence[LayerVerdict], Sequence[LayerVerdic
     """Decide about predictions of one model with other bits: are both right?"""
     runs = walk.a.manifest.runner, walk.b.manifest.runner
     found = [
-        _of_run(walk, walk.a, walk.one, layers[0], runs[0]),
-        _of_run(walk, walk.b, walk.other, layers[1], runs[1]),
+        _of_run(walk, walk.a, walk.left, layers[0], runs[0]),
+        _of_run(walk, walk.b, walk.right, layers[1], runs[1]),
     ]
     for wanted in ("different", "abstained"):
         for who, (verdict, rung, why) in zip(runs, found, strict=True):
@@ -531,19 +533,19 @@ def _of_run(
     """
     if not layers:
         return _unseen(run, probe)
-    for each in layers:
-        if each.verdict == "different":
-            name = f"{who}, {each.layer}" if who else each.layer
-            walk.note("layer", False, _place(walk, each), f"{name}: {each.why}")
-            return "different", each.rung, f"layer {each.layer}: {each.why}"
-    for each in layers:
-        if each.verdict == "abstained":
-            named = f" ({each.cls.rpartition('.')[2]})" if each.cls else ""
-            return "abstained", "abstained", f"layer {each.layer}{named}: {each.why}"
-    rounded = [each for each in layers if each.verdict == "within-rounding"]
+    for layer in layers:
+        if layer.verdict == "different":
+            name = f"{who}, {layer.layer}" if who else layer.layer
+            walk.note("layer", False, _place(walk, layer), f"{name}: {layer.why}")
+            return "different", layer.rung, f"layer {layer.layer}: {layer.why}"
+    for layer in layers:
+        if layer.verdict == "abstained":
+            named = f" ({layer.cls.rpartition('.')[2]})" if layer.cls else ""
+            return "abstained", "abstained", f"layer {layer.layer}{named}: {layer.why}"
+    rounded = [layer for layer in layers if layer.verdict == "within-rounding"]
     if not rounded:
         return "same-bits", "bit-equal", ""
-    weakest = max(rounded, key=lambda each: RUNGS.index(each.rung))
+    weakest = max(rounded, key=lambda layer: RUNGS.index(layer.rung))
     named = f"layer {weakest.layer}: {weakest.why}" if weakest.why else ""
     return "within-rounding", weakest.rung, named
 
@@ -564,7 +566,7 @@ def _unseen(run: Capsule, probe: Probe) -> Decision:
 def _place(walk: Walk, verdict: LayerVerdict) -> str:
     suffix = index_code(verdict.worst[0].index) if verdict.worst else ""
     if verdict.layer == PREDICTION:
-        return result_code(walk.one.kind, suffix)
+        return result_code(walk.left.kind, suffix)
     return output_code(verdict.layer, suffix)
 
 
@@ -576,7 +578,7 @@ def _pair(
     layers: tuple[LayerVerdict, ...],
 ) -> ProbePair:
     verdict, rung, detail = decision
-    graphs = _executed_detail(walk.one, walk.other)
+    graphs = _executed_detail(walk.left, walk.right)
     return ProbePair(
         a=walk.a.manifest.runner,
         b=walk.b.manifest.runner,
@@ -588,9 +590,9 @@ def _pair(
         beyond_bound=beyond,
         stages=tuple(walk.stages),
         layers=layers,
-        executed=(_executed(walk.one), _executed(walk.other)),
+        executed=(_executed(walk.left), _executed(walk.right)),
         alone=walk.alone,
-        trains=walk.one.kind in TRAINS,
+        trains=walk.left.kind in TRAINS,
         detail="; ".join(part for part in (detail, graphs) if part),
     )
 
@@ -617,10 +619,10 @@ def _executed(probe: Probe) -> str:
     return " ".join(op.label for op in ops)
 
 
-def _executed_detail(one: Probe, other: Probe) -> str:
-    if one.executed is None or other.executed is None:
+def _executed_detail(left: Probe, right: Probe) -> str:
+    if left.executed is None or right.executed is None:
         return ""
-    p, q = one.executed.fingerprint(), other.executed.fingerprint()
+    p, q = left.executed.fingerprint(), right.executed.fingerprint()
     unlike = [
         f"{op} {p.get(op, 0)} against {q.get(op, 0)}"
         for op in sorted({*p, *q})

@@ -210,12 +210,12 @@ def same_error(a: ErrorRecord, b: ErrorRecord) -> bool:
 
     Where R has cut the middle out of a long message, what is left of it must agree.
     """
-    one, other = plain(a), plain(b)
-    if one.cls != other.cls:
+    left, right = plain(a), plain(b)
+    if left.cls != right.cls:
         return False
-    if _CUT.search(one.message) or _CUT.search(other.message):
-        return _cut_alike(one.message, other.message)
-    return one.message == other.message
+    if _CUT.search(left.message) or _CUT.search(right.message):
+        return _cut_alike(left.message, right.message)
+    return left.message == right.message
 
 
 def spelled_alike(a: str, b: str) -> bool:
@@ -236,18 +236,21 @@ def errors_of(manifest: Manifest) -> tuple[ErrorRecord, ...]:
 def compare_errors(a: Manifest, b: Manifest) -> tuple[bool, str]:
     """Say whether two runs met the same errors in the same order, and what speaks against it."""
     pairs = list(zip_longest(errors_of(a), errors_of(b)))
-    for number, (one, other) in enumerate(pairs, start=1):
+    for number, (left, right) in enumerate(pairs, start=1):
         place = "" if len(pairs) == 1 else f"error {number}: "
-        if one is None or other is None:
-            who, error = (b.runner, other) if one is None else (a.runner, one)
+        if left is None or right is None:
+            who, error = (b.runner, right) if left is None else (a.runner, left)
             assert error is not None
             return False, f"{place}only {who} meets {_spell(error)}"
-        if not same_error(one, other):
-            return False, f"{place}{a.runner} meets {_spell(one)}; {b.runner} meets {_spell(other)}"
+        if not same_error(left, right):
+            return (
+                False,
+                f"{place}{a.runner} meets {_spell(left)}; {b.runner} meets {_spell(right)}",
+            )
     unlike = [
-        f"{', '.join(plain(one).numbers)} and {', '.join(plain(other).numbers)}"
-        for one, other in pairs
-        if one is not None and other is not None and plain(one).numbers != plain(other).numbers
+        f"{', '.join(plain(left).numbers)} and {', '.join(plain(right).numbers)}"
+        for left, right in pairs
+        if left is not None and right is not None and plain(left).numbers != plain(right).numbers
     ]
     return True, f"the numbers in the message differ: {unlike[0]}" if unlike else ""
 

@@ -83,11 +83,11 @@ def compare_answers(a: Capsule, b: Capsule) -> Answers:
     points = 0
     unlike: list[UnlikeAnswer] = []
     for call in a.manifest.calls:
-        other = others.get(call.id)
-        if other is None or not is_answer(call):
+        counterpart = others.get(call.id)
+        if counterpart is None or not is_answer(call):
             continue
         counter = _Counter(a, b)
-        found = next(counter.unlike(call.result, other.result), None)
+        found = next(counter.unlike(call.result, counterpart.result), None)
         points += counter.points
         if found is not None:
             detail, floats = found
@@ -117,8 +117,8 @@ class _Counter:
             case Items(), Items():
                 if len(a.items) != len(b.items):
                     yield f"{len(a.items)} items against {len(b.items)}", False
-                for one, other in zip(a.items, b.items, strict=False):
-                    yield from self.unlike(one, other)
+                for left, right in zip(a.items, b.items, strict=False):
+                    yield from self.unlike(left, right)
             case Pairs(), Pairs():
                 for pair, other_pair in zip_longest(a.items, b.items):
                     if pair is None or other_pair is None:
@@ -150,10 +150,10 @@ class _Counter:
             return
         x, y = np.asarray(self._a.arrays[a.key]), np.asarray(self._b.arrays[b.key])
         self.points += x.size
-        one, other = (
+        left, right = (
             np.frombuffer(item.tobytes(), np.uint8).reshape(item.size, -1) for item in (x, y)
         )
-        count = int((one != other).any(axis=1).sum()) if x.size else 0
+        count = int((left != right).any(axis=1).sum()) if x.size else 0
         if not count:
             return
         yield f"{count} of {x.size} elements differ", x.dtype.kind not in "biu"
@@ -169,9 +169,9 @@ def _texts(a: str, b: str) -> Iterator[tuple[str, bool]]:
     words = [" ".join(_NUMBER.sub("#", text).split()) for text in (a, b)]
     if words[0] != words[1]:
         return
-    for one, other in zip(_NUMBER.findall(a), _NUMBER.findall(b), strict=True):
-        if one != other:
-            yield f"{one} against {other} in a text", "." in one or "." in other
+    for left, right in zip(_NUMBER.findall(a), _NUMBER.findall(b), strict=True):
+        if left != right:
+            yield f"{left} against {right} in a text", "." in left or "." in right
             return
 
 
@@ -197,13 +197,13 @@ def compare_runs(
     judge = judge or Judge()
     names = labels or {}
     pairs: list[ProbePair] = []
-    for one, other in align(a, b):
-        label = names.get(one.index, "") if one is not None else ""
-        label = label or label_of(one, other)
-        if one is not None and other is not None:
-            pairs.append(compare_probes(a, b, one, other, label, judge))
+    for left, right in align(a, b):
+        label = names.get(left.index, "") if left is not None else ""
+        label = label or label_of(left, right)
+        if left is not None and right is not None:
+            pairs.append(compare_probes(a, b, left, right, label, judge))
         else:
-            pairs.append(_missing(a, b, one, other, label))
+            pairs.append(_missing(a, b, left, right, label))
     gaps = (*a.manifest.gaps, *b.manifest.gaps)
     if gaps:
         pairs = [_undecided(pair, gaps) for pair in pairs]
@@ -219,13 +219,13 @@ def judged_by_layers(a: Capsule, b: Capsule) -> frozenset[int]:
     They are of models that are the same, and made other bits of the same shape.
     """
     found = set()
-    for one, other in align(a, b):
-        if one is None or other is None:
+    for left, right in align(a, b):
+        if left is None or right is None:
             continue
-        walk = walk_stages(a, b, one, other)
+        walk = walk_stages(a, b, left, right)
         unlike = walk.difference is not None and not walk.difference.same_bits
         if unlike and walk.parted("config", "weights") is None:
-            found.add(other.index)
+            found.add(right.index)
     return frozenset(found)
 
 
@@ -254,23 +254,23 @@ def _undecided(pair: ProbePair, gaps: tuple[str, ...]) -> ProbePair:
             "rung": "abstained",
             "detail": f"not everything could be replayed: {gaps[0]}",
             "stages": tuple(
-                each.model_copy(update={"same": None}) if each.same is False else each
-                for each in pair.stages
+                stage.model_copy(update={"same": None}) if stage.same is False else stage
+                for stage in pair.stages
             ),
         }
     )
 
 
 def _missing(
-    a: Capsule, b: Capsule, one: Probe | None, other: Probe | None, label: str
+    a: Capsule, b: Capsule, left: Probe | None, right: Probe | None, label: str
 ) -> ProbePair:
     """Describe a probe that only one of the runs made."""
-    has, lacks = (a, b) if one is not None else (b, a)
+    has, lacks = (a, b) if left is not None else (b, a)
     stopped = lacks.manifest.status not in _ENDED
     detail = f"only {has.manifest.runner} has it"
     if stopped:
         detail = f"{detail}: {lacks.manifest.runner} was stopped ({lacks.manifest.status})"
-    place = StageResult(stage="arguments", same=False, where=_line(one or other), detail=detail)
+    place = StageResult(stage="arguments", same=False, where=_line(left or right), detail=detail)
     return ProbePair(
         a=a.manifest.runner,
         b=b.manifest.runner,
@@ -317,14 +317,16 @@ def _conclude(a: Manifest, b: Manifest, pairs: tuple[ProbePair, ...], answers: A
             first = Divergence(stage="arguments", where=place, detail=about_errors)
             alone = len(errors_of(a)) != len(errors_of(b))
     elif errors_of(a):
-        verdicts = [each for each in verdicts if each not in ("same-bits", "within-rounding")]
+        verdicts = [
+            verdict for verdict in verdicts if verdict not in ("same-bits", "within-rounding")
+        ]
         verdicts.append("same-error")
         detail = detail or about_errors
     if answers.points and not pairs and not verdicts:
         verdicts.append("same-bits")
     if answers.unlike and not reference:
         # No rule says how far rounding carries to an answer: fractions decide nothing.
-        apart = next((each for each in answers.unlike if not each.floats), None)
+        apart = next((answer for answer in answers.unlike if not answer.floats), None)
         unlike = apart or answers.unlike[0]
         decided = apart is not None and not (a.gaps or b.gaps)
         verdicts.append("different" if decided else "abstained")
@@ -356,7 +358,7 @@ def _divergences(pairs: tuple[ProbePair, ...]) -> Iterator[tuple[Divergence, boo
         if pair.verdict not in ("different", "failed"):
             continue
         parted = [stage for stage in pair.stages if stage.same is False]
-        for stage in sorted(parted, key=lambda each: _STAGES.index(each.stage)):
+        for stage in sorted(parted, key=lambda entry: _STAGES.index(entry.stage)):
             detail = f"{pair.probe}: {stage.detail}" if stage.detail else pair.probe
             yield Divergence(stage=stage.stage, where=stage.where, detail=detail), pair.alone
 

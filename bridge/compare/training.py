@@ -31,24 +31,24 @@ _DEFAULTS: Final[Mapping[str, JsonValue]] = {"batch_size": 32}
 _NAMES: Final = frozenset({"name", "registered_name", "module", "is_legacy_optimizer"})
 
 
-def trained(a: Capsule, one: Probe, b: Capsule, other: Probe) -> StageResult | None:
+def trained(a: Capsule, left: Probe, b: Capsule, right: Probe) -> StageResult | None:
     """Return where two fits part: an epoch of a curve, or a weight afterwards; None if neither is.
 
     ``where`` is code: ``history['loss'][3]`` is the fourth epoch.
     """
-    curve = _curves(a, one, b, other)
+    curve = _curves(a, left, b, right)
     if curve is not None and curve.same is False:
         return curve
-    if one.kind != "fit":
+    if left.kind != "fit":
         return curve
-    judged = _judged(one, other)
+    judged = _judged(left, right)
     if judged is not None:
         return _stage(True, "", f"the first {_epochs(judged)}") if curve is not None else None
-    epochs = max((len(values) for values in one.curves.values()), default=0)
-    if len(one.outputs) != len(other.outputs):
-        detail = f"{len(one.outputs)} against {len(other.outputs)} weights after training"
+    epochs = max((len(values) for values in left.curves.values()), default=0)
+    if len(left.outputs) != len(right.outputs):
+        detail = f"{len(left.outputs)} against {len(right.outputs)} weights after training"
         return _stage(False, "model.get_weights()", detail)
-    for number, (p, q) in enumerate(zip(one.outputs, other.outputs, strict=True)):
+    for number, (p, q) in enumerate(zip(left.outputs, right.outputs, strict=True)):
         unlike = parting(a, p, b, q)
         if unlike is None:
             continue
@@ -56,30 +56,30 @@ def trained(a: Capsule, one: Probe, b: Capsule, other: Probe) -> StageResult | N
         detail = f"{before}the weights after training are not: {unlike.detail}"
         same = False if unlike.known else None
         return _stage(same, f"{_weight(p, number)}{unlike.suffix}", detail)
-    if not one.curves and not one.outputs:
+    if not left.curves and not left.outputs:
         return None
-    after = f"and {len(one.outputs)} weights after them" if one.outputs else ""
-    gone = _not_finite(one)
+    after = f"and {len(left.outputs)} weights after them" if left.outputs else ""
+    gone = _not_finite(left)
     detail = " ".join(part for part in (_epochs(epochs), after) if part)
     return _stage(True, "", f"{detail}; {gone}" if gone else detail)
 
 
-def asked(a: Capsule, one: Probe, b: Capsule, other: Probe) -> StageResult | None:
+def asked(a: Capsule, left: Probe, b: Capsule, right: Probe) -> StageResult | None:
     """Return the first thing in which what was asked of two trainings differs."""
-    if one.settings and other.settings:
-        for name in dict.fromkeys((*one.settings, *other.settings)):
-            p, q = (_setting(each.settings, name) for each in (one, other))
+    if left.settings and right.settings:
+        for name in dict.fromkeys((*left.settings, *right.settings)):
+            p, q = (_setting(probe.settings, name) for probe in (left, right))
             if p != q:
                 return StageResult(
                     stage="arguments",
                     same=False,
-                    where=f"model.{_METHODS[one.kind]}({name}=...)",
+                    where=f"model.{_METHODS[left.kind]}({name}=...)",
                     detail=f"{name}: {p!r} against {q!r}",
                 )
-    found = _optimizers(_compiled(a, one), _compiled(b, other))
+    found = _optimizers(_compiled(a, left), _compiled(b, right))
     if found is not None:
         return found
-    return _targets(a, one, b, other)
+    return _targets(a, left, b, right)
 
 
 _METHODS: Final = {"fit": "fit", "train": "train_on_batch", "evaluate": "evaluate"}
@@ -89,57 +89,57 @@ def _stage(same: bool | None, where: str, detail: str) -> StageResult:
     return StageResult(stage="training curve", same=same, where=where, detail=detail)
 
 
-def _curves(a: Capsule, one: Probe, b: Capsule, other: Probe) -> StageResult | None:
+def _curves(a: Capsule, left: Probe, b: Capsule, right: Probe) -> StageResult | None:
     """Return the first epoch in which any of the curves differs."""
-    names = list(dict.fromkeys((*one.curves, *other.curves)))
+    names = list(dict.fromkeys((*left.curves, *right.curves)))
     if not names:
         return None
     parted = [
         (epoch, name)
         for name in names
-        if name in one.curves and name in other.curves
-        for epoch in _first(one.curves[name], other.curves[name])
+        if name in left.curves and name in right.curves
+        for epoch in _first(left.curves[name], right.curves[name])
     ]
     if parted:
         # The names are in the order in which Keras has them: the loss before the metrics.
-        epoch, name = min(parted, key=lambda each: each[0])
-        p, q = one.curves[name], other.curves[name]
+        epoch, name = min(parted, key=lambda entry: entry[0])
+        p, q = left.curves[name], right.curves[name]
         before = f"; the {_epochs(epoch)} before it are the same" if epoch > 1 else ""
         before = "; the epoch before it is the same" if epoch == 1 else before
         detail = f"epoch {epoch + 1}: {p[epoch]!r} and {q[epoch]!r}{before}"
         return _stage(False, f"history[{name!r}][{epoch}]", detail)
     for name in names:
         code = f"history[{name!r}]"
-        if name not in one.curves or name not in other.curves:
-            who = b if name not in one.curves else a
+        if name not in left.curves or name not in right.curves:
+            who = b if name not in left.curves else a
             return _stage(False, code, f"only {who.manifest.runner} has it")
-        p, q = one.curves[name], other.curves[name]
-        if len(p) != len(q) and _judged(one, other) is None:
+        p, q = left.curves[name], right.curves[name]
+        if len(p) != len(q) and _judged(left, right) is None:
             return _stage(False, f"len({code})", f"{len(p)} against {len(q)} epochs")
-    return _stage(True, "", _epochs(len(one.curves[names[0]])))
+    return _stage(True, "", _epochs(len(left.curves[names[0]])))
 
 
-def first_curves(one: Probe, other: Probe) -> tuple[AnyArray, AnyArray] | None:
+def first_curves(left: Probe, right: Probe) -> tuple[AnyArray, AnyArray] | None:
     """Return the curves of two trainings that both have, each of shape (curves, epochs).
 
     None where both trainings were made in full, and left weights that can be compared.
     """
-    epochs = _judged(one, other)
-    names = [name for name in one.curves if name in other.curves]
-    whole = epochs is None and bool(one.outputs or other.outputs)
+    epochs = _judged(left, right)
+    names = [name for name in left.curves if name in right.curves]
+    whole = epochs is None and bool(left.outputs or right.outputs)
     if whole or not names:
         return None
-    left, right = (
+    first, second = (
         np.array([probe.curves[name][:epochs] for name in names], np.float64)
-        for probe in (one, other)
+        for probe in (left, right)
     )
-    return (left, right) if left.shape == right.shape else None
+    return (first, second) if first.shape == second.shape else None
 
 
-def _judged(one: Probe, other: Probe) -> int | None:
+def _judged(left: Probe, right: Probe) -> int | None:
     """Return of how many epochs a training was made again, None if of all."""
-    made = [probe.first_epochs for probe in (one, other) if probe.first_epochs is not None]
-    return min(made, default=None)
+    epochs = [probe.first_epochs for probe in (left, right) if probe.first_epochs is not None]
+    return min(epochs, default=None)
 
 
 def _first(p: tuple[float, ...], q: tuple[float, ...]) -> Iterator[int]:
@@ -184,13 +184,13 @@ def _compiled(capsule: Capsule, probe: Probe) -> Mapping[str, JsonValue]:
 
 def _optimizers(p: Mapping[str, JsonValue], q: Mapping[str, JsonValue]) -> StageResult | None:
     """Compare two optimisers setting by setting, where both are known that well."""
-    one, other = p.get("optimizer"), q.get("optimizer")
-    if not isinstance(one, dict) or not isinstance(other, dict):
+    left, right = p.get("optimizer"), q.get("optimizer")
+    if not isinstance(left, dict) or not isinstance(right, dict):
         return None
-    kinds = one.get("class_name"), other.get("class_name")
+    kinds = left.get("class_name"), right.get("class_name")
     if kinds[0] != kinds[1]:
         return _config("type(model.optimizer).__name__", *kinds)
-    ones, others = one.get("config"), other.get("config")
+    ones, others = left.get("config"), right.get("config")
     if not isinstance(ones, dict) or not isinstance(others, dict):
         return None
     for name in ones:
@@ -204,13 +204,13 @@ def _config(where: str, p: JsonValue, q: JsonValue) -> StageResult:
     return StageResult(stage="config", same=False, where=where, detail=f"{p!r} against {q!r}")
 
 
-def _targets(a: Capsule, one: Probe, b: Capsule, other: Probe) -> StageResult | None:
-    if not one.targets or not other.targets:
+def _targets(a: Capsule, left: Probe, b: Capsule, right: Probe) -> StageResult | None:
+    if not left.targets or not right.targets:
         return None
-    if len(one.targets) != len(other.targets):
-        detail = f"{len(one.targets)} against {len(other.targets)} arrays"
+    if len(left.targets) != len(right.targets):
+        detail = f"{len(left.targets)} against {len(right.targets)} arrays"
         return StageResult(stage="input", same=False, where="y", detail=detail)
-    for p, q in zip(one.targets, other.targets, strict=True):
+    for p, q in zip(left.targets, right.targets, strict=True):
         unlike = parting(a, p, b, q)
         if unlike is None or _cast_alike(a, p, b, q):
             continue

@@ -216,12 +216,12 @@ class Chooser:
             if best.min(initial=1.0) >= _PART:
                 break
             again = self._kernel(name, last, shapes[last], share)
-            part, other = self._balance(layer, found | {last: again}, inputs)
+            part, part_bias = self._balance(layer, found | {last: again}, inputs)
             better = part > best
             kept = _by_unit(found[last], axes)
             kept[:, better] = _by_unit(again, axes)[:, better]
             found[last] = _from_unit(kept, shapes[last], axes)
-            best, bias = np.maximum(part, best), np.where(better, other, bias)
+            best, bias = np.maximum(part, best), np.where(better, part_bias, bias)
         if "bias" in shapes:
             found["bias"] = bias.reshape(shapes["bias"])
         return found
@@ -232,9 +232,13 @@ class Chooser:
         """Return for each unit the smaller part that its sums' signs have, and a bias for it."""
         config = {**layer.config, "activation": "linear"}
         whole = {key: value.astype(np.float32) for key, value in weights.items()}
-        (made,) = evaluate(replace(layer, weights=whole, config=config), inputs, received=False)
-        channels = 1 if _first(layer.config, made.value.ndim) else -1
-        sums = np.moveaxis(made.value, channels, -1).reshape(-1, made.value.shape[channels])
+        (evaluated,) = evaluate(
+            replace(layer, weights=whole, config=config), inputs, received=False
+        )
+        channels = 1 if _first(layer.config, evaluated.value.ndim) else -1
+        sums = np.moveaxis(evaluated.value, channels, -1).reshape(
+            -1, evaluated.value.shape[channels]
+        )
         bias = np.zeros(sums.shape[1])
         if "bias" in weights:
             bias = self._centre(sums)
@@ -334,7 +338,7 @@ def _by_unit(kernel: AnyArray, axes: tuple[int, ...]) -> AnyArray:
     """Return a copy of a kernel as a matrix: one column for each unit."""
     last = tuple(range(-len(axes), 0))
     moved = np.moveaxis(kernel, axes, last)
-    return moved.reshape(-1, math.prod(moved.shape[each] for each in last)).copy()
+    return moved.reshape(-1, math.prod(moved.shape[axis] for axis in last)).copy()
 
 
 def _from_unit(matrix: AnyArray, shape: tuple[int, ...], axes: tuple[int, ...]) -> AnyArray:
@@ -442,7 +446,7 @@ def _rectified(layer: Layer, inputs: Sequence[F64]) -> tuple[float, float]:
     """Measure slope (x - threshold), of a layer or with one slope for each channel."""
     given = [as_number(layer.config.get(key)) for key in ("alpha", "negative_slope")]
     slopes = [np.asarray(layer.weights["alpha"], np.float64)] if "alpha" in layer.weights else []
-    slopes += [np.float64(np.float32(each)).reshape(1) for each in given if each is not None]
+    slopes += [np.float64(np.float32(number)).reshape(1) for number in given if number is not None]
     threshold = np.full(1, as_number(layer.config.get("threshold")) or 0.0)
     step = min(grid(inputs[0]), grid(threshold))
     size = units(inputs[0], 1.0) + units(threshold, 1.0)

@@ -36,28 +36,30 @@ def judge_exact(capsules: Sequence[Capsule]) -> ExactResult:
         _Judged([run for run in runs if (run.exact.model, run.exact.stretch) == key]).result()
         for key in keys
     )
-    run_once = {f"{each.model}/{each.stretch}": each for each in stretches}
+    run_once = {f"{stretch.model}/{stretch.stretch}": stretch for stretch in stretches}
     stretches += tuple(
-        _same(run_once[each.same_as], each)
+        _same(run_once[stretch.same_as], stretch)
         for capsule in capsules
-        for each in same_of(capsule)
-        if each.same_as in run_once
+        for stretch in same_of(capsule)
+        if stretch.same_as in run_once
     )
-    refused = tuple(dict.fromkeys(each for capsule in capsules for each in refused_of(capsule)))
-    verdicts = {each.verdict for each in stretches}
-    verdict = next((each for each in SEVERITY if each in verdicts), "abstained")
+    refused = tuple(
+        dict.fromkeys(refusal for capsule in capsules for refusal in refused_of(capsule))
+    )
+    verdicts = {stretch.verdict for stretch in stretches}
+    verdict = next((verdict for verdict in SEVERITY if verdict in verdicts), "abstained")
     deviating = dict.fromkeys(
-        _name(each.lever, each.setting)
+        _name(deviation.lever, deviation.setting)
         for stretch in stretches
         if stretch.verdict == "different"
-        for each in stretch.deviations
+        for deviation in stretch.deviations
     )
     return ExactResult(
         verdict=verdict,
         rung="exact-probe" if verdict in ("same-bits", "different") else "abstained",
-        pairs=sum(each.pairs for each in stretches),
-        agreed=sum(each.agreed for each in stretches),
-        points=sum(each.points for each in stretches),
+        pairs=sum(stretch.pairs for stretch in stretches),
+        agreed=sum(stretch.agreed for stretch in stretches),
+        points=sum(stretch.points for stretch in stretches),
         deviating=tuple(deviating),
         stretches=stretches,
         refused=refused,
@@ -103,7 +105,12 @@ class _Judged:
                 "agreed": len(self._done) - len(self._wrong),
                 "points": sum(y.size for run in self._done for y in run.made.values()),
                 "largest": max(
-                    (each.units for one in numbers for each in one.exact.values()), default=0.0
+                    (
+                        output.units
+                        for run_numbers in numbers
+                        for output in run_numbers.exact.values()
+                    ),
+                    default=0.0,
                 ),
                 "layer": layer,
                 "evidence": evidence,
@@ -129,7 +136,9 @@ class _Judged:
         layer, and rounding can explain what it made, nothing is concluded.
         """
         numbers = next(run.numbers for run in self._wrong if isinstance(run.numbers, Numbers))
-        depending = {name: each.depends for name, each in numbers.exact.items() if each.depends}
+        depending = {
+            name: output.depends for name, output in numbers.exact.items() if output.depends
+        }
         names = list(numbers.nodes)
         if self._seen or self._lost is not None:
             suspects = [layer]
@@ -139,8 +148,8 @@ class _Judged:
         found = [name for name in suspects if name in depending]
         if not found:
             return ""
-        made = (run for run in (*self._wrong, *self._starts) if layer in run.made)
-        if layer in depending and any(not explained(run, layer) for run in made):
+        runs = (run for run in (*self._wrong, *self._starts) if layer in run.made)
+        if layer in depending and any(not explained(run, layer) for run in runs):
             return ""
         return f"layer {found[-1]!r} is exact only given {depending[found[-1]]}, which is not known"
 
@@ -180,8 +189,8 @@ class _Judged:
             start = self._start
             before = names[: names.index(start) + 1] if start else names
             tried = [self._seen] if self._seen else before
-            made = [run.made[name] for name in run.numbers.outputs]
-            found = list(run.numbers.likenesses(made, tried[-_TRIED:]))
+            outputs = [run.made[name] for name in run.numbers.outputs]
+            found = list(run.numbers.likenesses(outputs, tried[-_TRIED:]))
             return found[0] if len(found) == 1 else None
         return None
 
@@ -200,8 +209,10 @@ def _same(found: ExactStretch, same: ExactProbe) -> ExactStretch:
             "points": 0,
             "layer": places.get(found.layer, ""),
             "deviations": tuple(
-                each.model_copy(update={"output": places.get(each.output, each.output)})
-                for each in found.deviations
+                deviation.model_copy(
+                    update={"output": places.get(deviation.output, deviation.output)}
+                )
+                for deviation in found.deviations
             ),
             "same_as": same.same_as,
         }
@@ -221,25 +232,27 @@ def _sentence(
     stretches: Sequence[ExactStretch],
     refused: Sequence[ExactRefusal],
 ) -> str:
-    wrong = [each for each in stretches if each.verdict == "different"]
+    wrong = [stretch for stretch in stretches if stretch.verdict == "different"]
     many = f"{len(refused)} layers are" if len(refused) > 1 else "1 layer is"
     left = f" {many} not covered." if refused else ""
-    ended = next((each.manifest for each in capsules if each.manifest.status != "ok"), None)
+    ended = next(
+        (capsule.manifest for capsule in capsules if capsule.manifest.status != "ok"), None
+    )
     if ended is not None:
         left += f" The probes did not reach their end ({ended.status})."
     if wrong:
-        one = wrong[0]
-        ways = ", ".join(dict.fromkeys(each.way for each in one.deviations))
-        where = f" in layer {one.layer!r}" if one.layer else ""
+        first = wrong[0]
+        ways = ", ".join(dict.fromkeys(deviation.way for deviation in first.deviations))
+        where = f" in layer {first.layer!r}" if first.layer else ""
         return (
-            f"With whole numbers, of which every sum is exact, model {one.model!r} gives a wrong "
+            f"With whole numbers, of which every sum is exact, model {first.model!r} gives a wrong "
             f"result{where} ({ways}): there is nothing to round, so the difference is real.{left}"
         )
-    pairs = sum(each.pairs for each in stretches)
+    pairs = sum(stretch.pairs for stretch in stretches)
     if not pairs:
         return f"No part of a model could be probed with whole numbers.{left}"
-    points = sum(each.points for each in stretches)
-    agreed = sum(each.agreed for each in stretches)
+    points = sum(stretch.points for stretch in stretches)
+    agreed = sum(stretch.agreed for stretch in stretches)
     return (
         f"With whole numbers, of which every sum is exact, {agreed} of {pairs} runs gave the exact "
         f"result, all of {points} points.{left}"

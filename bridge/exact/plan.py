@@ -113,8 +113,8 @@ def form(stretch: Stretch, tensors: Mapping[str, Tensor], cls: str) -> str:
             {key: item for key, item in layer.config.items() if not _APART.fullmatch(key)},
             [(weight.name, weight.array.shape, weight.array.dtype) for weight in layer.weights],
             [
-                ["fresh", stretch.inputs.index(each.name)] if each.fresh else places[each.name]
-                for each in stretch.feeds[layer.name]
+                ["fresh", stretch.inputs.index(feed.name)] if feed.fresh else places[feed.name]
+                for feed in stretch.feeds[layer.name]
             ],
         )
         for layer in stretch.layers
@@ -165,7 +165,7 @@ def plan(state: ModelState, tensors: Mapping[str, Tensor], seed: int = 0) -> Pla
     try:
         nodes = nodes_of(state)
     except WiringError as error:
-        names = [each.name for each in state.layers if class_name(each.cls) != "InputLayer"]
+        names = [layer.name for layer in state.layers if class_name(layer.cls) != "InputLayer"]
         return Plan((), dict.fromkeys(names, str(error)))
     return _Planner(state, nodes, tensors, seed).plan()
 
@@ -208,8 +208,8 @@ class _Planner:
                     again = True
                     break
         found = [
-            planned[tuple(layer.name for layer in each.layers), tuple(each.feeds.items())]
-            for each in stretches
+            planned[tuple(layer.name for layer in stretch.layers), tuple(stretch.feeds.items())]
+            for stretch in stretches
         ]
         return Plan(tuple(found), dict(self._refused))
 
@@ -247,9 +247,9 @@ class _Planner:
                  for name in covered}  # fmt: skip
         group = {name: name for name in covered}
         for name in covered:
-            joined = {group[name], *(group[each.name] for each in feeds[name] if not each.fresh)}
+            joined = {group[name], *(group[feed.name] for feed in feeds[name] if not feed.fresh)}
             first = min(joined, key=covered.index)
-            group = {each: first if of in joined else of for each, of in group.items()}
+            group = {member: first if of in joined else of for member, of in group.items()}
         for first in dict.fromkeys(group.values()):
             names = [name for name in covered if group[name] == first]
             yield self._stretch(names, {name: feeds[name] for name in names})
@@ -259,9 +259,9 @@ class _Planner:
         return Source(fed, ended or name in self._cuts)
 
     def _stretch(self, names: Sequence[str], feeds: Mapping[str, tuple[Source, ...]]) -> Stretch:
-        fresh = dict.fromkeys(each.name for name in names for each in feeds[name] if each.fresh)
+        fresh = dict.fromkeys(feed.name for name in names for feed in feeds[name] if feed.fresh)
         ends = output_names(self._state)
-        inner = {each.name for name in names for each in feeds[name] if not each.fresh}
+        inner = {feed.name for name in names for feed in feeds[name] if not feed.fresh}
         outputs = [name for name in ends if name in feeds]
         outputs += [name for name in names if name not in inner and name not in outputs]
         bare = tuple(name for name in names if name in self._bare)
@@ -333,13 +333,13 @@ class _Planner:
                 room = _room(given, limit, left[layer.name])
                 bare = _layer(layer, self._state, {})
                 weights[layer.name] = chooser.weights(layer, bare, _numbers(given), room)
-                made = exact_output(_layer(layer, self._state, weights[layer.name]), given)
+                output = exact_output(_layer(layer, self._state, weights[layer.name]), given)
             except InexactError as error:
                 raise _FailedError(layer.name, str(error), False) from None
             except (UnsupportedError, ValueError) as error:
                 raise _FailedError(layer.name, str(error), True) from None
-            values[Source(layer.name, False)] = made.value
-            largest = max(largest, made.units)
+            values[Source(layer.name, False)] = output.value
+            largest = max(largest, output.units)
         return Draw(style.name, weights, inputs, largest)
 
     def _rows(self, stretch: Stretch) -> int:
@@ -389,9 +389,9 @@ def _growing(stretch: Stretch) -> dict[str, int]:
     left: dict[str, int] = {}
     for layer in reversed(stretch.layers):
         after = [
-            left[other.name]
-            for other in stretch.layers
-            if other.name in left and Source(layer.name, False) in stretch.feeds[other.name]
+            left[follower.name]
+            for follower in stretch.layers
+            if follower.name in left and Source(layer.name, False) in stretch.feeds[follower.name]
         ]
         left[layer.name] = int(grows(layer.cls)) + max(after, default=0)
     return left

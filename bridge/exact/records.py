@@ -48,11 +48,11 @@ class Numbers:
         values = dict(self.inputs)
         for name, node in self.nodes.items():
             try:
-                made = exact_output(self.layers[name], [values[feed] for feed in node.feeds])
+                output = exact_output(self.layers[name], [values[feed] for feed in node.feeds])
             except UnsupportedError as error:
                 raise InexactError(f"layer {name!r}: {error}") from None
-            found[name] = made
-            values[name] = made.value
+            found[name] = output
+            values[name] = output.value
         return found
 
     def received(self, name: str) -> list[AnyArray]:
@@ -61,21 +61,21 @@ class Numbers:
                 for feed in self.nodes[name].feeds]  # fmt: skip
 
     def likenesses(
-        self, made: Sequence[AnyArray], names: Sequence[str]
+        self, run_outputs: Sequence[AnyArray], names: Sequence[str]
     ) -> Iterator[tuple[str, str]]:
-        """Yield each of the layers, and what it may have lost, whose loss alone gives ``made``."""
+        """Yield each layer, and what it may have lost, whose loss alone gives ``run_outputs``."""
         for name in names:
             for what, lesser in _losses(self.layers[name]):
                 outputs = self._with(name, lesser)
                 if outputs is not None and all(
                     a.shape == b.shape and bool(agree(a, b).all())
-                    for a, b in zip(made, outputs, strict=True)
+                    for a, b in zip(run_outputs, outputs, strict=True)
                 ):
                     yield name, what
 
     def _with(self, changed: str, layer: Layer) -> list[AnyArray] | None:
         """Return the outputs with another layer in the place of one."""
-        values = dict(self.inputs) | {name: each.value for name, each in self.exact.items()}
+        values = dict(self.inputs) | {name: output.value for name, output in self.exact.items()}
         touched = {changed}
         for name, node in self.nodes.items():
             if name != changed and not touched.intersection(node.feeds):
@@ -84,10 +84,10 @@ class Numbers:
             given = [values[feed] for feed in node.feeds]
             use = layer if name == changed else self.layers[name]
             try:
-                (made,) = evaluate(use, given, received=False)
+                (evaluated,) = evaluate(use, given, received=False)
             except (UnsupportedError, ValueError):
                 return None
-            values[name] = made.value
+            values[name] = evaluated.value
         return [values[name] for name in self.outputs]
 
 
@@ -118,12 +118,12 @@ def as_exact(x: AnyArray) -> AnyArray:
     return x if x.dtype.kind in "biu" else x.astype(np.float32)
 
 
-def agree(made: AnyArray, exact: AnyArray) -> Mask:
+def agree(output: AnyArray, exact: AnyArray) -> Mask:
     """Return where two arrays have the same values.
 
     The sign of a zero is not one: which zero a sum of zeros gives is a matter of order.
     """
-    return np.asarray(made.astype(np.float64) == exact.astype(np.float64))
+    return np.asarray(output.astype(np.float64) == exact.astype(np.float64))
 
 
 def _losses(layer: Layer) -> Iterator[tuple[str, Layer]]:
@@ -365,7 +365,7 @@ class Run:
         """What was made, by the name of the layer."""
         if self.exact.every_layer:
             layers = self.probe.layers
-            return {each.layer: self.capsule.array(each.outputs[0]) for each in layers}
+            return {layer.layer: self.capsule.array(layer.outputs[0]) for layer in layers}
         assert isinstance(self.numbers, Numbers)
         refs = zip(self.numbers.outputs, self.probe.outputs, strict=True)
         return {name: self.capsule.array(ref) for name, ref in refs}
@@ -376,23 +376,25 @@ class Run:
         assert isinstance(self.numbers, Numbers)
         exact = self.numbers.exact
         return tuple(
-            self._deviation(name, made, exact[name].value)
-            for name, made in sorted(self.made.items(), key=lambda item: list(exact).index(item[0]))
-            if made.shape != exact[name].value.shape or not agree(made, exact[name].value).all()
+            self._deviation(name, output, exact[name].value)
+            for name, output in sorted(
+                self.made.items(), key=lambda item: list(exact).index(item[0])
+            )
+            if output.shape != exact[name].value.shape or not agree(output, exact[name].value).all()
         )
 
-    def _deviation(self, name: str, made: AnyArray, exact: AnyArray) -> ExactDeviation:
-        same = made.shape == exact.shape
-        wrong = ~agree(made, exact) if same else np.ones(made.shape, np.bool_)
+    def _deviation(self, name: str, output: AnyArray, exact: AnyArray) -> ExactDeviation:
+        same = output.shape == exact.shape
+        wrong = ~agree(output, exact) if same else np.ones(output.shape, np.bool_)
         return ExactDeviation(
             setting=self.setting,
             way=self.exact.way,
             lever=self.exact.lever,
             style=self.exact.style,
             output=name,
-            points=int(made.size),
+            points=int(output.size),
             different=int(wrong.sum()),
-            worst=tuple(_worst(made, exact, wrong)) if same else (),
+            worst=tuple(_worst(output, exact, wrong)) if same else (),
         )
 
 
@@ -430,23 +432,23 @@ def explained(run: Run, layer: str) -> bool:
         (rule,) = evaluate(run.numbers.layers[layer], run.numbers.received(layer), received=False)
     except (UnsupportedError, ValueError):
         return True
-    made = run.made[layer]
-    if made.shape != rule.value.shape:
+    output = run.made[layer]
+    if output.shape != rule.value.shape:
         return False
-    gap = np.abs(made.astype(np.float64) - rule.value.astype(np.float64))
+    gap = np.abs(output.astype(np.float64) - rule.value.astype(np.float64))
     return bool((gap <= rule.bound).all())
 
 
-def _worst(made: AnyArray, exact: AnyArray, wrong: Mask) -> Iterator[Worst]:
+def _worst(output: AnyArray, exact: AnyArray, wrong: Mask) -> Iterator[Worst]:
     with np.errstate(all="ignore"):
-        gap = np.abs(made.astype(np.float64) - exact.astype(np.float64))
+        gap = np.abs(output.astype(np.float64) - exact.astype(np.float64))
     ranked = np.where(wrong, np.nan_to_num(gap, nan=np.inf, posinf=np.inf), -1.0).ravel()
     for place in np.argsort(-ranked, kind="stable")[:_WORST].tolist():
         if ranked[place] >= 0.0:
-            a, b = made.ravel()[place], exact.ravel()[place]
-            step = FORMATS.get(made.dtype.name, FLOAT32).ulp(np.array([b], np.float64))
+            a, b = output.ravel()[place], exact.ravel()[place]
+            step = FORMATS.get(output.dtype.name, FLOAT32).ulp(np.array([b], np.float64))
             yield Worst(
-                index=tuple(int(part) for part in np.unravel_index(place, made.shape)),
+                index=tuple(int(part) for part in np.unravel_index(place, output.shape)),
                 a=float(a),
                 b=float(b),
                 ulp=float(ranked[place] / step[0]),

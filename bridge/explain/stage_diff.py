@@ -574,7 +574,7 @@ class StageDifference:
 
     stage: Stage
     where: str
-    told: SettingCause
+    reading: SettingCause
 
 
 def attribute(runs: Mapping[str, Capsule], pairs: Sequence[RunPair]) -> CauseEvidence | None:
@@ -617,20 +617,22 @@ def _concluded(partings: Sequence[StageDifference]) -> CauseEvidence:
     """Conclude from the earliest stage; what it does not explain is left over."""
     stage = partings[0].stage
     first = [difference for difference in partings if difference.stage == stage]
-    causes = {difference.told.cause for difference in first} - {""}
-    lines = tuple(f"{difference.where}: {difference.told.sentence}" for difference in first[:5])
+    causes = {difference.reading.cause for difference in first} - {""}
+    lines = tuple(f"{difference.where}: {difference.reading.sentence}" for difference in first[:5])
     cause = causes.pop() if len(causes) == 1 else ""
-    spoken = next((difference for difference in first if difference.told.cause == cause), first[0])
+    spoken = next(
+        (difference for difference in first if difference.reading.cause == cause), first[0]
+    )
     later = tuple(
-        f"{difference.where}: {difference.told.sentence or 'differs in no way that is known'}"
-        for difference in partings if difference.told.cause != cause
+        f"{difference.where}: {difference.reading.sentence or 'differs in no way that is known'}"
+        for difference in partings if difference.reading.cause != cause
     )[:3]  # fmt: skip
     if cause:
-        sure = all(difference.told.confidence == "likely" for difference in first)
+        sure = all(difference.reading.confidence == "likely" for difference in first)
         return CauseEvidence(
             cause=cause,
             confidence="likely" if sure else "possible",
-            sentence=f"{spoken.where}: {spoken.told.sentence}.",
+            sentence=f"{spoken.where}: {spoken.reading.sentence}.",
             where=spoken.where,
             evidence_for=lines,
             unexplained=later,

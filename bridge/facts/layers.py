@@ -265,9 +265,9 @@ def default_of(generation: Generation, name: str, argument: str) -> tuple[Any] |
     """
     layers = _signatures()["defaults"]
     asked = [str(generation)] if generation else list(layers)
-    found = [layers[each][name][argument] for each in asked
-             if argument in layers[each].get(name, {})]  # fmt: skip
-    if not found or any(each != found[0] for each in found):
+    found = [layers[source][name][argument] for source in asked
+             if argument in layers[source].get(name, {})]  # fmt: skip
+    if not found or any(value != found[0] for value in found):
         return None
     # No activation is one that changes nothing, and configurations name it.
     return ("linear",) if argument == "activation" and found[0] is None else (found[0],)

@@ -49,8 +49,8 @@ def essence(message: str) -> str:
     text = ADVICE.sub("", ANSI.sub("", message))
     if GRAPH.search(text):
         # Where each node was made comes first; what went wrong stands in the last lines.
-        lines = [each for each in _NODE.sub("", text).splitlines() if each.strip()]
-        after = [n for n, each in enumerate(lines) if _FRAME.match(each)]
+        lines = [line for line in _NODE.sub("", text).splitlines() if line.strip()]
+        after = [n for n, line in enumerate(lines) if _FRAME.match(line)]
         said = "\n".join(lines[after[-1] + 1 :] if after else lines)
         return said if said.strip() else text
     if 'File "' in text:

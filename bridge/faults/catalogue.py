@@ -164,4 +164,4 @@ _LIST: Final = (
 )  # fmt: skip
 
 #: Every kind, by its name.
-FAULTS: Final[Mapping[str, FaultKind]] = {each.kind: each for each in _LIST}
+FAULTS: Final[Mapping[str, FaultKind]] = {kind.kind: kind for kind in _LIST}

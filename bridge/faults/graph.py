@@ -132,7 +132,7 @@ def _fed(function: Any) -> Sequence[Any]:
 def _names_held(function: Any) -> Mapping[int, str]:
     """Return the name of the variable that each argument of the graph holds, by its place."""
     first = len(_fed(function))
-    by_handle = {id(each.handle): each for each in function.graph.variables}
+    by_handle = {id(variable.handle): variable for variable in function.graph.variables}
     names = {}
     for place, held in enumerate(function.captured_inputs, first):
         if id(held) in by_handle:
@@ -169,8 +169,8 @@ def _runnable(function: Any, graph: Graph) -> Callable[..., Any]:
     def call(*args: Any) -> Any:
         flat = tf.nest.flatten(args)
         with _options(_optimiser_off):
-            made = concrete(*[tf.convert_to_tensor(x) for x in flat])
-        return tf.nest.pack_sequence_as(function.structured_outputs, list(made))
+            outputs = concrete(*[tf.convert_to_tensor(x) for x in flat])
+        return tf.nest.pack_sequence_as(function.structured_outputs, list(outputs))
 
     return call
 

@@ -53,8 +53,8 @@ class Graph:
     def variables_of(self, node: Any) -> list[str]:
         """Return the names of the variables that a node is fed directly."""
         found = []
-        for each in values(node):
-            at = self.nodes.get(producer(each))
+        for value in values(node):
+            at = self.nodes.get(producer(value))
             while at is not None and at.op in HOLDING:
                 at = self.nodes.get(producer(at.input[0]))
             if at is not None and at.op == "_Arg" and at.attr["index"].i in self._held:
@@ -63,7 +63,7 @@ class Graph:
 
     def missing_functions(self) -> list[str]:
         """Return the names of functions that nodes call and that are not in the graph."""
-        there = {each.signature.name for each in self._def.library.function}
+        there = {function.signature.name for function in self._def.library.function}
         called = {attr.func.name for node in self._def.node for attr in node.attr.values()}
         return sorted(called - there - {""})
 
@@ -79,13 +79,13 @@ class Graph:
             if node.op == "_Arg":
                 arguments[f"{node.name}:0"] = node.attr["index"].i
             elif node.op == "_Retval":
-                made = node.input[0]
-                results[node.attr["index"].i] = made if ":" in made else f"{made}:0"
+                source = node.input[0]
+                results[node.attr["index"].i] = source if ":" in source else f"{source}:0"
             else:
                 kept = body.node.add()
                 kept.CopyFrom(node)
                 # Arguments are there before anything runs: nothing has to wait for one.
-                kept.input[:] = [each for each in node.input if each not in waiting]
+                kept.input[:] = [name for name in node.input if name not in waiting]
         return body, arguments, tuple(results[place] for place in sorted(results))
 
 
@@ -108,28 +108,28 @@ class Rewriting:
             if not any(self._layer in name.split("/") for name in held):
                 return False
         if self._scope == "feeds-matmul":
-            return any(each.op in CONTRACTIONS for each in self._fed_by(node))
+            return any(fed.op in CONTRACTIONS for fed in self._fed_by(node))
         if self._scope == "last":
             return not self._comes_before_another(node)
         return True
 
     def _fed_by(self, node: Any) -> Iterator[Any]:
         """Yield what is fed by a node, directly or through ops that hand values on."""
-        for each in self._graph.consumers(node.name):
-            yield each
-            if each.op in (MOVING | PASSING):
-                yield from self._fed_by(each)
+        for consumer in self._graph.consumers(node.name):
+            yield consumer
+            if consumer.op in (MOVING | PASSING):
+                yield from self._fed_by(consumer)
 
     def _comes_before_another(self, node: Any) -> bool:
         seen: set[str] = set()
         left = [node.name]
         while left:
-            for each in self._graph.consumers(left.pop()):
-                if each.op in CONTRACTIONS:
+            for consumer in self._graph.consumers(left.pop()):
+                if consumer.op in CONTRACTIONS:
                     return True
-                if each.name not in seen:
-                    seen.add(each.name)
-                    left.append(each.name)
+                if consumer.name not in seen:
+                    seen.add(consumer.name)
+                    left.append(consumer.name)
         return False
 
 
@@ -146,7 +146,7 @@ def fused_ops(node: Any) -> list[str]:
 
 def values(node: Any) -> list[str]:
     """Return the inputs of a node that are values, without those that it only waits for."""
-    return [each for each in node.input if not each.startswith("^")]
+    return [name for name in node.input if not name.startswith("^")]
 
 
 def producer(value: str) -> str:
@@ -157,11 +157,11 @@ def producer(value: str) -> str:
 def _without(lost: Callable[[str], bool]) -> Rule:
     def rule(_graph: Graph, node: Any) -> bool:
         fused = fused_ops(node)
-        left = [each for each in fused if not lost(each)]
+        left = [op for op in fused if not lost(op)]
         if left == fused or not left:
             # Nothing is fused but an activation: no kernel that is known is like that.
             return False
-        node.attr["fused_ops"].list.s[:] = [each.encode() for each in left]
+        node.attr["fused_ops"].list.s[:] = [op.encode() for op in left]
         return True
 
     return rule
@@ -193,15 +193,18 @@ def _taken_apart(graph: Graph, node: Any, then: list[str]) -> bool:
     The last of them gets the name of the node, so that what it feeds is fed as before.
     """
     plain = node.op.removeprefix("_Fused")
-    if not all(each in ("BiasAdd", *ACTIVATIONS) for each in then):
+    if not all(following in ("BiasAdd", *ACTIVATIONS) for following in then):
         return False
     whole = type(node)()
     whole.CopyFrom(node)
-    waits = [each for each in node.input if each.startswith("^")]
-    steps = [(plain, list(values(node)[:2])), *((each, values(node)[2:3]) for each in then)]
-    made = ""
+    waits = [name for name in node.input if name.startswith("^")]
+    steps = [
+        (plain, list(values(node)[:2])),
+        *((following, values(node)[2:3]) for following in then),
+    ]
+    last = ""
     for place, (op, inputs) in enumerate(steps):
-        given = [*inputs, *waits] if place == 0 else [made, *(inputs if op == "BiasAdd" else ())]
+        given = [*inputs, *waits] if place == 0 else [last, *(inputs if op == "BiasAdd" else ())]
         if place == len(steps) - 1:
             node.Clear()
             node.name, node.op, node.device = whole.name, op, whole.device
@@ -211,7 +214,7 @@ def _taken_apart(graph: Graph, node: Any, then: list[str]) -> bool:
             at = graph.nodes[graph.add(op, f"{whole.name}/{op}", *given)]
             at.device = whole.device
         _attributes(at, whole)
-        made = at.name
+        last = at.name
     return True
 
 
@@ -338,15 +341,17 @@ def _kernels_operands(lower: Callable[[Any], Any]) -> Iterator[None]:
     for name, functions in _KERNELS.items():
         module = importlib.import_module(f"tensorflow.python.ops.{name}")
         kept += [
-            (module, each, getattr(module, each)) for each in functions if hasattr(module, each)
+            (module, function, getattr(module, function))
+            for function in functions
+            if hasattr(module, function)
         ]
     try:
-        for module, each, whole in kept:
-            setattr(module, each, _lowered(whole, lower))
+        for module, function, whole in kept:
+            setattr(module, function, _lowered(whole, lower))
         yield
     finally:
-        for module, each, whole in kept:
-            setattr(module, each, whole)
+        for module, function, whole in kept:
+            setattr(module, function, whole)
 
 
 def _lowered(whole: Callable[..., Any], lower: Callable[[Any], Any]) -> Callable[..., Any]:

@@ -116,8 +116,8 @@ def _weight_moved(layer: Any, fault: Fault) -> None:
 
 def _columns_swapped(layer: Any, fault: Fault) -> None:
     def swap(value: np.ndarray[Any, Any]) -> None:
-        one, other = fault.unit % value.shape[-1], (fault.unit + 1) % value.shape[-1]
-        value[..., [one, other]] = value[..., [other, one]]
+        left, right = fault.unit % value.shape[-1], (fault.unit + 1) % value.shape[-1]
+        value[..., [left, right]] = value[..., [right, left]]
 
     _weights(layer, swap, "kernel")
 

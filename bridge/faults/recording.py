@@ -47,7 +47,9 @@ def damage(capsule: Capsule, kind: str, rng: Rng, probe: int = 0) -> Damaged | N
         KeyError: there is no such kind.
     """
     rule = _RULES[kind]
-    found = next((each for each in capsule.manifest.probes if each.index == probe), None)
+    found = next(
+        (candidate for candidate in capsule.manifest.probes if candidate.index == probe), None
+    )
     if found is None or found.state is None:
         return None
     return rule(_Recording(capsule, found, found.state, kind, rng))
@@ -70,7 +72,7 @@ class _Recording:
     def layers(self) -> list[LayerState]:
         """Return the layers that can have the fault, in an order of chance."""
         fits = FAULTS[self.kind].fits
-        found = [each for each in self.state.layers if fits(class_name(each.cls) or "")]
+        found = [layer for layer in self.state.layers if fits(class_name(layer.cls) or "")]
         return [found[place] for place in self.rng.permutation(len(found))]
 
     def default(self, layer: LayerState, key: str) -> Any:
@@ -89,7 +91,7 @@ class _Recording:
 
     def with_weight(self, layer: str, place: int, value: AnyArray, detail: str) -> Damaged:
         layers = list(self.state.layers)
-        at = next(number for number, each in enumerate(layers) if each.name == layer)
+        at = next(number for number, member in enumerate(layers) if member.name == layer)
         weights = list(layers[at].weights)
         key, array = self._kept(f"{at}.{place}", weights[place].array, value)
         weights[place] = weights[place].model_copy(update={"array": array})
@@ -99,10 +101,10 @@ class _Recording:
 
     def with_config(self, layer: str, key: str, value: Any, detail: str) -> Damaged:
         layers = tuple(
-            each.model_copy(update={"config": each.config | {key: value}})
-            if each.name == layer
-            else each
-            for each in self.state.layers
+            member.model_copy(update={"config": member.config | {key: value}})
+            if member.name == layer
+            else member
+            for member in self.state.layers
         )
         config = copy.deepcopy(self.state.config)
         for part in _configs(config, layer):
@@ -123,7 +125,9 @@ class _Recording:
         manifest = self.capsule.manifest
         # How it was run is still known from what was executed; what it made is not.
         own = probe.model_copy(update={"state": len(manifest.states), "outputs": (), "layers": ()})
-        probes = tuple(own if each.index == probe.index else each for each in manifest.probes)
+        probes = tuple(
+            own if recorded.index == probe.index else recorded for recorded in manifest.probes
+        )
         changed = {"probes": probes, "states": (*manifest.states, state)}
         return Capsule(manifest.model_copy(update=changed), {**self.capsule.arrays, **arrays})
 
@@ -133,16 +137,16 @@ def _configs(config: Any, name: str) -> Iterator[dict[str, Any]]:
     if isinstance(config, dict):
         if config.get("name") == name:
             yield config
-        for each in config.values():
-            yield from _configs(each, name)
+        for part in config.values():
+            yield from _configs(part, name)
     elif isinstance(config, list):
-        for each in config:
-            yield from _configs(each, name)
+        for part in config:
+            yield from _configs(part, name)
 
 
 def _kernels(layer: LayerState) -> list[int]:
     """Return the places of the weights that are matrices, or stacks of them."""
-    return [place for place, each in enumerate(layer.weights) if len(each.array.shape) >= 2]
+    return [place for place, weight in enumerate(layer.weights) if len(weight.array.shape) >= 2]
 
 
 def _of_weights(change: Callable[[AnyArray, Rng], tuple[AnyArray, str] | None]) -> _Rule:
@@ -174,77 +178,77 @@ def _transposed(value: AnyArray, _rng: Rng) -> tuple[AnyArray, str] | None:
 def _swapped(value: AnyArray, rng: Rng) -> tuple[AnyArray, str] | None:
     if value.shape[-1] < 2:
         return None
-    one, other = sorted(int(each) for each in rng.choice(value.shape[-1], 2, replace=False))
+    left, right = sorted(int(column) for column in rng.choice(value.shape[-1], 2, replace=False))
     changed = value.copy()
-    changed[..., [one, other]] = value[..., [other, one]]
-    return changed, f"columns {one} and {other} exchanged"
+    changed[..., [left, right]] = value[..., [right, left]]
+    return changed, f"columns {left} and {right} exchanged"
 
 
 def _stale(recording: _Recording) -> Damaged | None:
     """Take the weights of another moment of the same model."""
     state = recording.state
     others = [
-        each
-        for each in recording.capsule.manifest.states
-        if each.id == state.id and each is not state and _alike(each.layers, state.layers)
+        moment
+        for moment in recording.capsule.manifest.states
+        if moment.id == state.id and moment is not state and _alike(moment.layers, state.layers)
     ]
-    for other in others:
-        for mine, theirs in zip(state.layers, other.layers, strict=True):
+    for moment in others:
+        for mine, theirs in zip(state.layers, moment.layers, strict=True):
             if any(
-                one.array.key != two.array.key and not np.array_equal(
-                    recording.array(one.array), recording.array(two.array)
+                weight.array.key != two.array.key and not np.array_equal(
+                    recording.array(weight.array), recording.array(two.array)
                 )
-                for one, two in zip(mine.weights, theirs.weights, strict=True)
+                for weight, two in zip(mine.weights, theirs.weights, strict=True)
             ):  # fmt: skip
-                made = state.model_copy(update={"layers": other.layers})
-                return recording.with_state(made, mine.name, "the weights of another moment")
+                changed = state.model_copy(update={"layers": moment.layers})
+                return recording.with_state(changed, mine.name, "the weights of another moment")
     return None
 
 
-def _alike(one: Sequence[LayerState], other: Sequence[LayerState]) -> bool:
+def _alike(left: Sequence[LayerState], right: Sequence[LayerState]) -> bool:
     def shapes(weights: Sequence[WeightRecord]) -> list[tuple[int, ...]]:
-        return [each.array.shape for each in weights]
+        return [weight.array.shape for weight in weights]
 
-    return [(each.name, shapes(each.weights)) for each in one] == [
-        (each.name, shapes(each.weights)) for each in other
+    return [(layer.name, shapes(layer.weights)) for layer in left] == [
+        (layer.name, shapes(layer.weights)) for layer in right
     ]
 
 
 def _input_by_columns(recording: _Recording) -> Damaged | None:
-    for place, each in enumerate(recording.probe.inputs):
-        value = recording.array(each)
+    for place, input_ in enumerate(recording.probe.inputs):
+        value = recording.array(input_)
         if value.ndim >= 2:
             changed, how = _by_columns(value)
             if not np.array_equal(changed, value):
-                return recording.with_inputs(place, changed, f"{each.name}: {how}")
+                return recording.with_inputs(place, changed, f"{input_.name}: {how}")
     return None
 
 
 def _integers(recording: _Recording) -> Iterator[tuple[int, Array, AnyArray]]:
-    for place, each in enumerate(recording.probe.inputs):
-        value = recording.array(each)
+    for place, input_ in enumerate(recording.probe.inputs):
+        value = recording.array(input_)
         if value.dtype.kind in "iu":
-            yield place, each, value
+            yield place, input_, value
 
 
 def _float_for_int(recording: _Recording) -> Damaged | None:
-    for place, each, value in _integers(recording):
-        return recording.with_inputs(place, value.astype(np.float32), f"{each.name}: as float32")
+    for place, input_, value in _integers(recording):
+        return recording.with_inputs(place, value.astype(np.float32), f"{input_.name}: as float32")
     return None
 
 
 def _factor_codes(recording: _Recording) -> Damaged | None:
-    for place, each, value in _integers(recording):
-        return recording.with_inputs(place, value + value.dtype.type(1), f"{each.name}: 1 more")
+    for place, input_, value in _integers(recording):
+        return recording.with_inputs(place, value + value.dtype.type(1), f"{input_.name}: 1 more")
     return None
 
 
 def _index_base(recording: _Recording) -> Damaged | None:
     for layer in recording.layers():
         axis = layer.config.get("axis")
-        one = axis[0] if isinstance(axis, list) and len(axis) == 1 else axis
-        if isinstance(one, int) and one > 0:
-            moved: Any = [one + 1] if isinstance(axis, list) else one + 1
+        counted = axis[0] if isinstance(axis, list) and len(axis) == 1 else axis
+        if isinstance(counted, int) and counted > 0:
+            moved: Any = [counted + 1] if isinstance(axis, list) else counted + 1
             detail = f"axis of {layer.name}: {axis} counted from 1"
             return recording.with_config(layer.name, "axis", moved, detail)
     return None
@@ -254,7 +258,7 @@ def _null_dropped(recording: _Recording) -> Damaged | None:
     for layer in recording.layers():
         for key, value in layer.config.items():
             if isinstance(value, list) and None in value[1:]:
-                left = [value[0], *(each for each in value[1:] if each is not None)]
+                left = [value[0], *(item for item in value[1:] if item is not None)]
                 detail = f"{key} of {layer.name}: NULL dropped"
                 return recording.with_config(layer.name, key, left, detail)
     return None
@@ -290,7 +294,7 @@ def _argument_dropped(recording: _Recording) -> Damaged | None:
 
 def _default_changed(recording: _Recording) -> Damaged | None:
     for layer, key, said, default, others in _settable(recording):
-        left = [each for each in others if each != default]
+        left = [choice for choice in others if choice != default]
         if said == default and left:
             sent = left[int(recording.rng.integers(len(left)))]
             detail = f"{key} of {layer.name}: {sent!r} where {default!r} is the default"

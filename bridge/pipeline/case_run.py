@@ -102,7 +102,7 @@ def run_steps(steps: Sequence[Step], threads: Executor) -> Results:
     waiting = list(steps)
     doing: dict[Future[list[Any] | None], tuple[Step, list[Any]]] = {}
     while waiting or doing:
-        for step in [each for each in waiting if results.keys() >= set(each.needs.split())]:
+        for step in [ready for ready in waiting if results.keys() >= set(ready.needs.split())]:
             waiting.remove(step)
             given = [results[need] for need in step.needs.split()]
             doing[threads.submit(bound(_do), step, given)] = step, given
@@ -110,11 +110,11 @@ def run_steps(steps: Sequence[Step], threads: Executor) -> Results:
             raise ValueError(f"nothing gives what these need: {[step.name for step in waiting]}")
         for future in wait(doing, return_when=FIRST_COMPLETED).done:
             step, given = doing.pop(future)
-            made = future.result()
-            failed += [step] if made is None else []
-            results[step.gives] = step.instead(*given) if made is None else made[0]
-    told = (told for step in steps if step in failed for told in step.tells)
-    return Results(results, tuple(dict.fromkeys(told)))
+            outcome = future.result()
+            failed += [step] if outcome is None else []
+            results[step.gives] = step.instead(*given) if outcome is None else outcome[0]
+    lost = (sentence for step in steps if step in failed for sentence in step.tells)
+    return Results(results, tuple(dict.fromkeys(lost)))
 
 
 def _do(step: Step, given: Sequence[Any]) -> list[Any] | None:
@@ -275,27 +275,27 @@ class CaseRun:
     def _examined(self) -> Examined:
         steps = (*self._runs(), *self._findings(), *self._tellings())
         results = run_steps(steps, self.threads)
-        made = results.of
-        finding = honest(made["concluded"], results.not_known)
-        (pairs, _), (of_claims, undrawn) = made["found"], made["claim_pictures"]
+        outcomes = results.of
+        finding = honest(outcomes["concluded"], results.not_known)
+        (pairs, _), (of_claims, undrawn) = outcomes["found"], outcomes["claim_pictures"]
         quick = (_QUICK,) if self.settings.quick else ()
-        asked: Asked = made["usage"] or Asked()
+        asked: Asked = outcomes["usage"] or Asked()
         notes = (
-            quick, self._started(), made["chance"] or (), undrawn, made["meant"] or (),
+            quick, self._started(), outcomes["chance"] or (), undrawn, outcomes["meant"] or (),
             asked.details,
         )  # fmt: skip
         parts = Parts(
-            labels=made["labels"],
-            described=made["described"],
-            hypotheses=made["hypotheses"],
-            calls=made["calls"],
-            exact=made["exact"],
-            claims=made["decided"],
-            symptoms=made["symptoms"],
+            labels=outcomes["labels"],
+            described=outcomes["described"],
+            hypotheses=outcomes["hypotheses"],
+            calls=outcomes["calls"],
+            exact=outcomes["exact"],
+            claims=outcomes["decided"],
+            symptoms=outcomes["symptoms"],
             experiments=asked.made,
-            pictures=(*of_claims.pictures, *made["drawn"].pictures),
+            pictures=(*of_claims.pictures, *outcomes["drawn"].pictures),
             notes=tuple(note for some in notes for note in some),
-            selftest=made["score"],
+            selftest=outcomes["score"],
         )
         report = isolated(
             "building the report",
@@ -303,9 +303,9 @@ class CaseRun:
             None,
         ) or bare_report(self.case, self.runs["r"], finding)
         self.tell("done")
-        files = {**made["drawn"].files, **of_claims.files}
+        files = {**outcomes["drawn"].files, **of_claims.files}
         verdicts = {name: self.judge.verdicts(run) for name, run in self.runs.items()}
-        return Examined(report, self.runs, files, made["probed"], verdicts, finding)
+        return Examined(report, self.runs, files, outcomes["probed"], verdicts, finding)
 
     def _started(self) -> tuple[str, ...]:
         """Note that trainings were judged on their first epochs, where they were."""
@@ -316,8 +316,8 @@ class CaseRun:
     def _runs(self) -> Iterator[Step]:
         """Yield the steps that make the runs, and look into them."""
         yield Step("twin", "the run twin", self.twin, tells=_whether("twin"))
-        told = ("what R's run gives",)
-        yield Step("r", "the run r", self.record, instead=self.not_recorded, tells=told)
+        subject = ("what R's run gives",)
+        yield Step("r", "the run r", self.record, instead=self.not_recorded, tells=subject)
         yield Step("claims", "computing the claims", self.claims, "r", _no_claims)
         # With --quick a twin that has R's bits saves the replay.
         first = "r twin" if self.settings.quick else "r"
@@ -334,8 +334,8 @@ class CaseRun:
         yield Step(
             "reference", "the run reference", self.reference, "seen_r", tells=_whether("reference")
         )
-        made = "seen_r seen_replay seen_intent seen_twin reference"
-        yield Step("runs", "gathering the runs", self.gather, made)
+        needs = "seen_r seen_replay seen_intent seen_twin reference"
+        yield Step("runs", "gathering the runs", self.gather, needs)
         yield Step("labels", "naming the predictions", self.labels, "runs", lambda _: {})
 
     def _findings(self) -> Iterator[Step]:
@@ -349,13 +349,15 @@ class CaseRun:
                 f"runs labels {before}", partial(_uncompared, name), _whether(name),
             )  # fmt: skip
             before = f"pairs_{name}"
-        told = ("whether probes with whole numbers come out exactly",)
+        subject = ("whether probes with whole numbers come out exactly",)
         probe = self.probe_exactly
-        yield Step("probed", "probing with whole numbers", probe, "seen_r", lambda _: (), told)
+        yield Step("probed", "probing with whole numbers", probe, "seen_r", lambda _: (), subject)
         name = "judging the probes with whole numbers"
-        yield Step("exact", name, _judged, "probed", tells=told)
-        told = ("what pulling levers would have shown",)
-        yield Step("cause", "looking for the cause", self.investigate, f"runs {before}", tells=told)
+        yield Step("exact", name, _judged, "probed", tells=subject)
+        subject = ("what pulling levers would have shown",)
+        yield Step(
+            "cause", "looking for the cause", self.investigate, f"runs {before}", tells=subject
+        )
         yield Step(
             "found", "finding out what R took otherwise than its text says", self.attribute_intent,
             f"{before} cause runs labels", lambda pairs, cause, *_: (pairs, cause),

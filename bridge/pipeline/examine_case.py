@@ -207,8 +207,8 @@ class ScriptRun(CaseRun):
             return answers(seen, inspection.tree, outcomes, allowed=others)
 
         own = asked(ask, partial(self.experiments, seen), BUDGET / 2).findings
-        known = {each.rule for each in found}
-        return r, (*found, *(each for each in own if each.rule not in known))
+        known = {result.rule for result in found}
+        return r, (*found, *(result for result in own if result.rule not in known))
 
     def repaired(self, r: Capsule, replay: Capsule | None) -> tuple[Mended, ...]:
         """Return the first repair with which the call works that raises, and what follows it."""
@@ -281,12 +281,14 @@ class Suite:
         """
         installed, inspections = inspect([case.script for case in cases])
         # TensorFlow loads while the stand-in is built.
-        self.pool.warm(*(Warm(each.generation) for each in inspections if not each.problem))
+        self.pool.warm(
+            *(Warm(inspection.generation) for inspection in inspections if not inspection.problem)
+        )
         if self.settings.explain:
             # A second core is idle until the first of them is there.
             self.pool.warm(*(
-                warm for each in inspections if not each.problem
-                for warm in slow_to_start(each.generation)
+                warm for inspection in inspections if not inspection.problem
+                for warm in slow_to_start(inspection.generation)
             ))  # fmt: skip
         served = [
             serve(inspection.package, self.settings.frontend, installed)
@@ -352,12 +354,12 @@ def write(
     ``single``: that page can be sent by itself. ``changed`` has the headline that a case had in
     the run before, where it had another end.
     """
-    places = folders([each.report for each in examined])
+    places = folders([result.report for result in examined])
     written = [
-        _write_files(each, out / folder) for each, folder in zip(examined, places, strict=True)
+        _write_files(result, out / folder) for result, folder in zip(examined, places, strict=True)
     ]
-    pictures = {each.report.case: each.pictures for each in written}
-    reports = [each.report for each in written]
+    pictures = {result.report.case: result.pictures for result in written}
+    reports = [result.report for result in written]
     return write_report(reports, out, pictures=pictures, single=single, changed=changed)
 
 
@@ -372,9 +374,11 @@ def _write_files(examined: Examined, folder: Path) -> Examined:
             path.unlink(missing_ok=True)
             if any(probe.layers for probe in capsule.manifest.probes):
                 given = examined.verdicts.get(name)
-                made = isolated("issuing certificates", partial(certificates, capsule, given), None)
-                if made is not None:
-                    write_certificates(path, made)
+                issued = isolated(
+                    "issuing certificates", partial(certificates, capsule, given), None
+                )
+                if issued is not None:
+                    write_certificates(path, issued)
         _write_script(examined.runs.get("r"), folder / "replay.py")
         for number, capsule in enumerate(examined.probed):
             write_capsule(capsule, folder / f"exact-{number}.capsule")

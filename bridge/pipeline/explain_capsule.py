@@ -49,9 +49,9 @@ class ProbeAgain:
         bits = {True: "the recorded bits", False: "other bits", None: "not compared"}
         said = f"{self.verdict:16} {self.label}: {bits[self.same_bits]}"
         yield f"{said}; {self.detail}" if self.detail else said
-        for each in self.layers:
-            why = f": {each.why}" if each.why and each.verdict != "same-bits" else ""
-            yield f"    {each.layer}: {each.verdict} ({each.rung}){why}"
+        for verdict in self.layers:
+            why = f": {verdict.why}" if verdict.why and verdict.verdict != "same-bits" else ""
+            yield f"    {verdict.layer}: {verdict.verdict} ({verdict.rung}){why}"
 
 
 def generation_of(recorded: Capsule) -> int:
@@ -74,41 +74,41 @@ def generation_of(recorded: Capsule) -> int:
     return 2 if generation_of_package(of[0]) == 2 else 3
 
 
-def set_beside(recorded: Capsule, made: Capsule) -> tuple[ProbeAgain, ...]:
+def set_beside(recorded: Capsule, again: Capsule) -> tuple[ProbeAgain, ...]:
     """Set every prediction that was made again beside the recorded one."""
     by_index = {probe.index: probe for probe in recorded.manifest.probes}
     labels = labels_of([recorded])
     names = dict(zip(by_index, labels.values(), strict=True))
     judge = Judge()
     return tuple(
-        _beside(recorded, made, by_index[probe.index], probe, names[probe.index], judge)
-        for probe in made.manifest.probes
+        _beside(recorded, again, by_index[probe.index], probe, names[probe.index], judge)
+        for probe in again.manifest.probes
         if probe.kind in ("predict", "call")
     )
 
 
 def summary(found: Sequence[ProbeAgain]) -> str:
     """Say in one line how many predictions have the recorded bits, and how the others fare."""
-    same = sum(each.same_bits is True for each in found)
-    counts = Counter(each.verdict for each in found)
-    told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in SEVERITY if counts[verdict])
-    return f"{same} of {len(found)} predictions have the recorded bits: {told}."
+    same = sum(probe.same_bits is True for probe in found)
+    counts = Counter(probe.verdict for probe in found)
+    counted = ", ".join(f"{counts[verdict]} {verdict}" for verdict in SEVERITY if counts[verdict])
+    return f"{same} of {len(found)} predictions have the recorded bits: {counted}."
 
 
 def _beside(
-    recorded: Capsule, made: Capsule, one: Probe, other: Probe, label: str, judge: Judge
+    recorded: Capsule, again: Capsule, left: Probe, right: Probe, label: str, judge: Judge
 ) -> ProbeAgain:
-    layers = judge(made, other)
-    if other.status == "not-run":
-        return ProbeAgain(label, "abstained", None, "; ".join(other.notes))
-    types = [{ref.dtype for ref in probe.outputs} for probe in (one, other)]
-    if one.outputs and other.outputs and types[0] != types[1]:
-        return _of_other_type(Walk(recorded, made, one, other), label, layers)
-    pair = compare_probes(recorded, made, one, other, label, judge)
+    layers = judge(again, right)
+    if right.status == "not-run":
+        return ProbeAgain(label, "abstained", None, "; ".join(right.notes))
+    types = [{ref.dtype for ref in probe.outputs} for probe in (left, right)]
+    if left.outputs and right.outputs and types[0] != types[1]:
+        return _of_other_type(Walk(recorded, again, left, right), label, layers)
+    pair = compare_probes(recorded, again, left, right, label, judge)
     same = pair.difference.same_bits if pair.difference is not None else None
     # A layer of which nothing can be said takes nothing from bits that are the recorded ones.
     verdict = "different" if _wrong(layers) else pair.verdict
-    rung = max((each.rung for each in layers), key=RUNGS.index, default=pair.rung)
+    rung = max((layer.rung for layer in layers), key=RUNGS.index, default=pair.rung)
     detail = [] if pair.verdict == "same-bits" else [pair.detail]
     if pair.difference is not None and not pair.difference.same_bits:
         detail.insert(0, f"by {pair.difference.max_abs:.3g} at most, rung {rung}")
@@ -122,13 +122,13 @@ def _of_other_type(walk: Walk, label: str, layers: tuple[LayerVerdict, ...]) -> 
     """Tell how far predictions in another float type are; no rule says how far they should be."""
     walk_outputs(walk)
     verdict: Verdict = "different" if _wrong(layers) else "abstained"
-    types = sorted({ref.dtype for ref in walk.other.outputs})
+    types = sorted({ref.dtype for ref in walk.right.outputs})
     far = f" by {walk.difference.max_abs:.3g} at most" if walk.difference is not None else ""
     return ProbeAgain(label, verdict, False, f"made in {' and '.join(types)}, differs{far}", layers)
 
 
 def _wrong(layers: Sequence[LayerVerdict]) -> bool:
-    return any(each.verdict == "different" for each in layers)
+    return any(layer.verdict == "different" for layer in layers)
 
 
 # A run that was recorded elsewhere, explained here.
@@ -237,7 +237,7 @@ def in_its_graph(
         there: the machine of the recording.
         lost: what the wrong layer should do and no op lists that was executed for it there.
     """
-    on_cpu = all(each.startswith("CPU") for each in there.devices)
+    on_cpu = all(device.startswith("CPU") for device in there.devices)
     if not asked_again(found) or not lost or not on_cpu:
         return found
     said = ", ".join(lost)

@@ -96,9 +96,11 @@ def table_from(
     bound, outputs = _recorded(bound, recorded)
     if not bound.seen:
         return match(bound, (), outputs).table
-    made = _Runs(run, recorded, frozenset(outputs.outputs)).make()
-    found = match(bound, made, outputs)
-    return with_separating(found.table, separating(recorded, found.standing, made, outputs))
+    fault_outputs = _Runs(run, recorded, frozenset(outputs.outputs)).make()
+    found = match(bound, fault_outputs, outputs)
+    return with_separating(
+        found.table, separating(recorded, found.standing, fault_outputs, outputs)
+    )
 
 
 def _recorded(bound: Bound, recorded: Capsule) -> tuple[Bound, RecordedOutputs]:
@@ -160,10 +162,10 @@ class _Runs:
 
     def make(self) -> tuple[FaultOutputs, ...]:
         """Return what every suspect makes, in every setting in which it may make something else."""
-        sound = {index: _output(self._recorded, each) for index, each in self._by_index.items()}
-        executed = {index: each.executed for index, each in self._by_index.items()}
+        sound = {index: _output(self._recorded, probe) for index, probe in self._by_index.items()}
+        executed = {index: probe.executed for index, probe in self._by_index.items()}
         as_recorded = _Setting("", self._recorded, None, sound, executed)
-        edits = [each for each in suspects(self._recorded, self._probes) if each.edit]
+        edits = [suspect for suspect in suspects(self._recorded, self._probes) if suspect.edit]
         with ThreadPoolExecutor(max_workers=_AT_ONCE) as runs:
             plain = runs.submit(bound(self._as_function))
             edited = runs.submit(bound(self._edited), edits, sound)
@@ -171,19 +173,29 @@ class _Runs:
             setting = plain.result()
             settings = [as_recorded, *([setting] if setting is not None else [])]
             graphs = setting.executed.values() if setting is not None else ()
-            found = suspects(self._recorded, self._probes, [each for each in graphs if each])
+            found = suspects(self._recorded, self._probes, [graph for graph in graphs if graph])
             pending = [
-                (each, at.name, runs.submit(bound(self._with_fault), each, at))
+                (suspect, at.name, runs.submit(bound(self._with_fault), suspect, at))
                 for at in settings
-                for each in found
-                if each.kind and (each.fuses or at is as_recorded)
+                for suspect in found
+                if suspect.kind and (suspect.fuses or at is as_recorded)
             ]
-            made = [FaultOutputs(each, name, run.result()) for each, name, run in pending]
-            names = {each.name for each in found}
-            made += [FaultOutputs(each, "", y) for each, y in edited.result() if each.name in names]
-        made += [FaultOutputs(each, "", sound) for each in found if each.is_healthy]
-        order = {each.name: place for place, each in enumerate(found)}
-        return tuple(sorted(made, key=lambda each: (order[each.suspect.name], each.setting)))
+            fault_outputs = [
+                FaultOutputs(suspect, name, run.result()) for suspect, name, run in pending
+            ]
+            names = {suspect.name for suspect in found}
+            fault_outputs += [
+                FaultOutputs(suspect, "", y)
+                for suspect, y in edited.result()
+                if suspect.name in names
+            ]
+        fault_outputs += [
+            FaultOutputs(suspect, "", sound) for suspect in found if suspect.is_healthy
+        ]
+        order = {suspect.name: place for place, suspect in enumerate(found)}
+        return tuple(
+            sorted(fault_outputs, key=lambda fault: (order[fault.suspect.name], fault.setting))
+        )
 
     def _as_function(self) -> _Setting | None:
         """Run the models as plain functions: without what predict ties to their outputs, or XLA.
@@ -195,7 +207,7 @@ class _Runs:
         called = _as_called(self._recorded, self._probes)
         lever = LEVERS["graph"]
         try:
-            made = attempted(
+            outcomes = attempted(
                 "running the models as plain functions",
                 lambda: self._outputs(self._run(called, self._probes, lever)),
             )
@@ -203,12 +215,12 @@ class _Runs:
             raise
         except BridgeError:
             return None
-        if isinstance(made, InternalError):
+        if isinstance(outcomes, InternalError):
             return None
-        executed = {index: graph for index, (_, graph) in made.items()}
+        executed = {index: graph for index, (_, graph) in outcomes.items()}
         if all(_fused(executed.get(i)) == _fused(p.executed) for i, p in self._by_index.items()):
             return None
-        sound = {index: output for index, (output, _) in made.items()}
+        sound = {index: output for index, (output, _) in outcomes.items()}
         missing: Output = "it could not be run as a plain function"
         sound = dict.fromkeys(self._probes, missing) | sound
         return _Setting(AS_FUNCTION, called, lever, sound, executed)
@@ -225,8 +237,8 @@ class _Runs:
         if not touched:
             return dict(setting.sound)
         fault = Fault(suspect.kind, "", scope=suspect.scope)
-        made = self._safely(setting.recorded, touched, setting.lever, fault)
-        return {**setting.sound, **made}
+        outputs = self._safely(setting.recorded, touched, setting.lever, fault)
+        return {**setting.sound, **outputs}
 
     def _edited(
         self, found: Sequence[FaultHypothesis], sound: Mapping[int, Output]
@@ -260,9 +272,9 @@ class _Runs:
         manifest = self._recorded.manifest.model_copy(
             update={"states": tuple(states), "probes": once}
         )
-        made = self._safely(Capsule(manifest, arrays), [probe.index for probe in once])
+        outputs = self._safely(Capsule(manifest, arrays), [probe.index for probe in once])
         return [
-            (suspect, {**sound, **{index: made[place] for index, place in places.items()}})
+            (suspect, {**sound, **{index: outputs[place] for index, place in places.items()}})
             for suspect, places in wanted
         ]
 
@@ -283,7 +295,7 @@ class _Runs:
     ) -> dict[int, Output]:
         """Return the outputs of a run; one that cannot be made costs no other candidate its row."""
         try:
-            made = attempted(
+            outcomes = attempted(
                 "trying a fault", lambda: self._outputs(self._run(recorded, probes, lever, fault))
             )
         except PoolError:
@@ -291,10 +303,10 @@ class _Runs:
         except BridgeError as error:
             why = f"it could not be run: {type(error).__name__}: {error}"[:300]
             return dict.fromkeys(probes, why)
-        if isinstance(made, InternalError):
-            return dict.fromkeys(probes, f"it could not be run: {made.message}"[:300])
+        if isinstance(outcomes, InternalError):
+            return dict.fromkeys(probes, f"it could not be run: {outcomes.message}"[:300])
         missing: Output = "it could not be run: the run made no output"
-        return {index: made[index][0] if index in made else missing for index in probes}
+        return {index: outcomes[index][0] if index in outcomes else missing for index in probes}
 
     def _outputs(self, run: Capsule) -> dict[int, tuple[Output, ExecutedGraph | None]]:
         probes = run.manifest.probes

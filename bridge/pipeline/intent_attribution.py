@@ -70,25 +70,25 @@ def meant(
         or (replay is not None and replay.verdict in ("different", "failed"))
         or (reference is not None and reference.verdict == "different")
     )
-    told: list[Suspect] = []
+    suspected: list[Suspect] = []
     if not elsewhere:
         # Where our own translation stops, its values say little of what R did to them.
-        told = [each for each in suspects(r, intent) if each.boundary or not stopped]
+        suspected = [suspect for suspect in suspects(r, intent) if suspect.boundary or not stopped]
         trial = _Trial(r, intent, at, rerun, judge, labels)
-        alike = trial.without_types(told)
+        alike = trial.without_types(suspected)
         if alike is not None:
-            return [alike if each is pair else each for each in pairs], found
-        made = trial.proven(told)
-        if made is not None:
+            return [alike if run_pair is pair else run_pair for run_pair in pairs], found
+        proof = trial.proven(suspected)
+        if proof is not None:
             if pair.verdict != "different" and at.results:
-                made = made.model_copy(update={"verdict": "different"})
-            return list(pairs), made
+                proof = proof.model_copy(update={"verdict": "different"})
+            return list(pairs), proof
     if not elsewhere:
-        found = unproven(r, intent, at, told, found)
+        found = unproven(r, intent, at, suspected, found)
     likely = found is not None and found.cause in OF_R
     refused = only_in_r(r, intent) and not intent.manifest.gaps
     if pair.verdict in ("different", "failed") and not (likely or refused):
-        return [undecided(each) if each is pair else each for each in pairs], found
+        return [undecided(run_pair) if run_pair is pair else run_pair for run_pair in pairs], found
     return list(pairs), found
 
 
@@ -102,7 +102,9 @@ def as_counted(r: Capsule, intent: Capsule, rerun: Rerun) -> tuple[Capsule, Undo
     for _ in range(_MOST_REFUSED):
         if not stopped_alone(r, intent):
             break
-        more = undo_of(each for each in suspects(r, intent) if each.cause == "r-index-base")
+        more = undo_of(
+            suspect for suspect in suspects(r, intent) if suspect.cause == "r-index-base"
+        )
         if not more.arguments:
             return None
         undo |= more
@@ -140,33 +142,37 @@ class _Trial:
     labels: Mapping[int, str]
     left: int = MOST_RUNS
 
-    def without_types(self, told: Sequence[Suspect]) -> RunPair | None:
+    def without_types(self, suspected: Sequence[Suspect]) -> RunPair | None:
         """Return the pair as it is with R's types, where they are all that made numbers part.
 
         Equal numbers of another type are rounded elsewhere: that is no difference of meaning.
         """
-        typed = [each for each in told if each.typed and each.undo is not None]
+        typed = [suspect for suspect in suspected if suspect.typed and suspect.undo is not None]
         if not typed or not self.at.results or only_in_r(self.r, self.intent):
             return None
         pair, gone = self._undone(undo_of(typed))
         return pair if gone and pair.verdict in ("same-bits", "within-rounding") else None
 
-    def proven(self, told: Sequence[Suspect]) -> CauseEvidence | None:
+    def proven(self, suspected: Sequence[Suspect]) -> CauseEvidence | None:
         """Undo all suspects, and then one after the other, until it is clear which it was."""
         refused = bool(only_in_r(self.r, self.intent))
-        some = [each for each in told if each.undo is not None and (refused or not each.typed)]
-        strong = [each for each in some if not each.weak]
+        some = [
+            suspect
+            for suspect in suspected
+            if suspect.undo is not None and (refused or not suspect.typed)
+        ]
+        strong = [suspect for suspect in some if not suspect.weak]
         # What is only possible may be no cause at all, and undoing it another difference.
         sets = [strong, some] if 0 < len(strong) < len(some) else [some]
-        tried = next((each for each in sets if each and self._takes_away(undo_of(each))), [])
+        tried = next((group for group in sets if group and self._takes_away(undo_of(group))), [])
         if not tried:
             return None
         if len(tried) == 1:
             return proven(tried[0], (), self.r, self.intent, self.at)
-        for each in tried:
-            if each.undo is not None and self.left and self._takes_away(each.undo):
-                return proven(each, (), self.r, self.intent, self.at)
-        if len({each.cause for each in tried}) == 1:
+        for suspect in tried:
+            if suspect.undo is not None and self.left and self._takes_away(suspect.undo):
+                return proven(suspect, (), self.r, self.intent, self.at)
+        if len({suspect.cause for suspect in tried}) == 1:
             return proven(tried[0], tried[1:], self.r, self.intent, self.at)
         return None
 

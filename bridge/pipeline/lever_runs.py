@@ -81,20 +81,20 @@ class Means:
             self.progress(f"pulls the lever {pull.name}")
             begun = time.perf_counter()
             try:
-                made: Capsule | InternalError | str = attempted(
+                capsule: Capsule | InternalError | str = attempted(
                     f"pulling the lever {pull.name}", lambda: self._run(pull, probes)
                 )
             except BridgeError as error:
-                made = f"{type(error).__name__}: {error}"[:500]
-            if isinstance(made, InternalError):
+                capsule = f"{type(error).__name__}: {error}"[:500]
+            if isinstance(capsule, InternalError):
                 # One lever less: the others may still find the cause.
-                made = made.message[:500]
-            self._runs[key] = made, time.perf_counter() - begun
+                capsule = capsule.message[:500]
+            self._runs[key] = capsule, time.perf_counter() - begun
         return self._runs[key]
 
     def _run(self, pull: Pull, probes: frozenset[int]) -> Capsule:
         lever = lever_of(pull)
-        made = rerun(
+        capsule = rerun(
             self.pool,
             self.recorded,
             self.generation,
@@ -104,10 +104,10 @@ class Means:
             probes=sorted(probes),
         )
         if lever is not None and lever.dtype == "float64":
-            made = narrowed(made)
-        there = {each.index for each in made.manifest.probes if each.outputs}
+            capsule = narrowed(capsule)
+        there = {probe.index for probe in capsule.manifest.probes if probe.outputs}
         if self.script is None or probes <= there or (lever is not None and lever.of_models):
-            return made
+            return capsule
         return self.script(lever)
 
 
@@ -182,12 +182,12 @@ def _both(asked: CauseEvidence | None, computed: CauseEvidence | None) -> CauseE
     if asked is None or computed is None:
         return asked or computed
     first, second = (asked, computed) if asked.cause != "not-known" else (computed, asked)
-    other = f"there is something else besides ({second.cause}): {second.sentence}"
+    besides = f"there is something else besides ({second.cause}): {second.sentence}"
     return first.model_copy(
         update={
             "levers": computed.levers,
             "verdict": "different",
-            "unexplained": (*first.unexplained, other),
+            "unexplained": (*first.unexplained, besides),
         }
     )
 
@@ -205,11 +205,11 @@ def _search(means: Means, runs: Mapping[str, Capsule], doubts: Sequence[Doubt]) 
             others.append("further places are wrong for other reasons")
             break
         left = max(0, MOST_RUNS - len(found.levers))
-        other = _one(means, runs, doubt, probes, left)
-        others.append(f"{doubt.subject} is wrong for another reason ({other.cause}): "
-                      f"{other.sentence}")  # fmt: skip
-        known = {each.lever for each in found.levers}
-        more = (each for each in other.levers if each.lever not in known)
+        second = _one(means, runs, doubt, probes, left)
+        others.append(f"{doubt.subject} is wrong for another reason ({second.cause}): "
+                      f"{second.sentence}")  # fmt: skip
+        known = {lever.lever for lever in found.levers}
+        more = (lever for lever in second.levers if lever.lever not in known)
         found = found.model_copy(update={"levers": (*found.levers, *more)})
     return found.model_copy(update={"unexplained": (*found.unexplained, *others)})
 
@@ -230,24 +230,24 @@ def _one(
 
 
 def _pulled(means: Means, doubt: Doubt, pull: Pull, probes: frozenset[int]) -> LeverOutcome:
-    made, seconds = means.run(pull, probes)
-    if isinstance(made, str):
-        return nothing(pull.name, made, seconds)
-    return outcome(made, doubt.target, pull.name, seconds, means.judge)
+    capsule, seconds = means.run(pull, probes)
+    if isinstance(capsule, str):
+        return nothing(pull.name, capsule, seconds)
+    return outcome(capsule, doubt.target, pull.name, seconds, means.judge)
 
 
 def _answers_alike(
-    means: Means, one: Doubt, other: Doubt, found: CauseEvidence, probes: frozenset[int]
+    means: Means, first: Doubt, second: Doubt, found: CauseEvidence, probes: frozenset[int]
 ) -> bool:
     """Say whether every lever that was pulled for one place did the same for another."""
     if found.cause == "not-known":
         return False
     pulls = {pull.name: pull for pull, asked in means._runs if asked == probes}
     return all(
-        _pulled(means, other, pulls[each.lever], probes).verdict
-        in _like(_pulled(means, one, pulls[each.lever], probes))
-        for each in found.levers
-        if each.lever in pulls
+        _pulled(means, second, pulls[lever.lever], probes).verdict
+        in _like(_pulled(means, first, pulls[lever.lever], probes))
+        for lever in found.levers
+        if lever.lever in pulls
     )
 
 
@@ -265,7 +265,7 @@ def _eager_differs(means: Means) -> list[Doubt]:
     eager, _ = means.run(Pull("eager"), probes)
     if isinstance(eager, str):
         return []
-    there = {each.index for each in eager.manifest.probes if each.outputs}
+    there = {probe.index for probe in eager.manifest.probes if probe.outputs}
     found = []
     for target in targets:
         if target.probe not in there:
@@ -280,12 +280,12 @@ def _eager_differs(means: Means) -> list[Doubt]:
 def _with_basic(means: Means, found: CauseEvidence | None) -> CauseEvidence:
     """Add the basic set of levers, for what decides of all that the run predicted."""
     probes = frozenset(
-        each.index
-        for each in means.recorded.manifest.probes
-        if each.kind in ("predict", "call") and each.outputs
+        probe.index
+        for probe in means.recorded.manifest.probes
+        if probe.kind in ("predict", "call") and probe.outputs
     )
-    told = {each.lever for each in found.levers} if found else set()
-    more = list(_basic(means, probes, told)) if probes else []
+    known = {lever.lever for lever in found.levers} if found else set()
+    more = list(_basic(means, probes, known)) if probes else []
     if found is not None:
         return found.model_copy(update={"levers": (*found.levers, *more)})
     return CauseEvidence(cause="none", confidence="", sentence="", levers=tuple(more))
@@ -297,8 +297,8 @@ def slow_to_start(generation: int) -> tuple[Warm, ...]:
     return tuple(LEVERS[name].warm(generation) for name in names)
 
 
-def _basic(means: Means, probes: frozenset[int], told: set[str]) -> Iterable[LeverOutcome]:
-    names = [name for name in BASIC if name not in told and name in available(means.generation)]
+def _basic(means: Means, probes: frozenset[int], known: set[str]) -> Iterable[LeverOutcome]:
+    names = [name for name in BASIC if name not in known and name in available(means.generation)]
     means.pool.warm(*slow_to_start(means.generation))
     parts = {
         rows: part_of(means.recorded, probes, rows, means.judge) for rows in (FEW_ROWS, MOST_ROWS)
@@ -308,11 +308,11 @@ def _basic(means: Means, probes: frozenset[int], told: set[str]) -> Iterable[Lev
         part = parts[FEW_ROWS if LEVERS[name].rows else MOST_ROWS]
         passes = (LEVERS[name].grappler_pass,) if LEVERS[name].grappler_pass else ()
         fewer = replace(means, recorded=part.capsule, _runs={})
-        made, seconds = fewer.run(Pull(name, passes), part.probes)
-        if isinstance(made, str):
-            return nothing(name, made, seconds)
-        restricted = part.sentence if made.manifest.runner == "replay" else ""
-        found = whole(made, name, seconds, means.judge)
+        capsule, seconds = fewer.run(Pull(name, passes), part.probes)
+        if isinstance(capsule, str):
+            return nothing(name, capsule, seconds)
+        restricted = part.sentence if capsule.manifest.runner == "replay" else ""
+        found = whole(capsule, name, seconds, means.judge)
         return found.model_copy(update={"restricted": restricted})
 
     with ThreadPoolExecutor(_AT_ONCE) as several:

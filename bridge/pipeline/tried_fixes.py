@@ -33,14 +33,14 @@ def tried(findings: Sequence[Finding], script: Path, again: Again) -> tuple[Find
 
     One that did not help is offered as no more than an idea.
     """
-    first = next((each for each in findings if each.decides), None)
+    first = next((finding for finding in findings if finding.decides), None)
     if first is None or first.help is None or not first.help.edits:
         return tuple(findings)
     text = script.read_text("utf-8")
     found = isolated("trying a fix", lambda: _tried(first, text, script, again), None)
     if found is None:
         return tuple(findings)
-    return tuple(found if each is first else each for each in findings)
+    return tuple(found if finding is first else finding for finding in findings)
 
 
 def _tried(first: Finding, text: str, script: Path, again: Again) -> Finding:
@@ -49,8 +49,8 @@ def _tried(first: Finding, text: str, script: Path, again: Again) -> Finding:
         assert finding.help is not None, "it has edits"
         whole = edited(whole, finding.help.edits)
         run, found = _run(whole, script, finding, again)
-        left = [each for each in found if each.decides]
-        if run.manifest.status != "ok" or any(each.rule in known for each in left):
+        left = [remaining for remaining in found if remaining.decides]
+        if run.manifest.status != "ok" or any(remaining.rule in known for remaining in left):
             return first
         if not left:
             return _with(first, text, whole, run)
@@ -73,9 +73,9 @@ def _run(
 
 def _with(finding: Finding, before: str, after: str, run: Capsule) -> Finding:
     assert finding.help is not None, "it has edits"
-    printed = "".join(each.text for each in run.manifest.output if each.stream == "stdout")
-    told = Tried(outcome="the finding is gone", output=printed[:_KEPT])
-    help = finding.help.model_copy(update={"tried": told})
+    printed = "".join(output.text for output in run.manifest.output if output.stream == "stdout")
+    trial = Tried(outcome="the finding is gone", output=printed[:_KEPT])
+    help = finding.help.model_copy(update={"tried": trial})
     if edited(before, finding.help.edits) != after:
         help = _of_all(help, before, after)
     return finding.model_copy(update={"help": help})
@@ -90,7 +90,7 @@ def _of_all(help: Help, before: str, after: str) -> Help:
         if tag != "equal"
     ]
     lines = [
-        "\n".join(line.strip() for each in side for line in each)
+        "\n".join(line.strip() for part in side for line in part)
         for side in zip(*parts, strict=True)
     ]
     return help.model_copy(update={"before": lines[0], "after": lines[1], "edits": ()})
@@ -123,15 +123,15 @@ class Asked:
         """One line for what was made, and one for each experiment that could not be."""
         if not self.made:
             return ()
-        count = sum(each.capsule is not None for each in self.made)
-        used = sum(each.seconds for each in self.made)
+        count = sum(result.capsule is not None for result in self.made)
+        used = sum(result.seconds for result in self.made)
         return (
             f"Experiments: {count} made in {used:.1f} of {self.budget:.0f} seconds of the "
             "processor.",
             *(
-                f"Not made: {each.experiment.kind}, {each.experiment.changed}: {each.why}."
-                for each in self.made
-                if each.capsule is None
+                f"Not made: {result.experiment.kind}, {result.experiment.changed}: {result.why}."
+                for result in self.made
+                if result.capsule is None
             ),
         )
 
@@ -141,14 +141,14 @@ def asked(ask: Ask, make: Make, budget: float = BUDGET) -> Asked:
 
     Nothing is run where nothing is wanted.
     """
-    made: list[Made] = []
+    results: list[Made] = []
     answered = ask({})
     for _ in range(_ROUNDS):
-        tried = {each.experiment for each in made}
-        wanted = [each for each in answered.wanted if each not in tried]
-        left = budget - sum(each.seconds for each in made)
+        tried = {result.experiment for result in results}
+        wanted = [experiment for experiment in answered.wanted if experiment not in tried]
+        left = budget - sum(result.seconds for result in results)
         if not wanted or left <= 0:
             break
-        made += make(wanted, left)
-        answered = ask(outcomes(made))
-    return Asked(answered.findings, tuple(made), budget)
+        results += make(wanted, left)
+        answered = ask(outcomes(results))
+    return Asked(answered.findings, tuple(results), budget)

@@ -70,7 +70,9 @@ def kernel_switches(variables: Mapping[str, str] = os.environ) -> dict[str, str]
     """Return the switches among ``variables`` that change which kernels run, by name."""
     found = {}
     for name, spellings in _SWITCHES.items():
-        value = next((variables[each] for each in spellings if each in variables), "").upper()
+        value = next(
+            (variables[spelling] for spelling in spellings if spelling in variables), ""
+        ).upper()
         if value not in _NOTHING:
             found[name] = value
     for flag in _xla_flags(variables.get("XLA_FLAGS", "")):
@@ -134,7 +136,7 @@ def _describe_tensorflow(tf: Any) -> dict[str, Any]:
     from tensorflow.python.util import _pywrap_util_port
 
     return {
-        "devices": sorted({each.device_type for each in tf.config.list_physical_devices()}),
+        "devices": sorted({device.device_type for device in tf.config.list_physical_devices()}),
         "optimizer": dict(tf.config.optimizer.get_experimental_options()),
         "onednn": bool(_pywrap_util_port.IsMklEnabled()),
         "threads": [

@@ -195,9 +195,9 @@ def _own_bytes(pid: int, contained: bool) -> int:
     process = psutil.Process(pid)
     found = [process.memory_info().rss]
     # Where it is contained, the job is not the child itself, but a grandchild of it.
-    for each in process.children(recursive=True) if contained else ():
+    for child in process.children(recursive=True) if contained else ():
         with contextlib.suppress(psutil.Error):
-            found.append(each.memory_info().rss)
+            found.append(child.memory_info().rss)
     return int(max(found))
 
 

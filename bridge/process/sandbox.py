@@ -89,12 +89,12 @@ def _contain(folder: Path) -> tuple[str, ...]:
     _attributes(libc, "/", _AT_RECURSIVE, _READ_ONLY | _NO_SETUID, 0)
     _attributes(libc, str(folder), 0, 0, _READ_ONLY)
     _stand_aside(libc)
-    told = ["no network", "read-only files but its own", *_own_proc(libc)]
+    measures = ["no network", "read-only files but its own", *_own_proc(libc)]
     if Path("/run").is_dir():
         # The sockets of the machine's services lie there.
         _mount(libc, "tmpfs", "/run", "tmpfs", _READ_ONLY)
     _give_up_rights(libc)
-    return tuple(told)
+    return tuple(measures)
 
 
 def _own_proc(libc: ctypes.CDLL) -> list[str]:
@@ -103,16 +103,16 @@ def _own_proc(libc: ctypes.CDLL) -> list[str]:
     if libc.mount(b"proc", proc.encode(), b"proc", 0, None) != 0:
         # In some containers it may not be mounted; other processes can be seen, but not reached.
         return ["no signals to other processes"]
-    told = ["no processes but its own"]
+    limits = ["no processes but its own"]
     release = tuple(int(part) for part in platform.release().split(".")[:2] if part.isdigit())
     if release >= _OWN_PID_MAX:
         Path("/proc/sys/kernel/pid_max").write_text(str(PROCESSES))
-        told.append(f"at most {PROCESSES} of these")
+        limits.append(f"at most {PROCESSES} of these")
     elif os.getuid() != 0:
-        told.append(f"at most {PROCESSES} of these")
+        limits.append(f"at most {PROCESSES} of these")
     # The superuser may write the machine's settings there, whatever his capabilities.
     _attributes(libc, proc, 0, _READ_ONLY, 0)
-    return told
+    return limits
 
 
 def _stand_aside(libc: ctypes.CDLL) -> None:

@@ -64,8 +64,8 @@ class EmbeddedR:
         self._try_eval.restype = ctypes.c_void_p
         self._try_eval.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.POINTER(ctypes.c_int)]
         library.Rf_asLogical.argtypes = library.R_PreserveObject.argtypes = [ctypes.c_void_p]
-        paths = "".join(f"{_quote(each)}, " for each in libraries)
-        packages = "".join(f"loadNamespace({_quote(each)}); " for each in preload)
+        paths = "".join(f"{_quote(library)}, " for library in libraries)
+        packages = "".join(f"loadNamespace({_quote(package)}); " for package in preload)
         texts = {
             "libraries": f".libPaths(c({paths}.libPaths()))",
             "reticulate": "loadNamespace('reticulate'); reticulate::py_config()",

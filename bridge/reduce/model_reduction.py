@@ -137,7 +137,7 @@ def windows(capsule: Capsule, probe: Probe, names: frozenset[str], way: Way) -> 
             if first <= at[0] and at[-1] <= last and x is not None:
                 parts = tuple(part for part, _ in chain[first : last + 1])
                 found.append(Small(capsule.manifest.states[probe.state or 0].keras, parts, x, way))
-    return sorted(found, key=lambda each: len(each.parts))[:_MOST_WINDOWS]
+    return sorted(found, key=lambda smaller: len(smaller.parts))[:_MOST_WINDOWS]
 
 
 def _chain(capsule: Capsule, probe: Probe) -> list[tuple[Part, AnyArray | None]]:
@@ -145,7 +145,7 @@ def _chain(capsule: Capsule, probe: Probe) -> list[tuple[Part, AnyArray | None]]
     state = capsule.state_of(probe)
     if state is None:
         return []
-    entries = {each["config"]["name"]: each for each in _entries(state.config)}
+    entries = {entry["config"]["name"]: entry for entry in _entries(state.config)}
     seen = {}
     for record in probe.layers:
         if len(record.inputs) == 1 and not record.masked and not record.arguments:
@@ -167,7 +167,7 @@ def _chain(capsule: Capsule, probe: Probe) -> list[tuple[Part, AnyArray | None]]
         if found and layer.inbound[:1] != (found[-1][0].state.name,):
             break
         try:
-            weights = tuple(np.asarray(capsule.array(each.array)) for each in layer.weights)
+            weights = tuple(np.asarray(capsule.array(weight.array)) for weight in layer.weights)
             x = np.asarray(capsule.array(seen[name].inputs[0])) if name in seen else None
         except CapsuleError:
             break
@@ -185,10 +185,10 @@ _ENTRY: Final = ("module", "class_name", "config", "registered_name")
 
 def _entries(config: Any) -> Iterator[dict[str, Any]]:
     layers = config.get("layers") if isinstance(config, dict) else None
-    for each in layers if isinstance(layers, list) else ():
-        config_of = each.get("config") if isinstance(each, dict) else None
+    for entry in layers if isinstance(layers, list) else ():
+        config_of = entry.get("config") if isinstance(entry, dict) else None
         if isinstance(config_of, dict) and config_of.get("name") is not None:
-            yield each
+            yield entry
 
 
 def fewer_rows(small: Small, wrong: Sequence[int]) -> list[Small]:
@@ -198,18 +198,18 @@ def fewer_rows(small: Small, wrong: Sequence[int]) -> list[Small]:
              list(range(count // 2, count))]  # fmt: skip
     found = [replace(small, x=np.ascontiguousarray(small.x[sorted(set(rows))]))
              for rows in tries if rows and len(set(rows)) < count]  # fmt: skip
-    return sorted(found, key=lambda each: len(each.x))
+    return sorted(found, key=lambda smaller: len(smaller.x))
 
 
 def fewer_units(small: Small, wrong: Sequence[int]) -> list[Small]:
     """Return it with fewer units of its last layer and fewer numbers in each row."""
     found = []
     for units in _counts(wrong, _width(small)):
-        made = _with_units(small, units)
-        if made is not None:
-            found += [made, *_narrower(made)]
+        smaller = _with_units(small, units)
+        if smaller is not None:
+            found += [smaller, *_narrower(smaller)]
     found += _narrower(small)
-    return sorted(found, key=lambda each: each.size)
+    return sorted(found, key=lambda candidate: candidate.size)
 
 
 def _units(cls: str) -> str:
@@ -223,9 +223,9 @@ def _width(small: Small) -> int:
 
 
 def _counts(wrong: Sequence[int], width: int) -> list[list[int]]:
-    inside = [each for each in wrong if each < width]
+    inside = [unit for unit in wrong if unit < width]
     tries = [inside[:1], inside[:2], list(range((width + 1) // 2))]
-    return [sorted(set(each)) for each in tries if each and len(set(each)) < width]
+    return [sorted(set(choice)) for choice in tries if choice and len(set(choice)) < width]
 
 
 def _with_units(small: Small, units: Sequence[int]) -> Small | None:
@@ -233,8 +233,8 @@ def _with_units(small: Small, units: Sequence[int]) -> Small | None:
     if part.config.get("groups", 1) not in (1, None):
         return None
     weights = tuple(np.ascontiguousarray(w[..., list(units)]) for w in part.weights)
-    made = _with_part(part, {_units(part.cls): len(units)}, weights)
-    return replace(small, parts=(*small.parts[:-1], made))
+    narrowed = _with_part(part, {_units(part.cls): len(units)}, weights)
+    return replace(small, parts=(*small.parts[:-1], narrowed))
 
 
 def _narrower(small: Small) -> list[Small]:
@@ -248,9 +248,9 @@ def _narrower(small: Small) -> list[Small]:
     for kept in tries:
         if len(kept) < width:
             kernel = np.ascontiguousarray(part.weights[0][kept])
-            made = _with_part(part, {}, (kernel, *part.weights[1:]))
+            narrowed = _with_part(part, {}, (kernel, *part.weights[1:]))
             x = np.ascontiguousarray(small.x[..., kept])
-            found.append(replace(small, parts=(made, *small.parts[1:]), x=x))
+            found.append(replace(small, parts=(narrowed, *small.parts[1:]), x=x))
     return found
 
 

@@ -83,7 +83,7 @@ def _arguments(part: Part) -> dict[str, Any]:
         if _NOISE.fullmatch(key) or value is None or (key, value) == ("activation", "linear"):
             continue
         if isinstance(value, dict) or (
-            isinstance(value, list) and any(isinstance(each, (dict, list)) for each in value)
+            isinstance(value, list) and any(isinstance(item, (dict, list)) for item in value)
         ):
             raise RecipeError(f"{key} of {part.cls} cannot be spelled in a script")
         found[key] = value
@@ -121,7 +121,7 @@ def _python(recipe: Recipe) -> Iterator[str]:
     weights = [w for part in small.parts for w in part.weights]
     if weights:
         yield "model.set_weights(["
-        yield from (f"    {_numpy(each)}," for each in weights)
+        yield from (f"    {_numpy(weight)}," for weight in weights)
         yield "])"
     if small.way == "xla":
         yield "model.compile(jit_compile=True)"
@@ -141,7 +141,7 @@ def _python(recipe: Recipe) -> Iterator[str]:
 
 def _numpy(value: AnyArray) -> str:
     shape = f".reshape({value.shape!r})" if value.ndim != 1 else ""
-    flat = ", ".join(_python_number(each) for each in value.ravel().tolist())
+    flat = ", ".join(_python_number(number) for number in value.ravel().tolist())
     return f"np.array([{flat}], {value.dtype.name!r}){shape}"
 
 
@@ -152,7 +152,7 @@ def _r(recipe: Recipe) -> Iterator[str]:
     yield f"# {recipe.title}"
     yield f"library({package})"
     yield ""
-    inputs = _vector([int(each) for each in small.x.shape[1:]])
+    inputs = _vector([int(size) for size in small.x.shape[1:]])
     parts = [f"model <- keras_model_sequential(input_shape = {inputs})"]
     for part in small.parts:
         said = ", ".join(f"{key} = {_as_r(value)}" for key, value in _arguments(part).items())
@@ -161,7 +161,7 @@ def _r(recipe: Recipe) -> Iterator[str]:
     weights = [w for part in small.parts for w in part.weights]
     if weights:
         yield "set_weights(model, list("
-        yield ",\n".join(f"  {_array(each)}" for each in weights)
+        yield ",\n".join(f"  {_array(weight)}" for weight in weights)
         yield "))"
     if small.way == "xla":
         yield 'compile(model, optimizer = "sgd", loss = "mse", jit_compile = TRUE)'
@@ -199,13 +199,13 @@ def _as_r(value: Any) -> str:
 
 
 def _vector(values: Any) -> str:
-    return f"c({', '.join(_as_r(each) for each in values)})"
+    return f"c({', '.join(_as_r(value) for value in values)})"
 
 
 def _array(value: AnyArray) -> str:
     """Return an array as R spells it: the first index runs fastest."""
-    flat = ", ".join(r_number(each) for each in value.ravel(order="F").tolist())
-    sizes = ", ".join(str(each) for each in value.shape)
+    flat = ", ".join(r_number(number) for number in value.ravel(order="F").tolist())
+    sizes = ", ".join(str(size) for size in value.shape)
     return f"array(c({flat}), c({sizes}))" if value.ndim > 1 else f"array(c({flat}), {sizes})"
 
 
@@ -231,10 +231,10 @@ def issue(title: str, sentences: Sequence[str], shown: Sequence[Shown], versions
     parts = [f"# {title}", ""]
     for sentence in sentences:
         parts += [sentence, ""]
-    for each in shown:
-        parts += [f"{each.what}:", "", *_fenced(each.language, each.text), ""]
-        if each.printed.strip():
-            parts += ["It prints", "", *_fenced("", each.printed), ""]
+    for block in shown:
+        parts += [f"{block.what}:", "", *_fenced(block.language, block.text), ""]
+        if block.printed.strip():
+            parts += ["It prints", "", *_fenced("", block.printed), ""]
     return "\n".join([*parts, *([f"With {versions}.", ""] if versions else [])])
 
 
@@ -322,14 +322,14 @@ def write_repro(
         # What an earlier run wrote there is of something else.
         (folder / name).unlink(missing_ok=True)
     try:
-        made = attempted(
+        repro = attempted(
             "making the model smaller",
             lambda: _shrunk(pool, runs, generation, limits, folder, title, in_r),
         )
     except BridgeError as error:
         return Repro((f"Shrinking came to no end: {error}"[:500] + ".",))
     # What was explained is worth more than a small script of it.
-    return Repro((lost(made, folder),)) if isinstance(made, InternalError) else made
+    return Repro((lost(repro, folder),)) if isinstance(repro, InternalError) else repro
 
 
 def lost(record: InternalError, folder: Path) -> str:
@@ -356,7 +356,9 @@ def _shrunk(
     doubt = doubts[0]
     capsule = runs[doubt.run]
     part = part_of(capsule, {doubt.target.probe}, MOST_ROWS, judge)
-    probe = next(each for each in part.capsule.manifest.probes if each.index == doubt.target.probe)
+    probe = next(
+        probe for probe in part.capsule.manifest.probes if probe.index == doubt.target.probe
+    )
     if not probe.layers:
         # Fewer rows were kept, and what the layers received of them is to be seen again.
         capsule = rerun(pool, part.capsule, generation, limits, probes=[probe.index])
@@ -383,9 +385,9 @@ class _Shrinker:
         for _ in range(_ROUNDS):
             tries = [*fewer_rows(best.small, best.along(0)),
                      *fewer_units(best.small, best.along(-1))]  # fmt: skip
-            both = [each for one in fewer_rows(best.small, best.along(0))[:1]
-                    for each in fewer_units(one, best.along(-1))]  # fmt: skip
-            smaller = self._first_wrong(sorted([*tries, *both], key=lambda each: each.size))
+            both = [smaller for shorter in fewer_rows(best.small, best.along(0))[:1]
+                    for smaller in fewer_units(shorter, best.along(-1))]  # fmt: skip
+            smaller = self._first_wrong(sorted([*tries, *both], key=lambda small: small.size))
             if smaller is None:
                 break
             best = smaller
@@ -406,17 +408,17 @@ class _Shrinker:
 
 
 def _tried(run: Capsule, meant: Capsule, number: int, small: Small) -> _Tried | None:
-    probe, other = run.manifest.probes[number], meant.manifest.probes[number]
-    if len(probe.outputs) != 1 or len(other.outputs) != 1:
+    probe, meant_probe = run.manifest.probes[number], meant.manifest.probes[number]
+    if len(probe.outputs) != 1 or len(meant_probe.outputs) != 1:
         return None
-    made, expected = run.array(probe.outputs[0]), meant.array(other.outputs[0])
+    output, expected = run.array(probe.outputs[0]), meant.array(meant_probe.outputs[0])
     seen = seen_layers(run, probe)
     bound = reach(seen).get(seen[-1].last) if seen else None
     if bound is None or isinstance(bound, str):
         return None
-    if not bound.shape == made.shape == expected.shape:
+    if not bound.shape == output.shape == expected.shape:
         return None
-    return _Tried(small, np.asarray(made), np.asarray(expected), np.asarray(bound))
+    return _Tried(small, np.asarray(output), np.asarray(expected), np.asarray(bound))
 
 
 def _written(
@@ -461,8 +463,8 @@ def _written(
     if r:
         shown.append(Shown("The same from R", "r", r))
     text = folder / "repro.md"
-    told = issue(recipe.title, [_words(small)], shown, versions(capsule.manifest))
-    text.write_text(told, "utf-8")
+    page = issue(recipe.title, [_words(small)], shown, versions(capsule.manifest))
+    text.write_text(page, "utf-8")
     return Repro(tuple(sentences), (*files, text))
 
 

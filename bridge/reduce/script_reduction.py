@@ -80,25 +80,25 @@ def cuts(text: str, tree: Sequence[Sequence[Any]], kind: Kind) -> list[Cut]:
     """
     parts = Parts(text, tree)
     found = {"statements": _statements, "steps": _steps, "numbers": _numbers}[kind](parts)
-    return sorted(set(found), key=lambda each: (each.start, -each.end))
+    return sorted(set(found), key=lambda piece: (piece.start, -piece.end))
 
 
 def statements_of(text: str, tree: Sequence[Sequence[Any]]) -> list[Cut]:
     """Return the statements of a script, those within others left out."""
     parts = Parts(text, tree)
-    found = [parts.cut(each) for each in parts.under[0] if parts.token[each].startswith("expr")]
-    return sorted(found, key=lambda each: each.start)
+    found = [parts.cut(node) for node in parts.under[0] if parts.token[node].startswith("expr")]
+    return sorted(found, key=lambda piece: piece.start)
 
 
 def _statements(parts: Parts) -> Iterator[Cut]:
     """Yield the statements of the script, and those between braces."""
     for group in parts.groups():
-        tokens = [*(parts.token[each] for each in group), ""]
+        tokens = [*(parts.token[node] for node in group), ""]
         if parts.above.get(group[0]) == 0 or tokens[0] == "'{'":
-            for place, each in enumerate(group):
-                if tokens[place].startswith("expr") and not parts.begins(each, _KEPT):
+            for place, node in enumerate(group):
+                if tokens[place].startswith("expr") and not parts.begins(node, _KEPT):
                     ended = tokens[place + 1] == "';'"
-                    yield parts.cut(each, group[place + 1] if ended else each)
+                    yield parts.cut(node, group[place + 1] if ended else node)
 
 
 def _steps(parts: Parts) -> Iterator[Cut]:
@@ -144,14 +144,14 @@ def reprex(text: str, tree: Sequence[Sequence[Any]], run: Manifest) -> str:
     """
     lines = text.rstrip("\n").split("\n")
     ends = _ends([
-        (1 + text.count("\n", 0, each.start), 1 + text.count("\n", 0, each.end))
-        for each in statements_of(text, tree)
+        (1 + text.count("\n", 0, piece.start), 1 + text.count("\n", 0, piece.end))
+        for piece in statements_of(text, tree)
     ])  # fmt: skip
     said: dict[int, list[str]] = {}
     for output in run.output:
         line = _end_of(output.line, ends, len(lines))
         said.setdefault(line, []).append(output.text.replace(_EVALUATED, "Error: "))
-    if run.error is not None and not any(each.text.startswith("Error") for each in run.output):
+    if run.error is not None and not any(output.text.startswith("Error") for output in run.output):
         line = _end_of(run.error.line, ends, len(lines))
         said.setdefault(line, []).append(f"Error: {run.error.message}")
     return "\n".join(_with(lines, said)) + "\n"
@@ -174,8 +174,8 @@ def _with(lines: Sequence[str], said: dict[int, list[str]]) -> Iterator[str]:
         printed = "".join(
             piece if piece.endswith("\n") else f"{piece}\n" for piece in said.get(number, ())
         ).splitlines()
-        printed = [each for each in printed if each.strip() and not _LOGGED.match(each)]
-        yield from (f"#> {each}".rstrip() for each in printed[:_MOST_LINES])
+        printed = [output for output in printed if output.strip() and not _LOGGED.match(output)]
+        yield from (f"#> {output}".rstrip() for output in printed[:_MOST_LINES])
         if len(printed) > _MOST_LINES:
             yield f"#> ... and {len(printed) - _MOST_LINES} more lines"
 
@@ -239,14 +239,14 @@ def make_small(means: Means, case: Case, examined: Examined, folder: Path) -> Re
         return small
     try:
         with tempfile.TemporaryDirectory(dir=means.pool.folder) as tries:
-            made = attempted(
+            repro = attempted(
                 "making the script smaller",
                 lambda: _Scripts(means, case, folder, Path(tries)).smallest(examined),
             )
     except BridgeError as error:
         return Repro((f"Shrinking the script came to no end: {error}"[:500] + ".",))
     # What was explained is worth more than a small script of it.
-    return Repro((lost(made, folder),)) if isinstance(made, InternalError) else made
+    return Repro((lost(repro, folder),)) if isinstance(repro, InternalError) else repro
 
 
 @dataclass(frozen=True)
@@ -270,7 +270,7 @@ class _Finding:
             report.cause,
             first.stage if first is not None else "",
             _NUMBER.sub("#", run.error.message) if run.error is not None else "",
-            any(each.stream == "stdout" and each.text.strip() for each in run.output),
+            any(output.stream == "stdout" and output.text.strip() for output in run.output),
             finding.lines if finding is not None else frozenset(),
         )
 
@@ -320,9 +320,9 @@ class _Scripts:
         for kind in KINDS:
             left, best = self._cut(left, best, kind, wanted)
         tidy = tidied(closed(text, left))
-        made = self._examined(tidy)
-        if replace(wanted, lines=frozenset()).shown_by(_Finding.of(made)):
-            left, best = tidy, made
+        shrunk = self._examined(tidy)
+        if replace(wanted, lines=frozenset()).shown_by(_Finding.of(shrunk)):
+            left, best = tidy, shrunk
         return self._written(text, left, best)
 
     def _cut(self, text: str, best: Examined, kind: Kind, wanted: _Finding) -> tuple[str, Examined]:
@@ -331,16 +331,16 @@ class _Scripts:
         size = max(1, len(pieces) // 2)
         while pieces:
             at = len(text) + 1
-            while ahead := [each for each in pieces if each.start < at]:
+            while ahead := [piece for piece in pieces if piece.start < at]:
                 if self._is_over:
                     return text, best
                 chunk = ahead[-size:]
                 at = chunk[0].start
                 smaller = without(text, chunk)
-                made = self._examined(smaller)
-                if wanted.shown_by(_Finding.of(made)):
+                examined = self._examined(smaller)
+                if wanted.shown_by(_Finding.of(examined)):
                     # What follows a piece that is gone belongs to another now.
-                    text, best, pieces = smaller, made, self._pieces(smaller, kind)
+                    text, best, pieces = smaller, examined, self._pieces(smaller, kind)
             if size == 1:
                 break
             size //= 2
@@ -372,7 +372,7 @@ class _Scripts:
 
     def _written(self, whole: str, text: str, best: Examined) -> Repro:
         self._folder.mkdir(parents=True, exist_ok=True)
-        count, of = (len(_lines(each)) for each in (text, whole))
+        count, of = (len(_lines(part)) for part in (text, whole))
         over = "; a smaller one may show it too, but no more were tried" if self._is_over else ""
         sentences = [
             f"The smallest script that still shows this has {count} of {of} lines, after "
@@ -390,7 +390,7 @@ class _Scripts:
             shown.append(Shown(asked, "python", path.read_text("utf-8"), printed))
             sentences.append(f"repro.py makes R's calls without R, {_proven(proof)}.")
         intent = best.runs.get("intent")
-        verdict = next((each.verdict for each in best.report.pairs if each.b == "intent"), "")
+        verdict = next((pair.verdict for pair in best.report.pairs if pair.b == "intent"), "")
         if intent is not None and verdict in ("different", "failed") and intent.manifest.script:
             says = "What the text says, in Python (bridge.translate is part of keras-bridge)"
             if r.manifest.draws:
@@ -403,10 +403,10 @@ class _Scripts:
                 printed, _ = run_python(self._folder / "meant.py")
                 shown.append(replace(meant, printed=printed))
                 sentences.append("meant.py is what the text says, in Python, and does not agree.")
-        told = (best.report.sentence, *best.report.explanation)
+        explanation = (best.report.sentence, *best.report.explanation)
         headline = best.finding.headline if best.finding is not None else ""
         title = self._case.title or _cut(headline) or self._case.name
-        self._save("repro.md", "", "", issue(title, told, shown, versions(r.manifest)))
+        self._save("repro.md", "", "", issue(title, explanation, shown, versions(r.manifest)))
         return Repro(tuple(sentences), tuple(self._files))
 
     def _save(self, name: str, language: str, what: str, text: str) -> Shown:

@@ -65,8 +65,8 @@ def github(reports: Sequence[CaseReport]) -> str:
             for span in finding.spans[:1]:
                 given |= {"line": str(span.line), **({"col": str(span.column)} if span.column
                                                      else {})}  # fmt: skip
-            told = ",".join(f"{key}={_property(value)}" for key, value in given.items())
-            lines.append(f"::{kind} {told}::{_data(_message(finding))}")
+            properties = ",".join(f"{key}={_property(value)}" for key, value in given.items())
+            lines.append(f"::{kind} {properties}::{_data(_message(finding))}")
     return "".join(f"{line}\n" for line in lines)
 
 

@@ -139,15 +139,15 @@ def bare_report(case: Case, r: Capsule, finding: Conclusion) -> CaseReport:
     )
 
 
-def _experiment(made: Made) -> ExperimentRow:
-    experiment = made.experiment
+def _experiment(result: Made) -> ExperimentRow:
+    experiment = result.experiment
     return ExperimentRow(
         kind=experiment.kind,
         changed=experiment.changed,
         expected=experiment.expected,
-        outcome=outcome_of(made),
-        made=made.capsule is not None,
-        seconds=round(made.seconds, 2),
+        outcome=outcome_of(result),
+        made=result.capsule is not None,
+        seconds=round(result.seconds, 2),
     )
 
 
@@ -203,8 +203,8 @@ def _expected(
 
 def _decided(pairs: Sequence[RunPair]) -> bool:
     """Say whether every layer was judged, so that agreement means that nothing is wrong."""
-    layers = [each for pair in pairs for probe in pair.probes for each in probe.layers]
-    return bool(layers) and all(each.verdict != "abstained" for each in layers)
+    layers = [layer for pair in pairs for probe in pair.probes for layer in probe.layers]
+    return bool(layers) and all(layer.verdict != "abstained" for layer in layers)
 
 
 def _text(capsule: Capsule) -> StageResult:
@@ -261,7 +261,7 @@ def _run(name: str, capsule: Capsule) -> Run:
         status=manifest.status,
         keras=manifest.environment.keras,
         error=manifest.error,
-        sentence="; ".join((*(each.sentence for each in manifest.readings), *manifest.notes)),
+        sentence="; ".join((*(reading.sentence for reading in manifest.readings), *manifest.notes)),
         seconds=round(manifest.seconds, 3),
         peak_mib=round(manifest.peak_bytes / 2**20, 1),
         capsule=f"{name}.capsule",
@@ -332,9 +332,9 @@ def _python(runs: Mapping[str, Capsule]) -> str:
 
 def _log(capsule: Capsule) -> str:
     streams = {"python": "", "native": ""}
-    for each in capsule.manifest.output:
-        if each.stream in streams:
-            streams[each.stream] += each.text + ("\n" if each.stream == "native" else "")
+    for output in capsule.manifest.output:
+        if output.stream in streams:
+            streams[output.stream] += output.text + ("\n" if output.stream == "native" else "")
     text = "\n".join(part.strip("\n") for part in streams.values() if part.strip())
     if len(text) <= _LOG_LENGTH:
         return text
@@ -342,7 +342,7 @@ def _log(capsule: Capsule) -> str:
 
 
 def _conditions(capsule: Capsule) -> tuple[str, ...]:
-    warned = [each for each in capsule.manifest.conditions if each.kind == "warning"]
+    warned = [condition for condition in capsule.manifest.conditions if condition.kind == "warning"]
     if not warned:
         return ()
     first = warned[0]

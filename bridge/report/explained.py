@@ -118,7 +118,7 @@ def explained(report: CaseReport) -> ExplainedView:
         shapes=tuple(map(_shape, report.shapes[:MAX_ROWS])),
         census=tuple(map(_census, report.census[:MAX_ROWS])),
         collapses=tuple(map(_collapse, report.collapses[:MAX_ROWS])),
-        left_out=sum(max(0, len(each) - MAX_ROWS) for each in rows),
+        left_out=sum(max(0, len(table) - MAX_ROWS) for table in rows),
         upstream=_upstream(report.upstream),
         selftest=_selftest(report.selftest),
     )
@@ -131,7 +131,7 @@ def _lever(outcome: LeverOutcome) -> LeverView:
         sign=SIGNS[outcome.verdict],
         layer=outcome.layer,
         ops=outcome.layer_ops or outcome.executed_ops,
-        detail="; ".join(each for each in (outcome.restricted, outcome.detail) if each),
+        detail="; ".join(part for part in (outcome.restricted, outcome.detail) if part),
         seconds=numbers.seconds(outcome.seconds) if outcome.seconds else Number("", ""),
     )
 
@@ -139,8 +139,8 @@ def _lever(outcome: LeverOutcome) -> LeverView:
 def _spent(levers: Sequence[LeverOutcome]) -> str:
     if not levers:
         return ""
-    right = [each.lever for each in levers if each.verdict in _RIGHT]
-    wrong = sum(each.verdict == "different" for each in levers)
+    right = [lever.lever for lever in levers if lever.verdict in _RIGHT]
+    wrong = sum(lever.verdict == "different" for lever in levers)
     rest = len(levers) - len(right) - wrong
     which = f" ({', '.join(right)})" if len(right) <= 6 else ""
     counts = [
@@ -189,14 +189,14 @@ def _units(named: Sequence[int], count: int) -> str:
 
 
 def _collapse(collapse: Collapse) -> CollapseView:
-    told = ""
+    formula = ""
     if collapse.W:
         rows = ",\n     ".join(_row(row) for row in collapse.W)
-        told = f"W = [{rows}]\nb = {_row(collapse.b)}"
+        formula = f"W = [{rows}]\nb = {_row(collapse.b)}"
     return CollapseView(
         probe=collapse.probe,
         why=collapse.why,
-        map=clip(told, characters=4_000, lines=70),
+        map=clip(formula, characters=4_000, lines=70),
         difference=numbers.magnitude(collapse.difference),
         bound=numbers.magnitude(collapse.bound),
     )

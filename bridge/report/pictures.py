@@ -55,7 +55,9 @@ def draw(capsules: Mapping[str, Capsule], pairs: Sequence[ProbePair | Pair] = ()
 
         # Where R drew as many pages as there are panels, each stands beside its page.
         apart = 1 < len(shown) == len(entries) and not left_out
-        for number, some in enumerate([[each] for each in shown] if apart else [shown], start=1):
+        for number, some in enumerate(
+            [[picture] for picture in shown] if apart else [shown], start=1
+        ):
             name = f"overlay-{number}.svg" if apart else "overlay.svg"
             files[name] = overlay(some, present, bad=bad, left_out=left_out)
             title = f"What {listed(present)} computed, drawn over one another"
@@ -128,16 +130,16 @@ def report_claims(decided: Sequence[Decided]) -> tuple[Claim, ...]:
     """Return the claims as ``report.json`` has them, in their order."""
     return tuple(
         Claim(
-            claim=each.sentence,
-            holds=each.evidence.as_bool,
-            evidence=each.evidence.text,
-            said_by=each.said_by,
-            verdict=each.evidence.verdict,
-            number=each.evidence.number,
-            interval=each.evidence.interval,
-            seconds=round(each.seconds, 3),
+            claim=claim.sentence,
+            holds=claim.evidence.as_bool,
+            evidence=claim.evidence.text,
+            said_by=claim.said_by,
+            verdict=claim.evidence.verdict,
+            number=claim.evidence.number,
+            interval=claim.evidence.interval,
+            seconds=round(claim.seconds, 3),
         )
-        for each in decided
+        for claim in decided
     )
 
 
@@ -147,12 +149,12 @@ def report_pictures(drawn: Sequence[Drawn]) -> tuple[Drawing, tuple[str, ...]]:
     entries: list[Picture] = []
     files: dict[str, bytes] = {}
     missing: list[str] = []
-    for each in drawn:
-        if not each.content:
-            missing.append(f"The picture '{each.title}' was not drawn: {each.why}.")
+    for picture in drawn:
+        if not picture.content:
+            missing.append(f"The picture '{picture.title}' was not drawn: {picture.why}.")
             continue
-        ending = "png" if each.content.startswith(b"\x89PNG") else "svg"
-        file = f"{slug(f'claim-{each.title.lower()}', taken)}.{ending}"
-        files[file] = each.content
-        entries.append(Picture(file=file, title=each.title, kind="other", alt=each.alt))
+        ending = "png" if picture.content.startswith(b"\x89PNG") else "svg"
+        file = f"{slug(f'claim-{picture.title.lower()}', taken)}.{ending}"
+        files[file] = picture.content
+        entries.append(Picture(file=file, title=picture.title, kind="other", alt=picture.alt))
     return Drawing(tuple(entries), files), tuple(missing)

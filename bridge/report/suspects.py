@@ -211,13 +211,13 @@ def suspects(table: SymptomTable | None) -> SuspectsView | None:
     if table is None:
         return None
     seen = table.observations[:MAX_OBSERVATIONS]
-    order = sorted(table.candidates, key=lambda each: _rank(table, each))
+    order = sorted(table.candidates, key=lambda candidate: _rank(table, candidate))
     kept = order[:MAX_CANDIDATES]
-    scales = {one.name: _scale(table, one) for one in seen}
+    scales = {observation.name: _scale(table, observation) for observation in seen}
     alike: dict[tuple[bool, tuple[Says, ...]], list[Candidate]] = {}
-    for each in kept:
-        says = tuple(cell.says for cell in each.cells)
-        alike.setdefault((each.name in table.standing, says), []).append(each)
+    for candidate in kept:
+        says = tuple(cell.says for cell in candidate.cells)
+        alike.setdefault((candidate.name in table.standing, says), []).append(candidate)
     models, rows = _rows(table, seen, scales)
     return SuspectsView(
         sentence=table.sentence,
@@ -235,14 +235,23 @@ def _rows(
     table: SymptomTable, seen: Sequence[Observation], scales: dict[str, Scale | None]
 ) -> tuple[tuple[str, ...], tuple[tuple[str, tuple[ReportedView | None, ...]], ...]]:
     """Return the models and, for each activation, what was reported of each of them."""
-    stands = next((each for each in table.candidates if each.name in table.standing), None)
+    stands = next(
+        (candidate for candidate in table.candidates if candidate.name in table.standing), None
+    )
     cells = {cell.observation: cell for cell in (stands.cells if stands is not None else ())}
-    views = {one.name: _reported(table, one, cells.get(one.name), scales[one.name]) for one in seen}
-    places = {(one.activation, one.model): one.name for one in seen}
-    if len(places) < len(seen) or not all(one.activation and one.model for one in seen):
-        return (), tuple((one.name, (views[one.name],)) for one in seen)
-    models = tuple(dict.fromkeys(one.model for one in seen))
-    activations = dict.fromkeys(one.activation for one in seen)
+    views = {
+        observation.name: _reported(
+            table, observation, cells.get(observation.name), scales[observation.name]
+        )
+        for observation in seen
+    }
+    places = {(observation.activation, observation.model): observation.name for observation in seen}
+    if len(places) < len(seen) or not all(
+        observation.activation and observation.model for observation in seen
+    ):
+        return (), tuple((observation.name, (views[observation.name],)) for observation in seen)
+    models = tuple(dict.fromkeys(observation.model for observation in seen))
+    activations = dict.fromkeys(observation.activation for observation in seen)
     return models, tuple(
         (activation, tuple(views.get(places.get((activation, model), "")) for model in models))
         for activation in activations
@@ -275,11 +284,11 @@ def _points(table: SymptomTable, cell: SymptomCell) -> Points:
 
 
 def _reported(
-    table: SymptomTable, one: Observation, cell: SymptomCell | None, scale: Scale | None
+    table: SymptomTable, observation: Observation, cell: SymptomCell | None, scale: Scale | None
 ) -> ReportedView:
-    said = one.shape or f"{len(one.points):,} points"
+    said = observation.shape or f"{len(observation.points):,} points"
     curve = _points(table, cell) if cell is not None else ()
-    return ReportedView(said, spark(curve, scale, f"reported: {said}", one.points))
+    return ReportedView(said, spark(curve, scale, f"reported: {said}", observation.points))
 
 
 def _group(
@@ -290,10 +299,15 @@ def _group(
 ) -> GroupView:
     first = same[0]
     cells = {cell.observation: cell for cell in first.cells}
-    views = [_cell(table, one, cells.get(one.name), scales[one.name]) for one in seen]
+    views = [
+        _cell(table, observation, cells.get(observation.name), scales[observation.name])
+        for observation in seen
+    ]
     says = [cell.says for cell in first.cells]
     return GroupView(
-        members=tuple(CandidateView(each.name, each.cause, each.sentence) for each in same),
+        members=tuple(
+            CandidateView(candidate.name, candidate.cause, candidate.sentence) for candidate in same
+        ),
         standing=first.name in table.standing,
         explained=says.count("explains"),
         contradicted=says.count("contradicts"),
@@ -314,5 +328,7 @@ def _cell(
     return CellView(observation.name, sign, cell.says, state, cell.shape, cell.why, drawn)
 
 
-def _to_run(one: Separating) -> ToRunView:
-    return ToRunView(one.question, one.r, one.python, tuple(one.expect.items()))
+def _to_run(experiment: Separating) -> ToRunView:
+    return ToRunView(
+        experiment.question, experiment.r, experiment.python, tuple(experiment.expect.items())
+    )

@@ -255,21 +255,26 @@ def exact(result: ExactResult | None) -> tuple[ExactView, ...]:
     found = result.stretches if result is not None else ()
     return tuple(
         ExactView(
-            model=each.model,
-            layers=each.layers,
-            verdict=each.verdict,
-            sign=SIGNS[each.verdict],
-            agreed=each.agreed,
-            pairs=each.pairs,
-            settings=f"{len(each.settings)} settings" if len(each.settings) != 1 else "1 setting",
-            why=_why_exact(each),
+            model=stretch.model,
+            layers=stretch.layers,
+            verdict=stretch.verdict,
+            sign=SIGNS[stretch.verdict],
+            agreed=stretch.agreed,
+            pairs=stretch.pairs,
+            settings=f"{len(stretch.settings)} settings"
+            if len(stretch.settings) != 1
+            else "1 setting",
+            why=_why_exact(stretch),
         )
-        for each in sorted(found, key=lambda each: SEVERITY.index(each.verdict))
+        for stretch in sorted(found, key=lambda entry: SEVERITY.index(entry.verdict))
     )
 
 
 def _why_exact(stretch: ExactStretch) -> str:
-    wrong = [f"{each.lever}: {each.setting}".lstrip(": ") for each in stretch.deviations[:5]]
+    wrong = [
+        f"{deviation.lever}: {deviation.setting}".lstrip(": ")
+        for deviation in stretch.deviations[:5]
+    ]
     named = f"layer {stretch.layer}: {stretch.evidence}" if stretch.layer else stretch.evidence
     deviating = f"wrong: {', '.join(wrong)}" if wrong else ""
     bare = f"without the activation of {', '.join(stretch.bare)}" if stretch.bare else ""

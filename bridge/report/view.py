@@ -204,9 +204,9 @@ def _stages(report: CaseReport) -> tuple[StageView, ...]:
             state = "differs"
         notes = dict.fromkeys((s.where, s.detail) for s in found if s.where or s.detail)
         # What differs is said at length below the ladder; what does not, within its step.
-        told = tuple(notes) if state == "differs" else ()
+        details = tuple(notes) if state == "differs" else ()
         said = next((detail for _, detail in notes if state == "same"), what)
-        views.append(StageView(name, said, state, told))
+        views.append(StageView(name, said, state, details))
     return tuple(views)
 
 

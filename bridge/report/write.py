@@ -248,7 +248,8 @@ def _write_errors(report: CaseReport, path: Path) -> None:
     path.unlink(missing_ok=True)
     if report.internal_errors:
         parts = [
-            f"{each.step}: {each.message}\n\n{each.traceback}" for each in report.internal_errors
+            f"{error.step}: {error.message}\n\n{error.traceback}"
+            for error in report.internal_errors
         ]
         write_in_one_step(path, "\n".join(parts).encode("utf-8", "backslashreplace"))
 

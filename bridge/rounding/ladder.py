@@ -216,14 +216,14 @@ def tail(largest: float, statistics: tuple[float, ...]) -> float:
     C (1 / t) (v / (v - 1)) (1 + t^2 / v)^(-(v - 1) / 2), which follows from x >= t under the
     integral. 1 is returned where a sample says nothing.
     """
-    logs = [math.log(each) for each in statistics if 0.0 < each < math.inf]
+    logs = [math.log(statistic) for statistic in statistics if 0.0 < statistic < math.inf]
     degrees = len(logs) - 1
     if degrees < 7 or len(logs) < len(statistics):
         return 1.0
     if math.isinf(largest):
         return 0.0
     mean = math.fsum(logs) / len(logs)
-    deviation = math.sqrt(math.fsum((each - mean) ** 2 for each in logs) / degrees)
+    deviation = math.sqrt(math.fsum((log - mean) ** 2 for log in logs) / degrees)
     away = math.log(largest) - mean
     if deviation == 0.0:
         return 1.0
@@ -278,13 +278,13 @@ class Case:
         except UnsupportedError as error:
             return str(error)
         evaluations = tuple(
-            each for place, each in enumerate(evaluations) if place not in self.unseen
+            evaluation for place, evaluation in enumerate(evaluations) if place not in self.unseen
         )
         if len(evaluations) != len(self.outputs):
             return f"it has {len(self.outputs)} outputs; its rule gives {len(evaluations)}"
         pairs = tuple(zip(self.outputs, evaluations, strict=True))
-        found = tuple(Marks(y, each) for y, each in pairs)
-        unfit = next((why for each in found if (why := each.unfit() or self._lowered(each))), None)
+        found = tuple(Marks(y, evaluation) for y, evaluation in pairs)
+        unfit = next((why for mark in found if (why := mark.unfit() or self._lowered(mark))), None)
         return unfit or found
 
     def _lowered(self, marks: Marks) -> str:
@@ -292,10 +292,10 @@ class Case:
 
         Set beside a value that was rounded to its own type, it would seem right.
         """
-        made, meant = marks.y.dtype.name, (self.then or (self.layer,))[-1].compute_dtype
-        if made not in FORMATS or meant not in FORMATS or made == meant:
+        dtype, meant = marks.y.dtype.name, (self.then or (self.layer,))[-1].compute_dtype
+        if dtype not in FORMATS or meant not in FORMATS or dtype == meant:
             return ""
-        return f"its output is {made}, and it computes in {meant}"
+        return f"its output is {dtype}, and it computes in {meant}"
 
     @property
     def points(self) -> int:
@@ -340,7 +340,7 @@ def certified(case: Case) -> LayerVerdict | None:
         error=max((_largest(marks.error) for marks in case.marks), default=0.0),
         bound=max((_largest(marks.evaluation.bound) for marks in case.marks), default=0.0),
         max_ratio=max((_largest(marks.ratio) for marks in case.marks), default=0.0),
-        worst=tuple(one for marks in case.marks for one in marks.worst())[:WORST],
+        worst=tuple(element for marks in case.marks for element in marks.worst())[:WORST],
         why=why,
     )
 

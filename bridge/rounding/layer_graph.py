@@ -124,8 +124,8 @@ class _Reader:
             if feed is not None:
                 yield place, feed
             else:
-                for number, each in enumerate(item):
-                    yield from self.references(each, f"{place}[{number}]")
+                for number, part in enumerate(item):
+                    yield from self.references(part, f"{place}[{number}]")
 
     def _second_node(
         self, node: JsonValue, feeds: list[Feed], arguments: dict[str, JsonValue]
@@ -155,8 +155,8 @@ class _Reader:
             if len(item) > 3 and isinstance(item[3], dict):
                 given.update(item[3])
             return
-        for each in item:
-            self._second_input(each, feeds, arguments, given)
+        for part in item:
+            self._second_input(part, feeds, arguments, given)
 
     def _third_node(
         self,
@@ -189,7 +189,7 @@ class _Reader:
         if isinstance(item, dict):
             return {key: self._argument(item[key], feeds) for key in sorted(item)}
         if isinstance(item, list):
-            return [self._argument(each, feeds) for each in item]
+            return [self._argument(part, feeds) for part in item]
         return item
 
     def _feed(self, item: JsonValue, counted: set[str]) -> Feed | None:
@@ -216,9 +216,9 @@ def _is_model(entry: Mapping[str, JsonValue]) -> bool:
 def _has_constant(item: JsonValue) -> bool:
     """Say whether the input of a layer has parts that are not tensors of the model."""
     if isinstance(item, dict):
-        return set(item) != {"input"} and any(_has_constant(each) for each in item.values())
+        return set(item) != {"input"} and any(_has_constant(part) for part in item.values())
     if isinstance(item, list):
-        return any(_has_constant(each) for each in item)
+        return any(_has_constant(part) for part in item)
     return item is not None
 
 
@@ -303,14 +303,14 @@ def _innermost(layers: Sequence[LayerState], feed: Feed) -> Feed:
     outer = next((layer for layer in layers if layer.name == feed.layer), None)
     if outer is None or not outer.layers:
         return feed
-    made = [inner for _, inner in references(outer.config, "output_layers")]
+    ends = [inner for _, inner in references(outer.config, "output_layers")]
     if class_name(outer.cls) == "Sequential":
-        made = [Feed(outer.layers[-1].name)]
-    if feed.tensor >= len(made):
+        ends = [Feed(outer.layers[-1].name)]
+    if feed.tensor >= len(ends):
         return feed
-    inner = made[feed.tensor]
-    told = recorded_calls(outer.config) or ()
-    times = sum(call.layer == inner.layer for call in told) or 1
+    inner = ends[feed.tensor]
+    inner_calls = recorded_calls(outer.config) or ()
+    times = sum(call.layer == inner.layer for call in inner_calls) or 1
     within = _innermost(
         outer.layers, Feed(inner.layer, feed.node * times + inner.node, inner.tensor)
     )
@@ -342,8 +342,8 @@ def find_operation(config: JsonValue, name: str) -> LayerState | None:
         module, cls, inner = entry.get("module"), entry.get("class_name"), entry.get("config")
         known = isinstance(module, str) and module.startswith(("keras.src.ops.", "keras.ops"))
         if known and isinstance(cls, str):
-            told = dict(inner) if isinstance(inner, dict) else {}
-            return LayerState(name=name, cls=f"keras.ops.{cls}", config=told)
+            settings = dict(inner) if isinstance(inner, dict) else {}
+            return LayerState(name=name, cls=f"keras.ops.{cls}", config=settings)
     return None
 
 
@@ -424,9 +424,9 @@ def fed_inputs(state: ModelState, probe: Probe, arrays: Mapping[str, AnyArray]) 
     ``arrays`` holds the elements by the name of the input.
     """
     names = [ref.name for ref in probe.inputs]
-    told = references(state.config, "input_layers")
+    places = references(state.config, "input_layers")
     # Keras takes a dict by the keys that the model was made with, or by the names of its inputs.
-    by_place = {f"x{place}": number for number, (place, _) in enumerate(told)}
+    by_place = {f"x{place}": number for number, (place, _) in enumerate(places)}
     by_name = {f"x[{name!r}]": number for number, name in enumerate(input_names(state))}
     for known in (by_place, by_name):
         if names and all(name in known for name in names):
@@ -573,7 +573,7 @@ class Network:
         for name in self._order:
             if name not in values:
                 fed = self._feeds[name]
-                given = [values[each] for each in fed] if fed else [values[""]]
+                given = [values[feed] for feed in fed] if fed else [values[""]]
                 values[name] = hand_on(_evaluate(self._layers[name], given))
         names = output_names(self._state)
         lost = next((name for name in names if name not in values), None)

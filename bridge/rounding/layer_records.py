@@ -49,10 +49,10 @@ class Seen:
         """The layer with its inputs and outputs, or the sentence that says what is missing."""
         names = (self.record.layer, *self.record.through)
         layers = [self._layer(name) for name in names]
-        missing = next((each for each in layers if isinstance(each, str)), None)
+        missing = next((layer for layer in layers if isinstance(layer, str)), None)
         if missing is not None:
             return missing
-        first, *then = (each for each in layers if isinstance(each, Layer))
+        first, *then = (layer for layer in layers if isinstance(layer, Layer))
         try:
             inputs = [self.capsule.array(ref) for ref in self.record.inputs]
             seen = [ref for ref in self.record.outputs if ref.key is not None]
@@ -60,17 +60,19 @@ class Seen:
             spread = self._spread()
         except CapsuleError as error:
             return str(error)
-        made = {output.layer for output in self.probe.layers}
+        probe_layers = {output.layer for output in self.probe.layers}
         shapes = input_shapes(self.state)
-        if len(shapes) == 1 and not made.intersection(ref.name for ref in self.record.inputs):
+        if len(shapes) == 1 and not probe_layers.intersection(
+            ref.name for ref in self.record.inputs
+        ):
             inputs = [conform(x, shapes[0]) for x in inputs]
         if self.record.rows is not None and any(
-            _across_rows(each, inputs) for each in (first, *then)
+            _across_rows(layer, inputs) for layer in (first, *then)
         ):
             return "it computes across the rows that it is given at a time, which were not all"
-        if told := self._told():
+        if arguments := self._told():
             # Rules know nothing of arguments; repeated runs were given the same ones.
-            first = replace(first, cls=f"a call with {told}")
+            first = replace(first, cls=f"a call with {arguments}")
         return Case(
             first, tuple(inputs), outputs, tuple(then), spread, self.record.why, self._unseen
         )
@@ -170,20 +172,20 @@ def subjects(capsule: Capsule, probe: Probe) -> tuple[Subject, ...]:
     where no layers were recorded.
     """
     seen = seen_layers(capsule, probe)
-    layers = [Subject(each.case, each, place) for place, each in enumerate(seen)]
+    layers = [Subject(layer.case, layer, place) for place, layer in enumerate(seen)]
     if not seen or not probe.outputs:
         return tuple(layers)
-    made = predicted(capsule, probe, seen)
-    if made is None:
+    predictions = predicted(capsule, probe, seen)
+    if predictions is None:
         return (*layers, Subject("which layers made it was not recorded", prediction=0))
     outputs = [
         Subject(
-            seen[each.place].case if each.case is None else each.case,
-            seen[each.place],
-            each.place,
+            seen[prediction.place].case if prediction.case is None else prediction.case,
+            seen[prediction.place],
+            prediction.place,
             number,
         )
-        for number, each in enumerate(made)
+        for number, prediction in enumerate(predictions)
     ]
     return (*layers, *outputs)
 
@@ -196,7 +198,7 @@ def judge_probe(
     The last verdict, named "prediction", says whether the probe's output is the last layer's, bit
     for bit or within that layer's bound. Nothing is returned where no layers were recorded.
     """
-    return tuple(each.judge(ladder) for each in subjects(capsule, probe))
+    return tuple(subject.judge(ladder) for subject in subjects(capsule, probe))
 
 
 @dataclass(frozen=True)
@@ -213,13 +215,13 @@ class Predicted:
 
 def predicted(capsule: Capsule, probe: Probe, seen: Sequence[Seen]) -> tuple[Predicted, ...] | None:
     """Return the model's outputs in order; None if it was not recorded which layers made them."""
-    by_call = {(each.last, each.record.node): number for number, each in enumerate(seen)}
+    by_call = {(layer.last, layer.record.node): number for number, layer in enumerate(seen)}
     feeds = outputs_of(seen[0].state, [ref.name for ref in probe.outputs]) or () if seen else ()
-    made = [feed for feed in feeds if (feed.layer, feed.node) in by_call]
-    if len(made) != len(probe.outputs):
+    fed = [feed for feed in feeds if (feed.layer, feed.node) in by_call]
+    if len(fed) != len(probe.outputs):
         return None
     found: list[Predicted] = []
-    for feed, ref in zip(made, probe.outputs, strict=True):
+    for feed, ref in zip(fed, probe.outputs, strict=True):
         place = by_call[feed.layer, feed.node]
         case = seen[place].case
         try:
@@ -243,20 +245,20 @@ def _across_rows(layer: Layer, inputs: Sequence[AnyArray]) -> bool:
     """Say whether a layer works along the axis of the rows, by its configuration."""
     rank = max((x.ndim for x in inputs), default=0)
     said = [layer.config.get("axis"), layer.config.get("axes")]
-    axes = [axis for each in said for axis in (each if isinstance(each, list) else [each])]
+    axes = [axis for group in said for axis in (group if isinstance(group, list) else [group])]
     return any(type(axis) is int and axis in (0, -rank) for axis in axes)
 
 
 def _is_input(value: JsonValue) -> bool:
     if isinstance(value, list):
-        return all(_is_input(each) for each in value)
+        return all(_is_input(item) for item in value)
     return isinstance(value, dict) and set(value) == {"input"}
 
 
 def _devices(capsule: Capsule, probe: Probe) -> tuple[str, ...]:
     """Return the kinds of device on which a probe ran, or may have run where it is not known."""
     named = [op.device for op in probe.executed.ops if op.device] if probe.executed else []
-    kinds = {each.partition(":")[0] for each in named or capsule.manifest.environment.devices}
+    kinds = {device.partition(":")[0] for device in named or capsule.manifest.environment.devices}
     return tuple(sorted(kinds)) or ("CPU",)
 
 
@@ -292,7 +294,7 @@ class Judge:
 
 def beyond_bound(verdicts: Sequence[LayerVerdict]) -> int | None:
     """Return how many points of the prediction are beyond its last layer's bound, if judged."""
-    last = [each for each in verdicts if each.layer == PREDICTION]
-    if not last or any(each.verdict == "abstained" for each in last):
+    last = [verdict for verdict in verdicts if verdict.layer == PREDICTION]
+    if not last or any(verdict.verdict == "abstained" for verdict in last):
         return None
-    return sum(each.beyond_bound for each in last)
+    return sum(verdict.beyond_bound for verdict in last)

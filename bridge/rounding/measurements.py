@@ -194,9 +194,9 @@ def installations_of(activation: str, dtype: str) -> tuple[Installation, ...]:
     """Return the installations on which the file has an activation's kernels in a type."""
     data = read()
     parts: dict[str, set[str]] = {}
-    for each in data["measurements"]:
-        if (each["activation"], dtype_of(each)) == (activation, dtype):
-            parts.setdefault(each["environment"], set()).add(each["part"])
+    for measurement in data["measurements"]:
+        if (measurement["activation"], dtype_of(measurement)) == (activation, dtype):
+            parts.setdefault(measurement["environment"], set()).add(measurement["part"])
     # A layer of any size runs the loop over whole vectors and that over leftover elements.
     whole = (name for name, seen in sorted(parts.items()) if seen >= {"vector", "scalar"})
     return tuple(installation_of_record(data["environments"][name]) for name in whole)
@@ -204,7 +204,9 @@ def installations_of(activation: str, dtype: str) -> tuple[Installation, ...]:
 
 def coverage(here: Installation) -> Coverage:
     """Say how much of the file was measured on an installation."""
-    pairs = {(each["activation"], dtype_of(each)) for each in read()["measurements"]}
+    pairs = {
+        (measurement["activation"], dtype_of(measurement)) for measurement in read()["measurements"]
+    }
     names = {name for name, _dtype in pairs}
     open_ = {
         name

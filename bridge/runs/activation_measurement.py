@@ -193,14 +193,14 @@ def sample_missed(sample: dict[str, Any], full: dict[str, Any], fmt: Format) -> 
     for side in ("positive", "negative"):
         for kernel in full["kernels"]:
             seen = [
-                sampled_by_row(other[side], fmt)
-                for other in sample["kernels"]
-                if set(other["modes"]) & set(kernel["modes"])
+                sampled_by_row(alike[side], fmt)
+                for alike in sample["kernels"]
+                if set(alike["modes"]) & set(kernel["modes"])
             ]
             low = np.min(seen, axis=0)
             high = np.maximum.accumulate(errors_by_row(kernel[side], fmt))
-            told = np.isfinite(high) & (high > 2.0 * fmt.tiny)
-            worst = max(worst, float((high[told] / low[told]).max(initial=1.0)))
+            normal = np.isfinite(high) & (high > 2.0 * fmt.tiny)
+            worst = max(worst, float((high[normal] / low[normal]).max(initial=1.0)))
     return round_up(worst)
 
 
@@ -351,7 +351,7 @@ def executed(mode: Mode, fmt: Format = FLOAT32, size: int = CHUNK) -> dict[str, 
     for graphs in metadata.function_graphs:
         for node in graphs.post_optimization_graph.node:
             if node.op not in plumbing:
-                fused = [one.decode() for one in node.attr["fused_ops"].list.s]
+                fused = [op.decode() for op in node.attr["fused_ops"].list.s]
                 name = f"{node.op}[{','.join(fused)}]" if fused else str(node.op)
                 counts[name] = counts.get(name, 0) + 1
     return dict(sorted(counts.items()))
@@ -415,7 +415,7 @@ def subjects() -> dict[str, Subject]:
         Subject(SOFTMAX, FORMS["sigmoid"], pair, pair),
         Subject(LOGARITHM, Form("log", np.log), None, tf.math.log),
     )  # fmt: skip
-    known = {one.name: one for one in (*both, *more)}
+    known = {subject.name: subject for subject in (*both, *more)}
     order = (*FOUNDING, *sorted(set(known) - set(FOUNDING)))
     return {name: known[name] for name in order}
 
@@ -435,21 +435,21 @@ def default_folder() -> Path:
     return platformdirs.user_cache_path("keras-bridge") / "kernels"
 
 
-def with_kernels(pool: Pool, made: Capsule, warm: Warm, cache: Path | None = None) -> Capsule:
+def with_kernels(pool: Pool, capsule: Capsule, warm: Warm, cache: Path | None = None) -> Capsule:
     """Return a run with the errors of the kernels that it used, where the file has none.
 
     Args:
         pool: where they are measured.
-        made: the run.
+        capsule: the run.
         warm: the kind of process in which the run was made.
         cache: where measurements are kept; the user's if None.
     """
-    here = installation_of(made.manifest.environment)
-    wanted = measured_kernels(made.manifest.states)
-    if not made.manifest.probes or not missing(wanted, here):
-        return made
+    here = installation_of(capsule.manifest.environment)
+    wanted = measured_kernels(capsule.manifest.states)
+    if not capsule.manifest.probes or not missing(wanted, here):
+        return capsule
     kernels = _kept_or_measured(wanted, here, cache, lambda left: _measured(pool, warm, left, here))
-    return Capsule(made.manifest.model_copy(update={"kernels": kernels}), made.arrays)
+    return Capsule(capsule.manifest.model_copy(update={"kernels": kernels}), capsule.arrays)
 
 
 def kernels_here(
@@ -469,7 +469,7 @@ def kernels_here(
             wanted,
             here,
             cache,
-            lambda left: [found for each in left if (found := measure(*each)) is not None],
+            lambda left: [found for subject in left if (found := measure(*subject)) is not None],
         ),
     )
 
@@ -482,12 +482,12 @@ def _kept_or_measured(
 ) -> tuple[KernelErrors, ...]:
     names = missing(wanted, here)
     store = Store(here, default_folder() if cache is None else cache)
-    known = {(each.activation, each.dtype): each for each in store.read()}
-    if left := [each for each in names if each not in known]:
+    known = {(kernel.activation, kernel.dtype): kernel for kernel in store.read()}
+    if left := [name for name in names if name not in known]:
         fresh = measure(left)
-        known |= {(each.activation, each.dtype): each for each in fresh}
+        known |= {(kernel.activation, kernel.dtype): kernel for kernel in fresh}
         store.add(fresh)
-    return tuple(known[each] for each in names if each in known)
+    return tuple(known[name] for name in names if name in known)
 
 
 def missing(wanted: Iterable[Wanted], here: Installation) -> tuple[Wanted, ...]:
@@ -497,8 +497,8 @@ def missing(wanted: Iterable[Wanted], here: Installation) -> tuple[Wanted, ...]:
     in bfloat16 ends the process, and what was measured by then is kept.
     """
     types = list(FORMATS)
-    found = (each for each in wanted if not is_measured(*each, Kernels(here)))
-    return tuple(sorted(found, key=lambda each: types.index(each[1])))
+    found = (kernel for kernel in wanted if not is_measured(*kernel, Kernels(here)))
+    return tuple(sorted(found, key=lambda kernel: types.index(kernel[1])))
 
 
 def _measured(
@@ -506,13 +506,13 @@ def _measured(
 ) -> list[KernelErrors]:
     """Measure in a process as that of the run; nothing if it turns out to be another one."""
     kind, limits = Warm(warm.generation, env=warm.env), Limits(seconds=_SECONDS)
-    params = {"kernels": [list(each) for each in wanted]}
+    params = {"kernels": [list(kernel) for kernel in wanted]}
     with run_job(pool, kind, kernels_job, params, limits) as left:
         environments = (
             Environment.model_validate(event["environment"], strict=False)
             for event in left.named("environment")
         )
-        if any(installation_of(each) != here for each in environments):
+        if any(installation_of(environment) != here for environment in environments):
             return []
         return [
             KernelErrors.model_validate(event["found"], strict=False)
@@ -541,7 +541,7 @@ class Store:
             return []
         try:
             kept = json.loads(self._path.read_text("utf-8"))
-            return [KernelErrors.model_validate(each, strict=False) for each in kept]
+            return [KernelErrors.model_validate(entry, strict=False) for entry in kept]
         except (OSError, ValueError, TypeError):
             return []
 
@@ -549,8 +549,8 @@ class Store:
         """Keep measurements beside those that are kept; a reader sees all of them or none."""
         if not self._described or not measured:
             return
-        kept = {(each.activation, each.dtype): each for each in (*self.read(), *measured)}
-        text = json.dumps([each.model_dump(mode="json") for each in kept.values()])
+        kept = {(kernel.activation, kernel.dtype): kernel for kernel in (*self.read(), *measured)}
+        text = json.dumps([kernel.model_dump(mode="json") for kernel in kept.values()])
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             # A name of its own: several threads of a check may measure at the same time.
@@ -632,7 +632,7 @@ def measure(subject: Subject, fmt: Format) -> Data:
         for mode in modes.values():
             y = np.ascontiguousarray(mode(x))
             raw = y.view(bits.dtype)
-            if not any(np.array_equal(raw, other) for other in seen):
+            if not any(np.array_equal(raw, earlier) for earlier in seen):
                 seen.append(raw)
                 table.take(summarize(bits, true, rows, y, fmt))
     ulps = ulps_of(table, fmt)

@@ -116,10 +116,10 @@ def _listening(tell: Told, spool: Path) -> Iterator[None]:
     def listen() -> None:
         heard = 0
         while not done.wait(_SECONDS_BETWEEN_LOOKS):
-            told = [str(event["text"]) for event in read_events(spool) if event["e"] == "tell"]
-            for text in told[heard:][-1:]:
+            texts = [str(event["text"]) for event in read_events(spool) if event["e"] == "tell"]
+            for text in texts[heard:][-1:]:
                 tell(text)
-            heard = len(told)
+            heard = len(texts)
 
     thread = threading.Thread(target=listen, daemon=True)
     thread.start()
@@ -230,13 +230,13 @@ def claims_job(context: Context, params: dict[str, Any]) -> None:
         except BaseException as error:  # the module is a stranger's
             spool.event("broken", text=_why(error, path))
             return
-        spool.event("claims", items=[[each.sentence, each.said_by] for each in claims])
-        spool.event("pictures", items=[[each.title, each.alt] for each in pictures])
+        spool.event("claims", items=[[claim.sentence, claim.said_by] for claim in claims])
+        spool.event("pictures", items=[[picture.title, picture.alt] for picture in pictures])
         given = _given(spool, params)
-        for number, each in enumerate(claims):
+        for number, claim in enumerate(claims):
             spool.event("claim-begins", number=number)
             start_chance()
-            spool.event("claim", number=number, **_compute(each, given, quick, path))
+            spool.event("claim", number=number, **_compute(claim, given, quick, path))
         for number, drawing in enumerate(pictures):
             spool.event("picture-begins", number=number)
             start_chance()

@@ -116,20 +116,20 @@ class Built:
         needed = {until}
         for name in reversed(names):
             if name in needed:
-                needed.update(each.name for each in self._stretch.feeds[name] if not each.fresh)
+                needed.update(feed.name for feed in self._stretch.feeds[name] if not feed.fresh)
         return tuple(name for name in names if name in needed)
 
     @cached_property
     def inputs(self) -> tuple[str, ...]:
         """The names of the fresh inputs that are needed, in the stretch's order."""
-        needed = {each.name for name in self.names for each in self._stretch.feeds[name]
-                  if each.fresh}  # fmt: skip
+        needed = {feed.name for name in self.names for feed in self._stretch.feeds[name]
+                  if feed.fresh}  # fmt: skip
         return tuple(name for name in self._stretch.inputs if name in needed)
 
     def _build(self, model: Any) -> Any:
         originals = {layer.name: layer for layer in model.layers}
         starts = {name: self._start(name) for name in self.inputs}
-        made: dict[Source, Any] = {Source(name, True): starts[name] for name in self.inputs}
+        tensors: dict[Source, Any] = {Source(name, True): starts[name] for name in self.inputs}
         for state in self._stretch.layers:
             if state.name not in self.names:
                 continue
@@ -137,10 +137,10 @@ class Built:
             if state.name in self._stretch.bare:
                 config = {**config, "activation": "linear"}
             layer = type(originals[state.name]).from_config(config)
-            given = [made[source] for source in self._stretch.feeds[state.name]]
+            given = [tensors[source] for source in self._stretch.feeds[state.name]]
             several = len(given) > 1 or is_merging(state.cls)
-            made[Source(state.name, False)] = layer(given if several else given[0])
-        outputs = [made[Source(name, False)] for name in self.outputs]
+            tensors[Source(state.name, False)] = layer(given if several else given[0])
+        outputs = [tensors[Source(name, False)] for name in self.outputs]
         inputs = list(starts.values())
         return self._keras.Model(_plain(inputs), _plain(outputs))
 
@@ -154,7 +154,9 @@ class Built:
         for state in self._stretch.layers:
             if state.name in self._layers and state.weights:
                 mine = weights[state.name]
-                self._layers[state.name].set_weights([mine[each.name] for each in state.weights])
+                self._layers[state.name].set_weights(
+                    [mine[weight.name] for weight in state.weights]
+                )
         fault = self._fault
         if fault is not None and fault.kind in OF_WEIGHTS and fault.layer in self._layers:
             put_in(fault, self._layers[fault.layer])
@@ -164,11 +166,11 @@ class Built:
         if setting.way == "predict":
             rows = setting.rows or len(inputs[0])
             return _arrays(self.model.predict(_plain(inputs), batch_size=rows, verbose=0))
-        made = self._way(setting.way, inputs)
+        way = self._way(setting.way, inputs)
         count = len(inputs[0])
         step = setting.rows or count
         parts = [
-            _arrays(made(*(x[row : row + step] for x in inputs))) for row in range(0, count, step)
+            _arrays(way(*(x[row : row + step] for x in inputs))) for row in range(0, count, step)
         ]
         return [np.concatenate(same) for same in zip(*parts, strict=True)]
 
@@ -246,7 +248,7 @@ def _exact(task: Task, draw: Draw) -> Mapping[str, AnyArray]:
         exact = Numbers(layers, stretch.nodes(), inputs, stretch.outputs).exact
     except UnsupportedError:
         return {}
-    return {name: each.value for name, each in exact.items()}
+    return {name: output.value for name, output in exact.items()}
 
 
 def _plain(items: Sequence[Any]) -> Any:
@@ -254,9 +256,9 @@ def _plain(items: Sequence[Any]) -> Any:
     return items[0] if len(items) == 1 else list(items)
 
 
-def _arrays(made: Any) -> list[AnyArray]:
-    items = made if isinstance(made, (list, tuple)) else [made]
-    return [np.asarray(each) for each in items]
+def _arrays(answers: Any) -> list[AnyArray]:
+    items = answers if isinstance(answers, (list, tuple)) else [answers]
+    return [np.asarray(item) for item in items]
 
 
 def run_exact(
@@ -282,8 +284,8 @@ def run_exact(
 
     def probed(warm: Warm, given: dict[str, Any], name: str) -> Capsule:
         with run_job(pool, warm, exact_job, params | given, limits) as left:
-            made = left.capsule(origin_of(recorded))
-        return Capsule(made.manifest.model_copy(update={"lever": name}), made.arrays)
+            capsule = left.capsule(origin_of(recorded))
+        return Capsule(capsule.manifest.model_copy(update={"lever": name}), capsule.arrays)
 
     first = probed(Warm(generation), {"capsule": pool.file_of(recorded)}, LEVER)
     found = [first]
@@ -319,27 +321,27 @@ def exact_job(context: Context, params: dict[str, Any]) -> None:
     finish(spool, context, "ok")
 
 
-def _repeated(keras: Any, made: Capsule) -> Iterator[Task]:
+def _repeated(keras: Any, capsule: Capsule) -> Iterator[Task]:
     """Yield the stretches of an exact capsule, each with all its numbers."""
     stretches: dict[tuple[str, int], dict[str, Probe]] = {}
-    for probe in made.manifest.probes:
+    for probe in capsule.manifest.probes:
         exact = probe.exact
         if exact is not None and exact.style and not exact.until and probe.inputs:
             by_style = stretches.setdefault((exact.model, exact.stretch), {})
             by_style.setdefault(exact.style, probe)
     for (label, number), by_style in stretches.items():
         first, *_ = by_style.values()
-        state = _state_of(made, first)
+        state = _state_of(capsule, first)
         try:
-            model = rebuild(keras, state, made)
+            model = rebuild(keras, state, capsule)
         except LookError:
             # It was built when it was first run; what cannot be built again is not run again.
             continue
         draws = tuple(
             Draw(
                 style,
-                _weights(made, _state_of(made, probe)),
-                tuple(np.asarray(made.array(ref)) for ref in probe.inputs),
+                _weights(capsule, _state_of(capsule, probe)),
+                tuple(np.asarray(capsule.array(ref)) for ref in probe.inputs),
             )
             for style, probe in by_style.items()
         )
@@ -349,14 +351,14 @@ def _repeated(keras: Any, made: Capsule) -> Iterator[Task]:
         yield Task(label, number, state, model, tensors_of(model), stretch, bare, whole)
 
 
-def _state_of(made: Capsule, probe: Probe) -> ModelState:
+def _state_of(capsule: Capsule, probe: Probe) -> ModelState:
     assert probe.state is not None
-    return made.manifest.states[probe.state]
+    return capsule.manifest.states[probe.state]
 
 
-def _weights(made: Capsule, state: ModelState) -> dict[str, dict[str, AnyArray]]:
+def _weights(capsule: Capsule, state: ModelState) -> dict[str, dict[str, AnyArray]]:
     return {
-        layer.name: {w.name: np.asarray(made.array(w.array)) for w in layer.weights}
+        layer.name: {w.name: np.asarray(capsule.array(w.array)) for w in layer.weights}
         for layer in state.layers
     }
 
@@ -402,10 +404,10 @@ class _Probing:
             try:
                 model = rebuild(self._keras, subject.state, recorded)
             except Exception as error:  # Keras may refuse a recorded model in any way
-                told = str(error) if isinstance(error, LookError) else _told(error)
+                why = str(error) if isinstance(error, LookError) else _told(error)
                 known = self._state(_without_weights(subject.state), subject.label)
                 for layer in subject.state.layers:
-                    self._refuse(known, subject.label, layer.name, told)
+                    self._refuse(known, subject.label, layer.name, why)
                 continue
             yield from self._within(subject.label, subject.state, model)
 
@@ -486,7 +488,7 @@ class _Probing:
         part = Part(task.label, task.number, draw.style, until)
         plain = models.get(setting.way, until)
         inputs = [draw.inputs[task.stretch.inputs.index(name)] for name in plain.inputs]
-        made: list[AnyArray] = []
+        answers: list[AnyArray] = []
         names: Sequence[str] = ()
         executed = None
         why = ""
@@ -496,14 +498,14 @@ class _Probing:
             models.give(built, part, draw)
             names = built.outputs
             with executed_graphs() as graphs:
-                made = built.run(setting, inputs)
+                answers = built.run(setting, inputs)
             executed = graphs.describe() if graphs.found else None
         except Exception as error:  # TensorFlow may refuse to run it in any way
             why = _told(error)
-        outputs = [self._encoder.array(name, y) for name, y in zip(names, made, strict=False)]
+        outputs = [self._encoder.array(name, y) for name, y in zip(names, answers, strict=False)]
         seen = [
-            {"layer": each["name"], "inputs": [], "outputs": [each]}
-            for each in outputs if setting.every_layer
+            {"layer": output["name"], "inputs": [], "outputs": [output]}
+            for output in outputs if setting.every_layer
         ]  # fmt: skip
         self._tell(
             label=f"{part.name}/{setting.label}",
@@ -535,7 +537,7 @@ class _Probing:
         exact = models.exact(draw)
         return any(
             name in exact and (y.shape != exact[name].shape or not agree(y, exact[name]).all())
-            for name, y in zip(names, made, strict=False)
+            for name, y in zip(names, answers, strict=False)
         )
 
     def _described(self, models: Models, plain: Built, part: Part, draw: Draw) -> int:
@@ -556,14 +558,14 @@ class _Probing:
         exact = ExactProbe(model=model, outcome="refused", layers=(layer,), why=why)
         self._tell(label=f"{model}/{layer}", kind="value", state=state, exact=exact)
 
-    def _same(self, state: int, model: str, number: int, stretch: Stretch, other: str) -> None:
+    def _same(self, state: int, model: str, number: int, stretch: Stretch, same_as: str) -> None:
         exact = ExactProbe(
             model=model,
             outcome="same",
             stretch=number,
             layers=tuple(layer.name for layer in stretch.layers),
             bare=stretch.bare,
-            same_as=other,
+            same_as=same_as,
         )
         self._tell(label=f"{model}/{number}", kind="value", state=state, exact=exact)
 
@@ -571,8 +573,8 @@ class _Probing:
         empty: Data = {
             "inputs": [], "outputs": [], "curves": {}, "executed": None, "call": None, "notes": [],
         }  # fmt: skip
-        told = {"index": self._probes, "exact": exact.model_dump(mode="json")}
-        self._spool.event("probe", **(empty | told | probe))
+        data = {"index": self._probes, "exact": exact.model_dump(mode="json")}
+        self._spool.event("probe", **(empty | data | probe))
         self._probes += 1
 
 

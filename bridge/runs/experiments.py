@@ -66,13 +66,13 @@ def make_experiments(
     """
     params = {
         "capsule": pool.file_of(recorded),
-        "experiments": [each.data() for each in wanted],
+        "experiments": [experiment.data() for experiment in wanted],
         "seconds": seconds,
     }
     with run_job(pool, Warm(generation), experiments_job, params, limits) as left:
         whole = left.capsule(origin_of(recorded))
         ended = {event["experiment"]: event for event in left.named("experiment")}
-    return [_made(each, n, ended.get(n), whole) for n, each in enumerate(wanted)]
+    return [_made(experiment, n, ended.get(n), whole) for n, experiment in enumerate(wanted)]
 
 
 def _made(experiment: Experiment, number: int, ended: Data | None, whole: Capsule) -> Made:
@@ -97,7 +97,7 @@ def experiments_job(context: Context, params: dict[str, Any]) -> None:
     clock = _Clock(params["seconds"])
     makers = _Makers(context, recorded, clock)
     encoder = Encoder(spool)
-    wanted = [Experiment(**each) for each in params["experiments"]]
+    wanted = [Experiment(**experiment) for experiment in params["experiments"]]
     for number in sorted(range(len(wanted)), key=lambda n: wanted[n].cost):
         began, why = time.process_time(), ""
         try:
@@ -173,8 +173,8 @@ class _Makers:
 
     def _training(self, probe: Probe) -> _Training:
         if probe.index not in self._trainings:
-            made = _Training(self._keras, self._recorded, probe, self._clock)
-            self._trainings[probe.index] = made
+            trainer = _Training(self._keras, self._recorded, probe, self._clock)
+            self._trainings[probe.index] = trainer
         return self._trainings[probe.index]
 
     def _predict(self, probe: Probe, experiment: Experiment) -> Iterator[_Shown]:
@@ -225,10 +225,10 @@ class _Predict:
         forget(self.model)
         given = assemble([(name, np.asarray(x)) for name, x in fed])
         if training or self.rows is None:
-            made = self.model(_tensors(given), training=training)
+            answers = self.model(_tensors(given), training=training)
         else:
-            made = self.model.predict(given, batch_size=self.rows, verbose=0)
-        return [(name, np.asarray(y)) for name, y in leaves("y", made)]
+            answers = self.model.predict(given, batch_size=self.rows, verbose=0)
+        return [(name, np.asarray(y)) for name, y in leaves("y", answers)]
 
 
 def _tensors(given: Any) -> Any:
@@ -243,12 +243,12 @@ _Changed = Callable[[_Predict, Named, Capsule, Probe], list[tuple[str, AnyArray]
 def _twice(asked: _Predict, fed: Named, _recorded: Capsule, _probe: Probe) -> list[Any]:
     # Without forgetting what it was given before: that is what a script does.
     given = assemble([(name, np.asarray(x)) for name, x in fed])
-    made = (
+    answers = (
         asked.model(_tensors(given), training=False)
         if asked.rows is None
         else asked.model.predict(given, batch_size=asked.rows, verbose=0)
     )
-    return [(name, np.asarray(y)) for name, y in leaves("y", made)]
+    return [(name, np.asarray(y)) for name, y in leaves("y", answers)]
 
 
 def _other_rows(asked: _Predict, fed: Named, _recorded: Capsule, _probe: Probe) -> list[Any]:
@@ -427,7 +427,7 @@ class _Training:
             yield shown
             base.append(self._base(seed, free=experiment.change == "penalty"))
             yield _Shown(False, curves={"after": [base[-1]]}, seed=seed)
-            if not max(_finite(each) for each in changed) < min(_finite(each) for each in base):
+            if not max(_finite(end) for end in changed) < min(_finite(end) for end in base):
                 return
 
     def _trial(self, experiment: Experiment, seed: int) -> _Shown:
@@ -494,8 +494,8 @@ class _Training:
         self._keras.utils.set_random_seed(seed)
         kind = type(self._model)
         fresh = kind.from_config(self._model.get_config())
-        trained = {id(each) for each in self._model.trainable_weights}
-        places = [id(each) in trained for each in self._model.weights]
+        trained = {id(weight) for weight in self._model.trainable_weights}
+        places = [id(weight) in trained for weight in self._model.weights]
         if len(places) != len(self._start) or len(fresh.get_weights()) != len(self._start):
             return self._start
         pairs = zip(places, fresh.get_weights(), self._start, strict=True)
@@ -506,11 +506,11 @@ class _Training:
         """Whether the start is no fresh one: trained before, or given by the script."""
         earlier = self._recorded.manifest.probes[: self._probe.index]
         trained = any(
-            each.kind in ("fit", "train") and (state := self._recorded.state_of(each)) is not None
-            and state.id == self._state.id for each in earlier
+            past.kind in ("fit", "train") and (state := self._recorded.state_of(past)) is not None
+            and state.id == self._state.id for past in earlier
         )  # fmt: skip
         calls = self._recorded.manifest.calls
-        return trained or any(getattr(each.target, "name", "") in _GIVES for each in calls)
+        return trained or any(getattr(call.target, "name", "") in _GIVES for call in calls)
 
     def _fitting(self, loss: str = "", *, free: bool = False) -> _Fitting:
         """Return what trains with a loss, the model's own or another, or free of penalties."""
@@ -525,8 +525,8 @@ class _Training:
             rows = self._probe.settings.get("batch_size")
             batch = rows if isinstance(rows, int) else None
             shuffle = self._probe.settings.get("shuffle") is not False
-            made = _Fitting(self._keras, model, batch, shuffle, self._clock)
-            self._compiled[loss, free] = made
+            fitting = _Fitting(self._keras, model, batch, shuffle, self._clock)
+            self._compiled[loss, free] = fitting
         return self._compiled[loss, free]
 
 
@@ -538,7 +538,7 @@ def _freed(config: Any) -> Any:
             name: None if name.endswith(("_regularizer", "_constraint")) else value
             for name, value in left.items()
         }
-    return [_freed(each) for each in config] if isinstance(config, list) else config
+    return [_freed(item) for item in config] if isinstance(config, list) else config
 
 
 def _is_loss_in_r(recorded: Capsule, model: int) -> bool:
@@ -575,7 +575,7 @@ class _Fitting:
         optimizer = model.optimizer
         if hasattr(optimizer, "build"):
             optimizer.build(model.trainable_variables)
-        self._fresh = [np.array(each) for each in _variables(optimizer)]
+        self._fresh = [np.array(variable) for variable in _variables(optimizer)]
         self._rate = optimizer.learning_rate
         self._usual = np.array(self._rate) if hasattr(self._rate, "assign") else None
         self._steps: dict[str, Any] = {}
@@ -632,17 +632,19 @@ class _Fitting:
         if training:
             self._begin(weights)
             x, y, *rest = given
-            made = self._model(x, training=True)
+            predicted = self._model(x, training=True)
             loss = self._model.compute_loss(
-                x=x, y=y, y_pred=made, sample_weight=rest[0] if rest else None
+                x=x, y=y, y_pred=predicted, sample_weight=rest[0] if rest else None
             )
             return {"after": [float(np.asarray(loss))]}
         step = self._step("test_step", given)
         self._begin(weights)
         self._model.reset_metrics()
         self._take(step, given, _rows(given), self._batch)
-        found = {each.name: float(np.asarray(each.result())) for each in _metrics(self._model)}
-        return {"after": [found.pop("loss")]} | {name: [each] for name, each in found.items()}
+        found = {
+            metric.name: float(np.asarray(metric.result())) for metric in _metrics(self._model)
+        }
+        return {"after": [found.pop("loss")]} | {name: [value] for name, value in found.items()}
 
     def _begin(self, weights: Sequence[AnyArray]) -> None:
         self._model.set_weights(list(weights))
@@ -653,16 +655,16 @@ class _Fitting:
         import tensorflow as tf
 
         if name not in self._steps:
-            one = getattr(self._model, name)
+            method = getattr(self._model, name)
             # What Keras makes when it is first used cannot be made within a loop.
-            one(tf.nest.map_structure(lambda x: x[: self._batch], given))
+            method(tf.nest.map_structure(lambda x: x[: self._batch], given))
 
             def run(given: Any, order: Any, batch: Any) -> None:
                 rows = tf.shape(order)[0]
 
                 def body(start: Any) -> Any:
                     some = order[start : tf.minimum(start + batch, rows)]
-                    one(tf.nest.map_structure(lambda x: tf.gather(x, some), given))
+                    method(tf.nest.map_structure(lambda x: tf.gather(x, some), given))
                     return start + batch
 
                 tf.while_loop(lambda start: start < rows, body, [tf.constant(0)])
@@ -683,9 +685,9 @@ def _fed(data: _Data) -> Any:
 def _floats(item: Any) -> Any:
     """Return arrays as Keras hands them on: doubles become float32."""
     if isinstance(item, (tuple, list)):
-        return type(item)(_floats(each) for each in item)
+        return type(item)(_floats(part) for part in item)
     if isinstance(item, dict):
-        return {name: _floats(each) for name, each in item.items()}
+        return {name: _floats(value) for name, value in item.items()}
     values = np.asarray(item)
     return values.astype(np.float32) if values.dtype == np.float64 else values
 
@@ -700,9 +702,9 @@ def _rows(given: Any) -> AnyArray:
 def _metrics(model: Any) -> list[Any]:
     """Return the metrics that give one number, those within Keras 3's list of them too."""
     found = []
-    for each in model.metrics:
-        inner = getattr(each, "metrics", None)
-        found += list(inner) if inner else [each]
+    for metric in model.metrics:
+        inner = getattr(metric, "metrics", None)
+        found += list(inner) if inner else [metric]
     return found
 
 
@@ -727,7 +729,7 @@ def _compile(keras: Any, model: Any, state: ModelState, loss: str) -> None:
         model.compile(
             optimizer=optimizer,
             loss=loss or _losses(keras, config.get("loss")),
-            metrics=[each for each in names if isinstance(each, str)] or None,
+            metrics=[name for name in names if isinstance(name, str)] or None,
         )
     except Exception as error:  # a configuration from a stranger's file: Keras raises what it likes
         text = f"{type(error).__name__}: {str(error).strip()[:200]}"
@@ -740,8 +742,8 @@ def _losses(keras: Any, loss: Any) -> Any:
             return loss.get("config")
         return keras.losses.deserialize(_bare(loss))
     if isinstance(loss, dict):
-        return {name: _losses(keras, each) for name, each in loss.items()}
-    return [_losses(keras, each) for each in loss] if isinstance(loss, list) else loss
+        return {name: _losses(keras, value) for name, value in loss.items()}
+    return [_losses(keras, item) for item in loss] if isinstance(loss, list) else loss
 
 
 def _bare(config: Any) -> Any:
@@ -757,7 +759,7 @@ def _scaled(data: _Data, which: str, loss: str) -> _Data:
     """
     x, y, back = data.x, data.y, 1.0
     if "x" in which:
-        x = assemble([(name, _standard(each)) for name, each in leaves("x", x)])
+        x = assemble([(name, _standard(array)) for name, array in leaves("x", x)])
     if "y" in which:
         if loss not in _POWERS or not isinstance(y, np.ndarray):
             raise LookError(f"the loss {loss} does not go with the scale of the targets")

@@ -119,7 +119,7 @@ def _about(translation: Translation, undo: Undo) -> dict[str, Any]:
         "tops": translation.tops,
         "statements": translation.statements,
         "as_made": translation.as_made,
-        "readings": [each.model_dump() for each in translation.readings],
+        "readings": [reading.model_dump() for reading in translation.readings],
         "as_r": sorted(undo.as_r),
         "given": [
             (call, key, None if value is None else value.model_dump(mode="json"))
@@ -168,10 +168,10 @@ def _given(given: list[Any], known: RAnswers) -> dict[int, dict[str, Any]]:
     """Return what R gave to calls, where it is to be given instead: by call, and by argument."""
     found: dict[int, dict[str, Any]] = {}
     for call, key, value in given:
-        made = _NOTHING
+        answer = _NOTHING
         if value is not None:
-            made = known.value(TypeAdapter(Value).validate_python(value))
-        found.setdefault(int(call), {})[key] = made
+            answer = known.value(TypeAdapter(Value).validate_python(value))
+        found.setdefault(int(call), {})[key] = answer
     return found
 
 
@@ -282,7 +282,7 @@ class _Session:
                 return
         # Beyond where R's run ended nothing is compared.
         reached = not self._known.is_beyond(self._statement)
-        for said in (f"{why}: {each}" for each in missing) if missing else (why,) * reached:
+        for said in (f"{why}: {gap}" for gap in missing) if missing else (why,) * reached:
             self._spool.event("gap", text=said)
         for name in touched:
             if not missing or _is_model(names.get(name)):
@@ -293,7 +293,7 @@ class _Session:
         if not numbers or self._printed > _MOST_PRINTED:
             return
         self._printed += len(numbers)
-        text = " ".join(_spelled(each) for each in numbers)
+        text = " ".join(_spelled(number) for number in numbers)
         self._spool.event("output", stream="stdout", text=text + "\n", line=self._top)
 
     def asked(self, what: str) -> None:
@@ -322,9 +322,9 @@ class _Session:
     def _call(self, number: int, target: Any, /, *args: Any, **kwargs: Any) -> Any:
         if not _is_foreign(target) or _tracing():
             return target(*args, **kwargs)
-        for each in (*args, *kwargs.values()):
-            if isinstance(each, Missing):
-                each.__len__()
+        for argument in (*args, *kwargs.values()):
+            if isinstance(argument, Missing):
+                argument.__len__()
         before, self.line = self.line, self._r_line(number, self._lines) or self.line
         changed = self._given.get(self._recorder.count + 1)
         if changed:
@@ -370,8 +370,8 @@ def _is_foreign(target: Any) -> bool:
     module = str(getattr(kind, "__module__", "") or "")
     if module.partition(".")[0] in _OURS:
         return True
-    return any(str(each.__module__).partition(".")[0] in _OURS
-               for each in getattr(type(target), "__mro__", ()))  # fmt: skip
+    return any(str(base.__module__).partition(".")[0] in _OURS
+               for base in getattr(type(target), "__mro__", ()))  # fmt: skip
 
 
 def _gap_in(error: BaseException | None) -> str | None:

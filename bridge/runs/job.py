@@ -83,9 +83,11 @@ class Left:
         """Return the run as a capsule whose arrays are in memory."""
         place = self.place
         own = (str(place.spool), str(place.work), str(place.base))
-        made = assemble(replace(origin, private=(*own, *origin.private)), place.spool, self.outcome)
-        manifest = made.manifest.model_copy(update={"lever": lever.name} if lever else {})
-        return Capsule(manifest, {key: np.array(made.arrays[key]) for key in made.arrays})
+        capsule = assemble(
+            replace(origin, private=(*own, *origin.private)), place.spool, self.outcome
+        )
+        manifest = capsule.manifest.model_copy(update={"lever": lever.name} if lever else {})
+        return Capsule(manifest, {key: np.array(capsule.arrays[key]) for key in capsule.arrays})
 
 
 def _nothing(_: Place) -> Params:

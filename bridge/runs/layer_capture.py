@@ -83,9 +83,9 @@ def view_of(attempt: Try, recorded: ExecutedGraph | None, hidden_work: bool) -> 
     if everything is not None and _functions(everything) == _functions(bare):
         return _view(everything, True)
     search = _Search(attempt, bare, set(), {worth_seeing(bare.calls)})
-    executed, _, other = _sorted_out(bare)
+    executed, _, searched = _sorted_out(bare)
     search.add(executed)
-    search.add(other)
+    search.add(searched)
     return _view(search.best, True)
 
 
@@ -117,9 +117,9 @@ def _is(sight: Sight, recorded: ExecutedGraph | None) -> bool:
 
 def _unused(sight: Sight) -> frozenset[int]:
     """Return the outputs of layers that no layer receives and the model does not return."""
-    made = {number for call in sight.calls for number in call.outputs}
+    outputs = {number for call in sight.calls for number in call.outputs}
     received = {number for call in sight.calls for number in call.inputs}
-    return frozenset(made - received - sight.returned)
+    return frozenset(outputs - received - sight.returned)
 
 
 class _Search:
@@ -244,10 +244,10 @@ class Teller:
         what there is to add there. ``until`` is a time of the process, of the processor.
         """
         known: dict[int, dict[Any, Found]] = {}
-        for each in self._looked:
-            perturber = Perturber(each.sight, until, known.setdefault(each.state, {}))
-            for place, unit in each.wanting:
-                yield each.probe, place, _tell(perturber.perturb(unit), self._encoder)
+        for looked in self._looked:
+            perturber = Perturber(looked.sight, until, known.setdefault(looked.state, {}))
+            for place, unit in looked.wanting:
+                yield looked.probe, place, _tell(perturber.perturb(unit), self._encoder)
 
 
 def _tell(found: Found | str, encoder: Encoder) -> Data:
@@ -270,14 +270,14 @@ def _units(view: View) -> list[Unit]:
     """
     calls = view.sight.calls
     used = set(view.sight.returned)
-    told: set[int] = set()
+    places: set[int] = set()
     for place, call in reversed(list(enumerate(calls))):
         if hasattr(call.layer, "weights") or used.intersection(call.outputs):
-            told.add(place)
+            places.add(place)
             used |= {
-                each for which, each in enumerate(call.inputs) if which not in call.mask_places
+                input_ for which, input_ in enumerate(call.inputs) if which not in call.mask_places
             }
-    return [unit for unit in units(calls, view.visible) if unit.last in told]
+    return [unit for unit in units(calls, view.visible) if unit.last in places]
 
 
 def _describe(view: View, unit: Unit, encoder: Encoder) -> Data:
@@ -325,9 +325,9 @@ def must_agree(seen: Named, recorded: Named) -> None:
     Raises:
         LookError: it made others.
     """
-    made = dict(seen)
+    known = dict(seen)
     for name, expected in recorded:
-        found = made.get(name)
+        found = known.get(name)
         if (
             found is None
             or found.shape != expected.shape

@@ -177,8 +177,8 @@ def without(passes: Collection[str]) -> Lever:
     Raises:
         LeverError: there is no such pass.
     """
-    wanted = [each.replace("-", "_") for each in passes]
-    unknown = next((each for each in wanted if each not in PASSES), None)
+    wanted = [pass_name.replace("-", "_") for pass_name in passes]
+    unknown = next((pass_name for pass_name in wanted if pass_name not in PASSES), None)
     if unknown is not None:
         raise LeverError(_no_such("pass", unknown, PASSES))
     # In the order of the table, so that the same passes make the same lever.
@@ -250,7 +250,7 @@ def find_lever(name: str) -> Lever:
     if name in LEVERS:
         return LEVERS[name]
     parts = name.removesuffix("-off").split("+")
-    if len(parts) > 1 and all(each.replace("-", "_") in PASSES for each in parts):
+    if len(parts) > 1 and all(part.replace("-", "_") in PASSES for part in parts):
         return without(parts)
     raise LeverError(_no_such("lever", name, LEVERS))
 
@@ -265,9 +265,9 @@ def together(levers: Collection[Lever]) -> Lever | None:
     if len(found) < 2:
         return found[0] if found else None
     values: dict[str, Any] = {}
-    for each in found:
-        said = {"threads": each.threads, "way": each.way, "dtype": each.dtype, "rows": each.rows,
-                "backend": each.backend, "hide_gpus": each.hide_gpus}  # fmt: skip
+    for pull in found:
+        said = {"threads": pull.threads, "way": pull.way, "dtype": pull.dtype, "rows": pull.rows,
+                "backend": pull.backend, "hide_gpus": pull.hide_gpus}  # fmt: skip
         for key, value in said.items():
             if not value:
                 continue
@@ -276,9 +276,9 @@ def together(levers: Collection[Lever]) -> Lever | None:
                 raise LeverError(f"The levers {names} contradict each other: pull one at a time.")
             values[key] = value
     return Lever(
-        " + ".join(each.name for each in found),
-        env=tuple(dict(pair for each in found for pair in each.env).items()),
-        optimizer=tuple(dict(pair for each in found for pair in each.optimizer).items()),
+        " + ".join(lever.name for lever in found),
+        env=tuple(dict(pair for lever in found for pair in lever.env).items()),
+        optimizer=tuple(dict(pair for lever in found for pair in lever.optimizer).items()),
         **values,
     )
 
@@ -321,7 +321,7 @@ def _missing(backend: str) -> list[str]:
 def _other_devices() -> bool:
     """Say whether there is a sign of a device beside the CPU: a driver, or a plug-in's library."""
     plugins = (Path(folder) / "tensorflow-plugins" for folder in sys.path if folder)
-    return any(each.exists() for each in (*_DRIVERS, *plugins))
+    return any(path.exists() for path in (*_DRIVERS, *plugins))
 
 
 def _no_such(kind: str, name: str, known: Collection[str]) -> str:
@@ -389,7 +389,7 @@ def _pull_tensorflow(params: Mapping[str, Any]) -> None:
     if params.get("optimizer"):
         _set_options(dict(params["optimizer"]))
     if params.get("hide_gpus"):
-        others = {each.device_type for each in tf.config.list_physical_devices()} - {"CPU"}
+        others = {device.device_type for device in tf.config.list_physical_devices()} - {"CPU"}
         for kind in sorted(others):
             tf.config.set_visible_devices([], kind)
     if params.get("way") == "eager":

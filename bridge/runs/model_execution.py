@@ -74,24 +74,24 @@ def settle(layer: Any) -> None:
     Normalization keeps the mean and deviation that it applies beside the weights that it was
     adapted to, and says so when it is restored from a file.
     """
-    for each in [layer, *_inner(layer)]:
-        if callable(getattr(each, "finalize_state", None)) and getattr(each, "built", False):
-            each.finalize_state()
+    for inner in [layer, *_inner(layer)]:
+        if callable(getattr(inner, "finalize_state", None)) and getattr(inner, "built", False):
+            inner.finalize_state()
 
 
 def forget(model: Any) -> None:
     """Make layers forget what they were given before; some remember it from batch to batch."""
-    for each in _inner(model):
-        if getattr(each, "stateful", False) and not hasattr(each, "layers"):
-            reset = getattr(each, "reset_states", None) or getattr(each, "reset_state", None)
+    for inner in _inner(model):
+        if getattr(inner, "stateful", False) and not hasattr(inner, "layers"):
+            reset = getattr(inner, "reset_states", None) or getattr(inner, "reset_state", None)
             if callable(reset):
                 reset()
 
 
 def _inner(layer: Any) -> Iterator[Any]:
-    for each in getattr(layer, "layers", ()):
-        yield each
-        yield from _inner(each)
+    for inner in getattr(layer, "layers", ()):
+        yield inner
+        yield from _inner(inner)
 
 
 def foreign(config: Any) -> str:
@@ -106,7 +106,7 @@ def foreign(config: Any) -> str:
             return str(config["class_name"])
         config = list(config.values())
     if isinstance(config, (list, tuple)):
-        return next((found for each in config if (found := foreign(each))), "")
+        return next((found for item in config if (found := foreign(item))), "")
     return ""
 
 
@@ -248,16 +248,18 @@ def run(
         for batch in batches(fed, way.rows):
             parts.append((len(batch[0][1]), *runner.run(batch)))
     rows = [count for count, _, _ in parts]
-    made = [_joined(each, rows) for each in zip(*(outputs for _, outputs, _ in parts), strict=True)]
+    joined = [
+        _joined(pieces, rows) for pieces in zip(*(outputs for _, outputs, _ in parts), strict=True)
+    ]
     values = runner.known(dict(fed))
     for number in parts[0][2]:
         whole = _joined([seen[number] for _, _, seen in parts], rows)
         if whole is not None:
             values[number] = whole
-    if any(each is None for each in made):
+    if any(array is None for array in joined):
         raise LookError("what the model made of several batches cannot be put together")
-    outputs = [(name, each) for name, each in zip(runner.names, made, strict=True)
-               if each is not None]  # fmt: skip
+    outputs = [(name, array) for name, array in zip(runner.names, joined, strict=True)
+               if array is not None]  # fmt: skip
     watch = runner.watch
     size = way.rows if len(parts) > 1 else None
     calls = watch.calls() if wanted is None or wanted else _calls(watch)
@@ -297,8 +299,10 @@ class _Runner:
                 traced = self._traced(batch)
                 self._step = traced if self._remake is None else self._remake(traced)
             outputs, seen = self._step(given)
-        values = [to_numpy(each) for each in seen]
-        return [to_numpy(each) for each in outputs], dict(zip(self._handed, values, strict=True))
+        values = [to_numpy(tensor) for tensor in seen]
+        return [to_numpy(output) for output in outputs], dict(
+            zip(self._handed, values, strict=True)
+        )
 
     def known(self, fed: Mapping[str, AnyArray]) -> dict[int, AnyArray]:
         """Return the elements of the tensors that need not be handed out."""
@@ -340,18 +344,18 @@ class _Runner:
 
         watch = self.watch = Watch(self._keras, self._model)
         with watch.watching():
-            made = self._model(given, training=False)
+            answers = self._model(given, training=False)
         if self._count is not None:
-            with tf.control_dependencies(tf.nest.flatten(made)[:1]):
+            with tf.control_dependencies(tf.nest.flatten(answers)[:1]):
                 self._count.assign_add(1)
-        named = list(leaves("y", made))
+        named = list(leaves("y", answers))
         self.names = [name for name, _ in named]
         made_by = {id(leaf) for _, leaf in named}
         numbers = enumerate(watch.tensors)
-        self.returned = frozenset(number for number, each in numbers if id(each) in made_by)
+        self.returned = frozenset(number for number, tensor in numbers if id(tensor) in made_by)
         fed = {id(leaf): name for name, leaf in leaves("x", given)}
         tensors = enumerate(watch.tensors)
-        self._fed = {number: fed[id(each)] for number, each in tensors if id(each) in fed}
+        self._fed = {number: fed[id(tensor)] for number, tensor in tensors if id(tensor) in fed}
         worth = worth_seeing(watch.calls()) if self._wanted is None else self._wanted
         self._handed = [
             number
@@ -405,9 +409,9 @@ def ways(generation: int, recorded: Capsule, probe: Probe, fed: Named) -> Iterat
         return
     jit = probe.executed is not None and probe.executed.jit_compiled
     second = generation == 2
-    call = next((each for each in recorded.manifest.calls if each.id == probe.call), None)
+    call = next((call for call in recorded.manifest.calls if call.id == probe.call), None)
     rows = dict.fromkeys([_asked_rows(call) or _ROWS, count])
-    found = [Way(each, probe.eager, jit, generic=second, counted=second) for each in rows]
+    found = [Way(row, probe.eager, jit, generic=second, counted=second) for row in rows]
     if second and not probe.eager:
         # predict_on_batch knows how many rows there are.
         found.append(Way(count, jit=jit, counted=True))
@@ -440,7 +444,7 @@ def fed_to(model: Any, recorded: Capsule, probe: Probe) -> Named:
     """
     if not probe.inputs:
         raise LookError("what the model was given was not recorded")
-    doubles = any(str(each.dtype).endswith("float64") for each in model.inputs)
+    doubles = any(str(input_.dtype).endswith("float64") for input_ in model.inputs)
     dtype = "float64" if doubles else "float32"
     return [(ref.name, as_fed(np.asarray(recorded.array(ref)), dtype)) for ref in probe.inputs]
 
@@ -475,20 +479,22 @@ def run_elsewhere(keras: Any, model: Any, fed: Named, rows: int | None) -> Sight
     if looking:
         watch = Watch(keras, model)
         with watch.watching():
-            made = model(assemble(parts[0]), training=False)
-        return _seen(keras, watch, made)
+            answers = model(assemble(parts[0]), training=False)
+        return _seen(keras, watch, answers)
     found = [_named(keras, model(assemble(part), training=False)) for part in parts]
-    outputs = [(name, np.concatenate([dict(each)[name] for each in found])) for name, _ in found[0]]
+    outputs = [
+        (name, np.concatenate([dict(batch)[name] for batch in found])) for name, _ in found[0]
+    ]
     return Sight((), (), {}, outputs, frozenset(), None)
 
 
-def _named(keras: Any, made: Any) -> list[tuple[str, AnyArray]]:
-    return [(name, np.asarray(keras.ops.convert_to_numpy(y))) for name, y in leaves("y", made)]
+def _named(keras: Any, answers: Any) -> list[tuple[str, AnyArray]]:
+    return [(name, np.asarray(keras.ops.convert_to_numpy(y))) for name, y in leaves("y", answers)]
 
 
-def _seen(keras: Any, watch: Watch, made: Any) -> Sight:
-    outputs = _named(keras, made)
-    by_maker = {id(y) for _, y in leaves("y", made)}
-    returned = frozenset(n for n, each in enumerate(watch.tensors) if id(each) in by_maker)
-    values = {number: np.asarray(each) for number, each in enumerate(watch.tensors)}
+def _seen(keras: Any, watch: Watch, answers: Any) -> Sight:
+    outputs = _named(keras, answers)
+    by_maker = {id(y) for _, y in leaves("y", answers)}
+    returned = frozenset(n for n, tensor in enumerate(watch.tensors) if id(tensor) in by_maker)
+    values = {number: np.asarray(tensor) for number, tensor in enumerate(watch.tensors)}
     return Sight(_calls(watch), watch.tensors, values, outputs, returned, None)

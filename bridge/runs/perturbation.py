@@ -66,7 +66,7 @@ def evaluate(calls: Sequence[TracedCall], given: Values, layer_of: Callable[[Any
     import tensorflow as tf
 
     known = dict(given)
-    made: Any = None
+    outputs: Any = None
 
     def fill(leaf: Any) -> Any:
         return known[leaf.number] if isinstance(leaf, Tensor) else leaf
@@ -76,9 +76,9 @@ def evaluate(calls: Sequence[TracedCall], given: Values, layer_of: Callable[[Any
             if call.masked and mask in given:
                 known[number]._keras_mask = known[mask]
         args, kwargs = tf.nest.map_structure(fill, (call.args, call.kwargs))
-        made = arrays(layer_of(call.layer)(*args, **kwargs))
-        known.update(zip(call.outputs, made, strict=True))
-    return made[0]
+        outputs = arrays(layer_of(call.layer)(*args, **kwargs))
+        known.update(zip(call.outputs, outputs, strict=True))
+    return outputs[0]
 
 
 def itself(layer: Any) -> Any:
@@ -112,10 +112,10 @@ class Doubled:
             evaluate(self._calls, values, self._copy)
             for call in self._calls:
                 _hand_over(call.layer, self._copy(call.layer))
-        made = to_numpy(evaluate(self._calls, values, self._copy))
-        if made.dtype != np.float64:
-            raise CannotError(f"in float64 it makes {made.dtype.name}")
-        return made
+        output = to_numpy(evaluate(self._calls, values, self._copy))
+        if output.dtype != np.float64:
+            raise CannotError(f"in float64 it makes {output.dtype.name}")
+        return output
 
     def _copy(self, layer: Any) -> Any:
         return self._copies[id(layer)]
@@ -136,7 +136,7 @@ def in_float64(config: Any) -> Any:
             for key, value in config.items()
         }
     if isinstance(config, (list, tuple)):
-        return type(config)(in_float64(each) for each in config)
+        return type(config)(in_float64(item) for item in config)
     return config
 
 
@@ -148,10 +148,10 @@ def _hand_over(layer: Any, double: Any) -> None:
     if double is layer:
         return
     weights = [to_numpy(weight) for weight in layer.weights]
-    if [tuple(each.shape) for each in double.weights] != [each.shape for each in weights]:
+    if [tuple(weight.shape) for weight in double.weights] != [weight.shape for weight in weights]:
         raise CannotError("in float64 it has other weights")
     double.set_weights([
-        each.astype(np.float64) if each.dtype.name in FORMATS else each for each in weights
+        weight.astype(np.float64) if weight.dtype.name in FORMATS else weight for weight in weights
     ])  # fmt: skip
     settle(double)
 
@@ -254,16 +254,16 @@ class Perturber:
         dtype = result.dtype
         if exact.shape[1:] != result.shape[1:]:
             raise CannotError(f"in float64 its output has shape {exact.shape}")
-        made = _Runs(calls, first, weights, dtype)
+        repeats = _Runs(calls, first, weights, dtype)
         try:
             begun = time.process_time()
-            runs = [made.eagerly()]
+            runs = [repeats.eagerly()]
             if time.process_time() + RUNS * (time.process_time() - begun) > self._until:
                 raise CannotError("they would take too long")
-            runs += [made.eagerly() for _ in range(1, RUNS // 2)]
-            runs += [made.as_graph() for _ in range(RUNS // 2)]
+            runs += [repeats.eagerly() for _ in range(1, RUNS // 2)]
+            runs += [repeats.as_graph() for _ in range(RUNS // 2)]
         finally:
-            made.restore()
+            repeats.restore()
         found = _measure(exact, runs, dtype, rows)
         self._check(doubled, whole, first, found, dtype)
         return found
@@ -327,10 +327,10 @@ def _rows(values: Sequence[AnyArray], count: int) -> int:
     """Return how many rows are used; all of them where something has another number of rows."""
     cut = [x for x in values if x.ndim and len(x) == count]
     whole = sum(x.size for x in values) - sum(x.size for x in cut)
-    each = sum(x.size for x in cut) // max(count, 1)
-    if whole + each > MOST_ELEMENTS:
+    per_row = sum(x.size for x in cut) // max(count, 1)
+    if whole + per_row > MOST_ELEMENTS:
         raise CannotError(f"it was given more than {MOST_ELEMENTS:,} elements at once")
-    return max(1, min(count, MOST_ROWS, (MOST_ELEMENTS - whole) // max(each, 1)))
+    return max(1, min(count, MOST_ROWS, (MOST_ELEMENTS - whole) // max(per_row, 1)))
 
 
 def _first(x: AnyArray, rows: int, count: int) -> AnyArray:
@@ -400,8 +400,8 @@ class _Runs:
             return x
         return moved(x.astype(dtype), self._random).astype(x.dtype)
 
-    def _kept(self, made: Any) -> AnyArray:
-        found = to_numpy(made)
+    def _kept(self, output: Any) -> AnyArray:
+        found = to_numpy(output)
         if found.dtype != self._dtype:
             raise CannotError(f"by itself it makes {found.dtype.name}")
         return found

@@ -308,10 +308,10 @@ class _Session:
         flat = values if isinstance(values, list) else [values]
         array, strings = None, []
         if text:
-            strings = [str(each) for each in flat]
+            strings = [str(string) for string in flat]
         else:
             shape = size if isinstance(size, list) else [size]
-            found = np.asarray(flat).reshape([int(each) for each in shape], order="F")
+            found = np.asarray(flat).reshape([int(extent) for extent in shape], order="F")
             array = self._encoder.array(name, found)
         self._spool.event(
             "draw",
@@ -330,12 +330,12 @@ class _Session:
             line=self._line,
             calls=[self._before + 1, self._calls.count],
             variables=[
-                {"name": each["name"], "value": self._encoder.value(each["value"])}
-                for each in variables
+                {"name": variable["name"], "value": self._encoder.value(variable["value"])}
+                for variable in variables
             ],
             places=[
-                {"place": int(each["place"]), "value": self._encoder.value(each["value"])}
-                for each in places
+                {"place": int(place["place"]), "value": self._encoder.value(place["value"])}
+                for place in places
             ],
         )
 

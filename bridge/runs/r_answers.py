@@ -93,7 +93,9 @@ class _Taken(ast.NodeTransformer):
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         inside = [self.visit(argument) for argument in node.args]
-        keywords = [ast.keyword(each.arg, self.visit(each.value)) for each in node.keywords]
+        keywords = [
+            ast.keyword(keyword.arg, self.visit(keyword.value)) for keyword in node.keywords
+        ]
         function = self.visit(node.func)
         call = ast.copy_location(ast.Call(function, inside, keywords), node)
         # A layer that is called is no call that makes one.
@@ -246,8 +248,8 @@ class RAnswers(Replay):
         """Return what R computed in a statement at watched places, each as it is asked for."""
         found: dict[int, list[Callable[[], Any]]] = defaultdict(list)
         answer = self._answers.get(statement)
-        for each in () if answer is None else answer.places:
-            found[each.place].append(partial(self._placed, statement, each.value))
+        for place in () if answer is None else answer.places:
+            found[place.place].append(partial(self._placed, statement, place.value))
         return found
 
     def _placed(self, statement: int, value: Value) -> Any:
@@ -301,9 +303,9 @@ class RAnswers(Replay):
     def _argument(self, _name: str, value: Value) -> Any:
         if _name == "callbacks" and isinstance(value, Items):
             kept = [
-                each
-                for each in value.items
-                if not (isinstance(each, ObjectValue) and each.id in self._beside)
+                item
+                for item in value.items
+                if not (isinstance(item, ObjectValue) and item.id in self._beside)
             ]
             value = value.model_copy(update={"items": tuple(kept)})
         return super()._argument(_name, value)
@@ -320,8 +322,8 @@ class RAnswers(Replay):
     def _bind_alike(self, calls: Sequence[Call], own: Sequence[OwnCall]) -> None:
         """Give what this run made the numbers of what R's calls of the same things made."""
         mine: dict[Target, list[Any]] = defaultdict(list)
-        for each in own:
-            mine[each.target].append(each.result)
+        for own_call in own:
+            mine[own_call.target].append(own_call.result)
         theirs: dict[Target, int] = defaultdict(int)
         for call in calls:
             theirs[_called(call)] += call.kind == "call"

@@ -100,37 +100,39 @@ class RecordedFunctions:
                 args, kwargs = _as_passed(signature, args, kwargs)
             return _pass(closure.passing, lambda *a, **k: self._call(closure, a, k), args, kwargs)
 
-        made: Any = None
+        function: Any = None
         if signature is not None and closure.spelled:
-            made = _spelled(signature, python_function)
-        if made is None:
-            made = python_function
+            function = _spelled(signature, python_function)
+        if function is None:
+            function = python_function
             if signature is not None:
-                vars(made)["__signature__"] = signature
-        made.__name__ = made.__qualname__ = closure.name or "python_function"
+                vars(function)["__signature__"] = signature
+        function.__name__ = function.__qualname__ = closure.name or "python_function"
         if closure.module:
-            made.__module__ = closure.module
+            function.__module__ = closure.module
         # TensorFlow need not convert it: the way through R's code was taken when it was recorded.
-        made.autograph_info__ = {"recorded": True}
-        return made
+        function.autograph_info__ = {"recorded": True}
+        return function
 
     def _signature(self, closure: Closure) -> inspect.Signature | None:
         if closure.parameters is None:
             return None
         found = [
             inspect.Parameter(
-                each.name,
-                _KINDS[each.kind],
+                parameter.name,
+                _KINDS[parameter.kind],
                 default=inspect.Parameter.empty
-                if each.default is None
-                else self._value(each.default),
+                if parameter.default is None
+                else self._value(parameter.default),
             )
-            for each in closure.parameters
+            for parameter in closure.parameters
         ]
         return inspect.Signature(found)
 
     def _call(self, closure: Closure, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        names = [each.name for each in closure.parameters or () if each.kind != "rest"]
+        names = [
+            parameter.name for parameter in closure.parameters or () if parameter.kind != "rest"
+        ]
         given = _by_name(names, args, kwargs)
         try:
             invocation = self._pick(closure, given, names)
@@ -179,18 +181,27 @@ def _spelled(signature: inspect.Signature, function: Any) -> Any:
     heads: list[str] = []
     given: list[str] = []
     space: dict[str, Any] = {"_function": function, "_defaults": {}}
-    for each in signature.parameters.values():
-        if not each.name.isidentifier() or keyword.iskeyword(each.name) or each.name in space:
+    for parameter in signature.parameters.values():
+        if (
+            not parameter.name.isidentifier()
+            or keyword.iskeyword(parameter.name)
+            or parameter.name in space
+        ):
             return None
-        rest, keywords = each.kind is each.VAR_POSITIONAL, each.kind is each.VAR_KEYWORD
+        rest, keywords = (
+            parameter.kind is parameter.VAR_POSITIONAL,
+            parameter.kind is parameter.VAR_KEYWORD,
+        )
         star = "*" if rest else "**" if keywords else ""
-        if each.kind is each.KEYWORD_ONLY and not any(head.startswith("*") for head in heads):
+        if parameter.kind is parameter.KEYWORD_ONLY and not any(
+            head.startswith("*") for head in heads
+        ):
             heads.append("*")
-        default = "" if each.default is each.empty else f"=_defaults[{each.name!r}]"
-        space["_defaults"][each.name] = each.default
-        heads.append(f"{star}{each.name}{default}")
-        named = f"{each.name}=" if each.kind is each.KEYWORD_ONLY else ""
-        given.append(f"{star}{named}{each.name}")
+        default = "" if parameter.default is parameter.empty else f"=_defaults[{parameter.name!r}]"
+        space["_defaults"][parameter.name] = parameter.default
+        heads.append(f"{star}{parameter.name}{default}")
+        named = f"{parameter.name}=" if parameter.kind is parameter.KEYWORD_ONLY else ""
+        given.append(f"{star}{named}{parameter.name}")
     source = f"def spelled({', '.join(heads)}):\n    return _function({', '.join(given)})\n"
     exec(compile(source, "<a function of R's>", "exec"), space)
     return space["spelled"]
@@ -404,13 +415,13 @@ class RGenerator:
 
     def __next__(self) -> Any:
         try:
-            made = self._function()
+            item = self._function()
         except NotRecordedError:
             # Asked for ahead, as R was not: where it is needed, Keras says that it is missing.
             raise StopIteration from None
-        if made is None or (isinstance(self._completed, str) and made == self._completed):
+        if item is None or (isinstance(self._completed, str) and item == self._completed):
             raise StopIteration
-        return made
+        return item
 
     next = __next__
 

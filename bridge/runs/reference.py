@@ -37,8 +37,8 @@ def reference(capsule: Capsule) -> Capsule:
     cannot be evaluated has no outputs and a note that says why.
     """
     begun = time.perf_counter()
-    made: dict[str, AnyArray] = {}
-    probes = tuple(_probe(capsule, probe, made) for probe in capsule.manifest.probes)
+    arrays: dict[str, AnyArray] = {}
+    probes = tuple(_probe(capsule, probe, arrays) for probe in capsule.manifest.probes)
     manifest = Manifest(
         runner="reference",
         case=capsule.manifest.case,
@@ -53,7 +53,7 @@ def reference(capsule: Capsule) -> Capsule:
         probes=probes,
         seconds=round(time.perf_counter() - begun, 6),
     )
-    return Capsule(manifest, ChainMap(made, dict(_Recorded(capsule, manifest))))
+    return Capsule(manifest, ChainMap(arrays, dict(_Recorded(capsule, manifest))))
 
 
 class _Recorded(dict[str, AnyArray]):
@@ -66,13 +66,13 @@ class _Recorded(dict[str, AnyArray]):
         )
 
 
-def _probe(capsule: Capsule, probe: Probe, made: dict[str, AnyArray]) -> Probe:
+def _probe(capsule: Capsule, probe: Probe, arrays: dict[str, AnyArray]) -> Probe:
     outputs: tuple[Array, ...] = ()
     notes: tuple[str, ...] = ()
     try:
         values = _evaluate(capsule, probe)
         outputs = tuple(
-            _keep(value, f"ref.{probe.index}.{number}", probe, number, made)
+            _keep(value, f"ref.{probe.index}.{number}", probe, number, arrays)
             for number, value in enumerate(values)
         )
     except (UnsupportedError, WiringError, CapsuleError) as error:
@@ -90,8 +90,10 @@ def _probe(capsule: Capsule, probe: Probe, made: dict[str, AnyArray]) -> Probe:
     )
 
 
-def _keep(value: AnyArray, key: str, probe: Probe, number: int, made: dict[str, AnyArray]) -> Array:
-    made[key] = value
+def _keep(
+    value: AnyArray, key: str, probe: Probe, number: int, arrays: dict[str, AnyArray]
+) -> Array:
+    arrays[key] = value
     name = probe.outputs[number].name if number < len(probe.outputs) else f"y[{number}]"
     return Array(name=name, key=key, dtype=value.dtype.name, shape=value.shape)
 

@@ -155,8 +155,10 @@ def _short(recorded: Capsule) -> Iterator[Probe]:
         if probe.kind != "fit" or probe.status != "made" or not probe.outputs:
             continue
         state = recorded.state_of(probe)
-        later = (other for other in probes[probe.index + 1 :] if other.kind in ("fit", "train"))
-        if state is None or any(_may_go_on(recorded, state.id, other) for other in later):
+        later = (
+            fitting for fitting in probes[probe.index + 1 :] if fitting.kind in ("fit", "train")
+        )
+        if state is None or any(_may_go_on(recorded, state.id, fitting) for fitting in later):
             continue
         if _asks_for_callbacks(recorded, probe):
             continue
@@ -268,33 +270,33 @@ def _inside(folder: Path, rest: str) -> Path:
 _OPEN: Final = 3
 
 
-def use_once(keras: Any, made: Any) -> None:
+def use_once(keras: Any, result: Any) -> None:
     """Run on zeros what a call made.
 
     Raises:
         Exception: whatever Keras raises then.
     """
-    tensors = [each for each in _flat(made) if type(each).__name__ == "KerasTensor"]
+    tensors = [tensor for tensor in _flat(result) if type(tensor).__name__ == "KerasTensor"]
     if tensors:
         sources: dict[int, Any] = {}
         for tensor in tensors:
             for source in keras.utils.get_source_inputs(tensor):
                 sources.setdefault(id(source), source)
-        made = keras.Model(list(sources.values()), tensors)
-    inputs = list(getattr(made, "inputs", None) or ())
-    if inputs and hasattr(made, "predict_on_batch"):
-        zeros = [_zeros(each) for each in inputs]
-        made.predict_on_batch(zeros if len(zeros) > 1 else zeros[0])
+        result = keras.Model(list(sources.values()), tensors)
+    inputs = list(getattr(result, "inputs", None) or ())
+    if inputs and hasattr(result, "predict_on_batch"):
+        zeros = [_zeros(input_) for input_ in inputs]
+        result.predict_on_batch(zeros if len(zeros) > 1 else zeros[0])
 
 
-def _flat(made: Any) -> Iterator[Any]:
-    if isinstance(made, (list, tuple)):
-        for part in made:
+def _flat(result: Any) -> Iterator[Any]:
+    if isinstance(result, (list, tuple)):
+        for part in result:
             yield from _flat(part)
-    elif isinstance(made, dict):
-        yield from _flat(list(made.values()))
+    elif isinstance(result, dict):
+        yield from _flat(list(result.values()))
     else:
-        yield made
+        yield result
 
 
 def _zeros(tensor: Any) -> np.ndarray[Any, Any]:
@@ -346,7 +348,9 @@ class Replay:
         for file in capsule.manifest.files:
             self._files.setdefault(file.call, []).append(file)
         self._helpers: dict[str, Any] = {}
-        self._classes = {each.id: each for each in classes_of(capsule)}
+        self._classes = {
+            recorded_class.id: recorded_class for recorded_class in classes_of(capsule)
+        }
         #: What a function of R's could not do again since the last step began.
         self._stopped: BridgeError | None = None
 
@@ -522,11 +526,14 @@ class Replay:
                 return self._class(value)
             case Descriptor():
                 kind = {"property": property, "staticmethod": staticmethod}
-                functions = (None if each is None else self.value(each) for each in value.functions)
+                functions = (
+                    None if function is None else self.value(function)
+                    for function in value.functions
+                )
                 return kind.get(value.kind, classmethod)(*functions)
             case Generator():
                 if value.id not in self._objects:
-                    self._objects[value.id] = (each for each in self.value(value.source))
+                    self._objects[value.id] = (item for item in self.value(value.source))
                 return self._objects[value.id]
             case Opaque() if value.id in self._objects:
                 # It could not be described, but the replay made it as well.
@@ -570,9 +577,9 @@ class Replay:
                 # What only Python made of the class is made again with it.
                 continue
         bases = tuple(self.value(base) for base in value.bases)
-        made = types.new_class(value.name, bases, {}, lambda space: space.update(members))
-        self._objects[value.id] = made
-        return made
+        cls = types.new_class(value.name, bases, {}, lambda space: space.update(members))
+        self._objects[value.id] = cls
+        return cls
 
     def _object(self, number: int, cls: str) -> Any:
         if number in self._classes:
@@ -601,21 +608,21 @@ class Replay:
             return array
         import tensorflow as tf
 
-        made = tf.constant(array) if value.t == "tensor" else tf.Variable(array)
+        tensor = tf.constant(array) if value.t == "tensor" else tf.Variable(array)
         if value.id is not None:
-            self._objects[value.id] = made
-        return made
+            self._objects[value.id] = tensor
+        return tensor
 
-    def _bind(self, value: Value | None, made: Any) -> None:
+    def _bind(self, value: Value | None, result: Any) -> None:
         """Give what was made the numbers that it had in the recording."""
         number = getattr(value, "id", None)
         if number is not None:
-            self._objects[number] = made
-        elif isinstance(value, Items) and isinstance(made, (list, tuple)):
-            for item, part in zip(value.items, made, strict=False):
+            self._objects[number] = result
+        elif isinstance(value, Items) and isinstance(result, (list, tuple)):
+            for item, part in zip(value.items, result, strict=False):
                 self._bind(item, part)
-        elif isinstance(value, Pairs) and isinstance(made, Mapping):
-            for (key, item), part in zip(value.items, made.values(), strict=False):
+        elif isinstance(value, Pairs) and isinstance(result, Mapping):
+            for (key, item), part in zip(value.items, result.values(), strict=False):
                 del key
                 self._bind(item, part)
 
@@ -629,7 +636,7 @@ def _holds_code(name: str, data: bytes) -> bool:
     if name.endswith(".keras"):
         try:
             with zipfile.ZipFile(io.BytesIO(data)) as parts:
-                return any(b"Lambda" in parts.read(each) for each in parts.namelist())
+                return any(b"Lambda" in parts.read(file_name) for file_name in parts.namelist())
         except (zipfile.BadZipFile, RuntimeError, zlib.error):
             return True
     return name.endswith((".h5", ".hdf5")) and b"Lambda" in data
@@ -752,18 +759,18 @@ def _told(spool: SpoolWriter, call: Call) -> None:
     spool.event("call", parent=None, **call.model_dump(mode="json", include=kept))
 
 
-def _tried(spool: SpoolWriter, call: Call, keras: Any, made: Any) -> None:
+def _tried(spool: SpoolWriter, call: Call, keras: Any, result: Any) -> None:
     """Use what a call made that raised when it was recorded: it may only put the error off."""
     try:
-        use_once(keras, made)
+        use_once(keras, result)
     except Exception as error:  # that Keras raises is what is wanted to be known
         spool.event("raised", id=call.id, error=describe_error(error) | {"in_use": True})
 
 
-def _answered(spool: SpoolWriter, encoder: Encoder, call: Call, made: Any) -> None:
+def _answered(spool: SpoolWriter, encoder: Encoder, call: Call, result: Any) -> None:
     """Tell what came back to the script, which R went on computing with."""
     _told(spool, call)
-    spool.event("returned", id=call.id, result=encoder.value(made))
+    spool.event("returned", id=call.id, result=encoder.value(result))
 
 
 def _gap(spool: SpoolWriter, call: Call, error: BridgeError) -> None:
@@ -777,7 +784,7 @@ def _replay(
     last: dict[str, Any] | None = None
     for call in of_script(recorded):
         try:
-            made = replay.step(call)
+            result = replay.step(call)
         except ReplayError as error:
             if replay.knows(call):
                 _told(spool, call)
@@ -794,9 +801,9 @@ def _replay(
             if call.error is not None:
                 # What raised when it was recorded, and does not here, is worth telling.
                 _told(spool, call)
-                _tried(spool, call, keras, made)
+                _tried(spool, call, keras, result)
             elif is_answer(call):
-                _answered(spool, encoder, call, made)
+                _answered(spool, encoder, call, result)
     # R may have caught an error and gone on; only the one that ended the script ends the replay.
     if last is not None and recorded.manifest.status == "error":
         spool.event("error", error=last)

@@ -96,20 +96,20 @@ def rerun(
         "fault": fault.params() if isinstance(fault, Fault) else {},
         "faults": {}
         if fault is None or isinstance(fault, Fault)
-        else {str(index): each.params() for index, each in fault.items()},
+        else {str(index): put_in.params() for index, put_in in fault.items()},
     }
     with run_job(pool, warm, rerun_job, params, limits) as left:
-        made = Capsule(left.capsule(origin_of(recorded)).manifest, left.arrays)
-        again = _joined(given, made, left.named("perturbed"), _called(lever, fault), probes)
+        capsule = Capsule(left.capsule(origin_of(recorded)).manifest, left.arrays)
+        again = _joined(given, capsule, left.named("perturbed"), _called(lever, fault), probes)
     return with_kernels(pool, again, warm) if look else again
 
 
 def _needed(recorded: Capsule) -> Capsule:
     """Leave out what models and their predictions do not need: layers, plots, other calls."""
     manifest = recorded.manifest
-    probes = tuple(each.model_copy(update={"layers": ()}) for each in manifest.probes)
-    predicting = {each.call for each in probes}
-    calls = tuple(each for each in manifest.calls if each.id in predicting)
+    probes = tuple(probe.model_copy(update={"layers": ()}) for probe in manifest.probes)
+    predicting = {probe.call for probe in probes}
+    calls = tuple(call for call in manifest.calls if call.id in predicting)
     changed = {"probes": probes, "calls": calls, "plots": (), "output": ()}
     return _with_own_arrays(manifest.model_copy(update=changed), recorded.arrays)
 
@@ -126,25 +126,27 @@ def _called(lever: Lever | None, fault: Fault | Mapping[int, Fault] | None) -> s
 
 def _joined(
     recorded: Capsule,
-    made: Capsule,
+    capsule: Capsule,
     perturbed: list[Event],
     lever: str | None,
     asked: Collection[int] | None,
 ) -> Capsule:
     """Put what was made beside the recorded models and inputs."""
-    by_index = {probe.index: probe for probe in made.manifest.probes}
+    by_index = {probe.index: probe for probe in capsule.manifest.probes}
     found = {(event["probe"], event["place"]): event["found"] for event in perturbed}
     probes = []
     for probe in recorded.manifest.probes:
         if asked is not None and probe.index not in asked:
             continue
         again = by_index.get(probe.index)
-        data = again.model_dump(mode="json") if again is not None else _unmade(probe, made.manifest)
+        data = (
+            again.model_dump(mode="json") if again is not None else _unmade(probe, capsule.manifest)
+        )
         for place, layer in enumerate(data["layers"]):
             layer |= found.get((probe.index, place), {})
         own = Probe.model_validate(_prefixed(data))
         probes.append(own.model_copy(update={"inputs": probe.inputs, "line": probe.line}))
-    manifest = made.manifest.model_copy(
+    manifest = capsule.manifest.model_copy(
         update={
             "lever": lever,
             "states": recorded.manifest.states,
@@ -153,7 +155,7 @@ def _joined(
             "frontend": recorded.manifest.frontend,
         }
     )
-    arrays = {f"{_PREFIX}{key}": made.arrays[key] for key in made.arrays}
+    arrays = {f"{_PREFIX}{key}": capsule.arrays[key] for key in capsule.arrays}
     return _with_own_arrays(manifest, {**recorded.arrays, **arrays})
 
 
@@ -175,7 +177,7 @@ def _prefixed(item: Any) -> Any:
         if isinstance(found.get("key"), str) and "dtype" in found:
             found["key"] = f"{_PREFIX}{found['key']}"
         return found
-    return [_prefixed(each) for each in item] if isinstance(item, (list, tuple)) else item
+    return [_prefixed(part) for part in item] if isinstance(item, (list, tuple)) else item
 
 
 def _with_own_arrays(manifest: Manifest, arrays: Any) -> Capsule:
@@ -198,7 +200,7 @@ def rerun_job(context: Context, params: dict[str, Any]) -> None:
     recorded = read_capsule(Path(params["capsule"]))
     spool = begin(context, params)
     fault = Fault.of(params["fault"]) if params["fault"] else None
-    faults = {int(key): Fault.of(each) for key, each in params["faults"].items()}
+    faults = {int(key): Fault.of(data) for key, data in params["faults"].items()}
     again = _Again(context, recorded, params["lever"], Encoder(spool), params["look"])
     for probe in recorded.manifest.probes:
         if params["probes"] is None or probe.index in params["probes"]:
@@ -262,7 +264,7 @@ class _Again:
         What could not be made again has a note that says why.
         """
         self._fault = fault
-        told: Data = {
+        event: Data = {
             "index": probe.index, "label": probe.label, "kind": probe.kind, "state": probe.state,
             "call": None, "inputs": [], "outputs": [], "layers": [], "executed": None, "curves": {},
             "eager": probe.eager, "notes": [],
@@ -270,27 +272,27 @@ class _Again:
         try:
             if probe.kind not in ("predict", "call") or probe.state is None:
                 raise LookError("only predictions of recorded models are made again")
-            made = self._made(probe)
+            execution = self._made(probe)
         except LookError as error:
-            return told | _not_run(str(error))
+            return event | _not_run(str(error))
         except FaultError as error:
-            return told | _without_fault(str(error))
+            return event | _without_fault(str(error))
         except Exception as error:  # Keras and TensorFlow may refuse a model in any way
             text, cls = str(error).strip()[:500], type(error).__name__
             notes = [f"raised {cls}", *([text] if text else [])]
-            return told | {"status": "raised", "why": cls, "notes": notes}
+            return event | {"status": "raised", "why": cls, "notes": notes}
         layers = []
-        if made.view is not None:
-            layers = self.teller.layers(probe, made.view, made.sound)
-        executed = None if made.way.eager else _described(made.bare, made.way.jit)
-        return told | {
-            "outputs": [self._encoder.array(name, y) for name, y in made.bare.outputs],
+        if execution.view is not None:
+            layers = self.teller.layers(probe, execution.view, execution.sound)
+        executed = None if execution.way.eager else _described(execution.bare, execution.way.jit)
+        return event | {
+            "outputs": [self._encoder.array(name, y) for name, y in execution.bare.outputs],
             "layers": layers,
             "executed": executed and executed.model_dump(mode="json"),
-            "eager": made.way.eager,
-            **(_without_fault(made.without) if made.without else {}),
-            **({"status": "idle"} if made.idle else {}),
-            "notes": made.told,
+            "eager": execution.way.eager,
+            **(_without_fault(execution.without) if execution.without else {}),
+            **({"status": "idle"} if execution.idle else {}),
+            "notes": execution.told,
         }
 
     def _made(self, probe: Probe) -> _Made:
@@ -303,29 +305,29 @@ class _Again:
         failed: Exception | None = None
         for way in likely:
             try:
-                made = self._run(probe, fed, way, expected)
+                execution = self._run(probe, fed, way, expected)
             except Exception as error:  # as above: another way may be the right one
                 failed = failed or error
                 continue
-            if self._is_recorded(probe, made):
-                return made
-            tried.append(made)
+            if self._is_recorded(probe, execution):
+                return execution
+            tried.append(execution)
         if tried:
             return tried[0]
         if not expected:
             raise failed or LookError("there is no way to run the model")
         first = next(ways(self._context.generation, self._recorded, probe, fed))
-        made = self._run(probe, fed, first, None)
-        return replace(made, reproduced=False)
+        execution = self._run(probe, fed, first, None)
+        return replace(execution, reproduced=False)
 
     @property
     def _as_recorded(self) -> bool:
         return not self._lever and self._fault is None
 
-    def _is_recorded(self, probe: Probe, made: _Made) -> bool:
+    def _is_recorded(self, probe: Probe, execution: _Made) -> bool:
         """Say whether what was executed is what was executed when the run was recorded."""
-        executed = _described(made.bare)
-        if probe.executed is None or executed is None or made.way.jit:
+        executed = _described(execution.bare)
+        if probe.executed is None or executed is None or execution.way.jit:
             return True
         return arithmetic(probe.executed) == arithmetic(executed)
 
@@ -336,9 +338,9 @@ class _Again:
         put_in: list[graph.Faulty] = []
         remake = self._remake(way, put_in)
         runner = _Runner(self._context.keras, model, fed, way, expected, remake)
-        made = self._seen(probe, runner, way)
-        changed = [each.last is not None and each.last.changed for each in put_in]
-        return replace(made, without=without, idle=bool(changed) and not any(changed))
+        execution = self._seen(probe, runner, way)
+        changed = [change.last is not None and change.last.changed for change in put_in]
+        return replace(execution, without=without, idle=bool(changed) and not any(changed))
 
     def _seen(self, probe: Probe, runner: _Runner, way: Way) -> _Made:
         if not self._looking:
@@ -491,16 +493,16 @@ def widen(recorded: Capsule) -> Capsule:
 
     def layer(state: LayerState) -> LayerState:
         weights = tuple(w.model_copy(update={"array": wide(w.array)}) for w in state.weights)
-        layers = tuple(layer(each) for each in state.layers)
+        layers = tuple(layer(member) for member in state.layers)
         config = _widened(state.config)
         return state.model_copy(update={"weights": weights, "layers": layers, "config": config})
 
     def model(state: ModelState) -> ModelState:
-        layers = tuple(layer(each) for each in state.layers)
+        layers = tuple(layer(member) for member in state.layers)
         return state.model_copy(update={"layers": layers, "config": _widened(state.config)})
 
-    def probe(each: Probe) -> Probe:
-        return each.model_copy(update={"inputs": tuple(wide(ref, True) for ref in each.inputs)})
+    def probe(seen: Probe) -> Probe:
+        return seen.model_copy(update={"inputs": tuple(wide(ref, True) for ref in seen.inputs)})
 
     manifest = recorded.manifest.model_copy(
         update={
@@ -519,7 +521,7 @@ def _widened(config: Any) -> Any:
             for key, value in config.items()
         }
     if isinstance(config, (list, tuple)):
-        return [_widened(each) for each in config]
+        return [_widened(item) for item in config]
     return config
 
 

@@ -93,22 +93,22 @@ class SameBits:
         return self.same == self.probes
 
 
-def same_bits(recorded: Capsule, made: Capsule) -> SameBits:
-    """Set the probes of ``made`` beside those of ``recorded``, in their order."""
+def same_bits(recorded: Capsule, twin: Capsule) -> SameBits:
+    """Set the probes of ``twin`` beside those of ``recorded``, in their order."""
     differences: list[str] = []
     same = missing = 0
-    rest = list(made.manifest.probes)
+    rest = list(twin.manifest.probes)
     for probe in recorded.manifest.probes:
         where = f"{probe.kind} at line {probe.line}" if probe.line else probe.kind
         # What the other run left out must not shift what follows.
-        place = next((n for n, each in enumerate(rest) if _alike(probe, each)), None)
+        place = next((n for n, candidate in enumerate(rest) if _alike(probe, candidate)), None)
         if place is None:
             missing += 1
             differences.append(f"{where}: not made")
             continue
-        other = rest[place]
+        partner = rest[place]
         del rest[: place + 1]
-        found = _difference(recorded, probe, made, other)
+        found = _difference(recorded, probe, twin, partner)
         same += not found
         differences += [f"{where}: {found}"] if found else []
     return SameBits(len(recorded.manifest.probes), same, missing, tuple(differences))
@@ -118,25 +118,25 @@ def _alike(a: Probe, b: Probe) -> bool:
     return a.kind == b.kind and [x.shape for x in a.inputs] == [x.shape for x in b.inputs]
 
 
-def _difference(recorded: Capsule, a: Probe, made: Capsule, b: Probe) -> str:
+def _difference(recorded: Capsule, a: Probe, twin: Capsule, b: Probe) -> str:
     if len(a.outputs) != len(b.outputs):
         return f"{len(b.outputs)} outputs for {len(a.outputs)}"
     for x, y in zip(a.outputs, b.outputs, strict=True):
         if (x.dtype, x.shape) != (y.dtype, y.shape):
             return f"{y.dtype} {y.shape} for {x.dtype} {x.shape}"
-        if not _equal(recorded, x, made, y):
+        if not _equal(recorded, x, twin, y):
             return f"other bits in {x.name}"
-    if {key: list(map(repr, each)) for key, each in a.curves.items()} != {
-        key: list(map(repr, each)) for key, each in b.curves.items()
+    if {key: list(map(repr, curve)) for key, curve in a.curves.items()} != {
+        key: list(map(repr, curve)) for key, curve in b.curves.items()
     }:
         return "another training history"
     return ""
 
 
-def _equal(recorded: Capsule, x: Array, made: Capsule, y: Array) -> bool:
+def _equal(recorded: Capsule, x: Array, twin: Capsule, y: Array) -> bool:
     if x.key is None or y.key is None:
         return False
-    return recorded.array(x).tobytes() == made.array(y).tobytes()
+    return recorded.array(x).tobytes() == twin.array(y).tobytes()
 
 
 @dataclass(frozen=True)
@@ -167,5 +167,5 @@ def prove(pool: Pool, recorded: Capsule, path: Path, limits: Limits) -> Proof:
     script = script_of(recorded, path.stem)
     script.save(path)
     generation = 2 if recorded.manifest.environment.keras.startswith("tf_keras") else 3
-    made = run_twin(pool, recorded.manifest.case, path, generation, limits)
-    return Proof(script, made, same_bits(recorded, made))
+    twin = run_twin(pool, recorded.manifest.case, path, generation, limits)
+    return Proof(script, twin, same_bits(recorded, twin))

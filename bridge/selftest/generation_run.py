@@ -165,12 +165,12 @@ class Selftest:
         trials = self.trials
         return SelftestScore(
             injected=len(trials),
-            detected=sum(each.detected for each in trials),
-            localised=sum(each.localised for each in trials),
-            attributed=sum(each.attributed for each in trials),
-            abstained=sum(each.abstained for each in trials),
-            confidently_wrong=sum(each.confidently_wrong for each in trials),
-            false_alarms=sum(bool(each.alarm) for each in self.benign),
+            detected=sum(trial.detected for trial in trials),
+            localised=sum(trial.localised for trial in trials),
+            attributed=sum(trial.attributed for trial in trials),
+            abstained=sum(trial.abstained for trial in trials),
+            confidently_wrong=sum(trial.confidently_wrong for trial in trials),
+            false_alarms=sum(bool(trial.alarm) for trial in self.benign),
             seconds=round(self.seconds, 1),
             benign=len(self.benign),
         )
@@ -190,12 +190,12 @@ class Selftest:
         yield self.sentence
         yield ""
         yield from _table(self.trials)
-        worst = sorted(self.trials, key=lambda each: -each.badness)
-        wrong = [each.line() for each in worst if each.badness]
+        worst = sorted(self.trials, key=lambda trial: -trial.badness)
+        wrong = [trial.line() for trial in worst if trial.badness]
         alarms = [
-            f"{each.model} (Keras {each.generation}, {each.lever}): a false alarm: {each.alarm}"
-            for each in self.benign
-            if each.alarm
+            f"{trial.model} (Keras {trial.generation}, {trial.lever}): a false alarm: {trial.alarm}"
+            for trial in self.benign
+            if trial.alarm
         ]
         if alarms or wrong:
             yield ""
@@ -225,14 +225,14 @@ def _table(trials: Sequence[Trial]) -> Iterable[str]:
     head = ("fault", "put in", "noticed", "placed", "cause right", "left open", "wrong")
     rows: list[tuple[str, tuple[int, ...]]] = []
     for kind in FAULTS:
-        of = [each for each in trials if each.kind == kind]
+        of = [trial for trial in trials if trial.kind == kind]
         if of:
             asked = (
-                [each.detected for each in of],
-                [each.localised for each in of],
-                [each.attributed for each in of],
-                [each.abstained for each in of],
-                [each.confidently_wrong for each in of],
+                [trial.detected for trial in of],
+                [trial.localised for trial in of],
+                [trial.attributed for trial in of],
+                [trial.abstained for trial in of],
+                [trial.confidently_wrong for trial in of],
             )
             rows.append((kind, (len(of), *map(sum, asked))))
     if not rows:
@@ -274,7 +274,7 @@ def drive_together(
             asked[pull].append(key)
         # Those that are behind come first: they may come to ask for what the others wait for.
         pull = min(
-            asked, key=lambda each: (min(taken[key] for key in asked[each]), -len(asked[each]))
+            asked, key=lambda entry: (min(taken[key] for key in asked[entry]), -len(asked[entry]))
         )
         outcomes = answers(pull, asked[pull])
         for key in asked[pull]:
@@ -380,7 +380,7 @@ def _can_have(kind: FaultKind, layer: LayerState) -> bool:
     if not kind.fits(name):
         return False
     activation = layer.config.get("activation", "linear")
-    shapes = [each.array.shape for each in layer.weights if len(each.array.shape) >= 2]
+    shapes = [weight.array.shape for weight in layer.weights if len(weight.array.shape) >= 2]
     if kind.kind in ("activation-lost", "activation-lost-in-unit"):
         alone = "activation" not in layer.config and name in LAYERS and LAYERS[name].activates
         return alone or activation != "linear"
@@ -470,8 +470,8 @@ class Half:
             notes.append(
                 f"Keras {self._generation}: only {len(probes)} of {count} predictions ran ({why})"
             )
-        faulty, made, redrawn = self._put_in(sound, probes)
-        trials = self._trials(sound, faulty, made)
+        faulty, alone, redrawn = self._put_in(sound, probes)
+        trials = self._trials(sound, faulty, alone)
         benign = [] if self._only_locate else self._benign(sound, probes)
         return Done(tuple(trials), tuple(benign), redrawn, tuple(notes))
 
@@ -486,7 +486,7 @@ class Half:
     ) -> tuple[dict[int, Drawn], dict[int, Capsule], int]:
         """Put a fault into every model; draw another where no bit of the result changes."""
         found: dict[int, Drawn] = {}
-        made: dict[int, Capsule] = {}
+        alone: dict[int, Capsule] = {}
         redrawn = 0
         left = set(probes)
         tried: dict[int, set[str]] = defaultdict(set)
@@ -496,21 +496,21 @@ class Half:
             damaged = sound
             for index in sorted(left):
                 rng = np.random.default_rng([self._seed, self._generation, index, attempt])
-                one = draw(damaged, probes[index], rng, tried[index])
-                if one is not None:
-                    tried[index].add(one.kind.kind)
-                    drawn[index] = one
-                    damaged = one.damaged or damaged
+                choice = draw(damaged, probes[index], rng, tried[index])
+                if choice is not None:
+                    tried[index].add(choice.kind.kind)
+                    drawn[index] = choice
+                    damaged = choice.damaged or damaged
             run = self._again(damaged, drawn, None)
             for index in drawn:
                 if isinstance(run, str) or not _visible(sound, run, index):
                     redrawn += 1
                     continue
-                found[index], made[index] = drawn[index], _alone(run, index, "r")
+                found[index], alone[index] = drawn[index], _alone(run, index, "r")
                 left.discard(index)
             if not left or not drawn:
                 break
-        return found, made, redrawn
+        return found, alone, redrawn
 
     def _again(
         self,
@@ -520,7 +520,9 @@ class Half:
         probes: Collection[int] = (),
     ) -> Capsule | str:
         """Run models again with their faults, under a lever; or say why that cannot be."""
-        faults = {index: each.fault for index, each in drawn.items() if each.fault is not None}
+        faults = {
+            index: choice.fault for index, choice in drawn.items() if choice.fault is not None
+        }
         lever = lever_of(pull) if pull is not None else None
         try:
             return rerun(
@@ -534,26 +536,26 @@ class Half:
             return f"{type(error).__name__}: {error}"[:300]
 
     def _trials(
-        self, sound: Capsule, faulty: Mapping[int, Drawn], made: Mapping[int, Capsule]
+        self, sound: Capsule, faulty: Mapping[int, Drawn], alone: Mapping[int, Capsule]
     ) -> list[Trial]:
         """See what is said of every fault."""
         trials: list[Trial] = []
         doubts: dict[int, Doubt] = {}
         named: dict[int, list[str]] = {}
         for index, drawn in faulty.items():
-            runs = {"r": made[index], "twin": _alone(sound, index, "twin")}
+            runs = {"r": alone[index], "twin": _alone(sound, index, "twin")}
             pair = compare_runs(runs["r"], runs["twin"], judge=self._judge)
             if drawn.fault is None:
                 trials.append(self._asked_for(drawn, runs, pair))
                 continue
             wrong = wrong_layers(runs, self._judge) or disagreements(runs, [pair])
             if wrong:
-                doubts[index], named[index] = wrong[0], [each.subject for each in wrong]
+                doubts[index], named[index] = wrong[0], [doubt.subject for doubt in wrong]
             else:
                 trials.append(self._trial(sound, drawn, None, False, pair.verdict, 0))
         attributions = dict.fromkeys(doubts, _LEFT_OPEN)
         if not self._only_locate:
-            attributions = self._search(sound, faulty, made, doubts)
+            attributions = self._search(sound, faulty, alone, doubts)
         for index, attribution in attributions.items():
             drawn, doubt = faulty[index], doubts[index]
             right = drawn.layer in doubt.target.names
@@ -567,7 +569,7 @@ class Half:
         self,
         sound: Capsule,
         faulty: Mapping[int, Drawn],
-        made: Mapping[int, Capsule],
+        alone: Mapping[int, Capsule],
         doubts: Mapping[int, Doubt],
     ) -> dict[int, CauseEvidence]:
         names = available(self._generation)
@@ -576,7 +578,7 @@ class Half:
         for index, doubt in doubts.items():
             # The fault is put in again for every run: that it lasts needs no proof.
             searches[index] = search(
-                doubt.situation(made[index], frozenset(names), passes, repeated=True)
+                doubt.situation(alone[index], frozenset(names), passes, repeated=True)
             )
 
         def answers(pull: Pull, asking: Collection[int]) -> dict[int, LeverOutcome]:
@@ -614,7 +616,7 @@ class Half:
         said: str,
         named: int,
     ) -> Trial:
-        probe = next(each for each in capsule.manifest.probes if each.index == drawn.probe)
+        probe = next(probe for probe in capsule.manifest.probes if probe.index == drawn.probe)
         state = capsule.manifest.states[probe.state or 0]
         layer = find_layer(state.layers, drawn.layer)
         cls = (class_name(layer.cls) or "") if layer is not None else ""
@@ -644,9 +646,9 @@ class Half:
                 found.append(Benign(self._generation, probes[index].label, label, alarm))
         return found
 
-    def _alarm(self, one: Capsule, other: Capsule) -> str:
-        runs = {"r": one, "twin": other}
-        pair = compare_runs(one, other, judge=self._judge)
+    def _alarm(self, left: Capsule, right: Capsule) -> str:
+        runs = {"r": left, "twin": right}
+        pair = compare_runs(left, right, judge=self._judge)
         wrong = wrong_layers(runs, self._judge)
         if wrong:
             return f"{wrong[0].subject} was found wrong"
@@ -669,10 +671,12 @@ def _twice(capsule: Capsule) -> Capsule:
     for probe in manifest.probes:
         if _is_tried(probe) and probe.state is not None:
             model = manifest.states[probe.state].id
-            moments = [place for place, each in enumerate(manifest.states) if each.id == model]
+            moments = [place for place, state in enumerate(manifest.states) if state.id == model]
             own = {"index": len(probes), "state": len(states) + moments.index(probe.state)}
             probes.append(probe.model_copy(update=own))
-            states += [manifest.states[each].model_copy(update={"id": free}) for each in moments]
+            states += [
+                manifest.states[moment].model_copy(update={"id": free}) for moment in moments
+            ]
             free += 1
     changed = {"probes": tuple(probes), "states": tuple(states)}
     return Capsule(manifest.model_copy(update=changed), capsule.arrays)
@@ -680,7 +684,7 @@ def _twice(capsule: Capsule) -> Capsule:
 
 def _alone(capsule: Capsule, index: int, runner: str) -> Capsule:
     """Return the capsule with one prediction only, as a run of this runner."""
-    probes = tuple(each for each in capsule.manifest.probes if each.index == index)
+    probes = tuple(probe for probe in capsule.manifest.probes if probe.index == index)
     changed = {"probes": probes, "runner": runner, "error": None, "caught": ()}
     return Capsule(capsule.manifest.model_copy(update=changed), capsule.arrays)
 
@@ -688,7 +692,7 @@ def _alone(capsule: Capsule, index: int, runner: str) -> Capsule:
 def _visible(sound: Capsule, run: Capsule, index: int) -> bool:
     """Say whether a fault changed a bit of the result, or kept it from being made."""
     before, after = (
-        next((each for each in capsule.manifest.probes if each.index == index), None)
+        next((probe for probe in capsule.manifest.probes if probe.index == index), None)
         for capsule in (sound, run)
     )
     if before is None or after is None or after.status in ("without-fault", "idle"):
@@ -753,13 +757,13 @@ def run(
             for generation, count in zip(installed, halves, strict=True)
             if count
         ]
-        done = [each.result() for each in running]
+        done = [future.result() for future in running]
     return Selftest(
-        trials=tuple(trial for each in done for trial in each.trials),
-        benign=tuple(benign for each in done for benign in each.benign),
-        redrawn=sum(each.redrawn for each in done),
+        trials=tuple(trial for result in done for trial in result.trials),
+        benign=tuple(benign for result in done for benign in result.benign),
+        redrawn=sum(result.redrawn for result in done),
         seconds=time.monotonic() - begun,
-        notes=tuple(note for each in done for note in each.notes),
+        notes=tuple(note for result in done for note in result.notes),
     )
 
 

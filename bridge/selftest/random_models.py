@@ -48,7 +48,7 @@ def predict(keras: Any, seed: int, numbers: Sequence[int]) -> None:
         if number % _EARLIER_EVERY == 0:
             with probe(f"m{number} before"):
                 model.predict(x, verbose=0)
-        model.set_weights([_weight(rng, each) for each in model.weights])
+        model.set_weights([_weight(rng, weight) for weight in model.weights])
         with probe(f"m{number}"):
             model.predict(x, verbose=0)
 

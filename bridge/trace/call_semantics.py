@@ -189,7 +189,7 @@ def is_plain_data(value: Value | None) -> bool:
         case Items():
             return all(map(is_plain_data, value.items))
         case Pairs():
-            return all(is_plain_data(each) for pair in value.items for each in pair)
+            return all(is_plain_data(item) for pair in value.items for item in pair)
     return False
 
 
@@ -213,7 +213,7 @@ def _is_live(value: Value | None) -> bool:
         case Items():
             return any(map(_is_live, value.items))
         case Pairs():
-            return any(_is_live(each) for pair in value.items for each in pair)
+            return any(_is_live(item) for pair in value.items for item in pair)
         case _:
             return isinstance(value, (Closure, Class, Descriptor, Generator, Opaque))
 
@@ -283,7 +283,7 @@ def _numbers(value: Value | None) -> Iterator[int]:
                 yield from _numbers(item)
         case Pairs():
             for pair in value.items:
-                yield from (number for each in pair for number in _numbers(each))
+                yield from (number for item in pair for number in _numbers(item))
         case Slice():
             for part in (value.start, value.stop, value.step):
                 yield from _numbers(part)
@@ -379,6 +379,6 @@ def _leaves(invocation: Invocation) -> Iterator[Value]:
         if isinstance(value, Items):
             stack += value.items
         elif isinstance(value, Pairs):
-            stack += [each for pair in value.items for each in pair]
+            stack += [item for pair in value.items for item in pair]
         else:
             yield value

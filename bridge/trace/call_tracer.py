@@ -56,7 +56,7 @@ class TracedCall:
         """Which of the inputs are masks that the call was given as arguments."""
         given = (value for name, value in self.arguments.items() if "mask" in name)
         return frozenset(
-            each["input"] for each in given if isinstance(each, dict) and "input" in each
+            place["input"] for place in given if isinstance(place, dict) and "input" in place
         )
 
 
@@ -167,15 +167,15 @@ class Watch:
         self, met: _Met, original: Callable[..., Any], layer: Any, args: Any, kwargs: Any
     ) -> Any:
         met.args, met.kwargs = self._numbered(args), self._numbered(kwargs)
-        met.inputs = tuple(self.number(each) for each in arrays((args, kwargs)))
+        met.inputs = tuple(self.number(array) for array in arrays((args, kwargs)))
         met.masks = tuple(self._mask(number) for number in met.inputs)
         self._inside_a_layer = True
         try:
-            made = original(layer, *args, **kwargs)
+            result = original(layer, *args, **kwargs)
         finally:
             self._inside_a_layer = False
-        met.outputs = tuple(self.number(each) for each in arrays(made))
-        return made
+        met.outputs = tuple(self.number(array) for array in arrays(result))
+        return result
 
     def _numbered(self, item: Any) -> Any:
         import tensorflow as tf
@@ -281,7 +281,7 @@ def _arguments(layer: Any, node: Any) -> dict[str, Any]:
     args, kwargs = _given(node)
     if len(args) <= 1 and not kwargs:
         return {}
-    places = {id(each): place for place, each in enumerate(_fed(node))}
+    places = {id(tensor): place for place, tensor in enumerate(_fed(node))}
     usual: Any = False
     try:
         signature = inspect.signature(layer.call)

@@ -281,8 +281,8 @@ class Scrubber:
         libraries = os.environ.get("R_LIBS", "").split(os.pathsep)
         found = {*libraries, *sys.path, sys.prefix, sys.base_prefix, str(Path.cwd()), _OURS}
         # Not "/usr" and its like: such names say nothing of anybody, and stand in many texts.
-        folders = {*filter(None, private), *(each for each in found if each.count("/") > 2)}
-        names = [(each, "<work>") for each in sorted(folders, key=len, reverse=True)]
+        folders = {*filter(None, private), *(folder for folder in found if folder.count("/") > 2)}
+        names = [(folder, "<work>") for folder in sorted(folders, key=len, reverse=True)]
         names += [(home, "~")] if home not in ("/", "") else []
         names += [(tempfile.gettempdir(), "<work>")]
         self._names = [(re.compile(re.escape(name)), short) for name, short in names]

@@ -208,13 +208,13 @@ class Encoder:
         found = signature_of(item, inner)
         parameters = None if found is None else [
             {
-                "name": each.name,
-                "kind": _KINDS[each.kind],
+                "name": parameter.name,
+                "kind": _KINDS[parameter.kind],
                 "default": None
-                if each.default is each.empty
-                else self.value(each.default, depth + 1),
+                if parameter.default is parameter.empty
+                else self.value(parameter.default, depth + 1),
             }
-            for each in found.parameters.values()
+            for parameter in found.parameters.values()
         ]  # fmt: skip
         return {
             "t": "closure",
@@ -250,7 +250,9 @@ class Encoder:
             functions = [value.__func__]
         else:
             return self.value(value, depth)
-        given = [None if each is None else self.value(each, depth) for each in functions]
+        given = [
+            None if function is None else self.value(function, depth) for function in functions
+        ]
         return {"t": "descriptor", "kind": type(value).__name__, "functions": given}
 
     def _generator(self, item: types.GeneratorType[Any, Any, Any], depth: int) -> Data:

@@ -33,7 +33,7 @@ class Executed:
         ops: list[dict[str, Any]] = []
         jit = False
         # A function that is traced again for another batch size does the same work: once is told.
-        told: set[tuple[str, str, tuple[str, ...]]] = set()
+        described: set[tuple[str, str, tuple[str, ...]]] = set()
         for graph in self.graphs:
             for node in _in_order(graph.node):
                 jit = jit or node.attr["_XlaMustCompile"].b
@@ -41,9 +41,9 @@ class Executed:
                     continue
                 fused = _fused(node)
                 about = (node.op, node.name, tuple(fused))
-                if about in told:
+                if about in described:
                     continue
-                told.add(about)
+                described.add(about)
                 ops.append(
                     {"op": node.op, "name": node.name, "fused": fused, "device": _device(node)}
                 )
@@ -59,7 +59,7 @@ class Executed:
             Counter(_work(node) for node in graph.node if _is_work(node.op, node.name))
             for graph in self.graphs
         ]
-        return sorted((each for each in found if each), key=lambda each: sorted(each.items()))
+        return sorted((graph for graph in found if graph), key=lambda graph: sorted(graph.items()))
 
     def nodes(self) -> dict[str, list[str]]:
         """Return what is fused into each op, by the op's name."""
@@ -110,7 +110,7 @@ def _collected(ctx: Any) -> list[Any]:
     metadata = ctx.export_run_metadata()
     if metadata is None:
         return []
-    graphs = [each.post_optimization_graph for each in metadata.function_graphs]
+    graphs = [graph.post_optimization_graph for graph in metadata.function_graphs]
     return [graph for graph in graphs if _is_function(graph)]
 
 
@@ -156,8 +156,8 @@ def _in_order(nodes: Any) -> list[Any]:
                 placed[name] = None
                 continue
             stack.append((name, True))
-            inputs = [each.lstrip("^").partition(":")[0] for each in by_name[name].input]
-            stack.extend((each, False) for each in reversed(inputs) if each not in placed)
+            inputs = [source.lstrip("^").partition(":")[0] for source in by_name[name].input]
+            stack.extend((source, False) for source in reversed(inputs) if source not in placed)
             by_cycle = len(stack) > 4 * len(by_name) + 16
             if by_cycle:  # loops of control flow: fall back to the given order
                 return list(nodes)

@@ -65,7 +65,7 @@ def wiring(model: Any) -> list[tuple[Any, tuple[str, ...]]]:
     feeds: dict[int, list[str]] = {}
     for layer, nodes in _calls_by_layer(model).values():
         found = (parent for node in nodes for parent in parents(node))
-        feeds[id(layer)] = [each.name for each in found]
+        feeds[id(layer)] = [feed.name for feed in found]
     return [(layer, tuple(feeds.get(id(layer), ()))) for layer in getattr(model, "layers", ())]
 
 
@@ -117,8 +117,8 @@ def _calls_by_layer(model: Any) -> dict[int, tuple[Any, list[Any]]]:
         found.setdefault(id(called(node)), (called(node), []))[1].append(node)
     for layer, nodes in found.values():
         if len(nodes) > 1:
-            made = {id(node): number for number, node in enumerate(layer._inbound_nodes)}
-            nodes.sort(key=lambda node: made[id(node)])
+            order = {id(node): number for number, node in enumerate(layer._inbound_nodes)}
+            nodes.sort(key=lambda node: order[id(node)])
     return found
 
 
@@ -140,7 +140,7 @@ class _Layers:
             "id": self._encoder.number(layer),
             "shape": _output_shape(layer),
             "config": config if isinstance(config, dict) else {},
-            "weights": [self._weight(layer, *each) for each in named_weights(layer)],
+            "weights": [self._weight(layer, *weight) for weight in named_weights(layer)],
             "inbound": list(inbound),
         } | ({"layers": self.describe(layer)} if is_graph(layer) else {})
 

@@ -85,7 +85,7 @@ class Observer:
         from tensorflow.python.autograph.core import config
 
         rule = config.DoNotConvert("bridge")
-        if not any(getattr(each, "_prefix", "") == "bridge" for each in config.CONVERSION_RULES):
+        if not any(getattr(known, "_prefix", "") == "bridge" for known in config.CONVERSION_RULES):
             config.CONVERSION_RULES = (rule, *config.CONVERSION_RULES)
         _leave_no_trace_in_errors(keras)
 

@@ -50,7 +50,7 @@ def _unwrapped(item: Any, depth: int) -> tuple[types.FunctionType, str] | None:
     if not folder and not code.co_filename.startswith(_TEXTS):
         return None
     held = [*_cells(item), item.__globals__.get("_function")]
-    found = next((each for part in held if (each := _unwrapped(part, depth - 1))), None)
+    found = next((function for part in held if (function := _unwrapped(part, depth - 1))), None)
     if found is None:
         return None
     return found[0], PASSING.get(getattr(code, "co_qualname", ""), "") or found[1]
@@ -113,22 +113,22 @@ def _followed(
     """Return what is called instead; ``in_pairs``: it returns what R gave, and whether R failed."""
 
     def call_r_function(f: Any, /, *args: Any, **kwargs: Any) -> Any:
-        told = follower()
+        following = follower()
         # From another thread R is not called yet: reticulate has the main thread do it.
-        if told is None or threading.current_thread() is not threading.main_thread():
+        if following is None or threading.current_thread() is not threading.main_thread():
             return original(f, *args, **kwargs)
-        number = told.enter(f, args, kwargs)
+        number = following.enter(f, args, kwargs)
         try:
             result = original(f, *args, **kwargs)
         except BaseException as error:  # what it raised is noted, and raised again
-            told.leave(number, None, error)
+            following.leave(number, None, error)
             raise
         if not in_pairs:
-            told.leave(number, result, None)
+            following.leave(number, result, None)
         elif result[1]:
-            told.leave(number, None, RuntimeError(result[0]))
+            following.leave(number, None, RuntimeError(result[0]))
         else:
-            told.leave(number, result[0], None)
+            following.leave(number, result[0], None)
         return result
 
     assert isinstance(call_r_function, types.FunctionType)

@@ -134,7 +134,7 @@ def _files(text: str) -> Iterator[tuple[str, Path]]:
 def describe_missing(owner: Any, name: str) -> dict[str, Any]:
     """Describe, as data, what ``owner`` has in the place of an attribute that is not there."""
     bearer = owner if inspect.ismodule(owner) or inspect.isclass(owner) else type(owner)
-    names = [each for each in dir(owner) if not each.startswith("_")]
+    names = [member for member in dir(owner) if not member.startswith("_")]
     return {
         "owner": public_path(bearer),
         "name": name,
@@ -356,7 +356,7 @@ class Recorder:
             known = self._signatures.get(key)
             if known is None:
                 parameters = inspect.signature(target).parameters
-                known = {name: each.default for name, each in parameters.items()}
+                known = {name: parameter.default for name, parameter in parameters.items()}
                 self._signatures[key] = known
         except Exception:
             # It may have none; and hashing, comparing and asking for it run its own code.

@@ -221,13 +221,13 @@ class Names(Writer, ABC):
 
     def has_no_order(self, name: str) -> bool:
         """Say whether a variable's numbers are in no order of their own: drawn, or all the same."""
-        made = self.values.get(name, [])
+        assigned = self.values.get(name, [])
         chance = any(
-            isinstance(each, Call) and each.name in (DRAWING | _ALIKE)
-            for value in made
-            for each in walk(value)
+            isinstance(node, Call) and node.name in (DRAWING | _ALIKE)
+            for value in assigned
+            for node in walk(value)
         )
-        return chance or not made
+        return chance or not assigned
 
 
 _WEIGHTS: Final = frozenset({"weights"})
@@ -286,16 +286,16 @@ class Arguments(Names):
 
     def _shape(self, node: Node) -> Code:
         items = self._items(node)
-        if items is not None and not any(each.name for each in items):
+        if items is not None and not any(item.name for item in items):
             assert isinstance(node, Call)
             what = "c() drops NULL, and the shape loses a dimension"
             if (
                 node.name == "c"
-                and any(_is_null(each.value) for each in items)
+                and any(_is_null(item.value) for item in items)
                 and not self.reading(node, "null", "r-semantics", what)
             ):
-                items = [each for each in items if not _is_null(each.value)]
-            parts = [self._size(each.value) for each in items]
+                items = [item for item in items if not _is_null(item.value)]
+            parts = [self._size(item.value) for item in items]
             comma = "," if len(parts) == 1 else ""
             return Code(f"({', '.join(parts)}{comma})")
         if isinstance(node, Number):
@@ -319,8 +319,8 @@ class Arguments(Names):
 
     def _whole(self, node: Node) -> Code:
         items = self._items(node)
-        if items is not None and not any(each.name for each in items):
-            parts = [self._whole(each.value).text for each in items if each.value is not None]
+        if items is not None and not any(item.name for item in items):
+            parts = [self._whole(item.value).text for item in items if item.value is not None]
             return Code(f"[{', '.join(parts)}]")
         if isinstance(node, Number):
             return Code(self._size(node), "num")
@@ -343,14 +343,14 @@ class Arguments(Names):
     def _data(self, node: Node) -> Code:
         items = self._items(node)
         if isinstance(node, Call) and node.name == "list" and items is not None:
-            if all(each.name for each in items) and items:
+            if all(item.name for item in items) and items:
                 parts = [
-                    f"{each.name!r}: {self._data(each.value).text}"
-                    for each in items
-                    if each.value is not None
+                    f"{item.name!r}: {self._data(item.value).text}"
+                    for item in items
+                    if item.value is not None
                 ]
                 return Code("{" + ", ".join(parts) + "}")
-            parts = [self._data(each.value).text for each in items if each.value is not None]
+            parts = [self._data(item.value).text for item in items if item.value is not None]
             return Code(f"[{', '.join(parts)}]")
         code = self.expression(node)
         return code if code.kind in ("array", "none", *OBJECTS) else Code(f"r.data({code.text})")
@@ -359,22 +359,22 @@ class Arguments(Names):
         """Return an argument that crosses as it is: vectors as lists, functions by their names."""
         items = self._items(node)
         if isinstance(node, Call) and node.name == "c" and items is not None:
-            simple = [self._plain(each.value) for each in items if each.value is not None]
-            kinds = {each.kind for each in simple}
+            simple = [self._plain(item.value) for item in items if item.value is not None]
+            kinds = {code.kind for code in simple}
             if kinds <= {"float", "int", "num", "str", "bool", *OBJECTS} and not any(
-                each.name for each in items
+                item.name for item in items
             ):
-                return Code(f"[{', '.join(each.text for each in simple)}]", "list")
+                return Code(f"[{', '.join(code.text for code in simple)}]", "list")
         if isinstance(node, Call) and node.name == "list" and items is not None:
-            if items and all(each.name for each in items):
+            if items and all(item.name for item in items):
                 parts = [
-                    f"{each.name!r}: {self._plain(each.value).text}"
-                    for each in items
-                    if each.value is not None
+                    f"{item.name!r}: {self._plain(item.value).text}"
+                    for item in items
+                    if item.value is not None
                 ]
                 return Code("{" + ", ".join(parts) + "}", "list")
-            if not any(each.name for each in items):
-                parts = [self._plain(each.value).text for each in items if each.value is not None]
+            if not any(item.name for item in items):
+                parts = [self._plain(item.value).text for item in items if item.value is not None]
                 return Code(f"[{', '.join(parts)}]", "list")
         return self.expression(node)
 

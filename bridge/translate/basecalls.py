@@ -40,11 +40,11 @@ class BaseCalls(Arguments):
 
     def _given(self, node: Call, front: str = "") -> str:
         parts = []
-        for each in node.arguments:
-            if each.value is None:
+        for argument in node.arguments:
+            if argument.value is None:
                 continue
-            text = self.expression(each.value).text
-            parts.append(f"{python_name(each.name)}={text}" if each.name else text)
+            text = self.expression(argument.value).text
+            parts.append(f"{python_name(argument.name)}={text}" if argument.name else text)
         return front + ", ".join(parts) if parts else ""
 
     def _base_call(self, node: Call) -> Code:
@@ -61,22 +61,23 @@ class BaseCalls(Arguments):
         extra: list[str] = []
         words: list[str] = []
         codes = [
-            None if each.value is None else self._handed(each.value) for each in node.arguments
+            None if argument.value is None else self._handed(argument.value)
+            for argument in node.arguments
         ]
-        for each, code in zip(node.arguments, codes, strict=True):
-            if code is None or not each.name:
+        for argument, code in zip(node.arguments, codes, strict=True):
+            if code is None or not argument.name:
                 continue
             match = (
-                each.name
-                if each.name in named
-                else next((f for f in front if f.startswith(each.name)), "")
+                argument.name
+                if argument.name in named
+                else next((f for f in front if f.startswith(argument.name)), "")
             )
             if match:
                 by_formal[match] = code.text
             else:
-                words.append(f"{python_name(each.name)}={code.text}")
-        for each, code in zip(node.arguments, codes, strict=True):
-            if code is None or each.name:
+                words.append(f"{python_name(argument.name)}={code.text}")
+        for argument, code in zip(node.arguments, codes, strict=True):
+            if code is None or argument.name:
                 continue
             free = next((f for f in front if f not in by_formal), None)
             if free is not None:
@@ -153,14 +154,16 @@ class BaseCalls(Arguments):
         known = None if not isinstance(node, Symbol) else wrappers(self.package).get(node.name)
         if known is None or self.is_own(known.name):
             return code
-        whole = [key for key, each in known.parameters.items() if each.kind in WHOLE | SHAPES]
+        whole = [
+            key for key, parameter in known.parameters.items() if parameter.kind in WHOLE | SHAPES
+        ]
         return Code(f"r.counted({code.text}, {', '.join(map(repr, whole))})") if whole else code
 
     def _do_c(self, node: Call, *_: Any) -> Code:
         codes = [
-            (each.name, self.expression(each.value))
-            for each in node.arguments
-            if each.value is not None
+            (argument.name, self.expression(argument.value))
+            for argument in node.arguments
+            if argument.value is not None
         ]
         if any(name for name, _ in codes):
             if all(name for name, _ in codes):
@@ -183,9 +186,11 @@ class BaseCalls(Arguments):
         return self._do_list_(node)
 
     def _do_list_(self, node: Call, *_: Any) -> Code:
-        given = [each for each in node.arguments if each.value is not None]
+        given = [argument for argument in node.arguments if argument.value is not None]
         codes = [
-            (each.name, self.expression(each.value)) for each in given if each.value is not None
+            (argument.name, self.expression(argument.value))
+            for argument in given
+            if argument.value is not None
         ]
         if any(name for name, _ in codes):
             if not all(name for name, _ in codes):
@@ -196,7 +201,7 @@ class BaseCalls(Arguments):
         return Code(f"[{', '.join(code.text for _, code in codes)}]", "list")
 
     def _do_structure(self, node: Call, *_: Any) -> Code:
-        given = {each.name: each.value for each in node.arguments}
+        given = {argument.name: argument.value for argument in node.arguments}
         data, classes = given.get("", given.get(".Data")), given.get("class")
         if len(given) != 2 or data is None or classes is None:
             return self.gap(node, "the function structure()")
@@ -204,8 +209,8 @@ class BaseCalls(Arguments):
 
     def _do_array(self, node: Call, *_: Any) -> Code:
         code = self._base_call(node)
-        named = {each.name: each.value for each in node.arguments}
-        plain = [each.value for each in node.arguments if not each.name]
+        named = {argument.name: argument.value for argument in node.arguments}
+        plain = [argument.value for argument in node.arguments if not argument.name]
         dims = named.get("dim", plain[1] if len(plain) > 1 else None)
         data = named.get("data", plain[0] if plain else None)
         items = self._items(dims) if dims is not None else None
@@ -225,15 +230,15 @@ class BaseCalls(Arguments):
     def _do_tryCatch(self, node: Call, *_: Any) -> Code:  # noqa: N802 - R's own name
         parts = []
         body = None
-        for each in node.arguments:
-            if each.value is None:
+        for argument in node.arguments:
+            if argument.value is None:
                 continue
-            if each.name in ("", "expr") and body is None:
-                body = self.thunk(each.value).text
-            elif each.name == "error":
-                parts.append(f"error={self.expression(each.value).text}")
-            elif each.name == "finally":
-                parts.append(f"finally_={self.thunk(each.value).text}")
+            if argument.name in ("", "expr") and body is None:
+                body = self.thunk(argument.value).text
+            elif argument.name == "error":
+                parts.append(f"error={self.expression(argument.value).text}")
+            elif argument.name == "finally":
+                parts.append(f"finally_={self.thunk(argument.value).text}")
         return Code(f"r.try_catch({', '.join([body or 'lambda: None', *parts])})")
 
     def _do_try(self, node: Call, *_: Any) -> Code:
@@ -255,10 +260,10 @@ class BaseCalls(Arguments):
         assert value is not None
         head = self.expression(value).text
         words, places = [], []
-        for each in node.arguments[1:]:
-            text = "None" if each.value is None else self.thunk(each.value).text
-            if each.name:
-                words.append(f"{each.name!r}: {text}")
+        for argument in node.arguments[1:]:
+            text = "None" if argument.value is None else self.thunk(argument.value).text
+            if argument.name:
+                words.append(f"{argument.name!r}: {text}")
             else:
                 places.append(text)
         inner = ", ".join([head, *places])
@@ -267,7 +272,7 @@ class BaseCalls(Arguments):
         )
 
     def _do_with_(self, node: Call, *_: Any) -> Code:
-        given = [each.value for each in node.arguments]
+        given = [argument.value for argument in node.arguments]
         if len(given) != 2 or given[0] is None or given[1] is None:
             return self.gap(node, "with() of something else than an expression")
         frame, body = self.expression(given[0]), given[1]
@@ -278,7 +283,7 @@ class BaseCalls(Arguments):
         return Code(f"(lambda columns: {self._of_columns(body)})({frame.text})", "any", False)
 
     def _do_subset(self, node: Call, *_: Any) -> Code:
-        given = [each.value for each in node.arguments]
+        given = [argument.value for argument in node.arguments]
         if len(given) != 2 or given[0] is None or given[1] is None or node.arguments[1].name:
             return self.gap(node, "subset() with more than one condition")
         frame, rows = self.expression(given[0]), self._of_columns(given[1])
@@ -309,18 +314,18 @@ class BaseCalls(Arguments):
     def _drawing(self, node: Call) -> Code:
         """Return what is given to a plot, which is made but not drawn."""
         parts = []
-        for each in node.arguments:
-            made = each.value is not None and any(
-                isinstance(part, Call) for part in walk(each.value)
+        for argument in node.arguments:
+            computed = argument.value is not None and any(
+                isinstance(part, Call) for part in walk(argument.value)
             )
             if (
-                made
-                and each.value is not None
-                and not any(isinstance(part, Unknown) for part in walk(each.value))
+                computed
+                and argument.value is not None
+                and not any(isinstance(part, Unknown) for part in walk(argument.value))
             ):
                 mark = self.mark()
-                code = self.expression(each.value)
-                if "r.gap(" in code.text and not _calls_python(each.value):
+                code = self.expression(argument.value)
+                if "r.gap(" in code.text and not _calls_python(argument.value):
                     self.back_to(mark)
                     continue
                 parts.append(code.text)
@@ -336,8 +341,8 @@ class BaseCalls(Arguments):
 def _calls_python(node: Node) -> bool:
     """Say whether a model may be run in an expression."""
     return any(
-        isinstance(each, Call) and each.name in ("predict", "evaluate", "fit", "")
-        for each in walk(node)
+        isinstance(inner, Call) and inner.name in ("predict", "evaluate", "fit", "")
+        for inner in walk(node)
     )
 
 
@@ -384,19 +389,21 @@ class Layered(BaseCalls):
                 if key == "inputs" or key.startswith("...")
             ]
             rest = {k: v for k, v in given.items() if k != "inputs" and not k.startswith("...")}
-            made = wrappers(self.package)[node.name]
+            known_wrapper = wrappers(self.package)[node.name]
             inputs = f"[{', '.join([first, *more])}]" if more else first
-            return Code(f"{made.python}({self._sent(made, rest)})({inputs})", "tensor")
+            return Code(
+                f"{known_wrapper.python}({self._sent(known_wrapper, rest)})({inputs})", "tensor"
+            )
         if wrapper.name == "keras_model" and "inputs" in given:
             value = given["inputs"][1]
             if (
                 isinstance(value, Call)
                 and value.name == "list"
                 and value.arguments
-                and all(each.name for each in value.arguments)
+                and all(argument.name for argument in value.arguments)
             ):
                 what = "a list with names becomes a dict, whose keys Keras sorts"
-                plain = tuple(Argument("", each.value) for each in value.arguments)
+                plain = tuple(Argument("", argument.value) for argument in value.arguments)
                 in_order = Call(value.line, value.column, value.function, plain)
                 if self.reading(node, "named", "r-semantics", what):
                     given["inputs"] = ("inputs", in_order)
@@ -414,29 +421,31 @@ class Layered(BaseCalls):
         return Code(text, kind)
 
     def _meet(self, values: Iterable[Node]) -> None:
-        self.meets |= {each.name for each in values if isinstance(each, Symbol)}
+        self.meets |= {value.name for value in values if isinstance(value, Symbol)}
 
     def _matched(self, wrapper: Wrapper, node: Call) -> dict[str, tuple[str, Node]]:
         """Return the arguments by formal (or by name in the dots), in the order they are given."""
         formals = list(wrapper.formals)
         before = formals[: formals.index("...")] if "..." in formals else formals
         taken: dict[int, str] = {}
-        for place, each in enumerate(node.arguments):
-            if each.name in formals:
-                taken[place] = each.name
-        for place, each in enumerate(node.arguments):
-            if each.name and place not in taken:
-                near = [f for f in before if f.startswith(each.name) and f not in taken.values()]
-                taken[place] = near[0] if len(near) == 1 else each.name
+        for place, argument in enumerate(node.arguments):
+            if argument.name in formals:
+                taken[place] = argument.name
+        for place, argument in enumerate(node.arguments):
+            if argument.name and place not in taken:
+                near = [
+                    f for f in before if f.startswith(argument.name) and f not in taken.values()
+                ]
+                taken[place] = near[0] if len(near) == 1 else argument.name
         free = [f for f in formals if f not in taken.values() and f != "..."]
         if "..." in formals:
             free = [f for f in free if f in before]
         found: dict[str, tuple[str, Node]] = {}
-        for place, each in enumerate(node.arguments):
+        for place, argument in enumerate(node.arguments):
             if place not in taken:
                 taken[place] = free.pop(0) if free else f"...{place}"
-            if each.value is not None:
-                found[taken[place]] = (taken[place], each.value)
+            if argument.value is not None:
+                found[taken[place]] = (taken[place], argument.value)
         return found
 
     def _sent(self, wrapper: Wrapper, given: dict[str, tuple[str, Node]]) -> str:
@@ -466,7 +475,7 @@ class Layered(BaseCalls):
                 places.append((parameter.to, code.text))
             elif parameter.to is not None:
                 words.append(f"{parameter.to}={code.text}")
-        placed = [text for _, text in sorted(places, key=lambda each: each[0])]
+        placed = [text for _, text in sorted(places, key=lambda entry: entry[0])]
         return ", ".join([*placed, *words])
 
     def _layer(
@@ -483,7 +492,7 @@ class Layered(BaseCalls):
         more = [given.pop(key)[1] for key in list(given) if key.startswith("...")]
         if more:
             # Layers that join take their tensors one by one as well.
-            together = ", ".join(self.expression(each).text for each in (first[1], *more))
+            together = ", ".join(self.expression(value).text for value in (first[1], *more))
             layer = f"{wrapper.python}({self._sent(wrapper, given)})"
             return Code(f"{layer}([{together}])", "tensor")
         target = self.expression(first[1], into)

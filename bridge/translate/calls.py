@@ -64,7 +64,7 @@ class Special(Layered):
                 inputs.append(f"{stem}={self._plain(value).text}")
         if inputs and not rest:
             return Code(f"keras.Sequential([keras.Input({', '.join(inputs)})])", "sequential")
-        if inputs and all("=" in each for each in rest):
+        if inputs and all("=" in part for part in rest):
             more = ", ".join(rest)
             return Code(
                 f"keras.Sequential([keras.Input({', '.join(inputs)})], {more})", "sequential"
@@ -76,15 +76,15 @@ class Special(Layered):
     def _do_as_tensor(self, node: Call, *_: Any) -> Code:
         parts: list[str] = []
         dtype, shape_ = "", ""
-        for each in node.arguments:
-            if each.value is None:
+        for argument in node.arguments:
+            if argument.value is None:
                 continue
-            if each.name == "dtype" or (not each.name and len(parts) == 1 and not dtype):
-                dtype = self.expression(each.value).text
-            elif each.name == "shape":
-                shape_ = self._shape(each.value).text
+            if argument.name == "dtype" or (not argument.name and len(parts) == 1 and not dtype):
+                dtype = self.expression(argument.value).text
+            elif argument.name == "shape":
+                shape_ = self._shape(argument.value).text
             else:
-                parts.append(self.expression(each.value).text)
+                parts.append(self.expression(argument.value).text)
         return Code(
             f"r.tensor({', '.join(parts)}{f', dtype={dtype}' if dtype else ''}"
             f"{f', shape={shape_}' if shape_ else ''})",
@@ -92,7 +92,9 @@ class Special(Layered):
         )
 
     def _do_set_random_seed(self, node: Call, *_: Any) -> Code:
-        value = next((each.value for each in node.arguments if each.value is not None), None)
+        value = next(
+            (argument.value for argument in node.arguments if argument.value is not None), None
+        )
         seed = self._whole(value).text if value is not None else "None"
         if self.generation == 2:
             # It is that of the package tensorflow, which knows no Keras.
@@ -115,7 +117,7 @@ class Special(Layered):
     _do_import_ = _do_import
 
     def _do_custom_metric(self, node: Call, *_: Any) -> Code:
-        values = [each.value for each in node.arguments if each.value is not None]
+        values = [argument.value for argument in node.arguments if argument.value is not None]
         return Code(
             f"r.called({', '.join(self.expression(v).text for v in reversed(values))})", "function"
         )
@@ -126,7 +128,9 @@ class Special(Layered):
 
     def _do_tuple(self, node: Call, *_: Any) -> Code:
         inside = [
-            self.expression(each.value).text for each in node.arguments if each.value is not None
+            self.expression(argument.value).text
+            for argument in node.arguments
+            if argument.value is not None
         ]
         return Code(f"({', '.join(inside)}{',' if len(inside) == 1 else ''})", "py")
 
@@ -138,13 +142,13 @@ class Special(Layered):
     _do_dict_ = _do_dict
 
     def _do_np_array(self, node: Call, *_: Any) -> Code:
-        inside = [each for each in node.arguments if each.value is not None]
+        inside = [argument for argument in node.arguments if argument.value is not None]
         data = inside[0].value if inside else None
         parts = [f"r.array({self.expression(data).text})"] if data is not None else []
         parts += [
-            f"dtype={self.expression(each.value).text}"
-            for each in inside[1:]
-            if each.value is not None
+            f"dtype={self.expression(argument.value).text}"
+            for argument in inside[1:]
+            if argument.value is not None
         ]
         return Code(f"np.array({', '.join(parts)})", "array")
 
@@ -163,7 +167,7 @@ def _is_of_calls(node: Node) -> bool:
         isinstance(node, Call)
         and node.name == "list"
         and bool(node.arguments)
-        and all(isinstance(each.value, Call) for each in node.arguments)
+        and all(isinstance(argument.value, Call) for argument in node.arguments)
     )
 
 
@@ -197,8 +201,8 @@ class Calls(Special):
             if own and (name in self.functions or not self._is_of_r(name, special is not None)):
                 return self._own_call(node)
             if special is not None:
-                made: Code = special(node, into, discard)
-                return made
+                code: Code = special(node, into, discard)
+                return code
             if name in base.FUNCTIONS and name in _OF_BASE:
                 return self._base_call(node)
             if name in wrappers(self.package) or name in wrappers(self.package, "called"):
@@ -286,7 +290,7 @@ class Calls(Special):
         return isinstance(node, Call) and node.name == "with" and len(node.arguments) == 2
 
     def _with(self, node: Call, sink: str) -> None:
-        first, body = (each.value for each in node.arguments)
+        first, body = (argument.value for argument in node.arguments)
         assert first is not None
         assert body is not None
         name = ""
@@ -314,15 +318,15 @@ class Calls(Special):
             return self.gap(node, f"the function {name}()")
         if definition and _draws_late(node, definition):
             return self.gap(node, f"the random numbers that {name}() draws when it needs them")
-        formals = [each for each, _ in definition.parameters] if definition else []
+        formals = [formal for formal, _ in definition.parameters] if definition else []
         parts: list[str] = []
         words: list[str] = []
-        for each in node.arguments:
-            if each.value is None:
+        for argument in node.arguments:
+            if argument.value is None:
                 continue
-            code = self.expression(each.value)
-            if each.name:
-                full = each.name
+            code = self.expression(argument.value)
+            if argument.name:
+                full = argument.name
                 if formals and full not in formals:
                     near = [f for f in formals if f.startswith(full)]
                     full = near[0] if len(near) == 1 else full
@@ -338,7 +342,7 @@ class Calls(Special):
                 words = [f"{f}={p}" for f, p in zip(free, parts, strict=False)] + words
                 parts = []
         kind = self.scope.kind(name)
-        values = [each.value for each in node.arguments if each.value is not None]
+        values = [argument.value for argument in node.arguments if argument.value is not None]
         if kind in ("layer", "model", "sequential") and len(values) == 1 and not words:
             target = self.expression(values[0])
             if target.kind != "tensor":
@@ -361,7 +365,9 @@ class Calls(Special):
             text = f"{path}({self._python_arguments(node, path)})"
             last = path.rpartition(".")[2]
             if last in ELEMENTWISE:
-                self._meet(each.value for each in node.arguments if each.value is not None)
+                self._meet(
+                    argument.value for argument in node.arguments if argument.value is not None
+                )
             if last in GIVE_BACK:
                 return Code(f"r.back({text})")
             kind = "sequential" if last == "Sequential" else "model" if last == "Model" else "py"
@@ -408,28 +414,28 @@ class Calls(Special):
         known = by_python(self.package).get(plain)
         places = whole_places(path)
         parts: list[str] = []
-        for place, each in enumerate(node.arguments):
-            if each.value is None:
+        for place, argument in enumerate(node.arguments):
+            if argument.value is None:
                 continue
             kind = "as_is"
-            if each.name:
-                parameter = known.parameters.get(each.name) if known else None
+            if argument.name:
+                parameter = known.parameters.get(argument.name) if known else None
                 if parameter is not None:
                     kind = parameter.kind
-                elif each.name in SHAPE_NAMES:
+                elif argument.name in SHAPE_NAMES:
                     kind = "normalize_shape"
-                elif each.name in WHOLE_NAMES:
+                elif argument.name in WHOLE_NAMES:
                     kind = "as_integer"
             elif known is not None and place < len(known.positional):
                 found = known.parameters.get(known.positional[place])
                 kind = found.kind if found is not None else "as_is"
             elif place in places:
                 kind = "as_integer"
-            text = self.argument(each.value, Parameter(each.name, kind), each.name).text
+            text = self.argument(argument.value, Parameter(argument.name, kind), argument.name).text
             if text == "*dots":
                 parts.append("*dots")
                 continue
-            parts.append(f"{each.name}={text}" if each.name else text)
+            parts.append(f"{argument.name}={text}" if argument.name else text)
         return ", ".join(parts)
 
 
@@ -442,7 +448,7 @@ def _draws_late(node: Call, definition: Function) -> bool:
 
     R computes an argument when the function first needs it, Python before the call.
     """
-    given = [each.value for each in node.arguments if each.value is not None]
-    drawing = [sum(call.name in DRAWING for call in nodes_in([each], Call)) for each in given]
+    given = [argument.value for argument in node.arguments if argument.value is not None]
+    drawing = [sum(call.name in DRAWING for call in nodes_in([value], Call)) for value in given]
     inside = any(call.name in DRAWING for call in nodes_in([definition.body], Call))
     return sum(count > 0 for count in drawing) > 1 or (inside and any(drawing))

@@ -52,7 +52,7 @@ class Functions(Calls):
             return
         outer = self.scope
         kept = self._kept(node)
-        own = [each for each, _ in node.parameters]
+        own = [parameter for parameter, _ in node.parameters]
         scope = Scope(outer, set(own) | set(assigned_in([node.body])))
         if own[:1] == ["self"]:
             scope.kinds["self"] = "py"
@@ -111,9 +111,9 @@ class Functions(Calls):
         """Return the variables of loops whose own round a function keeps, as a reader means it."""
         own = {name for name, _ in node.parameters}
         kept = [
-            each
-            for each in dict.fromkeys(self.scope.looping)
-            if each not in own and self._captures(node, each)
+            name
+            for name in dict.fromkeys(self.scope.looping)
+            if name not in own and self._captures(node, name)
         ]
         what = (
             f"a function that is made in a loop looks {', '.join(kept)} up when it is called, "
@@ -158,7 +158,7 @@ class Functions(Calls):
                 parts.remove("**more")
             if "*dots" not in parts:
                 parts.append("*")
-            parts += [f"{python_name(each)}={python_name(each)}" for each in kept]
+            parts += [f"{python_name(name)}={python_name(name)}" for name in kept]
         del names
         return ", ".join(parts), late
 
@@ -227,7 +227,7 @@ class Functions(Calls):
             with self.indented(), self.statements():
                 if inside:
                     word = "global" if outer.is_script else "nonlocal"
-                    listed = ", ".join(python_name(each) for each in inside)
+                    listed = ", ".join(python_name(inner) for inner in inside)
                     self.line(f"{word} {listed}")
                 self.statement(node, "return")
         finally:
@@ -242,8 +242,8 @@ class Functions(Calls):
             indent = self.written[at][0][
                 : len(self.written[at][0]) - len(self.written[at][0].lstrip())
             ]
-            for each in reversed(inside):
-                mangled = python_name(each)
+            for inner in reversed(inside):
+                mangled = python_name(inner)
                 self.written.insert(
                     at, (f"{indent}{mangled} = locals().get({mangled!r})", node.line)
                 )
@@ -298,7 +298,7 @@ class Classes(Functions):
         """Return the class that a call makes one from, "" where it makes none that is known."""
         if not isinstance(node, Call) or self.is_own(node.name):
             return ""
-        given = {each.name: each.value for each in node.arguments}
+        given = {argument.name: argument.value for argument in node.arguments}
         if given.get("private") is not None or given.get("active") is not None:
             return ""
         if node.name == "R6Class":
@@ -353,7 +353,7 @@ class Classes(Functions):
         return base != _LAYER or self.reading(node, "fields", "r-semantics", what)
 
     def _method_of(self, key: str, node: Function, counted: bool, fields: Sequence[str]) -> None:
-        parameters = tuple(each for each in node.parameters if each[0] != "self")
+        parameters = tuple(parameter for parameter in node.parameters if parameter[0] != "self")
         own = Function(node.line, node.column, (("self", None), *parameters), node.body)
         if id(node) in self.given:
             self.given |= {id(own)}
@@ -372,30 +372,33 @@ class Classes(Functions):
 
     def made_of_class(self, node: Call, name: str) -> Code:
         """Return an object of a class of the script's, added to what it is to be added to."""
-        given = [each for each in node.arguments if each.value is not None]
+        given = [argument for argument in node.arguments if argument.value is not None]
         target = None
         if self.own_classes[name]:
-            target = next((each for each in given if each.name == "object"), None) or next(
-                (each for each in given if not each.name), None
-            )
-        rest = tuple(each for each in given if each is not target)
+            target = next(
+                (argument for argument in given if argument.name == "object"), None
+            ) or next((argument for argument in given if not argument.name), None)
+        rest = tuple(argument for argument in given if argument is not target)
         sent = self._python_arguments(replace(node, arguments=rest), name)
-        made = f"{python_name(name)}({sent})"
+        written = f"{python_name(name)}({sent})"
         if target is None or target.value is None:
-            return Code(made, "layer" if self.own_classes[name] else "py")
+            return Code(written, "layer" if self.own_classes[name] else "py")
         code = self.expression(target.value)
         if code.kind == "none":
-            return Code(made, "layer")
+            return Code(written, "layer")
         kind = code.kind if code.kind in ("tensor", "sequential") else "py"
-        return Code(f"r.compose({code.text}, {made})", kind)
+        return Code(f"r.compose({code.text}, {written})", kind)
 
     def _do_create_layer(self, node: Call, *_: object) -> Code:
-        given = {each.name or str(place): each.value for place, each in enumerate(node.arguments)}
-        made, target = given.get("0"), given.get("1", given.get("object"))
+        given = {
+            argument.name or str(place): argument.value
+            for place, argument in enumerate(node.arguments)
+        }
+        maker, target = given.get("0"), given.get("1", given.get("object"))
         args = given.get("2", given.get("args"))
-        if not isinstance(made, Symbol) or made.name not in self.own_classes or target is None:
+        if not isinstance(maker, Symbol) or maker.name not in self.own_classes or target is None:
             return self.gap(node, "the function create_layer()")
-        layer = f"{python_name(made.name)}("
+        layer = f"{python_name(maker.name)}("
         if args is not None:
             layer += f"**r.given({self.expression(args).text})"
         code = self.expression(target)
@@ -409,12 +412,16 @@ def _is_super(node: Node) -> bool:
 
 def _members(node: Call) -> Iterator[tuple[str, Node]]:
     """Yield the members of a class: those of ``public``, or of the call itself."""
-    for each in node.arguments:
-        if each.value is None or each.name in _OTHER or (not each.name):
+    for argument in node.arguments:
+        if argument.value is None or argument.name in _OTHER or (not argument.name):
             continue
-        if each.name == "public" and isinstance(each.value, Call) and each.value.name == "list":
-            for part in each.value.arguments:
+        if (
+            argument.name == "public"
+            and isinstance(argument.value, Call)
+            and argument.value.name == "list"
+        ):
+            for part in argument.value.arguments:
                 if part.name and part.value is not None:
                     yield part.name, part.value
         else:
-            yield each.name, each.value
+            yield argument.name, argument.value

@@ -67,7 +67,7 @@ def replayed(capsule: Capsule, seed: int, stem: str = "replay") -> Replayed:
     data = f"{stem}.npz"
     head = _head(capsule, found, seed, data, "\n".join(body))
     source = "\n".join([*head, *body]).rstrip() + "\n"
-    used = {name: each for name, each in found.arrays.items() if f'data["{name}"]' in source}
+    used = {name: array for name, array in found.arrays.items() if f'data["{name}"]' in source}
     return Replayed(source, data, used, tuple(dict.fromkeys(found.gaps)))
 
 
@@ -217,20 +217,22 @@ class _Writer:
             else []
         )
         ends = self._ends()
-        told = (0, "")
-        last = max((n for n, each in enumerate(self._statements) if each.fails), default=-1)
+        above = (0, "")
+        last = max(
+            (n for n, statement in enumerate(self._statements) if statement.fails), default=-1
+        )
         stopped = self._capsule.manifest.status == "error"
         for place, step in enumerate(self._statements):
             pad = " " * indent
             if step.call is not None and step.call.line and place not in ends.leaves:
                 here = (step.call.line, step.call.assigned)
-                if here[0] != told[0] and (not here[1] or here[1] != told[1]):
+                if here[0] != above[0] and (not here[1] or here[1] != above[1]):
                     inside = self._outer is not None or place - 1 in ends.enters
                     if place == 0 or not inside:
                         yield from () if self._outer is not None else ("",)
                     text = source[here[0] - 1] if here[0] <= len(source) else step.call.r_call
                     yield f"{pad}# R, line {here[0]}: {_comment(text)}"
-                told = here
+                above = here
             for remark in step.remarks:
                 yield f"{pad}# {_comment(remark)}"
             if place in ends.leaves:
@@ -292,10 +294,10 @@ class _Writer:
 
     def _context(self, step: Step, place: int, indent: int) -> str:
         owner = _owner(step)
-        made = self._statements[place - 1] if place else None
-        if made is not None and made.expression is not None and owner == Made(made.number):
-            name = self._variables[made.number]
-            return f"{self._text(made.expression, indent, len(name) + 10)} as {name}"
+        before = self._statements[place - 1] if place else None
+        if before is not None and before.expression is not None and owner == Made(before.number):
+            name = self._variables[before.number]
+            return f"{self._text(before.expression, indent, len(name) + 10)} as {name}"
         return self._text(owner, indent, 6)
 
     def _text(self, of: Expression, indent: int, used: int) -> str:
@@ -343,18 +345,18 @@ def _head(capsule: Capsule, found: Steps, seed: int, data: str, body: str) -> li
     name = manifest.script.name if manifest.script else manifest.case
     versions = manifest.environment.packages
     legacy = generation_of(manifest.environment.keras) == 2
-    told = [f"TensorFlow {versions['tensorflow']}"] if "tensorflow" in versions else []
-    told += [manifest.environment.keras] if manifest.environment.keras else []
+    used = [f"TensorFlow {versions['tensorflow']}"] if "tensorflow" in versions else []
+    used += [manifest.environment.keras] if manifest.environment.keras else []
     quoted = _comment(name).replace("\\", "\\\\").replace('"', "'")
     lines = [
         f'"""What {quoted} asked of Python, made by keras-bridge from a recorded run.',
         "",
-        f"Recorded with {_comment(', '.join(told)) or 'unknown versions'}. R is not needed.",
+        f"Recorded with {_comment(', '.join(used)) or 'unknown versions'}. R is not needed.",
     ]
     if found.gaps:
         lines.append("What was written in R is left out; its recorded values stand in its place.")
     lines += ['"""', "", "import os"]
-    lines += sorted(each for each in found.imports if each.startswith("import "))
+    lines += sorted(line for line in found.imports if line.startswith("import "))
     lines += ["import tempfile"] if found.keeps_files else []
     lines += ["from pathlib import Path"] if 'data["' in body else []
     setting = '"TF_USE_LEGACY_KERAS"] = "1"' if legacy else '"KERAS_BACKEND"] = "tensorflow"'
@@ -364,7 +366,7 @@ def _head(capsule: Capsule, found: Steps, seed: int, data: str, body: str) -> li
     lines += ["import numpy as np"] if re.search(r"\bnp\.|\bdata\[", named) else []
     lines += ["import tensorflow as tf"] if re.search(r"\btf\.", named) else []
     lines += ["import tf_keras as keras" if legacy else "import keras"]
-    lines += [each for each in found.imports if each.startswith("from ")]
+    lines += [line for line in found.imports if line.startswith("from ")]
     lines += ["", *seeding]
     if 'data["' in body:
         lines.append(f'data = np.load(Path(__file__).with_name("{data}"))')

@@ -54,7 +54,7 @@ class Parts:
         """Return where a part ends."""
         below = self.under.get(number)
         if below:
-            return max(self.end(each) for each in below)
+            return max(self.end(child) for child in below)
         return self.start[number] + len(self.text[number])
 
     def begins(self, number: int, pattern: re.Pattern[str]) -> bool:
@@ -70,7 +70,7 @@ class Parts:
     def groups(self) -> Iterator[list[int]]:
         """Yield the parts under each part, in the order of the text."""
         for parts in self.under.values():
-            yield sorted(parts, key=lambda each: self.start[each])
+            yield sorted(parts, key=lambda part: self.start[part])
 
 
 def _line_starts(text: str) -> list[int]:
@@ -94,7 +94,7 @@ def edited(text: str, edits: Sequence[Cut]) -> str:
     """Return the text with every edit made; of two that overlap the first is."""
     pieces: list[str] = []
     at = 0
-    for edit in sorted(edits, key=lambda each: (each.start, each.end)):
+    for edit in sorted(edits, key=lambda cut: (cut.start, cut.end)):
         if edit.start >= at:
             pieces += [text[at : edit.start], edit.by]
             at = edit.end
@@ -104,15 +104,15 @@ def edited(text: str, edits: Sequence[Cut]) -> str:
 def shown(text: str, edits: Sequence[Cut]) -> tuple[str, str]:
     """Return the lines that edits change, before and after them."""
     spans = sorted({
-        (text.rfind("\n", 0, each.start) + 1, text.find("\n", each.end) % (len(text) + 1))
-        for each in edits
+        (text.rfind("\n", 0, edit.start) + 1, text.find("\n", edit.end) % (len(text) + 1))
+        for edit in edits
     })  # fmt: skip
     before, after = [], []
     for start, end in spans:
         own = [
-            Cut(each.start - start, each.end - start, each.by)
-            for each in edits
-            if start <= each.start and each.end <= end
+            Cut(edit.start - start, edit.end - start, edit.by)
+            for edit in edits
+            if start <= edit.start and edit.end <= end
         ]
         before.append(text[start:end].strip())
         after.append(edited(text[start:end], own).strip())
@@ -161,9 +161,9 @@ class Script:
         found = []
         for call in self.calls(name, line):
             given = self._given(call)
-            named = [each.value for each in given if each.name == argument]
-            bare = [each.value for each in given if not each.name] if was and not named else []
-            values = [each for each in (*named, *bare) if not was or self._string(each) == was]
+            named = [part.value for part in given if part.name == argument]
+            bare = [part.value for part in given if not part.name] if was and not named else []
+            values = [node for node in (*named, *bare) if not was or self._string(node) == was]
             found += [(call, values[0])] if values else []
         return found[0] if len(found) == 1 else None
 
@@ -176,7 +176,7 @@ class Script:
             cut = self._parts.cut(place[1])
             return Cut(cut.start, cut.end, value)
         calls = self.calls(name, line)
-        if was or len(calls) != 1 or any(each.name == argument for each in self._given(calls[0])):
+        if was or len(calls) != 1 or any(part.name == argument for part in self._given(calls[0])):
             return None
         end = self._parts.end(calls[0]) - 1
         lead = ", " if self._given(calls[0]) else ""
@@ -188,8 +188,8 @@ class Script:
         if len(calls) != 1:
             return None
         given = self._given(calls[0])
-        named = [each.value for each in given if each.name == argument]
-        bare = [each.value for each in given if not each.name and self._is_number(each.value)]
+        named = [part.value for part in given if part.name == argument]
+        bare = [part.value for part in given if not part.name and self._is_number(part.value)]
         values = named or bare[:1]
         if not values:
             return None
@@ -244,7 +244,7 @@ class Script:
         if len(calls) != 1:
             return None
         group = self._below(self._parts.above[calls[0]])
-        pipes = [each for each in group if self._parts.token[each] in _PIPES]
+        pipes = [node for node in group if self._parts.token[node] in _PIPES]
         if len(pipes) != 1 or group[-1] != calls[0]:
             return None
         start = self._parts.cut(calls[0]).start
@@ -268,15 +268,15 @@ class Script:
         if len(calls) != 1:
             return []
         found = []
-        for each in self._given(calls[0]):
-            below = self._parts.under.get(each.value, [])
+        for part in self._given(calls[0]):
+            below = self._parts.under.get(part.value, [])
             plain = len(below) == 1 and self._parts.token[below[0]] == "SYMBOL"
-            found.append(self._parts.text[below[0]] if plain and not each.name else "")
+            found.append(self._parts.text[below[0]] if plain and not part.name else "")
         return found
 
     def _below(self, number: int) -> list[int]:
         """Return the parts under a part, in the order of the text."""
-        return sorted(self._parts.under[number], key=lambda each: self._parts.start[each])
+        return sorted(self._parts.under[number], key=lambda node: self._parts.start[node])
 
     def _given(self, call: int) -> list[_Given]:
         """Return the arguments of a call, in order."""

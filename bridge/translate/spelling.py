@@ -108,7 +108,7 @@ def parts(of: Expression) -> tuple[Expression, ...]:
         case Sequence():
             return of.items
         case Dictionary():
-            return tuple(each for pair in of.items for each in pair)
+            return tuple(part for pair in of.items for part in pair)
     return ()
 
 
@@ -162,7 +162,7 @@ def write(of: Expression, name: Callable[[int], Expression], indent: int = 0, us
     end = "\n" + " " * indent
 
     def spread(items: list[tuple[str, Expression]]) -> str:
-        lines = (f"{pad}{key}{write(each, name, inner, len(key) + 1)}," for key, each in items)
+        lines = (f"{pad}{key}{write(item, name, inner, len(key) + 1)}," for key, item in items)
         return "\n".join(["", *lines]) + end
 
     match of:
@@ -171,15 +171,15 @@ def write(of: Expression, name: Callable[[int], Expression], indent: int = 0, us
         case Attribute():
             return f"{write(of.owner, name, indent, used + len(of.name) + 1)}.{of.name}"
         case Apply() if of.args or of.kwargs:
-            given = [("", each) for each in of.args]
-            given += [(_given_as(key), each) for key, each in of.kwargs]
+            given = [("", argument) for argument in of.args]
+            given += [(_given_as(key), argument) for key, argument in of.kwargs]
             return f"{write(of.function, name, indent, used + 1)}({spread(given)})"
-        case Sequence() if all(isinstance(each, Text) for each in of.items):
+        case Sequence() if all(isinstance(item, Text) for item in of.items):
             return f"{of.left}{_filled(of, name, inner)}{end}{of.right}"
         case Sequence():
-            return f"{of.left}{spread([('', each) for each in of.items])}{of.right}"
+            return f"{of.left}{spread([('', item) for item in of.items])}{of.right}"
         case Dictionary():
-            pairs = [(f"{_line(key, name)}: ", each) for key, each in of.items]
+            pairs = [(f"{_line(key, name)}: ", item) for key, item in of.items]
             return f"{{{spread(pairs)}}}"
     return short
 
@@ -192,8 +192,8 @@ def _given_as(key: str) -> str:
 def _filled(of: Sequence, name: Callable[[int], Expression], indent: int) -> str:
     """Numbers fill their lines; one a line would make a page of them."""
     lines = [""]
-    for each in of.items:
-        word = f"{_line(each, name)},"
+    for item in of.items:
+        word = f"{_line(item, name)},"
         if lines[-1] and indent + len(lines[-1]) + 1 + len(word) <= WIDTH:
             lines[-1] += f" {word}"
         else:
@@ -212,12 +212,12 @@ def _line(of: Expression, name: Callable[[int], Expression]) -> str:
         case Item():
             return f"{_line(of.owner, name)}[{_line(of.key, name)}]"
         case Apply():
-            given = [_line(each, name) for each in of.args]
-            given += [f"{_given_as(key)}{_line(each, name)}" for key, each in of.kwargs]
+            given = [_line(argument, name) for argument in of.args]
+            given += [f"{_given_as(key)}{_line(argument, name)}" for key, argument in of.kwargs]
             return f"{_line(of.function, name)}({', '.join(given)})"
         case Sequence():
             comma = "," if of.left == "(" and len(of.items) == 1 else ""
-            return f"{of.left}{', '.join(_line(each, name) for each in of.items)}{comma}{of.right}"
+            return f"{of.left}{', '.join(_line(item, name) for item in of.items)}{comma}{of.right}"
         case Dictionary():
             pairs = (f"{_line(key, name)}: {_line(value, name)}" for key, value in of.items)
             return "{" + ", ".join(pairs) + "}"
@@ -292,7 +292,7 @@ def numbers(items: Items) -> AnyArray | None:
             return np.array([text == "True" for text in texts])
         case "int":
             found = [int(text) for text in texts]
-            return np.array(found, np.int64) if all(abs(each) < 2**63 for each in found) else None
+            return np.array(found, np.int64) if all(abs(value) < 2**63 for value in found) else None
     return None
 
 
@@ -352,16 +352,16 @@ def _constant(values: AnyArray, dtype: Text) -> Apply | None:
     first = values.reshape(-1)[:1]
     if values.tobytes() != np.broadcast_to(first, values.shape).tobytes():
         return None
-    one = first[0].item()
+    common = first[0].item()
     shape = Text(repr(values.shape if values.ndim != 1 else values.shape[0]))
     typed = () if values.dtype == np.float64 else (("dtype", dtype),)
     if first.tobytes() == np.zeros(1, values.dtype).tobytes():
         return Apply(Text("np.zeros"), (shape,), typed)
     if first.tobytes() == np.ones(1, values.dtype).tobytes():
         return Apply(Text("np.ones"), (shape,), typed)
-    if np.array([one], values.dtype).tobytes() != first.tobytes():
+    if np.array([common], values.dtype).tobytes() != first.tobytes():
         return None
-    return Apply(Text("np.full"), (shape, Text(number(one))), (("dtype", dtype),))
+    return Apply(Text("np.full"), (shape, Text(number(common))), (("dtype", dtype),))
 
 
 def _empty(values: AnyArray, dtype: Text) -> Apply:
@@ -375,13 +375,13 @@ def _default_type(values: AnyArray) -> bool:
 
 def _shortest(values: AnyArray) -> Any:
     """Numbers of a short type, with no more digits than it has."""
-    flat = [float(str(each)) for each in values.reshape(-1)]
+    flat = [float(str(value)) for value in values.reshape(-1)]
     return np.array(flat, np.float64).reshape(values.shape).tolist()
 
 
 def _nested(item: Any) -> Expression:
     if isinstance(item, list):
-        return Sequence("[", "]", tuple(_nested(each) for each in item))
+        return Sequence("[", "]", tuple(_nested(inner) for inner in item))
     return Text(number(item))
 
 

@@ -113,17 +113,17 @@ class Operators(Classes):
         return Code(repr(value), "int" if integer else "float")
 
     def _choice(self, node: If) -> Code:
-        blocks = [each for each in (node.then, node.otherwise) if each is not None]
+        blocks = [block for block in (node.then, node.otherwise) if block is not None]
         mark = self.mark()
         condition = self.condition(node.condition)
         if not any(
-            isinstance(each, (Assign, For, While)) for part in blocks for each in walk(part)
+            isinstance(inner, (Assign, For, While)) for part in blocks for inner in walk(part)
         ):
             try:
                 with self.pure():
                     then = self.expression(node.then)
-                    other = self.expression(node.otherwise) if node.otherwise else Code("None")
-                return Code(f"{then.tight} if {condition} else {other.tight}", "any", False)
+                    otherwise = self.expression(node.otherwise) if node.otherwise else Code("None")
+                return Code(f"{then.tight} if {condition} else {otherwise.tight}", "any", False)
             except NeedsStatementsError:
                 self.back_to(mark)
         self.back_to(mark)
@@ -188,12 +188,12 @@ class Operators(Classes):
             along = ""
             if operator in ("+", "-", "*", "/"):
                 sides = (node.left, left), (node.right, right)
-                for (one, code), (_, other) in (sides, sides[::-1]):
-                    if not isinstance(one, Symbol) or code.kind in OBJECTS:
+                for (symbol, code), (_, opposite) in (sides, sides[::-1]):
+                    if not isinstance(symbol, Symbol) or code.kind in OBJECTS:
                         continue
-                    if other.kind in OBJECTS:
-                        self.meets.add(one.name)
-                    elif one.name in self.met:
+                    if opposite.kind in OBJECTS:
+                        self.meets.add(symbol.name)
+                    elif symbol.name in self.met:
                         along = ", along=True"
             return Code(f"r.{base.OPERATORS[operator]}({left.text}, {right.text}{along})", kind)
         user = python_name(operator)
@@ -225,8 +225,12 @@ class Operators(Classes):
         return Code(f"r.colon({left.text}, {right.text})", "array")
 
     def _index(self, node: Index) -> Code:
-        where = [self.index(each) for each in node.arguments if each.name not in ("drop", "exact")]
-        dropping = [each for each in node.arguments if each.name == "drop"]
+        where = [
+            self.index(argument)
+            for argument in node.arguments
+            if argument.name not in ("drop", "exact")
+        ]
+        dropping = [argument for argument in node.arguments if argument.name == "drop"]
         base = self.expression(node.object)
         if node.double:
             place = node.arguments[0].value
@@ -477,7 +481,7 @@ class Statements(Operators):
             return
         if isinstance(target, Index):
             inner = self._read(target.object)
-            where = ", ".join(self.index(each) for each in target.arguments)
+            where = ", ".join(self.index(argument) for argument in target.arguments)
             word = "put_item" if target.double else "put"
             if target.double and self._is_changed(target):
                 word = "changed"
@@ -546,7 +550,11 @@ class Statements(Operators):
         if isinstance(node, Symbol):
             return python_name(node.name)
         assert isinstance(node, Call)
-        inside = [self._targets(each.value) for each in node.arguments if each.value is not None]
+        inside = [
+            self._targets(argument.value)
+            for argument in node.arguments
+            if argument.value is not None
+        ]
         return f"({', '.join(inside)}{',' if len(inside) == 1 else ''})"
 
     def _is_visible(self, node: Node) -> bool:

@@ -161,7 +161,9 @@ class Steps:
         self._into = self.steps
         self._count = 0
         self._invocations = Invocations(capsule)
-        self._classes = {each.id: each for each in classes_of(capsule)}
+        self._classes = {
+            recorded_class.id: recorded_class for recorded_class in classes_of(capsule)
+        }
         self._defined: dict[int, Expression] = {}
         self._taken: set[str] = set()
         self._beside_functions: set[str] = set()
@@ -250,15 +252,15 @@ class Steps:
             kwargs.append(("**", pairs))
         owner = call.target if isinstance(call.target, (ObjectValue, Method)) else None
         if name == "__getitem__" and len(args) == 1 and isinstance(function, Attribute):
-            made: Expression = Item(function.owner, args[0])
+            expression: Expression = Item(function.owner, args[0])
         else:
-            made = Apply(function, args, tuple(kwargs))
+            expression = Apply(function, args, tuple(kwargs))
         method = name.rpartition(".")[2]
         asking = method in _ASKING
         if asking and call.error is not None:
             return
         step = self._add(
-            made,
+            expression,
             call=call,
             default=self._default(call, name),
             asking=asking,
@@ -318,7 +320,7 @@ class Steps:
         ``own`` names what it is given, where R's names are not known.
         """
         found = self._invocations.of(closure.id)
-        whole = [each for each in found if each.error is None] or found[:1]
+        whole = [invocation for invocation in found if invocation.error is None] or found[:1]
         step = Step(-1, Text(name), call=self._call, wanted=name, asking=True)
         heads, _ = self._parameters(closure, whole[0] if whole else None, own)
         step.head = f"def {name}({', '.join(heads)}):"
@@ -326,7 +328,7 @@ class Steps:
             step.remarks.append("R was never asked.")
         elif not any(map(self._invocations.calls, whole)) and not self._invocations.alike(whole):
             step.remarks.append("R computed what it gave: what that was, call by call.")
-            results = (each.result or Scalar(t="none") for each in whole)
+            results = (invocation.result or Scalar(t="none") for invocation in whole)
             gave = spelling.brackets("list", tuple(map(self._value, results)))
             source = self._beforehand(Apply(Text("iter"), (gave,)), f"{name}_gave")
             with self._inside(step):
@@ -335,11 +337,11 @@ class Steps:
             self._branches(step, self._groups(closure, whole, own), name)
         return self._close(step)
 
-    def _beforehand(self, made: Expression, name: str) -> Step:
+    def _beforehand(self, expression: Expression, name: str) -> Step:
         """Add what a function goes on with from call to call, before all definitions."""
         within, self._into = self._into, self.steps
         taken, self._taken = self._taken, self._beside_functions
-        step = self._add(made, wanted=self._free(name))
+        step = self._add(expression, wanted=self._free(name))
         self._into, self._taken = within, taken
         return step
 
@@ -354,12 +356,12 @@ class Steps:
         """Return what R did, and at which calls, counted from 1."""
         groups: dict[str, tuple[list[int], Step]] = {}
         known: dict[object, str] = {}
-        for place, each in enumerate(whole, start=1):
-            look = self._invocations.look(each)
+        for place, invocation in enumerate(whole, start=1):
+            look = self._invocations.look(invocation)
             if look not in known and len(known) < _MOST_BODIES:
                 part = Step(-1, None, call=self._call)
                 with self._inside(part):
-                    self._body(each, self._parameters(closure, each, own)[1])
+                    self._body(invocation, self._parameters(closure, invocation, own)[1])
                 known[look] = _canonical(part.body)
                 groups.setdefault(known[look], ([], part))
             if look in known:
@@ -405,10 +407,10 @@ class Steps:
             yield
         finally:
             step.body[:] = needed(step.body)
-            own = {each.number for each in step.body}
-            for number, made in self._known.items():
-                if isinstance(made, Made) and made.by in own:
-                    self._made_inside[number] = (step, made)
+            own = {inner.number for inner in step.body}
+            for number, expression in self._known.items():
+                if isinstance(expression, Made) and expression.by in own:
+                    self._made_inside[number] = (step, expression)
             self._into, self._known, self._data, self._call, self._written = before
             self._given, self._scalars = given
 
@@ -420,8 +422,10 @@ class Steps:
         if number not in self._made_inside:
             return None
         if number not in self._keeping:
-            step, made = self._made_inside[number]
-            place = next((n for n, each in enumerate(step.body) if each.number == made.by), None)
+            step, expression = self._made_inside[number]
+            place = next(
+                (n for n, inner in enumerate(step.body) if inner.number == expression.by), None
+            )
             if place is None:
                 return None
             if not self._keeping:
@@ -429,7 +433,7 @@ class Steps:
                 self.steps.insert(0, Step(self._count, Text("{}"), wanted="kept"))
                 self._count += 1
             self._keeping[number] = Item(Text("kept"), Text(str(len(self._keeping) + 1)))
-            keeping = Step(self._count, Apply(self._keeping[number], (made,)), sets="kept")
+            keeping = Step(self._count, Apply(self._keeping[number], (expression,)), sets="kept")
             keeping.binds = False
             self._count += 1
             step.body.insert(place + 1, keeping)
@@ -469,28 +473,28 @@ class Steps:
             return [*placed[: len(args)], *kwargs], named
         heads, found = [], []
         places = iter(args)
-        for each in closure.parameters:
-            if each.kind == "rest":
-                heads.append(f"*{each.name}")
-                found += [(value, f"{each.name}[{n}]") for n, value in enumerate(places)]
+        for parameter in closure.parameters:
+            if parameter.kind == "rest":
+                heads.append(f"*{parameter.name}")
+                found += [(value, f"{parameter.name}[{n}]") for n, value in enumerate(places)]
                 continue
-            if each.kind == "keywords":
-                heads.append(f"**{each.name}")
-                own_names = {other.name for other in closure.parameters}
+            if parameter.kind == "keywords":
+                heads.append(f"**{parameter.name}")
+                own_names = {formal.name for formal in closure.parameters}
                 found += [
-                    (value, f"{each.name}[{spelling.text(key)}]")
+                    (value, f"{parameter.name}[{spelling.text(key)}]")
                     for key, value in kwargs.items()
                     if key not in own_names
                 ]
                 continue
             default = ""
-            if each.default is not None:
-                made = self._value(each.default)
-                default = f"={spelling.write(made, lambda _: Text('None'))}"
-            heads.append(f"{each.name}{default}")
-            value = kwargs.get(each.name) or next(places, None)
+            if parameter.default is not None:
+                expression = self._value(parameter.default)
+                default = f"={spelling.write(expression, lambda _: Text('None'))}"
+            heads.append(f"{parameter.name}{default}")
+            value = kwargs.get(parameter.name) or next(places, None)
             if value is not None:
-                found.append((value, each.name))
+                found.append((value, parameter.name))
         return heads, found
 
     def _generator(self, value: Generator) -> Expression:
@@ -546,8 +550,8 @@ class Steps:
         if name == "RGenerator" and isinstance(call.args[0], Closure):
             found = self._invocations.of(call.args[0].id)
             given = tuple(self._value(e.result) for e in found if e.result is not None)
-            made = Apply(Text("iter"), (spelling.brackets("list", given),))
-            step = self._add(made, call=call, default="batches")
+            expression = Apply(Text("iter"), (spelling.brackets("list", given),))
+            step = self._add(expression, call=call, default="batches")
         elif name == "RCallback":
             moments = {
                 key.removeprefix("r_"): value
@@ -560,8 +564,8 @@ class Steps:
             functions = tuple(
                 (key, self._function_of(value, key)) for key, value in moments.items()
             )
-            made = Apply(Text("keras.callbacks.LambdaCallback"), (), functions)
-            step = self._add(made, call=call, default="callback")
+            expression = Apply(Text("keras.callbacks.LambdaCallback"), (), functions)
+            step = self._add(expression, call=call, default="callback")
         elif name in _PROXIES:
             step = self._proxy(call, *_PROXIES[name])
         else:
@@ -589,9 +593,9 @@ class Steps:
                 if method == "build":
                     # Keras wants nothing back, and goes on after it.
                     step.body[:] = [
-                        replace(each, gives="") if each.gives else each
-                        for each in step.body
-                        if not (each.gives and isinstance(each.expression, Made))
+                        replace(inner, gives="") if inner.gives else inner
+                        for inner in step.body
+                        if not (inner.gives and isinstance(inner.expression, Made))
                     ]
                     up = Apply(Attribute(Text("super()"), method), (Text(own[0]),))
                     step.body.append(Step(self._count, up, binds=False))
@@ -606,8 +610,8 @@ class Steps:
         """Say whether a function does more than read."""
         return any(
             call.kind in ("call", "setattr") and not is_aside(call)
-            for each in self._invocations.of(closure.id)
-            for call in self._invocations.calls(each)
+            for invocation in self._invocations.of(closure.id)
+            for call in self._invocations.calls(invocation)
         )
 
     def _unmake(self, call: Call, why: str) -> None:
@@ -637,19 +641,19 @@ class Steps:
             return spelling.of_class(call.result.cls)
         return spelling.of_result(name)
 
-    def _bind(self, value: Value | None, made: Expression) -> None:
+    def _bind(self, value: Value | None, expression: Expression) -> None:
         """Remember how the objects that a step made can be had."""
         number = getattr(value, "id", None)
         if number is not None:
             if not isinstance(value, Closure):
-                self._known.setdefault(number, made)
+                self._known.setdefault(number, expression)
         elif isinstance(value, Items) and value.t != "set":
             for place, item in enumerate(value.items):
-                self._bind(item, Item(made, Text(str(place))))
+                self._bind(item, Item(expression, Text(str(place))))
         elif isinstance(value, Pairs):
             for key, item in value.items:
                 if isinstance(key, Scalar):
-                    self._bind(item, Item(made, Text(spelling.scalar(key))))
+                    self._bind(item, Item(expression, Text(spelling.scalar(key))))
 
     def _function(self, call: Call) -> Expression:
         name = _name_of(call.target)
@@ -693,11 +697,11 @@ class Steps:
                 found = spelling.numbers(value)
                 if found is not None and value.t in ("list", "tuple"):
                     return self._long(found, value.t, place, key)
-                return spelling.brackets(value.t, tuple(self._value(each) for each in value.items))
+                return spelling.brackets(value.t, tuple(self._value(item) for item in value.items))
             case Pairs():
                 return Dictionary(tuple((self._value(k), self._value(v)) for k, v in value.items))
             case Slice():
-                ends = (self._value(each) for each in (value.start, value.stop, value.step))
+                ends = (self._value(end) for end in (value.start, value.stop, value.step))
                 return Apply(Text("slice"), tuple(ends))
             case ArrayValue():
                 return self._array(value, place, key)
@@ -715,8 +719,8 @@ class Steps:
                 if value.cls in STANDING:
                     self._imports_for(STANDING[value.cls])
                     return Text(STANDING[value.cls])
-                made = f"an object of class {value.cls} was made where the trace cannot see it"
-                raise UnmadeError(self._unmade.get(value.id, made))
+                why = f"an object of class {value.cls} was made where the trace cannot see it"
+                raise UnmadeError(self._unmade.get(value.id, why))
             case Symbol():
                 return self._symbol(value)
             case Closure():
@@ -777,8 +781,8 @@ class Steps:
         stored = self._stored(value, key, name)
         if value.t == "array":
             return stored
-        made = Text("tf.constant" if value.t == "tensor" else "tf.Variable")
-        step = self._add(Apply(made, (stored,)), default=value.t, asking=True, wanted=name)
+        maker = Text("tf.constant" if value.t == "tensor" else "tf.Variable")
+        step = self._add(Apply(maker, (stored,)), default=value.t, asking=True, wanted=name)
         if value.id is not None:
             self._known[value.id] = Made(step.number)
         return Made(step.number)
@@ -836,7 +840,7 @@ def _has_closure(call: Call) -> bool:
         if isinstance(item, Items):
             stack += item.items
         elif isinstance(item, Pairs):
-            stack += [each for pair in item.items for each in pair]
+            stack += [part for pair in item.items for part in pair]
     return False
 
 
@@ -891,9 +895,9 @@ def _numbers(value: Value | None) -> list[int]:
     if number is not None:
         return [number]
     if isinstance(value, Items):
-        return [each for item in value.items for each in _numbers(item)]
+        return [number for item in value.items for number in _numbers(item)]
     if isinstance(value, Pairs):
-        return [each for _, item in value.items for each in _numbers(item)]
+        return [number for _, item in value.items for number in _numbers(item)]
     return []
 
 

@@ -221,12 +221,12 @@ def build(rows: Sequence[Row]) -> list[Node]:
             raise SyntaxRowsError(f"line {entry.row[2]}: a row of the syntax tree has no parent")
         (entries[parent].children if parent > 0 else roots).append(entry)
     for entry in entries.values():
-        entry.children.sort(key=lambda each: (each.place, -len(each.children)))
+        entry.children.sort(key=lambda child: (child.place, -len(child.children)))
     try:
         return [
-            _expression(each)
-            for root in sorted(roots, key=lambda each: each.place)
-            for each in _listed(root)
+            _expression(node)
+            for root in sorted(roots, key=lambda entry: entry.place)
+            for node in _listed(root)
         ]
     except (IndexError, RecursionError) as error:
         raise SyntaxRowsError(f"the syntax tree cannot be read ({error})") from None
@@ -367,10 +367,10 @@ def _function(entry: _Entry) -> Node:
 def _native_pipe(line: int, column: int, left: Node, right: Node) -> Node:
     if not isinstance(right, Call):
         return Unknown(line, column, "a pipe into something that is no call")
-    for n, each in enumerate(right.arguments):
-        if isinstance(each.value, Symbol) and each.value.name == "_":
+    for n, argument in enumerate(right.arguments):
+        if isinstance(argument.value, Symbol) and argument.value.name == "_":
             given = list(right.arguments)
-            given[n] = Argument(each.name, left)
+            given[n] = Argument(argument.name, left)
             return replace(right, arguments=tuple(given), piped=True)
     return replace(right, arguments=(Argument("", left), *right.arguments), piped=True)
 
@@ -383,23 +383,25 @@ def pipe(line: int, column: int, left: Node, right: Node) -> Node:
         return Call(right.line, right.column, right.inner, (Argument("", left),), True)
     if isinstance(right, Block) or not isinstance(right, Call):
         # `x %>% { ... . ... }`: a function of the dot.
-        made = Function(right.line, right.column, ((".", None),), right)
-        return Call(right.line, right.column, made, (Argument("", left),), True)
-    dots = [_is_dot(each.value) for each in right.arguments]
+        function = Function(right.line, right.column, ((".", None),), right)
+        return Call(right.line, right.column, function, (Argument("", left),), True)
+    dots = [_is_dot(argument.value) for argument in right.arguments]
     if any(dots):
         if sum(dots) == 1:
             given = tuple(
-                Argument(each.name, left) if dot else each
-                for each, dot in zip(right.arguments, dots, strict=True)
+                Argument(argument.name, left) if dot else argument
+                for argument, dot in zip(right.arguments, dots, strict=True)
             )
             return replace(right, arguments=given, piped=True)
-        made = Function(right.line, right.column, ((".", None),), right)
-        return Call(right.line, right.column, made, (Argument("", left),), True)
-    if any(mentions(each.value, ".") for each in right.arguments if each.value is not None):
+        function = Function(right.line, right.column, ((".", None),), right)
+        return Call(right.line, right.column, function, (Argument("", left),), True)
+    if any(
+        mentions(argument.value, ".") for argument in right.arguments if argument.value is not None
+    ):
         given = (Argument("", Symbol(right.line, right.column, ".")), *right.arguments)
         body = replace(right, arguments=given)
-        made = Function(right.line, right.column, ((".", None),), body)
-        return Call(right.line, right.column, made, (Argument("", left),), True)
+        function = Function(right.line, right.column, ((".", None),), body)
+        return Call(right.line, right.column, function, (Argument("", left),), True)
     return replace(right, arguments=(Argument("", left), *right.arguments), piped=True)
 
 
@@ -429,7 +431,7 @@ def walk(node: Node) -> Iterator[Node]:
 
 def nodes_in(tree: Iterable[Node], kind: type[N]) -> list[N]:
     """Return all expressions of one kind, in the order of the text."""
-    return [each for node in tree for each in walk(node) if isinstance(each, kind)]
+    return [inner for node in tree for inner in walk(node) if isinstance(inner, kind)]
 
 
 def is_number(node: Node | None, value: int) -> bool:
@@ -449,7 +451,7 @@ def mentions(node: Node | None, name: str) -> bool:
     """Say whether a name stands anywhere in an expression, but as an inner function's own."""
     if node is None:
         return False
-    if isinstance(node, Function) and any(name == each for each, _ in node.parameters):
+    if isinstance(node, Function) and any(name == parameter for parameter, _ in node.parameters):
         return False
     if isinstance(node, Symbol) and node.name == name:
         return True

@@ -92,21 +92,21 @@ class Places:
         for node in nodes:
             self._enter(node)
             if self.calls_python(node):
-                self._mixed |= {id(each) for each in walk(node)}
+                self._mixed |= {id(inner) for inner in walk(node)}
         # Defaults are computed when they are asked for, and stand in no body.
         self._mixed -= {
-            id(each)
+            id(node)
             for function in nodes_in(nodes, Function)
             for _, default in function.parameters
             if default is not None
-            for each in walk(default)
+            for node in walk(default)
         }
 
     def _enter(self, node: Node) -> None:
         named = {
-            id(each.value): each
-            for each in (node.arguments if isinstance(node, (Call, Index)) else ())
-            if each.value is not None
+            id(argument.value): argument
+            for argument in (node.arguments if isinstance(node, (Call, Index)) else ())
+            if argument.value is not None
         }
         for child in children(node):
             self._above[id(child)] = node, named.get(id(child))
@@ -235,9 +235,9 @@ def translate(
         gap = Gap(1, str(error), script)
         return Translation(f"# GAP {gap.sentence}\n", (1,), (gap,))
     first = _Translator(script, package, generation, nodes, as_r)
-    made = first.script_text()
+    text = first.script_text()
     if not first.meets:
-        return made
+        return text
     # Only now it is known which vectors meet tensors.
     second = _Translator(script, package, generation, nodes, as_r)
     second.met = first.meets
@@ -268,7 +268,7 @@ class _Translator(Statements):
         self.values = _values_of(nodes)
         self.place_of = Places(nodes, package, self.functions).of
         self.given = _given_to_python(nodes, package, self.functions)
-        counts = Counter(name for node in nodes for each in walk(node) for name in _changes(each))
+        counts = Counter(name for node in nodes for inner in walk(node) for name in _changes(inner))
         #: Names that are given one value only: their kinds are known wherever they are read.
         self.once = {name for name, count in counts.items() if count == 1}
 
@@ -287,7 +287,7 @@ class _Translator(Statements):
         self.tops = [0] * len(self.written)
         self.ordinals = [0] * len(self.written)
         for place, node in enumerate(self._nodes, start=1):
-            self.here = min(each.line for each in walk(node))
+            self.here = min(inner.line for inner in walk(node))
             first = self.here
             self.top(node)
             more = len(self.written) - len(self.tops)
@@ -317,10 +317,10 @@ class _Translator(Statements):
         except WatchedError as wider:
             # What is to be watched is no expression here: then R answers for the statement.
             self.back_to(mark)
-            made = Gap(node.line, wider.what, self.script)
-            self.gaps.append(made)
-            self.line(f"# GAP {made.sentence}")
-            self.line(f"r.gap({made.sentence!r})")
+            gap = Gap(node.line, wider.what, self.script)
+            self.gaps.append(gap)
+            self.line(f"# GAP {gap.sentence}")
+            self.line(f"r.gap({gap.sentence!r})")
 
 
 def _changes(node: Node) -> list[str]:
@@ -357,13 +357,13 @@ def _functions_of(nodes: Sequence[Node]) -> dict[str, Function]:
     """Return the functions that the script defines, by name."""
     found: dict[str, Function] = {}
     for node in nodes:
-        for each in walk(node):
+        for inner in walk(node):
             if (
-                isinstance(each, Assign)
-                and isinstance(each.target, Symbol)
-                and isinstance(each.value, Function)
+                isinstance(inner, Assign)
+                and isinstance(inner.target, Symbol)
+                and isinstance(inner.value, Function)
             ):
-                found[each.target.name] = each.value
+                found[inner.target.name] = inner.value
     return found
 
 
@@ -378,11 +378,11 @@ def _given_to_python(
     exported = exports(package or "tensorflow") | {"R6Class"}
     found: dict[int, Function] = {}
     waiting: list[Node] = [
-        each.value
+        argument.value
         for call in nodes_in(nodes, Call)
         if isinstance(call.function, Member) or call.name in exported
-        for each in call.arguments
-        if each.value is not None
+        for argument in call.arguments
+        if argument.value is not None
     ]
     while waiting:
         node = waiting.pop()
@@ -399,7 +399,7 @@ def _given_to_python(
         elif isinstance(node, Call) and node.name in functions:
             waiting.append(functions[node.name])
         elif isinstance(node, Call) and node.name in ("list", "c"):
-            waiting += [each.value for each in node.arguments if each.value is not None]
+            waiting += [argument.value for argument in node.arguments if argument.value is not None]
     return frozenset(found)
 
 
@@ -407,7 +407,7 @@ def _values_of(nodes: Sequence[Node]) -> dict[str, list[Node]]:
     """Return all that the script gives to each name."""
     found: dict[str, list[Node]] = defaultdict(list)
     for node in nodes:
-        for each in walk(node):
-            if isinstance(each, Assign) and isinstance(each.target, Symbol):
-                found[each.target.name].append(each.value)
+        for inner in walk(node):
+            if isinstance(inner, Assign) and isinstance(inner.target, Symbol):
+                found[inner.target.name].append(inner.value)
     return found

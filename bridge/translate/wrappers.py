@@ -74,9 +74,9 @@ def wrappers(package: str, mode: str = "") -> dict[str, Wrapper]:
     found: dict[str, Wrapper] = {}
     for attached in _ATTACHED.get(package, ()):
         for name, entry in _table(attached)["functions"].items():
-            made = _wrapper(name, entry, mode)
-            if made is not None:
-                found[name] = made
+            wrapper = _wrapper(name, entry, mode)
+            if wrapper is not None:
+                found[name] = wrapper
     return found
 
 
@@ -98,8 +98,8 @@ def _table(package: str) -> dict[str, Any]:
 def by_python(package: str) -> dict[str, Wrapper]:
     """Return the wrappers by the Python that they call; the first that calls it speaks for it."""
     found: dict[str, Wrapper] = {}
-    for each in wrappers(package).values():
-        found.setdefault(each.python, each)
+    for wrapper in wrappers(package).values():
+        found.setdefault(wrapper.python, wrapper)
     return found
 
 
@@ -128,8 +128,8 @@ def _wrapper(name: str, entry: Mapping[str, Any], mode: str) -> Wrapper | None:
     return Wrapper(
         name, python, formals, parameters, bool(entry.get("composes")),
         bool(entry.get("method")), entry.get("object") or "object", from_one,
-        frozenset(str(each[0]) for each in entry.get("formals", ()) if each[1] is None),
-        {str(each[0]): str(each[1]) for each in entry.get("formals", ()) if each[1] is not None},
+        frozenset(str(pair[0]) for pair in entry.get("formals", ()) if pair[1] is None),
+        {str(pair[0]): str(pair[1]) for pair in entry.get("formals", ()) if pair[1] is not None},
     )  # fmt: skip
 
 

@@ -201,11 +201,11 @@ class Writer:
 
     def answered(self, node: Node, what: str) -> Code:
         """Leave the place of a value that R answers."""
-        made = Gap(node.line, what, self.script)
+        gap = Gap(node.line, what, self.script)
         self.places.append(node.row)
         if not self._pure:
-            self.line(f"# R answers: {made.sentence}", node.line)
-        return Code(f"r.answer({node.row}, {made.sentence!r})")
+            self.line(f"# R answers: {gap.sentence}", node.line)
+        return Code(f"r.answer({node.row}, {gap.sentence!r})")
 
     def gap(self, node: Node, what: str) -> Code:
         """Leave a marked gap, and name it; or the place of a value that R answers.
@@ -218,32 +218,32 @@ class Writer:
             return self.answered(node, what)
         if place is not None:
             raise WatchedError(place, what)
-        made = Gap(node.line, what, self.script)
-        self.gaps.append(made)
+        gap = Gap(node.line, what, self.script)
+        self.gaps.append(gap)
         if not self._pure:
-            self.line(f"# GAP {made.sentence}", node.line)
-        return Code(f"r.gap({made.sentence!r})")
+            self.line(f"# GAP {gap.sentence}", node.line)
+        return Code(f"r.gap({gap.sentence!r})")
 
     def reading(self, node: Node, kind: str, cause: str, what: str) -> bool:
         """Note that the intent reads something otherwise than R does.
 
         Return whether it is to be read so: False where it was asked for as R has it.
         """
-        made = Reading(kind=kind, cause=cause, line=node.line, what=what)
-        if made.place in self.as_r:
+        reading = Reading(kind=kind, cause=cause, line=node.line, what=what)
+        if reading.place in self.as_r:
             return False
-        if made not in self.readings:
-            self.readings.append(made)
+        if reading not in self.readings:
+            self.readings.append(reading)
         return True
 
 
 def python_name(name: str) -> str:
     """Return a name of R's as Python may have it."""
-    made = re.sub(r"\W", "_", name.replace(".", "_"))
-    made = made.lstrip("_") or "dot"
-    if made[0].isdigit():
-        made = f"v{made}"
-    return f"{made}_" if made in _TAKEN else made
+    spelled = re.sub(r"\W", "_", name.replace(".", "_"))
+    spelled = spelled.lstrip("_") or "dot"
+    if spelled[0].isdigit():
+        spelled = f"v{spelled}"
+    return f"{spelled}_" if spelled in _TAKEN else spelled
 
 
 def assigned_in(nodes: Iterable[Node]) -> list[str]:

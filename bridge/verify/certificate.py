@@ -227,10 +227,10 @@ class _Issuer:
                 format=layer.compute_dtype,
                 outputs=tuple(
                     Bounds(
-                        bound=self._keep("bound", each.evaluation.bound),
-                        error=self._keep("error", each.error),
+                        bound=self._keep("bound", mark.evaluation.bound),
+                        error=self._keep("error", mark.error),
                     )
-                    for each in case.marks
+                    for mark in case.marks
                 ),
                 rests_on=tuple(_rests_on(case)),
                 tables={name: digest_of(name, layer.compute_dtype) for name in _kernels_of(case)},
@@ -295,10 +295,10 @@ def _rests_on(case: Case) -> Iterator[str]:
             versions = ", ".join(model.versions)
             yield f"the measured errors of {kernel} in {layer.compute_dtype}, TensorFlow {versions}"
     if case.then:
-        named = ", ".join(each.name for each in case.then)
+        named = ", ".join(layer.name for layer in case.then)
         yield f"executed in one with {named}; errors are carried through"
     if isinstance(case.marks, tuple):
-        missed = {(each.evaluation.sampled, each.evaluation.missed) for each in case.marks}
+        missed = {(mark.evaluation.sampled, mark.evaluation.missed) for mark in case.marks}
         for kernel, factor in sorted(missed):
             if math.isinf(factor):
                 yield f"{kernel}: its kernels were measured, but on another installation"
@@ -308,7 +308,9 @@ def _rests_on(case: Case) -> Iterator[str]:
 
 def _kernels_of(case: Case) -> list[str]:
     """Return the names of the measured kernels that a case rests on, each once."""
-    return list(dict.fromkeys(name for each in (case.layer, *case.then) for name in _models(each)))
+    return list(
+        dict.fromkeys(name for layer in (case.layer, *case.then) for name in _models(layer))
+    )
 
 
 def _models(layer: Layer) -> Iterator[str]:

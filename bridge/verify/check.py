@@ -239,7 +239,7 @@ def check_certificate(
         layer=certificate.layer,
         cls=class_name(certificate.cls) or certificate.cls,
         prediction=certificate.prediction,
-        outputs=sum(math.prod(each.bound.shape) for each in certificate.outputs),
+        outputs=sum(math.prod(output.bound.shape) for output in certificate.outputs),
         checked=tally.checked,
         left_out=tally.left_out,
         blurred=tally.blurred,
@@ -279,7 +279,7 @@ def _recorded(known: Subjects, certificate: Certificate) -> tuple[Case, tuple[Ma
 
 
 def _read(certificates: Certificates, output: Marks, bounds: Bounds) -> Claim:
-    found = [certificates.arrays[each.key or ""] for each in (bounds.error, bounds.bound)]
+    found = [certificates.arrays[part.key or ""] for part in (bounds.error, bounds.bound)]
     for name, array in zip(("errors", "bounds"), found, strict=True):
         if array.dtype != np.float64 or array.shape != output.y.shape:
             raise MisfitError(
@@ -351,12 +351,12 @@ class Examined:
     def __init__(self, claim: Claim, values: Values) -> None:
         self.claim, self.exact = claim, values.exact
         self.wide: F64 = claim.y.astype(np.float64)
-        made = self.wide if claim.y.dtype.kind not in "iu" else claim.y
+        answers = self.wide if claim.y.dtype.kind not in "iu" else claim.y
         known = np.array([value.is_finite() for value in values.exact], np.bool_)
         self.defined: Mask = values.defined & known
         self.finite: Mask = self.defined & np.isfinite(self.wide)
         self.bounded: Mask = np.isfinite(claim.bound) & (claim.bound >= 0.0)
-        self.gap = [abs(y - value) for y, value in zip(points(made), values.exact, strict=True)]
+        self.gap = [abs(y - value) for y, value in zip(points(answers), values.exact, strict=True)]
         self.furthest: F64 = np.where(self.finite, upper(self.gap), 0.0)
         off = [abs(v - value) for v, value in zip(points(claim.value), values.exact, strict=True)]
         with np.errstate(all="ignore"):

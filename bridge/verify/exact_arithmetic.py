@@ -239,7 +239,7 @@ def dyadic(values: AnyArray) -> Dyadic:
         ValueError: one of them is not finite.
     """
     if values.dtype.kind in "biu":
-        return Dyadic([int(each) for each in values.ravel().tolist()], 0, values.shape)
+        return Dyadic([int(number) for number in values.ravel().tolist()], 0, values.shape)
     flat = values.ravel().astype(np.float64)
     if not np.isfinite(flat).all():
         raise ValueError("there is a number that is not finite")
@@ -263,8 +263,8 @@ def dyadic(values: AnyArray) -> Dyadic:
 
 def product(a: Dyadic, b: Dyadic) -> Dyadic:
     """Return the matrix product of (n, k) and (k, m) numbers."""
-    made = a.matrix * b.matrix
-    numbers = [int(each) for each in made.entries()]
+    result = a.matrix * b.matrix
+    numbers = [int(entry) for entry in result.entries()]
     return Dyadic(numbers, a.exponent + b.exponent, (a.shape[0], b.shape[1]))
 
 
@@ -308,28 +308,28 @@ def exactly(values: Sequence[arb], shape: tuple[int, ...]) -> Dyadic:
     Raises:
         ValueError: a ball has a radius.
     """
-    parts = [each.man_exp() if each.is_finite() else (0, 0) for each in values]
+    parts = [value.man_exp() if value.is_finite() else (0, 0) for value in values]
     low = min((int(e) for n, e in parts if n != 0), default=0)
     return Dyadic([int(n) << (int(e) - low) if n != 0 else 0 for n, e in parts], low, shape)
 
 
 def points(values: AnyArray) -> Balls:
     """Return the elements of an array of floats as balls of no radius; NaN and Inf stay so."""
-    return [arb(each) for each in values.ravel().tolist()]
+    return [arb(number) for number in values.ravel().tolist()]
 
 
 def upper(values: Sequence[arb]) -> F64:
     """Return a float64 above every ball; NaN for a ball that is not a number."""
-    return np.nextafter(_floats([each.upper() for each in values]), np.inf)
+    return np.nextafter(_floats([value.upper() for value in values]), np.inf)
 
 
 def lower(values: Sequence[arb]) -> F64:
     """Return a float64 below every ball; NaN for a ball that is not a number."""
-    return np.nextafter(_floats([each.lower() for each in values]), -np.inf)
+    return np.nextafter(_floats([value.lower() for value in values]), -np.inf)
 
 
 def _floats(values: Sequence[arb]) -> F64:
-    return np.array([float(each) for each in values], np.float64)
+    return np.array([float(value) for value in values], np.float64)
 
 
 # What a layer returns in exact arithmetic: values that are computed when somebody asks.
@@ -473,22 +473,22 @@ class Softmax:
         every = (outer * self.length * step + inner)[:, None] + along[None, :]
         before = self.layer.at(every.ravel())
         defined = before.defined.reshape(every.shape).all(axis=1)
-        made = [
+        row_values = [
             self._row(before.exact[n * self.length : (n + 1) * self.length], bool(known))
             for n, known in enumerate(defined.tolist())
         ]
         row_of = row_of.ravel()
-        exact = [made[n][k] for n, k in zip(row_of.tolist(), column.tolist(), strict=True)]
+        exact = [row_values[n][k] for n, k in zip(row_of.tolist(), column.tolist(), strict=True)]
         return Values(exact, defined[row_of])
 
     def _row(self, z: Balls, known: bool) -> Balls:
         if not known:
             return [arb.nan()] * len(z)
         # What is subtracted cancels; without it, exponentials are too large for a ball.
-        middle = max(z, key=lambda each: float(each.mid()))
-        below = [each - middle for each in z]
-        parts = [each.exp() for each in below]
+        middle = max(z, key=lambda number: float(number.mid()))
+        below = [number - middle for number in z]
+        parts = [number.exp() for number in below]
         total = sum(parts, arb(0))
         if self.logarithm:
-            return [each - total.log() for each in below]
-        return [each / total for each in parts]
+            return [number - total.log() for number in below]
+        return [part / total for part in parts]

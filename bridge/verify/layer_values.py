@@ -96,8 +96,8 @@ class Combined:
     def at(self, places: Ints) -> Values:
         """Return the values at flat places."""
         found = [taken(term, places) for term in self.terms]
-        defined = np.stack([np.isfinite(each) for each in found]).all(axis=0)
-        columns = [points(each) for each in found]
+        defined = np.stack([np.isfinite(array) for array in found]).all(axis=0)
+        columns = [points(array) for array in found]
         return Values([self.combine(list(row)) for row in zip(*columns, strict=True)], defined)
 
 
@@ -119,7 +119,7 @@ def dot(layer: Layer, inputs: Sequence[AnyArray]) -> ExactLayer:
         for axis, x in zip(dot_axes(layer, inputs), inputs, strict=True)
     ]
     length = places[0].shape[-1]
-    first, second = (each.reshape(len(each), -1, length) for each in places)
+    first, second = (part.reshape(len(part), -1, length) for part in places)
     left, right = first.shape[1], second.shape[1]
 
     def rows(at: Ints) -> tuple[Ints, Ints]:
@@ -134,13 +134,13 @@ def mean_in_windows(layer: Layer, inputs: Sequence[AnyArray], rank: int) -> Exac
     """AveragePooling1D, 2D, 3D: what a window reaches beyond the edge does not count."""
     x = single(inputs)
     windows = windows_of(layer, x, rank)
-    taps = {each.axis: taps_of(each.over) for each in windows}
+    taps = {window.axis: taps_of(window.over) for window in windows}
     shape = tuple(len(taps[n]) if n in taps else size for n, size in enumerate(x.shape))
 
     def rows(places: Ints) -> Ints:
         return under_windows(x.shape, taps, np.unravel_index(places, shape))
 
-    return Means(x, rows, math.prod(each.over.size for each in windows))
+    return Means(x, rows, math.prod(window.over.size for window in windows))
 
 
 def mean_of_all(layer: Layer, inputs: Sequence[AnyArray], rank: int) -> ExactLayer:
@@ -243,7 +243,7 @@ class Normalised:
         if self.moments is not None:
             return self.moments.of(places)
         assert self.read.learnt is not None
-        mean, variance = (self._weight(each, places) for each in self.read.learnt)
+        mean, variance = (self._weight(weight, places) for weight in self.read.learnt)
         return points(mean), points(variance), np.isfinite(mean) & np.isfinite(variance)
 
     def _weight(self, weight: AnyArray, places: Ints) -> AnyArray:
@@ -272,10 +272,10 @@ class Moments:
         which = np.ravel_multi_index(tuple(coordinates), shape)
         if len(self._made) > CHUNK:
             self._made.clear()
-        new = [each for each in np.unique(which).tolist() if each not in self._made]
+        new = [index for index in np.unique(which).tolist() if index not in self._made]
         if new:
             self._make(np.array(new, np.int64))
-        mean, variance, finite = zip(*(self._made[each] for each in which.tolist()), strict=True)
+        mean, variance, finite = zip(*(self._made[index] for index in which.tolist()), strict=True)
         return list(mean), list(variance), np.array(finite, np.bool_)
 
     def _make(self, first: Ints) -> None:
@@ -292,8 +292,8 @@ class Moments:
             variance = [s - m * m for s, m in zip(squares, mean, strict=True)]
         if not self.read.centred:
             mean = [arb(0)] * len(mean)
-        made = zip(mean, variance, finite.tolist(), strict=True)
-        self._made.update(zip(first.tolist(), made, strict=True))
+        statistics = zip(mean, variance, finite.tolist(), strict=True)
+        self._made.update(zip(first.tolist(), statistics, strict=True))
 
 
 #: The names of layers that are an activation of each element.

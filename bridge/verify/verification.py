@@ -79,15 +79,22 @@ class Folder:
         for pair in self.report.pairs:
             yield from self._of_pair(pair)
         for run, found in self.certificates.items():
-            have = {each.key for each in found.manifest.certificates}
+            have = {certificate.key for certificate in found.manifest.certificates}
             if len(have) != len(found.manifest.certificates):
                 yield run, "", "there are several certificates for one layer"
-            for each in found.manifest.judged:
-                if _is_certified(each) and (each.probe, each.position, each.prediction) not in have:
-                    yield run, each.layer, f"probe {each.probe} has no certificate for this layer"
+            for verdict in found.manifest.judged:
+                if (
+                    _is_certified(verdict)
+                    and (verdict.probe, verdict.position, verdict.prediction) not in have
+                ):
+                    yield (
+                        run,
+                        verdict.layer,
+                        f"probe {verdict.probe} has no certificate for this layer",
+                    )
 
     def _of_pair(self, pair: Pair) -> Iterator[tuple[str, str, str]]:
-        certified = [(n, each) for n, each in enumerate(pair.layers) if _is_certified(each)]
+        certified = [(n, layer) for n, layer in enumerate(pair.layers) if _is_certified(layer)]
         if not certified or self.unreadable.intersection((pair.a, pair.b)):
             return
         where = self._where(pair)
@@ -124,7 +131,9 @@ class Folder:
     def _predicted(self, run: str, probe: Probe, number: int) -> tuple[int, int, int | None] | None:
         """Return the key of the certificate for an output of the model."""
         found = self.certificates.get(run)
-        keys = (each.key for each in found.manifest.certificates) if found else iter(())
+        keys = (
+            (certificate.key for certificate in found.manifest.certificates) if found else iter(())
+        )
         return next((key for key in keys if (key[0], key[2]) == (probe.index, number)), None)
 
     def _where(self, pair: Pair) -> tuple[str, Probe] | None:
@@ -136,7 +145,7 @@ class Folder:
             for probe in (self.runs[run].manifest.probes if run in self.runs else ())
             if probe.layers and _answers(pair.layers, probe)
         ]
-        named = [each for each in found if labels.get(each[1].index) == pair.probe]
+        named = [entry for entry in found if labels.get(entry[1].index) == pair.probe]
         return next(iter(named), found[0] if len(found) == 1 else None)
 
 
@@ -148,12 +157,12 @@ def _is_certified(judged: LayerVerdict | Judged) -> bool:
 def _answers(verdicts: tuple[LayerVerdict, ...], probe: Probe) -> bool:
     """Say whether verdicts are those of a probe: its layers in order, then what it predicted."""
     layers = len(probe.layers)
-    if len(verdicts) < layers or any(each.layer != PREDICTION for each in verdicts[layers:]):
+    if len(verdicts) < layers or any(verdict.layer != PREDICTION for verdict in verdicts[layers:]):
         return False
     # A layer of a model that is used as a layer is recorded with that: inner/dense.
     return all(
-        seen.layer == each.layer or seen.layer.endswith(f"/{each.layer}")
-        for seen, each in zip(probe.layers, verdicts, strict=False)
+        seen.layer == verdict.layer or seen.layer.endswith(f"/{verdict.layer}")
+        for seen, verdict in zip(probe.layers, verdicts, strict=False)
     )
 
 
@@ -168,7 +177,7 @@ def case_folders(folder: Path) -> list[Path]:
     try:
         if (folder / _NAME).is_file():
             return [folder]
-        found = sorted(each for each in folder.iterdir() if (each / _NAME).is_file())
+        found = sorted(path for path in folder.iterdir() if (path / _NAME).is_file())
     except OSError as error:
         raise ReportError(f"The folder {folder} cannot be read ({error.strerror}).") from None
     if not found:
@@ -225,7 +234,7 @@ def _unlike(
     verdict: LayerVerdict, certificate: Certificate, certificates: Certificates
 ) -> Iterator[str]:
     """Say which numbers of a report are not those of a certificate."""
-    points = sum(math.prod(each.bound.shape) for each in certificate.outputs)
+    points = sum(math.prod(output.bound.shape) for output in certificate.outputs)
     if points != verdict.points:
         yield f"{verdict.points} against {points} outputs"
     if verdict.beyond_bound:
@@ -234,18 +243,18 @@ def _unlike(
         yield f"class {verdict.cls!r} against {certificate.cls!r}"
     for name, said in (("error", verdict.error), ("bound", verdict.bound)):
         try:
-            made = max(
+            largest = max(
                 (
-                    _largest(certificates.arrays[getattr(each, name).key or ""])
-                    for each in certificate.outputs
+                    _largest(certificates.arrays[getattr(output, name).key or ""])
+                    for output in certificate.outputs
                 ),
                 default=0.0,
             )
         except (CapsuleError, KeyError, TypeError, ValueError) as error:
             yield f"its {name}s cannot be read: {error}"
             continue
-        if made != said:
-            yield f"largest {name} {said!r} against {made!r}"
+        if largest != said:
+            yield f"largest {name} {said!r} against {largest!r}"
 
 
 def _largest(values: object) -> float:
@@ -286,12 +295,12 @@ class CaseCheck:
     @property
     def outcomes(self) -> tuple[Outcome, ...]:
         """The outcomes of all runs."""
-        return tuple(each for run in self.runs for each in run.outcomes)
+        return tuple(outcome for run in self.runs for outcome in run.outcomes)
 
     @property
     def holds(self) -> bool:
         """Whether nothing that could be checked fails."""
-        return not self.problems and all(each.holds for each in self.outcomes)
+        return not self.problems and all(outcome.holds for outcome in self.outcomes)
 
 
 @dataclass(frozen=True)
@@ -304,17 +313,17 @@ class Verification:
     @property
     def holds(self) -> bool:
         """Whether nothing that could be checked fails."""
-        return all(each.holds for each in self.cases)
+        return all(case.holds for case in self.cases)
 
     @property
     def readable(self) -> bool:
         """Whether every file could be read."""
-        return not any(each.unreadable for each in self.cases)
+        return not any(case.unreadable for case in self.cases)
 
     @property
     def outcomes(self) -> tuple[Outcome, ...]:
         """The outcomes of all cases."""
-        return tuple(each for case in self.cases for each in case.outcomes)
+        return tuple(outcome for case in self.cases for outcome in case.outcomes)
 
     def sentence(self) -> str:
         """Say what was found."""
@@ -350,10 +359,10 @@ class Verification:
         return json.dumps(self.as_json(), indent=1, allow_nan=False)
 
     def _first(self) -> str:
-        done = [each for each in self.outcomes if not each.unchecked]
+        done = [outcome for outcome in self.outcomes if not outcome.unchecked]
         if not self.holds:
-            failed = sum(each.failed for each in self.outcomes)
-            others = sum(1 for each in self.outcomes if each.failures and not each.failed)
+            failed = sum(outcome.failed for outcome in self.outcomes)
+            others = sum(1 for outcome in self.outcomes if outcome.failures and not outcome.failed)
             others += sum(len(case.problems) for case in self.cases)
             what = [f"{failed:,} of {_checked(done)} certified outputs do not hold"] * bool(failed)
             what += [f"{plural(others, 'certificate')} missing or contradicted"] * bool(others)
@@ -371,22 +380,22 @@ class Verification:
             "is the rules'."
         )
         if self.sample is not None:
-            total = sum(each.outputs for each in done)
+            total = sum(outcome.outputs for outcome in done)
             return f"All {_checked(done)} outputs drawn from {total:,} of {layers} hold: {ends}"
         return f"All {_checked(done)} certified outputs of {layers} hold: {ends}"
 
     def _rest(self) -> Iterator[str]:
-        left = [each for each in self.outcomes if each.unchecked]
+        left = [outcome for outcome in self.outcomes if outcome.unchecked]
         if left:
-            outputs = sum(each.outputs for each in left)
+            outputs = sum(outcome.outputs for outcome in left)
             yield f"{plural(len(left), 'layer')} with {outputs:,} outputs were not re-checked."
-        apart = sum(each.left_out for each in self.outcomes)
+        apart = sum(outcome.left_out for outcome in self.outcomes)
         if apart:
             yield (
                 f"{apart:,} outputs were left out: their exact result is no finite number, or they "
                 "have no bound and so much cancels that nothing is proved."
             )
-        blurred = sum(each.blurred for each in self.outcomes)
+        blurred = sum(outcome.blurred for outcome in self.outcomes)
         if blurred:
             yield (
                 f"Of {blurred:,} outputs only the bound was checked: so much cancels that their "
@@ -399,10 +408,10 @@ class Verification:
     def _unchecked(self) -> Iterator[tuple[tuple[str, str], int, int]]:
         counts: Counter[tuple[str, str]] = Counter()
         elements: Counter[tuple[str, str]] = Counter()
-        for each in self.outcomes:
-            if each.unchecked:
-                counts[each.cls, each.unchecked] += 1
-                elements[each.cls, each.unchecked] += each.outputs
+        for outcome in self.outcomes:
+            if outcome.unchecked:
+                counts[outcome.cls, outcome.unchecked] += 1
+                elements[outcome.cls, outcome.unchecked] += outcome.outputs
         for key in sorted(counts):
             yield key, counts[key], elements[key]
 
@@ -420,7 +429,8 @@ def verify(
         ReportError: there is no report.
     """
     return Verification(
-        tuple(_check_case(each, sample, progress) for each in case_folders(folder)), sample
+        tuple(_check_case(case_folder, sample, progress) for case_folder in case_folders(folder)),
+        sample,
     )
 
 
@@ -432,8 +442,8 @@ def _check_case(folder: Path, sample: int | None, progress: Progress) -> CaseChe
     capsules, certificates, unreadable = read_runs(folder)
     total = sum(
         min(math.prod(output.bound.shape), sample or math.inf)
-        for each in certificates.values()
-        for certificate in each.manifest.certificates
+        for capsule in certificates.values()
+        for certificate in capsule.manifest.certificates
         for output in certificate.outputs
     )
     done = 0
@@ -453,22 +463,22 @@ def _check_case(folder: Path, sample: int | None, progress: Progress) -> CaseChe
         runs.append(Run(name, tuple(outcomes)))
     listed = Folder(report, capsules, certificates, frozenset(unreadable))
     # Every pair with the same run speaks of the same layers.
-    problems = tuple(dict.fromkeys(Problem(*each) for each in listed.problems()))
+    problems = tuple(dict.fromkeys(Problem(*problem) for problem in listed.problems()))
     return CaseCheck(report.case, tuple(runs), problems, tuple(unreadable.values()))
 
 
 def _line(case: CaseCheck) -> str:
-    done = [each for each in case.outcomes if not each.unchecked]
-    ratio = max((each.ratio for each in done), default=0.0)
+    done = [outcome for outcome in case.outcomes if not outcome.unchecked]
+    ratio = max((outcome.ratio for outcome in done), default=0.0)
     parts = [
         f"{case.case}: {plural(len(done), 'layer')}",
-        f"{sum(each.checked for each in done):,} outputs",
+        f"{sum(outcome.checked for outcome in done):,} outputs",
         f"largest error / bound {ratio:.3g}",
     ]
     left = len(case.outcomes) - len(done)
     if left:
         parts.append(f"{left} not re-checked")
-    failed = sum(1 for each in case.outcomes if not each.holds) + len(case.problems)
+    failed = sum(1 for outcome in case.outcomes if not outcome.holds) + len(case.problems)
     if failed:
         parts.append(f"{failed} FAILED")
     return ", ".join(parts)
@@ -476,12 +486,14 @@ def _line(case: CaseCheck) -> str:
 
 def _failures(case: CaseCheck) -> Iterator[str]:
     for run in case.runs:
-        for each in run.outcomes:
-            name = f"{case.case}, {run.name}, probe {each.probe}, {_name(each)}"
-            for failure in each.failures:
+        for outcome in run.outcomes:
+            name = f"{case.case}, {run.name}, probe {outcome.probe}, {_name(outcome)}"
+            for failure in outcome.failures:
                 at = f"[{', '.join(map(str, failure.index))}]" if failure.index is not None else ""
                 yield f"{name}{at}: {failure.why}"
-            more = each.failed - sum(1 for one in each.failures if one.index is not None)
+            more = outcome.failed - sum(
+                1 for listed in outcome.failures if listed.index is not None
+            )
             if more > 0:
                 yield f"{name}: {more:,} outputs more"
     for problem in case.problems:
@@ -500,10 +512,10 @@ def _case_json(case: CaseCheck) -> dict[str, Any]:
         "case": case.case,
         "holds": case.holds,
         "runs": [
-            {"run": run.name, "layers": [_spelled(asdict(each)) for each in run.outcomes]}
+            {"run": run.name, "layers": [_spelled(asdict(outcome)) for outcome in run.outcomes]}
             for run in case.runs
         ],
-        "problems": [asdict(each) for each in case.problems],
+        "problems": [asdict(problem) for problem in case.problems],
         "unreadable": list(case.unreadable),
     }
 
@@ -514,8 +526,8 @@ def _spelled(item: Any) -> Any:
         return repr(item)
     if isinstance(item, dict):
         return {key: _spelled(value) for key, value in item.items()}
-    return [_spelled(each) for each in item] if isinstance(item, (list, tuple)) else item
+    return [_spelled(part) for part in item] if isinstance(item, (list, tuple)) else item
 
 
 def _checked(outcomes: list[Outcome]) -> str:
-    return f"{sum(each.checked for each in outcomes):,}"
+    return f"{sum(outcome.checked for outcome in outcomes):,}"

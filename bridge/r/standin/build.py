@@ -325,7 +325,7 @@ def _rule(function: Function, formal: str) -> str:
     rule = function.arguments.get(formal)
     if rule is None:
         of_modes = (mode.arguments.get(formal) for mode in function.modes.values())
-        rule = next((each for each in of_modes if each is not None), None)
+        rule = next((of_mode for of_mode in of_modes if of_mode is not None), None)
     return "unknown" if rule is None else rule.kind
 
 

@@ -146,7 +146,7 @@ def evaluate_chain(
     if not then:
         return evaluate(first, inputs, received=received, outputs=outputs)
     found = evaluate(replace(first, moved=moved_by(then)), inputs, received=received)
-    return tuple(follow(then, each) for each in found)
+    return tuple(follow(then, evaluation) for evaluation in found)
 
 
 # Layers that were executed in one: a graph optimiser may fuse a layer with those after it.

@@ -115,7 +115,7 @@ def is_measured(activation: str, dtype: str, kernels: Kernels) -> bool:
     """Say whether an activation was measured in a type on the installation of these kernels."""
     if set(kernels.devices) != {"CPU"}:
         return False
-    if any((each.activation, each.dtype) == (activation, dtype) for each in kernels.measured):
+    if any((kernel.activation, kernel.dtype) == (activation, dtype) for kernel in kernels.measured):
         return True
     places = installations_of(activation, dtype)
     return any(place.covers(kernels.installation, dtype) for place in places)
@@ -134,9 +134,9 @@ def _model_at(activation: str, dtype: str, kernels: Kernels) -> ErrorModel:
     if not is_measured(activation, dtype, kernels):
         return replace(found, missed=math.inf)
     own = tuple(
-        _Errors.of(each.positive, each.negative, fmt, exhaustive=each.exhaustive)
-        for each in kernels.measured
-        if (each.activation, each.dtype) == (activation, dtype)
+        _Errors.of(kernel.positive, kernel.negative, fmt, exhaustive=kernel.exhaustive)
+        for kernel in kernels.measured
+        if (kernel.activation, kernel.dtype) == (activation, dtype)
     )
     if not own:
         return found
@@ -166,11 +166,13 @@ class _Errors:
 @lru_cache(maxsize=1)
 def _models() -> dict[tuple[str, str], ErrorModel]:
     data = read()
-    versions = {name: each["tensorflow"] for name, each in data["environments"].items()}
+    versions = {
+        name: environment["tensorflow"] for name, environment in data["environments"].items()
+    }
     seen: dict[tuple[str, str], set[str]] = {}
-    for each in data["measurements"]:
-        key = each["activation"], dtype_of(each)
-        seen.setdefault(key, set()).add(versions[each["environment"]])
+    for measurement in data["measurements"]:
+        key = measurement["activation"], dtype_of(measurement)
+        seen.setdefault(key, set()).add(versions[measurement["environment"]])
     return {
         (name, dtype): _combine(
             _errors_of(name, dtype), FORMATS[dtype], tuple(sorted(found)), _sample_factor(name)
@@ -188,11 +190,11 @@ def _errors_of(activation: str, dtype: str) -> tuple[_Errors, ...]:
             kernel["positive"],
             kernel["negative"],
             FORMATS[dtype],
-            exhaustive=each["coverage"] == "exhaustive",
+            exhaustive=measurement["coverage"] == "exhaustive",
         )
-        for each in read()["measurements"]
-        if (each["activation"], dtype_of(each)) == (activation, dtype)
-        for kernel in each["kernels"]
+        for measurement in read()["measurements"]
+        if (measurement["activation"], dtype_of(measurement)) == (activation, dtype)
+        for kernel in measurement["kernels"]
     )
 
 
@@ -200,10 +202,10 @@ def _errors_of(activation: str, dtype: str) -> tuple[_Errors, ...]:
 def _factors() -> dict[str, float]:
     """Return by how much samples of each activation were too small, where everything was tried."""
     missed: dict[str, float] = {}
-    for each in read()["measurements"]:
-        if "sample_missed" in each:
-            name = each["activation"]
-            missed[name] = max(missed.get(name, 1.0), each["sample_missed"])
+    for measurement in read()["measurements"]:
+        if "sample_missed" in measurement:
+            name = measurement["activation"]
+            missed[name] = max(missed.get(name, 1.0), measurement["sample_missed"])
     return missed
 
 
@@ -215,8 +217,8 @@ def _sample_factor(activation: str) -> float:
 def _combine(
     measured: Sequence[_Errors], fmt: Format, versions: tuple[str, ...], factor: float
 ) -> ErrorModel:
-    largest = np.max([each.rows for each in measured], axis=0)
-    sampled = [each.rows for each in measured if not each.exhaustive]
+    largest = np.max([kernel.rows for kernel in measured], axis=0)
+    sampled = [kernel.rows for kernel in measured if not kernel.exhaustive]
     missed = 1.0
     if sampled:
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -292,7 +294,7 @@ def measured_kernels(states: Iterable[ModelState]) -> tuple[tuple[str, str], ...
     """Return the kernels that the layers of models may run, as (activation, type), in order."""
     found: set[tuple[str, str]] = set()
     for state in states:
-        layers = (value for each in state.layers for value in (each.cls, each.config))
+        layers = (value for layer in state.layers for value in (layer.cls, layer.config))
         found |= set(kernels_of([state.config, *layers]))
     return tuple(sorted(found))
 
@@ -331,5 +333,5 @@ def _kernels(word: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=1)
 def _measured() -> frozenset[str]:
-    known = {each["activation"] for each in read()["measurements"]}
+    known = {measurement["activation"] for measurement in read()["measurements"]}
     return frozenset(known - COMPARING - _DERIVED - {"log"})

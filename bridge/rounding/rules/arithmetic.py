@@ -56,22 +56,22 @@ def dot_error(
     the sum next, and may be added to any part of it first. The bound is infinite where a partial
     sum may overflow in some order.
     """
-    terms = sum(each.terms for each in products)
+    terms = sum(product.terms for product in products)
     size = np.zeros(value.shape) if bias is None else np.broadcast_to(np.abs(bias), value.shape)
     lost = np.zeros(value.shape)
     carried = np.zeros(value.shape)
     with np.errstate(all="ignore"):
-        for each in products:
-            size_x, size_w = np.abs(each.x), np.abs(each.w)
-            if each.error is not None:
-                carried = carried + each.apply(each.error, size_w)
-                size_x = size_x + each.error
-            size = size + each.apply(size_x, size_w)
+        for product in products:
+            size_x, size_w = np.abs(product.x), np.abs(product.w)
+            if product.error is not None:
+                carried = carried + product.apply(product.error, size_w)
+                size_x = size_x + product.error
+            size = size + product.apply(size_x, size_w)
             small_x, small_w = fmt.subnormal(size_x), fmt.subnormal(size_w)
             if small_x is not None:
-                lost = lost + each.apply(small_x, size_w)
+                lost = lost + product.apply(small_x, size_w)
             if small_w is not None:
-                lost = lost + each.apply(size_x, small_w)
+                lost = lost + product.apply(size_x, small_w)
         small_b = None if bias is None else fmt.subnormal(bias)
         if small_b is not None:
             lost = lost + small_b
@@ -285,12 +285,12 @@ class Part:
 
     def gate(self, which: int | list[int]) -> Part:
         """Return one gate, or several, of the axis before the last."""
-        value, size, lost, carried, length = (_gate(each, which) for each in self._arrays)
+        value, size, lost, carried, length = (_gate(array, which) for array in self._arrays)
         return Part(value, size, lost, carried, length, self.terms, self.singles)
 
     def at(self, time: int) -> Part:
         """Return one step of the first axis."""
-        parts = (_at(each, time, self.value.ndim) for each in self._arrays)
+        parts = (_at(array, time, self.value.ndim) for array in self._arrays)
         value, size, lost, carried, length = parts
         return Part(value, size, lost, carried, length, self.terms, self.singles)
 
@@ -352,7 +352,7 @@ def join(parts: Sequence[Near], axis: int) -> Near:
 
 def _merge(parts: Sequence[Near], merge: Callable[[list[F64]], F64]) -> Near:
     value = merge([part.value for part in parts])
-    error, length = ([each.error for each in parts], [each.length for each in parts])
+    error, length = ([part.error for part in parts], [part.length for part in parts])
     shapes = [part.value.shape for part in parts]
     short = [(*shape[:-1], 1) for shape in shapes]
     return Near(value, _merged(error, shapes, merge), _merged(length, short, merge))

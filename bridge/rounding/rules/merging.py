@@ -264,8 +264,8 @@ def _extremum(inputs: Sequence[AnyArray], function: Any) -> Evaluation:
     first, *others = aligned(inputs)
     if not others:
         return Evaluation(first)
-    for other in others:
-        first = function(first, other)
+    for operand in others:
+        first = function(first, operand)
     return selected(first)
 
 
@@ -412,25 +412,27 @@ def _moments(layer: Layer, x: F64, fmt: Format) -> tuple[F64, F64]:
     """Return mean and variance, as arrays that fit the input."""
     axis = layer.config.get("axis", -1)
     axes = [] if axis is None else axis if isinstance(axis, list) else [axis]
-    kept = {each % x.ndim for each in axes if isinstance(each, int) and -x.ndim <= each < x.ndim}
+    kept = {
+        listed % x.ndim for listed in axes if isinstance(listed, int) and -x.ndim <= listed < x.ndim
+    }
     if len(kept) != len(axes):
         raise UnsupportedError(f"its axis {axis!r} does not fit an input of shape {x.shape}")
     shape = tuple(size if place in kept else 1 for place, size in enumerate(x.shape))
     if layer.config.get("mean") is None:
         # Only the layer's own adaptation counts rows.
-        weights = {name: each for name, each in layer.weights.items() if name != "count"}
+        weights = {name: weight for name, weight in layer.weights.items() if name != "count"}
         found = replace(layer, weights=weights).numbers("mean", "variance")
         moments = [found[key].reshape(-1) for key in ("mean", "variance")]
     else:
         given = [layer.config.get(key) for key in ("mean", "variance")]
         try:
-            moments = [fmt.cast(np.array(each, np.float64).reshape(-1)) for each in given]
+            moments = [fmt.cast(np.array(moment, np.float64).reshape(-1)) for moment in given]
         except (TypeError, ValueError):
             raise UnsupportedError("its mean or variance is not made of numbers") from None
     size = math.prod(shape)
-    if any(each.size not in (1, size) for each in moments):
+    if any(moment.size not in (1, size) for moment in moments):
         raise UnsupportedError(f"its moments do not fit an input of shape {x.shape}")
-    mean, variance = (np.broadcast_to(each, size).reshape(shape) for each in moments)
+    mean, variance = (np.broadcast_to(moment, size).reshape(shape) for moment in moments)
     if not (variance >= 0.0).all():
         raise UnsupportedError("its variance is negative or not a number")
     return mean, variance

@@ -134,7 +134,7 @@ def _largest_near(size: F64, axis: int, factor: int) -> F64:
     length = size.shape[axis]
     near = np.arange(length * factor) // factor
     steps = (np.clip(near + step, 0, length - 1) for step in (-2, -1, 0, 1, 2))
-    return np.asarray(np.maximum.reduce([np.take(size, each, axis) for each in steps]))
+    return np.asarray(np.maximum.reduce([np.take(size, step, axis) for step in steps]))
 
 
 # Layers that shift elements about: permuting, padding, cropping, repeating and masking.

@@ -207,8 +207,8 @@ class Normalisation:
                 largest = np.abs(self.x - mean).max(axis=self.over, keepdims=True)
             spread = moments.variance_error(variance, off, largest)
             if self.squares:
-                other = moments.variance_error_from_squares(mean, variance, off)
-                spread = np.maximum(spread, other)
+                from_squares = moments.variance_error_from_squares(mean, variance, off)
+                spread = np.maximum(spread, from_squares)
             return (off if self.centred else np.zeros(())), _with_epsilon(spread, under)
 
         subtracted = mean if self.centred else np.zeros(())
@@ -227,10 +227,10 @@ class Normalisation:
 def normalisation(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:
     """Evaluate a layer that normalises."""
     shape = single(inputs).shape
-    made = read_normalisation(layer, inputs).scaling().evaluate(layer.arithmetic())
-    derive = made.derive
+    scaled = read_normalisation(layer, inputs).scaling().evaluate(layer.arithmetic())
+    derive = scaled.derive
     assert derive is not None
-    return (Evaluation(made.value.reshape(shape), lambda: derive().reshape(shape)),)
+    return (Evaluation(scaled.value.reshape(shape), lambda: derive().reshape(shape)),)
 
 
 def read_normalisation(layer: Layer, inputs: Sequence[AnyArray]) -> Normalisation:

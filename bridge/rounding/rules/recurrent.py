@@ -220,7 +220,7 @@ class Recurrence:
             for first in range(0, rows, most)
         ]
         shown, *last = zip(*parts, strict=True)
-        return join(list(shown), 1 if self.every else 0), *(join(list(each), 0) for each in last)
+        return join(list(shown), 1 if self.every else 0), *(join(list(state), 0) for state in last)
 
     def _rows(self, do: Arithmetic, rows: slice, most: int) -> tuple[Near, ...]:
         """Go over time, at most so many steps at once, with some of the rows."""
@@ -229,9 +229,9 @@ class Recurrence:
         shown: list[Near] = []
         step = self._together if self.seen is not None else self._apart
         for first in range(0, len(self.x), most):
-            made, h, c = step(do, rows, slice(first, min(first + most, len(self.x))), h, c)
+            piece, h, c = step(do, rows, slice(first, min(first + most, len(self.x))), h, c)
             if self.every:
-                shown.append(made)
+                shown.append(piece)
         output = join(shown, 0) if self.every else h
         return (output, h, c) if memory else (output, h)
 
@@ -251,10 +251,10 @@ class Recurrence:
                 c = self.cell.keep(do, [gate.at(time) for gate in gates], c)
                 memories.append(c)
             kept = stack(memories)
-        made = self.cell.show(do, gates, before, kept)
+        output = self.cell.show(do, gates, before, kept)
         if steps.stop < len(self.x):
-            return made, Near(seen[-1]), c
-        return made, made.at(-1), c
+            return output, Near(seen[-1]), c
+        return output, output.at(-1), c
 
     def _as_held(self, seen: F64) -> Near:
         """Return states that were seen as the layer may have held them.
@@ -270,7 +270,7 @@ class Recurrence:
     ) -> tuple[Near, Near, Near]:
         """Take one step after the other, each with the state that the last one made."""
         entry = self.cell.entry(do, Near(self.x[steps, rows]))
-        made: list[Near] = []
+        outputs: list[Near] = []
         known, most = do.bounded, 2.0 * _largest(self.values[1]) if do.bounded else 0.0
         for time in range(len(entry.value)):
             # Once every error is larger than what will be returned, the bound will say nothing.
@@ -282,8 +282,8 @@ class Recurrence:
             if do.bounded and not known:
                 h, c = h.unknown, c.unknown
             if self.every:
-                made.append(h)
-        return stack(made) if made else h, h, c
+                outputs.append(h)
+        return stack(outputs) if outputs else h, h, c
 
 
 def _telling(near: Near) -> F64:
@@ -346,13 +346,13 @@ def recurrent(
         seen = _seen(outputs[-1 if more else 0 :], options, shape)
     do = Arithmetic(fmt, layer.generation, True, seen is None, movable(layer))
     every = options.sequences or seen is not None
-    made = _evaluations(layer, Recurrence(cell, do, x, states, seen, every), options)
+    evaluations = _evaluations(layer, Recurrence(cell, do, x, states, seen, every), options)
     if options.sequences or seen is None:
-        return made[:wanted]
+        return evaluations[:wanted]
     if np.array_equal(seen[-1], outputs[0]):
-        return made[1], *made[1:wanted], made[0]
+        return evaluations[1], *evaluations[1:wanted], evaluations[0]
     alone = Recurrence(cell, replace(do, lengths=True), x, states, None, False)
-    return *_evaluations(layer, alone, options)[:wanted], made[0]
+    return *_evaluations(layer, alone, options)[:wanted], evaluations[0]
 
 
 def _evaluations(layer: Layer, found: Recurrence, options: Options) -> tuple[Evaluation, ...]:
@@ -365,8 +365,8 @@ def _evaluations(layer: Layer, found: Recurrence, options: Options) -> tuple[Eva
     ]
     # A bound is a sum of the kernels' errors and of roundings, to first order; the square leaves
     # room for the rest.
-    missed = max(each.missed for each in samples) ** 2
-    sampled = " and ".join(dict.fromkeys(each.sampled for each in samples if each.sampled))
+    missed = max(sample.missed for sample in samples) ** 2
+    sampled = " and ".join(dict.fromkeys(sample.sampled for sample in samples if sample.sampled))
 
     def turned(values: F64) -> F64:
         return values if options.time_major or values.ndim != 3 else values.swapaxes(0, 1)
@@ -436,10 +436,10 @@ def _initial(layer: Layer, cell: Cell, given: Sequence[AnyArray], rows: int) -> 
         raise UnsupportedError("it is stateful, and the state before this call was not recorded")
     if not given:
         return (np.zeros((rows, cell.kernel.units)),) * wanted
-    shapes = [each.shape for each in given]
+    shapes = [state.shape for state in given]
     if shapes != [(rows, cell.kernel.units)] * wanted:
         raise UnsupportedError(f"its initial states have shapes {shapes}")
-    return tuple(np.asarray(each, np.float64) for each in given)
+    return tuple(np.asarray(state, np.float64) for state in given)
 
 
 def _seen(outputs: Sequence[AnyArray], options: Options, shape: tuple[int, ...]) -> F64 | None:

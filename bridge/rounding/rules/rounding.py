@@ -114,7 +114,9 @@ FLOAT16: Final = Format("float16", 10, -14, 15)
 BFLOAT16: Final = Format("bfloat16", 7, -126, 127, chopped=True)
 
 #: The types that have rules, by name.
-FORMATS: Final[dict[str, Format]] = {each.name: each for each in (FLOAT32, FLOAT16, BFLOAT16)}
+FORMATS: Final[dict[str, Format]] = {
+    format_.name: format_ for format_ in (FLOAT32, FLOAT16, BFLOAT16)
+}
 
 #: Of float32, which most modules speak of alone: unit roundoff, and smallest normal.
 UNIT: Final = FLOAT32.unit

@@ -203,8 +203,8 @@ def convolve(x: F64, kernel: F64, axes: Sequence[Axis], groups: int = 1) -> F64:
     for block in _blocks(places, max(taps * depth * groups, filters)):
         part = windows[:, *block]
         shape = part.shape[1 : len(places) + 1]
-        made = np.matmul(part.reshape(groups, math.prod(shape), taps * depth), weights)
-        result[block] = np.moveaxis(made, 0, 1).reshape(*shape, filters)
+        products = np.matmul(part.reshape(groups, math.prod(shape), taps * depth), weights)
+        result[block] = np.moveaxis(products, 0, 1).reshape(*shape, filters)
     return result
 
 
@@ -216,15 +216,17 @@ def spread(x: F64, kernel: F64, axes: Sequence[Axis]) -> F64:
     """
     filters, channels = kernel.shape[-2:]
     result = np.zeros((len(x), *(axis.wide for axis in axes), filters))
-    each = max(math.prod(axis.narrow for axis in axes) * max(filters, channels), 1)
-    step = max(AT_ONCE // each, 1)
+    per_place = max(math.prod(axis.narrow for axis in axes) * max(filters, channels), 1)
+    step = max(AT_ONCE // per_place, 1)
     for start in range(0, len(x), step):
         part, into = x[start : start + step], result[start : start + step]
         for tap in itertools.product(*(range(axis.size) for axis in axes)):
             met = [axis.met(number) for axis, number in zip(axes, tap, strict=True)]
             rows = part[:, *(places for places, _ in met)]
-            made = rows.reshape(-1, channels) @ kernel[tap].T
-            into[:, *(elements for _, elements in met)] += made.reshape(*rows.shape[:-1], filters)
+            products = rows.reshape(-1, channels) @ kernel[tap].T
+            into[:, *(elements for _, elements in met)] += products.reshape(
+                *rows.shape[:-1], filters
+            )
     return result
 
 
@@ -233,12 +235,12 @@ def _step(step: int, times: int, count: int) -> int:
     return step * times if count > 1 else 0
 
 
-def _blocks(shape: Sequence[int], each: int) -> Iterator[tuple[slice, ...]]:
-    """Cut an array, each element of which needs ``each`` of an intermediate, into blocks."""
+def _blocks(shape: Sequence[int], per_element: int) -> Iterator[tuple[slice, ...]]:
+    """Cut an array, each element of which needs ``per_element`` of an intermediate, into blocks."""
     steps: list[int] = []
     for length in reversed(shape):
-        steps.append(max(min(AT_ONCE // each, length), 1))
-        each *= steps[-1]
+        steps.append(max(min(AT_ONCE // per_element, length), 1))
+        per_element *= steps[-1]
     ranges = (range(0, length, step) for length, step in zip(shape, reversed(steps), strict=True))
     for starts in itertools.product(*ranges):
         yield tuple(

@@ -51,11 +51,11 @@ def time_distributed(layer: Layer, inputs: _Outputs, outputs: _Outputs = ()) -> 
     found = _evaluate(inner, [apart(x)], seen if seen and len(seen) == len(outputs) else None)
     if len(found) != 1:
         raise UnsupportedError(f"the layer inside has {len(found)} outputs")
-    one = found[0]
-    if one.value.shape[:1] != (steps[0] * steps[1],):
+    first = found[0]
+    if first.value.shape[:1] != (steps[0] * steps[1],):
         raise UnsupportedError("the layer inside does not keep its rows apart")
-    derive = None if one.derive is None else (lambda: np.asarray(together(one.bound)))
-    return (replace(one, value=together(one.value), derive=derive),)
+    derive = None if first.derive is None else (lambda: np.asarray(together(first.bound)))
+    return (replace(first, value=together(first.value), derive=derive),)
 
 
 def rnn(layer: Layer, inputs: _Outputs, outputs: _Outputs = ()) -> tuple[Evaluation, ...]:
@@ -80,8 +80,8 @@ def bidirectional(layer: Layer, inputs: _Outputs, outputs: _Outputs = ()) -> tup
     if merge not in _MERGES:
         raise UnsupportedError(f"its merge_mode {merge!r} is not known")
     options = recurrent.options_of(ahead)
-    other = recurrent.options_of(back)
-    if (options.sequences, options.states) != (other.sequences, other.states):
+    back_options = recurrent.options_of(back)
+    if (options.sequences, options.states) != (back_options.sequences, back_options.states):
         raise UnsupportedError("its two layers do not return alike")
     half = len(inputs) // 2
     if len(inputs) % 2 == 0:
@@ -92,7 +92,7 @@ def bidirectional(layer: Layer, inputs: _Outputs, outputs: _Outputs = ()) -> tup
     first = _evaluate(ahead, [inputs[0], *inputs[1 : half + 1]], seen and seen[0])
     last = _evaluate(back, [inputs[0], *inputs[half + 1 :]], seen and seen[1])
     turned = _turned(last[0], time) if options.sequences else last[0]
-    more = [*first[kept:], *(_turned(each, time) for each in last[kept:])]
+    more = [*first[kept:], *(_turned(state, time) for state in last[kept:])]
     constant = recurrent.movable(ahead) * recurrent.movable(back)
     do = Arithmetic(layer.arithmetic(), layer.generation, bounded=True, constant=constant)
     return (*_merged(do, first[0], turned, merge), *first[1:kept], *last[1:kept], *more)
@@ -139,9 +139,9 @@ def _directions(layer: Layer) -> tuple[Layer, Layer]:
     if own is None:
         turned = not recurrent.options_of(ahead).backwards
         back = replace(back, config={**back.config, "go_backwards": turned})
-    for each in (ahead, back):
-        if class_name(each.cls) not in recurrent.RULES:
-            raise UnsupportedError(f"there is no rule for {each.cls} in two directions")
+    for inner in (ahead, back):
+        if class_name(inner.cls) not in recurrent.RULES:
+            raise UnsupportedError(f"there is no rule for {inner.cls} in two directions")
     ahead_names = {ahead.name, f"forward_{ahead.name}"}
     back_names = {f"backward_{back.name}"} | (set() if own is None else {back.name})
     groups: dict[str, dict[str, AnyArray]] = {}
@@ -177,13 +177,13 @@ def _seen(
     states, more = rest[: 2 * kept - 2], rest[2 * kept - 2 :]
     if len(parts) != 2 or len(states) != 2 * kept - 2 or len(more) not in (0, 2):
         return None
-    if any(each.ndim < 2 for each in (*parts, *more)):
+    if any(part.ndim < 2 for part in (*parts, *more)):
         return None
     first, last = parts
     last = np.flip(last, time) if last.ndim == 3 else last
     return (
         [first, *states[: kept - 1], *more[:1]],
-        [last, *states[kept - 1 :], *(np.flip(each, time) for each in more[1:])],
+        [last, *states[kept - 1 :], *(np.flip(state, time) for state in more[1:])],
     )
 
 

@@ -68,31 +68,31 @@ def _recycled(a: Any, b: Any, along: bool) -> tuple[Any, Any]:
     return (a, b) if values.is_otherwise("recycled", "r-semantics", what) else (a, filled)
 
 
-def _apply(a: Any, b: Any, made: Callable[[Any, Any], Any], along: bool = False) -> Any:
+def _apply(a: Any, b: Any, operation: Callable[[Any, Any], Any], along: bool = False) -> Any:
     if is_foreign(a) or is_foreign(b):
-        one, other = (scalar(each) if not is_foreign(each) else each for each in (a, b))
-        if isinstance(one, (list, dict)):
-            one = _number(one)
-        if isinstance(other, (list, dict)):
-            other = _number(other)
+        left, right = (scalar(side) if not is_foreign(side) else side for side in (a, b))
+        if isinstance(left, (list, dict)):
+            left = _number(left)
+        if isinstance(right, (list, dict)):
+            right = _number(right)
         # A NumPy array on the left would take a tensor for one of its own.
-        if isinstance(one, np.ndarray) and hasattr(type(other), "dtype"):
-            one = _like(one, other)
-        return made(one, other)
+        if isinstance(left, np.ndarray) and hasattr(type(right), "dtype"):
+            left = _like(left, right)
+        return operation(left, right)
     names = a if isinstance(a, Named) else b if isinstance(b, Named) else None
     x, y = _recycled(np.asarray(_number(a)), np.asarray(_number(b)), along)
     with np.errstate(all="ignore"):
-        found = simple(made(x, y))
+        found = simple(operation(x, y))
     if names is not None and isinstance(found, np.ndarray) and len(found) == len(names):
         return Named(zip(names, found.tolist(), strict=True))
     return found
 
 
-def _like(one: Any, other: Any) -> Any:
+def _like(left: Any, right: Any) -> Any:
     import sys
 
     tf = sys.modules.get("tensorflow")
-    return tf.convert_to_tensor(one, other.dtype) if tf is not None else one
+    return tf.convert_to_tensor(left, right.dtype) if tf is not None else left
 
 
 def _counted(x: Any) -> Any:
@@ -128,11 +128,11 @@ def power(a: Any, b: Any) -> Any:
     return _apply(a, b, made)
 
 
-def _no_whole_zero(made: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+def _no_whole_zero(operation: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     """Let the division of whole numbers by zero be NA, as in R; NumPy makes it zero."""
 
     def divided(x: Any, y: Any) -> Any:
-        found = made(x, y)
+        found = operation(x, y)
         whole = isinstance(found, (np.ndarray, np.generic)) and found.dtype.kind in "iu"
         return (
             np.where(np.equal(y, 0), np.nan, found) if whole and np.any(np.equal(y, 0)) else found
@@ -245,14 +245,14 @@ def matmul(a: Any, b: Any) -> Any:
 def isin(a: Any, b: Any) -> Any:
     found = set(vector(b).tolist()) if not isinstance(b, Factor) else set(b.text)
     mine = a.text if isinstance(a, Factor) else vector(a).tolist()
-    return scalar(np.array([each in found for each in mine], np.bool_))
+    return scalar(np.array([value in found for value in mine], np.bool_))
 
 
 def otherwise(a: Any, b: Any) -> Any:
     return b if a is None else a
 
 
-def _elementwise(name: str, made: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def _elementwise(name: str, operation: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def function(x: Any) -> Any:
         if is_foreign(x):
             found = getattr(sys.modules["tensorflow"].math, name, None)
@@ -260,21 +260,21 @@ def _elementwise(name: str, made: Callable[[Any], Any]) -> Callable[[Any], Any]:
                 raise TypeError(f"non-numeric argument to mathematical function: {name}")
             return found(x)
         if isinstance(x, Named):
-            return Named(zip(x, made(vector(x)).tolist(), strict=True))
+            return Named(zip(x, operation(vector(x)).tolist(), strict=True))
         if isinstance(x, Frame):
-            return Frame((key, function(each)) for key, each in x.items())
+            return Frame((key, function(column)) for key, column in x.items())
         values = np.asarray(vector(x) if isinstance(x, (list, dict)) else x)
         values = values.astype(np.float64) if values.dtype.kind == "f" else values
         with np.errstate(all="ignore"):
-            return simple(made(values))
+            return simple(operation(values))
 
     function.__name__ = name
     function.__doc__ = f"``{name}(x)``, element by element."
     return function
 
 
-def _double(made: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    return lambda x: made(x.astype(np.float64))
+def _double(operation: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda x: operation(x.astype(np.float64))
 
 
 exp = _elementwise("exp", _double(np.exp))
@@ -304,8 +304,8 @@ def log(x: Any, base: Any = None) -> Any:
         return sys.modules["tensorflow"].math.log(x)
     with np.errstate(all="ignore"):
         found = np.log(np.asarray(array(x), np.float64))
-        made = found if base is None else found / math.log(scalar(base))
-    return scalar(made) if np.ndim(x) == 0 else made
+        result = found if base is None else found / math.log(scalar(base))
+    return scalar(result) if np.ndim(x) == 0 else result
 
 
 def round_(x: Any, digits: Any = 0) -> Any:
@@ -320,8 +320,8 @@ def round_(x: Any, digits: Any = 0) -> Any:
 
 
 def signif(x: Any, digits: Any = 6) -> Any:
-    made = np.vectorize(lambda v: float(f"{v:.{int(scalar(digits))}g}"), otypes=[float])
-    return simple(made(array(x))) if np.ndim(x) else float(made(x))
+    rounded = np.vectorize(lambda v: float(f"{v:.{int(scalar(digits))}g}"), otypes=[float])
+    return simple(rounded(array(x))) if np.ndim(x) else float(rounded(x))
 
 
 def _all(items: tuple[Any, ...], na_rm: Any) -> Any:
@@ -331,8 +331,8 @@ def _all(items: tuple[Any, ...], na_rm: Any) -> Any:
     return found[~np.isnan(found.astype(np.float64))] if na_rm else found
 
 
-def _whole(found: Any, made: Any) -> Any:
-    return int(made) if found.dtype.kind in "ib" else float(made)
+def _whole(found: Any, total: Any) -> Any:
+    return int(total) if found.dtype.kind in "ib" else float(total)
 
 
 def _foreign(items: tuple[Any, ...], name: str) -> Any:
@@ -400,10 +400,10 @@ def cor(x: Any, y: Any) -> Any:
     return float(np.corrcoef(vector(x), vector(y))[0, 1])
 
 
-def _cumulative(name: str, made: Any) -> Callable[[Any], Any]:
+def _cumulative(name: str, operation: Any) -> Callable[[Any], Any]:
     def function(x: Any) -> Any:
         found = vector(x)
-        return made(found.astype(np.int32) if found.dtype.kind == "b" else found)
+        return operation(found.astype(np.int32) if found.dtype.kind == "b" else found)
 
     function.__name__ = name
     function.__doc__ = f"``{name}(x)``."
@@ -421,10 +421,10 @@ def diff(x: Any, lag: Any = 1) -> Any:
     return found[int(scalar(lag)) :] - found[: -int(scalar(lag))]
 
 
-def _sides(x: Any, made: Callable[[Any], Any]) -> Any:
+def _sides(x: Any, operation: Callable[[Any], Any]) -> Any:
     if isinstance(x, Frame):
-        return Named((key, float(made(vector(value)))) for key, value in x.items())
-    return made(array(x).astype(np.float64))
+        return Named((key, float(operation(vector(value)))) for key, value in x.items())
+    return operation(array(x).astype(np.float64))
 
 
 def colMeans(x: Any) -> Any:  # noqa: N802 - R's own name
@@ -461,8 +461,8 @@ def sweep(x: Any, margin: Any, stats: Any, function: Any = "-") -> Any:
     side = vector(stats)
     side = side.reshape(-1, 1) if int(scalar(margin)) == 1 else side.reshape(1, -1)
     side = np.broadcast_to(side, found.shape)
-    made: dict[str, Any] = {"-": np.subtract, "+": np.add, "*": np.multiply, "/": np.divide}
-    chosen: Any = made[function] if isinstance(function, str) else function
+    operators: dict[str, Any] = {"-": np.subtract, "+": np.add, "*": np.multiply, "/": np.divide}
+    chosen: Any = operators[function] if isinstance(function, str) else function
     return chosen(found, side)
 
 
@@ -476,14 +476,14 @@ def pmin(*items: Any) -> Any:
     return _pairwise(items, np.minimum, "minimum")
 
 
-def _pairwise(items: tuple[Any, ...], made: Any, name: str) -> Any:
-    if any(is_foreign(each) for each in items):
+def _pairwise(items: tuple[Any, ...], operation: Any, name: str) -> Any:
+    if any(is_foreign(item) for item in items):
         return functools.reduce(getattr(sys.modules["tensorflow"], name), items)
     # An array of one dimension that is shorter is recycled; the first gives the shape.
-    shape = next((np.shape(each) for each in items if np.ndim(each) > 1), None)
-    flat = [vector(each) for each in items]
-    size = max(len(each) for each in flat)
-    found = functools.reduce(made, [np.resize(each, size) for each in flat])
+    shape = next((np.shape(item) for item in items if np.ndim(item) > 1), None)
+    flat = [vector(item) for item in items]
+    size = max(len(part) for part in flat)
+    found = functools.reduce(operation, [np.resize(part, size) for part in flat])
     return found.reshape(shape, order="F") if shape else scalar(found)
 
 
@@ -491,10 +491,10 @@ def ifelse(test: Any, yes: Any, no: Any) -> Any:
     """``ifelse(test, yes, no)``, element by element."""
     shape = np.shape(test) if np.ndim(test) > 1 else None
     flags = vector(test).astype(np.bool_)
-    one, other = vector(yes), vector(no)
-    found = np.where(flags, np.resize(one, len(flags)), np.resize(other, len(flags)))
+    yes_values, no_values = vector(yes), vector(no)
+    found = np.where(flags, np.resize(yes_values, len(flags)), np.resize(no_values, len(flags)))
     if found.dtype == object:
-        return [str(each) for each in found] if len(found) != 1 else str(found[0])
+        return [str(value) for value in found] if len(found) != 1 else str(found[0])
     return found.reshape(shape, order="F") if shape else scalar(found)
 
 
@@ -512,15 +512,15 @@ def is_na(x: Any) -> Any:
         return x.codes == 0
     found = array(x)
     if found.dtype == object:
-        return scalar(np.array([each == "NA" for each in found]))
-    made = np.isnan(found.astype(np.float64))
-    return made if np.ndim(x) else bool(made.all())
+        return scalar(np.array([value == "NA" for value in found]))
+    missing = np.isnan(found.astype(np.float64))
+    return missing if np.ndim(x) else bool(missing.all())
 
 
 def is_finite(x: Any) -> Any:
     """``is.finite(x)``, element by element."""
-    made = np.isfinite(array(x).astype(np.float64))
-    return made if np.ndim(x) else bool(made.all())
+    finite = np.isfinite(array(x).astype(np.float64))
+    return finite if np.ndim(x) else bool(finite.all())
 
 
 def plogis(x: Any) -> Any:
@@ -530,9 +530,9 @@ def plogis(x: Any) -> Any:
 
 def pnorm(x: Any, mean: Any = 0.0, sd: Any = 1.0) -> Any:
     """``pnorm(x)``: the normal distribution."""
-    made = np.vectorize(lambda v: 0.5 * math.erfc(-(v - mean) / (sd * math.sqrt(2))),
+    lower_tail = np.vectorize(lambda v: 0.5 * math.erfc(-(v - mean) / (sd * math.sqrt(2))),
                         otypes=[float])  # fmt: skip
-    return simple(made(array(x))) if np.ndim(x) else float(made(x))
+    return simple(lower_tail(array(x))) if np.ndim(x) else float(lower_tail(x))
 
 
 def dnorm(x: Any, mean: Any = 0.0, sd: Any = 1.0) -> Any:
@@ -543,14 +543,14 @@ def dnorm(x: Any, mean: Any = 0.0, sd: Any = 1.0) -> Any:
 
 def crossprod(x: Any, y: Any = None) -> Any:
     """``crossprod(x, y)``: a vector is a column."""
-    one = _columns(x)
-    return one.T @ (one if y is None else _columns(y))
+    columns = _columns(x)
+    return columns.T @ (columns if y is None else _columns(y))
 
 
 def tcrossprod(x: Any, y: Any = None) -> Any:
     """``tcrossprod(x, y)``: a vector is a column."""
-    one = _columns(x)
-    return one @ (one if y is None else _columns(y)).T
+    columns = _columns(x)
+    return columns @ (columns if y is None else _columns(y)).T
 
 
 def _columns(x: Any) -> Any:

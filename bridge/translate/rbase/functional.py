@@ -43,7 +43,7 @@ asked: Callable[[str], None] | None = None
 
 def lapply(x: Any, function: Any, *args: Any, **kwargs: Any) -> Any:
     """``lapply(x, f)``: a list."""
-    found = [function(each, *args, **kwargs) for each in items(x)]
+    found = [function(item, *args, **kwargs) for item in items(x)]
     return dict(zip(x, found, strict=True)) if isinstance(x, dict) else found
 
 
@@ -51,17 +51,17 @@ def simplified(found: list[Any]) -> Any:
     """Return a list as a vector, or as columns of a matrix, where ``sapply`` would."""
     if not found:
         return []
-    if all(isinstance(each, Named) and len(each) > 1 for each in found):
-        found = [vector(each) for each in found]
-    flat = [scalar(each) for each in found]
-    if all(is_number(each) for each in flat):
+    if all(isinstance(result, Named) and len(result) > 1 for result in found):
+        found = [vector(result) for result in found]
+    flat = [scalar(result) for result in found]
+    if all(is_number(value) for value in flat):
         return scalar(np.array(flat))
-    if all(isinstance(each, str) for each in flat):
+    if all(isinstance(value, str) for value in flat):
         return flat if len(flat) > 1 else flat[0]
-    if all(isinstance(each, np.ndarray) for each in found):
-        sizes = {each.size for each in found}
+    if all(isinstance(result, np.ndarray) for result in found):
+        sizes = {result.size for result in found}
         if len(sizes) == 1:
-            return np.stack([vector(each) for each in found], axis=1)
+            return np.stack([vector(result) for result in found], axis=1)
     return found
 
 
@@ -69,16 +69,16 @@ def sapply(x: Any, function: Any, *args: Any, **kwargs: Any) -> Any:
     """``sapply(x, f)``: a vector or a matrix where it can be one."""
     kwargs.pop("USE_NAMES", None)
     kwargs.pop("simplify", None)
-    found = [function(each, *args, **kwargs) for each in items(x)]
-    made = simplified(found)
+    found = [function(item, *args, **kwargs) for item in items(x)]
+    plain = simplified(found)
     names = list(x) if isinstance(x, dict) else x if _texts(x) else None
-    if names and all(is_number(scalar(each)) for each in found):
-        return Named(zip(names, (scalar(each) for each in found), strict=True))
-    return made
+    if names and all(is_number(scalar(result)) for result in found):
+        return Named(zip(names, (scalar(result) for result in found), strict=True))
+    return plain
 
 
 def _texts(x: Any) -> bool:
-    return isinstance(x, list) and bool(x) and all(isinstance(each, str) for each in x)
+    return isinstance(x, list) and bool(x) and all(isinstance(item, str) for item in x)
 
 
 def vapply(x: Any, function: Any, value: Any = None, *args: Any, **kwargs: Any) -> Any:
@@ -95,12 +95,12 @@ def Map(function: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N802 - R's ow
     """``Map(f, ...)``: a list."""
     kwargs.pop("MoreArgs", None)
     kwargs.pop("USE_NAMES", None)
-    lists = [items(each) for each in args]
-    named = {key: items(each) for key, each in kwargs.items()}
-    size = max(len(each) for each in (*lists, *named.values()))
+    lists = [items(argument) for argument in args]
+    named = {key: items(argument) for key, argument in kwargs.items()}
+    size = max(len(values) for values in (*lists, *named.values()))
     found = [
-        function(*(each[n % len(each)] for each in lists),
-                 **{key: each[n % len(each)] for key, each in named.items()})
+        function(*(values[n % len(values)] for values in lists),
+                 **{key: values[n % len(values)] for key, values in named.items()})
         for n in range(size)
     ]  # fmt: skip
     return dict(zip(args[0], found, strict=True)) if args and isinstance(args[0], dict) else found
@@ -114,7 +114,7 @@ def Reduce(function: Any, x: Any, init: Any = None, accumulate: Any = False) -> 
 def Filter(function: Any, x: Any) -> Any:  # noqa: N802 - R's own name
     if isinstance(x, dict):
         return type(x)((key, value) for key, value in x.items() if function(value))
-    kept = [each for each in items(x) if bool(scalar(function(each)))]
+    kept = [item for item in items(x) if bool(scalar(function(item)))]
     return kept if isinstance(x, list) else np.array(kept)
 
 
@@ -127,20 +127,20 @@ def do_call(function: Any, args: Any = None) -> Any:
 def apply(x: Any, margin: Any, function: Any, *args: Any, **kwargs: Any) -> Any:
     """``apply(x, margin, f)``: over rows (1), columns (2), or both."""
     found = array(x)
-    sides = [int(each) - 1 for each in vector(margin)]
+    sides = [int(side) - 1 for side in vector(margin)]
     if len(sides) > 1:
-        made = [function(each, *args, **kwargs) for each in found.ravel(order="F").tolist()]
-        return np.array(made).reshape(found.shape, order="F")
+        results = [function(values, *args, **kwargs) for values in found.ravel(order="F").tolist()]
+        return np.array(results).reshape(found.shape, order="F")
     slices = [np.take(found, place, axis=sides[0]) for place in range(found.shape[sides[0]])]
-    return simplified([function(each, *args, **kwargs) for each in slices])
+    return simplified([function(values, *args, **kwargs) for values in slices])
 
 
 def tapply(x: Any, by: Any, function: Any) -> Any:
-    groups = by.text if isinstance(by, Factor) else [show(each) for each in vector(by)]
+    groups = by.text if isinstance(by, Factor) else [show(level) for level in vector(by)]
     values = vector(x)
     found = {}
     for group in sorted(set(groups)):
-        chosen = values[np.array([each == group for each in groups])]
+        chosen = values[np.array([label == group for label in groups])]
         found[group] = scalar(function(chosen))
     return Named(found)
 
@@ -190,7 +190,7 @@ def stop(*parts: Any) -> Any:
     Raises:
         Stop: always.
     """
-    raise Stop("".join(text_of(each) for each in parts))
+    raise Stop("".join(text_of(part) for part in parts))
 
 
 def stopifnot(*conditions: Any, **named: Any) -> None:
@@ -199,8 +199,8 @@ def stopifnot(*conditions: Any, **named: Any) -> None:
     Raises:
         Stop: a condition does not hold.
     """
-    for each in (*conditions, *named.values()):
-        if not bool(np.all(vector(each))):
+    for condition in (*conditions, *named.values()):
+        if not bool(np.all(vector(condition))):
             raise Stop("a condition of stopifnot() does not hold")
 
 
@@ -210,7 +210,7 @@ def nothing(*_: Any, **__: Any) -> None:
 
 def warning(*parts: Any) -> None:
     """``warning(...)`` and ``message(...)``: said on standard error."""
-    sys.stderr.write("".join(text_of(each) for each in parts) + "\n")
+    sys.stderr.write("".join(text_of(part) for part in parts) + "\n")
 
 
 def is_null(x: Any) -> bool:
@@ -263,9 +263,9 @@ def put_class(x: Any, classes: Any) -> Any:
     """
     if not isinstance(x, dict) or isinstance(x, (Named, Frame)):
         raise GapError("the class of what is no list with names is not translated")
-    made = Classed(x)
-    made.classes = (classes,) if isinstance(classes, str) else tuple(classes)
-    return made
+    classed = Classed(x)
+    classed.classes = (classes,) if isinstance(classes, str) else tuple(classes)
+    return classed
 
 
 def dispatched(
@@ -281,8 +281,8 @@ def dispatched(
         GapError: it has none, and ``otherwise`` is not given.
     """
     found = class_of(x)
-    for each in (*([found] if isinstance(found, str) else found), "default"):
-        function = names.get(re.sub(r"\W", "_", f"{name}.{each}"))
+    for cls in (*([found] if isinstance(found, str) else found), "default"):
+        function = names.get(re.sub(r"\W", "_", f"{name}.{cls}"))
         if function is not None:
             return method(function)
     if otherwise is None:
@@ -322,8 +322,8 @@ def inherits(x: Any, what: Any) -> bool:
     if isinstance(x, BaseException):
         found += ["try-error"]
     if is_foreign(x) and not isinstance(x, BaseException):
-        found += [f"{each.__module__}.{each.__name__}" for each in type(x).__mro__]
-    return any(each in found for each in wanted)
+        found += [f"{base.__module__}.{base.__name__}" for base in type(x).__mro__]
+    return any(name in found for name in wanted)
 
 
 def identical(a: Any, b: Any) -> bool:
@@ -340,11 +340,11 @@ def identical(a: Any, b: Any) -> bool:
 
 def all_equal(a: Any, b: Any, tolerance: Any = 1.5e-8) -> bool:
     """``all.equal(a, b)``: up to R's own tolerance."""
-    one, other = vector(a).astype(np.float64), vector(b).astype(np.float64)
-    if one.shape != other.shape:
+    left, right = vector(a).astype(np.float64), vector(b).astype(np.float64)
+    if left.shape != right.shape:
         return False
-    scale = np.abs(one).mean() if len(one) else 0.0
-    gap = np.abs(one - other).mean() if len(one) else 0.0
+    scale = np.abs(left).mean() if len(left) else 0.0
+    gap = np.abs(left - right).mean() if len(left) else 0.0
     return bool(gap <= tolerance * (scale if scale > tolerance else 1.0))
 
 
@@ -406,8 +406,8 @@ def negated(function: Any) -> Any:
 
 
 def is_vector(x: Any) -> bool:
-    one = x is not None and not isinstance(x, (Factor, Frame)) and not is_foreign(x)
-    return one and not (isinstance(x, np.ndarray) and x.ndim > 1)
+    plain = x is not None and not isinstance(x, (Factor, Frame)) and not is_foreign(x)
+    return plain and not (isinstance(x, np.ndarray) and x.ndim > 1)
 
 
 # Handing values to Keras, and putting layers together.
@@ -420,10 +420,10 @@ def shape(*sizes: Any) -> Any:
     if len(sizes) == 1 and is_foreign(sizes[0]):
         return tuple(sizes[0].shape)
     flat: list[Any] = []
-    for each in sizes:
-        found = whole(each)
+    for size in sizes:
+        found = whole(size)
         flat += found if isinstance(found, (list, tuple)) else [found]
-    return tuple(None if each in (-1, None) else each for each in flat)
+    return tuple(None if size in (-1, None) else size for size in flat)
 
 
 def summary(x: Any, *_: Any, **__: Any) -> Any:
@@ -453,14 +453,14 @@ def from_one(x: Any, name: str) -> Any:
 def tensor(x: Any, dtype: Any = None, shape: Any = None) -> Any:
     tf = sys.modules["tensorflow"]
     if is_foreign(x):
-        made = x if dtype is None else tf.cast(x, dtype)
+        result = x if dtype is None else tf.cast(x, dtype)
     else:
         found = x if is_number(x) or isinstance(x, (str, list)) else array(x)
-        made = tf.convert_to_tensor(found)
-        made = made if dtype is None else tf.cast(made, dtype)
+        result = tf.convert_to_tensor(found)
+        result = result if dtype is None else tf.cast(result, dtype)
     if shape is not None:
-        made = tf.fill(shape, made) if made.shape.rank == 0 else tf.reshape(made, shape)
-    return made
+        result = tf.fill(shape, result) if result.shape.rank == 0 else tf.reshape(result, shape)
+    return result
 
 
 def compose(target: Any, layer: Any) -> Any:
@@ -477,8 +477,11 @@ def counted(function: Any, *names: str) -> Any:
     def made(*args: Any, **kwargs: Any) -> Any:
         target = kwargs.pop("object", None)
         layer = function(
-            *(whole(each) for each in args),
-            **{key: whole(each) if key in names else each for key, each in kwargs.items()},
+            *(whole(argument) for argument in args),
+            **{
+                key: whole(argument) if key in names else argument
+                for key, argument in kwargs.items()
+            },
         )
         return layer if target is None else compose(target, layer)
 
@@ -487,7 +490,7 @@ def counted(function: Any, *names: str) -> Any:
 
 def given(arguments: Any) -> dict[str, Any]:
     """The arguments in a list that are not NULL."""
-    return {key: each for key, each in (arguments or {}).items() if each is not None}
+    return {key: argument for key, argument in (arguments or {}).items() if argument is not None}
 
 
 def then(target: Any, action: Any) -> Any:
@@ -511,7 +514,7 @@ def nested(x: Any) -> Any:
     """The elements of a list of lists, to be taken apart."""
     if isinstance(x, dict):
         x = list(x.values())
-    return [nested(each) if isinstance(each, (dict, list, tuple)) else each for each in x]
+    return [nested(item) if isinstance(item, (dict, list, tuple)) else item for item in x]
 
 
 def called(function: Any, name: str) -> Any:
@@ -530,8 +533,8 @@ def metrics(model: Any, named: Mapping[str, Any]) -> Any:
     if all(name in (getattr(model, "output_names", None) or ()) for name in named):
         return named
     return [
-        called(each, name) if isinstance(each, types.FunctionType) else each
-        for name, each in named.items()
+        called(metric, name) if isinstance(metric, types.FunctionType) else metric
+        for name, metric in named.items()
     ]
 
 

@@ -33,7 +33,7 @@ def _places(i: Any, size: int, names: list[str] | None = None) -> Any:
     if found.dtype == object:
         if names is None:
             raise KeyError("subscript out of bounds")
-        return np.array([names.index(str(each)) for each in found], np.intp)
+        return np.array([names.index(str(name)) for name in found], np.intp)
     if found.dtype.kind == "b":
         return np.flatnonzero(np.resize(found, max(size, len(found))))
     found = np.trunc(found.astype(np.float64))
@@ -160,14 +160,14 @@ def _of_tensor(x: Any, where: tuple[Any, ...], drop: Any) -> Any:
             gathers.append((axis, _places(i, size)))
     for axis, places in gathers:
         x = sys.modules["tensorflow"].gather(x, places, axis=axis)
-    made = x[tuple(key)]
+    part = x[tuple(key)]
     # One column that is left over is a vector, as in R.
-    return made if drop is False or not gathers else _dropped(made, gathers)
+    return part if drop is False or not gathers else _dropped(part, gathers)
 
 
-def _dropped(made: Any, gathers: list[tuple[int, Any]]) -> Any:
+def _dropped(gathered: Any, gathers: list[tuple[int, Any]]) -> Any:
     axes = [axis for axis, places in gathers if len(places) == 1]
-    return sys.modules["tensorflow"].squeeze(made, axes) if axes else made
+    return sys.modules["tensorflow"].squeeze(gathered, axes) if axes else gathered
 
 
 def item(x: Any, *where: Any) -> Any:
@@ -217,10 +217,10 @@ def put(x: Any, value: Any, *where: Any) -> Any:
         return x
     if isinstance(x, Frame) and len(where) == 2:
         names = list(x)
-        made = Frame(x)
+        frame = Frame(x)
         for p in _places(where[1], len(names), names):
-            made[names[p]] = put(x[names[p]], value, where[0])
-        return made
+            frame[names[p]] = put(x[names[p]], value, where[0])
+        return frame
     if isinstance(x, (dict, list)) or (x is None and not is_number(value)):
         for place in vector(where[0]).tolist():
             x = put_item(x, value, place)
@@ -250,7 +250,7 @@ def put(x: Any, value: Any, *where: Any) -> Any:
         flat[places] = _fill(made_value, len(places))
         return flat.reshape(found.shape, order="F")
     places = [_places(i, size) for i, size in zip(where, found.shape, strict=True)]
-    shape = tuple(len(each) for each in places)
+    shape = tuple(len(place) for place in places)
     found[np.ix_(*places)] = _fill(made_value, int(np.prod(shape))).reshape(shape, order="F")
     return found
 
@@ -264,9 +264,9 @@ def put_item(x: Any, value: Any, i: Any) -> Any:
     if isinstance(i, str):
         return put_member(x, value, i)
     if isinstance(x, dict):
-        made = type(x)(x)
-        made[list(made)[_one(i)]] = value
-        return made
+        copied = type(x)(x)
+        copied[list(copied)[_one(i)]] = value
+        return copied
     if is_foreign(x):
         x[_one(i)] = value
         return x
@@ -291,12 +291,12 @@ def put_member(x: Any, value: Any, name: str) -> Any:
     if is_foreign(x):
         setattr(x, name, value)
         return x
-    made = copy.copy(x) if isinstance(x, dict) else {}
+    copied = copy.copy(x) if isinstance(x, dict) else {}
     if value is None:
-        made.pop(name, None)
+        copied.pop(name, None)
     else:
-        made[name] = value
-    return made
+        copied[name] = value
+    return copied
 
 
 def put_dim(x: Any, dim: Any, by_columns: bool = False) -> Any:
@@ -307,13 +307,13 @@ def put_dim(x: Any, dim: Any, by_columns: bool = False) -> Any:
     if dim is None:
         return vector(x)
     found = np.asarray(x)
-    shape = tuple(int(each) for each in vector(dim))
-    made = found.reshape(-1, order="F").reshape(shape, order="F")
+    shape = tuple(int(size) for size in vector(dim))
+    reshaped = found.reshape(-1, order="F").reshape(shape, order="F")
     by_rows = found.reshape(shape)
-    if by_columns or found.ndim > 1 or np.array_equal(made, by_rows, equal_nan=_is_real(found)):
-        return made
+    if by_columns or found.ndim > 1 or np.array_equal(reshaped, by_rows, equal_nan=_is_real(found)):
+        return reshaped
     what = "dim<- fills an array by columns in R, NumPy's reshape by rows"
-    return by_rows if values.is_otherwise("dim", "r-semantics", what) else made
+    return by_rows if values.is_otherwise("dim", "r-semantics", what) else reshaped
 
 
 def _is_real(x: Any) -> bool:

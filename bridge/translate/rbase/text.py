@@ -29,7 +29,7 @@ def text_of(x: Any) -> str:
         return x
     if isinstance(x, (list, tuple, np.ndarray, Factor)):
         found = x.text if isinstance(x, Factor) else vector(x)
-        return " ".join(each if isinstance(each, str) else show(each) for each in found)
+        return " ".join(value if isinstance(value, str) else show(value) for value in found)
     return show(x)
 
 
@@ -38,12 +38,12 @@ def texts_of(x: Any) -> list[str]:
     if isinstance(x, Factor):
         return x.text
     if isinstance(x, dict):
-        return [text_of(each) for each in x.values()]
+        return [text_of(value) for value in x.values()]
     if is_foreign(x):
         return [str(x)]
     if isinstance(x, (list, tuple)):
-        return [text_of(each) for each in x]
-    return [each if isinstance(each, str) else _long(each) for each in vector(x)]
+        return [text_of(value) for value in x]
+    return [value if isinstance(value, str) else _long(value) for value in vector(x)]
 
 
 def _long(x: Any) -> str:
@@ -69,19 +69,19 @@ def tempdir() -> str:
 
 
 def file_path(*parts: Any) -> str:
-    return "/".join(str(each) for each in parts)
+    return "/".join(str(part) for part in parts)
 
 
 def file_exists(*names: Any) -> Any:
-    found = [Path(str(each)).exists() for each in names]
+    found = [Path(str(name)).exists() for name in names]
     return found[0] if len(found) == 1 else np.array(found)
 
 
 def paste(*parts: Any, sep: Any = " ", collapse: Any = None) -> Any:
-    columns = [texts_of(each) for each in parts if each is not None]
-    columns = [each for each in columns if each]
-    size = max((len(each) for each in columns), default=0)
-    found = [sep.join(each[n % len(each)] for each in columns) for n in range(size)]
+    columns = [texts_of(part) for part in parts if part is not None]
+    columns = [column for column in columns if column]
+    size = max((len(column) for column in columns), default=0)
+    found = [sep.join(column[n % len(column)] for column in columns) for n in range(size)]
     if collapse is not None:
         return str(collapse).join(found)
     return found[0] if len(found) == 1 else found
@@ -92,29 +92,31 @@ def paste0(*parts: Any, collapse: Any = None) -> Any:
 
 
 def sprintf(form: Any, *args: Any) -> Any:
-    columns = [items(each) if not isinstance(each, str) else [each] for each in args]
-    size = max([1, *(len(each) for each in columns)])
+    columns = [
+        items(argument) if not isinstance(argument, str) else [argument] for argument in args
+    ]
+    size = max([1, *(len(column) for column in columns)])
     found = []
     for n in range(size):
-        given = [each[n % len(each)] for each in columns]
+        given = [column[n % len(column)] for column in columns]
         kinds = re.findall(r"%[-+ 0#]*[\d*]*(?:\.\d+)?([diouxXeEfgGs%])", form)
         kinds = [kind for kind in kinds if kind != "%"]
-        made = [int(v) if kind in "dioxX" else show(v) if kind == "s" and not isinstance(v, str)
+        values = [int(v) if kind in "dioxX" else show(v) if kind == "s" and not isinstance(v, str)
                 else v for kind, v in zip(kinds, given, strict=False)]  # fmt: skip
-        found.append(form % tuple(made))
+        found.append(form % tuple(values))
     return found[0] if len(found) == 1 else found
 
 
 def format_(x: Any, digits: Any = 7, nsmall: Any = 0, **_: Any) -> Any:
     found = []
-    for each in items(x):
-        if isinstance(each, str):
-            found.append(each)
+    for item in items(x):
+        if isinstance(item, str):
+            found.append(item)
             continue
-        text = f"{each:.{int(digits)}g}" if isinstance(each, float) else show(each)
+        text = f"{item:.{int(digits)}g}" if isinstance(item, float) else show(item)
         places = len(text.partition(".")[2])
-        if isinstance(each, float) and places < int(nsmall):
-            text = f"{each:.{int(nsmall)}f}"
+        if isinstance(item, float) and places < int(nsmall):
+            text = f"{item:.{int(nsmall)}f}"
         found.append(text)
     return found[0] if len(found) == 1 else found
 
@@ -138,7 +140,7 @@ def _numbers(x: Any) -> list[Any]:
         # Tables are not compared, and what the script's own method prints is not this.
         return []
     if isinstance(x, dict) or isinstance(x, (list, tuple)):
-        return [part for each in items(x) for part in _numbers(each)]
+        return [part for item in items(x) for part in _numbers(item)]
     if isinstance(x, Factor):
         return list(x.text)
     if is_foreign(x):
@@ -168,9 +170,9 @@ def print_(x: Any = None, *_args: Any, **_kwargs: Any) -> Any:
 
 
 def cat(*parts: Any, sep: Any = " ", fill: Any = None, file: Any = None) -> None:
-    for each in parts:
-        hear(each)
-    print(str(sep).join(text_of(each) for each in parts), end="")
+    for part in parts:
+        hear(part)
+    print(str(sep).join(text_of(part) for part in parts), end="")
 
 
 def shown(x: Any) -> Any:

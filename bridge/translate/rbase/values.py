@@ -114,17 +114,17 @@ def vector(x: Any) -> Any:
     if isinstance(x, Factor):
         return x.codes
     if isinstance(x, Frame):
-        return np.concatenate([vector(each) for each in x.values()])
+        return np.concatenate([vector(value) for value in x.values()])
     if isinstance(x, dict):
         return vector(list(x.values()))
     if isinstance(x, str):
         return np.array([x], object)
     if isinstance(x, (list, tuple)):
-        if any(isinstance(each, str) for each in x):
-            return np.array([each if isinstance(each, str) else show(each) for each in x], object)
+        if any(isinstance(item, str) for item in x):
+            return np.array([item if isinstance(item, str) else show(item) for item in x], object)
         if not x:
             return np.zeros(0)
-        return np.concatenate([vector(each) for each in x])
+        return np.concatenate([vector(item) for item in x])
     found = np.asarray(x)
     if found.dtype.kind == "f" and found.dtype != np.float64:
         found = found.astype(np.float64)
@@ -140,7 +140,7 @@ def array(x: Any) -> Any:
     What comes back from Python is double in R, so that is what it is here.
     """
     if isinstance(x, Frame):
-        return np.stack([vector(each) for each in x.values()], axis=1)
+        return np.stack([vector(column) for column in x.values()], axis=1)
     if isinstance(x, np.ndarray) or hasattr(x, "__array__") or hasattr(x, "numpy"):
         found = np.asarray(x.numpy() if hasattr(x, "numpy") else x)
         if isinstance(x, Factor):
@@ -154,8 +154,8 @@ def array(x: Any) -> Any:
 def back(x: Any) -> Any:
     """Return what Python made as R has it: doubles, and numbers instead of arrays of none."""
     if isinstance(x, (list, tuple)):
-        found = [back(each) for each in x]
-        if found and all(is_number(each) for each in found):
+        found = [back(item) for item in x]
+        if found and all(is_number(item) for item in found):
             return np.array(found)
         return found
     if isinstance(x, dict):
@@ -170,7 +170,7 @@ def simple(x: Any) -> Any:
     if isinstance(x, np.ndarray) and x.ndim == 0:
         return x.item()
     if isinstance(x, np.ndarray) and x.ndim == 1 and x.dtype == object:
-        return str(x[0]) if len(x) == 1 else [str(each) for each in x]
+        return str(x[0]) if len(x) == 1 else [str(item) for item in x]
     return x.item() if isinstance(x, np.generic) else x
 
 
@@ -188,9 +188,9 @@ def scalar(x: Any) -> Any:
 def whole(x: Any) -> Any:
     """Return a number that is whole as an int: ``64.0`` units are 64 units; 3.7 stays 3.7."""
     if isinstance(x, (list, tuple)):
-        return type(x)(whole(each) for each in x)
+        return type(x)(whole(item) for item in x)
     if isinstance(x, np.ndarray) and x.dtype.kind in "fiub" and x.ndim <= 1:
-        return [whole(each) for each in x.tolist()] if x.ndim else whole(x.item())
+        return [whole(item) for item in x.tolist()] if x.ndim else whole(x.item())
     if isinstance(x, np.generic):
         x = x.item()
     if isinstance(x, float) and math.isnan(x):
@@ -201,7 +201,7 @@ def whole(x: Any) -> Any:
 def axis(x: Any) -> Any:
     """Return an axis, or several, that are counted from 1 as Python counts; -1 is the last."""
     if isinstance(x, (list, tuple)):
-        return [axis(each) for each in x]
+        return [axis(item) for item in x]
     return x - 1 if is_number(x) and x > 0 else x
 
 
@@ -226,21 +226,21 @@ def data(x: Any) -> Any:
 
 def batches(function: Callable[[], Any]) -> Iterator[Any]:
     """Yield what a function gives, call by call, until that is NULL: a generator of R's."""
-    while (made := function()) is not None:
-        yield tuple(_arrays(each) for each in made) if isinstance(made, (list, tuple)) else made
+    while (batch := function()) is not None:
+        yield tuple(_arrays(part) for part in batch) if isinstance(batch, (list, tuple)) else batch
 
 
 def _arrays(x: Any) -> Any:
     if isinstance(x, (list, tuple)):
-        return tuple(_arrays(each) for each in x)
+        return tuple(_arrays(item) for item in x)
     if isinstance(x, dict) and not isinstance(x, (Named, Frame)):
-        return {key: _arrays(each) for key, each in x.items()}
+        return {key: _arrays(item) for key, item in x.items()}
     return data(x)
 
 
 def weights(x: Any) -> Any:
     """Return a list of weights as arrays; a number is an array of one."""
-    return [data(each) for each in x] if isinstance(x, (list, tuple)) else x
+    return [data(weight) for weight in x] if isinstance(x, (list, tuple)) else x
 
 
 def class_weight(x: Any) -> Any:
@@ -293,7 +293,7 @@ def items(x: Any) -> list[Any]:
         return x.text
     if is_foreign(x) and not hasattr(x, "dtype"):
         return list(x)
-    return [each.item() if isinstance(each, np.generic) else each for each in vector(x)]
+    return [value.item() if isinstance(value, np.generic) else value for value in vector(x)]
 
 
 def factor(x: Any, levels: Any = None, labels: Any = None) -> Factor:
@@ -303,8 +303,8 @@ def factor(x: Any, levels: Any = None, labels: Any = None) -> Factor:
     elements = vector(x)
     found = sorted(set(elements.tolist())) if levels is None else vector(levels).tolist()
     places = {value: place for place, value in enumerate(found, start=1)}
-    names = [show(each) for each in found] if labels is None else [
-        str(each) for each in vector(labels)]  # fmt: skip
+    names = [show(level) for level in found] if labels is None else [
+        str(label) for label in vector(labels)]  # fmt: skip
     return Factor([places.get(item, 0) for item in elements.tolist()], names)
 
 
@@ -351,7 +351,7 @@ def _part(recorded: Mapping[str, Any]) -> Any:
 
 
 def _list(recorded: Mapping[str, Any]) -> Any:
-    items = [_part(each) for each in recorded["items"]]
+    items = [_part(item) for item in recorded["items"]]
     names = recorded.get("names")
     if not names:
         return items
@@ -362,13 +362,13 @@ def _list(recorded: Mapping[str, Any]) -> Any:
     if kind is Frame:
         # A column of one row is a vector all the same.
         items = [
-            [each] if isinstance(each, str) else np.array([each]) if is_number(each) else each
-            for each in items
+            [item] if isinstance(item, str) else np.array([item]) if is_number(item) else item
+            for item in items
         ]
-    made = kind(zip(names, items, strict=True))
-    if isinstance(made, Classed):
-        made.classes = classes
-    return made
+    result = kind(zip(names, items, strict=True))
+    if isinstance(result, Classed):
+        result.classes = classes
+    return result
 
 
 def _named(recorded: Mapping[str, Any], values: list[Any]) -> Any | None:
@@ -379,7 +379,7 @@ def _named(recorded: Mapping[str, Any], values: list[Any]) -> Any | None:
 
 
 def _text(recorded: Mapping[str, Any]) -> Any:
-    values = [str(each) for each in recorded["values"]]
+    values = [str(value) for value in recorded["values"]]
     if recorded.get("dim"):
         return np.array(values, object).reshape(recorded["dim"], order="F")
     found = _named(recorded, values)
@@ -391,9 +391,9 @@ def _numbers(recorded: Mapping[str, Any]) -> Any:
     levels = recorded.get("levels")
     if levels is not None:
         codes = np.where(values < 0, 0, values) if values.dtype.kind == "i" else values
-        return Factor(np.nan_to_num(codes.ravel()), [str(each) for each in levels])
+        return Factor(np.nan_to_num(codes.ravel()), [str(level) for level in levels])
     if recorded.get("dim"):
-        return values.reshape([int(each) for each in recorded["dim"]], order="F")
+        return values.reshape([int(size) for size in recorded["dim"]], order="F")
     values = values.ravel()
     found = _named(recorded, values.tolist())
     if found is not None:

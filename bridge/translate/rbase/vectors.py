@@ -32,32 +32,34 @@ from bridge.translate.rbase.values import (
 def c(*items: Any, **names: Any) -> Any:
     """``c(...)``: one vector, or one list where an element is a list or an object."""
     parts = [*items, *names.values()]
-    parts = [each for each in parts if each is not None]
+    parts = [part for part in parts if part is not None]
     if not parts:
         return None
-    if names and not items and all(is_number(each) or isinstance(each, str) for each in parts):
+    if names and not items and all(is_number(part) or isinstance(part, str) for part in parts):
         return Named(names)
-    if all(isinstance(each, Factor) for each in parts):
-        return factor([text for each in parts for text in each.text])
-    if any(isinstance(each, dict) and not isinstance(each, Named) for each in parts):
+    if all(isinstance(part, Factor) for part in parts):
+        return factor([text for part in parts for text in part.text])
+    if any(isinstance(part, dict) and not isinstance(part, Named) for part in parts):
         joined: dict[str, Any] = {}
-        for each in parts:
-            joined |= each if isinstance(each, dict) else {f"V{len(joined) + 1}": each}
+        for part in parts:
+            joined |= part if isinstance(part, dict) else {f"V{len(joined) + 1}": part}
         return joined | names
-    if all(isinstance(each, Named) for each in parts):
-        return Named({name: value for each in parts for name, value in each.items()})
-    if any(isinstance(each, str) for each in parts) or any(
-        isinstance(each, list) and each and isinstance(each[0], str) for each in parts
+    if all(isinstance(part, Named) for part in parts):
+        return Named({name: value for part in parts for name, value in part.items()})
+    if any(isinstance(part, str) for part in parts) or any(
+        isinstance(part, list) and part and isinstance(part[0], str) for part in parts
     ):
-        found = [str(text) for each in parts for text in vector(each)]
+        found = [str(text) for part in parts for text in vector(part)]
         return found if len(found) != 1 else found[0]
-    if any(is_foreign(each) or isinstance(each, (list, tuple)) for each in parts):
-        return [x for each in parts for x in (each if isinstance(each, (list, tuple)) else [each])]
-    kinds = [vector(each) for each in parts]
-    made = np.concatenate(kinds)
-    if any(each.dtype.kind == "b" for each in kinds) and any(np.isnan(made.astype(np.float64))):
-        return made.astype(np.float64)
-    return made
+    if any(is_foreign(part) or isinstance(part, (list, tuple)) for part in parts):
+        return [x for part in parts for x in (part if isinstance(part, (list, tuple)) else [part])]
+    kinds = [vector(part) for part in parts]
+    whole = np.concatenate(kinds)
+    if any(values.dtype.kind == "b" for values in kinds) and any(
+        np.isnan(whole.astype(np.float64))
+    ):
+        return whole.astype(np.float64)
+    return whole
 
 
 def matrix(
@@ -85,13 +87,13 @@ def matrix(
 def make_array(data: Any = None, dim: Any = None, dimnames: Any = None) -> Any:
     """``array(data, dim)``: filled by columns."""
     values = np.array([np.nan]) if data is None else vector(data)
-    shape = (len(values),) if dim is None else tuple(int(each) for each in vector(dim))
+    shape = (len(values),) if dim is None else tuple(int(size) for size in vector(dim))
     return np.resize(values, int(np.prod(shape))).reshape(shape, order="F")
 
 
 def array_reshape(x: Any, dim: Any, order: str = "C") -> Any:
     """``array_reshape(x, dim)``: as NumPy reshapes, by rows."""
-    sizes = tuple(int(each) for each in vector(dim))
+    sizes = tuple(int(size) for size in vector(dim))
     if order.upper().startswith("F"):
         return np.reshape(array(x), sizes, order="F")
     return np.reshape(array(x), sizes)
@@ -107,9 +109,9 @@ def dim(x: Any) -> Any:
     if shape is None or not is_foreign(x):
         return None
     sizes = list(shape)
-    if any(each is None for each in sizes):
-        return np.array([np.nan if each is None else float(each) for each in sizes])
-    return np.array([int(each) for each in sizes], np.int32)
+    if any(size is None for size in sizes):
+        return np.array([np.nan if size is None else float(size) for size in sizes])
+    return np.array([int(size) for size in sizes], np.int32)
 
 
 def nrow(x: Any) -> Any:
@@ -267,8 +269,8 @@ def make_vector(mode: Any = "logical", n: Any = 0) -> Any:
     size = int(scalar(n))
     if mode == "list":
         return [None] * size
-    made = {"numeric": numeric, "double": numeric, "integer": integer, "logical": logical}
-    return made[mode](size) if mode in made else character(size)
+    makers = {"numeric": numeric, "double": numeric, "integer": integer, "logical": logical}
+    return makers[mode](size) if mode in makers else character(size)
 
 
 def aperm(x: Any, perm: Any = None) -> Any:
@@ -277,12 +279,12 @@ def aperm(x: Any, perm: Any = None) -> Any:
 
 
 def outer(x: Any, y: Any, function: Any = None) -> Any:
-    one, other = vector(x), vector(y)
+    left, right = vector(x), vector(y)
     if function is None or function == "*":
-        return np.multiply.outer(one, other)
-    a = np.repeat(one[:, None], len(other), 1).ravel(order="F")
-    b = np.repeat(other[None, :], len(one), 0).ravel(order="F")
-    return np.asarray(function(a, b)).reshape(len(one), len(other), order="F")
+        return np.multiply.outer(left, right)
+    a = np.repeat(left[:, None], len(right), 1).ravel(order="F")
+    b = np.repeat(right[None, :], len(left), 0).ravel(order="F")
+    return np.asarray(function(a, b)).reshape(len(left), len(right), order="F")
 
 
 def head(x: Any, n: Any = 6) -> Any:
@@ -330,7 +332,7 @@ def set_names(x: Any, names: Any = None) -> Any:
         if isinstance(x, Named):
             return scalar(vector(x))
         return list(x.values()) if isinstance(x, dict) else x
-    keys = [str(each) for each in vector(names)]
+    keys = [str(name) for name in vector(names)]
     if isinstance(x, Frame):
         return Frame(zip(keys, x.values(), strict=True))
     if isinstance(x, (dict, list, tuple)) and not isinstance(x, Named):
@@ -350,13 +352,15 @@ def drop(x: Any) -> Any:
 
 def array_by_rows(data: Any = None, dim: Any = None, dimnames: Any = None) -> Any:
     """``array(data, dim)`` of a vector that was there before: filled by rows, as NumPy reads it."""
-    made = make_array(data, dim)
+    by_columns = make_array(data, dim)
     if isinstance(data, np.ndarray) and data.ndim == 1 and data.dtype.kind in "fib":
-        by_rows = np.resize(data, made.size).reshape(made.shape)
+        by_rows = np.resize(data, by_columns.size).reshape(by_columns.shape)
         what = "array() fills by columns in R, NumPy's reshape by rows"
-        if not np.array_equal(made, by_rows) and known.is_otherwise("array", "r-semantics", what):
+        if not np.array_equal(by_columns, by_rows) and known.is_otherwise(
+            "array", "r-semantics", what
+        ):
             return by_rows
-    return made
+    return by_columns
 
 
 # Binding vectors, matrices and data frames together.
@@ -365,26 +369,26 @@ def array_by_rows(data: Any = None, dim: Any = None, dimnames: Any = None) -> An
 
 
 def _bound(parts: tuple[Any, ...], names: dict[str, Any], axis: int) -> Any:
-    items = [each for each in (*parts, *names.values()) if each is not None]
-    if items and all(isinstance(each, Frame) for each in items):
+    items = [part for part in (*parts, *names.values()) if part is not None]
+    if items and all(isinstance(item, Frame) for item in items):
         if axis == 0:
-            return Frame((key, c(*(each[key] for each in items))) for key in items[0])
-        return Frame({key: value for each in items for key, value in each.items()})
-    found = [array(each) for each in items]
-    size = max((each.shape[1 - axis] if each.ndim == 2 else each.size) for each in found)
-    if any(each.ndim == 2 for each in found):
-        size = next(each.shape[1 - axis] for each in found if each.ndim == 2)
+            return Frame((key, c(*(item[key] for item in items))) for key in items[0])
+        return Frame({key: value for item in items for key, value in item.items()})
+    found = [array(item) for item in items]
+    size = max((block.shape[1 - axis] if block.ndim == 2 else block.size) for block in found)
+    if any(block.ndim == 2 for block in found):
+        size = next(block.shape[1 - axis] for block in found if block.ndim == 2)
     grown = []
-    for each in found:
-        if each.ndim < 2:
-            line = np.resize(each, size)
-            each = line.reshape(1, -1) if axis == 0 else line.reshape(-1, 1)
-        grown.append(each)
+    for block in found:
+        if block.ndim < 2:
+            line = np.resize(block, size)
+            block = line.reshape(1, -1) if axis == 0 else line.reshape(-1, 1)
+        grown.append(block)
     return np.concatenate(grown, axis=axis)
 
 
 def rbind(*parts: Any, **names: Any) -> Any:
-    if names and all(isinstance(each, list) for each in names.values()):
+    if names and all(isinstance(name, list) for name in names.values()):
         return list(names.values())
     return _bound(parts, names, 0)
 
@@ -395,7 +399,7 @@ def cbind(*parts: Any, **names: Any) -> Any:
 
 def abind(*parts: Any, along: Any = None) -> Any:
     """``abind::abind(...)``: arrays joined along an axis, counted from 1."""
-    arrays = [array(each) for each in parts]
+    arrays = [array(part) for part in parts]
     axis = arrays[0].ndim if along is None else int(scalar(along))
     return np.concatenate(arrays, axis - 1)
 
@@ -414,7 +418,7 @@ def as_integer(x: Any) -> Any:
         x = array(x)
     found = vector(x)
     if found.dtype == object:
-        found = np.array([float(each) for each in found])
+        found = np.array([float(text) for text in found])
     if bool(np.isnan(found.astype(np.float64)).any()):
         return scalar(np.trunc(found.astype(np.float64)))
     return scalar(np.trunc(found).astype(np.int32))
@@ -427,7 +431,7 @@ def as_numeric(x: Any) -> Any:
         x = array(x)
     found = vector(x)
     if found.dtype == object:
-        return scalar(np.array([float(each) for each in found]))
+        return scalar(np.array([float(text) for text in found]))
     return scalar(found.astype(np.float64))
 
 
@@ -447,7 +451,9 @@ def as_vector(x: Any, mode: Any = "any") -> Any:
 def as_matrix(x: Any) -> Any:
     """``as.matrix(x)``: a vector becomes a column; one factor or text makes texts of a frame."""
     if isinstance(x, Frame):
-        columns = [each.text if isinstance(each, Factor) else vector(each) for each in x.values()]
+        columns = [
+            column.text if isinstance(column, Factor) else vector(column) for column in x.values()
+        ]
         if any(isinstance(text, str) for column in columns for text in column):
             texts = [[str(element) for element in column] for column in columns]
             return np.array(texts, object).T
@@ -460,7 +466,7 @@ def as_character(x: Any) -> Any:
         return x.text
     if is_foreign(x):
         return str(x)
-    found = [each if isinstance(each, str) else show(each) for each in vector(x)]
+    found = [value if isinstance(value, str) else show(value) for value in vector(x)]
     return found[0] if len(found) == 1 else found
 
 
@@ -469,18 +475,18 @@ def as_list(x: Any) -> Any:
         return dict(x)
     if isinstance(x, (list, dict)):
         return x
-    return [each.item() if isinstance(each, np.generic) else each for each in vector(x)]
+    return [value.item() if isinstance(value, np.generic) else value for value in vector(x)]
 
 
 def unlist(x: Any) -> Any:
     """``unlist(x)``: all elements, one after the other."""
-    if isinstance(x, dict) and all(is_number(each) for each in x.values()):
+    if isinstance(x, dict) and all(is_number(value) for value in x.values()):
         return Named(x)
     items = list(x.values()) if isinstance(x, dict) else x
     if not isinstance(items, (list, tuple)):
         return items
-    flat = [unlist(each) for each in items]
-    flat = [list(each.values()) if isinstance(each, Named) else each for each in flat]
+    flat = [unlist(item) for item in items]
+    flat = [list(part.values()) if isinstance(part, Named) else part for part in flat]
     return scalar(c(*flat)) if flat else None
 
 
@@ -552,7 +558,7 @@ def unique(x: Any) -> Any:
 def match(x: Any, table: Any) -> Any:
     """``match(x, table)``: places, from 1."""
     found = vector(table).tolist()
-    places = [found.index(each) + 1 if each in found else np.nan for each in vector(x).tolist()]
+    places = [found.index(value) + 1 if value in found else np.nan for value in vector(x).tolist()]
     return scalar(np.array(places))
 
 
@@ -565,7 +571,7 @@ def data_frame(**columns: Any) -> Frame:
             flat |= {f"{key}.{n + 1}": value[:, n] for n in range(value.shape[1])}
         else:
             flat[key] = value
-    size = max((length(each) for each in flat.values()), default=0)
+    size = max((length(column) for column in flat.values()), default=0)
     return Frame(
         (key, value if length(value) == size else rep(value, length_out=size))
         for key, value in flat.items()

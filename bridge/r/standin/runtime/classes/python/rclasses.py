@@ -55,8 +55,8 @@ def make_method(
     # The name that CRAN's packages give it, which errors of its arguments show.
     method.__qualname__ = name if typed_only else f"wrap_fn.<locals>.{name}"
     method.__doc__ = doc
-    made: Callable[..., Any] = method
-    return made
+    method_of_r: Callable[..., Any] = method
+    return method_of_r
 
 
 def _passing(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -70,23 +70,23 @@ def _passing(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _source(name: str, names: Sequence[str], defaults: Mapping[str, Any]) -> str | None:
     """Write the function; None where it cannot be written in Python."""
-    plain = [each for each in names if each != "..."]
-    if not all(_spells(each) for each in (name, *plain)):
+    plain = [parameter for parameter in names if parameter != "..."]
+    if not all(_spells(parameter) for parameter in (name, *plain)):
         return None
     head: list[str] = []
     passed: list[str] = []
     rest, defaulted = False, False
-    for each in names:
-        if each == "...":
+    for parameter in names:
+        if parameter == "...":
             rest = True
             head.append("*_R_dots_positional_args")
             passed.append("*_R_dots_positional_args")
             continue
-        if defaulted and each not in defaults and not rest:
+        if defaulted and parameter not in defaults and not rest:
             return None
-        defaulted = defaulted or each in defaults
-        head.append(f"{each}=_defaults[{each!r}]" if each in defaults else each)
-        passed.append(f"{each}={each}" if rest else each)
+        defaulted = defaulted or parameter in defaults
+        head.append(f"{parameter}=_defaults[{parameter!r}]" if parameter in defaults else parameter)
+        passed.append(f"{parameter}={parameter}" if rest else parameter)
     if rest:
         head.append("**_R_dots_keyword_args")
         passed.append("**_R_dots_keyword_args")
