@@ -147,8 +147,9 @@ class _Supervisor:
                     self._pending.changed.clear()
                 if self._pending.wait_status is None:
                     broken = self._broken_limit()
-                    if broken and status == "exited":
-                        status = broken
+                    if broken:
+                        status = broken if status == "exited" else status
+                        # Again, until it is gone: at first it may not be known who it is.
                         self._kill()
                 else:
                     # Something that the child started may hold the pipes open for ever.
