@@ -283,7 +283,7 @@ class _Parent:
             buffer += data
             while b"\n" in buffer:
                 line, _, buffer = buffer.partition(b"\n")
-                self._heard(json.loads(line))
+                self._take_message(json.loads(line))
         if not self._ready.is_set():
             self._error = self._error or self._last_words()
             self._ready.set()
@@ -292,7 +292,7 @@ class _Parent:
                 pending.wait_status = -1
             pending.changed.set()
 
-    def _heard(self, message: dict[str, Any]) -> None:
+    def _take_message(self, message: dict[str, Any]) -> None:
         if "ready" in message:
             self._error = message.get("error")
             self._ready.set()
