@@ -234,10 +234,10 @@ class _Makers:
         whole: dict[str, Sequence[float]] = {}
         for name, asked in self._own(probe, "metrics").items():
             parts = [slice(n, n + rows) for n in range(0, len(targets), rows)]
-            each = [asked(targets[part], answered[part]) for part in parts]
+            found = [asked(targets[part], answered[part]) for part in parts]
             weights = [len(targets[part]) for part in parts]
-            means[name] = each
-            means[f"{name} mean"] = [float(np.average(each, weights=weights))]
+            means[name] = found
+            means[f"{name} mean"] = [float(np.average(found, weights=weights))]
             whole[name] = [asked(targets, answered)]
         yield _Shown(False, curves=means)
         yield _Shown(True, curves=whole)

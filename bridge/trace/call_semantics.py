@@ -307,9 +307,9 @@ def own_functions(
         made_on = owner(call)
         if not isinstance(call.target, Method) or call.target.name != "compile":
             continue
-        if isinstance(made_on, ObjectValue) and made_on.id == model:
-            if before is None or call.id < before:
-                found = list(_closures(call.kwargs.get(argument)))
+        own = isinstance(made_on, ObjectValue) and made_on.id == model
+        if own and (before is None or call.id < before):
+            found = list(_closures(call.kwargs.get(argument)))
     return found
 
 
