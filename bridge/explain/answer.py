@@ -344,12 +344,15 @@ def _agreement(pairs: Sequence[RunPair], agreeing: Sequence[RunPair]) -> Iterato
             if len(judged) < asked:
                 yield f"What layers compute was judged in {len(judged)} of {asked} results."
             elif 0 < asked < len(pair.probes):
-                yield "Layers were judged where a model predicts, not while it is trained."
+                yield (
+                    "Layers were judged where a model predicts, not where it is trained or "
+                    "evaluated."
+                )
 
 
 def _judged(pair: RunPair) -> tuple[list[Verdict], int]:
-    """Return how results were judged that agree, and how many can be: what trains is left out."""
-    asked = [probe for probe in pair.probes if not probe.trains]
+    """Return how results were judged that agree, and how many can be: predictions."""
+    asked = [probe for probe in pair.probes if probe.predicts]
     return [probe.verdict for probe in asked if probe.verdict in AGREEMENT], len(asked)
 
 
