@@ -383,6 +383,50 @@ def test_a_clone_of_a_trained_model_that_was_given_nothing_knows_nothing(
     assert [each.rule for each in answered if each.rule == "P06"] == codes
 
 
+@pytest.mark.parametrize(("config", "codes"), [({"a": 1}, ["P06"]), ({"a": 2}, []), (None, [])])
+def test_a_model_of_the_configuration_of_a_trained_one_knows_nothing(
+    config: Any, codes: list[str]
+) -> None:
+    run = Run()
+    layer = {"units": 1, "weights": [run.weight("kernel", KERNEL)]}
+    run.call(method("fit", 1))
+    run.trained(("Dense", layer), loss="own", y=Y, x=X, after={"l0/0": [[5.0]] * 3}, call=1)
+    run.about["states"][0]["config"] = {"a": 1} if config else None
+    run.call(symbol("keras.Sequential.from_config"), result=thing(2))
+    own = {"units": 1, "weights": [run.weight("kernel", [[0.5]] * 3)]}
+    run.model(("Dense", own), id=2, config=config)
+    run.probe(inputs=[run.array("x", X)], outputs=[run.array("y", X[:, 1:2])], state=1)
+    answered = registry.answers(run.capsule()).findings
+    assert [each.rule for each in answered if each.rule == "P06"] == codes
+
+
+@pytest.mark.parametrize(
+    ("times", "trains", "bits", "codes"),
+    [(1, True, 0.5, ["P04"]), (2, True, 0.5, []), (1, False, 0.5, []), (1, True, 0.0, [])],
+)
+def test_a_trained_model_is_not_asked_as_in_training(
+    times: int, trains: bool, bits: float, codes: list[str]
+) -> None:
+    run = Run()
+    run.trained(("Dropout", {"rate": 0.5}), ("Dense", {"units": 1}), loss="own", y=Y, x=X)
+    run.call(thing(1), kwargs={"training": {"t": "bool", "v": "True"}})
+    if not trains:
+        run.about["probes"].clear()
+    for number in range(times):
+        x = run.array("x", X + number)
+        run.probe("call", inputs=[x], outputs=[run.array("y", Y)], call=1)
+    ref = {"name": "y", "key": "a", "dtype": "float32", "shape": [64, 1]}
+    probes = [
+        {"index": 1, "kind": "predict", "settings": {"changed": changed}}
+        | {"outputs": [ref | {"key": key}]}
+        for changed, key in ((False, "a"), (True, "b"))
+    ]
+    outcome = made(*probes, a=np.float32(Y), b=np.float32(Y + bits))
+    outcomes = {Experiment("predict again", 1, "training"): outcome}
+    answered = registry.answers(run.capsule(), outcomes=outcomes).findings
+    assert [each.rule for each in answered if each.decides] == codes
+
+
 @pytest.mark.parametrize(
     ("factor", "added", "told"),
     [(0.1, 1.0, True), (0.1, 0.0, False), (0.1, 0.5, False), (0, 1.0, False)],
