@@ -100,6 +100,8 @@ Change = Literal[
     "epochs",
     "penalty",
     "generation",
+    "own loss",
+    "own metric",
 ]
 
 
@@ -130,6 +132,8 @@ _ABOUT: Final[Mapping[Change, _About]] = {
     "penalty": _About("no penalty and no constraint on weights", "no lower loss without it", 5),
     "scale": _About("{} scaled", "no lower loss", 4),
     "epochs": _About("{} times the epochs", "no lower loss", 8),
+    "own loss": _About("the own loss at the targets, and on the way there", "least there", 2),
+    "own metric": _About("the own metrics of all rows at once", "the mean over batches", 2),
     "generation": _About("the other Keras, with the same weights", "the same within rounding", 9),
 }
 

@@ -13,13 +13,15 @@ import numpy as np
 
 from bridge._typing import AnyArray
 from bridge.capsule import Capsule, CapsuleError, ModelState, Probe, read_capsule
-from bridge.capsule.values import Method, ObjectValue
+from bridge.capsule.values import ArrayValue, Closure, Method, ObjectValue
 from bridge.errors import BridgeError
 from bridge.explain.experiment import STARTS, Experiment, ExperimentOutcome
 from bridge.process.pool import Limits, Pool, Warm
 from bridge.process.zygote import Context
 from bridge.runs.job import begin, finish, origin_of, run_job
 from bridge.runs.model_execution import Rebuilt, fed_to, forget, rebuild, restore, ways
+from bridge.runs.replay import Replay
+from bridge.trace.call_semantics import own_functions
 from bridge.trace.encoder import Data, Encoder
 from bridge.trace.model_description import LookError, assemble, functional, leaves
 
@@ -172,6 +174,10 @@ class _Makers:
             yield from self._training(probe).trials(experiment)
         elif experiment.change == "left alone":
             yield from self._left_alone(probe)
+        elif experiment.change == "own loss":
+            yield from self._own_loss(probe)
+        elif experiment.change == "own metric":
+            yield from self._own_metrics(probe)
         else:
             yield from self._training(probe).losses(experiment)
 
@@ -201,6 +207,106 @@ class _Makers:
         _Predict(self._keras, model, _ROWS).outputs(fed)
         _Predict(self._keras, model, None).outputs(fed)
         yield _Shown(True, _weights(model))
+
+    def _own_loss(self, probe: Probe) -> Iterator[_Shown]:
+        """Show the script's own loss from what the model answers to the targets, and beyond.
+
+        The last answers are shown first, then for each whole batch, with the weights before the
+        training and after it, the loss on its way.
+        """
+        (asked,) = self._own(probe, "loss").values()
+        answers = [y for y in (self._ended(probe), self._started(probe)) if np.all(np.isfinite(y))]
+        if not answers:
+            raise LookError("what the model answers are no numbers")
+        targets, rows = self._targets(probe, answers[0]), _rows_of(probe, len(answers[0]))
+        parts = [slice(n, n + rows) for n in range(0, len(targets) - rows + 1, rows)]
+        yield _Shown(False, curves={"after": [asked(targets[:rows], answers[0][:rows])]})
+        for answered in answers:
+            for part in parts:
+                y, p = targets[part], answered[part]
+                towards = [asked(y, y + (p - y) * far) for far in _WAY]
+                beyond = [asked(y, y - (p - y) * far) for far in _WAY]
+                self._clock.check()
+                curves = {"after": [asked(y, y)], "towards": towards, "beyond": beyond}
+                yield _Shown(True, curves=curves)
+
+    def _own_metrics(self, probe: Probe) -> Iterator[_Shown]:
+        """Show the script's own metrics of all rows at once, and as a mean over batches."""
+        answered = self._started(probe)
+        targets, rows = self._targets(probe, answered), _rows_of(probe, len(answered))
+        means: dict[str, Sequence[float]] = {}
+        whole: dict[str, Sequence[float]] = {}
+        for name, asked in self._own(probe, "metrics").items():
+            parts = [slice(n, n + rows) for n in range(0, len(targets), rows)]
+            found = [asked(targets[part], answered[part]) for part in parts]
+            weights = [len(targets[part]) for part in parts]
+            means[name] = found
+            means[f"{name} mean"] = [float(np.average(found, weights=weights))]
+            whole[name] = [asked(targets, answered)]
+        yield _Shown(False, curves=means)
+        yield _Shown(True, curves=whole)
+
+    def _own(self, probe: Probe, argument: str) -> dict[str, _Asked]:
+        """Return the functions of R's that a model was compiled with, by their names.
+
+        Raises:
+            LookError: there is none, or it was given numbers that R may have read.
+        """
+        found = own_functions(self._recorded, self._state(probe).id, argument, probe.call)
+        if not found:
+            raise LookError(f"no function of the script's is its {argument}")
+        for invocation in self._recorded.manifest.invocations:
+            given = (*invocation.args, *invocation.kwargs.values())
+            if any(isinstance(value, ArrayValue) for value in given):
+                raise LookError("a function of the script's was given numbers, not symbols")
+        return {own.name: self._asked_of(own) for own in found}
+
+    def _asked_of(self, own: Closure) -> _Asked:
+        def gap(_call: Any, error: BridgeError) -> None:
+            raise LookError(f"{own.name or 'a function of R'} cannot be asked again: {error}")
+
+        traced: dict[tuple[int, ...], Any] = {}
+
+        def asked(y: AnyArray, p: AnyArray) -> float:
+            import tensorflow as tf
+
+            if p.shape not in traced:
+                function = Replay(self._recorded, self._keras, gap).value(own)
+                shape = tf.TensorSpec(p.shape, tf.float32)
+                traced[p.shape] = tf.function(function, input_signature=[shape, shape])
+            given = (tf.constant(values, tf.float32) for values in (y, p))
+            return float(np.mean(np.asarray(traced[p.shape](*given))))
+
+        return asked
+
+    def _started(self, probe: Probe) -> AnyArray:
+        """Return what the model answers to the rows that a probe was given, before it."""
+        assert probe.state is not None
+        return self._answered(self._models.sound(probe.state), probe)
+
+    def _ended(self, probe: Probe) -> AnyArray:
+        """Return what the model answers to the rows of a training, after it."""
+        model = rebuild(self._keras, self._state(probe), self._recorded)
+        values = {ref.name: self._recorded.array(ref) for ref in probe.outputs}
+        for layer in model.layers:
+            own = range(len(layer.get_weights()))
+            layer.set_weights([np.asarray(values[f"{layer.name}/{n}"]) for n in own])
+        return self._answered(model, probe)
+
+    def _answered(self, model: Any, probe: Probe) -> AnyArray:
+        outputs = _Predict(self._keras, model, _ROWS).outputs(fed_to(model, self._recorded, probe))
+        if len(outputs) != 1:
+            raise LookError("the model has several outputs")
+        return np.asarray(outputs[0][1], np.float64)
+
+    def _targets(self, probe: Probe, answered: AnyArray) -> AnyArray:
+        """Return the targets in the shape of what the model answers."""
+        if len(probe.targets) != 1:
+            raise LookError("it has several targets, or weights of rows")
+        y = np.asarray(self._recorded.array(probe.targets[0]))
+        if y.size != answered.size or len(y) != len(answered):
+            raise LookError("targets and answers have other shapes")
+        return y.reshape(answered.shape).astype(np.float64)
 
     def _state(self, probe: Probe) -> ModelState:
         state = self._recorded.state_of(probe)
@@ -239,6 +345,18 @@ def _tensors(given: Any) -> Any:
     import tensorflow as tf
 
     return tf.nest.map_structure(tf.constant, given)
+
+
+#: Asks a function of the script's for the mean of what it gives, of targets and answers.
+_Asked = Callable[[AnyArray, AnyArray], float]
+#: How far from the targets a function is asked, as shares of the way to what a model answers.
+_WAY: Final = (1.0, 0.75, 0.5, 0.25, 2.0**-10)
+
+
+def _rows_of(probe: Probe, most: int) -> int:
+    """Return how many rows a batch had."""
+    rows = probe.settings.get("batch_size")
+    return min(rows if isinstance(rows, int) and rows > 0 else _ROWS, most)
 
 
 _Changed = Callable[[_Predict, Named, Capsule, Probe], list[tuple[str, AnyArray]]]

@@ -291,6 +291,39 @@ def _numbers(value: Value | None) -> Iterator[int]:
             return
 
 
+def own_functions(
+    capsule: Capsule, model: int, argument: str, before: int | None = None
+) -> list[Closure]:
+    """Return the functions of R's that a model was given when it was compiled last.
+
+    Args:
+        capsule: the run.
+        model: the number of the model as an object.
+        argument: of ``compile``: ``loss`` or ``metrics``.
+        before: the number of the call that made use of it; None where the last one counts.
+    """
+    found: list[Closure] = []
+    for call in capsule.manifest.calls:
+        made_on = owner(call)
+        if not isinstance(call.target, Method) or call.target.name != "compile":
+            continue
+        own = isinstance(made_on, ObjectValue) and made_on.id == model
+        if own and (before is None or call.id < before):
+            found = list(_closures(call.kwargs.get(argument)))
+    return found
+
+
+def _closures(value: Value | None) -> Iterator[Closure]:
+    if isinstance(value, Closure):
+        yield value
+    elif isinstance(value, Items):
+        for item in value.items:
+            yield from _closures(item)
+    elif isinstance(value, Pairs):
+        for _, item in value.items:
+            yield from _closures(item)
+
+
 class Invocations:
     """The invocations of a run by function, in order."""
 

@@ -383,6 +383,50 @@ def test_a_clone_of_a_trained_model_that_was_given_nothing_knows_nothing(
     assert [each.rule for each in answered if each.rule == "P06"] == codes
 
 
+@pytest.mark.parametrize(("config", "codes"), [({"a": 1}, ["P06"]), ({"a": 2}, []), (None, [])])
+def test_a_model_of_the_configuration_of_a_trained_one_knows_nothing(
+    config: Any, codes: list[str]
+) -> None:
+    run = Run()
+    layer = {"units": 1, "weights": [run.weight("kernel", KERNEL)]}
+    run.call(method("fit", 1))
+    run.trained(("Dense", layer), loss="own", y=Y, x=X, after={"l0/0": [[5.0]] * 3}, call=1)
+    run.about["states"][0]["config"] = {"a": 1} if config else None
+    run.call(symbol("keras.Sequential.from_config"), result=thing(2))
+    own = {"units": 1, "weights": [run.weight("kernel", [[0.5]] * 3)]}
+    run.model(("Dense", own), id=2, config=config)
+    run.probe(inputs=[run.array("x", X)], outputs=[run.array("y", X[:, 1:2])], state=1)
+    answered = registry.answers(run.capsule()).findings
+    assert [each.rule for each in answered if each.rule == "P06"] == codes
+
+
+@pytest.mark.parametrize(
+    ("times", "trains", "bits", "codes"),
+    [(1, True, 0.5, ["P04"]), (2, True, 0.5, []), (1, False, 0.5, []), (1, True, 0.0, [])],
+)
+def test_a_trained_model_is_not_asked_as_in_training(
+    times: int, trains: bool, bits: float, codes: list[str]
+) -> None:
+    run = Run()
+    run.trained(("Dropout", {"rate": 0.5}), ("Dense", {"units": 1}), loss="own", y=Y, x=X)
+    run.call(thing(1), kwargs={"training": {"t": "bool", "v": "True"}})
+    if not trains:
+        run.about["probes"].clear()
+    for number in range(times):
+        x = run.array("x", X + number)
+        run.probe("call", inputs=[x], outputs=[run.array("y", Y)], call=1)
+    ref = {"name": "y", "key": "a", "dtype": "float32", "shape": [64, 1]}
+    probes = [
+        {"index": 1, "kind": "predict", "settings": {"changed": changed}}
+        | {"outputs": [ref | {"key": key}]}
+        for changed, key in ((False, "a"), (True, "b"))
+    ]
+    outcome = made(*probes, a=np.float32(Y), b=np.float32(Y + bits))
+    outcomes = {Experiment("predict again", 1, "training"): outcome}
+    answered = registry.answers(run.capsule(), outcomes=outcomes).findings
+    assert [each.rule for each in answered if each.decides] == codes
+
+
 @pytest.mark.parametrize(
     ("factor", "added", "told"),
     [(0.1, 1.0, True), (0.1, 0.0, False), (0.1, 0.5, False), (0, 1.0, False)],
@@ -399,3 +443,76 @@ def test_a_loss_that_holds_a_penalty(factor: float, added: float, told: bool) ->
     run.probe(inputs=[x], outputs=[run.array("y", p)])
     codes = [each.rule for each in registry.answers(run.capsule()).findings]
     assert ("P03" in codes) is told
+
+
+def own_function(argument: str, **about: Any) -> Run:
+    """Return a training, or an evaluation of it, with a function of the script's own."""
+    run = trained(loss="my_own", **({"y": Y, "x": X} | about))
+    function = {"t": "closure", "id": 7, "name": "my_own"}
+    run.call(method("compile"), kwargs={argument: function})
+    return run
+
+
+def on_the_way(*ways: tuple[Iterable[float], Iterable[float]]) -> Capsule:
+    bare = {"index": 0, "kind": "evaluate", "settings": {"changed": False}}
+    shown = [
+        {"index": 0, "kind": "evaluate", "settings": {"changed": True}}
+        | {"curves": {"after": [0.0], "towards": list(towards), "beyond": list(beyond)}}
+        for towards, beyond in ways
+    ]
+    return made(bare | {"curves": {"after": [-9.0]}}, *shown)
+
+
+RISES, FALLS = (-9.0, -4.0, -1.0, -0.1, -0.01), (9.0, 4.0, 1.0, 0.1, 0.01)
+
+
+@pytest.mark.parametrize(
+    ("ways", "codes"),
+    [
+        ([(RISES, RISES)], ["L20"]),
+        ([(RISES, RISES)] * 3, ["L20"]),
+        ([(FALLS, FALLS)], []),
+        # The targets are no predictions: the loss goes on rising beyond them.
+        ([(RISES, FALLS)], []),
+        ([(RISES, RISES), (FALLS, FALLS)], []),
+        ([((float("nan"),) * 5, RISES)], []),
+    ],
+)
+def test_a_loss_is_not_greatest_at_the_targets(ways: Any, codes: list[str]) -> None:
+    assert found(own_function("loss"), on_the_way(*ways)) == codes
+
+
+def test_between_two_ends_nothing_lies_beyond_the_targets() -> None:
+    run = own_function("loss", y=CLASSES, activation="sigmoid")
+    assert found(run, on_the_way((RISES, FALLS))) == ["L20"]
+    run = own_function("loss", y=CLASSES + 1, activation="sigmoid")
+    assert found(run, on_the_way((RISES, FALLS))) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "at_once", "printed", "codes"),
+    [
+        (0.5, 0.75, "0.75", ["P03"]),
+        (0.5, 0.75, "0.5", []),
+        (0.5, 0.75, "epoch 1: 0.76", []),
+        (0.5, 0.5, "0.5", []),
+        # It is no mean over batches that evaluate() gave: what else it is is not known.
+        (0.6, 0.75, "0.75", []),
+    ],
+)
+def test_a_metric_of_all_rows_is_printed_beside_the_mean_over_batches(
+    said: float, at_once: float, printed: str, codes: list[str]
+) -> None:
+    run = own_function("metrics")
+    outputs = [run.array("y['my_own']", said)]
+    x, y = run.array("x", X), run.array("y", Y)
+    run.probe("evaluate", inputs=[x], targets=[y], outputs=outputs, call=9)
+    run.about["output"] = [{"stream": "stdout", "text": printed}]
+    curves = {"my_own": [0.25, 0.75], "my_own mean": [0.5]}
+    shown = [
+        {"index": 1, "kind": "evaluate", "settings": {"changed": changed}, "curves": curve}
+        for changed, curve in ((False, curves), (True, {"my_own": [at_once]}))
+    ]
+    outcomes = {Experiment("evaluate again", 1, "own metric"): made(*shown)}
+    answered = registry.answers(run.capsule(), outcomes=outcomes)
+    assert [each.rule for each in answered.findings if each.decides] == codes

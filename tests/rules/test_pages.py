@@ -61,6 +61,7 @@ CODES: Final = {
     "L13": "squares-of-probabilities",
     "L14": "percentage-of-zero",
     "L15": "binary-loss-of-exclusive-classes",
+    "L20": "loss-of-the-wrong-sign",
     "M01": "no-non-linearity",
     "M02": "dead-units",
     "M03": "signal-vanishes",

@@ -1,21 +1,34 @@
-"""evaluate() gives another loss than its predictions do: it holds the penalties too."""
+"""evaluate() gives other numbers than its predictions do: penalties, and means over batches."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from bridge.capsule import ModelState, Probe
+from bridge.explain.experiment import Experiment, changed_and_not
 from bridge.rules.asked_again import predictions
 from bridge.rules.losses import loss_of, of_predictions
 from bridge.rules.penalties import penalty
 from bridge.rules.rule import Finding, Rule
 from bridge.rules.run import Run, same
+from bridge.trace.call_semantics import own_functions
 
-RULE = Rule("P03", "loss-of-the-predictions", cause="maths", whose="Keras")
+RULE = Rule(
+    "P03",
+    "loss-of-the-predictions",
+    cause="maths",
+    whose="Keras",
+    needs=("one run", "evaluate again"),
+)
+#: Rows of a batch where a script does not say.
+_ROWS: Final = 32
+#: A number as R prints it: the digits behind its point, and its exponent.
+_NUMBER: Final = re.compile(r"-?\b\d+(?:\.(\d+))?(?:e([-+]\d+))?\b")
 
 
 @RULE.detector
@@ -49,6 +62,79 @@ def detect(run: Run) -> Iterator[Finding]:
             decides=False,
         )
         return
+
+
+@RULE.detector
+def mean_over_batches(run: Run) -> Iterator[Finding]:
+    """Find an own metric that is another number of all rows at once than as a mean over batches.
+
+    It decides where the script prints the other number too.
+    """
+    for probe in run.probes:
+        state = run.state(probe)
+        if probe.kind != "evaluate" or state is None or len(probe.targets) != 1:
+            continue
+        y, rows = run.array(probe.targets[0]), probe.settings.get("batch_size")
+        one_batch = y is None or len(y) <= (rows if isinstance(rows, int) and rows else _ROWS)
+        functions = own_functions(run.capsule, state.id, "metrics", probe.call)
+        if y is None or one_batch or not functions:
+            continue
+        outcome = run.outcome(Experiment("evaluate again", probe.index, "own metric"))
+        whole, parts = changed_and_not(outcome) if outcome is not None else (None, None)
+        for name, (at_once,) in whole.curves.items() if whole is not None else ():
+            assert parts is not None, "both are shown"
+            means = (*parts.curves[f"{name} mean"], float(np.mean(parts.curves[name])))
+            bound = _rounding(y) * max(1.0, abs(at_once))
+            said = next((n for n in _said(run, probe) if _nearest(n, means) <= bound), None)
+            if said is None or not abs(said - at_once) > bound:
+                continue
+            yield RULE.finding(
+                f"evaluate() gives the mean of {len(parts.curves[name])} batches",
+                "A metric that is a function is asked batch by batch, and its answers are "
+                "averaged. Of all rows at once it is another number.",
+                at=probe.line,
+                also=(run.compile_place(state, "metrics", "asked batch by batch"),),
+                evidence=(
+                    (f"{name} of evaluate()", f"{said:.6g}"),
+                    ("the batches one by one, their mean", f"{_near(said, means):.6g}"),
+                    ("all rows at once", f"{at_once:.6g}"),
+                ),
+                help="Compute it from predict(), or let the metric give one number for each row.",
+                decides=_is_printed(run, at_once, said, bound),
+            )
+            return
+
+
+def _is_printed(run: Run, number: float, other: float, bound: float) -> bool:
+    """Say whether a script prints a number that is the one as far as it is printed, not the other.
+
+    The number itself is known up to a bound.
+
+    What Python prints is not looked at: Keras shows numbers of its own there.
+    """
+    for output in run.capsule.manifest.output:
+        for found in _NUMBER.finditer(output.text) if output.stream == "stdout" else ():
+            digits = found[1] or ""
+            near = bound + 0.5 * 10.0 ** (int(found[2] or 0) - len(digits))
+            printed = float(found[0])
+            if abs(printed - number) <= near < abs(printed - other):
+                return True
+    return False
+
+
+def _said(run: Run, probe: Probe) -> Iterator[float]:
+    """Yield the numbers that an evaluation gave."""
+    for output in probe.outputs:
+        values = run.array(output)
+        yield from map(float, values.reshape(-1)) if values is not None else ()
+
+
+def _near(value: float, others: Sequence[float]) -> float:
+    return min(others, key=lambda other: abs(other - value))
+
+
+def _nearest(value: float, others: Sequence[float]) -> float:
+    return abs(_near(value, others) - value)
 
 
 def _loss(run: Run, probe: Probe) -> float | None:

@@ -20,8 +20,6 @@ RULE = Rule(
     needs=("predict again",),
     explains=("T01", "D08", "P03"),
 )
-#: What gives a clone the weights that it lacks.
-_GIVING: Final = frozenset({"set_weights", "load_weights"})
 #: What makes a model like another one, with weights of its own.
 _COPIES: Final = frozenset({"clone_model", "from_config", "model_from_json"})
 _GIVE_WEIGHTS: Final = frozenset({"set_weights", "load_weights"})
@@ -73,23 +71,27 @@ def detect(run: Run) -> Iterator[Finding]:
 
 @RULE.detector
 def never_given(run: Run) -> Iterator[Finding]:
-    """Find a clone of a trained model that is asked, and was neither trained nor given weights."""
-    given_later = any(name_of(call) in _GIVING for call in run.asked)
+    """Find a copy of a trained model that is asked, and was neither trained nor given weights."""
+    given_later = any(name_of(call) in _GIVE_WEIGHTS for call in run.asked)
     if given_later or next(detect(run), None) is not None:
         return
     for call in run.asked:
         copy, values = call.result, (*call.args, *call.kwargs.values())
-        given = [value for value in values if isinstance(value, ObjectValue)]
-        if name_of(call) != "clone_model" or not isinstance(copy, ObjectValue) or not given:
+        if name_of(call) not in _COPIES or not isinstance(copy, ObjectValue):
             continue
+        asked = [(probe, s) for probe, s in predictions(run) if s.id == copy.id]
+        given = [value.id for value in values if isinstance(value, ObjectValue)]
+        # Of a configuration it is not known whose it is, but that it is the same.
         trained = [
             training
             for training in trainings(run)
-            if training.state.id == given[0].id and (training.probe.call or call.id) < call.id
+            if (training.probe.call or call.id) < call.id
+            and asked
+            and (training.state.id in given or _same_config(training.state, asked[0][1]))
         ]
         moved = bool(trained) and any(weight.moved for weight in trained[-1].weights(run))
         asked = [(probe, s) for probe, s in predictions(run) if s.id == copy.id]
-        if not moved or not asked or _was_trained(run, copy.id):
+        if not moved or _was_trained(run, copy.id):
             continue
         learned = {weight.after.tobytes() for weight in trained[-1].weights(run) if weight.moved}
         own = (run.array(w.array) for layer in asked[0][1].layers for w in layer.weights)
@@ -97,7 +99,7 @@ def never_given(run: Run) -> Iterator[Finding]:
             continue
         yield RULE.finding(
             "The clone has none of the model's weights",
-            f"{name_of(call)}() copies the layers and draws weights anew, and the clone was never "
+            f"{name_of(call)}() makes the layers again and draws weights anew. The clone was never "
             "trained.",
             at=run.place(call, label="copies no weights"),
             also=(asked[0][0].line, trained[-1].probe.line),
@@ -114,6 +116,10 @@ def _same_rows(run: Run, left: Probe, right: Probe) -> bool:
         and len(a) == len(b)
         and all(same(run.array(x), run.array(z)) for x, z in zip(a, b, strict=True))
     )
+
+
+def _same_config(left: ModelState, right: ModelState) -> bool:
+    return left.config is not None and left.config == right.config
 
 
 def _alike(left: ModelState, right: ModelState) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bridge.capsule import Probe
-from bridge.rules.asked_again import is_drawing, losses_in_modes
+from bridge.rules.asked_again import asked_again, is_drawing, losses_in_modes, same_bits
+from bridge.rules.models import trainings
 from bridge.rules.pairs import in_training, pairs, same_outputs
 from bridge.rules.rule import Finding, Rule
 from bridge.rules.run import Run, same
@@ -15,7 +16,7 @@ RULE = Rule(
     "training-mode",
     cause="maths",
     whose="Keras",
-    needs=("one run", "evaluate again"),
+    needs=("one run", "evaluate again", "predict again"),
     explains=("P01", "P03"),
 )
 
@@ -41,6 +42,40 @@ def detect(run: Run) -> Iterator[Finding]:
             help="For predictions leave out training = TRUE.",
         )
         return
+
+
+@RULE.detector
+def answers_of_training(run: Run) -> Iterator[Finding]:
+    """Find the one answer that a model gives as in training, once fit() has trained it.
+
+    Who asks so several times may want to see how the answers are spread.
+    """
+    asked = [
+        probe
+        for probe in run.probes
+        if probe.kind == "call" and probe.state is not None and in_training(run, probe)
+    ]
+    if len(asked) != 1 or next(detect(run), None) is not None:
+        return
+    (probe,), state = asked, run.state(asked[0])
+    fits = [fit for fit in trainings(run) if state is not None and fit.state.id == state.id]
+    layer = next((layer for layer in (state.layers if state else ()) if is_drawing(layer)), None)
+    before = [fit for fit in fits if fit.probe.index < probe.index]
+    if layer is None or not before or len(before) < len(fits):
+        return
+    both = asked_again(run, probe, "training")
+    if both is None or same_bits(both):
+        return
+    yield RULE.finding(
+        "The trained model is asked as in training",
+        "With training = TRUE some layers drop units, or take statistics of the batch. "
+        "predict() and evaluate() ask the model as in use.",
+        at=run.probe_place(probe, "training", "as in training"),
+        also=(run.layer_place(layer, label="has two modes"),),
+        evidence=(("the same rows as in use", "other numbers"),),
+        confidence="likely",
+        help="For predictions leave out training = TRUE.",
+    )
 
 
 @RULE.detector
