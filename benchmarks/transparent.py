@@ -4,6 +4,7 @@
 packages, compares what was printed line by line, and writes ``benchmarks/TRANSPARENT.md``;
 ``QUICK=1`` takes every sixth script. Folders and scripts can be given instead; ``--keep NAME``
 puts them into the page as well, and ``--left`` measures only what the page does not have.
+``--reports OUT`` takes our side from what ``keras-bridge run --out OUT`` recorded.
 
 Times, addresses, paths and the numbers that TensorFlow gives to functions as it traces them are
 masked by general patterns, and of a line that is written over only the last state counts. An
@@ -31,7 +32,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from benchmarks import plain
-from bridge.capsule import Manifest
+from bridge.capsule import Manifest, read_capsule
 from bridge.cases.case import suite_folders
 from bridge.process.pool import Limits, Pool
 from bridge.r.script import Inspection, Served, Wanted, inspect, serve
@@ -153,11 +154,16 @@ def changes(left: Sequence[str], right: Sequence[str]) -> dict[int, tuple[str, s
     return found
 
 
-def compare(script: Path, inspection: Inspection, served: Served, pool: Pool) -> Compared:
+def compare(
+    script: Path, inspection: Inspection, served: Served, pool: Pool, reports: Path | None
+) -> Compared:
     """Run a script both ways, and say whether it prints the same."""
     limits = Limits(seconds=plain.LIMIT)
     try:
-        manifest = run_r(pool, script.stem, script, inspection, served, limits).manifest
+        if reports is not None:
+            manifest = read_capsule(reports / script.stem / "r.capsule").manifest
+        else:
+            manifest = run_r(pool, script.stem, script, inspection, served, limits).manifest
     except Exception as error:
         # One script that we cannot run must not hide what the others print.
         return Compared(script.stem, "unmeasured", 0, (), f"no run here: {error!r}")
@@ -194,7 +200,11 @@ def compare(script: Path, inspection: Inspection, served: Served, pool: Pool) ->
 
 
 def measure(
-    scripts: Sequence[Path], wanted: Wanted, jobs: int, keep: Callable[[Compared], None]
+    scripts: Sequence[Path],
+    wanted: Wanted,
+    jobs: int,
+    reports: Path | None,
+    keep: Callable[[Compared], None],
 ) -> None:
     """Compare every script that R can parse, and keep what was found of each."""
     installed, inspections = inspect(scripts)
@@ -205,7 +215,9 @@ def measure(
     ]
     with Pool() as pool, ThreadPoolExecutor(jobs) as threads:
         made = [
-            threads.submit(compare, script, seen, serve(seen.package, wanted, installed), pool)
+            threads.submit(
+                compare, script, seen, serve(seen.package, wanted, installed), pool, reports
+            )
             for script, seen in readable
         ]
         for number, each in enumerate(as_completed(made), start=1):
@@ -320,6 +332,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--keep", metavar="NAME", help="put the places into the page by this name")
     parser.add_argument("--left", action="store_true", help="only what the page does not have")
+    parser.add_argument("--reports", type=Path, help="where a run of these scripts wrote to")
     given = parser.parse_args()
     # As plain R is started: what TensorFlow logs goes to the standard error.
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
@@ -336,7 +349,7 @@ def main() -> None:
         if kind[0]:
             write(found)
 
-    measure(scripts[::6] if QUICK else scripts, given.frontend, given.jobs, keep)
+    measure(scripts[::6] if QUICK else scripts, given.frontend, given.jobs, given.reports, keep)
     print("\n".join((_row(kind, measured), "", *_differences(kind, measured))))
 
 

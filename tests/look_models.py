@@ -27,6 +27,11 @@ def models(keras: Any) -> Iterator[tuple[str, Any, Any]]:
         keras.Input((6,), dtype="int32"), layers.Embedding(9, 4, mask_zero=True, name="words"),
         layers.LSTM(3, name="lstm"), layers.Dense(2, name="dense"),
     ]), words  # fmt: skip
+    image = keras.Input((6, 6, 1), name="image")
+    cropped = layers.CenterCrop(4, 3, name="crop")(layers.RandomFlip(name="flip")(image))
+    yield "augmented", keras.Model(image, layers.Dense(2, name="dense")(
+        layers.Flatten(name="flat")(layers.RandomRotation(0.1, name="turn")(cropped))
+    )), normal(40, 6, 6, 1)  # fmt: skip
     a = keras.Input((5, 4), name="a")
     attention = layers.MultiHeadAttention(2, 3, name="attention")
     yield "attention", keras.Model(a, layers.Dense(2, name="dense")(attention(a, a))), \
@@ -114,8 +119,10 @@ def predict(keras: Any) -> None:
     for label, model, x in models(keras):
         with probe(label):
             model.predict(x, verbose=0)
+        # Called without a word, a layer that augments does so.
+        told = {"training": False} if label == "augmented" else {}
         with probe(f"{label}, called"):
-            model(x)
+            model(x, **told)
 
 
 def twin() -> None:

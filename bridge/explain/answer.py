@@ -341,7 +341,10 @@ def _agreement(pairs: Sequence[RunPair], agreeing: Sequence[RunPair]) -> Iterato
     for pair in pairs if points else ():
         if pair.b == "reference" and pair.verdict == "abstained":
             judged, asked = _judged(pair)
-            yield f"What layers compute was judged in {len(judged)} of {asked} results."
+            if len(judged) < asked:
+                yield f"What layers compute was judged in {len(judged)} of {asked} results."
+            elif 0 < asked < len(pair.probes):
+                yield "Layers were judged where a model predicts, not while it is trained."
 
 
 def _judged(pair: RunPair) -> tuple[list[Verdict], int]:

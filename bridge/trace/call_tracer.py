@@ -206,7 +206,7 @@ class Watch:
             if met.inside is not None:
                 yield from self._calls(met.inside, f"{path}/", number, makers)
                 continue
-            arguments = _arguments(met.layer, node)
+            arguments = arguments_of(met.layer, node)
             names = tuple(self._names(met, node, inputs, makers))
             makers |= dict.fromkeys(met.outputs, path)
             yield TracedCall(
@@ -265,21 +265,34 @@ def _fed(node: Any) -> list[Any]:
 
 
 def _given(node: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    if hasattr(node, "call_args"):
+    if _is_of_keras_2(node):
         return tuple(node.call_args), dict(node.call_kwargs)
     return tuple(node.arguments.args), dict(node.arguments.kwargs)
 
 
-def _arguments(layer: Any, node: Any) -> dict[str, Any]:
-    """Return the arguments of a call but for its input and those that say what holds anyhow."""
+def _is_of_keras_2(node: Any) -> bool:
+    return hasattr(node, "call_args")
+
+
+def arguments_of(layer: Any, node: Any) -> dict[str, Any]:
+    """Return the arguments of a call but for its input and those that say what holds anyhow.
+
+    Keras 3 writes the layer's own default of ``training`` into every call of a model that is wired
+    up; when the model runs, it is replaced by what the model was told. In Keras 2 it is there only
+    where a script says so, and holds.
+    """
     import tensorflow as tf
 
     args, kwargs = _given(node)
     if len(args) <= 1 and not kwargs:
         return {}
     places = {id(tensor): place for place, tensor in enumerate(_fed(node))}
+    usual: Any = False
     try:
-        bound = inspect.signature(layer.call).bind_partial(*args, **kwargs).arguments
+        signature = inspect.signature(layer.call)
+        bound = signature.bind_partial(*args, **kwargs).arguments
+        if "training" in signature.parameters and not _is_of_keras_2(node):
+            usual = signature.parameters["training"].default
     except (TypeError, ValueError):
         bound = {f"argument {place}": value for place, value in enumerate(args)} | kwargs
     given = {**{key: value for key, value in list(bound.items())[1:] if key != "kwargs"}}
@@ -292,7 +305,7 @@ def _arguments(layer: Any, node: Any) -> dict[str, Any]:
     return {
         key: plain(value)
         for key, value in found.items()
-        if value is not None and not (key == "training" and value is False)
+        if value is not None and not (key == "training" and (value is False or value is usual))
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -14,7 +15,7 @@ from bridge._typing import AnyArray
 from bridge.facts.keras import Generation
 from bridge.rounding.rules import Layer, UnsupportedError, evaluate
 from bridge.rounding.rules.rounding import FLOAT32
-from tests.compare_samples import F32
+from tests.compare_samples import F32, judge_layer
 from tests.examples import examples
 from tests.orders import GOOD, Judge, arrays, flush, judged, layer
 from tests.tensorflow_ways import GENERATIONS, described, hold
@@ -97,6 +98,22 @@ def test_a_double_is_cast_before_it_is_moved_and_may_be_flushed() -> None:
     assert judged(this, x.astype(np.float32), flush(x.astype(np.float32))).verdict == "different"
     (exact,) = evaluate(this, [x], received=False)
     assert exact.value.tolist() == x.tolist()
+
+
+@pytest.mark.parametrize(("height", "width", "first", "move"), [
+    (2, 1, False, lambda x: x[:, :2, 1:2]),
+    (1, 4, False, lambda x: x[:, 1:2]),
+    (3, 2, True, lambda x: x[:, :, :3, 1:3]),
+])  # fmt: skip
+def test_the_middle_of_an_image_keeps_its_bits(
+    height: int, width: int, first: bool, move: Move
+) -> None:
+    order = "channels_first" if first else "channels_last"
+    this = layer("CenterCrop", {"height": height, "width": width, "data_format": order})
+    x = np.resize(ODD, (2, 3, 4, 5))
+    assert judged(this, x, move(x)).verdict == "same-bits"
+    x = np.arange(1, 121, dtype=np.float32).reshape(2, 3, 4, 5)
+    assert judged(this, x, np.roll(move(x), 1)).verdict == "different"
 
 
 def test_whole_numbers_are_not_cast() -> None:
@@ -206,6 +223,9 @@ REFUSED: Final[list[tuple[Layer, tuple[int, ...], str]]] = [
     (layer("ZeroPadding2D", {"padding": 1}), (1, 2, 3), "4 axes"),
     (layer("Cropping1D", {"cropping": [1, 1]}), (1, 2, 3), "leaves nothing"),
     (layer("Cropping2D", {"cropping": {"a": 1}}), (1, 2, 3, 1), "cropping"),
+    (layer("CenterCrop", {"height": 2, "width": 4}), (1, 2, 3, 1), "resizes"),
+    (layer("CenterCrop", {"height": 0, "width": 3}), (1, 2, 3, 1), "height"),
+    (layer("CenterCrop", {"height": 2}), (1, 2, 3, 1), "width"),
     (layer("UpSampling1D", {"size": 0}), (1, 2, 3), "positive"),
     (layer("UpSampling1D", {"size": 10**12}), (1, 2, 3), "too large"),
     (layer("UpSampling2D", {"size": [2, 2], "interpolation": "bicubic"}), (1, 2, 3, 1), "bicubic"),
@@ -226,6 +246,23 @@ REFUSED: Final[list[tuple[Layer, tuple[int, ...], str]]] = [
 def test_what_cannot_be_read_is_refused(this: Layer, shape: tuple[int, ...], why: str) -> None:
     with pytest.raises(UnsupportedError, match=why):
         evaluate(this, [np.zeros(shape, np.float32)])
+
+
+@pytest.mark.parametrize(
+    "this", [layer("CenterCrop", {"height": 1, "width": 1}), layer("RandomFlip")]
+)
+def test_integers_that_a_layer_of_images_may_cast_are_refused(this: Layer) -> None:
+    with pytest.raises(UnsupportedError, match="cast"):
+        evaluate(this, [np.zeros((1, 2, 3, 1), np.uint8)])
+
+
+def test_an_augmentation_hands_images_on_and_is_random_in_training() -> None:
+    x = np.resize(ODD, (2, 3, 4, 5))
+    this = layer("RandomFlip", {"mode": "horizontal"})
+    assert judged(this, x, x).verdict == "same-bits"
+    assert judged(this, x, x[:, :, ::-1]).verdict == "different"
+    with pytest.raises(UnsupportedError, match="random in training"):
+        evaluate(replace(this, training=True), [x])
 
 
 # --- TensorFlow ----------------------------------------------------------------------------------
@@ -260,6 +297,16 @@ def test_tensorflow_moves_the_same_elements(
 
 @pytest.mark.tf
 @pytest.mark.parametrize(("generation", "package"), GENERATIONS)
+def test_tensorflow_crops_the_same_middle(generation: Generation, package: str) -> None:
+    layers = pytest.importorskip(package).layers
+    rng = np.random.default_rng(1)
+    for height, width in ((1, 1), (2, 3), (3, 2), (4, 5)):
+        hold(layers.CenterCrop(height, width), generation,
+             [rng.permutation(np.resize(ODD, (3, 4, 5, 3)))])  # fmt: skip
+
+
+@pytest.mark.tf
+@pytest.mark.parametrize(("generation", "package"), GENERATIONS)
 def test_bilinear_upsampling(generation: Generation, package: str) -> None:
     layers = pytest.importorskip(package).layers
     rng = np.random.default_rng(1)
@@ -278,3 +325,28 @@ def test_bilinear_upsampling_by_an_odd_factor(generation: Generation, package: s
     x = np.random.default_rng(2).standard_normal((2, 7, 5, 3)).astype(np.float32)
     made = layers.UpSampling2D((3, 5), interpolation="bilinear")
     assert judged(described(made, generation), x, np.asarray(made(x))).verdict in GOOD
+
+
+AUGMENTATIONS: Final[dict[str, tuple[float, ...]]] = {
+    "RandomBrightness": (0.2,), "RandomContrast": (0.2,), "RandomFlip": (), "RandomHeight": (0.2,),
+    "RandomRotation": (0.2,), "RandomTranslation": (0.2, 0.2), "RandomWidth": (0.2,),
+    "RandomZoom": (0.2,),
+}  # fmt: skip
+
+
+@pytest.mark.tf
+@pytest.mark.parametrize(("generation", "package"), GENERATIONS)
+@pytest.mark.parametrize("dtype", ["float32", "mixed_float16"])
+def test_tensorflow_augments_nothing_where_models_are_used(
+    generation: Generation, package: str, dtype: str
+) -> None:
+    keras = pytest.importorskip(package)
+    here = {name: args for name, args in AUGMENTATIONS.items() if hasattr(keras.layers, name)}
+    assert len(here) == {2: 8, 3: 6}[generation]
+    x = np.random.default_rng(2).permutation(np.resize(ODD, (2, 4, 5, 3)))
+    for name, args in here.items():
+        made = getattr(keras.layers, name)(*args, dtype=dtype)
+        model = keras.Sequential([keras.Input((4, 5, 3)), made])
+        this = described(made, generation)
+        for y in (model.predict(x, verbose=0), np.asarray(model(x, training=False))):
+            assert judge_layer(this, [x], [y]).verdict == "same-bits", name

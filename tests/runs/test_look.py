@@ -78,6 +78,13 @@ def test_several_inputs_reach_a_layer_in_its_order(looked: Looked) -> None:
         assert looked.array(both.outputs[0]).tolist() == np.concatenate(given, 1).tolist()
 
 
+def test_a_layer_that_augments_images_is_judged_by_what_it_is_given(looked: Looked) -> None:
+    verdicts = judge_probe(looked.capsule, looked.probe("augmented"))
+    found = {each.layer: each.rung for each in verdicts}
+    assert {found[name] for name in ("flip", "crop", "turn")} == {"bit-equal"}
+    assert all(each.perturbed is None for each in looked.layers("augmented"))
+
+
 def test_an_input_that_is_received_twice_is_recorded_twice(looked: Looked) -> None:
     add = looked.layer("twice", "add")
     assert [ref.name for ref in add.inputs] == ["hidden", "hidden"]

@@ -401,9 +401,10 @@ def test_where_float64_does_not_know_the_value_the_bound_is_checked_all_the_same
     (outcome,) = check_all(capsule, issued)
     assert (outcome.holds, outcome.blurred) == (True, 1)
     wrong = with_capsule_array(
-        capsule, capsule.manifest.probes[0].layers[0].outputs[0], np.array([[1.5]], np.float32)
+        capsule, capsule.manifest.probes[0].layers[0].outputs[0], np.array([[1.75]], np.float32)
     )
     (outcome,) = check_all(wrong, issued)
+    # Both values lie in the range of the activation: they are at most 1 apart.
     assert "is beyond the bound" in outcome.failures[0].why
 
 

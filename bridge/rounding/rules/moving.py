@@ -33,6 +33,21 @@ def noise(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:
     return (Evaluation(x),)
 
 
+def augment(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:
+    """Return the images of a layer that changes them at random, but only in training."""
+    return noise(layer, [_uncast(single(inputs))])
+
+
+def _uncast(x: AnyArray) -> AnyArray:
+    """Return what a layer of images was given, unless it may be cast from integers.
+
+    Some of these layers cast integers and some do not, which is not the same in both generations.
+    """
+    if x.dtype.kind in "biu":
+        raise UnsupportedError(f"it was given {x.dtype.name}, which it may have cast")
+    return x
+
+
 def flatten(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:
     """Return the input with all axes but the first made one; channels are put last before."""
     x = single(inputs)
@@ -157,6 +172,22 @@ def crop(layer: Layer, inputs: Sequence[AnyArray], rank: int) -> tuple[Evaluatio
         if before + after >= x.shape[axis]:
             raise UnsupportedError(f"its cropping leaves nothing of an input of shape {x.shape}")
         kept[axis] = slice(before, x.shape[axis] - after)
+    return (Evaluation(x[tuple(kept)]),)
+
+
+def crop_to_centre(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:
+    """Return the middle of each image, ``height`` by ``width``; what is odd is left at the end.
+
+    An image that is smaller is resized, for which there is no rule.
+    """
+    x = _uncast(single(inputs))
+    kept = [slice(None)] * x.ndim
+    for axis, key in zip(spatial_axes(layer, x, 2), ("height", "width"), strict=True):
+        (size,) = sizes(layer, key, 1)
+        left = x.shape[axis] - size
+        if left < 0:
+            raise UnsupportedError(f"it resizes an input of shape {x.shape}, which is too small")
+        kept[axis] = slice(left // 2, left // 2 + size)
     return (Evaluation(x[tuple(kept)]),)
 
 
@@ -356,6 +387,14 @@ RULES: Final[Mapping[str, Rule]] = {
     "AlphaDropout": noise,
     "GaussianDropout": noise,
     "GaussianNoise": noise,
+    "RandomBrightness": augment,
+    "RandomContrast": augment,
+    "RandomFlip": augment,
+    "RandomHeight": augment,
+    "RandomRotation": augment,
+    "RandomTranslation": augment,
+    "RandomWidth": augment,
+    "RandomZoom": augment,
     "Embedding": embedding,
     "Flatten": flatten,
     "Reshape": reshape,
@@ -364,6 +403,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "RepeatVector": repeat_vector,
     **{f"ZeroPadding{rank}D": partial(pad, rank=rank) for rank in (1, 2, 3)},
     **{f"Cropping{rank}D": partial(crop, rank=rank) for rank in (1, 2, 3)},
+    "CenterCrop": crop_to_centre,
     **{f"UpSampling{rank}D": partial(repeat, rank=rank) for rank in (1, 2, 3)},
     "Equal": partial(_compare, np.equal),
     "Greater": partial(_compare, np.greater),
