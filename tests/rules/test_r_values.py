@@ -141,7 +141,7 @@ def training(run: Run) -> None:
 
 def test_inputs_and_targets_keep_one_order(tmp_path: Path) -> None:
     indices = {"o": ORDER, "same": ORDER, "rising": [0.0, 1.0, 2.0], "again": [2.0, 0.0, 2.0]}
-    given = ({"d": FRAME} | indices, {}, {"x": ORDER})
+    given: Variables = ({"d": FRAME} | indices, {}, {"x": ORDER})
     assert asked("D09", APART, given, tmp_path, training) == APART
 
 

@@ -78,12 +78,12 @@ def dimensions_exchanged(run: Run) -> Iterator[Finding]:
         was, now = ([size for size in each.shape if size != 1] for each in (before, after))
         if len(was) < 2 or was == now or was != now[::-1]:
             continue
-        sizes = " x ".join(map(str, before.shape))
         yield RULE.finding(
-            f"New dimensions do not turn a {sizes} array: rows are mixed",
+            "New dimensions do not turn an array: its rows are mixed",
             "R keeps the numbers in their order, column after column, and only counts them "
             "otherwise. Numbers that were a column stand in several rows.",
             at=run.node_place(statement, "its numbers stay where they are"),
+            evidence=[("before", " x ".join(map(str, before.shape)))],
             help=run.help(
                 "Use t(), which turns a matrix.",
                 _turned(run, statement, source, filled) if len(before.shape) == 2 else None,
