@@ -63,9 +63,9 @@ from bridge.rounding.rules.rounding import FLOAT32, FORMATS, Format  # noqa: E40
 from bridge.runs.activation_measurement import (  # noqa: E402  # noqa: E402
     CHUNK,
     Bits,
-    Subject,
+    ErrorTable,
+    MeasuredActivation,
     Summary,
-    Table,
     executed,
     group,
     modes_of,
@@ -90,7 +90,7 @@ _NAMED: Final = ("avx2", "avx512f", "avx512_bf16", "avx512_fp16", "amx_tile", "a
 class Job:
     """One measurement: an activation in a type, in the vector modes or in the scalar one."""
 
-    subject: Subject
+    subject: MeasuredActivation
     fmt: Format
     scalar: bool
     sampled: bool
@@ -171,7 +171,7 @@ def measure(job: Job) -> dict[str, Any]:
     # What eager runs is no graph; asking it first clears the reports of earlier ones.
     ops = {mode: executed(kernel, fmt, job.chunk) for mode, kernel in kernels.items()}
     ops |= {"eager": {}}
-    tables = {mode: Table() for mode in kernels}
+    tables = {mode: ErrorTable() for mode in kernels}
     first, before = (0, 0.0) if job.sampled else restore(job, tables)
     saved_at, count = time.monotonic(), 0
     for number, bits in enumerate(job.inputs()):
@@ -210,7 +210,7 @@ def measure(job: Job) -> dict[str, Any]:
     return record
 
 
-def restore(job: Job, tables: dict[str, Table]) -> tuple[int, float]:
+def restore(job: Job, tables: dict[str, ErrorTable]) -> tuple[int, float]:
     """Fill the tables from an interrupted run; return the next chunk and the seconds spent."""
     if not job.state.exists():
         return 0, 0.0
@@ -221,7 +221,7 @@ def restore(job: Job, tables: dict[str, Table]) -> tuple[int, float]:
         return int(saved["tried"]) // job.chunk, float(saved["seconds"])
 
 
-def save(job: Job, tables: dict[str, Table], following: int, seconds: float) -> None:
+def save(job: Job, tables: dict[str, ErrorTable], following: int, seconds: float) -> None:
     """Write what is needed to go on at the chunk ``following``, in one step."""
     job.state.parent.mkdir(parents=True, exist_ok=True)
     arrays: dict[str, Any] = {"tried": following * job.chunk, "seconds": seconds}

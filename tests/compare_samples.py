@@ -21,7 +21,7 @@ from bridge.capsule import (
     WeightRecord,
 )
 from bridge.compare.result import LayerVerdict
-from bridge.rounding.ladder import LADDER, Case, Step, judge_case
+from bridge.rounding.ladder import LADDER, LadderStep, LayerCase, judge_case
 from bridge.rounding.rules import Layer
 
 F32 = np.ndarray[Any, np.dtype[np.float32]]
@@ -176,7 +176,7 @@ def judge_layer(
     layer: Layer,
     inputs: Sequence[AnyArray],
     outputs: Sequence[AnyArray],
-    ladder: Sequence[Step] = LADDER,
+    ladder: Sequence[LadderStep] = LADDER,
 ) -> LayerVerdict:
     """Judge a layer on the inputs that it received and the outputs that it made."""
-    return judge_case(Case(layer, tuple(inputs), tuple(outputs)), ladder)
+    return judge_case(LayerCase(layer, tuple(inputs), tuple(outputs)), ladder)

@@ -17,8 +17,8 @@ from bridge.capsule import (
     Probe,
     WeightRecord,
 )
-from bridge.exact.plan import Plan, Stretch, Tensor, plan
-from bridge.exact.records import LEVER, Numbers, Part, Setting
+from bridge.exact.plan import Plan, Stretch, TensorType, plan
+from bridge.exact.records import LEVER, Numbers, Setting, StretchPart
 from bridge.rounding.rules import Layer
 
 Shape = tuple[int, ...]
@@ -28,7 +28,7 @@ class Model:
     """A Sequential under construction, each layer with the shape that it makes."""
 
     def __init__(self, shape: Shape, name: str = "model") -> None:
-        self.tensors = {"": Tensor((None, *shape), "float32")}
+        self.tensors = {"": TensorType((None, *shape), "float32")}
         self.layers: list[LayerState] = []
         self._shape = shape
         self._name = name
@@ -46,7 +46,7 @@ class Model:
         self.layers.append(
             LayerState(name=name, cls=f"keras.layers.{cls}", config=config, weights=records)
         )
-        self.tensors[name] = Tensor((None, *shape), "float32")
+        self.tensors[name] = TensorType((None, *shape), "float32")
         self._shape = shape
         return self
 
@@ -124,7 +124,7 @@ def capsule(
     states: list[ModelState] = []
     probes: list[Probe] = []
     for style, draw in enumerate(stretch.draws):
-        part = Part(label, 1, draw.style)
+        part = StretchPart(label, 1, draw.style)
         exact = numbers(stretch, style).exact
         layers = tuple(weighed(layer, draw.weights[layer.name]) for layer in stretch.layers)
         states.append(model.state.model_copy(update={"name": part.name, "layers": layers}))

@@ -118,8 +118,10 @@ def matching() -> CaseReport:
             schema.Claim(claim="It happens elsewhere.", holds=None, evidence="no capsule"),
         ),
         runs=(
-            schema.Run(runner="r", status="ok", keras="2.21.0", seconds=1.8342, peak_mib=812.4),
-            schema.Run(runner="twin", status="ok", seconds=0.9, capsule="twin.capsule"),
+            schema.RunSummary(
+                runner="r", status="ok", keras="2.21.0", seconds=1.8342, peak_mib=812.4
+            ),
+            schema.RunSummary(runner="twin", status="ok", seconds=0.9, capsule="twin.capsule"),
         ),
         executions=tuple(
             schema.Execution(
@@ -217,7 +219,9 @@ def same_error() -> CaseReport:
         cause="keras-version",
         sentence="R and Python stop with the same error.",
         expected=schema.Expected(verdict="same-error", cause="keras-version", met=True),
-        runs=tuple(schema.Run(runner=run, status="error", error=error) for run in ("r", "replay")),
+        runs=tuple(
+            schema.RunSummary(runner=run, status="error", error=error) for run in ("r", "replay")
+        ),
         source=(schema.SourceLine(number=2, text="layer_dense(m, 1, weights = w)"),),
     )
 
@@ -232,7 +236,9 @@ def failed() -> CaseReport:
         verdict="failed",
         cause="user-script",
         sentence="The script did not end within 60 s and was stopped.",
-        runs=(schema.Run(runner="r", status="time-limit", sentence="Stopped.", seconds=60.01),),
+        runs=(
+            schema.RunSummary(runner="r", status="time-limit", sentence="Stopped.", seconds=60.01),
+        ),
     )
 
 
@@ -252,7 +258,7 @@ def empty() -> CaseReport:
 def hostile(text: str) -> CaseReport:
     """Return a case with ``text`` wherever a stranger's words can stand."""
     same, bad = matching(), different()
-    run = schema.Run(
+    run = schema.RunSummary(
         runner=text,
         status=text,
         keras=text,

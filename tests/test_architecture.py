@@ -268,3 +268,19 @@ def test_variables_say_what_they_hold() -> None:
     of_r = {place for place in found if place[:2] == ("translate/rbase/vectors.py", "each")}
     assert len(of_r) == 1
     assert found == of_r
+
+
+#: The classes there have the names that CRAN's packages give theirs.
+NAMED_BY_CRAN: Final = BRIDGE / "r" / "standin" / "runtime"
+
+
+def test_a_class_name_means_one_thing() -> None:
+    homes: dict[str, list[str]] = {}
+    for path in sorted(BRIDGE.rglob("*.py")):
+        if path.is_relative_to(NAMED_BY_CRAN):
+            continue
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                homes.setdefault(node.name, []).append(f"{path.relative_to(BRIDGE)}:{node.lineno}")
+    assert {"Capsule", "Finding", "Run"} <= set(homes)
+    assert {name: places for name, places in homes.items() if len(places) > 1} == {}

@@ -25,7 +25,7 @@ from bridge.errors import (
     isolated,
 )
 from bridge.explain.conclusion import Conclusion
-from bridge.pipeline.case_run import Step, honest, run_steps
+from bridge.pipeline.case_run import CaseStep, honest, run_steps
 from bridge.process.pool import PoolError
 from bridge.trace.spool import FAILURES, SpooledErrors, read_failures
 
@@ -149,7 +149,7 @@ def test_a_record_that_a_script_wrote_itself_does_no_harm(tmp_path: Path, line: 
 
 def test_nothing_is_wrong_is_not_said_where_a_step_failed() -> None:
     agree = Conclusion("same-bits", "none", "R and the replay agree.")
-    step = Step("pair", "comparing", _broken, tells=("whether R and the twin agree",))
+    step = CaseStep("pair", "comparing", _broken, tells=("whether R and the twin agree",))
     with collected(Errors()), ThreadPoolExecutor(1) as threads:
         unjudged = run_steps([step], threads).not_known
     found = honest(agree, unjudged)
@@ -169,17 +169,17 @@ def test_a_step_begins_when_what_it_needs_is_there_and_what_can_be_is_done_at_on
     def meets(number: int) -> Callable[[], int]:
         return lambda: both.wait() * 0 + number
 
-    left, right = Step("a", "left", meets(1)), Step("b", "right", meets(2))
-    total = Step("c", "the sum", lambda a, b: a + b, "a b")
+    left, right = CaseStep("a", "left", meets(1)), CaseStep("b", "right", meets(2))
+    total = CaseStep("c", "the sum", lambda a, b: a + b, "a b")
     with ThreadPoolExecutor(2) as threads:
         assert run_steps([total, left, right], threads).of["c"] == 3
 
 
 def test_what_follows_a_step_that_failed_has_what_stands_for_it() -> None:
     steps = [
-        Step("given", "giving", lambda: 5),
-        Step("made", "breaking", lambda given: 1 // (given - 5), "given", lambda given: -given),
-        Step("after", "going on", lambda made: made * 2, "made", tells=("what follows",)),
+        CaseStep("given", "giving", lambda: 5),
+        CaseStep("made", "breaking", lambda given: 1 // (given - 5), "given", lambda given: -given),
+        CaseStep("after", "going on", lambda made: made * 2, "made", tells=("what follows",)),
     ]
     with collected(Errors()) as errors, ThreadPoolExecutor(2) as threads:
         results = run_steps(steps, threads)
@@ -193,7 +193,7 @@ def test_what_no_case_survives_ends_all_steps() -> None:
     def fails() -> None:
         raise PoolError("no TensorFlow")
 
-    steps = [Step("a", "first", fails), Step("b", "after", done.append, "a")]
+    steps = [CaseStep("a", "first", fails), CaseStep("b", "after", done.append, "a")]
     with ThreadPoolExecutor(1) as threads, pytest.raises(PoolError):
         run_steps(steps, threads)
     assert not done
@@ -201,7 +201,7 @@ def test_what_no_case_survives_ends_all_steps() -> None:
 
 def test_steps_that_wait_for_what_nothing_gives_are_refused() -> None:
     with ThreadPoolExecutor(1) as threads, pytest.raises(ValueError, match="never"):
-        run_steps([Step("a", "never", lambda _: 1, "b")], threads)
+        run_steps([CaseStep("a", "never", lambda _: 1, "b")], threads)
 
 
 def test_what_says_what_to_do_is_no_defect_of_a_step() -> None:

@@ -24,7 +24,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np  # noqa: E402
 
 from benchmarks.trust.corpus import _UNARY_2, _UNARY_3  # noqa: E402
-from bridge.rounding.ladder import Case, judge_case  # noqa: E402
+from bridge.rounding.ladder import LayerCase, judge_case  # noqa: E402
 from bridge.rounding.rules import Layer  # noqa: E402
 
 _POLICIES: Final = ("float32",) * 8 + ("mixed_bfloat16", "mixed_float16", "bfloat16", "float16")
@@ -224,7 +224,7 @@ def check(keras: Any, generation: int, seed: int, found: dict[str, Any]) -> None
             continue
         outputs = [np.asarray(y) for y in (made if isinstance(made, (list, tuple)) else [made])]
         layer = _described(drawn.layer, generation)
-        verdict = judge_case(Case(layer, tuple(drawn.inputs), tuple(outputs)))
+        verdict = judge_case(LayerCase(layer, tuple(drawn.inputs), tuple(outputs)))
         name = f"{layer.cls.rpartition('.')[2]} in {drawn.policy}"
         if verdict.verdict == "abstained":
             why = f"{name}: {verdict.why}"

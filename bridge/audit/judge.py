@@ -32,7 +32,7 @@ Level = Literal["fault", "silent", "convention", "meant", "harmless", "not known
 LEVELS: tuple[Level, ...] = ("fault", "silent", "not known", "convention", "meant", "harmless")
 
 
-class Finding(Frozen):
+class ArgumentChange(Frozen):
     """One argument of one wrapper that does not arrive as it was given.
 
     ``probe`` is the R text of what was given, "" where nothing was; ``meant`` is what reticulate
@@ -69,7 +69,7 @@ class AuditReport(Frozen):
     arguments: int = 0
     calls: int = 0
     seconds: float = 0.0
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[ArgumentChange, ...] = ()
     unprobed: dict[str, str] = Field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -150,9 +150,9 @@ class Heard:
         }
 
 
-def judge(heard: Heard) -> tuple[Finding, ...]:
+def judge(heard: Heard) -> tuple[ArgumentChange, ...]:
     """Return one finding for each argument and kind of change, faults first."""
-    found: dict[tuple[str, str, str], Finding] = {}
+    found: dict[tuple[str, str, str], ArgumentChange] = {}
     for finding in (*_changes(heard), *_defaults(heard)):
         key = (finding.function, finding.argument, finding.change)
         before = found.get(key)
@@ -164,11 +164,11 @@ def judge(heard: Heard) -> tuple[Finding, ...]:
     )
 
 
-def _weight(finding: Finding) -> int:
+def _weight(finding: ArgumentChange) -> int:
     return LEVELS.index(finding.level)
 
 
-def _changes(heard: Heard) -> Iterator[Finding]:
+def _changes(heard: Heard) -> Iterator[ArgumentChange]:
     for event in heard.arrived:
         name, argument, probe = event["function"], event["argument"], event["probe"]
         base, meant = heard.bases.get(name), heard.plain.get(probe)
@@ -184,7 +184,7 @@ def _changes(heard: Heard) -> Iterator[Finding]:
         python: Python = {"keeps": "uses it", "refuses": "refuses it", "same": "no difference"}.get(
             said, "not known"
         )  # type: ignore[assignment]
-        yield Finding(
+        yield ArgumentChange(
             function=name,
             argument=argument,
             change=change,
@@ -200,7 +200,7 @@ def _changes(heard: Heard) -> Iterator[Finding]:
         )
 
 
-def _defaults(heard: Heard) -> Iterator[Finding]:
+def _defaults(heard: Heard) -> Iterator[ArgumentChange]:
     """Find defaults that are sent although nothing was given, and that Python has not."""
     probed = {(event["function"], event["argument"]) for event in heard.arrived}
     for name, base in heard.bases.items():
@@ -209,7 +209,7 @@ def _defaults(heard: Heard) -> Iterator[Finding]:
             required = (name, argument) not in probed or argument not in base.defaults
             if required or own is _NOTHING or _same(own, sent) or _is_object(own):
                 continue
-            yield Finding(
+            yield ArgumentChange(
                 function=name,
                 argument=argument,
                 change="defaulted",

@@ -246,14 +246,14 @@ def audit_job(context: Context, params: dict[str, Any]) -> None:
     encode = spell if params["questions"]["tables"] else encoded
     _state.update(spool=spool, params=params, plain={}, encode=encode)
     recorder.activate(None)
-    recorder.listen(_Session(spool, folder))
+    recorder.listen(_AuditSession(spool, folder))
     context.r.listen(lambda _text: None, lambda _text: None, lambda _prompt: "")
     context.r.run()
     spool.event("environment", keras=keras_version(context.generation))
     spool.event("end")
 
 
-class _Session:
+class _AuditSession:
     """Tells R what to run, and writes down what goes wrong with it."""
 
     def __init__(self, spool: SpoolWriter, folder: Path) -> None:

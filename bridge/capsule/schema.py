@@ -440,7 +440,7 @@ class Variable(Frozen):
     value: Value
 
 
-class Placed(Frozen):
+class WatchedValue(Frozen):
     """What R computed once at a watched expression, and the row of that in R's syntax tree."""
 
     place: int
@@ -459,7 +459,7 @@ class Answer(Frozen):
     line: int | None = None
     calls: tuple[int, int] = (1, 0)
     variables: tuple[Variable, ...] = ()
-    places: tuple[Placed, ...] = ()
+    places: tuple[WatchedValue, ...] = ()
 
 
 class Reading(Frozen):

@@ -137,7 +137,7 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Claim:
+class DeclaredClaim:
     """A claim as it is declared; ``compute`` returns its :class:`Evidence`."""
 
     sentence: str
@@ -167,7 +167,7 @@ class Decided:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class PictureFile:
     """A picture as it was drawn: an SVG file's bytes, or why there is none."""
 
     title: str
@@ -195,7 +195,7 @@ def claim(sentence: str, *, said_by: Speaker = "answer", slow: bool = False) -> 
 
     def mark(function: F) -> F:
         _check(function)
-        setattr(function, _MARK, Claim(sentence, said_by, slow, function))
+        setattr(function, _MARK, DeclaredClaim(sentence, said_by, slow, function))
         return function
 
     return mark
@@ -223,11 +223,11 @@ def picture(title: str, *, alt: str, slow: bool = False) -> Callable[[F], F]:
     return mark
 
 
-def declared(items: Iterable[object]) -> tuple[list[Claim], list[PictureOf]]:
+def declared(items: Iterable[object]) -> tuple[list[DeclaredClaim], list[PictureOf]]:
     """Return the claims and the pictures among ``items``, in order, each once."""
     marks = [getattr(item, _MARK, None) for item in items if inspect.isfunction(item)]
     unique = list({id(mark): mark for mark in marks if mark is not None}.values())
-    claims = [mark for mark in unique if isinstance(mark, Claim)]
+    claims = [mark for mark in unique if isinstance(mark, DeclaredClaim)]
     return claims, [mark for mark in unique if isinstance(mark, PictureOf)]
 
 

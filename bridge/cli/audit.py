@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bridge.audit.judge import AuditReport, Finding, Level
+from bridge.audit.judge import ArgumentChange, AuditReport, Level
 from bridge.audit.wrapper_calls import FAMILIES, run_audit
 from bridge.process.pool import Limits, Pool
 from bridge.r.script import NoFrontEndError, Wanted, inspect, serve
@@ -92,7 +92,7 @@ def summary(report: AuditReport) -> list[str]:
 
 def issues(report: AuditReport) -> dict[str, str]:
     """Return texts to file, one for each argument that has a fault: file name -> Markdown."""
-    faults: dict[tuple[str, str], list[Finding]] = {}
+    faults: dict[tuple[str, str], list[ArgumentChange]] = {}
     for finding in report.findings:
         if finding.level == "fault":
             faults.setdefault((finding.function, finding.argument), []).append(finding)
@@ -102,7 +102,7 @@ def issues(report: AuditReport) -> dict[str, str]:
     }
 
 
-def _issue(report: AuditReport, found: list[Finding]) -> str:
+def _issue(report: AuditReport, found: list[ArgumentChange]) -> str:
     first = next((finding for finding in found if finding.change == "truncated"), found[0])
     value = first.probe or "no value"
     call = f"{first.function}({first.argument} = {first.probe})" if first.probe else first.function
@@ -134,7 +134,7 @@ def _issue(report: AuditReport, found: list[Finding]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _python(finding: Finding) -> str:
+def _python(finding: ArgumentChange) -> str:
     if finding.python == "uses it":
         return "uses the value as it is" if finding.probe else "uses its own default"
     return "refuses it" if finding.python == "refuses it" else "was not asked"

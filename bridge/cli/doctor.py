@@ -118,7 +118,7 @@ def _installed(names: tuple[str, ...]) -> dict[str, str]:
 
 
 __all__ = [
-    "Finding",
+    "Check",
     "Level",
     "Situation",
     "as_json",
@@ -148,7 +148,7 @@ _STYLES: Final[dict[Level, str]] = {"problem": "bold red", "warning": "yellow", 
 
 
 @dataclass(frozen=True)
-class Finding:
+class Check:
     """One thing that was looked at: how it stands, in a sentence, and what to type about it."""
 
     level: Level
@@ -157,7 +157,7 @@ class Finding:
     fix: str | None = None
 
 
-def diagnose(situation: Situation) -> list[Finding]:
+def diagnose(situation: Situation) -> list[Check]:
     """Judge ``situation``, subject by subject; every subject has at least one finding."""
     return [
         *_r(situation),
@@ -173,14 +173,14 @@ def diagnose(situation: Situation) -> list[Finding]:
     ]
 
 
-def as_json(findings: Sequence[Finding]) -> str:
-    """Return the findings as JSON, with the keys of `Finding`."""
+def as_json(findings: Sequence[Check]) -> str:
+    """Return the findings as JSON, with the keys of `Check`."""
     return json.dumps(
         {"schema": 1, "findings": [asdict(finding) for finding in findings]}, indent=2
     )
 
 
-def render(findings: Sequence[Finding]) -> RenderableType:
+def render(findings: Sequence[Check]) -> RenderableType:
     """Return the findings for a terminal, the worst first, each with the line to type."""
     worst_first = sorted(findings, key=lambda finding: list(_STYLES).index(finding.level))
     table = Table.grid(padding=(0, 2))
@@ -216,28 +216,28 @@ def _pip(*requirements: str) -> str:
     return f"python -m pip install {shlex.join(requirements)}"
 
 
-def _r(situation: Situation) -> Iterator[Finding]:
+def _r(situation: Situation) -> Iterator[Check]:
     if situation.r is None:
         system = situation.platform.partition(" ")[0]
         fix = _INSTALL_R.get(system, "install R 4.2 or newer and put it on the PATH")
-        yield Finding("problem", "R", "R is not on the PATH, or does not answer.", fix)
+        yield Check("problem", "R", "R is not on the PATH, or does not answer.", fix)
         return
-    yield Finding("ok", "R", f"R {situation.r} in {situation.r_home or 'an unknown place'}.")
+    yield Check("ok", "R", f"R {situation.r} in {situation.r_home or 'an unknown place'}.")
     match _stack(situation):
         case NoStackError() as refusal:
-            yield Finding("problem", "versions", f"{refusal.reason}.", refusal.fix)
+            yield Check("problem", "versions", f"{refusal.reason}.", refusal.fix)
         case Stack() as stack:
             pins = f"rpy2 {stack.rpy2} and NumPy {stack.numpy} ({', '.join(stack.constraints)})"
-            yield Finding("ok", "versions", f"For this R, constraints/ pins {pins}.")
+            yield Check("ok", "versions", f"For this R, constraints/ pins {pins}.")
     if not situation.rscript:
-        yield Finding(
+        yield Check(
             "warning",
             "Rscript",
             "R is on the PATH and Rscript is not, so a script cannot be run alone to compare.",
             'export PATH="$(R RHOME)/bin:$PATH"',
         )
     if not situation.svg:
-        yield Finding(
+        yield Check(
             "warning",
             "R graphics",
             "This R was built without cairo: its plots cannot be recorded as SVG.",
@@ -245,13 +245,13 @@ def _r(situation: Situation) -> Iterator[Finding]:
         )
 
 
-def _reticulate(situation: Situation) -> Iterator[Finding]:
+def _reticulate(situation: Situation) -> Iterator[Check]:
     text = situation.r_packages.get("reticulate")
     version = _version(text)
     if situation.r is None:
         return
     if version is None:
-        yield Finding(
+        yield Check(
             "problem",
             "reticulate",
             "R has no reticulate, the package through which it calls Python.",
@@ -259,15 +259,15 @@ def _reticulate(situation: Situation) -> Iterator[Finding]:
         )
     elif version < _RETICULATE_FOR_RPY2:
         sentence = f"reticulate {text} crashes when R runs inside Python; 1.25 mended it."
-        yield Finding("problem", "reticulate", sentence, _INSTALL_RETICULATE)
+        yield Check("problem", "reticulate", sentence, _INSTALL_RETICULATE)
     elif version[:3] in {(1, 39), (1, 39, 0)}:
         sentence = f"reticulate {text} never returns when R runs inside Python; 1.40 mended it."
-        yield Finding("problem", "reticulate", sentence, _INSTALL_RETICULATE)
+        yield Check("problem", "reticulate", sentence, _INSTALL_RETICULATE)
     else:
-        yield Finding("ok", "reticulate", f"reticulate {text}.")
+        yield Check("ok", "reticulate", f"reticulate {text}.")
 
 
-def _front_ends(situation: Situation) -> Iterator[Finding]:
+def _front_ends(situation: Situation) -> Iterator[Check]:
     if situation.r is None:
         return
     front_ends = ("keras", "keras3", "tensorflow")
@@ -278,10 +278,10 @@ def _front_ends(situation: Situation) -> Iterator[Finding]:
     ]
     missing = [name for name in front_ends if name not in situation.r_packages]
     if there:
-        yield Finding("ok", "R packages", f"From CRAN: {', '.join(there)}.")
+        yield Check("ok", "R packages", f"From CRAN: {', '.join(there)}.")
     if missing:
         names = ", ".join(f'"{name}"' for name in missing)
-        yield Finding(
+        yield Check(
             "warning",
             "R packages",
             f"Without CRAN's {', '.join(missing)} a stand-in answers, which clears CRAN's package "
@@ -290,7 +290,7 @@ def _front_ends(situation: Situation) -> Iterator[Finding]:
         )
 
 
-def _rpy2(situation: Situation) -> Iterator[Finding]:
+def _rpy2(situation: Situation) -> Iterator[Check]:
     text = situation.python_packages.get("rpy2")
     installed, r = _version(text), _version(situation.r)
     stack = _stack(situation)
@@ -298,25 +298,25 @@ def _rpy2(situation: Situation) -> Iterator[Finding]:
     fix = _pip(f"rpy2=={wanted}" if wanted else "rpy2")
     if installed is None:
         sentence = "rpy2 is missing, which runs R inside Python."
-        yield Finding("problem", "rpy2", sentence, fix)
+        yield Check("problem", "rpy2", sentence, fix)
     elif wanted is None or installed[:2] == (_version(wanted) or ())[:2]:
-        yield Finding("ok", "rpy2", f"rpy2 {text}.")
+        yield Check("ok", "rpy2", f"rpy2 {text}.")
     elif r is not None and installed >= (3, 6):
         sentence = f"rpy2 {text} needs R 4.5 or newer, and this is R {situation.r}."
-        yield Finding("problem", "rpy2", sentence, fix)
+        yield Check("problem", "rpy2", sentence, fix)
     else:
         sentence = f"rpy2 {text} is older than R {situation.r}, a pair that was never tried."
-        yield Finding("warning", "rpy2", sentence, fix)
+        yield Check("warning", "rpy2", sentence, fix)
 
 
-def _numpy(situation: Situation) -> Iterator[Finding]:
+def _numpy(situation: Situation) -> Iterator[Check]:
     text = situation.python_packages.get("numpy")
     installed = _version(text)
     reticulate = _version(situation.r_packages.get("reticulate"))
     if installed is None:
-        yield Finding("problem", "NumPy", "NumPy is missing.", _pip("numpy"))
+        yield Check("problem", "NumPy", "NumPy is missing.", _pip("numpy"))
     elif installed >= (2,) and reticulate is not None and reticulate < RETICULATE_FOR_NUMPY_2:
-        yield Finding(
+        yield Check(
             "problem",
             "NumPy",
             f"reticulate {dotted(reticulate)} refuses the arrays of NumPy {text}; "
@@ -324,29 +324,29 @@ def _numpy(situation: Situation) -> Iterator[Finding]:
             _pip("numpy<2", "ml_dtypes<0.6"),
         )
     else:
-        yield Finding("ok", "NumPy", f"NumPy {text}.")
+        yield Check("ok", "NumPy", f"NumPy {text}.")
 
 
-def _tensorflow(situation: Situation) -> Iterator[Finding]:
+def _tensorflow(situation: Situation) -> Iterator[Check]:
     packages = situation.python_packages
     release = (_version(packages.get("tensorflow")) or ())[:2]
     for name, use in _KERAS_OF.items():
         version = _version(packages.get(name))
         if version is None:
-            yield Finding("problem", name, f"{name} is missing, on which {use} run.", _pip(name))
+            yield Check("problem", name, f"{name} is missing, on which {use} run.", _pip(name))
         elif name == "keras" and version < (3,):
             sentence = f"keras {packages[name]} is Keras 2, and library(keras3) needs Keras 3."
-            yield Finding("problem", name, sentence, _pip("keras>=3"))
+            yield Check("problem", name, sentence, _pip("keras>=3"))
         elif name == "tf_keras" and release and version[:2] != release:
             sentence = f"tf_keras {packages[name]} was not made for TensorFlow {dotted(release)}."
-            yield Finding("problem", name, sentence, _pip(f"tf_keras=={dotted(release)}.*"))
+            yield Check("problem", name, sentence, _pip(f"tf_keras=={dotted(release)}.*"))
         else:
-            yield Finding("ok", name, f"{name} {packages[name]}.")
+            yield Check("ok", name, f"{name} {packages[name]}.")
 
 
-def _metal(situation: Situation) -> Iterator[Finding]:
+def _metal(situation: Situation) -> Iterator[Check]:
     if version := situation.python_packages.get("tensorflow-metal"):
-        yield Finding(
+        yield Check(
             "problem",
             "tensorflow-metal",
             f"tensorflow-metal {version} is known to lose the relu of a fused "
@@ -356,7 +356,7 @@ def _metal(situation: Situation) -> Iterator[Finding]:
         )
 
 
-def _models(situation: Situation) -> Iterator[Finding]:
+def _models(situation: Situation) -> Iterator[Check]:
     """Say in one line whether the activations' error models speak of this installation."""
     if "tensorflow" not in situation.python_packages:
         return
@@ -372,14 +372,14 @@ def _models(situation: Situation) -> Iterator[Finding]:
         onednn=situation.onednn,
         switches=tuple(sorted(situation.switches.items())),
     )
-    yield Finding("ok", "activations", coverage(here).sentence)
+    yield Check("ok", "activations", coverage(here).sentence)
 
 
-def _variables(situation: Situation) -> Iterator[Finding]:
+def _variables(situation: Situation) -> Iterator[Check]:
     legacy = situation.variables.get("TF_USE_LEGACY_KERAS")
     if legacy is not None:
         loser = "keras3" if legacy.lower() in {"1", "true"} else "keras"
-        yield Finding(
+        yield Check(
             "warning",
             "environment",
             f"TF_USE_LEGACY_KERAS={legacy} decides for every script; one with library({loser}) "
@@ -389,25 +389,25 @@ def _variables(situation: Situation) -> Iterator[Finding]:
     backend = situation.variables.get("KERAS_BACKEND", "tensorflow")
     if backend != "tensorflow":
         sentence = f"KERAS_BACKEND={backend} takes a script that is run alone off TensorFlow."
-        yield Finding("warning", "environment", sentence, "unset KERAS_BACKEND")
+        yield Check("warning", "environment", sentence, "unset KERAS_BACKEND")
 
 
-def _machine(situation: Situation) -> Iterator[Finding]:
+def _machine(situation: Situation) -> Iterator[Check]:
     machine = (
         f"{situation.platform}, {situation.cores} cores, {situation.memory_gib:.1f} GiB, "
         f"Python {situation.python}"
     )
     if situation.memory_gib < _MEMORY_GIB:
-        yield Finding(
+        yield Check(
             "warning",
             "machine",
             f"{machine}: with less than {_MEMORY_GIB:.0f} GiB, run one case at a time.",
             "keras-bridge run --jobs 1",
         )
     else:
-        yield Finding("ok", "machine", f"{machine}.")
+        yield Check("ok", "machine", f"{machine}.")
     if situation.encoding.upper().replace("-", "") != "UTF8":
-        yield Finding(
+        yield Check(
             "warning",
             "locale",
             f"The locale's encoding is {situation.encoding}: R will misread a script in UTF-8.",

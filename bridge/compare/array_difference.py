@@ -24,7 +24,7 @@ _HELD: Final = 1 << 25
 _COLUMNS: Final = 256
 
 
-class Source:
+class ArrayChunks:
     """One array as chunks of its elements, in C order and in this machine's byte order."""
 
     def __init__(self, array: AnyArray) -> None:
@@ -306,7 +306,7 @@ class _Work:
     """Two arrays in chunks, of which each thread takes the next one."""
 
     def __init__(self, a: AnyArray, b: AnyArray, worst: int, chunk: int) -> None:
-        self._sources = (Source(a), Source(b))
+        self._sources = (ArrayChunks(a), ArrayChunks(b))
         self._size, self._worst = a.size, worst
         rows = not (a.flags.c_contiguous and b.flags.c_contiguous)
         self._chunk = whole_rows(a.shape, chunk) if rows else chunk

@@ -31,7 +31,7 @@ from bridge.compare.result import (
     StageResult,
     Verdict,
 )
-from bridge.compare.training import TRAINS, WITH_TARGETS, asked, first_curves, trained
+from bridge.compare.training import WITH_TARGETS, asked, first_curves, trained
 from bridge.rounding.layer_graph import Network, WiringError, fed_inputs
 from bridge.rounding.layer_records import PREDICTION, Judge, beyond_bound
 from bridge.rounding.rules import Evaluation, UnsupportedError
@@ -592,7 +592,7 @@ def _pair(
         layers=layers,
         executed=(_executed(walk.left), _executed(walk.right)),
         alone=walk.alone,
-        trains=walk.left.kind in TRAINS,
+        predicts=walk.left.kind not in WITH_TARGETS,
         detail="; ".join(part for part in (detail, graphs) if part),
     )
 

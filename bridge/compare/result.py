@@ -116,7 +116,8 @@ class StageResult(Result):
 class ProbePair(Result):
     """One probe as two runs made it.
 
-    ``alone`` says that one of them alone got a result there, ``trains`` that weights change in it.
+    ``alone`` says that one of them alone got a result there, ``predicts`` that it is
+    what a model computes of inputs, and neither a training nor an evaluation.
     """
 
     a: str
@@ -131,7 +132,7 @@ class ProbePair(Result):
     layers: tuple[LayerVerdict, ...] = ()
     executed: tuple[str, str] = ("", "")
     alone: bool = False
-    trains: bool = False
+    predicts: bool = True
     detail: str = ""
 
 

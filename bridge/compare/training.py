@@ -21,9 +21,8 @@ from bridge.capsule.numbers import same_bits
 from bridge.compare.alignment import parting
 from bridge.compare.result import StageResult
 
-#: The kinds of probes that change weights, and those whose results rest on targets too.
-TRAINS: Final = ("fit", "train")
-WITH_TARGETS: Final = (*TRAINS, "evaluate")
+#: The kinds of probes that train or evaluate: what they return rests on targets too.
+WITH_TARGETS: Final = ("fit", "train", "evaluate")
 
 #: What Keras takes where nothing is said, for arrays (``Model.fit`` of Keras 2 and of Keras 3).
 _DEFAULTS: Final[Mapping[str, JsonValue]] = {"batch_size": 32}

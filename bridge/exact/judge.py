@@ -15,9 +15,9 @@ from bridge.compare.result import SEVERITY
 from bridge.exact.records import (
     ExactRefusal,
     ExactResult,
+    ExactRun,
     ExactStretch,
     Numbers,
-    Run,
     explained,
     refused_of,
     runs_of,
@@ -70,7 +70,7 @@ def judge_exact(capsules: Sequence[Capsule]) -> ExactResult:
 class _Judged:
     """The runs of one stretch, in all styles, settings and processes."""
 
-    def __init__(self, runs: Sequence[Run]) -> None:
+    def __init__(self, runs: Sequence[ExactRun]) -> None:
         whole = [run for run in runs if not run.exact.until]
         self._first = whole[0] if whole else runs[0]
         self._raised = [run for run in whole if run.exact.outcome == "raised"]

@@ -35,7 +35,7 @@ from bridge.exact.integers import (
 )
 from bridge.facts.keras import generation_of
 from bridge.facts.layers import class_name
-from bridge.rounding.layer_graph import Node, WiringError, inputs_of, nodes_of, output_names
+from bridge.rounding.layer_graph import LayerNode, WiringError, inputs_of, nodes_of, output_names
 from bridge.rounding.rules import Layer, UnsupportedError
 from bridge.rounding.rules.rounding import FORMATS
 
@@ -46,7 +46,7 @@ _APART: Final = re.compile(
 
 
 @dataclass(frozen=True)
-class Tensor:
+class TensorType:
     """What a layer makes: its shape, rows first, None where it is open; and its type."""
 
     shape: tuple[int | None, ...]
@@ -54,7 +54,7 @@ class Tensor:
 
 
 @dataclass(frozen=True)
-class Source:
+class LayerInput:
     """Where an input of a layer comes from: another layer of the stretch, or fresh numbers.
 
     ``fresh`` numbers stand for what the layer ``name`` makes in the whole model.
@@ -65,7 +65,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Draw:
+class StretchNumbers:
     """Whole numbers for a stretch: weights by layer and name, inputs in the stretch's order."""
 
     style: str
@@ -82,26 +82,26 @@ class Stretch:
     """
 
     layers: tuple[LayerState, ...]
-    feeds: Mapping[str, tuple[Source, ...]]
+    feeds: Mapping[str, tuple[LayerInput, ...]]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     bare: tuple[str, ...] = ()
     whole: bool = False
-    draws: tuple[Draw, ...] = ()
+    draws: tuple[StretchNumbers, ...] = ()
 
     def start(self, name: str) -> str:
         """Return the name of the fresh input that stands for what layer ``name`` makes."""
         return f"before_{self.inputs.index(name)}"
 
-    def nodes(self) -> dict[str, Node]:
+    def nodes(self) -> dict[str, LayerNode]:
         """Return how the layers are called; fresh inputs have the names that ``start`` gives."""
         return {
-            name: Node(name, tuple(self.start(s.name) if s.fresh else s.name for s in sources))
+            name: LayerNode(name, tuple(self.start(s.name) if s.fresh else s.name for s in sources))
             for name, sources in self.feeds.items()
         }
 
 
-def form(stretch: Stretch, tensors: Mapping[str, Tensor], cls: str) -> str:
+def form(stretch: Stretch, tensors: Mapping[str, TensorType], cls: str) -> str:
     """Describe all of a stretch that a run depends on; ``cls`` is the class of its model.
 
     Stretches of one form are the same computation, whatever their layers are called.
@@ -157,7 +157,7 @@ class _FailedError(Exception):
         self.final = final
 
 
-def plan(state: ModelState, tensors: Mapping[str, Tensor], seed: int = 0) -> Plan:
+def plan(state: ModelState, tensors: Mapping[str, TensorType], seed: int = 0) -> Plan:
     """Plan the probes of a model; ``tensors`` has what each layer and input makes, by name.
 
     A Sequential's input has the name "".
@@ -174,8 +174,8 @@ class _Planner:
     def __init__(
         self,
         state: ModelState,
-        nodes: Mapping[str, Node],
-        tensors: Mapping[str, Tensor],
+        nodes: Mapping[str, LayerNode],
+        tensors: Mapping[str, TensorType],
         seed: int,
     ) -> None:
         self._state = state
@@ -254,11 +254,13 @@ class _Planner:
             names = [name for name in covered if group[name] == first]
             yield self._stretch(names, {name: feeds[name] for name in names})
 
-    def _source(self, name: str, fed: str) -> Source:
+    def _source(self, name: str, fed: str) -> LayerInput:
         ended = fed in self._refused or fed in self._bare or fed not in self._nodes
-        return Source(fed, ended or name in self._cuts)
+        return LayerInput(fed, ended or name in self._cuts)
 
-    def _stretch(self, names: Sequence[str], feeds: Mapping[str, tuple[Source, ...]]) -> Stretch:
+    def _stretch(
+        self, names: Sequence[str], feeds: Mapping[str, tuple[LayerInput, ...]]
+    ) -> Stretch:
         fresh = dict.fromkeys(feed.name for name in names for feed in feeds[name] if feed.fresh)
         ends = output_names(self._state)
         inner = {feed.name for name in names for feed in feeds[name] if not feed.fresh}
@@ -296,7 +298,7 @@ class _Planner:
                 continue
         return replace(stretch, draws=tuple(draws))
 
-    def _first(self, stretch: Stretch, styles: Sequence[Style]) -> Draw:
+    def _first(self, stretch: Stretch, styles: Sequence[Style]) -> StretchNumbers:
         """Return the first draw that is exact."""
         failed: _FailedError | None = None
         for number, style in enumerate(styles):
@@ -315,14 +317,16 @@ class _Planner:
                    for layer in stretch.layers]  # fmt: skip
         return min((most_units(fmt) for fmt in formats if fmt is not None), default=2.0**24)
 
-    def _draw(self, stretch: Stretch, style: Style, number: int) -> Draw:
+    def _draw(self, stretch: Stretch, style: Style, number: int) -> StretchNumbers:
         chooser = Chooser(style, (self._seed, len(stretch.layers), number, *style.name.encode()))
         rows = self._rows(stretch)
-        values: dict[Source, AnyArray] = {}
+        values: dict[LayerInput, AnyArray] = {}
         for name in stretch.inputs:
             tensor = self._tensors[name]
             shape = (rows, *(_OPEN if part is None else part for part in tensor.shape[1:]))
-            values[Source(name, True)] = chooser.inputs(shape, tensor.dtype, _below(stretch, name))
+            values[LayerInput(name, True)] = chooser.inputs(
+                shape, tensor.dtype, _below(stretch, name)
+            )
         inputs = tuple(values.values())
         limit, left = self._limit(stretch), _growing(stretch)
         weights: dict[str, dict[str, AnyArray]] = {}
@@ -338,9 +342,9 @@ class _Planner:
                 raise _FailedError(layer.name, str(error), False) from None
             except (UnsupportedError, ValueError) as error:
                 raise _FailedError(layer.name, str(error), True) from None
-            values[Source(layer.name, False)] = output.value
+            values[LayerInput(layer.name, False)] = output.value
             largest = max(largest, output.units)
-        return Draw(style.name, weights, inputs, largest)
+        return StretchNumbers(style.name, weights, inputs, largest)
 
     def _rows(self, stretch: Stretch) -> int:
         names = [*stretch.inputs, *(layer.name for layer in stretch.layers)]
@@ -378,7 +382,8 @@ def _below(stretch: Stretch, name: str) -> int | None:
     sizes = [
         layer.config.get("input_dim")
         for layer in stretch.layers
-        if class_name(layer.cls) == "Embedding" and Source(name, True) in stretch.feeds[layer.name]
+        if class_name(layer.cls) == "Embedding"
+        and LayerInput(name, True) in stretch.feeds[layer.name]
     ]
     known = [size for size in sizes if isinstance(size, int)]
     return min(known) if known else None
@@ -391,7 +396,8 @@ def _growing(stretch: Stretch) -> dict[str, int]:
         after = [
             left[follower.name]
             for follower in stretch.layers
-            if follower.name in left and Source(layer.name, False) in stretch.feeds[follower.name]
+            if follower.name in left
+            and LayerInput(layer.name, False) in stretch.feeds[follower.name]
         ]
         left[layer.name] = int(grows(layer.cls)) + max(after, default=0)
     return left

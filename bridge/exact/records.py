@@ -18,7 +18,7 @@ from bridge._typing import AnyArray, Mask
 from bridge.capsule import Capsule, CapsuleError, ExactProbe, ModelState, Probe
 from bridge.compare.result import Result, Rung, Verdict, Worst
 from bridge.exact.integers import Exact, InexactError, exact_output
-from bridge.rounding.layer_graph import Node, WiringError, inputs_of, nodes_of, output_names
+from bridge.rounding.layer_graph import LayerNode, WiringError, inputs_of, nodes_of, output_names
 from bridge.rounding.rules import Layer, UnsupportedError, evaluate, layer_of
 from bridge.rounding.rules.rounding import FLOAT32, FORMATS
 
@@ -33,7 +33,7 @@ class Numbers:
     """A stretch with its whole numbers: layers with their weights, how they are fed, and inputs."""
 
     layers: Mapping[str, Layer]
-    nodes: Mapping[str, Node]
+    nodes: Mapping[str, LayerNode]
     inputs: Mapping[str, AnyArray]
     outputs: tuple[str, ...]
 
@@ -239,7 +239,7 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Part:
+class StretchPart:
     """What is run: a stretch with the numbers of one style, or the start of one."""
 
     model: str
@@ -260,7 +260,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Subject:
+class ProbedModel:
     """A model of a recorded run: its label, one of its states, and the numbers of all of them.
 
     States that differ in nothing but their weights are one subject, for an exact probe replaces
@@ -272,7 +272,7 @@ class Subject:
     states: tuple[int, ...]
 
 
-def subjects(recorded: Capsule) -> tuple[Subject, ...]:
+def subjects(recorded: Capsule) -> tuple[ProbedModel, ...]:
     """Return the models with which a recorded run made predictions, each once."""
     manifest = recorded.manifest
     used = sorted(
@@ -287,12 +287,12 @@ def subjects(recorded: Capsule) -> tuple[Subject, ...]:
     by_form: dict[str, list[int]] = {}
     for number in used:
         by_form.setdefault(_form(manifest.states[number]), []).append(number)
-    found: dict[str, Subject] = {}
+    found: dict[str, ProbedModel] = {}
     for numbers in by_form.values():
         state = manifest.states[numbers[0]]
         name = (state.name or "model").replace("/", ".")
         label = name if name not in found else f"{name} ({len(found) + 1})"
-        found[label] = Subject(label, state, tuple(numbers))
+        found[label] = ProbedModel(label, state, tuple(numbers))
     return tuple(found.values())
 
 
@@ -316,7 +316,7 @@ class _Shared:
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class ExactRun:
     """One probe: a stretch, or the start of one, run with its numbers in one setting."""
 
     capsule: Capsule
@@ -326,9 +326,9 @@ class Run:
     shared: _Shared
 
     @property
-    def part(self) -> Part:
+    def part(self) -> StretchPart:
         """What was run."""
-        return Part.of(self.exact)
+        return StretchPart.of(self.exact)
 
     @property
     def setting(self) -> str:
@@ -398,13 +398,13 @@ class Run:
         )
 
 
-def runs_of(capsule: Capsule) -> Iterator[Run]:
+def runs_of(capsule: Capsule) -> Iterator[ExactRun]:
     """Yield the runs of a capsule."""
     shared = _Shared()
     for probe in capsule.manifest.probes:
         exact = probe.exact
         if exact is not None and exact.outcome in ("made", "raised") and probe.state is not None:
-            yield Run(capsule, probe, exact, capsule.manifest.states[probe.state], shared)
+            yield ExactRun(capsule, probe, exact, capsule.manifest.states[probe.state], shared)
 
 
 def refused_of(capsule: Capsule) -> Iterator[ExactRefusal]:
@@ -425,7 +425,7 @@ def _not_run(capsule: Capsule, outcome: str) -> Iterator[ExactProbe]:
             yield probe.exact
 
 
-def explained(run: Run, layer: str) -> bool:
+def explained(run: ExactRun, layer: str) -> bool:
     """Say whether rounding in a layer, on its exact inputs, explains what it made."""
     assert isinstance(run.numbers, Numbers)
     try:

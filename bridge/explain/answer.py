@@ -19,7 +19,7 @@ from bridge.compare.result import SEVERITY, LayerVerdict, ProbePair, RunPair, Ve
 from bridge.explain.conclusion import AGREEMENT, PARTS, Conclusion, ran_through, short
 from bridge.explain.result import LeverOutcome, SymptomTable
 from bridge.facts.causes import OF_R, WHOSE, family, meaning
-from bridge.rules.rule import Evidence, Finding, Help, Span, Sureness
+from bridge.rules.rule import EvidenceRow, Finding, Help, Span, Sureness
 
 #: The most characters of a headline, the sentences of a reason and their words (Barik et al.,
 #: FSE 2018: people take an explanation that is complete and short). What is cut is not complete,
@@ -152,14 +152,14 @@ def _elsewhere(finding: Finding, reported: SymptomTable) -> Finding:
     )
 
 
-def _refuted(reported: SymptomTable) -> Iterator[Evidence]:
+def _refuted(reported: SymptomTable) -> Iterator[EvidenceRow]:
     """Yield what a fault of R's side would show, where that was not reported."""
     shapes = {observation.name: observation.shape for observation in reported.observations}
     for candidate in reported.candidates:
         cell = next((cell for cell in candidate.cells if cell.says == "contradicts"), None)
         if candidate.cause in OF_R and cell is not None:
             outcome = f"{cell.observation}: {cell.why}; reported was {shapes[cell.observation]}"
-            yield Evidence(changed=candidate.name, outcome=outcome)
+            yield EvidenceRow(changed=candidate.name, outcome=outcome)
 
 
 def fitted(text: str, length: int = HEADLINE_LENGTH) -> str:
@@ -344,12 +344,15 @@ def _agreement(pairs: Sequence[RunPair], agreeing: Sequence[RunPair]) -> Iterato
             if len(judged) < asked:
                 yield f"What layers compute was judged in {len(judged)} of {asked} results."
             elif 0 < asked < len(pair.probes):
-                yield "Layers were judged where a model predicts, not while it is trained."
+                yield (
+                    "Layers were judged where a model predicts, not where it is trained or "
+                    "evaluated."
+                )
 
 
 def _judged(pair: RunPair) -> tuple[list[Verdict], int]:
-    """Return how results were judged that agree, and how many can be: what trains is left out."""
-    asked = [probe for probe in pair.probes if not probe.trains]
+    """Return how results were judged that agree, and how many can be: predictions."""
+    asked = [probe for probe in pair.probes if probe.predicts]
     return [probe.verdict for probe in asked if probe.verdict in AGREEMENT], len(asked)
 
 
@@ -360,7 +363,7 @@ def _short_sentence(sentence: str) -> str:
 
 def _evidence(
     conclusion: Conclusion, runs: Mapping[str, Capsule], pairs: Sequence[RunPair]
-) -> Iterator[Evidence]:
+) -> Iterator[EvidenceRow]:
     """Yield what was changed and what came out: what parts first, what agrees last."""
     found = conclusion.attribution
     levers = found.levers if found is not None and conclusion.verdict == "different" else ()
@@ -372,7 +375,7 @@ def _evidence(
     for last in (False, True):
         for outcome, names in alike.items():
             if (outcome in agreed) is last:
-                yield Evidence(changed="; ".join(names), outcome=outcome)
+                yield EvidenceRow(changed="; ".join(names), outcome=outcome)
         yield from () if last else _of_levers(levers)
 
 
@@ -400,11 +403,11 @@ def _outcome(pair: RunPair, runs: Mapping[str, Capsule]) -> str:
     return f"other numbers, first in {PARTS[first.stage]}" if first else _OUTCOME["different"]
 
 
-def _of_levers(levers: Sequence[LeverOutcome]) -> Iterator[Evidence]:
+def _of_levers(levers: Sequence[LeverOutcome]) -> Iterator[EvidenceRow]:
     """Yield the levers that mend it, and the first that does not; one switch says most."""
     single = [lever for lever in levers if "+" not in lever.lever]
     right = [lever for lever in single if lever.verdict in AGREEMENT]
     wrong = [lever for lever in single if lever.verdict == "different"]
     for lever in (*right[-2:], *wrong[-1:]):
         outcome = "right" if lever in right else "still wrong"
-        yield Evidence(changed=_LEVER.get(lever.lever, lever.lever), outcome=outcome)
+        yield EvidenceRow(changed=_LEVER.get(lever.lever, lever.lever), outcome=outcome)

@@ -173,7 +173,7 @@ class Experiment:
 
 
 @dataclass(frozen=True)
-class Made:
+class ExperimentOutcome:
     """What became of an experiment: a capsule, or why there is none.
 
     ``seconds`` are those that it used of the processor.
@@ -185,7 +185,7 @@ class Made:
     seconds: float = 0.0
 
 
-def outcomes(results: Sequence[Made]) -> dict[Experiment, Capsule]:
+def outcomes(results: Sequence[ExperimentOutcome]) -> dict[Experiment, Capsule]:
     """Return what came out, of what was made."""
     return {result.experiment: result.capsule for result in results if result.capsule is not None}
 
@@ -196,7 +196,7 @@ def changed_and_not(capsule: Capsule) -> tuple[Probe | None, Probe | None]:
     return found.get(True), found.get(False)
 
 
-def outcome_of(result: Made) -> str:
+def outcome_of(result: ExperimentOutcome) -> str:
     """Return in words what came out of an experiment, or why it was not made."""
     if result.capsule is None:
         return f"not made: {result.why}"

@@ -17,8 +17,7 @@ import numpy as np
 from bridge.capsule import Call, Capsule
 from bridge.capsule.values import ArrayValue, Items, Method, ObjectValue, Pairs, Scalar, Value
 from bridge.rules.run import Mended
-from bridge.translate.syntax import Call as Written
-from bridge.translate.syntax import Node, Row, SyntaxRowsError, build, walk
+from bridge.translate.syntax import Node, RCall, Row, SyntaxRowsError, build, walk
 from bridge.translate.wrappers import Wrapper, wrappers
 
 
@@ -142,12 +141,12 @@ def _written(capsule: Capsule, nodes: Sequence[Node], call: Call) -> frozenset[s
     known = wrappers(front.package) if front is not None else {}
     found: set[str] = set()
     for node in nodes:
-        if isinstance(node, Written) and call.line in {inner.line for inner in walk(node)}:
+        if isinstance(node, RCall) and call.line in {inner.line for inner in walk(node)}:
             found |= _names_given(node, known.get(node.name))
     return frozenset(found)
 
 
-def _names_given(node: Written, wrapper: Wrapper | None) -> set[str]:
+def _names_given(node: RCall, wrapper: Wrapper | None) -> set[str]:
     named = {argument.name for argument in node.arguments if argument.name}
     if wrapper is None:
         return named

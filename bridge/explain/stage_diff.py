@@ -341,7 +341,7 @@ class SettingCause:
 
 
 @dataclass(frozen=True)
-class Making:
+class ConstructorCall:
     """The call that made a layer: the arguments that it was given, and R's words for it."""
 
     given: Mapping[str, object]
@@ -392,7 +392,7 @@ def read_setting(
     key: str,
     has: JsonValue,
     meant: JsonValue,
-    making: Making | None,
+    making: ConstructorCall | None,
     generation: Generation = 0,
 ) -> SettingCause:
     """Say how a setting of a layer came to be ``has`` where ``meant`` was meant."""
@@ -431,7 +431,7 @@ def _unseen(
     has: JsonValue,
     meant: JsonValue,
     default: object,
-    making: Making | None,
+    making: ConstructorCall | None,
     how: tuple[str, str] | None,
 ) -> SettingCause:
     """Read a setting that no recorded call was given."""
@@ -506,7 +506,7 @@ def _same(a: object, b: object) -> bool:
     return type(a) is type(b) and a == b
 
 
-def making_of(capsule: Capsule, layer: LayerState) -> Making | None:
+def making_of(capsule: Capsule, layer: LayerState) -> ConstructorCall | None:
     """Return the call that made a layer, None if none can be told to be it."""
     name = class_name(layer.cls) or layer.cls
     calls = [
@@ -537,8 +537,8 @@ def _leaf(symbol: Symbol) -> str:
     return (symbol.public or symbol.path).rpartition(".")[2].rpartition(":")[2]
 
 
-def _making(call: Call) -> Making:
-    return Making({key: _plain(value) for key, value in call.kwargs.items()}, call.r_call)
+def _making(call: Call) -> ConstructorCall:
+    return ConstructorCall({key: _plain(value) for key, value in call.kwargs.items()}, call.r_call)
 
 
 def _plain(value: Value | None) -> object:

@@ -16,7 +16,7 @@ from typing import Any, Final
 from bridge.faults.kernels import RULES, SCOPES, Graph, Rewriting
 from bridge.faults.layers import KINDS as IN_LAYERS
 from bridge.faults.layers import Fault, FaultError
-from bridge.trace.executed_graph import Executed, executed_graphs
+from bridge.trace.executed_graph import GraphRecorder, executed_graphs
 
 _times: Final = itertools.count(1)
 
@@ -117,7 +117,7 @@ def _executed(function: Any) -> Any:
     return _largest(seen)
 
 
-def _largest(seen: Executed) -> Any:
+def _largest(seen: GraphRecorder) -> Any:
     """Return the graph of the function itself; beside it are single ops that were run eagerly."""
     if not seen.found:
         raise FaultError("TensorFlow did not say which graph it executed")

@@ -32,11 +32,11 @@ from bridge.explain.verdict import conclude
 from bridge.facts.causes import OF_R
 from bridge.pipeline.hypothesis_runs import symptom_table
 from bridge.pipeline.intent_attribution import as_counted, beyond, meant
-from bridge.pipeline.lever_runs import Script, investigate
+from bridge.pipeline.lever_runs import ScriptUnderLever, investigate
 from bridge.pipeline.tried_fixes import Asked
 from bridge.process.pool import Limits, Pool
 from bridge.r.script import Wanted
-from bridge.report.build import Parts, bare_report, build_report
+from bridge.report.build import ReportParts, bare_report, build_report
 from bridge.report.pictures import Drawing, draw, report_claims, report_pictures
 from bridge.report.schema import CaseReport, Claim
 from bridge.report.selftest_score import last_score
@@ -62,7 +62,7 @@ def nothing(*_: object) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class Step:
+class CaseStep:
     """One step of a case.
 
     Attributes:
@@ -83,14 +83,14 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Results:
+class StepResults:
     """What steps gave, by name; and what is not known because one failed that would have told."""
 
     of: Mapping[str, Any]
     not_known: tuple[str, ...]
 
 
-def run_steps(steps: Sequence[Step], threads: Executor) -> Results:
+def run_steps(steps: Sequence[CaseStep], threads: Executor) -> StepResults:
     """Do all steps, each as soon as what it needs is there, and beside others.
 
     Raises:
@@ -98,9 +98,9 @@ def run_steps(steps: Sequence[Step], threads: Executor) -> Results:
         ValueError: nothing gives what a step needs.
     """
     results: dict[str, Any] = {}
-    failed: list[Step] = []
+    failed: list[CaseStep] = []
     waiting = list(steps)
-    doing: dict[Future[list[Any] | None], tuple[Step, list[Any]]] = {}
+    doing: dict[Future[list[Any] | None], tuple[CaseStep, list[Any]]] = {}
     while waiting or doing:
         for step in [ready for ready in waiting if results.keys() >= set(ready.needs.split())]:
             waiting.remove(step)
@@ -114,10 +114,10 @@ def run_steps(steps: Sequence[Step], threads: Executor) -> Results:
             failed += [step] if outcome is None else []
             results[step.gives] = step.instead(*given) if outcome is None else outcome[0]
     lost = (sentence for step in steps if step in failed for sentence in step.tells)
-    return Results(results, tuple(dict.fromkeys(lost)))
+    return StepResults(results, tuple(dict.fromkeys(lost)))
 
 
-def _do(step: Step, given: Sequence[Any]) -> list[Any] | None:
+def _do(step: CaseStep, given: Sequence[Any]) -> list[Any] | None:
     """Do the work of a step; return its result in a list, None where it fails us."""
     return isolated(step.name, lambda: [step.work(*given)], None)
 
@@ -251,7 +251,7 @@ class CaseRun:
     fixed: ClassVar[Callable[..., Asked | None]] = nothing
     repaired: ClassVar[Callable[..., tuple[Mended, ...] | None]] = nothing
     chance: ClassVar[Callable[..., tuple[str, ...] | None]] = nothing
-    script: ClassVar[Callable[..., Script | None]] = nothing
+    script: ClassVar[Callable[..., ScriptUnderLever | None]] = nothing
 
     @property
     def limits(self) -> Limits:
@@ -284,7 +284,7 @@ class CaseRun:
             quick, self._started(), outcomes["chance"] or (), undrawn, outcomes["meant"] or (),
             asked.details,
         )  # fmt: skip
-        parts = Parts(
+        parts = ReportParts(
             labels=outcomes["labels"],
             described=outcomes["described"],
             hypotheses=outcomes["hypotheses"],
@@ -313,81 +313,85 @@ class CaseRun:
         epochs = {probe.first_epochs for probe in probes if probe.first_epochs is not None}
         return tuple(_STARTED.format(count) for count in sorted(epochs))
 
-    def _runs(self) -> Iterator[Step]:
+    def _runs(self) -> Iterator[CaseStep]:
         """Yield the steps that make the runs, and look into them."""
-        yield Step("twin", "the run twin", self.twin, tells=_whether("twin"))
+        yield CaseStep("twin", "the run twin", self.twin, tells=_whether("twin"))
         subject = ("what R's run gives",)
-        yield Step("r", "the run r", self.record, instead=self.not_recorded, tells=subject)
-        yield Step("claims", "computing the claims", self.claims, "r", _no_claims)
+        yield CaseStep("r", "the run r", self.record, instead=self.not_recorded, tells=subject)
+        yield CaseStep("claims", "computing the claims", self.claims, "r", _no_claims)
         # With --quick a twin that has R's bits saves the replay.
         first = "r twin" if self.settings.quick else "r"
-        yield Step("agree", "comparing r with twin", self.agree, first)
-        yield Step("replay", "the run replay", self.replay, "r agree", tells=_whether("replay"))
-        yield Step("seen_r", "looking into r", self.look_into_r, "r agree", _first, _unseen("r"))
-        yield Step("intent", "the run intent", self.intent, "r", tells=_whether("intent"))
-        yield Step("other", "trying the other Keras", self.other_generation, "r")
+        yield CaseStep("agree", "comparing r with twin", self.agree, first)
+        yield CaseStep("replay", "the run replay", self.replay, "r agree", tells=_whether("replay"))
+        yield CaseStep(
+            "seen_r", "looking into r", self.look_into_r, "r agree", _first, _unseen("r")
+        )
+        yield CaseStep("intent", "the run intent", self.intent, "r", tells=_whether("intent"))
+        yield CaseStep("other", "trying the other Keras", self.other_generation, "r")
         for run in ("replay", "intent", "twin"):
-            yield Step(
+            yield CaseStep(
                 f"seen_{run}", f"looking into {run}", self.look_into, f"{run} r", _first,
                 _unseen(run),
             )  # fmt: skip
-        yield Step(
+        yield CaseStep(
             "reference", "the run reference", self.reference, "seen_r", tells=_whether("reference")
         )
         needs = "seen_r seen_replay seen_intent seen_twin reference"
-        yield Step("runs", "gathering the runs", self.gather, needs)
-        yield Step("labels", "naming the predictions", self.labels, "runs", lambda _: {})
+        yield CaseStep("runs", "gathering the runs", self.gather, needs)
+        yield CaseStep("labels", "naming the predictions", self.labels, "runs", lambda _: {})
 
-    def _findings(self) -> Iterator[Step]:
+    def _findings(self) -> Iterator[CaseStep]:
         """Yield the steps that find out what the runs say."""
-        yield Step("symptoms", "trying every fault", self.symptoms, "seen_r labels")
+        yield CaseStep("symptoms", "trying every fault", self.symptoms, "seen_r labels")
         before = ""
         for name in _COMPARED:
             # One after the other: they share verdicts on the layers of R's run.
-            yield Step(
+            yield CaseStep(
                 f"pairs_{name}", f"comparing r with {name}", partial(self.compared, name),
                 f"runs labels {before}", partial(_uncompared, name), _whether(name),
             )  # fmt: skip
             before = f"pairs_{name}"
         subject = ("whether probes with whole numbers come out exactly",)
         probe = self.probe_exactly
-        yield Step("probed", "probing with whole numbers", probe, "seen_r", lambda _: (), subject)
+        yield CaseStep(
+            "probed", "probing with whole numbers", probe, "seen_r", lambda _: (), subject
+        )
         name = "judging the probes with whole numbers"
-        yield Step("exact", name, _judged, "probed", tells=subject)
+        yield CaseStep("exact", name, _judged, "probed", tells=subject)
         subject = ("what pulling levers would have shown",)
-        yield Step(
+        yield CaseStep(
             "cause", "looking for the cause", self.investigate, f"runs {before}", tells=subject
         )
-        yield Step(
+        yield CaseStep(
             "found", "finding out what R took otherwise than its text says", self.attribute_intent,
             f"{before} cause runs labels", lambda pairs, cause, *_: (pairs, cause),
             ("whether R does what its text says",),
         )  # fmt: skip
-        yield Step("mended", "trying repairs", self.repaired, "seen_r seen_replay")
-        yield Step("asked", "asking how the script uses Keras", self.answers, "seen_r mended")
-        yield Step("usage", "trying a fix", self.fixed, "seen_r asked", lambda _, asked: asked)
-        yield Step(
+        yield CaseStep("mended", "trying repairs", self.repaired, "seen_r seen_replay")
+        yield CaseStep("asked", "asking how the script uses Keras", self.answers, "seen_r mended")
+        yield CaseStep("usage", "trying a fix", self.fixed, "seen_r asked", lambda _, asked: asked)
+        yield CaseStep(
             "concluded", "drawing the conclusion", self.conclude,
             "runs found other exact usage", lambda *_: NOT_CONCLUDED,
         )  # fmt: skip
 
-    def _tellings(self) -> Iterator[Step]:
+    def _tellings(self) -> Iterator[CaseStep]:
         """Yield the steps that make the parts of the report."""
-        yield Step("drawn", "drawing the pictures", self.draw, "runs found", _no_pictures)
-        yield Step(
+        yield CaseStep("drawn", "drawing the pictures", self.draw, "runs found", _no_pictures)
+        yield CaseStep(
             "claim_pictures", "drawing the pictures of the claims", _pictures, "claims",
             lambda _: (_no_pictures(), ()),
         )  # fmt: skip
-        yield Step("decided", "writing the claims", _claims, "claims", lambda _: ())
-        yield Step(
+        yield CaseStep("decided", "writing the claims", _claims, "claims", lambda _: ())
+        yield CaseStep(
             "described", "describing what the models make of their inputs", describe_run,
             "seen_r labels", lambda *_: ((), (), ()),
         )  # fmt: skip
-        yield Step("calls", "writing down R's calls", calls_by_line, "seen_r", lambda _: {})
-        yield Step("chance", "noting what is chance", self.chance, "runs")
-        yield Step("meant", "noting what the text means", intent_notes, "runs")
-        yield Step("score", "reading the last self-test's score", last_score)
-        yield Step("hypotheses", "weighing every cause", _weighed, "concluded", lambda _: ())
+        yield CaseStep("calls", "writing down R's calls", calls_by_line, "seen_r", lambda _: {})
+        yield CaseStep("chance", "noting what is chance", self.chance, "runs")
+        yield CaseStep("meant", "noting what the text means", intent_notes, "runs")
+        yield CaseStep("score", "reading the last self-test's score", last_score)
+        yield CaseStep("hypotheses", "weighing every cause", _weighed, "concluded", lambda _: ())
 
     def agree(self, r: Capsule, twin: Capsule | None = None) -> bool:
         """Say whether the twin has all bits and errors of R's run: a replay tells nothing new."""

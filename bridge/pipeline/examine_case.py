@@ -16,7 +16,7 @@ from bridge.cases.case import Case
 from bridge.errors import Errors, collected, isolated
 from bridge.explain.attribution import Undo
 from bridge.explain.conclusion import OtherGeneration
-from bridge.explain.experiment import Experiment, Made
+from bridge.explain.experiment import Experiment, ExperimentOutcome
 from bridge.explain.repairs import repairs, works
 from bridge.facts.keras import OTHER, RANDOM_INITIALIZER, RANDOM_LAYER
 from bridge.facts.r import SEEDING_KERAS
@@ -28,12 +28,12 @@ from bridge.pipeline.case_run import (
     Settings,
     was_begun,
 )
-from bridge.pipeline.lever_runs import Script, slow_to_start
+from bridge.pipeline.lever_runs import ScriptUnderLever, slow_to_start
 from bridge.pipeline.tried_fixes import BUDGET, Asked, asked, tried
 from bridge.process.pool import Pool, Warm
 from bridge.r.script import Inspection, Served, inspect, serve
 from bridge.reduce.reproducer import Repro
-from bridge.reduce.script_reduction import Means, make_small
+from bridge.reduce.script_reduction import ScriptRunner, make_small
 from bridge.report import folders, write_report
 from bridge.rules.registry import Answered, answers, rules, unknown
 from bridge.rules.rule import Finding
@@ -98,7 +98,7 @@ class ScriptRun(CaseRun):
         case, frontend = self.case, self.served.frontend
         return not_run(case.name, case.script, self.inspection, frontend)
 
-    def script(self) -> Script:
+    def script(self) -> ScriptUnderLever:
         """Return what runs the whole script under a lever."""
         return lambda lever: look(self.pool, self.run_r(lever), self.generation, self.limits)
 
@@ -178,7 +178,7 @@ class ScriptRun(CaseRun):
 
     def experiments(
         self, r: Capsule, wanted: Sequence[Experiment], seconds: float
-    ) -> Sequence[Made]:
+    ) -> Sequence[ExperimentOutcome]:
         """Make what the rules want to know."""
         self.tell(f"makes {len(wanted)} experiments")
         return make_experiments(self.pool, r, self.generation, wanted, self.limits, seconds)
@@ -321,7 +321,7 @@ class Suite:
             return found
 
         limits, tell = settings.limits_of(case), partial(self.progress, case.name)
-        means = Means(self.pool, limits, settings.frontend, examine, tell)
+        means = ScriptRunner(self.pool, limits, settings.frontend, examine, tell)
         return make_small(means, case, examined, folder)
 
     def _close_pool(self) -> None:

@@ -96,7 +96,7 @@ def table_from(
     bound, outputs = _recorded(bound, recorded)
     if not bound.seen:
         return match(bound, (), outputs).table
-    fault_outputs = _Runs(run, recorded, frozenset(outputs.outputs)).make()
+    fault_outputs = _SuspectRuns(run, recorded, frozenset(outputs.outputs)).make()
     found = match(bound, fault_outputs, outputs)
     return with_separating(
         found.table, separating(recorded, found.standing, fault_outputs, outputs)
@@ -151,7 +151,7 @@ class _Setting:
     executed: Mapping[int, ExecutedGraph | None]
 
 
-class _Runs:
+class _SuspectRuns:
     """The runs of all suspects, on the probes that were observed."""
 
     def __init__(self, run: Rerun, recorded: Capsule, probes: frozenset[int]) -> None:

@@ -51,12 +51,12 @@ _MORE: Final = 2
 _AT_ONCE: Final = 2
 
 #: Runs the whole script under a lever and looks into its layers.
-Script = Callable[[Lever | None], Capsule]
+ScriptUnderLever = Callable[[Lever | None], Capsule]
 Progress = Callable[[str], None]
 
 
 @dataclass
-class Means:
+class LeverRuns:
     """How runs under levers are had, each only once: ``script`` is asked where models cannot be.
 
     ``fault`` is put into every run, to see whether it is found.
@@ -66,7 +66,7 @@ class Means:
     recorded: Capsule
     generation: int
     limits: Limits
-    script: Script | None = None
+    script: ScriptUnderLever | None = None
     fault: Fault | None = None
     progress: Progress = lambda _text: None
     judge: Judge = field(default_factory=Judge)
@@ -129,7 +129,7 @@ def investigate(
     *,
     generation: int,
     limits: Limits,
-    script: Script | None = None,
+    script: ScriptUnderLever | None = None,
     fault: Fault | None = None,
     judge: Judge | None = None,
     basic: bool = False,
@@ -158,7 +158,7 @@ def investigate(
     asked = attribute(runs, pairs)
     if subject not in runs:
         return asked
-    means = Means(
+    means = LeverRuns(
         pool,
         runs[subject],
         generation,
@@ -192,7 +192,9 @@ def _both(asked: CauseEvidence | None, computed: CauseEvidence | None) -> CauseE
     )
 
 
-def _search(means: Means, runs: Mapping[str, Capsule], doubts: Sequence[Doubt]) -> CauseEvidence:
+def _search(
+    means: LeverRuns, runs: Mapping[str, Capsule], doubts: Sequence[Doubt]
+) -> CauseEvidence:
     """Search for the cause of the first doubt, and see whether it is that of the others too."""
     probes = frozenset(doubt.target.probe for doubt in doubts)
     first = _one(means, runs, doubts[0], probes, MOST_RUNS)
@@ -215,7 +217,7 @@ def _search(means: Means, runs: Mapping[str, Capsule], doubts: Sequence[Doubt]) 
 
 
 def _one(
-    means: Means, runs: Mapping[str, Capsule], doubt: Doubt, probes: frozenset[int], limit: int
+    means: LeverRuns, runs: Mapping[str, Capsule], doubt: Doubt, probes: frozenset[int], limit: int
 ) -> CauseEvidence:
     names = available(means.generation)
     passes = tuple(LEVERS[name].grappler_pass for name in names if LEVERS[name].grappler_pass)
@@ -229,7 +231,7 @@ def _one(
     return elsewhere(found, runs[doubt.run], again, target.probe, target.names)
 
 
-def _pulled(means: Means, doubt: Doubt, pull: Pull, probes: frozenset[int]) -> LeverOutcome:
+def _pulled(means: LeverRuns, doubt: Doubt, pull: Pull, probes: frozenset[int]) -> LeverOutcome:
     capsule, seconds = means.run(pull, probes)
     if isinstance(capsule, str):
         return nothing(pull.name, capsule, seconds)
@@ -237,7 +239,7 @@ def _pulled(means: Means, doubt: Doubt, pull: Pull, probes: frozenset[int]) -> L
 
 
 def _answers_alike(
-    means: Means, first: Doubt, second: Doubt, found: CauseEvidence, probes: frozenset[int]
+    means: LeverRuns, first: Doubt, second: Doubt, found: CauseEvidence, probes: frozenset[int]
 ) -> bool:
     """Say whether every lever that was pulled for one place did the same for another."""
     if found.cause == "not-known":
@@ -256,7 +258,7 @@ def _like(outcome: LeverOutcome) -> tuple[str, ...]:
     return right if outcome.verdict in right else (outcome.verdict,)
 
 
-def _eager_differs(means: Means) -> list[Doubt]:
+def _eager_differs(means: LeverRuns) -> list[Doubt]:
     """Return what is another result eagerly, of what no rule decides and no rounding changes."""
     targets = undecided(means.recorded, means.judge)
     if not targets:
@@ -277,7 +279,7 @@ def _eager_differs(means: Means) -> list[Doubt]:
     return found
 
 
-def _with_basic(means: Means, found: CauseEvidence | None) -> CauseEvidence:
+def _with_basic(means: LeverRuns, found: CauseEvidence | None) -> CauseEvidence:
     """Add the basic set of levers, for what decides of all that the run predicted."""
     probes = frozenset(
         probe.index
@@ -297,7 +299,7 @@ def slow_to_start(generation: int) -> tuple[Warm, ...]:
     return tuple(LEVERS[name].warm(generation) for name in names)
 
 
-def _basic(means: Means, probes: frozenset[int], known: set[str]) -> Iterable[LeverOutcome]:
+def _basic(means: LeverRuns, probes: frozenset[int], known: set[str]) -> Iterable[LeverOutcome]:
     names = [name for name in BASIC if name not in known and name in available(means.generation)]
     means.pool.warm(*slow_to_start(means.generation))
     parts = {

@@ -11,7 +11,7 @@ from typing import Final
 
 from bridge.capsule import Capsule
 from bridge.errors import isolated
-from bridge.explain.experiment import Experiment, Made, outcomes
+from bridge.explain.experiment import Experiment, ExperimentOutcome, outcomes
 from bridge.rules.registry import Answered
 from bridge.rules.rule import Finding, Help, Tried
 from bridge.runs.job import lay_beside
@@ -104,7 +104,7 @@ _ROUNDS: Final = 3
 #: Asks the rules, with what came out so far.
 Ask = Callable[[Mapping[Experiment, Capsule]], Answered]
 #: Makes experiments, within so many seconds of the processor.
-Make = Callable[[Sequence[Experiment], float], Sequence[Made]]
+Make = Callable[[Sequence[Experiment], float], Sequence[ExperimentOutcome]]
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Asked:
     """
 
     findings: tuple[Finding, ...] = ()
-    made: tuple[Made, ...] = ()
+    made: tuple[ExperimentOutcome, ...] = ()
     budget: float = BUDGET
 
     @property
@@ -141,7 +141,7 @@ def asked(ask: Ask, make: Make, budget: float = BUDGET) -> Asked:
 
     Nothing is run where nothing is wanted.
     """
-    results: list[Made] = []
+    results: list[ExperimentOutcome] = []
     answered = ask({})
     for _ in range(_ROUNDS):
         tried = {result.experiment for result in results}

@@ -32,7 +32,7 @@ _MOST_WINDOWS: Final = 24
 
 
 @dataclass(frozen=True)
-class Part:
+class ConfiguredLayer:
     """A layer with its entry in a model's configuration, and its weights."""
 
     cls: str
@@ -52,7 +52,7 @@ class Small:
     """A chain of layers, what it is given, and how it is run; ``keras`` names the package."""
 
     keras: str
-    parts: tuple[Part, ...]
+    parts: tuple[ConfiguredLayer, ...]
     x: AnyArray
     way: Way
 
@@ -140,7 +140,7 @@ def windows(capsule: Capsule, probe: Probe, names: frozenset[str], way: Way) -> 
     return sorted(found, key=lambda smaller: len(smaller.parts))[:_MOST_WINDOWS]
 
 
-def _chain(capsule: Capsule, probe: Probe) -> list[tuple[Part, AnyArray | None]]:
+def _chain(capsule: Capsule, probe: Probe) -> list[tuple[ConfiguredLayer, AnyArray | None]]:
     """Return the longest run of plain layers with what each received, None if it was not seen."""
     state = capsule.state_of(probe)
     if state is None:
@@ -153,7 +153,7 @@ def _chain(capsule: Capsule, probe: Probe) -> list[tuple[Part, AnyArray | None]]
     calls = [record.layer for record in probe.layers] + [
         name for record in probe.layers for name in record.through
     ]
-    found: list[tuple[Part, AnyArray | None]] = []
+    found: list[tuple[ConfiguredLayer, AnyArray | None]] = []
     through = {name for record in probe.layers for name in record.through}
     for layer in state.layers:
         name = layer.name
@@ -175,7 +175,7 @@ def _chain(capsule: Capsule, probe: Probe) -> list[tuple[Part, AnyArray | None]]
             x = x[:, None]
         cls = class_name(layer.cls) or ""
         entry = {key: value for key, value in entries[name].items() if key in _ENTRY}
-        found.append((Part(cls, entry, layer, weights), x))
+        found.append((ConfiguredLayer(cls, entry, layer, weights), x))
     return found
 
 
@@ -254,6 +254,8 @@ def _narrower(small: Small) -> list[Small]:
     return found
 
 
-def _with_part(part: Part, changed: dict[str, Any], weights: tuple[AnyArray, ...]) -> Part:
+def _with_part(
+    part: ConfiguredLayer, changed: dict[str, Any], weights: tuple[AnyArray, ...]
+) -> ConfiguredLayer:
     config = {**part.config, **changed}
     return replace(part, entry={**part.entry, "config": config}, weights=weights)

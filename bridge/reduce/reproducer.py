@@ -25,7 +25,14 @@ from bridge.facts.keras import generation_of
 from bridge.facts.layers import LAYERS
 from bridge.process.pool import Limits, Pool
 from bridge.r.script import Wanted, inspect, serve
-from bridge.reduce.model_reduction import Part, Small, fewer_rows, fewer_units, recording, windows
+from bridge.reduce.model_reduction import (
+    ConfiguredLayer,
+    Small,
+    fewer_rows,
+    fewer_units,
+    recording,
+    windows,
+)
 from bridge.report.words import ERROR_LOG
 from bridge.rounding.layer_records import Judge, seen_layers
 from bridge.runs.r import run_r
@@ -77,7 +84,7 @@ def _words(small: Small) -> str:
     )
 
 
-def _arguments(part: Part) -> dict[str, Any]:
+def _arguments(part: ConfiguredLayer) -> dict[str, Any]:
     found = {}
     for key, value in part.config.items():
         if _NOISE.fullmatch(key) or value is None or (key, value) == ("activation", "linear"):

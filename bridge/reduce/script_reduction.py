@@ -29,7 +29,7 @@ from bridge.reduce.reproducer import (
 from bridge.report import CaseReport
 from bridge.runs.job import lay_beside
 from bridge.runs.twin import Proof, prove
-from bridge.translate.script_text import Cut, Parts
+from bridge.translate.script_text import Cut, SyntaxRows
 
 Kind = Literal["statements", "steps", "numbers"]
 #: The larger pieces first: what goes with them needs no cut of its own.
@@ -78,19 +78,19 @@ def cuts(text: str, tree: Sequence[Sequence[Any]], kind: Kind) -> list[Cut]:
         tree: R's own syntax tree of it, as :class:`bridge.r.script.Inspection` has it.
         kind: of the pieces.
     """
-    parts = Parts(text, tree)
+    parts = SyntaxRows(text, tree)
     found = {"statements": _statements, "steps": _steps, "numbers": _numbers}[kind](parts)
     return sorted(set(found), key=lambda piece: (piece.start, -piece.end))
 
 
 def statements_of(text: str, tree: Sequence[Sequence[Any]]) -> list[Cut]:
     """Return the statements of a script, those within others left out."""
-    parts = Parts(text, tree)
+    parts = SyntaxRows(text, tree)
     found = [parts.cut(node) for node in parts.under[0] if parts.token[node].startswith("expr")]
     return sorted(found, key=lambda piece: piece.start)
 
 
-def _statements(parts: Parts) -> Iterator[Cut]:
+def _statements(parts: SyntaxRows) -> Iterator[Cut]:
     """Yield the statements of the script, and those between braces."""
     for group in parts.groups():
         tokens = [*(parts.token[node] for node in group), ""]
@@ -101,7 +101,7 @@ def _statements(parts: Parts) -> Iterator[Cut]:
                     yield parts.cut(node, group[place + 1] if ended else node)
 
 
-def _steps(parts: Parts) -> Iterator[Cut]:
+def _steps(parts: SyntaxRows) -> Iterator[Cut]:
     """Yield the steps of pipes: each with the pipe that leads on, or else to it.
 
     The only step of a pipe stays: without it there is no pipe.
@@ -117,7 +117,7 @@ def _steps(parts: Parts) -> Iterator[Cut]:
         yield parts.cut(group[2], outer[1]) if leads else parts.cut(group[1], group[2])
 
 
-def _numbers(parts: Parts) -> Iterator[Cut]:
+def _numbers(parts: SyntaxRows) -> Iterator[Cut]:
     """Yield the whole numbers of two digits and more, each as a 2."""
     for number, text in parts.numbers():
         cut = parts.cut(number)
@@ -194,7 +194,7 @@ _LONGEST_TITLE: Final = 90
 _NEVER_RUN: Final = frozenset({"syntax-error", "not-utf8", "empty", "not-run"})
 
 
-class Examined(Protocol):
+class Examination(Protocol):
     """What was found of a script, and the runs behind it."""
 
     @property
@@ -211,17 +211,17 @@ class Examined(Protocol):
 
 
 @dataclass(frozen=True)
-class Means:
+class ScriptRunner:
     """How smaller scripts are run: ``examine`` finds out of each what was found of the first."""
 
     pool: Pool
     limits: Limits
     frontend: Wanted
-    examine: Callable[[Case], Examined]
+    examine: Callable[[Case], Examination]
     progress: Callable[[str], None]
 
 
-def make_small(means: Means, case: Case, examined: Examined, folder: Path) -> Repro:
+def make_small(means: ScriptRunner, case: Case, examined: Examination, folder: Path) -> Repro:
     """Write the smallest model that still differs, or else the smallest script.
 
     Args:
@@ -261,7 +261,7 @@ class _Finding:
     lines: frozenset[int]
 
     @classmethod
-    def of(cls, examined: Examined) -> _Finding:
+    def of(cls, examined: Examination) -> _Finding:
         report, run = examined.report, examined.runs["r"].manifest
         first = report.first_divergence
         finding = examined.finding
@@ -289,13 +289,13 @@ class _Finding:
 class _Scripts:
     """Smaller and smaller scripts, each examined as the first one was."""
 
-    def __init__(self, means: Means, case: Case, folder: Path, tries: Path) -> None:
+    def __init__(self, means: ScriptRunner, case: Case, folder: Path, tries: Path) -> None:
         self._means, self._case, self._folder, self._tries_in = means, case, folder, tries
         self._tries = 0
         self._files: list[Path] = []
         self._until = time.monotonic() + MOST_SECONDS
 
-    def smallest(self, examined: Examined) -> Repro:
+    def smallest(self, examined: Examination) -> Repro:
         """Cut out whatever is not needed, and write what is left."""
         if examined.runs["r"].manifest.status in _NEVER_RUN:
             return Repro(("The script was not run, so that there is nothing to make smaller.",))
@@ -325,7 +325,9 @@ class _Scripts:
             left, best = tidy, shrunk
         return self._written(text, left, best)
 
-    def _cut(self, text: str, best: Examined, kind: Kind, wanted: _Finding) -> tuple[str, Examined]:
+    def _cut(
+        self, text: str, best: Examination, kind: Kind, wanted: _Finding
+    ) -> tuple[str, Examination]:
         """Cut out pieces of one kind, half of them first, the later ones before the earlier."""
         pieces = self._pieces(text, kind)
         size = max(1, len(pieces) // 2)
@@ -359,7 +361,7 @@ class _Scripts:
         _, (inspection,) = inspect([path])
         return inspection
 
-    def _examined(self, text: str) -> Examined:
+    def _examined(self, text: str) -> Examination:
         """Examine a script as the first one was, with the same files beside it."""
         self._tries += 1
         self._means.progress(f"tries a smaller script ({self._tries})")
@@ -370,7 +372,7 @@ class _Scripts:
         path.write_text(text, "utf-8")
         return self._means.examine(replace(read_case(path), seconds=self._case.seconds))
 
-    def _written(self, whole: str, text: str, best: Examined) -> Repro:
+    def _written(self, whole: str, text: str, best: Examination) -> Repro:
         self._folder.mkdir(parents=True, exist_ok=True)
         count, of = (len(_lines(part)) for part in (text, whole))
         over = "; a smaller one may show it too, but no more were tried" if self._is_over else ""

@@ -14,7 +14,7 @@ from bridge.compare.result import ProbePair, RunPair, StageResult
 from bridge.exact.records import ExactResult
 from bridge.explain.answer import answer
 from bridge.explain.conclusion import Conclusion, standing
-from bridge.explain.experiment import Made, outcome_of
+from bridge.explain.experiment import ExperimentOutcome, outcome_of
 from bridge.explain.responses import Described
 from bridge.explain.result import Hypothesis, SelftestScore, SymptomTable, Upstream
 from bridge.report.schema import (
@@ -25,7 +25,7 @@ from bridge.report.schema import (
     ExperimentRow,
     Pair,
     Picture,
-    Run,
+    RunSummary,
     SourceLine,
 )
 
@@ -43,7 +43,7 @@ STAGES = ("arguments", "config", "weights", "input", "layer", "prediction", "tra
 
 
 @dataclass(frozen=True)
-class Parts:
+class ReportParts:
     """What a report is put together from, besides runs, pairs and conclusion.
 
     ``labels`` names the probes by their index; ``calls`` spells R's calls, by line.
@@ -56,13 +56,13 @@ class Parts:
     exact: ExactResult | None = None
     claims: tuple[Claim, ...] = ()
     symptoms: SymptomTable | None = None
-    experiments: tuple[Made, ...] = ()
+    experiments: tuple[ExperimentOutcome, ...] = ()
     pictures: tuple[Picture, ...] = ()
     notes: tuple[str, ...] = ()
     selftest: SelftestScore | None = None
 
 
-_NO_PARTS: Final = Parts()
+_NO_PARTS: Final = ReportParts()
 
 
 def build_report(
@@ -70,7 +70,7 @@ def build_report(
     runs: Mapping[str, Capsule],
     pairs: Sequence[RunPair],
     finding: Conclusion,
-    parts: Parts = _NO_PARTS,
+    parts: ReportParts = _NO_PARTS,
 ) -> CaseReport:
     """Put together what is known of a case; ``runs`` has ``r`` at least."""
     r = runs["r"].manifest
@@ -139,7 +139,7 @@ def bare_report(case: Case, r: Capsule, finding: Conclusion) -> CaseReport:
     )
 
 
-def _experiment(result: Made) -> ExperimentRow:
+def _experiment(result: ExperimentOutcome) -> ExperimentRow:
     experiment = result.experiment
     return ExperimentRow(
         kind=experiment.kind,
@@ -254,9 +254,9 @@ def _judged(pairs: Sequence[RunPair]) -> StageResult:
     return StageResult(stage="layer", same=True, detail=f"{len(judged)} layers inside their bounds")
 
 
-def _run(name: str, capsule: Capsule) -> Run:
+def _run(name: str, capsule: Capsule) -> RunSummary:
     manifest = capsule.manifest
-    return Run(
+    return RunSummary(
         runner=name,
         status=manifest.status,
         keras=manifest.environment.keras,

@@ -17,7 +17,7 @@ from bridge.explain.result import (
     Upstream,
 )
 from bridge.report import numbers
-from bridge.report.numbers import Number
+from bridge.report.numbers import PrintedNumber
 from bridge.report.schema import CaseReport
 from bridge.report.suspects import SuspectsView, suspects
 from bridge.report.text import clip
@@ -37,7 +37,7 @@ class LeverView:
     layer: str
     ops: tuple[str, ...]
     detail: str
-    seconds: Number
+    seconds: PrintedNumber
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class ShapeView:
     sign: str
     kind: str
     sentence: str
-    points: Number
+    points: PrintedNumber
 
 
 @dataclass(frozen=True)
@@ -59,10 +59,10 @@ class CensusView:
     probe: str
     layer: str
     activation: str
-    units: Number
-    rows: Number
-    below: Number
-    negative: Number
+    units: PrintedNumber
+    rows: PrintedNumber
+    below: PrintedNumber
+    negative: PrintedNumber
     dead: str
     saturated: str
     note: str
@@ -75,8 +75,8 @@ class CollapseView:
     probe: str
     why: str
     map: str
-    difference: Number
-    bound: Number
+    difference: PrintedNumber
+    bound: PrintedNumber
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def _lever(outcome: LeverOutcome) -> LeverView:
         layer=outcome.layer,
         ops=outcome.layer_ops or outcome.executed_ops,
         detail="; ".join(part for part in (outcome.restricted, outcome.detail) if part),
-        seconds=numbers.seconds(outcome.seconds) if outcome.seconds else Number("", ""),
+        seconds=numbers.seconds(outcome.seconds) if outcome.seconds else PrintedNumber("", ""),
     )
 
 

@@ -10,7 +10,7 @@ from bridge.report.ranking import unmet
 from bridge.report.schema import CaseReport
 from bridge.report.text import visible
 from bridge.report.words import failed_steps, front_end
-from bridge.rules.rule import Evidence, Finding, Help, Span
+from bridge.rules.rule import EvidenceRow, Finding, Help, Span
 
 #: Findings that are shown beside the first.
 _MOST_OTHERS: Final = 2
@@ -53,7 +53,7 @@ class Lead:
     place: str
     lines: tuple[MarkedLine, ...]
     why: str
-    evidence: tuple[Evidence, ...]
+    evidence: tuple[EvidenceRow, ...]
     help: Help | None
     open: tuple[str, ...]
     others: tuple[tuple[str, str], ...]

@@ -18,7 +18,7 @@ NONE: Final = "\N{EN DASH}"
 
 
 @dataclass(frozen=True)
-class Number:
+class PrintedNumber:
     """A number of ``report.json`` as it is printed, with ``value``, its spelling there."""
 
     text: str
@@ -50,42 +50,42 @@ def spelled(value: float) -> str:
     return repr(value)
 
 
-def exact(value: float | None) -> Number:
+def exact(value: float | None) -> PrintedNumber:
     """Return ``value`` in the shortest form that reads back as the same float64.
 
     A float32 is printed as the float64 that it is (0.10000000149011612), because the shorter 0.1
     would hide that it differs from a float64 of 0.1.
     """
     if value is None:
-        return Number(NONE, "")
+        return PrintedNumber(NONE, "")
     text = _not_finite(value) or repr(value)
-    return Number(text.removesuffix(".0"), spelled(value))
+    return PrintedNumber(text.removesuffix(".0"), spelled(value))
 
 
-def magnitude(value: float | None) -> Number:
+def magnitude(value: float | None) -> PrintedNumber:
     """Return ``value`` with three significant digits."""
     if value is None:
-        return Number(NONE, "")
-    return Number(_not_finite(value) or f"{value:.3g}", spelled(value))
+        return PrintedNumber(NONE, "")
+    return PrintedNumber(_not_finite(value) or f"{value:.3g}", spelled(value))
 
 
-def ratio(value: float | None) -> Number:
+def ratio(value: float | None) -> PrintedNumber:
     """Return ``value`` with as many digits as show on which side of 1 it is, at least three."""
     if value is None:
-        return Number(NONE, "")
+        return PrintedNumber(NONE, "")
     text = _not_finite(value)
     if text is None:
         for digits in range(3, 18):
             text = f"{value:.{digits}g}"
             if (float(text) == 1) == (value == 1):
                 break
-    return Number(text or "", spelled(value))
+    return PrintedNumber(text or "", spelled(value))
 
 
-def ulp(value: float | None) -> Number:
+def ulp(value: float | None) -> PrintedNumber:
     """Return a gap in units in the last place: an integer if it is one, else three digits."""
     if value is None:
-        return Number(NONE, "")
+        return PrintedNumber(NONE, "")
     text = _not_finite(value)
     if text is None:
         if value == int(value) and abs(value) < 1e15:
@@ -95,27 +95,27 @@ def ulp(value: float | None) -> Number:
         else:
             # The trailing zeros of 2.00 say that the gap is not exactly 2.
             text = f"{value:.1f}" if 100 <= abs(value) < 1e6 else f"{value:#.3g}"
-    return Number(text, spelled(value))
+    return PrintedNumber(text, spelled(value))
 
 
-def count(value: int | None) -> Number:
+def count(value: int | None) -> PrintedNumber:
     """Return a count with its thousands apart."""
     if value is None:
-        return Number(NONE, "")
-    return Number(f"{value:,}", str(value))
+        return PrintedNumber(NONE, "")
+    return PrintedNumber(f"{value:,}", str(value))
 
 
-def seconds(value: float) -> Number:
+def seconds(value: float) -> PrintedNumber:
     """Return a duration in seconds."""
-    return Number(f"{magnitude(value)} s", spelled(value))
+    return PrintedNumber(f"{magnitude(value)} s", spelled(value))
 
 
-def mebibytes(value: float) -> Number:
+def mebibytes(value: float) -> PrintedNumber:
     """Return a size in MiB, or nothing where none was measured."""
     if not value:
-        return Number(NONE, "")
+        return PrintedNumber(NONE, "")
     text = f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
-    return Number(f"{text} MiB", spelled(value))
+    return PrintedNumber(f"{text} MiB", spelled(value))
 
 
 def _not_finite(value: float) -> str | None:

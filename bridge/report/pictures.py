@@ -9,7 +9,7 @@ from typing import Final
 
 from bridge._text import listed, plural
 from bridge.capsule import Capsule, CapsuleError
-from bridge.cases.claims import Decided, Drawn
+from bridge.cases.claims import Decided, PictureFile
 from bridge.compare.result import SEVERITY, ProbePair
 from bridge.report.plots import Group, Panel, curve_of, gap_in_ulps, panels
 from bridge.report.ranking import concern
@@ -143,7 +143,7 @@ def report_claims(decided: Sequence[Decided]) -> tuple[Claim, ...]:
     )
 
 
-def report_pictures(drawn: Sequence[Drawn]) -> tuple[Drawing, tuple[str, ...]]:
+def report_pictures(drawn: Sequence[PictureFile]) -> tuple[Drawing, tuple[str, ...]]:
     """Return the pictures that were drawn, and a sentence for each that was not."""
     taken: set[str] = set()
     entries: list[Picture] = []

@@ -8,7 +8,7 @@ from typing import Final
 from bridge._text import plural
 from bridge.compare.result import SEVERITY, Verdict
 from bridge.report import numbers
-from bridge.report.numbers import Number
+from bridge.report.numbers import PrintedNumber
 from bridge.report.schema import CaseReport, Pair
 
 #: Verdicts that somebody should look at.
@@ -90,7 +90,7 @@ def share_of_bound(pair: Pair) -> float | None:
     return max(layer.max_ratio for layer in pair.layers)
 
 
-def worst_number(report: CaseReport) -> tuple[Number, str, str]:
+def worst_number(report: CaseReport) -> tuple[PrintedNumber, str, str]:
     """Return the number that speaks for the case, its unit, and where it was found.
 
     The number is empty for a case in which nothing was compared.

@@ -102,7 +102,7 @@ class ExperimentRow(_Model):
     seconds: float = 0.0
 
 
-class Run(_Model):
+class RunSummary(_Model):
     """One run behind the report."""
 
     runner: str
@@ -214,7 +214,7 @@ class CaseReport(_Model):
     """The known fault of a library that the case shows."""
     selftest: SelftestScore | None = None
     """What ``selftest`` scored with these versions."""
-    runs: tuple[Run, ...] = ()
+    runs: tuple[RunSummary, ...] = ()
     """The runs behind the report."""
     executions: tuple[Execution, ...] = ()
     """The operations that were executed."""

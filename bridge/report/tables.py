@@ -11,9 +11,9 @@ from bridge.compare.result import SEVERITY, LayerVerdict, Verdict, Worst
 from bridge.exact.records import ExactResult, ExactStretch
 from bridge.facts.r import essence
 from bridge.report import numbers
-from bridge.report.numbers import Number
+from bridge.report.numbers import PrintedNumber
 from bridge.report.ranking import concern, pair_key, share_of_bound, worst_pairs
-from bridge.report.schema import Execution, Pair, Run
+from bridge.report.schema import Execution, Pair, RunSummary
 from bridge.report.text import clip, one_line
 from bridge.report.words import SIGNS
 
@@ -25,14 +25,14 @@ class RunView:
     runner: str
     status: str
     keras: str
-    seconds: Number
-    peak: Number
+    seconds: PrintedNumber
+    peak: PrintedNumber
     said: str
     capsule: str
     linked: bool
 
 
-def run_view(run: Run) -> RunView:
+def run_view(run: RunSummary) -> RunView:
     """Return a run ready to print."""
     said = [run.sentence, error_sentence(run.error) if run.error else ""]
     plain = run.capsule and not run.capsule.startswith((".", "/")) and "/" not in run.capsule
@@ -97,9 +97,9 @@ class WorstView:
     """An element at which two arrays differ most."""
 
     index: str
-    a: Number
-    b: Number
-    ulp: Number
+    a: PrintedNumber
+    b: PrintedNumber
+    ulp: PrintedNumber
 
 
 @dataclass(frozen=True)
@@ -112,15 +112,15 @@ class PairView:
     verdict: Verdict
     sign: str
     rung: str
-    points: Number
-    max_abs: Number
-    max_rel: Number
-    max_ulp: Number
-    share: Number
-    different: Number
-    nan: Number
-    inf: Number
-    beyond: Number
+    points: PrintedNumber
+    max_abs: PrintedNumber
+    max_rel: PrintedNumber
+    max_ulp: PrintedNumber
+    share: PrintedNumber
+    different: PrintedNumber
+    nan: PrintedNumber
+    inf: PrintedNumber
+    beyond: PrintedNumber
     worst: tuple[WorstView, ...]
     detail: str
 
@@ -157,11 +157,11 @@ class LayerView:
     verdict: Verdict
     sign: str
     rung: str
-    points: Number
-    beyond: Number
-    error: Number
-    bound: Number
-    ratio: Number
+    points: PrintedNumber
+    beyond: PrintedNumber
+    error: PrintedNumber
+    bound: PrintedNumber
+    ratio: PrintedNumber
     worst: tuple[WorstView, ...]
     why: str
 
@@ -328,7 +328,7 @@ def _layer_view(pair: Pair, layer: LayerVerdict) -> LayerView:
 
 
 @dataclass(frozen=True)
-class Executed:
+class ExecutionGroup:
     """What was executed at one probe: the ops, and the runs that executed just these."""
 
     runs: tuple[str, ...]
@@ -345,7 +345,7 @@ class ExecutedTable:
     """
 
     models: tuple[str, ...]
-    rows: tuple[tuple[str, tuple[tuple[Executed, ...], ...]], ...]
+    rows: tuple[tuple[str, tuple[tuple[ExecutionGroup, ...], ...]], ...]
     runs: tuple[str, ...]
     counted: tuple[tuple[str, int, str], ...]
     looked: str
@@ -372,7 +372,7 @@ def executed(executions: Sequence[Execution]) -> ExecutedTable | None:
     for variant in variants:
         names = [f"{model}/{variant}" for model in models] if models else [variant]
         row = tuple(
-            tuple(Executed(tuple(runs), ops) for ops, runs in cells.get(name, {}).items())
+            tuple(ExecutionGroup(tuple(runs), ops) for ops, runs in cells.get(name, {}).items())
             for name in names
         )
         rows.append((variant, row))

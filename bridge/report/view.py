@@ -14,7 +14,7 @@ from bridge.report import tables
 from bridge.report.explained import ExplainedView, explained
 from bridge.report.files import MAX_EMBEDDED_BYTES, data_uri
 from bridge.report.lead import Lead, lead
-from bridge.report.numbers import Number
+from bridge.report.numbers import PrintedNumber
 from bridge.report.ranking import case_key, worst_number, worst_pairs
 from bridge.report.schema import CaseReport, Claim, Picture, SourceLine
 from bridge.report.tables import RunView, environment, run_view
@@ -104,7 +104,7 @@ class CaseView:
     meaning: str
     front_end: str
     front_end_short: str
-    worst: Number
+    worst: PrintedNumber
     worst_unit: str
     worst_where: str
     expected: str

@@ -20,7 +20,7 @@ from bridge.compare.result import SEVERITY
 from bridge.report import ranking, text, view, write
 from bridge.report.files import write_in_one_step
 from bridge.report.lead import Lead
-from bridge.report.numbers import Number
+from bridge.report.numbers import PrintedNumber
 from bridge.report.schema import CaseReport
 from bridge.report.text import slug
 from bridge.report.view import CaseView, LineView
@@ -165,7 +165,7 @@ def _for_html(value: object) -> object:
 
 def _for_markdown(value: object) -> object:
     """Return ``value`` as Markdown, escaped unless it is Markdown already."""
-    if isinstance(value, (text.Markdown, Number, int)):
+    if isinstance(value, (text.Markdown, PrintedNumber, int)):
         return value
     return text.markdown(str(value))
 

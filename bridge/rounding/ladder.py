@@ -135,7 +135,7 @@ CHANCE: Final = 1e-9
 
 
 @dataclass(frozen=True)
-class Finding:
+class SpreadJudgement:
     """What the spread says of a result; ``ratio`` is its statistic over the runs' largest."""
 
     verdict: Verdict
@@ -157,7 +157,7 @@ class Spread:
     scale: F64
     statistics: tuple[float, ...]
 
-    def judge(self, y: AnyArray) -> Finding:
+    def judge(self, y: AnyArray) -> SpreadJudgement:
         """Judge the output of the layer on the unmoved arguments."""
         fmt = FORMATS[y.dtype.name]
         y = y[: len(self.exact)] if self.exact.ndim else y
@@ -181,8 +181,8 @@ class Spread:
         )
         finite = error[np.isfinite(error)]
 
-        def finding(verdict: Verdict, why: str) -> Finding:
-            return Finding(
+        def finding(verdict: Verdict, why: str) -> SpreadJudgement:
+            return SpreadJudgement(
                 verdict,
                 why,
                 largest / most if most > 0.0 else float(largest > 0.0),
@@ -248,7 +248,7 @@ def tail(largest: float, statistics: tuple[float, ...]) -> float:
 
 
 @dataclass(frozen=True)
-class Case:
+class LayerCase:
     """A layer with what it received and what it made.
 
     ``then`` are layers that were executed in one with it, whose outputs could not be seen without
@@ -303,14 +303,14 @@ class Case:
         return sum(y.size for y in self.outputs)
 
 
-class Step(Protocol):
+class LadderStep(Protocol):
     """A rung of the ladder."""
 
-    def __call__(self, case: Case) -> LayerVerdict | None:
+    def __call__(self, case: LayerCase) -> LayerVerdict | None:
         """Decide, or return None to pass the case on."""
 
 
-def bit_equal(case: Case) -> LayerVerdict | None:
+def bit_equal(case: LayerCase) -> LayerVerdict | None:
     """Decide that nothing was rounded but the result: float64 rounded once gives these bits."""
     if isinstance(case.marks, str) or not all(marks.same.all() for marks in case.marks):
         return None
@@ -318,7 +318,7 @@ def bit_equal(case: Case) -> LayerVerdict | None:
     return _verdict(case, "same-bits", "bit-equal").model_copy(update={"error": error})
 
 
-def certified(case: Case) -> LayerVerdict | None:
+def certified(case: LayerCase) -> LayerVerdict | None:
     """Decide by the componentwise bound; pass on where rounding may decide about a number or none.
 
     One element beyond its bound is enough: no order of summation can have made it.
@@ -345,7 +345,7 @@ def certified(case: Case) -> LayerVerdict | None:
     )
 
 
-def stochastic(case: Case) -> LayerVerdict | None:
+def stochastic(case: LayerCase) -> LayerVerdict | None:
     """Decide by how far repeated runs with perturbed arguments were from float64.
 
     Only where there is no rule: a bound that says nothing about an element is not overruled.
@@ -370,7 +370,7 @@ def stochastic(case: Case) -> LayerVerdict | None:
     )
 
 
-def abstain(case: Case) -> LayerVerdict | None:
+def abstain(case: LayerCase) -> LayerVerdict | None:
     """Say why nothing can be said."""
     if isinstance(case.marks, str):
         why = "; ".join(part for part in (case.marks, case.why_no_spread) if part)
@@ -382,10 +382,10 @@ def abstain(case: Case) -> LayerVerdict | None:
 
 
 #: The rungs in the order in which they are asked.
-LADDER: Final[tuple[Step, ...]] = (bit_equal, certified, stochastic, abstain)
+LADDER: Final[tuple[LadderStep, ...]] = (bit_equal, certified, stochastic, abstain)
 
 
-def judge_case(case: Case, ladder: Sequence[Step] = LADDER) -> LayerVerdict:
+def judge_case(case: LayerCase, ladder: Sequence[LadderStep] = LADDER) -> LayerVerdict:
     """Judge a layer; the first rung that decides speaks."""
     for step in ladder:
         verdict = step(case)
@@ -394,7 +394,7 @@ def judge_case(case: Case, ladder: Sequence[Step] = LADDER) -> LayerVerdict:
     return _verdict(case, "abstained", "abstained", "no rung of the ladder applies")
 
 
-def _verdict(case: Case, verdict: Verdict, rung: Rung, why: str = "") -> LayerVerdict:
+def _verdict(case: LayerCase, verdict: Verdict, rung: Rung, why: str = "") -> LayerVerdict:
     return LayerVerdict(
         layer=case.layer.name,
         cls=case.layer.cls,

@@ -489,7 +489,7 @@ INPUT = ""
 
 
 @dataclass(frozen=True)
-class Node:
+class LayerNode:
     """One layer as it is called: what it is given, in order, or why it cannot be called alone."""
 
     name: str
@@ -497,23 +497,23 @@ class Node:
     why: str = ""
 
 
-def nodes_of(state: ModelState) -> dict[str, Node]:
+def nodes_of(state: ModelState) -> dict[str, LayerNode]:
     """Return the nodes of a model but its inputs, each after those that feed it.
 
     Raises:
         WiringError: the record does not say how the layers are called.
     """
     inputs = {layer.name for layer in state.layers if class_name(layer.cls) == "InputLayer"}
-    found: dict[str, Node] = {}
+    found: dict[str, LayerNode] = {}
     for call in calls(state):
         if call.layer in inputs:
             continue
         feeds = [INPUT if is_sequential(state) and feed.layer in inputs else feed.layer
                  for feed in call.feeds]  # fmt: skip
         if call.layer in found:
-            found[call.layer] = Node(call.layer, (), "it is called more than once")
+            found[call.layer] = LayerNode(call.layer, (), "it is called more than once")
         else:
-            found[call.layer] = Node(call.layer, tuple(feeds), _why_not(call))
+            found[call.layer] = LayerNode(call.layer, tuple(feeds), _why_not(call))
     fed_by = {name: tuple(feed for feed in node.feeds if feed in found)
               for name, node in found.items()}  # fmt: skip
     return {name: found[name] for name in in_order(fed_by)}

@@ -15,7 +15,7 @@ from bridge.capsule import Capsule, CapsuleError, LayerOutput, ModelState, Probe
 from bridge.capsule.numbers import same_bits
 from bridge.compare.result import LayerVerdict
 from bridge.facts.layers import class_name
-from bridge.rounding.ladder import LADDER, Case, Spread, Step, judge_case
+from bridge.rounding.ladder import LADDER, LadderStep, LayerCase, Spread, judge_case
 from bridge.rounding.layer_graph import (
     conform,
     find_layer,
@@ -45,7 +45,7 @@ class Seen:
         return self.record.through[-1] if self.record.through else self.record.layer
 
     @cached_property
-    def case(self) -> Case | str:
+    def case(self) -> LayerCase | str:
         """The layer with its inputs and outputs, or the sentence that says what is missing."""
         names = (self.record.layer, *self.record.through)
         layers = [self._layer(name) for name in names]
@@ -73,7 +73,7 @@ class Seen:
         if arguments := self._told():
             # Rules know nothing of arguments; repeated runs were given the same ones.
             first = replace(first, cls=f"a call with {arguments}")
-        return Case(
+        return LayerCase(
             first, tuple(inputs), outputs, tuple(then), spread, self.record.why, self._unseen
         )
 
@@ -146,7 +146,7 @@ class Subject:
     not recorded what made it.
     """
 
-    case: Case | str
+    case: LayerCase | str
     seen: Seen | None = None
     position: int | None = None
     prediction: int | None = None
@@ -156,7 +156,7 @@ class Subject:
         """The name of the layer, "" if it is not known."""
         return "" if self.seen is None else self.seen.record.layer
 
-    def judge(self, ladder: Sequence[Step] = LADDER) -> LayerVerdict:
+    def judge(self, ladder: Sequence[LadderStep] = LADDER) -> LayerVerdict:
         """Return the ladder's verdict."""
         name = self.layer if self.prediction is None else PREDICTION
         if isinstance(self.case, str):
@@ -191,7 +191,7 @@ def subjects(capsule: Capsule, probe: Probe) -> tuple[Subject, ...]:
 
 
 def judge_probe(
-    capsule: Capsule, probe: Probe, ladder: Sequence[Step] = LADDER
+    capsule: Capsule, probe: Probe, ladder: Sequence[LadderStep] = LADDER
 ) -> tuple[LayerVerdict, ...]:
     """Judge every layer of a probe, and the model's own output as what its last layer made.
 
@@ -210,7 +210,7 @@ class Predicted:
     """
 
     place: int
-    case: Case | str | None = None
+    case: LayerCase | str | None = None
 
 
 def predicted(capsule: Capsule, probe: Probe, seen: Sequence[Seen]) -> tuple[Predicted, ...] | None:
@@ -272,7 +272,7 @@ def _missing(name: str, why: str) -> LayerVerdict:
 class Judge:
     """Remembers the verdicts on the layers of each probe."""
 
-    def __init__(self, ladder: Sequence[Step] = LADDER) -> None:
+    def __init__(self, ladder: Sequence[LadderStep] = LADDER) -> None:
         self._ladder = ladder
         #: The capsules are kept, so that no other can get the identity of one.
         self._capsules: dict[int, Capsule] = {}

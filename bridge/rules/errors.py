@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from bridge.capsule import ErrorRecord
 from bridge.rules.run import Run
-from bridge.translate.syntax import Call, walk
+from bridge.translate.syntax import RCall, walk
 
 
 def errors(run: Run) -> Iterator[tuple[ErrorRecord, str]]:
@@ -18,7 +18,7 @@ def errors(run: Run) -> Iterator[tuple[ErrorRecord, str]]:
         yield error, "\n".join((error.message, *said))
 
 
-def around(run: Run, line: int | None) -> Iterator[Call]:
+def around(run: Run, line: int | None) -> Iterator[RCall]:
     """Yield the calls that the text has at a line, or around it."""
     for node in run.written:
         if line in {inner.line for inner in walk(node)}:

@@ -7,12 +7,12 @@ from typing import Final
 
 from bridge.translate.syntax import (
     Assign,
-    Call,
     Index,
     Node,
     Operation,
     Paren,
-    Symbol,
+    RCall,
+    RSymbol,
     nodes_in,
     walk,
 )
@@ -42,7 +42,7 @@ def uses(root: Node, wanted: Node, tree: Sequence[Node]) -> Iterator[str]:
             elif isinstance(node, Operation) and node.left is not None:
                 if is_value(node.left, name) and node.operator in "+-":
                     yield "added" if node.operator == "+" else "subtracted"
-            elif isinstance(node, Call) and any(
+            elif isinstance(node, RCall) and any(
                 is_value(argument.value, name) for argument in node.arguments
             ):
                 if node.name in _SHOWS:
@@ -65,7 +65,7 @@ def _places(root: Node, wanted: Node, tree: Sequence[Node]) -> Iterator[tuple[No
     """Yield where a value stands, and as what: itself, then in the whole text by its name."""
     yield root, wanted
     for node in nodes_in([root], Assign):
-        if isinstance(node.target, Symbol) and is_value(node.value, wanted):
+        if isinstance(node.target, RSymbol) and is_value(node.value, wanted):
             yield from ((item, node.target) for item in tree)
 
 
@@ -78,7 +78,7 @@ def sources(node: Node | None, assigned: Mapping[str, Sequence[Node]]) -> frozen
     waiting = [node]
     while waiting:
         part = waiting.pop()
-        while isinstance(part, (Index, Paren, Call)):
+        while isinstance(part, (Index, Paren, RCall)):
             if isinstance(part, Index):
                 part = part.object
             elif isinstance(part, Paren):
@@ -86,7 +86,7 @@ def sources(node: Node | None, assigned: Mapping[str, Sequence[Node]]) -> frozen
             else:
                 kept = part.name in _CONVERTS - {"c"} and part.arguments
                 part = part.arguments[0].value if kept else None
-        if isinstance(part, Symbol) and part.name not in found:
+        if isinstance(part, RSymbol) and part.name not in found:
             found.add(part.name)
             waiting += assigned.get(part.name, ())
     return frozenset(found)
@@ -94,7 +94,7 @@ def sources(node: Node | None, assigned: Mapping[str, Sequence[Node]]) -> frozen
 
 def is_value(node: Node | None, wanted: Node) -> bool:
     """Say whether an expression is the value itself, at most converted."""
-    while isinstance(node, (Call, Paren)):
+    while isinstance(node, (RCall, Paren)):
         if node is wanted:
             return True
         if isinstance(node, Paren):
@@ -103,6 +103,6 @@ def is_value(node: Node | None, wanted: Node) -> bool:
             node = node.arguments[0].value
         else:
             return False
-    if isinstance(node, Symbol) and isinstance(wanted, Symbol):
+    if isinstance(node, RSymbol) and isinstance(wanted, RSymbol):
         return node.name == wanted.name
     return node is wanted

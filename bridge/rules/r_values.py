@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from bridge.capsule import Answer, Capsule
 from bridge.capsule.values import ArrayValue, Items, Pairs, Scalar, Value
-from bridge.translate.syntax import Index, Member, Node, Paren, Symbol, Text
+from bridge.translate.syntax import Index, Member, Node, Paren, RSymbol, Text
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class RVariables:
     @property
     def statements(self) -> int:
         """How many statements R came through."""
-        return max((each.statement for each in self._answers), default=0)
+        return max((answer.statement for answer in self._answers), default=0)
 
     def before(self, statement: int, name: str) -> RValue | None:
         """Return what a variable was when a statement began, None where it is not known."""
@@ -68,7 +68,7 @@ class RVariables:
         """Return what a name, or a part of one by its name, was when a statement began."""
         while isinstance(node, Paren):
             node = node.inner
-        if isinstance(node, Symbol) and not node.package:
+        if isinstance(node, RSymbol) and not node.package:
             return self.before(statement, node.name)
         part = named_part(node)
         if part is None:
@@ -92,7 +92,7 @@ class RVariables:
             classes=_words(fields.get("cls")),
             names=_words(fields.get("names")),
             levels=_words(fields.get("levels")),
-            shape=tuple(int(each) for each in _words(fields.get("dim"))),
+            shape=tuple(int(size) for size in _words(fields.get("dim"))),
             items=tuple(map(self._value, items.items)) if isinstance(items, Items) else (),
             words=words,
             numbers=numbers,

@@ -23,7 +23,7 @@ _MODELS: Final = 2
 
 
 @dataclass(frozen=True)
-class Judged:
+class TrainingBaseline:
     """A training, and the loss of the best answer that is the same for every row."""
 
     training: Training
@@ -59,7 +59,7 @@ class Judged:
         return short and curve[-1] <= min(curve[: max(1, len(curve) // 2)])
 
 
-def judged(run: Run) -> Iterator[Judged]:
+def judged(run: Run) -> Iterator[TrainingBaseline]:
     """Yield trainings of which it is known what a constant answer leaves: each model's last.
 
     A training that another one goes on from was not left as it is. Of many models the first few
@@ -71,7 +71,7 @@ def judged(run: Run) -> Iterator[Judged]:
             continue
         chance = best_constant(training.used.loss, training.y[: training.rows])
         if chance is not None and chance > 0:
-            yield Judged(training, chance)
+            yield TrainingBaseline(training, chance)
 
 
 def retrained(

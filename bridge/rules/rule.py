@@ -56,7 +56,7 @@ class Span(Result):
     primary: bool = True
 
 
-class Evidence(Result):
+class EvidenceRow(Result):
     """One row of evidence: what was looked at or changed, and what came out."""
 
     changed: str
@@ -100,7 +100,7 @@ class Finding(Result):
     decides: bool = True
     spans: tuple[Span, ...] = ()
     why: str = ""
-    evidence: tuple[Evidence, ...] = ()
+    evidence: tuple[EvidenceRow, ...] = ()
     help: Help | None = None
     open: tuple[str, ...] = ()
     refused: bool = False
@@ -173,7 +173,7 @@ class Rule:
             decides=decides and self.status == "decides",
             spans=(*((first,) if first is not None else ()), *others),
             why=why,
-            evidence=tuple(Evidence(changed=a, outcome=b) for a, b in evidence[:5]),
+            evidence=tuple(EvidenceRow(changed=a, outcome=b) for a, b in evidence[:5]),
             help=Help(text=help) if isinstance(help, str) else help,
             open=tuple(open),
             refused=refused,

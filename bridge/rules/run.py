@@ -17,9 +17,8 @@ from bridge.explain.experiment import Experiment
 from bridge.facts.keras import METHODS
 from bridge.rules.r_values import RVariables
 from bridge.rules.rule import Finding, Help, Span
-from bridge.translate.script_text import Cut, Script, shown
-from bridge.translate.syntax import Call as Written
-from bridge.translate.syntax import Node, Row, nodes_in
+from bridge.translate.script_text import Cut, ScriptText, shown
+from bridge.translate.syntax import Node, RCall, Row, nodes_in
 
 #: A string, or a name or number of R, as it begins in a line.
 _TOKEN: Final = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|`[^`]*`|-?[\w.]+")
@@ -84,15 +83,15 @@ class Run:
         return RVariables(self.capsule)
 
     @cached_property
-    def written(self) -> list[Written]:
+    def written(self) -> list[RCall]:
         """The calls of the text, in order."""
-        return nodes_in(self.tree, Written)
+        return nodes_in(self.tree, RCall)
 
     @cached_property
-    def text(self) -> Script:
+    def text(self) -> ScriptText:
         """The text of the script, which can be edited."""
         script = self.capsule.manifest.script
-        return Script(script.text if script is not None else "", self.rows)
+        return ScriptText(script.text if script is not None else "", self.rows)
 
     def help(self, text: str, *edits: Cut | None) -> Help:
         """Return what to do, with the change of the script where all of it is known."""

@@ -50,7 +50,7 @@ class Summary:
     bits: Bits
 
 
-class Table:
+class ErrorTable:
     """The largest error, by sign and binade of the true value, and the input that reached it."""
 
     def __init__(self) -> None:
@@ -101,7 +101,7 @@ def row_of(true: F64) -> I64:
 
 
 def group(
-    tables: dict[str, Table],
+    tables: dict[str, ErrorTable],
     specials: dict[str, dict[str, str]],
     ops: dict[str, dict[str, int]],
     fmt: Format,
@@ -119,7 +119,7 @@ def group(
     return groups
 
 
-def describe(table: Table, fmt: Format) -> dict[str, Any]:
+def describe(table: ErrorTable, fmt: Format) -> dict[str, Any]:
     """Return a table as data: errors in units in the last place of each binade, rounded up.
 
     ``a_ulp`` and ``b_abs`` sum it up for people, as error <= a_ulp * ulp(f) + b_abs: the first is
@@ -153,7 +153,7 @@ def describe(table: Table, fmt: Format) -> dict[str, Any]:
     }
 
 
-def ulps_of(table: Table, fmt: Format) -> F64:
+def ulps_of(table: ErrorTable, fmt: Format) -> F64:
     """Return the errors of a table in units in the last place, rounded up, by sign and binade."""
     ulps: F64 = np.vectorize(round_up)(table.error.reshape(2, BINADES) / _unit(fmt))
     return ulps
@@ -229,7 +229,7 @@ LOGARITHM: Final = "log"
 
 
 @dataclass(frozen=True)
-class Subject:
+class MeasuredActivation:
     """An activation under measurement: its float64 form and its kernel in both Keras."""
 
     name: str
@@ -239,7 +239,7 @@ class Subject:
 
 
 def modes_of(
-    subject: Subject,
+    subject: MeasuredActivation,
     scalar: bool,
     units: int = 16,
     fmt: Format = FLOAT32,
@@ -357,7 +357,7 @@ def executed(mode: Mode, fmt: Format = FLOAT32, size: int = CHUNK) -> dict[str, 
     return dict(sorted(counts.items()))
 
 
-def subjects() -> dict[str, Subject]:
+def subjects() -> dict[str, MeasuredActivation]:
     """Return everything that is measured, the founding activations first."""
     import keras
     import tensorflow as tf
@@ -395,7 +395,8 @@ def subjects() -> dict[str, Subject]:
         return partial(getattr(keras.activations, name), **constants)
 
     both = tuple(
-        Subject(name, FORMS[name], kernel(tf_keras, name), kernel(keras, name)) for name in _NAMES
+        MeasuredActivation(name, FORMS[name], kernel(tf_keras, name), kernel(keras, name))
+        for name in _NAMES
     )
     tanh_gelu = tuple(
         partial(module.activations.gelu, approximate=True) for module in (tf_keras, keras)
@@ -404,17 +405,29 @@ def subjects() -> dict[str, Subject]:
         layer(module, "PReLU", alpha_initializer=slopes(module)) for module in (tf_keras, keras)
     )
     more = (
-        Subject("gelu_tanh", FORMS["gelu_tanh"], *tanh_gelu),
-        Subject("hard_sigmoid_2", FORMS["hard_sigmoid_2"], kernel(tf_keras, "hard_sigmoid"), None),
-        Subject("hard_sigmoid_3", FORMS["hard_sigmoid_3"], None, kernel(keras, "hard_sigmoid")),
-        Subject("prelu", FORMS["prelu"], *prelu),
-        Subject("threshold", FORMS["threshold"], None,
-                pinned("threshold", threshold=0.5, default_value=-0.25)),
-        Subject("thresholded_relu", FORMS["thresholded_relu"],
-                layer(tf_keras, "ThresholdedReLU", theta=1.0), None),
-        Subject(SOFTMAX, FORMS["sigmoid"], pair, pair),
-        Subject(LOGARITHM, Form("log", np.log), None, tf.math.log),
-    )  # fmt: skip
+        MeasuredActivation("gelu_tanh", FORMS["gelu_tanh"], *tanh_gelu),
+        MeasuredActivation(
+            "hard_sigmoid_2", FORMS["hard_sigmoid_2"], kernel(tf_keras, "hard_sigmoid"), None
+        ),
+        MeasuredActivation(
+            "hard_sigmoid_3", FORMS["hard_sigmoid_3"], None, kernel(keras, "hard_sigmoid")
+        ),
+        MeasuredActivation("prelu", FORMS["prelu"], *prelu),
+        MeasuredActivation(
+            "threshold",
+            FORMS["threshold"],
+            None,
+            pinned("threshold", threshold=0.5, default_value=-0.25),
+        ),
+        MeasuredActivation(
+            "thresholded_relu",
+            FORMS["thresholded_relu"],
+            layer(tf_keras, "ThresholdedReLU", theta=1.0),
+            None,
+        ),
+        MeasuredActivation(SOFTMAX, FORMS["sigmoid"], pair, pair),
+        MeasuredActivation(LOGARITHM, Form("log", np.log), None, tf.math.log),
+    )
     known = {subject.name: subject for subject in (*both, *more)}
     order = (*FOUNDING, *sorted(set(known) - set(FOUNDING)))
     return {name: known[name] for name in order}
@@ -612,13 +625,13 @@ def installation_here() -> Installation:
 
 
 @lru_cache(maxsize=1)
-def _subjects() -> dict[str, Subject]:
+def _subjects() -> dict[str, MeasuredActivation]:
     return subjects()
 
 
-def measure(subject: Subject, fmt: Format) -> Data:
+def measure(subject: MeasuredActivation, fmt: Format) -> Data:
     """Return the largest errors of an activation's kernels in a type, over all ways to them."""
-    table = Table()
+    table = ErrorTable()
     modes = modes_of(subject, scalar=False, fmt=fmt, size=_CHUNK if fmt.name == FLOAT32.name
                      else numbers(fmt).size)  # fmt: skip
     plain = subject.keras2 or subject.keras3

@@ -25,10 +25,10 @@ import platformdirs
 from bridge._typing import AnyArray
 from bridge.capsule import Capsule, read_capsule
 from bridge.cases.claims import (
-    Claim,
     Decided,
-    Drawn,
+    DeclaredClaim,
     Evidence,
+    PictureFile,
     PictureOf,
     Speaker,
     announced,
@@ -56,7 +56,7 @@ class Claimed:
     """
 
     claims: tuple[Decided, ...] = ()
-    pictures: tuple[Drawn, ...] = ()
+    pictures: tuple[PictureFile, ...] = ()
     trouble: str = ""
     seconds: float = 0.0
 
@@ -180,12 +180,12 @@ def _decided(
 
 def _drawn(
     title: str, alt: str, event: Event | None, arrays: Mapping[str, AnyArray], stopped: str
-) -> Drawn:
+) -> PictureFile:
     if event is None:
-        return Drawn(title, alt, why=f"{stopped or 'the process ended'} before it was drawn")
+        return PictureFile(title, alt, why=f"{stopped or 'the process ended'} before it was drawn")
     if "key" in event and event["key"] in arrays:
-        return Drawn(title, alt, content=arrays[event["key"]].tobytes())
-    return Drawn(title, alt, why=str(event.get("why", "its bytes were not written")))
+        return PictureFile(title, alt, content=arrays[event["key"]].tobytes())
+    return PictureFile(title, alt, why=str(event.get("why", "its bytes were not written")))
 
 
 def _stopped(outcome: Outcome) -> str:
@@ -294,7 +294,7 @@ def _call(function: Callable[..., Any], given: Given) -> Any:
     return result
 
 
-def _compute(claim: Claim, given: Given, quick: bool, path: Path) -> Event:
+def _compute(claim: DeclaredClaim, given: Given, quick: bool, path: Path) -> Event:
     """Return the claim's evidence as an event."""
     if claim.slow and quick:
         return _evidence(Evidence(None, "left out with --quick; run without it"), 0.0)

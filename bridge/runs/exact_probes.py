@@ -19,8 +19,17 @@ from bridge.capsule import (
     Probe,
     read_capsule,
 )
-from bridge.exact.plan import Draw, Source, Stretch, Tensor, form, plan
-from bridge.exact.records import LEVER, WAYS, Numbers, Part, Setting, agree, as_exact, subjects
+from bridge.exact.plan import LayerInput, Stretch, StretchNumbers, TensorType, form, plan
+from bridge.exact.records import (
+    LEVER,
+    WAYS,
+    Numbers,
+    Setting,
+    StretchPart,
+    agree,
+    as_exact,
+    subjects,
+)
 from bridge.facts.keras import generation_of
 from bridge.facts.layers import is_merging
 from bridge.faults.layers import OF_WEIGHTS, Fault, put_in
@@ -37,13 +46,13 @@ from bridge.trace.model_description import LookError, describe_model
 from bridge.trace.spool import SpoolWriter
 
 
-def tensors_of(model: Any) -> dict[str, Tensor]:
+def tensors_of(model: Any) -> dict[str, TensorType]:
     """Return what each layer and input of a model makes, by name; "" is a Sequential's input."""
     found = {layer.name: _output(layer) for layer in model.layers}
     if type(model).__name__ == "Sequential":
         found[""] = model.inputs[0]
     return {
-        name: Tensor(tuple(tensor.shape), _dtype(tensor))
+        name: TensorType(tuple(tensor.shape), _dtype(tensor))
         for name, tensor in found.items()
         if hasattr(tensor, "shape") and hasattr(tensor, "dtype") and len(tensor.shape) > 0
     }
@@ -69,7 +78,7 @@ class Task:
     number: int
     state: ModelState
     model: Any
-    tensors: Mapping[str, Tensor]
+    tensors: Mapping[str, TensorType]
     stretch: Stretch
     bare: tuple[str, ...]
     whole: bool
@@ -86,7 +95,7 @@ class Built:
         self,
         keras: Any,
         model: Any,
-        tensors: Mapping[str, Tensor],
+        tensors: Mapping[str, TensorType],
         stretch: Stretch,
         *,
         until: str = "",
@@ -129,7 +138,9 @@ class Built:
     def _build(self, model: Any) -> Any:
         originals = {layer.name: layer for layer in model.layers}
         starts = {name: self._start(name) for name in self.inputs}
-        tensors: dict[Source, Any] = {Source(name, True): starts[name] for name in self.inputs}
+        tensors: dict[LayerInput, Any] = {
+            LayerInput(name, True): starts[name] for name in self.inputs
+        }
         for state in self._stretch.layers:
             if state.name not in self.names:
                 continue
@@ -139,8 +150,8 @@ class Built:
             layer = type(originals[state.name]).from_config(config)
             given = [tensors[source] for source in self._stretch.feeds[state.name]]
             several = len(given) > 1 or is_merging(state.cls)
-            tensors[Source(state.name, False)] = layer(given if several else given[0])
-        outputs = [tensors[Source(name, False)] for name in self.outputs]
+            tensors[LayerInput(state.name, False)] = layer(given if several else given[0])
+        outputs = [tensors[LayerInput(name, False)] for name in self.outputs]
         inputs = list(starts.values())
         return self._keras.Model(_plain(inputs), _plain(outputs))
 
@@ -203,11 +214,11 @@ class Models:
     task: Task
     fault: Fault | None
     states: dict[str, int] = field(default_factory=dict)
-    _holds: dict[int, Part] = field(default_factory=dict)
+    _holds: dict[int, StretchPart] = field(default_factory=dict)
     _built: dict[tuple[str, bool, bool], Built] = field(default_factory=dict)
     _exact: dict[str, Mapping[str, AnyArray]] = field(default_factory=dict)
 
-    def exact(self, draw: Draw) -> Mapping[str, AnyArray]:
+    def exact(self, draw: StretchNumbers) -> Mapping[str, AnyArray]:
         """Return what every layer must make of a draw's numbers."""
         if draw.style not in self._exact:
             self._exact = {draw.style: _exact(self.task, draw)}
@@ -225,14 +236,14 @@ class Models:
             )  # fmt: skip
         return self._built[key]
 
-    def give(self, built: Built, part: Part, draw: Draw) -> None:
+    def give(self, built: Built, part: StretchPart, draw: StretchNumbers) -> None:
         """Give a model the weights of a draw if it has others."""
         if self._holds.get(id(built)) != part:
             built.give(draw.weights)
             self._holds[id(built)] = part
 
 
-def _exact(task: Task, draw: Draw) -> Mapping[str, AnyArray]:
+def _exact(task: Task, draw: StretchNumbers) -> Mapping[str, AnyArray]:
     """Return what every layer of a stretch must make; nothing if that is not known."""
     stretch = task.stretch
     generation = generation_of(task.model.__class__.__module__.partition(".")[0], {})
@@ -338,7 +349,7 @@ def _repeated(keras: Any, capsule: Capsule) -> Iterator[Task]:
             # It was built when it was first run; what cannot be built again is not run again.
             continue
         draws = tuple(
-            Draw(
+            StretchNumbers(
                 style,
                 _weights(capsule, _state_of(capsule, probe)),
                 tuple(np.asarray(capsule.array(ref)) for ref in probe.inputs),
@@ -367,7 +378,7 @@ def _all_of(state: ModelState) -> Stretch:
     """Return a recorded model as one stretch."""
     nodes = nodes_of(state)
     layers = {layer.name: layer for layer in state.layers}
-    feeds = {name: tuple(Source(feed, feed not in nodes) for feed in node.feeds)
+    feeds = {name: tuple(LayerInput(feed, feed not in nodes) for feed in node.feeds)
              for name, node in nodes.items()}  # fmt: skip
     return Stretch(
         tuple(layers[name] for name in nodes), feeds, inputs_of(state), output_names(state),
@@ -447,7 +458,7 @@ class _Probing:
             whose = f"{task.label}/{task.number}"
             self._forms = {form: of for form, of in self._forms.items() if of != whose}
             return
-        wrong: dict[str, tuple[Draw, Setting]] = {}
+        wrong: dict[str, tuple[StretchNumbers, Setting]] = {}
         done: set[tuple[str, Setting]] = set()
         for place, draw in enumerate(task.stretch.draws):
             for setting in self._settings(place, task):
@@ -482,10 +493,10 @@ class _Probing:
             )
 
     def _one(
-        self, task: Task, models: Models, draw: Draw, setting: Setting, until: str = ""
+        self, task: Task, models: Models, draw: StretchNumbers, setting: Setting, until: str = ""
     ) -> bool:
         """Run once, tell what was made, and return whether it is wrong."""
-        part = Part(task.label, task.number, draw.style, until)
+        part = StretchPart(task.label, task.number, draw.style, until)
         plain = models.get(setting.way, until)
         inputs = [draw.inputs[task.stretch.inputs.index(name)] for name in plain.inputs]
         answers: list[AnyArray] = []
@@ -540,7 +551,9 @@ class _Probing:
             for name, y in zip(names, answers, strict=False)
         )
 
-    def _described(self, models: Models, plain: Built, part: Part, draw: Draw) -> int:
+    def _described(
+        self, models: Models, plain: Built, part: StretchPart, draw: StretchNumbers
+    ) -> int:
         """Return the number of the state of a model with its numbers; tell it the first time."""
         if part.name not in models.states:
             models.give(plain, part, draw)
@@ -587,7 +600,7 @@ def _without_weights(state: ModelState) -> ModelState:
     return state.model_copy(update={"layers": layers, "config": None, "compiled": None})
 
 
-def _size(tensor: Tensor) -> int:
+def _size(tensor: TensorType) -> int:
     return math.prod(part or 1 for part in tensor.shape[1:])
 
 

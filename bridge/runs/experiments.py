@@ -15,7 +15,7 @@ from bridge._typing import AnyArray
 from bridge.capsule import Capsule, CapsuleError, ModelState, Probe, read_capsule
 from bridge.capsule.values import Method, ObjectValue
 from bridge.errors import BridgeError
-from bridge.explain.experiment import STARTS, Experiment, Made
+from bridge.explain.experiment import STARTS, Experiment, ExperimentOutcome
 from bridge.process.pool import Limits, Pool, Warm
 from bridge.process.zygote import Context
 from bridge.runs.job import begin, finish, origin_of, run_job
@@ -46,7 +46,7 @@ def make_experiments(
     wanted: Sequence[Experiment],
     limits: Limits,
     seconds: float,
-) -> list[Made]:
+) -> list[ExperimentOutcome]:
     """Make experiments on a recorded run, the cheapest first, in one process.
 
     Args:
@@ -75,16 +75,20 @@ def make_experiments(
     return [_made(experiment, n, ended.get(n), whole) for n, experiment in enumerate(wanted)]
 
 
-def _made(experiment: Experiment, number: int, ended: Data | None, whole: Capsule) -> Made:
+def _made(
+    experiment: Experiment, number: int, ended: Data | None, whole: Capsule
+) -> ExperimentOutcome:
     if ended is None:
-        return Made(experiment, None, f"the process ended before ({whole.manifest.status})")
+        return ExperimentOutcome(
+            experiment, None, f"the process ended before ({whole.manifest.status})"
+        )
     if ended["why"]:
-        return Made(experiment, None, ended["why"], ended["seconds"])
+        return ExperimentOutcome(experiment, None, ended["why"], ended["seconds"])
     probes = tuple(p for p in whole.manifest.probes if p.settings.get("experiment") == number)
     manifest = whole.manifest.model_copy(update={"probes": probes, "lever": experiment.changed})
     keys = manifest.array_keys()
     arrays = {key: value for key, value in whole.arrays.items() if key in keys}
-    return Made(experiment, Capsule(manifest, arrays), "", ended["seconds"])
+    return ExperimentOutcome(experiment, Capsule(manifest, arrays), "", ended["seconds"])
 
 
 # In the process that makes them.

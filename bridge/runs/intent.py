@@ -27,7 +27,7 @@ from bridge.process.pool import Limits, Pool, Warm
 from bridge.process.zygote import Context
 from bridge.r.script import Inspection, inspect
 from bridge.runs.job import Place, begin, finish, lay_beside, ran, run_job
-from bridge.runs.r_answers import LAYER, Making, OwnCall, RAnswers, called, rearranged
+from bridge.runs.r_answers import LAYER, OwnCall, RAnswers, StatementLayers, called, rearranged
 from bridge.runs.replay import TrainingStart
 from bridge.trace.capsule_builder import Origin
 from bridge.trace.encoder import Encoder
@@ -144,7 +144,7 @@ def intent_job(context: Context, params: dict[str, Any]) -> None:
     Observer(spool, encoder, lambda: recorder.current).install(context.keras)
     known = RAnswers(recorded, context.keras)
     given = _given(about["given"], known)
-    session = _Session(spool, encoder, recorder, about, given, known)
+    session = _IntentSession(spool, encoder, recorder, about, given, known)
     text.heard = session.heard
     functional.asked = session.asked
     values.read_otherwise = session.read_otherwise
@@ -189,7 +189,7 @@ def _changed(
     return tuple(places), words
 
 
-class _Session:
+class _IntentSession:
     """One run: where it is, what it prints, which names stand for a gap."""
 
     def __init__(
@@ -225,7 +225,7 @@ class _Session:
             "__name__": "__intent__",
             "__file__": str(path),
             "_bridge_call": self._call,
-            LAYER: Making(),
+            LAYER: StatementLayers(),
         }
         lines = path.read_text("utf-8").split("\n")
         numbered = list(enumerate(lines[: len(self._statements)]))

@@ -30,7 +30,7 @@ from bridge.runs.model_execution import (
 )
 from bridge.runs.model_execution import run as run_model
 from bridge.runs.perturbation import Found, Perturber, wanting
-from bridge.trace.call_tracer import Unit, units
+from bridge.trace.call_tracer import CallGroup, units
 from bridge.trace.encoder import Data, Encoder
 from bridge.trace.executed_graph import arithmetic, calls_functions
 from bridge.trace.model_description import LookError
@@ -204,7 +204,7 @@ class _Looked:
     probe: int
     state: int
     sight: Sight
-    wanting: Sequence[tuple[int, Unit]]
+    wanting: Sequence[tuple[int, CallGroup]]
 
 
 class Teller:
@@ -262,7 +262,7 @@ def _tell(found: Found | str, encoder: Encoder) -> Data:
     return {"perturbed": data}
 
 
-def _units(view: View) -> list[Unit]:
+def _units(view: View) -> list[CallGroup]:
     """Return what is told: all units but the operations that make nothing but masks.
 
     Keras 3 writes down, as calls of the model, how the masks of its layers are made; Keras 2 does
@@ -280,7 +280,7 @@ def _units(view: View) -> list[Unit]:
     return [unit for unit in units(calls, view.visible) if unit.last in places]
 
 
-def _describe(view: View, unit: Unit, encoder: Encoder) -> Data:
+def _describe(view: View, unit: CallGroup, encoder: Encoder) -> Data:
     """Return :class:`bridge.capsule.LayerOutput` data."""
     calls = [view.sight.calls[place] for place in unit.calls]
     first, last = calls[0], view.sight.calls[unit.last]

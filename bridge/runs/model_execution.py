@@ -16,7 +16,7 @@ from bridge.capsule import Call, Capsule, LayerState, ModelState, Probe
 from bridge.faults.layers import Fault, FaultError, put_in
 from bridge.trace.call_tracer import TracedCall, Watch
 from bridge.trace.encoder import to_numpy
-from bridge.trace.executed_graph import Executed, executed_graphs
+from bridge.trace.executed_graph import GraphRecorder, executed_graphs
 from bridge.trace.model_description import LookError, as_fed, assemble, batches, leaves
 
 _OWN: Final = frozenset({"keras", "tf_keras", "builtins"})
@@ -222,7 +222,7 @@ class Sight:
     values: Mapping[int, AnyArray]
     outputs: Named
     returned: frozenset[int]
-    executed: Executed | None
+    executed: GraphRecorder | None
     rows: int | None = None
 
 
@@ -242,7 +242,7 @@ def run(
         LookError: the model cannot be run on what was recorded, or watched while it runs.
     """
     forget(model)
-    runner = _Runner(keras, model, way, wanted, remake)
+    runner = _BatchRunner(keras, model, way, wanted, remake)
     parts: list[tuple[int, list[AnyArray], dict[int, AnyArray]]] = []
     with contextlib.nullcontext() if way.eager else executed_graphs() as executed:
         for batch in batches(fed, way.rows):
@@ -266,7 +266,7 @@ def run(
     return Sight(calls, watch.tensors, values, outputs, runner.returned, executed, size)
 
 
-class _Runner:
+class _BatchRunner:
     """Runs batches, in one traced function or eagerly, and keeps what the last trace noted."""
 
     def __init__(

@@ -20,7 +20,7 @@ from bridge.rounding.rules import evaluate_chain, layer_of
 from bridge.rounding.rules.layer import policy_name
 from bridge.rounding.rules.rounding import FORMATS
 from bridge.runs.model_execution import Sight, settle
-from bridge.trace.call_tracer import Tensor, TracedCall, Unit, arrays
+from bridge.trace.call_tracer import CallGroup, TensorPlace, TracedCall, arrays
 from bridge.trace.encoder import to_numpy
 
 _WORDS: Final = {2: np.int16, 4: np.int32, 8: np.int64}
@@ -69,7 +69,7 @@ def evaluate(calls: Sequence[TracedCall], given: Values, layer_of: Callable[[Any
     outputs: Any = None
 
     def fill(leaf: Any) -> Any:
-        return known[leaf.number] if isinstance(leaf, Tensor) else leaf
+        return known[leaf.number] if isinstance(leaf, TensorPlace) else leaf
 
     for call in calls:
         for number, mask in zip(call.inputs, call.masks, strict=True):
@@ -180,7 +180,7 @@ class Found:
     rows: int
 
 
-def wanting(recorded: Capsule, state: ModelState, sight: Sight, unit: Unit) -> bool:
+def wanting(recorded: Capsule, state: ModelState, sight: Sight, unit: CallGroup) -> bool:
     """Say whether no rule speaks for a unit, so that repeated runs should.
 
     A rule is asked by giving it the first row: there may be one, and not for such a layer.
@@ -225,7 +225,7 @@ class Perturber:
         self._until = until
         self._memory = {} if memory is None else memory
 
-    def perturb(self, unit: Unit) -> Found | str:
+    def perturb(self, unit: CallGroup) -> Found | str:
         """Return what repeated runs did, or a sentence that says why there are none."""
         try:
             key = self._key(unit)
@@ -239,7 +239,7 @@ class Perturber:
         except Exception as error:  # a layer of a stranger's may raise anything
             return f"the layer cannot be run by itself: {type(error).__name__}: {error}"[:500]
 
-    def _perturb(self, unit: Unit) -> Found:
+    def _perturb(self, unit: CallGroup) -> Found:
         calls = [self._sight.calls[place] for place in unit.calls]
         given = self._given(unit)
         result = self._result(calls[-1])
@@ -254,7 +254,7 @@ class Perturber:
         dtype = result.dtype
         if exact.shape[1:] != result.shape[1:]:
             raise CannotError(f"in float64 its output has shape {exact.shape}")
-        repeats = _Runs(calls, first, weights, dtype)
+        repeats = _PerturbedRuns(calls, first, weights, dtype)
         try:
             begun = time.process_time()
             runs = [repeats.eagerly()]
@@ -268,7 +268,7 @@ class Perturber:
         self._check(doubled, whole, first, found, dtype)
         return found
 
-    def _key(self, unit: Unit) -> Any:
+    def _key(self, unit: CallGroup) -> Any:
         """Return what decides about the runs of a unit, the weights of the model aside."""
         calls = [self._sight.calls[place] for place in unit.calls]
         given = (
@@ -277,7 +277,7 @@ class Perturber:
         )
         return (*((call.path, call.node) for call in calls), *given)
 
-    def _given(self, unit: Unit) -> Values:
+    def _given(self, unit: CallGroup) -> Values:
         """Return what the unit received, and the masks that came with it, by number."""
         found: Values = {}
         for place, which in unit.inputs:
@@ -347,7 +347,7 @@ def _weights(calls: Sequence[TracedCall]) -> list[tuple[Any, AnyArray]]:
     return list(found.values())
 
 
-class _Runs:
+class _PerturbedRuns:
     """Runs of the layers as they are, each with everything moved anew."""
 
     def __init__(

@@ -106,7 +106,7 @@ def r_job(context: Context, params: dict[str, Any]) -> None:
     encoder = Encoder(spool)
     calls = recorder.Recorder(spool, encoder)
     script, places = Path(params["script"]), list(params["places"])
-    session = _Session(spool, script, places, plots, encoder, calls)
+    session = _RSession(spool, script, places, plots, encoder, calls)
     if params.get("contained"):
         spool.event("note", text=f"Contained: {', '.join(params['contained'])}.")
     recorder.activate(calls)
@@ -183,7 +183,7 @@ class _HeardBytes(io.RawIOBase):
         return True
 
 
-class _Session:
+class _RSession:
     """One script's life: where it is, what it prints and signals."""
 
     def __init__(

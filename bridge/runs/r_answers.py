@@ -35,7 +35,7 @@ LAYER: Final = "_bridge_layer"
 _CLOSED: Final = (ast.Lambda, ast.FunctionDef, ast.ClassDef, ast.IfExp, ast.comprehension)
 
 
-class Making:
+class StatementLayers:
     """The layers of one statement: each is made when R made it, or when it is first needed."""
 
     def __init__(self) -> None:

@@ -337,12 +337,12 @@ class _Again:
         model, without = self._models.faulty(probe.state or 0, self._standing(way))
         put_in: list[graph.Faulty] = []
         remake = self._remake(way, put_in)
-        runner = _Runner(self._context.keras, model, fed, way, expected, remake)
+        runner = _ModelRunner(self._context.keras, model, fed, way, expected, remake)
         execution = self._seen(probe, runner, way)
         changed = [change.last is not None and change.last.changed for change in put_in]
         return replace(execution, without=without, idle=bool(changed) and not any(changed))
 
-    def _seen(self, probe: Probe, runner: _Runner, way: Way) -> _Made:
+    def _seen(self, probe: Probe, runner: _ModelRunner, way: Way) -> _Made:
         if not self._looking:
             return _Made(way, runner.attempt(_NOTHING))
         if way.eager:
@@ -408,7 +408,7 @@ def _described(sight: Sight, jit: bool = False) -> ExecutedGraph | None:
     return ExecutedGraph.model_validate(sight.executed.describe())
 
 
-class _Runner:
+class _ModelRunner:
     """Runs one model in one way, and keeps the run of which nothing was asked."""
 
     def __init__(

@@ -295,7 +295,7 @@ _MOVED: Final = (0.5, 0.1, 1e-2)
 
 
 @dataclass(frozen=True)
-class Drawn:
+class PlannedFault:
     """A fault that is to be put into one prediction.
 
     ``damaged`` is the recording that has it, for a fault of what was asked for; ``fault`` is put
@@ -314,7 +314,7 @@ class Drawn:
 
 def draw(
     recorded: Capsule, probe: Probe, rng: np.random.Generator, without: Collection[str] = ()
-) -> Drawn | None:
+) -> PlannedFault | None:
     """Draw a fault for a prediction, of a kind that was not tried; None if it can have none."""
     names = list(_SHARES)
     shares = np.array([_SHARES[name] for name in names], dtype=float)
@@ -331,12 +331,12 @@ def draw(
 
 def _drawn(
     recorded: Capsule, probe: Probe, kind: FaultKind, rng: np.random.Generator
-) -> Drawn | None:
+) -> PlannedFault | None:
     if kind.into == "recording":
         damaged = damage(recorded, kind.kind, rng, probe.index)
         if damaged is None:
             return None
-        return Drawn(
+        return PlannedFault(
             kind,
             probe.index,
             probe.label,
@@ -362,7 +362,7 @@ def _drawn(
         truth += LAYERS[class_name(layer.cls) or ""].op
     amount = _MOVED[int(rng.integers(len(_MOVED)))] if kind.kind == "weight-moved" else 0.0
     fault = Fault(kind.kind, layer.name, way, int(rng.integers(8)), amount)
-    return Drawn(kind, probe.index, probe.label, layer.name, truth, way, fault)
+    return PlannedFault(kind, probe.index, probe.label, layer.name, truth, way, fault)
 
 
 def _ways(kind: FaultKind, compiled: bool) -> Iterator[tuple[str, ...]]:
@@ -483,16 +483,16 @@ class Half:
 
     def _put_in(
         self, sound: Capsule, probes: Mapping[int, Probe]
-    ) -> tuple[dict[int, Drawn], dict[int, Capsule], int]:
+    ) -> tuple[dict[int, PlannedFault], dict[int, Capsule], int]:
         """Put a fault into every model; draw another where no bit of the result changes."""
-        found: dict[int, Drawn] = {}
+        found: dict[int, PlannedFault] = {}
         alone: dict[int, Capsule] = {}
         redrawn = 0
         left = set(probes)
         tried: dict[int, set[str]] = defaultdict(set)
         for attempt in range(_FEW_ROUNDS if self._only_locate else _ROUNDS):
             self._progress(f"puts {len(left)} faults in")
-            drawn: dict[int, Drawn] = {}
+            drawn: dict[int, PlannedFault] = {}
             damaged = sound
             for index in sorted(left):
                 rng = np.random.default_rng([self._seed, self._generation, index, attempt])
@@ -515,7 +515,7 @@ class Half:
     def _again(
         self,
         recorded: Capsule,
-        drawn: Mapping[int, Drawn],
+        drawn: Mapping[int, PlannedFault],
         pull: Pull | None,
         probes: Collection[int] = (),
     ) -> Capsule | str:
@@ -536,7 +536,7 @@ class Half:
             return f"{type(error).__name__}: {error}"[:300]
 
     def _trials(
-        self, sound: Capsule, faulty: Mapping[int, Drawn], alone: Mapping[int, Capsule]
+        self, sound: Capsule, faulty: Mapping[int, PlannedFault], alone: Mapping[int, Capsule]
     ) -> list[Trial]:
         """See what is said of every fault."""
         trials: list[Trial] = []
@@ -568,7 +568,7 @@ class Half:
     def _search(
         self,
         sound: Capsule,
-        faulty: Mapping[int, Drawn],
+        faulty: Mapping[int, PlannedFault],
         alone: Mapping[int, Capsule],
         doubts: Mapping[int, Doubt],
     ) -> dict[int, CauseEvidence]:
@@ -597,7 +597,7 @@ class Half:
 
         return drive_together(searches, answers)
 
-    def _asked_for(self, drawn: Drawn, runs: Mapping[str, Capsule], pair: RunPair) -> Trial:
+    def _asked_for(self, drawn: PlannedFault, runs: Mapping[str, Capsule], pair: RunPair) -> Trial:
         """See what is said of a fault of what was asked for, which needs no lever."""
         first = pair.first_divergence
         if pair.verdict not in _APART or first is None:
@@ -610,7 +610,7 @@ class Half:
     def _trial(
         self,
         capsule: Capsule,
-        drawn: Drawn,
+        drawn: PlannedFault,
         found: CauseEvidence | None,
         localised: bool,
         said: str,

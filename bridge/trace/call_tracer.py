@@ -23,7 +23,7 @@ from bridge.trace.model_description import (
 
 
 @dataclass(frozen=True)
-class Tensor:
+class TensorPlace:
     """The place of a tensor in the arguments of a call: its number."""
 
     number: int
@@ -33,7 +33,7 @@ class Tensor:
 class TracedCall:
     """A call of a layer; tensors are numbers.
 
-    ``args`` and ``kwargs`` are what it was called with, :class:`Tensor` in the place of tensors.
+    ``args`` and ``kwargs`` are what it was called with, a :class:`TensorPlace` for each tensor.
     ``names`` says where each of ``inputs`` comes from. ``masks`` are those that the inputs carry,
     None where they carry none; ``masked`` says that the layer takes notice. ``arguments`` are
     those of the call that are not the input, as :class:`bridge.capsule.LayerOutput` tells them.
@@ -181,7 +181,7 @@ class Watch:
         import tensorflow as tf
 
         return tf.nest.map_structure(
-            lambda leaf: Tensor(self.number(leaf)) if _is_array(leaf) else leaf, item
+            lambda leaf: TensorPlace(self.number(leaf)) if _is_array(leaf) else leaf, item
         )
 
     def _mask(self, number: int) -> int | None:
@@ -337,7 +337,7 @@ class Wired(Protocol):
 
 
 @dataclass(frozen=True)
-class Unit:
+class CallGroup:
     """Calls by their places, in order, and the inputs that reach them from outside.
 
     Each input is the place of a call in ``calls`` and of one of the call's inputs.
@@ -357,7 +357,7 @@ class Unit:
         return all(call == self.calls[0] for call, _ in self.inputs)
 
 
-def units(calls: Sequence[Wired], visible: Collection[int]) -> list[Unit]:
+def units(calls: Sequence[Wired], visible: Collection[int]) -> list[CallGroup]:
     """Return the units of a run whose tensors of these numbers were seen, in the order of the run.
 
     A call of which no output was seen is only a part of other units.
@@ -369,7 +369,7 @@ def units(calls: Sequence[Wired], visible: Collection[int]) -> list[Unit]:
     return found
 
 
-def _unit(calls: Sequence[Wired], visible: Collection[int], last: int) -> Unit:
+def _unit(calls: Sequence[Wired], visible: Collection[int], last: int) -> CallGroup:
     members = {last}
     waiting = [last]
     outside: set[tuple[int, int]] = set()
@@ -382,7 +382,7 @@ def _unit(calls: Sequence[Wired], visible: Collection[int], last: int) -> Unit:
             elif maker not in members:
                 members.add(maker)
                 waiting.append(maker)
-    return Unit(tuple(sorted(members)), tuple(sorted(outside)))
+    return CallGroup(tuple(sorted(members)), tuple(sorted(outside)))
 
 
 def _maker(calls: Sequence[Wired], number: int, before: int) -> int | None:

@@ -17,7 +17,7 @@ _FEEDING: Final = frozenset({"ReadVariableOp", "ExpandDims", "Cast", "Shape"})
 _EAGER_OP: Final = "_Device"
 
 
-class Executed:
+class GraphRecorder:
     """The functions that TensorFlow instantiated while this was open."""
 
     def __init__(self) -> None:
@@ -77,11 +77,11 @@ def calls_functions(graph: ExecutedGraph) -> bool:
 
 
 #: What is collected at the moment, the innermost last.
-_open: list[Executed] = []
+_open: list[GraphRecorder] = []
 
 
 @contextmanager
-def executed_graphs() -> Iterator[Executed]:
+def executed_graphs() -> Iterator[GraphRecorder]:
     """Collect the optimised graph of every function that is instantiated inside.
 
     Inside another such block nothing of it is lost: each block gets its own functions only.
@@ -91,7 +91,7 @@ def executed_graphs() -> Iterator[Executed]:
     ctx = context.context()
     if _open:
         _open[-1].graphs += _collected(ctx)
-    found = Executed()
+    found = GraphRecorder()
     _open.append(found)
     ctx.enable_graph_collection()
     try:

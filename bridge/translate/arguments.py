@@ -11,7 +11,6 @@ from bridge.translate import base
 from bridge.translate.syntax import (
     Argument,
     Assign,
-    Call,
     Function,
     Index,
     Member,
@@ -19,7 +18,8 @@ from bridge.translate.syntax import (
     Number,
     Operation,
     Paren,
-    Symbol,
+    RCall,
+    RSymbol,
     Text,
     number_of,
     walk,
@@ -28,7 +28,7 @@ from bridge.translate.wrappers import (
     DATA,
     SHAPES,
     WHOLE,
-    Parameter,
+    WrapperParameter,
     wrappers,
 )
 from bridge.translate.writing import (
@@ -137,7 +137,7 @@ class Names(Writer, ABC):
             scope = scope.outer
         return False
 
-    def symbol(self, node: Symbol) -> Code:
+    def symbol(self, node: RSymbol) -> Code:
         """Return a name: a variable, a constant, a module, a function as a value."""
         name = node.name
         if name == "...":
@@ -178,8 +178,8 @@ class Names(Writer, ABC):
         while isinstance(node, Member) and not node.slot:
             names.insert(0, node.name)
             node = node.object
-        if not isinstance(node, Symbol) or not names or self.is_own(node.name):
-            if isinstance(node, Symbol) and names and node.name in self.modules:
+        if not isinstance(node, RSymbol) or not names or self.is_own(node.name):
+            if isinstance(node, RSymbol) and names and node.name in self.modules:
                 return ".".join([python_name(node.name), *names])
             return ""
         if node.name not in _MODULES:
@@ -188,7 +188,7 @@ class Names(Writer, ABC):
 
     def native(self, node: Node) -> str | None:
         """Return an expression whose attributes can be set in place, None if it is not known."""
-        if isinstance(node, Symbol):
+        if isinstance(node, RSymbol):
             if self.is_own(node.name):
                 kind = self.scope.kind(node.name)
                 return python_name(node.name) if kind in OBJECTS else None
@@ -211,7 +211,7 @@ class Names(Writer, ABC):
         path = self.path(node)
         if path:
             return Code(path, "py")
-        if isinstance(node.object, Symbol) and node.object.name == "super" and self.is_own("self"):
+        if isinstance(node.object, RSymbol) and node.object.name == "super" and self.is_own("self"):
             name = "__init__" if node.name == "initialize" else node.name
             return Code(f"super().{name}", "py")
         inner = self.expression(node.object)
@@ -223,7 +223,7 @@ class Names(Writer, ABC):
         """Say whether a variable's numbers are in no order of their own: drawn, or all the same."""
         assigned = self.values.get(name, [])
         chance = any(
-            isinstance(node, Call) and node.name in (DRAWING | _ALIKE)
+            isinstance(node, RCall) and node.name in (DRAWING | _ALIKE)
             for value in assigned
             for node in walk(value)
         )
@@ -236,12 +236,12 @@ _WEIGHTS: Final = frozenset({"weights"})
 class Arguments(Names):
     """The part of a translation that knows what is given to a call."""
 
-    def argument(self, node: Node, parameter: Parameter, formal: str = "") -> Code:
+    def argument(self, node: Node, parameter: WrapperParameter, formal: str = "") -> Code:
         """Return an argument of a call into Python, as the author wrote it."""
         while isinstance(node, Paren):
             node = node.inner
         kind = parameter.kind
-        if isinstance(node, Symbol) and not self.is_own(node.name) and node.name == "NULL":
+        if isinstance(node, RSymbol) and not self.is_own(node.name) and node.name == "NULL":
             return Code("None", "none")
         if kind in SHAPES:
             return self._shape(node)
@@ -270,14 +270,14 @@ class Arguments(Names):
             code = self._plain(node)
             return (
                 code
-                if isinstance(node, Call) and node.name == "list"
+                if isinstance(node, RCall) and node.name == "list"
                 else Code(f"[{code.text}]" if code.kind in OBJECTS else f"r.listed({code.text})")
             )
         return self._plain(node)
 
     def _items(self, node: Node) -> Sequence[Argument] | None:
         if (
-            isinstance(node, Call)
+            isinstance(node, RCall)
             and node.name in ("c", "list", "shape", "tuple", "reticulate")
             and (not self.is_own(node.name))
         ):
@@ -287,7 +287,7 @@ class Arguments(Names):
     def _shape(self, node: Node) -> Code:
         items = self._items(node)
         if items is not None and not any(item.name for item in items):
-            assert isinstance(node, Call)
+            assert isinstance(node, RCall)
             what = "c() drops NULL, and the shape loses a dimension"
             if (
                 node.name == "c"
@@ -307,7 +307,7 @@ class Arguments(Names):
         if (
             node is None
             or _is_null(node)
-            or (isinstance(node, Symbol) and node.name.startswith("NA"))
+            or (isinstance(node, RSymbol) and node.name.startswith("NA"))
         ):
             return "None"
         if isinstance(node, Operation) and node.operator == "-" and node.left is None:
@@ -331,7 +331,7 @@ class Arguments(Names):
             and isinstance(node.right, Number)
         ):
             return Code(f"-{self._size(node.right)}", "num")
-        if isinstance(node, Text) or (isinstance(node, Symbol) and node.name in base.CONSTANTS):
+        if isinstance(node, Text) or (isinstance(node, RSymbol) and node.name in base.CONSTANTS):
             return self._plain(node)
         code = self.expression(node)
         return (
@@ -342,7 +342,7 @@ class Arguments(Names):
 
     def _data(self, node: Node) -> Code:
         items = self._items(node)
-        if isinstance(node, Call) and node.name == "list" and items is not None:
+        if isinstance(node, RCall) and node.name == "list" and items is not None:
             if all(item.name for item in items) and items:
                 parts = [
                     f"{item.name!r}: {self._data(item.value).text}"
@@ -358,14 +358,14 @@ class Arguments(Names):
     def _plain(self, node: Node) -> Code:
         """Return an argument that crosses as it is: vectors as lists, functions by their names."""
         items = self._items(node)
-        if isinstance(node, Call) and node.name == "c" and items is not None:
+        if isinstance(node, RCall) and node.name == "c" and items is not None:
             simple = [self._plain(item.value) for item in items if item.value is not None]
             kinds = {code.kind for code in simple}
             if kinds <= {"float", "int", "num", "str", "bool", *OBJECTS} and not any(
                 item.name for item in items
             ):
                 return Code(f"[{', '.join(code.text for code in simple)}]", "list")
-        if isinstance(node, Call) and node.name == "list" and items is not None:
+        if isinstance(node, RCall) and node.name == "list" and items is not None:
             if items and all(item.name for item in items):
                 parts = [
                     f"{item.name!r}: {self._plain(item.value).text}"
@@ -380,4 +380,4 @@ class Arguments(Names):
 
 
 def _is_null(node: Node | None) -> bool:
-    return isinstance(node, Symbol) and node.name == "NULL"
+    return isinstance(node, RSymbol) and node.name == "NULL"

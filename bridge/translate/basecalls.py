@@ -11,9 +11,9 @@ from bridge.translate.syntax import (
     Argument,
     Assign,
     Block,
-    Call,
     Node,
-    Symbol,
+    RCall,
+    RSymbol,
     Unknown,
     mentions,
     walk,
@@ -24,8 +24,8 @@ from bridge.translate.wrappers import (
     SHAPES,
     WHOLE,
     WHOLE_NAMES,
-    Parameter,
     Wrapper,
+    WrapperParameter,
     wrappers,
 )
 from bridge.translate.writing import (
@@ -38,7 +38,7 @@ from bridge.translate.writing import (
 class BaseCalls(Arguments):
     """The part of a translation that knows R's base."""
 
-    def _given(self, node: Call, front: str = "") -> str:
+    def _given(self, node: RCall, front: str = "") -> str:
         parts = []
         for argument in node.arguments:
             if argument.value is None:
@@ -47,7 +47,7 @@ class BaseCalls(Arguments):
             parts.append(f"{python_name(argument.name)}={text}" if argument.name else text)
         return front + ", ".join(parts) if parts else ""
 
-    def _base_call(self, node: Call) -> Code:
+    def _base_call(self, node: RCall) -> Code:
         python, formals = base.FUNCTIONS[node.name]
         import inspect
 
@@ -151,7 +151,7 @@ class BaseCalls(Arguments):
     def _handed(self, node: Node) -> Code:
         """Return an argument of R's own; a wrapper that R is to call keeps what it makes whole."""
         code = self.expression(node)
-        known = None if not isinstance(node, Symbol) else wrappers(self.package).get(node.name)
+        known = None if not isinstance(node, RSymbol) else wrappers(self.package).get(node.name)
         if known is None or self.is_own(known.name):
             return code
         whole = [
@@ -159,7 +159,7 @@ class BaseCalls(Arguments):
         ]
         return Code(f"r.counted({code.text}, {', '.join(map(repr, whole))})") if whole else code
 
-    def _do_c(self, node: Call, *_: Any) -> Code:
+    def _do_c(self, node: RCall, *_: Any) -> Code:
         codes = [
             (argument.name, self.expression(argument.value))
             for argument in node.arguments
@@ -182,10 +182,10 @@ class BaseCalls(Arguments):
             "array" if kinds and kinds <= {"float", "int", "num", "array"} else "any",
         )
 
-    def _do_list(self, node: Call, *_: Any) -> Code:
+    def _do_list(self, node: RCall, *_: Any) -> Code:
         return self._do_list_(node)
 
-    def _do_list_(self, node: Call, *_: Any) -> Code:
+    def _do_list_(self, node: RCall, *_: Any) -> Code:
         given = [argument for argument in node.arguments if argument.value is not None]
         codes = [
             (argument.name, self.expression(argument.value))
@@ -200,14 +200,14 @@ class BaseCalls(Arguments):
             )
         return Code(f"[{', '.join(code.text for _, code in codes)}]", "list")
 
-    def _do_structure(self, node: Call, *_: Any) -> Code:
+    def _do_structure(self, node: RCall, *_: Any) -> Code:
         given = {argument.name: argument.value for argument in node.arguments}
         data, classes = given.get("", given.get(".Data")), given.get("class")
         if len(given) != 2 or data is None or classes is None:
             return self.gap(node, "the function structure()")
         return Code(f"r.put_class({self.expression(data).text}, {self.expression(classes).text})")
 
-    def _do_array(self, node: Call, *_: Any) -> Code:
+    def _do_array(self, node: RCall, *_: Any) -> Code:
         code = self._base_call(node)
         named = {argument.name: argument.value for argument in node.arguments}
         plain = [argument.value for argument in node.arguments if not argument.name]
@@ -216,18 +216,18 @@ class BaseCalls(Arguments):
         items = self._items(dims) if dims is not None else None
         # What is written in the call itself is written for it; only a vector that was there before
         # has an order that the author may have meant to keep.
-        there = isinstance(data, Symbol) and self.is_own(data.name)
+        there = isinstance(data, RSymbol) and self.is_own(data.name)
         if (
             items is not None
             and len(items) >= 3
             and there
-            and isinstance(data, Symbol)
+            and isinstance(data, RSymbol)
             and not self.has_no_order(data.name)
         ):
             return Code(code.text.replace("r.make_array(", "r.array_by_rows(", 1), "array")
         return code
 
-    def _do_tryCatch(self, node: Call, *_: Any) -> Code:  # noqa: N802 - R's own name
+    def _do_tryCatch(self, node: RCall, *_: Any) -> Code:  # noqa: N802 - R's own name
         parts = []
         body = None
         for argument in node.arguments:
@@ -241,21 +241,21 @@ class BaseCalls(Arguments):
                 parts.append(f"finally_={self.thunk(argument.value).text}")
         return Code(f"r.try_catch({', '.join([body or 'lambda: None', *parts])})")
 
-    def _do_try(self, node: Call, *_: Any) -> Code:
+    def _do_try(self, node: RCall, *_: Any) -> Code:
         return self._do_try_(node)
 
-    def _do_try_(self, node: Call, *_: Any) -> Code:
+    def _do_try_(self, node: RCall, *_: Any) -> Code:
         value = node.arguments[0].value if node.arguments else None
         return Code(f"r.try_({self.thunk(value).text})") if value is not None else Code("None")
 
-    def _do_replicate(self, node: Call, *_: Any) -> Code:
+    def _do_replicate(self, node: RCall, *_: Any) -> Code:
         if len(node.arguments) < 2 or node.arguments[1].value is None:
             return self.gap(node, "replicate() without an expression")
         n = node.arguments[0].value
         count = self.expression(n).text if n is not None else "1"
         return Code(f"r.replicate({count}, {self.thunk(node.arguments[1].value).text})")
 
-    def _do_switch(self, node: Call, *_: Any) -> Code:
+    def _do_switch(self, node: RCall, *_: Any) -> Code:
         value = node.arguments[0].value
         assert value is not None
         head = self.expression(value).text
@@ -271,7 +271,7 @@ class BaseCalls(Arguments):
             f"r.switch({inner}, **{{{', '.join(words)}}})" if words else f"r.switch({inner})"
         )
 
-    def _do_with_(self, node: Call, *_: Any) -> Code:
+    def _do_with_(self, node: RCall, *_: Any) -> Code:
         given = [argument.value for argument in node.arguments]
         if len(given) != 2 or given[0] is None or given[1] is None:
             return self.gap(node, "with() of something else than an expression")
@@ -282,7 +282,7 @@ class BaseCalls(Arguments):
             return self.gap(node, "with() of several expressions")
         return Code(f"(lambda columns: {self._of_columns(body)})({frame.text})", "any", False)
 
-    def _do_subset(self, node: Call, *_: Any) -> Code:
+    def _do_subset(self, node: RCall, *_: Any) -> Code:
         given = [argument.value for argument in node.arguments]
         if len(given) != 2 or given[0] is None or given[1] is None or node.arguments[1].name:
             return self.gap(node, "subset() with more than one condition")
@@ -298,25 +298,25 @@ class BaseCalls(Arguments):
         finally:
             self.of_columns = before
 
-    def _do_missing(self, node: Call, *_: Any) -> Code:
+    def _do_missing(self, node: RCall, *_: Any) -> Code:
         return Code(f"{self._given(node)} is None", "bool", False)
 
     def _do_Sys_time(self, *_: Any) -> Code:  # noqa: N802 - R's own name
         return Code("__import__('time').time()", "float")
 
-    def _do_summary(self, node: Call, *_: Any) -> Code:
+    def _do_summary(self, node: RCall, *_: Any) -> Code:
         return Code(f"r.summary({self._given(node)})")
 
-    def _do_suppressWarnings(self, node: Call, *_: Any) -> Code:  # noqa: N802 - R's own name
+    def _do_suppressWarnings(self, node: RCall, *_: Any) -> Code:  # noqa: N802 - R's own name
         value = node.arguments[0].value if node.arguments else None
         return self.expression(value) if value is not None else Code("None")
 
-    def _drawing(self, node: Call) -> Code:
+    def _drawing(self, node: RCall) -> Code:
         """Return what is given to a plot, which is made but not drawn."""
         parts = []
         for argument in node.arguments:
             computed = argument.value is not None and any(
-                isinstance(part, Call) for part in walk(argument.value)
+                isinstance(part, RCall) for part in walk(argument.value)
             )
             if (
                 computed
@@ -331,17 +331,17 @@ class BaseCalls(Arguments):
                 parts.append(code.text)
         return Code(f"r.nothing({', '.join(parts)})" if parts else "None")
 
-    def _do_max_col(self, node: Call, *_: Any) -> Code:
+    def _do_max_col(self, node: RCall, *_: Any) -> Code:
         return self._base_call(node)
 
-    def _do_nlevels(self, node: Call, *_: Any) -> Code:
+    def _do_nlevels(self, node: RCall, *_: Any) -> Code:
         return self._base_call(node)
 
 
 def _calls_python(node: Node) -> bool:
     """Say whether a model may be run in an expression."""
     return any(
-        isinstance(inner, Call) and inner.name in ("predict", "evaluate", "fit", "")
+        isinstance(inner, RCall) and inner.name in ("predict", "evaluate", "fit", "")
         for inner in walk(node)
     )
 
@@ -370,7 +370,7 @@ GIVE_BACK: Final = frozenset(
 class Layered(BaseCalls):
     """The part of a translation that knows the wrappers."""
 
-    def _wrapper_call(self, node: Call, into: str, discard: bool) -> Code:
+    def _wrapper_call(self, node: RCall, into: str, discard: bool) -> Code:
         wrapper = (
             wrappers(self.package).get(node.name) or wrappers(self.package, "called")[node.name]
         )
@@ -397,14 +397,14 @@ class Layered(BaseCalls):
         if wrapper.name == "keras_model" and "inputs" in given:
             value = given["inputs"][1]
             if (
-                isinstance(value, Call)
+                isinstance(value, RCall)
                 and value.name == "list"
                 and value.arguments
                 and all(argument.name for argument in value.arguments)
             ):
                 what = "a list with names becomes a dict, whose keys Keras sorts"
                 plain = tuple(Argument("", argument.value) for argument in value.arguments)
-                in_order = Call(value.line, value.column, value.function, plain)
+                in_order = RCall(value.line, value.column, value.function, plain)
                 if self.reading(node, "named", "r-semantics", what):
                     given["inputs"] = ("inputs", in_order)
         if wrapper.python.rpartition(".")[2] in ELEMENTWISE:
@@ -421,9 +421,9 @@ class Layered(BaseCalls):
         return Code(text, kind)
 
     def _meet(self, values: Iterable[Node]) -> None:
-        self.meets |= {value.name for value in values if isinstance(value, Symbol)}
+        self.meets |= {value.name for value in values if isinstance(value, RSymbol)}
 
-    def _matched(self, wrapper: Wrapper, node: Call) -> dict[str, tuple[str, Node]]:
+    def _matched(self, wrapper: Wrapper, node: RCall) -> dict[str, tuple[str, Node]]:
         """Return the arguments by formal (or by name in the dots), in the order they are given."""
         formals = list(wrapper.formals)
         before = formals[: formals.index("...")] if "..." in formals else formals
@@ -462,7 +462,7 @@ class Layered(BaseCalls):
                     if formal in SHAPE_NAMES
                     else ("as_integer" if formal in WHOLE_NAMES else "as_is")
                 )
-                parameter = Parameter(formal, kind)
+                parameter = WrapperParameter(formal, kind)
             if parameter.to is None and formal not in _SKIPPED:
                 known = formal in wrapper.required or "path" in formal
                 if parameter.kind not in IGNORED or known:
@@ -485,7 +485,7 @@ class Layered(BaseCalls):
         into: str,
     ) -> Code:
         first = given.pop(wrapper.object, None)
-        if first is not None and isinstance(first[1], Symbol) and first[1].name == "NULL":
+        if first is not None and isinstance(first[1], RSymbol) and first[1].name == "NULL":
             first = None
         if first is None:
             return Code(f"{wrapper.python}({self._sent(wrapper, given)})", "layer")
@@ -521,7 +521,7 @@ class Layered(BaseCalls):
         return next((name for name in self.scope.home.names if python_name(name) == into), into)
 
     def _method(
-        self, wrapper: Wrapper, given: dict[str, tuple[str, Node]], node: Call, discard: bool
+        self, wrapper: Wrapper, given: dict[str, tuple[str, Node]], node: RCall, discard: bool
     ) -> Code:
         formal = next(
             (key for key, value in wrapper.parameters.items() if value.to == "self"), wrapper.object

@@ -9,20 +9,20 @@ from bridge.facts.r import DRAWING
 from bridge.translate import base
 from bridge.translate.basecalls import ELEMENTWISE, GIVE_BACK, Layered
 from bridge.translate.syntax import (
-    Call,
     Function,
     Member,
     Node,
     Operation,
     Paren,
-    Symbol,
+    RCall,
+    RSymbol,
     Text,
     nodes_in,
 )
 from bridge.translate.wrappers import (
     SHAPE_NAMES,
     WHOLE_NAMES,
-    Parameter,
+    WrapperParameter,
     by_python,
     whole_places,
     wrappers,
@@ -38,7 +38,7 @@ from bridge.translate.writing import (
 class Special(Layered):
     """The part of a translation that knows what is special."""
 
-    def _do_keras_model_sequential(self, node: Call, *_rest: Any) -> Code:
+    def _do_keras_model_sequential(self, node: RCall, *_rest: Any) -> Code:
         wrapper = wrappers(self.package)[node.name]
         given = self._matched(wrapper, node)
         inputs: list[str] = []
@@ -73,7 +73,7 @@ class Special(Layered):
             return Code("keras.Sequential([])", "sequential")
         return Code(f"keras.Sequential({', '.join(rest)})", "sequential")
 
-    def _do_as_tensor(self, node: Call, *_: Any) -> Code:
+    def _do_as_tensor(self, node: RCall, *_: Any) -> Code:
         parts: list[str] = []
         dtype, shape_ = "", ""
         for argument in node.arguments:
@@ -91,7 +91,7 @@ class Special(Layered):
             "tensor",
         )
 
-    def _do_set_random_seed(self, node: Call, *_: Any) -> Code:
+    def _do_set_random_seed(self, node: RCall, *_: Any) -> Code:
         value = next(
             (argument.value for argument in node.arguments if argument.value is not None), None
         )
@@ -108,7 +108,7 @@ class Special(Layered):
 
     _do_k_clear_session = _do_clear_session
 
-    def _do_import(self, node: Call, *_: Any) -> Code:
+    def _do_import(self, node: RCall, *_: Any) -> Code:
         value = node.arguments[0].value if node.arguments else None
         if isinstance(value, Text):
             return Code(f"__import__('importlib').import_module({value.value!r})", "module")
@@ -116,17 +116,17 @@ class Special(Layered):
 
     _do_import_ = _do_import
 
-    def _do_custom_metric(self, node: Call, *_: Any) -> Code:
+    def _do_custom_metric(self, node: RCall, *_: Any) -> Code:
         values = [argument.value for argument in node.arguments if argument.value is not None]
         return Code(
             f"r.called({', '.join(self.expression(v).text for v in reversed(values))})", "function"
         )
 
-    def _do_tf_function(self, node: Call, *_: Any) -> Code:
+    def _do_tf_function(self, node: RCall, *_: Any) -> Code:
         value = node.arguments[0].value if node.arguments else None
         return self.expression(value) if value is not None else Code("None")
 
-    def _do_tuple(self, node: Call, *_: Any) -> Code:
+    def _do_tuple(self, node: RCall, *_: Any) -> Code:
         inside = [
             self.expression(argument.value).text
             for argument in node.arguments
@@ -136,12 +136,12 @@ class Special(Layered):
 
     _do_tuple_ = _do_tuple
 
-    def _do_dict(self, node: Call, *_: Any) -> Code:
+    def _do_dict(self, node: RCall, *_: Any) -> Code:
         return self._do_list_(node)
 
     _do_dict_ = _do_dict
 
-    def _do_np_array(self, node: Call, *_: Any) -> Code:
+    def _do_np_array(self, node: RCall, *_: Any) -> Code:
         inside = [argument for argument in node.arguments if argument.value is not None]
         data = inside[0].value if inside else None
         parts = [f"r.array({self.expression(data).text})"] if data is not None else []
@@ -152,7 +152,7 @@ class Special(Layered):
         ]
         return Code(f"np.array({', '.join(parts)})", "array")
 
-    def _do_freeze_weights(self, node: Call, *_: Any) -> Code:
+    def _do_freeze_weights(self, node: RCall, *_: Any) -> Code:
         if len(node.arguments) != 1 or node.arguments[0].value is None:
             return self.gap(node, f"{node.name}() of some of the layers")
         text = self.expression(node.arguments[0].value).text
@@ -164,10 +164,10 @@ class Special(Layered):
 def _is_of_calls(node: Node) -> bool:
     """Say whether something is a list of what calls make: layers, and no sizes."""
     return (
-        isinstance(node, Call)
+        isinstance(node, RCall)
         and node.name == "list"
         and bool(node.arguments)
-        and all(isinstance(argument.value, Call) for argument in node.arguments)
+        and all(isinstance(argument.value, RCall) for argument in node.arguments)
     )
 
 
@@ -181,15 +181,15 @@ class Calls(Special):
     """The part of a translation that knows what is called."""
 
     @abstractmethod
-    def made_of_class(self, node: Call, name: str) -> Code:
+    def made_of_class(self, node: RCall, name: str) -> Code:
         """Return an object of a class of the script's."""
 
-    def call(self, node: Call, into: str = "", discard: bool = False) -> Code:
+    def call(self, node: RCall, into: str = "", discard: bool = False) -> Code:
         """Return a call."""
         before = self.here
         self.here = node.line
         try:
-            if not isinstance(node.function, Symbol):
+            if not isinstance(node.function, RSymbol):
                 return self._foreign_call(node)
             name = node.name
             own = not node.function.package and self.is_own(name)
@@ -224,13 +224,13 @@ class Calls(Special):
         finally:
             self.here = before
 
-    def _has_methods(self, node: Call) -> bool:
+    def _has_methods(self, node: RCall) -> bool:
         """Say whether the script has methods of its own for a function of R's or a package's."""
         first = node.arguments[0].value if node.arguments else None
         named = any(name.startswith(f"{node.name}.") for name in self.functions)
-        return named and isinstance(first, Symbol) and id(node) not in self._dispatching
+        return named and isinstance(first, RSymbol) and id(node) not in self._dispatching
 
-    def _dispatched(self, node: Call, into: str, discard: bool) -> Code:
+    def _dispatched(self, node: RCall, into: str, discard: bool) -> Code:
         self._dispatching.add(id(node))
         mark = self.mark()
         try:
@@ -257,10 +257,10 @@ class Calls(Special):
             return True
         known = special or name in DRAWING | base.SILENT | base.DRAWING | base.PASSING
         return known and not any(
-            isinstance(value, (Symbol, Member)) for value in self.values.get(name, ())
+            isinstance(value, (RSymbol, Member)) for value in self.values.get(name, ())
         )
 
-    def visible(self, node: Call) -> bool:
+    def visible(self, node: RCall) -> bool:
         """Say whether R prints the value of a call at the top of a script."""
         name = node.name
         if name in (
@@ -287,15 +287,15 @@ class Calls(Special):
         return wrapper is None or not wrapper.composes
 
     def _is_with(self, node: Node) -> bool:
-        return isinstance(node, Call) and node.name == "with" and len(node.arguments) == 2
+        return isinstance(node, RCall) and node.name == "with" and len(node.arguments) == 2
 
-    def _with(self, node: Call, sink: str) -> None:
+    def _with(self, node: RCall, sink: str) -> None:
         first, body = (argument.value for argument in node.arguments)
         assert first is not None
         assert body is not None
         name = ""
         if isinstance(first, Operation) and first.operator == "%as%" and first.left is not None:
-            assert isinstance(first.right, Symbol)
+            assert isinstance(first.right, RSymbol)
             name = f" as {python_name(first.right.name)}"
             self.scope.home.kinds[first.right.name] = "py"
             first = first.left
@@ -311,7 +311,7 @@ class Calls(Special):
             if len(self.written) == before:
                 self.line("pass")
 
-    def _own_call(self, node: Call) -> Code:
+    def _own_call(self, node: RCall) -> Code:
         name = node.name
         definition = self.functions.get(name)
         if definition and id(definition) in self.incomplete and self.place_of(node):
@@ -356,7 +356,7 @@ class Calls(Special):
             else "any",
         )
 
-    def _foreign_call(self, node: Call) -> Code:
+    def _foreign_call(self, node: RCall) -> Code:
         function = node.function
         while isinstance(function, Paren):
             function = function.inner
@@ -373,7 +373,7 @@ class Calls(Special):
             kind = "sequential" if last == "Sequential" else "model" if last == "Model" else "py"
             return Code(text, kind)
         if isinstance(function, Member) and self._is_class(function.object):
-            assert isinstance(function.object, Symbol)
+            assert isinstance(function.object, RSymbol)
             if function.name == "new":
                 name = function.object.name
                 sent = self._python_arguments(node, name)
@@ -406,9 +406,9 @@ class Calls(Special):
         )
 
     def _is_class(self, node: Node) -> bool:
-        return isinstance(node, Symbol) and node.name in self.own_classes
+        return isinstance(node, RSymbol) and node.name in self.own_classes
 
-    def _python_arguments(self, node: Call, path: str) -> str:
+    def _python_arguments(self, node: RCall, path: str) -> str:
         """Return the arguments of a call of Python's own, as they stand in the text."""
         plain = path.removeprefix("tf.") if path.startswith("tf.keras") else path
         known = by_python(self.package).get(plain)
@@ -431,7 +431,9 @@ class Calls(Special):
                 kind = found.kind if found is not None else "as_is"
             elif place in places:
                 kind = "as_integer"
-            text = self.argument(argument.value, Parameter(argument.name, kind), argument.name).text
+            text = self.argument(
+                argument.value, WrapperParameter(argument.name, kind), argument.name
+            ).text
             if text == "*dots":
                 parts.append("*dots")
                 continue
@@ -440,15 +442,15 @@ class Calls(Special):
 
 
 def _is_super(function: Member) -> bool:
-    return isinstance(function.object, Symbol) and function.object.name == "super"
+    return isinstance(function.object, RSymbol) and function.object.name == "super"
 
 
-def _draws_late(node: Call, definition: Function) -> bool:
+def _draws_late(node: RCall, definition: Function) -> bool:
     """Say whether arguments draw at random, and not in the order in which they are written.
 
     R computes an argument when the function first needs it, Python before the call.
     """
     given = [argument.value for argument in node.arguments if argument.value is not None]
-    drawing = [sum(call.name in DRAWING for call in nodes_in([value], Call)) for value in given]
-    inside = any(call.name in DRAWING for call in nodes_in([definition.body], Call))
+    drawing = [sum(call.name in DRAWING for call in nodes_in([value], RCall)) for value in given]
+    inside = any(call.name in DRAWING for call in nodes_in([definition.body], RCall))
     return sum(count > 0 for count in drawing) > 1 or (inside and any(drawing))

@@ -13,7 +13,6 @@ from bridge.translate.calls import Calls
 from bridge.translate.syntax import (
     Assign,
     Block,
-    Call,
     For,
     Function,
     If,
@@ -22,7 +21,8 @@ from bridge.translate.syntax import (
     Node,
     Number,
     Paren,
-    Symbol,
+    RCall,
+    RSymbol,
     Text,
     While,
     mentions,
@@ -143,7 +143,7 @@ class Functions(Calls):
                 continue
             seen_default = True
             plain = isinstance(default, (Number, Text)) or (
-                isinstance(default, Symbol) and default.name in CONSTANTS
+                isinstance(default, RSymbol) and default.name in CONSTANTS
             )
             if plain:
                 with self.pure():
@@ -176,7 +176,7 @@ class Functions(Calls):
             simple = simple.inner
         statements = (Assign, For, While, Jump, If, Block)
         late = any(
-            default is not None and not isinstance(default, (Number, Text, Symbol))
+            default is not None and not isinstance(default, (Number, Text, RSymbol))
             for _, default in node.parameters
         )
         if not isinstance(simple, statements) and not late:
@@ -186,7 +186,7 @@ class Functions(Calls):
                     head, _ = self._parameters(node, kept)
                     self.scope = Scope(outer, own)
                     inner = simple
-                    if isinstance(inner, Call) and inner.name == "return" and inner.arguments:
+                    if isinstance(inner, RCall) and inner.name == "return" and inner.arguments:
                         inner = inner.arguments[0].value or inner
                     with self.called_from(node):
                         body = self.expression(inner)
@@ -255,7 +255,7 @@ def _generic(node: Function) -> str:
     body = node.body
     if isinstance(body, Block) and len(body.items) == 1:
         body = body.items[0]
-    if not isinstance(body, Call) or body.name != "UseMethod" or len(body.arguments) != 1:
+    if not isinstance(body, RCall) or body.name != "UseMethod" or len(body.arguments) != 1:
         return ""
     name = body.arguments[0].value
     return name.value if isinstance(name, Text) else ""
@@ -296,17 +296,17 @@ class Classes(Functions):
 
     def base_of(self, node: Node) -> str:
         """Return the class that a call makes one from, "" where it makes none that is known."""
-        if not isinstance(node, Call) or self.is_own(node.name):
+        if not isinstance(node, RCall) or self.is_own(node.name):
             return ""
         given = {argument.name: argument.value for argument in node.arguments}
         if given.get("private") is not None or given.get("active") is not None:
             return ""
         if node.name == "R6Class":
             inherit = given.get("inherit")
-            return _R6.get(inherit.name, "") if isinstance(inherit, Symbol) else ""
+            return _R6.get(inherit.name, "") if isinstance(inherit, RSymbol) else ""
         return _MAKERS.get(node.name, "") if "inherit" not in given else ""
 
-    def define_class(self, name: str, r_name: str, node: Call) -> None:
+    def define_class(self, name: str, r_name: str, node: RCall) -> None:
         """Write a ``class`` of the name of a variable of R's."""
         self.may_write()
         base = self.base_of(node)
@@ -343,7 +343,7 @@ class Classes(Functions):
         if called != name:
             self.line(f"{name} = {called}", node.line)
 
-    def _reads_fields(self, node: Call, base: str) -> bool:
+    def _reads_fields(self, node: RCall, base: str) -> bool:
         """Say whether the fields of an R6 class are meant as attributes of each object.
 
         Python's Keras follows the layers in them. A layer in a field of R's it never sees: that is
@@ -360,7 +360,7 @@ class Classes(Functions):
         self.kept_nodes.append(own)
         starts = key == "initialize" and not any(
             isinstance(call.function, Member) and _is_super(call.function.object)
-            for call in nodes_in([node.body], Call)
+            for call in nodes_in([node.body], RCall)
         )
         first = ["super().__init__()"] if starts else []
         if key == "initialize":
@@ -370,7 +370,7 @@ class Classes(Functions):
             first.append(f"{number} = {number} + 1")
         self.define(_NAMES.get(key, key), own, "\n".join(first))
 
-    def made_of_class(self, node: Call, name: str) -> Code:
+    def made_of_class(self, node: RCall, name: str) -> Code:
         """Return an object of a class of the script's, added to what it is to be added to."""
         given = [argument for argument in node.arguments if argument.value is not None]
         target = None
@@ -389,14 +389,14 @@ class Classes(Functions):
         kind = code.kind if code.kind in ("tensor", "sequential") else "py"
         return Code(f"r.compose({code.text}, {written})", kind)
 
-    def _do_create_layer(self, node: Call, *_: object) -> Code:
+    def _do_create_layer(self, node: RCall, *_: object) -> Code:
         given = {
             argument.name or str(place): argument.value
             for place, argument in enumerate(node.arguments)
         }
         maker, target = given.get("0"), given.get("1", given.get("object"))
         args = given.get("2", given.get("args"))
-        if not isinstance(maker, Symbol) or maker.name not in self.own_classes or target is None:
+        if not isinstance(maker, RSymbol) or maker.name not in self.own_classes or target is None:
             return self.gap(node, "the function create_layer()")
         layer = f"{python_name(maker.name)}("
         if args is not None:
@@ -407,17 +407,17 @@ class Classes(Functions):
 
 
 def _is_super(node: Node) -> bool:
-    return isinstance(node, Symbol) and node.name == "super"
+    return isinstance(node, RSymbol) and node.name == "super"
 
 
-def _members(node: Call) -> Iterator[tuple[str, Node]]:
+def _members(node: RCall) -> Iterator[tuple[str, Node]]:
     """Yield the members of a class: those of ``public``, or of the call itself."""
     for argument in node.arguments:
         if argument.value is None or argument.name in _OTHER or (not argument.name):
             continue
         if (
             argument.name == "public"
-            and isinstance(argument.value, Call)
+            and isinstance(argument.value, RCall)
             and argument.value.name == "list"
         ):
             for part in argument.value.arguments:

@@ -20,7 +20,14 @@ from bridge.capsule import Capsule
 from bridge.capsule.values import Method
 from bridge.facts.keras import generation_of
 from bridge.translate import spelling
-from bridge.translate.spelling import Apply, Attribute, Expression, Made, Text, write
+from bridge.translate.spelling import (
+    Apply,
+    Attribute,
+    Expression,
+    PythonText,
+    StatementResult,
+    write,
+)
 from bridge.translate.steps import Step, Steps, needed
 
 _LONGEST: Final = 100
@@ -62,7 +69,7 @@ def replayed(capsule: Capsule, seed: int, stem: str = "replay") -> Replayed:
     found = Steps(capsule)
     kept = needed(found.steps)
     _take_names(kept, capsule)
-    script = _Writer(capsule, kept)
+    script = _StatementWriter(capsule, kept)
     body = list(script.lines())
     data = f"{stem}.npz"
     head = _head(capsule, found, seed, data, "\n".join(body))
@@ -120,15 +127,15 @@ def _is_the_call(step: Step, name: str, text: str) -> bool:
 def _arguments(step: Step) -> list[int]:
     if not isinstance(step.expression, Apply):
         return []
-    given = Apply(Text(""), step.expression.args, step.expression.kwargs)
+    given = Apply(PythonText(""), step.expression.args, step.expression.kwargs)
     return Step(0, given).refers_to()
 
 
-class _Writer:
+class _StatementWriter:
     """Writes steps as statements: what is used once, at once, stands where it is used."""
 
     def __init__(
-        self, capsule: Capsule, steps: Sequence[Step], outer: _Writer | None = None
+        self, capsule: Capsule, steps: Sequence[Step], outer: _StatementWriter | None = None
     ) -> None:
         self._capsule = capsule
         self._outer = outer
@@ -207,7 +214,7 @@ class _Writer:
             expression = self._by[number].expression
             assert expression is not None
             return expression
-        return Text(self._variables[number])
+        return PythonText(self._variables[number])
 
     def lines(self, indent: int = 0) -> Iterator[str]:
         """Yield the lines of the body."""
@@ -265,7 +272,7 @@ class _Writer:
         for line in step.head.split("\n"):
             yield f"{pad}{line}"
         blank = step.wanted != ""
-        inner = list(_Writer(self._capsule, step.body, self).lines(indent + 4))
+        inner = list(_StatementWriter(self._capsule, step.body, self).lines(indent + 4))
         yield from inner
         if not any(line.strip() and not line.lstrip().startswith("#") for line in inner):
             yield f"{pad}    pass"
@@ -295,7 +302,11 @@ class _Writer:
     def _context(self, step: Step, place: int, indent: int) -> str:
         owner = _owner(step)
         before = self._statements[place - 1] if place else None
-        if before is not None and before.expression is not None and owner == Made(before.number):
+        if (
+            before is not None
+            and before.expression is not None
+            and owner == StatementResult(before.number)
+        ):
             name = self._variables[before.number]
             return f"{self._text(before.expression, indent, len(name) + 10)} as {name}"
         return self._text(owner, indent, 6)
@@ -316,7 +327,7 @@ class _Writer:
                 blocks.leaves.add(place)
         for place in blocks.enters:
             # What is made to be entered at once is named there.
-            if place and _owner(self._statements[place]) == Made(
+            if place and _owner(self._statements[place]) == StatementResult(
                 self._statements[place - 1].number
             ):
                 blocks.merged.add(place - 1)
@@ -337,7 +348,7 @@ def _method(step: Step) -> str:
 
 def _owner(step: Step) -> Expression:
     function = step.expression.function if isinstance(step.expression, Apply) else None
-    return function.owner if isinstance(function, Attribute) else Text("")
+    return function.owner if isinstance(function, Attribute) else PythonText("")
 
 
 def _head(capsule: Capsule, found: Steps, seed: int, data: str, body: str) -> list[str]:

@@ -27,7 +27,7 @@ class Cut:
     by: str = ""
 
 
-class Parts:
+class SyntaxRows:
     """The rows of a tree under their parents, with the place of each in the text."""
 
     def __init__(self, text: str, tree: Sequence[Sequence[Any]]) -> None:
@@ -127,7 +127,7 @@ class _Given:
     value: int
 
 
-class Script:
+class ScriptText:
     """A script that can be edited: its calls are found by line and name.
 
     Every edit is None where the place is not there, or is not the only one.
@@ -140,8 +140,8 @@ class Script:
         self._rows = [row for row in rows if row[4] != "COMMENT" and row[2] <= count]
 
     @cached_property
-    def _parts(self) -> Parts:
-        return Parts(self.text, self._rows)
+    def _parts(self) -> SyntaxRows:
+        return SyntaxRows(self.text, self._rows)
 
     def calls(self, name: str, line: int) -> list[int]:
         """Return the calls of a function whose name stands in a line."""

@@ -39,14 +39,14 @@ WIDTH: Final = 92
 
 
 @dataclass(frozen=True)
-class Text:
+class PythonText:
     """A piece of Python that stands as it is."""
 
     text: str
 
 
 @dataclass(frozen=True)
-class Made:
+class StatementResult:
     """What a statement made, by the number of the statement."""
 
     by: int
@@ -93,7 +93,7 @@ class Dictionary:
     items: tuple[tuple[Expression, Expression], ...]
 
 
-Expression = Text | Made | Attribute | Item | Apply | Sequence | Dictionary
+Expression = PythonText | StatementResult | Attribute | Item | Apply | Sequence | Dictionary
 
 
 def parts(of: Expression) -> tuple[Expression, ...]:
@@ -117,7 +117,7 @@ def made_in(of: Expression) -> Iterator[int]:
     stack = [of]
     while stack:
         item = stack.pop()
-        if isinstance(item, Made):
+        if isinstance(item, StatementResult):
             yield item.by
         stack.extend(reversed(parts(item)))
 
@@ -129,7 +129,7 @@ def renamed(of: Expression, name: Callable[[int], Expression]) -> Expression:
         return renamed(item, name)
 
     match of:
-        case Made():
+        case StatementResult():
             return name(of.by)
         case Attribute():
             return Attribute(again(of.owner), of.name)
@@ -166,7 +166,7 @@ def write(of: Expression, name: Callable[[int], Expression], indent: int = 0, us
         return "\n".join(["", *lines]) + end
 
     match of:
-        case Made():
+        case StatementResult():
             return write(name(of.by), name, indent, used)
         case Attribute():
             return f"{write(of.owner, name, indent, used + len(of.name) + 1)}.{of.name}"
@@ -174,7 +174,7 @@ def write(of: Expression, name: Callable[[int], Expression], indent: int = 0, us
             given = [("", argument) for argument in of.args]
             given += [(_given_as(key), argument) for key, argument in of.kwargs]
             return f"{write(of.function, name, indent, used + 1)}({spread(given)})"
-        case Sequence() if all(isinstance(item, Text) for item in of.items):
+        case Sequence() if all(isinstance(item, PythonText) for item in of.items):
             return f"{of.left}{_filled(of, name, inner)}{end}{of.right}"
         case Sequence():
             return f"{of.left}{spread([('', item) for item in of.items])}{of.right}"
@@ -203,9 +203,9 @@ def _filled(of: Sequence, name: Callable[[int], Expression], indent: int) -> str
 
 def _line(of: Expression, name: Callable[[int], Expression]) -> str:
     match of:
-        case Text():
+        case PythonText():
             return of.text
-        case Made():
+        case StatementResult():
             return _line(name(of.by), name)
         case Attribute():
             return f"{_line(of.owner, name)}.{of.name}"
@@ -275,7 +275,7 @@ def scalar(value: Scalar) -> str:
 def brackets(kind: str, items: tuple[Expression, ...]) -> Expression:
     """Return a list, tuple or set of these."""
     if kind == "set" and not items:
-        return Text("set()")
+        return PythonText("set()")
     return Sequence(*_BRACKETS[kind], items)
 
 
@@ -314,12 +314,12 @@ def array(values: AnyArray, order: str = "") -> Expression | None:
         return None
     if _odd_nan(values):
         return None
-    dtype = Text(text(values.dtype.name))
-    fortran = (("order", Text('"F"')),) if order == "F" else ()
+    dtype = PythonText(text(values.dtype.name))
+    fortran = (("order", PythonText('"F"')),) if order == "F" else ()
     if values.size > 4 and (same := _constant(values, dtype)) is not None:
         return Apply(same.function, same.args, (*same.kwargs, *fortran))
     if values.ndim == 1 and kind in "iu" and (span := count_up(values.tolist())):
-        return Apply(Text("np.arange"), (Text(span),), (("dtype", dtype),))
+        return Apply(PythonText("np.arange"), (PythonText(span),), (("dtype", dtype),))
     if not 0 < values.size <= MAX_INLINE or values.ndim > 4:
         return _empty(values, dtype) if values.size == 0 else None
     nested = values.tolist()
@@ -329,7 +329,7 @@ def array(values: AnyArray, order: str = "") -> Expression | None:
     if np.array(nested, values.dtype).tobytes() != values.tobytes(order="C"):
         return None
     typed = () if default else (("dtype", dtype),)
-    return Apply(Text("np.array"), (_nested(nested),), (*typed, *fortran))
+    return Apply(PythonText("np.array"), (_nested(nested),), (*typed, *fortran))
 
 
 def storable(values: AnyArray) -> tuple[AnyArray, str]:
@@ -348,24 +348,24 @@ def _odd_nan(values: AnyArray) -> bool:
     return values.dtype.kind == "c" or plain.tobytes() != values.tobytes()
 
 
-def _constant(values: AnyArray, dtype: Text) -> Apply | None:
+def _constant(values: AnyArray, dtype: PythonText) -> Apply | None:
     first = values.reshape(-1)[:1]
     if values.tobytes() != np.broadcast_to(first, values.shape).tobytes():
         return None
     common = first[0].item()
-    shape = Text(repr(values.shape if values.ndim != 1 else values.shape[0]))
+    shape = PythonText(repr(values.shape if values.ndim != 1 else values.shape[0]))
     typed = () if values.dtype == np.float64 else (("dtype", dtype),)
     if first.tobytes() == np.zeros(1, values.dtype).tobytes():
-        return Apply(Text("np.zeros"), (shape,), typed)
+        return Apply(PythonText("np.zeros"), (shape,), typed)
     if first.tobytes() == np.ones(1, values.dtype).tobytes():
-        return Apply(Text("np.ones"), (shape,), typed)
+        return Apply(PythonText("np.ones"), (shape,), typed)
     if np.array([common], values.dtype).tobytes() != first.tobytes():
         return None
-    return Apply(Text("np.full"), (shape, Text(number(common))), (("dtype", dtype),))
+    return Apply(PythonText("np.full"), (shape, PythonText(number(common))), (("dtype", dtype),))
 
 
-def _empty(values: AnyArray, dtype: Text) -> Apply:
-    return Apply(Text("np.zeros"), (Text(repr(values.shape)),), (("dtype", dtype),))
+def _empty(values: AnyArray, dtype: PythonText) -> Apply:
+    return Apply(PythonText("np.zeros"), (PythonText(repr(values.shape)),), (("dtype", dtype),))
 
 
 def _default_type(values: AnyArray) -> bool:
@@ -382,7 +382,7 @@ def _shortest(values: AnyArray) -> Any:
 def _nested(item: Any) -> Expression:
     if isinstance(item, list):
         return Sequence("[", "]", tuple(_nested(inner) for inner in item))
-    return Text(number(item))
+    return PythonText(number(item))
 
 
 _RESERVED: Final = frozenset(

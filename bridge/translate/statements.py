@@ -11,7 +11,6 @@ from bridge.translate.syntax import (
     Argument,
     Assign,
     Block,
-    Call,
     For,
     Function,
     If,
@@ -22,7 +21,8 @@ from bridge.translate.syntax import (
     Number,
     Operation,
     Paren,
-    Symbol,
+    RCall,
+    RSymbol,
     Text,
     Unknown,
     While,
@@ -68,7 +68,7 @@ class Operators(Classes):
                 return self._number(node)
             case Text():
                 return Code(repr(node.value), "str")
-            case Symbol():
+            case RSymbol():
                 return self.symbol(node)
             case Paren():
                 if isinstance(node.inner, Assign):
@@ -79,7 +79,7 @@ class Operators(Classes):
                 return code if code.atom else Code(f"({code.text})", code.kind)
             case Operation():
                 return self._operation(node)
-            case Call():
+            case RCall():
                 return self.call(node, into, discard)
             case Member():
                 return self.member(node)
@@ -131,7 +131,7 @@ class Operators(Classes):
 
     def _chosen(self, node: If) -> str:
         return self.thunk(
-            Block(node.line, node.column, (Symbol(node.line, node.column, "NULL"), node))
+            Block(node.line, node.column, (RSymbol(node.line, node.column, "NULL"), node))
         ).text
 
     def condition(self, node: Node) -> str:
@@ -189,7 +189,7 @@ class Operators(Classes):
             if operator in ("+", "-", "*", "/"):
                 sides = (node.left, left), (node.right, right)
                 for (symbol, code), (_, opposite) in (sides, sides[::-1]):
-                    if not isinstance(symbol, Symbol) or code.kind in OBJECTS:
+                    if not isinstance(symbol, RSymbol) or code.kind in OBJECTS:
                         continue
                     if opposite.kind in OBJECTS:
                         self.meets.add(symbol.name)
@@ -312,19 +312,19 @@ class Statements(Operators):
                 self.end(sink, self._read(node.target).text)
         elif isinstance(node, Operation) and node.operator in ("%<-%", "%<>%"):
             self._arrow(node)
-        elif isinstance(node, Call) and node.name == "return":
+        elif isinstance(node, RCall) and node.name == "return":
             value = node.arguments[0].value if node.arguments else None
             if value is None:
                 self.line("return None")
             else:
                 self.statement(value, "return")
-        elif isinstance(node, Call) and self._is_with(node):
+        elif isinstance(node, RCall) and self._is_with(node):
             self._with(node, sink)
-        elif isinstance(node, Call) and node.name == "local" and node.arguments:
+        elif isinstance(node, RCall) and node.name == "local" and node.arguments:
             inner = node.arguments[0].value
             if inner is not None:
                 self.statement(
-                    Call(node.line, node.column, Function(node.line, node.column, (), inner), ()),
+                    RCall(node.line, node.column, Function(node.line, node.column, (), inner), ()),
                     sink,
                     show,
                 )
@@ -407,7 +407,7 @@ class Statements(Operators):
             a, b = whole_literal(first), whole_literal(last)
             if a is not None and b is not None:
                 return f"range({a}, {b + 1})" if b >= a else f"range({a}, {b - 1}, -1)"
-        if isinstance(node, Call) and node.name in ("seq_len",) and len(node.arguments) == 1:
+        if isinstance(node, RCall) and node.name in ("seq_len",) and len(node.arguments) == 1:
             value = node.arguments[0].value
             code = self.expression(value) if value is not None else Code("0")
             n = whole_literal(code)
@@ -427,16 +427,16 @@ class Statements(Operators):
         if node.outer:
             self._outer(node)
         target = node.target
-        if isinstance(target, Symbol):
+        if isinstance(target, RSymbol):
             name = self.variable(target.name)
             if isinstance(node.value, Function):
                 self.define(name, node.value)
                 kind = "function"
-            elif isinstance(node.value, Call) and self.base_of(node.value):
+            elif isinstance(node.value, RCall) and self.base_of(node.value):
                 self.define_class(name, target.name, node.value)
                 kind = "function"
             elif isinstance(node.value, (If, Block)) or (
-                isinstance(node.value, Call)
+                isinstance(node.value, RCall)
                 and (self._is_with(node.value) or node.value.name == "local")
             ):
                 self.statement(node.value, name)
@@ -465,7 +465,7 @@ class Statements(Operators):
 
     def _put(self, target: Node, value: Code) -> None:
         """Write a replacement such as ``x$a[2] <- value``."""
-        if isinstance(target, Symbol):
+        if isinstance(target, RSymbol):
             name = self.variable(target.name)
             if name != value.text:
                 self.line(f"{name} = {value.text}")
@@ -487,12 +487,12 @@ class Statements(Operators):
                 word = "changed"
             self._put(target.object, Code(f"r.{word}({inner.text}, {value.text}, {where})"))
             return
-        if isinstance(target, Call) and target.arguments:
+        if isinstance(target, RCall) and target.arguments:
             first = target.arguments[0].value
             assert first is not None
             inner = self._read(first)
             if target.name == "dim":
-                free = isinstance(first, Symbol) and self.has_no_order(first.name)
+                free = isinstance(first, RSymbol) and self.has_no_order(first.name)
                 more = ", by_columns=True" if free else ""
                 self._put(first, Code(f"r.put_dim({inner.text}, {value.text}{more})"))
                 return
@@ -516,7 +516,7 @@ class Statements(Operators):
     def _is_changed(self, target: Member | Index) -> bool:
         """Say whether a part of what Python gave a function is changed where it is."""
         thing = target.object
-        if not isinstance(thing, Symbol) or thing.name not in self.handed - {"self"}:
+        if not isinstance(thing, RSymbol) or thing.name not in self.handed - {"self"}:
             return False
         what = f"R changes a copy of {thing.name}, where Python changes what it gave"
         return self.reading(target, "copied", "r-semantics", what)
@@ -547,9 +547,9 @@ class Statements(Operators):
         )
 
     def _targets(self, node: Node) -> str:
-        if isinstance(node, Symbol):
+        if isinstance(node, RSymbol):
             return python_name(node.name)
-        assert isinstance(node, Call)
+        assert isinstance(node, RCall)
         inside = [
             self._targets(argument.value)
             for argument in node.arguments
@@ -560,10 +560,10 @@ class Statements(Operators):
     def _is_visible(self, node: Node) -> bool:
         while isinstance(node, Paren):
             return True
-        if isinstance(node, Call):
+        if isinstance(node, RCall):
             return self.visible(node)
         return not isinstance(node, (Assign, For, While, Function))
 
 
 def _called(node: Node) -> str:
-    return f"{node.name}()" if isinstance(node, Call) and node.name else "something"
+    return f"{node.name}()" if isinstance(node, RCall) and node.name else "something"

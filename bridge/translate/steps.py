@@ -53,9 +53,9 @@ from bridge.translate.spelling import (
     Dictionary,
     Expression,
     Item,
-    Made,
+    PythonText,
     Sequence,
-    Text,
+    StatementResult,
     made_in,
     renamed,
 )
@@ -167,7 +167,7 @@ class Steps:
         self._defined: dict[int, Expression] = {}
         self._taken: set[str] = set()
         self._beside_functions: set[str] = set()
-        self._made_inside: dict[int, tuple[Step, Made]] = {}
+        self._made_inside: dict[int, tuple[Step, StatementResult]] = {}
         self._keeping: dict[int, Expression] = {}
         self._later: dict[int, Expression] = {}
         self._named: dict[int, str] = {}
@@ -199,12 +199,12 @@ class Steps:
 
     def _made_later(self, number: int) -> Expression:
         if number >= 0:
-            return Made(number)
+            return StatementResult(number)
         found = self._known.get(-number)
         if found is None:
             why = "an object that a function of R's uses was made where the trace cannot see it"
             self.gaps.append(why)
-            return Text("None")
+            return PythonText("None")
         return found
 
     def _take(self, call: Call) -> None:
@@ -248,7 +248,9 @@ class Steps:
             value = value or self._value(item, None, key)
             (kwargs if spelling.is_plain(key) else extra).append((key, value))
         if extra:
-            pairs = Dictionary(tuple((Text(spelling.text(key)), value) for key, value in extra))
+            pairs = Dictionary(
+                tuple((PythonText(spelling.text(key)), value) for key, value in extra)
+            )
             kwargs.append(("**", pairs))
         owner = call.target if isinstance(call.target, (ObjectValue, Method)) else None
         if name == "__getitem__" and len(args) == 1 and isinstance(function, Attribute):
@@ -274,7 +276,7 @@ class Steps:
             # A layer may hand on what it is given, which at another call it changes.
             for number in _numbers(call.result):
                 self._known.pop(number, None)
-        self._bind(call.result, Made(step.number))
+        self._bind(call.result, StatementResult(step.number))
 
     def _reads(self, call: Call, read: Expression) -> None:
         if isinstance(call.result, Method) and call.result.name != call.name:
@@ -283,7 +285,7 @@ class Steps:
         fresh = [number for number in _numbers(call.result) if number not in self._known]
         if fresh and not isinstance(call.result, Method):
             step = self._add(read, call=call, default=spelling.of_result(call.name), asking=True)
-            self._bind(call.result, Made(step.number))
+            self._bind(call.result, StatementResult(step.number))
 
     def _add(self, expression: Expression | None, **about: Any) -> Step:
         step = Step(self._count, expression, **({"call": self._call} | about))
@@ -302,8 +304,8 @@ class Steps:
         own = "" if closure.name == "python_function" else spelling.identifier(closure.name)
         name = self._free(own or spelling.identifier(wanted) or "r_function")
         step = self._definition(closure, name)
-        self._defined[closure.id] = Made(step.number)
-        return Made(step.number)
+        self._defined[closure.id] = StatementResult(step.number)
+        return StatementResult(step.number)
 
     def _free(self, name: str) -> str:
         """Return a name that no other definition has."""
@@ -321,7 +323,7 @@ class Steps:
         """
         found = self._invocations.of(closure.id)
         whole = [invocation for invocation in found if invocation.error is None] or found[:1]
-        step = Step(-1, Text(name), call=self._call, wanted=name, asking=True)
+        step = Step(-1, PythonText(name), call=self._call, wanted=name, asking=True)
         heads, _ = self._parameters(closure, whole[0] if whole else None, own)
         step.head = f"def {name}({', '.join(heads)}):"
         if not whole:
@@ -330,9 +332,9 @@ class Steps:
             step.remarks.append("R computed what it gave: what that was, call by call.")
             results = (invocation.result or Scalar(t="none") for invocation in whole)
             gave = spelling.brackets("list", tuple(map(self._value, results)))
-            source = self._beforehand(Apply(Text("iter"), (gave,)), f"{name}_gave")
+            source = self._beforehand(Apply(PythonText("iter"), (gave,)), f"{name}_gave")
             with self._inside(step):
-                self._gives(Apply(Text("next"), (Made(source.number),)))
+                self._gives(Apply(PythonText("next"), (StatementResult(source.number),)))
         else:
             self._branches(step, self._groups(closure, whole, own), name)
         return self._close(step)
@@ -379,11 +381,13 @@ class Steps:
             step.body = groups[0][1].body
             return
         self.imports["import itertools"] = None
-        counting = Apply(Text("itertools.count"), (Text("1"),))
+        counting = Apply(PythonText("itertools.count"), (PythonText("1"),))
         counter = self._beforehand(counting, f"{name}_asked")
         with self._inside(step):
             asked = self._add(
-                Apply(Text("next"), (Made(counter.number),)), call=None, wanted="asked"
+                Apply(PythonText("next"), (StatementResult(counter.number),)),
+                call=None,
+                wanted="asked",
             )
             asked.binds = True
             word = "if"
@@ -409,7 +413,7 @@ class Steps:
             step.body[:] = needed(step.body)
             own = {inner.number for inner in step.body}
             for number, expression in self._known.items():
-                if isinstance(expression, Made) and expression.by in own:
+                if isinstance(expression, StatementResult) and expression.by in own:
                     self._made_inside[number] = (step, expression)
             self._into, self._known, self._data, self._call, self._written = before
             self._given, self._scalars = given
@@ -430,9 +434,11 @@ class Steps:
                 return None
             if not self._keeping:
                 # Before everything else.
-                self.steps.insert(0, Step(self._count, Text("{}"), wanted="kept"))
+                self.steps.insert(0, Step(self._count, PythonText("{}"), wanted="kept"))
                 self._count += 1
-            self._keeping[number] = Item(Text("kept"), Text(str(len(self._keeping) + 1)))
+            self._keeping[number] = Item(
+                PythonText("kept"), PythonText(str(len(self._keeping) + 1))
+            )
             keeping = Step(self._count, Apply(self._keeping[number], (expression,)), sets="kept")
             keeping.binds = False
             self._count += 1
@@ -443,9 +449,9 @@ class Steps:
         for value, name in bound:
             for number in _numbers(value):
                 self._known.pop(number, None)
-            self._bind(value, Text(name))
+            self._bind(value, PythonText(name))
             if isinstance(value, ArrayValue) and value.key and value.t == "array":
-                self._given[value.key] = Text(name)
+                self._given[value.key] = PythonText(name)
             if isinstance(value, Scalar):
                 self._scalars[name] = value
         for call in self._invocations.calls(invocation):
@@ -456,7 +462,7 @@ class Steps:
             self._add(None, remarks=[f"What it returned is not made again: {error}."])
 
     def _gives(self, value: Expression) -> None:
-        if value != Text("None"):
+        if value != PythonText("None"):
             self._add(value, call=None, gives="return", binds=False)
 
     def _parameters(
@@ -490,7 +496,7 @@ class Steps:
             default = ""
             if parameter.default is not None:
                 expression = self._value(parameter.default)
-                default = f"={spelling.write(expression, lambda _: Text('None'))}"
+                default = f"={spelling.write(expression, lambda _: PythonText('None'))}"
             heads.append(f"{parameter.name}{default}")
             value = kwargs.get(parameter.name) or next(places, None)
             if value is not None:
@@ -500,11 +506,11 @@ class Steps:
     def _generator(self, value: Generator) -> Expression:
         source = self._value(value.source)
         name = self._free("batches")
-        step = Step(-1, Text(name), call=self._call, wanted=name, asking=True)
+        step = Step(-1, PythonText(name), call=self._call, wanted=name, asking=True)
         step.head = f"def {name}():"
         with self._inside(step):
             self._add(source, call=None, gives="yield from", binds=False)
-        self._known[value.id] = Apply(Made(self._close(step).number))
+        self._known[value.id] = Apply(StatementResult(self._close(step).number))
         return self._known[value.id]
 
     def _class_of(self, found: Class) -> Expression:
@@ -512,11 +518,13 @@ class Steps:
         if found.id in self._defined:
             return self._defined[found.id]
         bases = tuple(self._value(base) for base in found.bases)
-        spelled = [spelling.write(base, lambda number: Text(self._named[number])) for base in bases]
+        spelled = [
+            spelling.write(base, lambda number: PythonText(self._named[number])) for base in bases
+        ]
         name = self._free(spelling.identifier(found.name))
         step = Step(-1, Sequence("(", ")", bases), call=self._call, wanted=name, asking=True)
         step.head = f"class {name}({', '.join(spelled)}):"
-        self._defined[found.id] = Text(name)
+        self._defined[found.id] = PythonText(name)
         taken, self._taken = self._taken, set()
         with self._inside(step):
             for member, value in found.members:
@@ -524,8 +532,8 @@ class Steps:
         self._taken = taken
         self._close(step)
         self._named[step.number] = name
-        self._defined[found.id] = Made(step.number)
-        return Made(step.number)
+        self._defined[found.id] = StatementResult(step.number)
+        return StatementResult(step.number)
 
     def _member(self, name: str, value: Value) -> None:
         if isinstance(value, Descriptor):
@@ -550,7 +558,7 @@ class Steps:
         if name == "RGenerator" and isinstance(call.args[0], Closure):
             found = self._invocations.of(call.args[0].id)
             given = tuple(self._value(e.result) for e in found if e.result is not None)
-            expression = Apply(Text("iter"), (spelling.brackets("list", given),))
+            expression = Apply(PythonText("iter"), (spelling.brackets("list", given),))
             step = self._add(expression, call=call, default="batches")
         elif name == "RCallback":
             moments = {
@@ -564,13 +572,13 @@ class Steps:
             functions = tuple(
                 (key, self._function_of(value, key)) for key, value in moments.items()
             )
-            expression = Apply(Text("keras.callbacks.LambdaCallback"), (), functions)
+            expression = Apply(PythonText("keras.callbacks.LambdaCallback"), (), functions)
             step = self._add(expression, call=call, default="callback")
         elif name in _PROXIES:
             step = self._proxy(call, *_PROXIES[name])
         else:
             raise UnmadeError(_CLOSURE)
-        self._bind(call.result, Made(step.number))
+        self._bind(call.result, StatementResult(step.number))
 
     def _proxy(self, call: Call, base: str, methods: Mapping[str, tuple[str, ...]]) -> Step:
         """Define a class of Keras whose methods are functions of R's, and make one of it."""
@@ -578,11 +586,11 @@ class Steps:
         everything = (*placed.items(), *call.kwargs.items())
         functions = {key: value for key, value in everything if isinstance(value, Closure)}
         name = self._free("WrittenInR")
-        kind = Step(-1, Text(name), call=call, wanted=name, asking=True)
+        kind = Step(-1, PythonText(name), call=call, wanted=name, asking=True)
         kind.head = f"class {name}({base}):"
         with self._inside(kind):
             for number in _numbers(call.result):
-                self._known[number] = Text("self")
+                self._known[number] = PythonText("self")
             for method, own in methods.items():
                 closure = functions.get("r_call" if "call" in method else f"r_{method}")
                 if closure is None or not self._invocations.asked(closure.id):
@@ -595,15 +603,17 @@ class Steps:
                     step.body[:] = [
                         replace(inner, gives="") if inner.gives else inner
                         for inner in step.body
-                        if not (inner.gives and isinstance(inner.expression, Made))
+                        if not (inner.gives and isinstance(inner.expression, StatementResult))
                     ]
-                    up = Apply(Attribute(Text("super()"), method), (Text(own[0]),))
+                    up = Apply(Attribute(PythonText("super()"), method), (PythonText(own[0]),))
                     step.body.append(Step(self._count, up, binds=False))
                     self._count += 1
         self._close(kind)
         given = [(k, self._value(v, None, k)) for k, v in call.kwargs.items() if k not in functions]
         return self._add(
-            Apply(Made(kind.number), (), tuple(given)), call=call, default=spelling.of_class(name)
+            Apply(StatementResult(kind.number), (), tuple(given)),
+            call=call,
+            default=spelling.of_class(name),
         )
 
     def _acts(self, closure: Closure) -> bool:
@@ -649,11 +659,11 @@ class Steps:
                 self._known.setdefault(number, expression)
         elif isinstance(value, Items) and value.t != "set":
             for place, item in enumerate(value.items):
-                self._bind(item, Item(expression, Text(str(place))))
+                self._bind(item, Item(expression, PythonText(str(place))))
         elif isinstance(value, Pairs):
             for key, item in value.items:
                 if isinstance(key, Scalar):
-                    self._bind(item, Item(expression, Text(spelling.scalar(key))))
+                    self._bind(item, Item(expression, PythonText(spelling.scalar(key))))
 
     def _function(self, call: Call) -> Expression:
         name = _name_of(call.target)
@@ -667,7 +677,8 @@ class Steps:
             if isinstance(value, Scalar) and value.t == "str":
                 name = PurePosixPath(value.v.replace("\\", "/")).name or "saved"
                 self._files[value.v] = Apply(
-                    Text("os.path.join"), (Text("folder"), Text(spelling.text(name)))
+                    PythonText("os.path.join"),
+                    (PythonText("folder"), PythonText(spelling.text(name))),
                 )
                 self.keeps_files = True
 
@@ -690,9 +701,9 @@ class Steps:
     def _value(self, value: Value, place: int | None = None, key: str = "") -> Expression:
         match value:
             case Scalar() if key and self._scalars.get(key) == value:
-                return Text(key)
+                return PythonText(key)
             case Scalar():
-                return self._files.get(value.v, Text(spelling.scalar(value)))
+                return self._files.get(value.v, PythonText(spelling.scalar(value)))
             case Items():
                 found = spelling.numbers(value)
                 if found is not None and value.t in ("list", "tuple"):
@@ -702,7 +713,7 @@ class Steps:
                 return Dictionary(tuple((self._value(k), self._value(v)) for k, v in value.items))
             case Slice():
                 ends = (self._value(end) for end in (value.start, value.stop, value.step))
-                return Apply(Text("slice"), tuple(ends))
+                return Apply(PythonText("slice"), tuple(ends))
             case ArrayValue():
                 return self._array(value, place, key)
             case ObjectValue():
@@ -715,10 +726,10 @@ class Steps:
                     return kept
                 if self._into is not self.steps and value.id not in self._unmade:
                     # A function may be written before what it speaks of is made.
-                    return self._later.setdefault(value.id, Made(-value.id))
+                    return self._later.setdefault(value.id, StatementResult(-value.id))
                 if value.cls in STANDING:
                     self._imports_for(STANDING[value.cls])
-                    return Text(STANDING[value.cls])
+                    return PythonText(STANDING[value.cls])
                 why = f"an object of class {value.cls} was made where the trace cannot see it"
                 raise UnmadeError(self._unmade.get(value.id, why))
             case Symbol():
@@ -730,7 +741,7 @@ class Steps:
             case Generator():
                 return self._generator(value)
             case Method() if value.of is not None:
-                return Attribute(Text("super()"), _plain(value.name))
+                return Attribute(PythonText("super()"), _plain(value.name))
             case Method():
                 name = self._aliases.get(value.name, value.name)
                 return Attribute(self._value(value.owner), _plain(name))
@@ -746,14 +757,14 @@ class Steps:
         module, _, name = value.path.partition(":")
         root = module.partition(".")[0]
         if module == "builtins" and name in BUILTINS:
-            return Text(name)
+            return PythonText(name)
         spelled = [*module.split("."), *name.split(".")] if name else module.split(".")
         if root == "rclasses" or made_in_r(module):
             raise UnmadeError("its class is written in R")
         if root not in LIBRARIES or not all(map(spelling.is_plain, spelled)):
             raise UnmadeError(f"{value.path} is not of TensorFlow, Keras or NumPy")
         if root == "numpy":
-            return Text(".".join(["np", *spelled[1:]]))
+            return PythonText(".".join(["np", *spelled[1:]]))
         public = [part for part in value.public.split(".") if part not in ("api", "_v2")]
         public = (
             ["keras", *(part for part in public[1:] if part != "keras")]
@@ -765,12 +776,12 @@ class Steps:
         if public[0] == "tensorflow":
             public[0] = "tf"
         if public[0] in ("keras", "tf") and all(map(spelling.is_plain, public)):
-            return Text(".".join(public))
+            return PythonText(".".join(public))
         if not name:
             raise UnmadeError(f"the module {module} has no documented name")
         first = name.partition(".")[0]
         self.imports[f"from {module} import {first}"] = None
-        return Text(name)
+        return PythonText(name)
 
     def _array(self, value: ArrayValue, place: int | None, key: str) -> Expression:
         if value.id is not None and value.id in self._known:
@@ -781,11 +792,11 @@ class Steps:
         stored = self._stored(value, key, name)
         if value.t == "array":
             return stored
-        maker = Text("tf.constant" if value.t == "tensor" else "tf.Variable")
+        maker = PythonText("tf.constant" if value.t == "tensor" else "tf.Variable")
         step = self._add(Apply(maker, (stored,)), default=value.t, asking=True, wanted=name)
         if value.id is not None:
-            self._known[value.id] = Made(step.number)
-        return Made(step.number)
+            self._known[value.id] = StatementResult(step.number)
+        return StatementResult(step.number)
 
     def _stored(self, value: ArrayValue, key: str, name: str = "") -> Expression:
         if value.key is None:
@@ -803,18 +814,18 @@ class Steps:
         step = self._add(
             found, default=spelling.identifier(key) or "values", wanted=name, asking=True
         )
-        self._data[about] = (Made(step.number), name)
-        return Made(step.number)
+        self._data[about] = (StatementResult(step.number), name)
+        return StatementResult(step.number)
 
     def _long(self, values: AnyArray, kind: str, place: int | None, key: str) -> Expression:
         """A long list of numbers."""
         name = self._written.name(place, key)
         span = spelling.count_up(values.tolist()) if values.dtype.kind == "i" else None
         if span:
-            return Apply(Text(kind), (Text(f"range({span})"),))
+            return Apply(PythonText(kind), (PythonText(f"range({span})"),))
         stored = self._beside(values, "", name or spelling.identifier(key) or "values")
         listed: Expression = Apply(Attribute(stored, "tolist"))
-        return listed if kind == "list" else Apply(Text("tuple"), (listed,))
+        return listed if kind == "list" else Apply(PythonText("tuple"), (listed,))
 
     def _beside(self, values: AnyArray, order: str, name: str) -> Expression:
         """Keep an array in the file beside the script."""
@@ -824,10 +835,10 @@ class Steps:
             number += 1
             free = f"{name}_{number}"
         self.arrays[free] = raw
-        found: Expression = Item(Text("data"), Text(f'"{free}"'))
+        found: Expression = Item(PythonText("data"), PythonText(f'"{free}"'))
         if restored:
-            found = Text(f'data["{free}"]{restored}')
-        return Apply(Text("np.asfortranarray"), (found,)) if order else found
+            found = PythonText(f'data["{free}"]{restored}')
+        return Apply(PythonText("np.asfortranarray"), (found,)) if order else found
 
 
 def _has_closure(call: Call) -> bool:
@@ -863,8 +874,8 @@ def _key(call: Call) -> Expression:
     """Return the key of an item that R read, where it is a whole number or a name."""
     digits = call.name.removesuffix("L").removeprefix("-")
     if digits.isascii() and digits.isdigit():
-        return Text(call.name.removesuffix("L"))
-    return Text(spelling.text(call.name))
+        return PythonText(call.name.removesuffix("L"))
+    return PythonText(spelling.text(call.name))
 
 
 def _name_of(target: Value) -> str:
@@ -880,9 +891,9 @@ def _canonical(steps: Many[Step]) -> str:
 
     def place_of(found: re.Match[str]) -> str:
         number = int(found.group(1))
-        return f"Made({own[number]}th)" if number in own else found.group()
+        return f"StatementResult({own[number]}th)" if number in own else found.group()
 
-    return re.sub(r"Made\(by=(\d+)\)", place_of, "\n".join(parts))
+    return re.sub(r"StatementResult\(by=(\d+)\)", place_of, "\n".join(parts))
 
 
 def _path(value: Value) -> str:

@@ -52,7 +52,7 @@ class Text(Node):
 
 
 @dataclass(frozen=True)
-class Symbol(Node):
+class RSymbol(Node):
     """A name; also ``TRUE``, ``NA`` and ``NULL``, ``NaN`` and ``Inf``."""
 
     name: str
@@ -68,7 +68,7 @@ class Argument:
 
 
 @dataclass(frozen=True)
-class Call(Node):
+class RCall(Node):
     """A call; ``piped`` says that a pipe put the first argument there."""
 
     function: Node
@@ -78,7 +78,7 @@ class Call(Node):
     @property
     def name(self) -> str:
         """The name of what is called, "" if that is no name."""
-        return self.function.name if isinstance(self.function, Symbol) else ""
+        return self.function.name if isinstance(self.function, RSymbol) else ""
 
 
 @dataclass(frozen=True)
@@ -272,9 +272,9 @@ def _read(entry: _Entry) -> Node:
         return While(line, column, None, _expression(parts[1]))
     second = parts[1].token
     if second in ("NS_GET", "NS_GET_INT"):
-        return Symbol(line, column, _name(parts[2].text), parts[0].text)
+        return RSymbol(line, column, _name(parts[2].text), parts[0].text)
     if second == "'('":
-        return Call(*parts[0].place, _expression(parts[0]), _arguments(parts[2:-1]))
+        return RCall(*parts[0].place, _expression(parts[0]), _arguments(parts[2:-1]))
     if second == "'['":
         return Index(line, column, _expression(parts[0]), _arguments(parts[2:-1]), False)
     if second == "LBB":
@@ -313,21 +313,21 @@ def _leaf(entry: _Entry) -> Node:
     line, column = entry.place
     if entry.token == "NUM_CONST":
         if entry.text in ("TRUE", "FALSE", "NaN", "Inf") or entry.text.startswith("NA"):
-            return Symbol(line, column, entry.text)
+            return RSymbol(line, column, entry.text)
         return Number(line, column, entry.text)
     if entry.token == "STR_CONST":
         return Text(line, column, _string(entry.text))
     if entry.token in ("NEXT", "BREAK"):
         return Jump(line, column, entry.text)
     if entry.token == "PLACEHOLDER":
-        return Symbol(line, column, "_")
-    return Symbol(line, column, _name(entry.text))
+        return RSymbol(line, column, "_")
+    return RSymbol(line, column, _name(entry.text))
 
 
 def _target(entry: _Entry) -> Node:
     """Return what is assigned to; a string is a name there."""
     node = _expression(entry)
-    return Symbol(node.line, node.column, node.value) if isinstance(node, Text) else node
+    return RSymbol(node.line, node.column, node.value) if isinstance(node, Text) else node
 
 
 def _arguments(parts: Sequence[_Entry]) -> tuple[Argument, ...]:
@@ -365,10 +365,10 @@ def _function(entry: _Entry) -> Node:
 
 
 def _native_pipe(line: int, column: int, left: Node, right: Node) -> Node:
-    if not isinstance(right, Call):
+    if not isinstance(right, RCall):
         return Unknown(line, column, "a pipe into something that is no call")
     for n, argument in enumerate(right.arguments):
-        if isinstance(argument.value, Symbol) and argument.value.name == "_":
+        if isinstance(argument.value, RSymbol) and argument.value.name == "_":
             given = list(right.arguments)
             given[n] = Argument(argument.name, left)
             return replace(right, arguments=tuple(given), piped=True)
@@ -377,14 +377,14 @@ def _native_pipe(line: int, column: int, left: Node, right: Node) -> Node:
 
 def pipe(line: int, column: int, left: Node, right: Node) -> Node:
     """Return what ``left %>% right`` means: the dot stands for ``left``, or it comes first."""
-    if isinstance(right, (Symbol, Member)):
-        return Call(right.line, right.column, right, (Argument("", left),), True)
+    if isinstance(right, (RSymbol, Member)):
+        return RCall(right.line, right.column, right, (Argument("", left),), True)
     if isinstance(right, Paren):
-        return Call(right.line, right.column, right.inner, (Argument("", left),), True)
-    if isinstance(right, Block) or not isinstance(right, Call):
+        return RCall(right.line, right.column, right.inner, (Argument("", left),), True)
+    if isinstance(right, Block) or not isinstance(right, RCall):
         # `x %>% { ... . ... }`: a function of the dot.
         function = Function(right.line, right.column, ((".", None),), right)
-        return Call(right.line, right.column, function, (Argument("", left),), True)
+        return RCall(right.line, right.column, function, (Argument("", left),), True)
     dots = [_is_dot(argument.value) for argument in right.arguments]
     if any(dots):
         if sum(dots) == 1:
@@ -394,19 +394,19 @@ def pipe(line: int, column: int, left: Node, right: Node) -> Node:
             )
             return replace(right, arguments=given, piped=True)
         function = Function(right.line, right.column, ((".", None),), right)
-        return Call(right.line, right.column, function, (Argument("", left),), True)
+        return RCall(right.line, right.column, function, (Argument("", left),), True)
     if any(
         mentions(argument.value, ".") for argument in right.arguments if argument.value is not None
     ):
-        given = (Argument("", Symbol(right.line, right.column, ".")), *right.arguments)
+        given = (Argument("", RSymbol(right.line, right.column, ".")), *right.arguments)
         body = replace(right, arguments=given)
         function = Function(right.line, right.column, ((".", None),), body)
-        return Call(right.line, right.column, function, (Argument("", left),), True)
+        return RCall(right.line, right.column, function, (Argument("", left),), True)
     return replace(right, arguments=(Argument("", left), *right.arguments), piped=True)
 
 
 def _is_dot(node: Node | None) -> bool:
-    return isinstance(node, Symbol) and node.name == "."
+    return isinstance(node, RSymbol) and node.name == "."
 
 
 def children(node: Node) -> Iterator[Node]:
@@ -443,7 +443,7 @@ def called_in(nodes: Iterable[Node]) -> set[str]:
     """Return the names of all functions, and of all methods of objects, that are called."""
     return {
         call.function.name if isinstance(call.function, Member) else call.name
-        for call in nodes_in(nodes, Call)
+        for call in nodes_in(nodes, RCall)
     }
 
 
@@ -453,7 +453,7 @@ def mentions(node: Node | None, name: str) -> bool:
         return False
     if isinstance(node, Function) and any(name == parameter for parameter, _ in node.parameters):
         return False
-    if isinstance(node, Symbol) and node.name == name:
+    if isinstance(node, RSymbol) and node.name == name:
         return True
     return any(mentions(child, name) for child in children(node))
 

@@ -17,7 +17,6 @@ from bridge.translate.statements import Statements
 from bridge.translate.syntax import (
     Argument,
     Assign,
-    Call,
     For,
     Function,
     If,
@@ -26,8 +25,9 @@ from bridge.translate.syntax import (
     Node,
     Operation,
     Paren,
+    RCall,
     Row,
-    Symbol,
+    RSymbol,
     SyntaxRowsError,
     While,
     build,
@@ -105,7 +105,7 @@ class Places:
     def _enter(self, node: Node) -> None:
         named = {
             id(argument.value): argument
-            for argument in (node.arguments if isinstance(node, (Call, Index)) else ())
+            for argument in (node.arguments if isinstance(node, (RCall, Index)) else ())
             if argument.value is not None
         }
         for child in children(node):
@@ -122,9 +122,9 @@ class Places:
         return known
 
     def _is_call_of_python(self, node: Node) -> bool:
-        if not isinstance(node, (Call, Symbol)):
+        if not isinstance(node, (RCall, RSymbol)):
             return False
-        if isinstance(node, Symbol):
+        if isinstance(node, RSymbol):
             # A function that R is to call, as in lapply(x, f).
             return node.name in self._functions and self._is_pythons(node.name)
         if isinstance(node.function, Member):
@@ -159,22 +159,22 @@ class Places:
                 node = above[0]
         return None
 
-    def _reader(self, node: Node) -> Call | None:
+    def _reader(self, node: Node) -> RCall | None:
         """Return the outermost call around an expression that reads the text of it."""
         found = None
         above = self._above.get(id(node))
         while above is not None:
             node, argument = above
-            if isinstance(node, Call) and argument is not None and self._reads(node, argument):
+            if isinstance(node, RCall) and argument is not None and self._reads(node, argument):
                 found = node
             above = self._above.get(id(node))
         return found
 
-    def _reads(self, call: Call, argument: Argument) -> bool:
+    def _reads(self, call: RCall, argument: Argument) -> bool:
         name = call.name
         if name in self._functions:
             body = self._functions[name].body
-            return any(isinstance(e, Call) and e.name in _OF_CALLS for e in walk(body))
+            return any(isinstance(e, RCall) and e.name in _OF_CALLS for e in walk(body))
         if name in _READING or name in base.DRAWING:
             return True
         return name in _NAMING and not argument.name
@@ -194,12 +194,12 @@ class Places:
                 return not (isinstance(above, Operation) and above.operator.startswith("%"))
             case Member():
                 return True
-            case Call() if argument is not None:
+            case RCall() if argument is not None:
                 return self._is_blind(above, argument)
             case _:
                 return False
 
-    def _is_blind(self, call: Call, argument: Argument) -> bool:
+    def _is_blind(self, call: RCall, argument: Argument) -> bool:
         """Say whether what is called does not see how an argument of it is written."""
         name = call.name
         if not name:
@@ -341,7 +341,7 @@ def _nests_layers(nodes: Sequence[Node]) -> bool:
     """Say whether a layer is made within the arguments of another: R makes that one first."""
     return any(
         _is_layer(inner)
-        for call in nodes_in(nodes, Call)
+        for call in nodes_in(nodes, RCall)
         if _is_layer(call)
         for argument in call.arguments
         if argument.value is not None
@@ -350,7 +350,7 @@ def _nests_layers(nodes: Sequence[Node]) -> bool:
 
 
 def _is_layer(node: Node) -> bool:
-    return isinstance(node, Call) and node.name.startswith(("layer_", "bidirectional"))
+    return isinstance(node, RCall) and node.name.startswith(("layer_", "bidirectional"))
 
 
 def _functions_of(nodes: Sequence[Node]) -> dict[str, Function]:
@@ -360,7 +360,7 @@ def _functions_of(nodes: Sequence[Node]) -> dict[str, Function]:
         for inner in walk(node):
             if (
                 isinstance(inner, Assign)
-                and isinstance(inner.target, Symbol)
+                and isinstance(inner.target, RSymbol)
                 and isinstance(inner.value, Function)
             ):
                 found[inner.target.name] = inner.value
@@ -379,26 +379,26 @@ def _given_to_python(
     found: dict[int, Function] = {}
     waiting: list[Node] = [
         argument.value
-        for call in nodes_in(nodes, Call)
+        for call in nodes_in(nodes, RCall)
         if isinstance(call.function, Member) or call.name in exported
         for argument in call.arguments
         if argument.value is not None
     ]
     while waiting:
         node = waiting.pop()
-        if isinstance(node, Symbol):
+        if isinstance(node, RSymbol):
             node = functions.get(node.name, node)
         if isinstance(node, Function):
             if id(node) not in found:
                 found[id(node)] = node
                 waiting += [
                     functions[call.name]
-                    for call in nodes_in([node.body], Call)
+                    for call in nodes_in([node.body], RCall)
                     if call.name in functions
                 ]
-        elif isinstance(node, Call) and node.name in functions:
+        elif isinstance(node, RCall) and node.name in functions:
             waiting.append(functions[node.name])
-        elif isinstance(node, Call) and node.name in ("list", "c"):
+        elif isinstance(node, RCall) and node.name in ("list", "c"):
             waiting += [argument.value for argument in node.arguments if argument.value is not None]
     return frozenset(found)
 
@@ -408,6 +408,6 @@ def _values_of(nodes: Sequence[Node]) -> dict[str, list[Node]]:
     found: dict[str, list[Node]] = defaultdict(list)
     for node in nodes:
         for inner in walk(node):
-            if isinstance(inner, Assign) and isinstance(inner.target, Symbol):
+            if isinstance(inner, Assign) and isinstance(inner.target, RSymbol):
                 found[inner.target.name].append(inner.value)
     return found

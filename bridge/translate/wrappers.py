@@ -37,7 +37,7 @@ IGNORED: Final = frozenset({"ignored", "refused"})
 
 
 @dataclass(frozen=True)
-class Parameter:
+class WrapperParameter:
     """One argument of a wrapper: where it goes in Python (a name or a place), and its kind."""
 
     to: str | int | None
@@ -51,7 +51,7 @@ class Wrapper:
     name: str
     python: str
     formals: tuple[str, ...]
-    parameters: Mapping[str, Parameter]
+    parameters: Mapping[str, WrapperParameter]
     composes: bool = False
     method: bool = False
     object: str = "object"
@@ -117,7 +117,7 @@ def _wrapper(name: str, entry: Mapping[str, Any], mode: str) -> Wrapper | None:
         python = f"tf.{python.removeprefix('tensorflow.')}"
     formals = tuple(str(formal[0]) for formal in entry.get("formals", ()))
     parameters = {
-        key: Parameter(value.get("to"), value.get("kind", "unknown"))
+        key: WrapperParameter(value.get("to"), value.get("kind", "unknown"))
         for key, value in {
             **entry.get("dots_arguments", {}),
             **chosen.get("arguments", {}),

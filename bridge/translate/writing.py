@@ -20,7 +20,7 @@ from bridge.translate.syntax import (
     Member,
     Node,
     Operation,
-    Symbol,
+    RSymbol,
     children,
 )
 
@@ -265,7 +265,7 @@ def _assigned(node: Node, found: list[str]) -> None:
     if isinstance(node, Operation) and node.operator in ("%<-%", "%<>%") and node.left is not None:
         name = root_of(node.left)
         found.extend([name] if name and node.operator == "%<>%" else destructured(node.left))
-    if isinstance(node, Operation) and node.operator == "%as%" and isinstance(node.right, Symbol):
+    if isinstance(node, Operation) and node.operator == "%as%" and isinstance(node.right, RSymbol):
         found.append(node.right.name)
     for child in children(node):
         _assigned(child, found)
@@ -273,12 +273,12 @@ def _assigned(node: Node, found: list[str]) -> None:
 
 def root_of(node: Node) -> str:
     """Return the variable that an assignment's target changes, "" if it is none."""
-    from bridge.translate.syntax import Call
+    from bridge.translate.syntax import RCall
 
-    while not isinstance(node, Symbol):
+    while not isinstance(node, RSymbol):
         if isinstance(node, (Index, Member)):
             node = node.object
-        elif isinstance(node, Call) and node.arguments and node.arguments[0].value is not None:
+        elif isinstance(node, RCall) and node.arguments and node.arguments[0].value is not None:
             if node.name == "c":
                 return ""
             node = node.arguments[0].value
@@ -289,10 +289,10 @@ def root_of(node: Node) -> str:
 
 def destructured(node: Node) -> list[str]:
     """Return the names in ``c(a, c(b, d)) %<-% ...``."""
-    if isinstance(node, Symbol):
+    if isinstance(node, RSymbol):
         return [node.name]
     return [name for child in children(node) if not _is_c(child) for name in destructured(child)]
 
 
 def _is_c(node: Node) -> bool:
-    return isinstance(node, Symbol) and node.name in ("c", "list")
+    return isinstance(node, RSymbol) and node.name in ("c", "list")

@@ -22,7 +22,7 @@ from bridge.capsule.store import read_arrays, write_arrays
 from bridge.capsule.values import Frozen
 from bridge.compare.result import LayerVerdict
 from bridge.facts.layers import class_name, doing
-from bridge.rounding.ladder import Case
+from bridge.rounding.ladder import LayerCase
 from bridge.rounding.layer_records import Subject, judge_probe, subjects
 from bridge.rounding.rules import OBSERVED, RULES, Layer, UnsupportedError, activations
 from bridge.rounding.rules.activation_forms import FORMS
@@ -49,7 +49,7 @@ class Bounds(Frozen):
     error: Array
 
 
-class Judged(Frozen):
+class LayerJudgement(Frozen):
     """The verdict on one layer of a probe; every layer that was looked at has one.
 
     ``position`` is that of the layer among the probe's; ``prediction`` is the number of the model's
@@ -95,7 +95,7 @@ class CertificateManifest(Frozen):
     schema_version: Literal[1] = SCHEMA_VERSION
     runner: str
     case: str
-    judged: tuple[Judged, ...] = ()
+    judged: tuple[LayerJudgement, ...] = ()
     certificates: tuple[Certificate, ...] = Field(default=())
 
     def arrays(self) -> Iterator[Array]:
@@ -194,7 +194,7 @@ class _Issuer:
     """Certificates under construction."""
 
     def __init__(self) -> None:
-        self._judged: list[Judged] = []
+        self._judged: list[LayerJudgement] = []
         self._certificates: list[Certificate] = []
         self._arrays: dict[str, AnyArray] = {}
 
@@ -202,7 +202,7 @@ class _Issuer:
         """Add what was judged, and a certificate if it was called rounding by its bound."""
         name, case = subject.layer, subject.case
         self._judged.append(
-            Judged(
+            LayerJudgement(
                 probe=probe.index,
                 position=position,
                 layer=name,
@@ -272,7 +272,7 @@ def _rule(layer: Layer) -> str:
     return f"{module}.{getattr(rule, '__name__', '')}".strip(".")
 
 
-def _rests_on(case: Case) -> Iterator[str]:
+def _rests_on(case: LayerCase) -> Iterator[str]:
     """Say in words what has to hold for the bounds to hold."""
     layer = case.layer
     name = class_name(layer.cls) or ""
@@ -306,7 +306,7 @@ def _rests_on(case: Case) -> Iterator[str]:
                 yield f"{kernel}: a sample of its inputs, up to {factor:.3g} times too low"
 
 
-def _kernels_of(case: Case) -> list[str]:
+def _kernels_of(case: LayerCase) -> list[str]:
     """Return the names of the measured kernels that a case rests on, each once."""
     return list(
         dict.fromkeys(name for layer in (case.layer, *case.then) for name in _models(layer))

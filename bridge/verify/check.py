@@ -20,7 +20,7 @@ from bridge._typing import F64, AnyArray, Mask
 from bridge.capsule import Capsule, CapsuleError, Probe
 from bridge.errors import BridgeError
 from bridge.facts.layers import class_name
-from bridge.rounding.ladder import Case, Marks
+from bridge.rounding.ladder import LayerCase, Marks
 from bridge.rounding.layer_records import Subject, subjects
 from bridge.rounding.rules.rounding import FORMATS
 from bridge.verify.certificate import Bounds, Certificate, Certificates, digest_of
@@ -71,7 +71,7 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CertificateOutcome:
     """What became of one certificate.
 
     ``outputs`` counts its elements, ``checked`` those that were looked at (fewer in a sample),
@@ -101,7 +101,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Claim:
+class CertifiedElements:
     """Some elements of an output, and what a certificate and the rules say of them.
 
     ``error`` and ``bound`` are the certificate's; ``value`` is the rules' float64 evaluation and
@@ -115,9 +115,9 @@ class Claim:
     derived: F64
     same: Mask
 
-    def at(self, places: Ints) -> Claim:
+    def at(self, places: Ints) -> CertifiedElements:
         """Return what is said of the elements at flat places."""
-        return Claim(
+        return CertifiedElements(
             y=self.y.reshape(-1)[places],
             error=self.error.reshape(-1)[places],
             bound=self.bound.reshape(-1)[places],
@@ -171,7 +171,7 @@ class _Tally:
     ratio: float = 0.0
     failures: list[Failure] = field(default_factory=list)
 
-    def add(self, examined: Examined, places: Ints, shape: tuple[int, ...]) -> None:
+    def add(self, examined: ElementCheck, places: Ints, shape: tuple[int, ...]) -> None:
         """Add what was found of the elements at flat places of an output of some shape."""
         self.checked += places.size
         self.left_out += int((~examined.defined | examined.open).sum())
@@ -182,7 +182,7 @@ class _Tally:
     def fail(
         self,
         failed: Mapping[int, str],
-        claim: Claim,
+        claim: CertifiedElements,
         places: Ints,
         shape: tuple[int, ...],
         exact: Balls | None = None,
@@ -204,7 +204,7 @@ def check_certificate(
     sample: int | None = None,
     progress: Progress = lambda _count: None,
     known: Subjects | None = None,
-) -> Outcome:
+) -> CertificateOutcome:
     """Check a certificate against the capsule that it is about.
 
     ``sample`` is the number of elements to draw at random from each output; None means all.
@@ -234,7 +234,7 @@ def check_certificate(
         first = tally.failures[0]
         why = f"{first.why}; since it was issued, {', '.join(again)} has been measured again"
         tally.failures[0] = replace(first, why=why)
-    return Outcome(
+    return CertificateOutcome(
         probe=certificate.probe,
         layer=certificate.layer,
         cls=class_name(certificate.cls) or certificate.cls,
@@ -250,7 +250,7 @@ def check_certificate(
     )
 
 
-def _recorded(known: Subjects, certificate: Certificate) -> tuple[Case, tuple[Marks, ...]]:
+def _recorded(known: Subjects, certificate: Certificate) -> tuple[LayerCase, tuple[Marks, ...]]:
     """Return the layer that a certificate is about, and its outputs with the rules' bounds.
 
     Raises:
@@ -278,7 +278,7 @@ def _recorded(known: Subjects, certificate: Certificate) -> tuple[Case, tuple[Ma
     return case, case.marks
 
 
-def _read(certificates: Certificates, output: Marks, bounds: Bounds) -> Claim:
+def _read(certificates: Certificates, output: Marks, bounds: Bounds) -> CertifiedElements:
     found = [certificates.arrays[part.key or ""] for part in (bounds.error, bounds.bound)]
     for name, array in zip(("errors", "bounds"), found, strict=True):
         if array.dtype != np.float64 or array.shape != output.y.shape:
@@ -289,13 +289,13 @@ def _read(certificates: Certificates, output: Marks, bounds: Bounds) -> Claim:
     error, bound = found
     evaluated = output.evaluation
     value = evaluated.value.astype(np.float64)
-    return Claim(output.y, error, bound, value, evaluated.bound, output.same)
+    return CertifiedElements(output.y, error, bound, value, evaluated.bound, output.same)
 
 
 def _check_output(
-    case: Case,
+    case: LayerCase,
     number: int,
-    claim: Claim,
+    claim: CertifiedElements,
     sample: int | None,
     tally: _Tally,
     progress: Progress,
@@ -313,7 +313,7 @@ def _check_output(
         tally.fail(failed, part, places, shape)
         return
     for some in _chunks(places, layer):
-        tally.add(Examined(claim.at(some), layer.at(some)), some, shape)
+        tally.add(ElementCheck(claim.at(some), layer.at(some)), some, shape)
         progress(some.size)
 
 
@@ -328,7 +328,7 @@ def _places(size: int, sample: int | None) -> Ints:
     return np.array(sorted(random.sample(range(size), sample)), np.int64)
 
 
-def not_derived(claim: Claim) -> Mask:
+def not_derived(claim: CertifiedElements) -> Mask:
     """Return where a bound is not the one that the rules derive."""
     bound, derived = claim.bound, claim.derived
     with np.errstate(all="ignore"):
@@ -336,7 +336,7 @@ def not_derived(claim: Claim) -> Mask:
     return np.asarray(~((bound == derived) | near))
 
 
-class Examined:
+class ElementCheck:
     """Elements beside their exact values: which of them fail, each for one reason.
 
     An element holds if its bound is the rules', its error is what exact arithmetic gives, and the
@@ -348,7 +348,7 @@ class Examined:
     float64 evaluation but not those of the exact value, it is ``open``: nothing is proved.
     """
 
-    def __init__(self, claim: Claim, values: Values) -> None:
+    def __init__(self, claim: CertifiedElements, values: Values) -> None:
         self.claim, self.exact = claim, values.exact
         self.wide: F64 = claim.y.astype(np.float64)
         answers = self.wide if claim.y.dtype.kind not in "iu" else claim.y
@@ -462,7 +462,7 @@ class Examined:
         return f"y = {float(self.wide[place])!r}, exactly {_digits(self.exact[place])}"
 
 
-def _say_not_derived(claim: Claim, place: int) -> str:
+def _say_not_derived(claim: CertifiedElements, place: int) -> str:
     return (
         f"the bound {float(claim.bound[place])!r} is not what the rules give, "
         f"{float(claim.derived[place])!r}"

@@ -384,7 +384,7 @@ class Recorded:
 
 
 @dataclass(frozen=True)
-class Placed:
+class MovedValues:
     """Values that stand at other places: the one at place p is that at ``order[p]``."""
 
     layer: ExactLayer

@@ -20,7 +20,7 @@ from pydantic import JsonValue
 
 from bridge._typing import F64, AnyArray, Mask
 from bridge.facts.layers import LAYERS, class_name, doing
-from bridge.rounding.ladder import Case
+from bridge.rounding.ladder import LayerCase
 from bridge.rounding.rules import cast_inputs, evaluate
 from bridge.rounding.rules.activations import activation_of, axis_of
 from bridge.rounding.rules.layer import Layer, single
@@ -53,7 +53,7 @@ from bridge.verify.products import (
     CONVOLUTIONS,
     Elements,
     Pairing,
-    Product,
+    ProductSums,
     taps_of,
     under_windows,
     weights_of,
@@ -202,7 +202,7 @@ _MOST_TERMS: Final = 2**21
 def normalised(layer: Layer, inputs: Sequence[AnyArray]) -> ExactLayer:
     """BatchNormalization, LayerNormalization, GroupNormalization and RMSNormalization."""
     read = read_normalisation(layer, inputs)
-    return Normalised(read, None if read.learnt is not None else Moments(read))
+    return Normalised(read, None if read.learnt is not None else GroupMoments(read))
 
 
 @dataclass(frozen=True)
@@ -210,7 +210,7 @@ class Normalised:
     """Elements of the input, normalised by what was learnt or by moments of the input."""
 
     read: Normalisation
-    moments: Moments | None
+    moments: GroupMoments | None
 
     @property
     def chunk(self) -> int:
@@ -251,7 +251,7 @@ class Normalised:
 
 
 @dataclass(frozen=True)
-class Moments:
+class GroupMoments:
     """What groups of elements are normalised by; what was computed is kept for the next chunk."""
 
     read: Normalisation
@@ -300,7 +300,7 @@ class Moments:
 _UNARY: Final = frozenset(doing("activates")) - {"PReLU"}
 
 
-def exact_values(case: Case, number: int) -> ExactLayer:
+def exact_values(case: LayerCase, number: int) -> ExactLayer:
     """Return the exact values of an output of a layer, or of several that were executed in one.
 
     The rules must cover them.
@@ -367,7 +367,7 @@ def _dense(layer: Layer, inputs: Sequence[AnyArray]) -> ExactLayer:
     def rows(row: Ints, _group: Ints) -> Ints:
         return np.asarray(row[:, None] * length + np.arange(length)[None, :])
 
-    return Product(Elements(x), rows, weights["kernel"], bias=weights.get("bias"))
+    return ProductSums(Elements(x), rows, weights["kernel"], bias=weights.get("bias"))
 
 
 def _unary(layer: Layer, inputs: Sequence[AnyArray]) -> ExactLayer:

@@ -24,7 +24,7 @@ from bridge.verify.exact_arithmetic import (
     ExactLayer,
     Ints,
     Make,
-    Placed,
+    MovedValues,
     Values,
     balls,
     dots,
@@ -48,7 +48,7 @@ class Factors:
     finite: Mask
 
 
-class Source(Protocol):
+class FactorSource(Protocol):
     """Where first factors come from."""
 
     def take(self, places: Ints) -> Factors:
@@ -83,14 +83,14 @@ class Results:
 
 
 @dataclass(frozen=True)
-class Product:
+class ProductSums:
     """Sums of products: ``rows(row, group)`` gives the places of the first factors in the source.
 
     Results are numbered row by row, one for each column of ``w``. The columns are divided evenly
     into ``groups``; those of one group share their rows. ``bias`` has a number for each column.
     """
 
-    source: Source
+    source: FactorSource
     rows: Callable[[Ints, Ints], Ints]
     w: F64
     groups: int = 1
@@ -217,7 +217,7 @@ def under_windows(
 class _Sums:
     """Sums of products at positions of an output: its rows are numbered by batch and position."""
 
-    product: Product
+    product: ProductSums
     lengths: tuple[int, ...]
 
 
@@ -247,7 +247,7 @@ def separable(layer: Layer, inputs: Sequence[AnyArray], rank: int) -> ExactLayer
         return np.asarray(row[:, None] * width + np.arange(width)[None, :])
 
     pointwise = weights["pointwise_kernel"].reshape(width, -1)
-    second = Product(Results(between.product), rows, pointwise)
+    second = ProductSums(Results(between.product), rows, pointwise)
     return _whole(image, replace(between, product=second), weights)
 
 
@@ -288,7 +288,7 @@ def _gathered(image: Image, taps: Sequence[Ints], kernel: F64, groups: int) -> _
         found = at[:, :, None] * channels + channel
         return np.where(at[:, :, None] >= 0, found, -1).reshape(row.size, -1)
 
-    return _Sums(Product(Elements(image.x), rows, kernel.reshape(-1, columns), groups), lengths)
+    return _Sums(ProductSums(Elements(image.x), rows, kernel.reshape(-1, columns), groups), lengths)
 
 
 def _whole(image: Image, sums: _Sums, weights: Mapping[str, F64]) -> ExactLayer:
@@ -298,7 +298,7 @@ def _whole(image: Image, sums: _Sums, weights: Mapping[str, F64]) -> ExactLayer:
         return product
     shape = (len(image.x), *sums.lengths, product.columns)
     order = np.arange(math.prod(shape), dtype=np.int64).reshape(shape)
-    return Placed(product, np.moveaxis(order, -1, 1).reshape(-1))
+    return MovedValues(product, np.moveaxis(order, -1, 1).reshape(-1))
 
 
 CONVOLUTIONS: Final[Mapping[str, Make]] = {

@@ -23,10 +23,10 @@ from bridge.verify.certificate import (
     SUFFIX,
     Certificate,
     Certificates,
-    Judged,
+    LayerJudgement,
     read_certificates,
 )
-from bridge.verify.check import Outcome, Subjects, check_certificate
+from bridge.verify.check import CertificateOutcome, Subjects, check_certificate
 
 # A folder of reports as it is checked: which layers were called rounding, by their bounds.
 #
@@ -42,7 +42,7 @@ class _Read(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class Pair(_Read):
+class PairVerdicts(_Read):
     """One probe of two runs."""
 
     a: str
@@ -55,7 +55,7 @@ class Report(_Read):
     """What is needed of ``report.json``."""
 
     case: str
-    pairs: tuple[Pair, ...] = ()
+    pairs: tuple[PairVerdicts, ...] = ()
 
 
 class ReportError(BridgeError, ValueError):
@@ -93,7 +93,7 @@ class Folder:
                         f"probe {verdict.probe} has no certificate for this layer",
                     )
 
-    def _of_pair(self, pair: Pair) -> Iterator[tuple[str, str, str]]:
+    def _of_pair(self, pair: PairVerdicts) -> Iterator[tuple[str, str, str]]:
         certified = [(n, layer) for n, layer in enumerate(pair.layers) if _is_certified(layer)]
         if not certified or self.unreadable.intersection((pair.a, pair.b)):
             return
@@ -136,7 +136,7 @@ class Folder:
         )
         return next((key for key in keys if (key[0], key[2]) == (probe.index, number)), None)
 
-    def _where(self, pair: Pair) -> tuple[str, Probe] | None:
+    def _where(self, pair: PairVerdicts) -> tuple[str, Probe] | None:
         """Find the run, and the probe in it, whose layers a pair speaks of."""
         labels = labels_of(self.runs.values())
         found = [
@@ -149,7 +149,7 @@ class Folder:
         return next(iter(named), found[0] if len(found) == 1 else None)
 
 
-def _is_certified(judged: LayerVerdict | Judged) -> bool:
+def _is_certified(judged: LayerVerdict | LayerJudgement) -> bool:
     """Say whether a verdict is that rounding explains a layer, by its bound."""
     return (judged.verdict, judged.rung) == ("within-rounding", "certified")
 
@@ -267,11 +267,11 @@ Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
-class Run:
+class RunVerification:
     """One run of a case and what became of its certificates."""
 
     name: str
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[CertificateOutcome, ...]
 
 
 @dataclass(frozen=True)
@@ -288,12 +288,12 @@ class CaseCheck:
     """One case: what became of its runs' certificates, and what is wrong beside them."""
 
     case: str
-    runs: tuple[Run, ...] = ()
+    runs: tuple[RunVerification, ...] = ()
     problems: tuple[Problem, ...] = ()
     unreadable: tuple[str, ...] = ()
 
     @property
-    def outcomes(self) -> tuple[Outcome, ...]:
+    def outcomes(self) -> tuple[CertificateOutcome, ...]:
         """The outcomes of all runs."""
         return tuple(outcome for run in self.runs for outcome in run.outcomes)
 
@@ -321,7 +321,7 @@ class Verification:
         return not any(case.unreadable for case in self.cases)
 
     @property
-    def outcomes(self) -> tuple[Outcome, ...]:
+    def outcomes(self) -> tuple[CertificateOutcome, ...]:
         """The outcomes of all cases."""
         return tuple(outcome for case in self.cases for outcome in case.outcomes)
 
@@ -460,7 +460,7 @@ def _check_case(folder: Path, sample: int | None, progress: Progress) -> CaseChe
             check_certificate(capsule, found, certificate, sample, step, known)
             for certificate in found.manifest.certificates
         )
-        runs.append(Run(name, tuple(outcomes)))
+        runs.append(RunVerification(name, tuple(outcomes)))
     listed = Folder(report, capsules, certificates, frozenset(unreadable))
     # Every pair with the same run speaks of the same layers.
     problems = tuple(dict.fromkeys(Problem(*problem) for problem in listed.problems()))
@@ -501,7 +501,7 @@ def _failures(case: CaseCheck) -> Iterator[str]:
         yield f"{case.case}, {problem.run}, {name}: {problem.why}"
 
 
-def _name(outcome: Outcome) -> str:
+def _name(outcome: CertificateOutcome) -> str:
     if outcome.prediction is None:
         return f"layer {outcome.layer!r}"
     return f"prediction {outcome.prediction} (layer {outcome.layer!r})"
@@ -529,5 +529,5 @@ def _spelled(item: Any) -> Any:
     return [_spelled(part) for part in item] if isinstance(item, (list, tuple)) else item
 
 
-def _checked(outcomes: list[Outcome]) -> str:
+def _checked(outcomes: list[CertificateOutcome]) -> str:
     return f"{sum(outcome.checked for outcome in outcomes):,}"

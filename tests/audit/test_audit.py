@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from bridge.audit.judge import AuditReport, Finding, judge, sort_events, spelled
+from bridge.audit.judge import ArgumentChange, AuditReport, judge, sort_events, spelled
 from bridge.capsule import FrontEnd
 from bridge.cli.audit import issues, summary
 from bridge.cli.main import app
@@ -35,7 +35,7 @@ def arrival(probe: str, value: Any, python: str = "", **more: Any) -> dict[str, 
     return event | {"kwargs": {"a": value}, "python": python} | more
 
 
-def judged(*events: dict[str, Any], of: dict[str, Any] | None = None) -> tuple[Finding, ...]:
+def judged(*events: dict[str, Any], of: dict[str, Any] | None = None) -> tuple[ArgumentChange, ...]:
     plain = [{"e": "plain", "probe": probe, "value": value} for probe, value in PLAIN.items()]
     return judge(sort_events([*plain, of or base(), *events]))
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from bridge.cli.doctor import Finding, Situation, as_json, diagnose, gather_situation, render
+from bridge.cli.doctor import Check, Situation, as_json, diagnose, gather_situation, render
 
 GOOD = Situation(
     python="3.11.2",
@@ -50,7 +50,7 @@ def with_variables(**variables: str) -> Situation:
     return replace(GOOD, variables=variables)
 
 
-def complaints(situation: Situation) -> list[Finding]:
+def complaints(situation: Situation) -> list[Check]:
     return [finding for finding in diagnose(situation) if finding.level != "ok"]
 
 
@@ -210,7 +210,7 @@ def test_every_sentence_is_one() -> None:
             }
 
 
-def shown(findings: list[Finding]) -> str:
+def shown(findings: list[Check]) -> str:
     console = Console(width=200, no_color=True)
     with console.capture() as capture:
         console.print(render(findings))
@@ -228,12 +228,12 @@ def test_the_terminal_says_when_nothing_is_wrong() -> None:
 
 
 def test_a_fix_with_brackets_reaches_the_terminal_unharmed() -> None:
-    assert "pip install 'x[all]'" in shown([Finding("problem", "x", "X.", "pip install 'x[all]'")])
+    assert "pip install 'x[all]'" in shown([Check("problem", "x", "X.", "pip install 'x[all]'")])
 
 
 def test_json_carries_every_finding() -> None:
     read: dict[str, Any] = json.loads(as_json(diagnose(GOOD)))
-    assert [Finding(**each) for each in read["findings"]] == diagnose(GOOD)
+    assert [Check(**each) for each in read["findings"]] == diagnose(GOOD)
 
 
 def fake_program(folder: Path, name: str, text: str) -> None:

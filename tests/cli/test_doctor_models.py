@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from bridge.cli.doctor import Finding, Situation, diagnose
+from bridge.cli.doctor import Check, Situation, diagnose
 from bridge.rounding.measurements import Installation, coverage, installation_of_record, read
 from tests.cli.test_doctor import GOOD, with_python
 
 
-def about_models(situation: Situation) -> list[Finding]:
+def about_models(situation: Situation) -> list[Check]:
     return [each for each in diagnose(situation) if each.subject == "activations"]
 
 

@@ -11,7 +11,7 @@ from bridge.capsule import Capsule, ExecutedGraph, ExecutedOp, LayerState, Model
 from bridge.compare.config_normal_form import Unlike, compare_configs
 from bridge.compare.result import ProbePair, RunPair
 from bridge.compare.stages import compare_runs
-from bridge.rounding.ladder import Step
+from bridge.rounding.ladder import LadderStep
 from bridge.rounding.layer_records import Judge, judge_probe
 from bridge.runs.reference import reference
 from tests.compare_samples import Dense, Sample, error, flip_bit, grid, two_layers
@@ -398,7 +398,7 @@ def test_names_can_be_given_to_probes() -> None:
 def test_a_judge_looks_at_each_probe_once(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
 
-    def counted(capsule: Capsule, probe: Probe, ladder: Sequence[Step]) -> Any:
+    def counted(capsule: Capsule, probe: Probe, ladder: Sequence[LadderStep]) -> Any:
         asked.append(probe.index)
         return judge_probe(capsule, probe, ladder)
 

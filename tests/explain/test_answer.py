@@ -146,17 +146,17 @@ def test_what_one_run_left_out_is_not_proven() -> None:
 
 
 @pytest.mark.parametrize(
-    ("trains", "said"),
+    ("predicts", "said"),
     [
-        (False, "in 1 of 2 results the same, but for rounding"),
+        (True, "in 1 of 2 results the same, but for rounding"),
         # What a training does is not judged by its layers.
-        (True, "the same, but for rounding"),
+        (False, "the same, but for rounding"),
     ],
 )
-def test_it_is_said_how_many_results_were_judged(trains: bool, said: str) -> None:
+def test_it_is_said_how_many_results_were_judged(predicts: bool, said: str) -> None:
     probes = tuple(
         ProbePair(a="r", b="reference", probe=name, verdict=verdict, rung="certified", points=3,
-                  difference=None, trains=trains and name == "fit 2")
+                  difference=None, predicts=predicts or name != "fit 2")
         for name, verdict in (("predict 1", "within-rounding"), ("fit 2", "abstained"))
     )  # fmt: skip
     partly = pair("reference", "abstained").model_copy(update={"probes": probes})

@@ -10,7 +10,7 @@ import pytest
 
 from bridge.capsule import Call, Capsule, LayerState, Manifest, ModelState
 from bridge.capsule.values import Scalar, Symbol
-from bridge.explain.stage_diff import Making, making_of, read_arrays, read_setting
+from bridge.explain.stage_diff import ConstructorCall, making_of, read_arrays, read_setting
 from bridge.facts.causes import is_cause
 
 Rng = np.random.default_rng
@@ -108,29 +108,33 @@ def test_random_binary_arrays_never_name_a_cause_for_sure() -> None:
         assert not read_arrays(a, b).sure
 
 
-GIVEN = Making({"activation": "relu", "rate": 0.5, "axis": 1}, "layer(activation = mm, rate = .5)")
+GIVEN = ConstructorCall(
+    {"activation": "relu", "rate": 0.5, "axis": 1}, "layer(activation = mm, rate = .5)"
+)
 
 
 @pytest.mark.parametrize(
     ("cls", "key", "has", "meant", "making", "cause"),
     [
         ("Dense", "activation", "linear", "relu", GIVEN, "r-conversion"),
-        ("Dense", "activation", "linear", "relu", Making({}, "layer_dense(x, act = 'relu')"),
-         "r-conversion"),
-        ("Dense", "activation", "linear", "relu", Making({}, "layer_dense(x, units = 3)"),
+        ("Dense", "activation", "linear", "relu",
+         ConstructorCall({}, "layer_dense(x, act = 'relu')"), "r-conversion"),
+        ("Dense", "activation", "linear", "relu", ConstructorCall({}, "layer_dense(x, units = 3)"),
          "user-script"),
-        ("Dense", "activation", "linear", "relu", Making({}, "layer_dense(x, 3, 'relu')"), ""),
+        ("Dense", "activation", "linear", "relu", ConstructorCall({}, "layer_dense(x, 3, 'relu')"),
+         ""),
         ("Dense", "activation", "linear", "relu", None, "r-conversion"),
         ("Dense", "activation", "tanh", "relu",
-         Making({"activation": "tanh"}, "layer_dense(x, activation = 'tanh')"), "user-script"),
+         ConstructorCall({"activation": "tanh"}, "layer_dense(x, activation = 'tanh')"),
+         "user-script"),
         ("BatchNormalization", "epsilon", 1e-5, 1e-3,
-         Making({"epsilon": 1e-5}, "layer_batch_normalization(x)"), "r-default"),
+         ConstructorCall({"epsilon": 1e-5}, "layer_batch_normalization(x)"), "r-default"),
         ("BatchNormalization", "epsilon", 1e-5, 1e-3, None, "r-default"),
         ("BatchNormalization", "epsilon", 1e-5, 1e-3,
-         Making({"epsilon": 1e-5}, "do.call(layer_batch_normalization, args)"), ""),
+         ConstructorCall({"epsilon": 1e-5}, "do.call(layer_batch_normalization, args)"), ""),
         ("Softmax", "axis", 2, 1, GIVEN, "r-index-base"),
         ("Softmax", "axis", [2], [1], None, "r-index-base"),
-        ("LeakyReLU", "alpha", 0.0, 0.25, Making({"alpha": 0.25}, "f(alpha = .25)"),
+        ("LeakyReLU", "alpha", 0.0, 0.25, ConstructorCall({"alpha": 0.25}, "f(alpha = .25)"),
          "r-conversion"),
         ("Reshape", "target_shape", [4], [4, None], None, "r-conversion"),
         ("Dense", "units", 3.0, 3, None, "r-conversion"),
@@ -139,7 +143,7 @@ GIVEN = Making({"activation": "relu", "rate": 0.5, "axis": 1}, "layer(activation
     ],
 )  # fmt: skip
 def test_a_setting_is_read_against_what_was_given(
-    cls: str, key: str, has: Any, meant: Any, making: Making | None, cause: str
+    cls: str, key: str, has: Any, meant: Any, making: ConstructorCall | None, cause: str
 ) -> None:
     found = read_setting(cls, key, has, meant, making)
     assert found.cause == cause, found.sentence

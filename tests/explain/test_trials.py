@@ -11,7 +11,7 @@ import pytest
 from bridge.capsule import Capsule, Manifest
 from bridge.explain.experiment import (
     Experiment,
-    Made,
+    ExperimentOutcome,
     Trials,
     outcome_of,
     outcomes,
@@ -63,11 +63,13 @@ def test_an_experiment_says_what_came_out() -> None:
     slower = Experiment("fit again", 2, "learning rate", 0.1)
     assert slower.changed == "the learning rate times 0.1"
     made = capsule(after(0.5, True), after(math.nan, False))
-    assert outcome_of(Made(slower, made)) == "loss 0.5; as recorded no number (1 starts)"
+    assert (
+        outcome_of(ExperimentOutcome(slower, made)) == "loss 0.5; as recorded no number (1 starts)"
+    )
     why = "the time was over"
-    assert outcome_of(Made(slower, None, why)) == f"not made: {why}"
-    assert outcomes([Made(slower, None, why)]) == {}
-    assert outcomes([Made(slower, made)]) == {slower: made}
+    assert outcome_of(ExperimentOutcome(slower, None, why)) == f"not made: {why}"
+    assert outcomes([ExperimentOutcome(slower, None, why)]) == {}
+    assert outcomes([ExperimentOutcome(slower, made)]) == {slower: made}
 
 
 @pytest.mark.parametrize(
@@ -84,7 +86,7 @@ def test_predictions_are_compared_bit_by_bit(y: list[float], words: str) -> None
         a=np.array([1.0, 2.0]),
         b=np.array(y),
     )
-    assert outcome_of(Made(twice, made)) == words
+    assert outcome_of(ExperimentOutcome(twice, made)) == words
 
 
 def test_the_cheapest_comes_first() -> None:

@@ -9,11 +9,11 @@ import pytest
 
 from bridge.r.standin import build, generate
 from bridge.r.standin.generate import (
-    Argument,
-    Function,
+    ExportedWrapper,
     Mode,
-    Table,
+    PackageTable,
     TableError,
+    WrapperArgument,
     amend,
     read_table,
     read_tables,
@@ -23,7 +23,7 @@ from bridge.r.standin.generate import (
 
 KINDS = frozenset({"as_is", "as_integer", "inputs_list"})
 
-DENSE = Function(
+DENSE = ExportedWrapper(
     python="keras.layers.Dense",
     formals=(("object", None), ("units", None), ("activation", "NULL"), ("name", "NULL")),
     sends="all",
@@ -31,14 +31,14 @@ DENSE = Function(
     forces="layer-first",
     drops_null=("name",),
     arguments={
-        "units": Argument(to="units", kind="as_integer"),
-        "activation": Argument(to="activation", kind="as_is"),
-        "name": Argument(to="name", kind="as_is"),
+        "units": WrapperArgument(to="units", kind="as_integer"),
+        "activation": WrapperArgument(to="activation", kind="as_is"),
+        "name": WrapperArgument(to="name", kind="as_is"),
     },
 )
 
 
-def text_of(function: Function, name: str = "layer_x") -> str:
+def text_of(function: ExportedWrapper, name: str = "layer_x") -> str:
     return wrapper(name, function, "keras", KINDS)
 
 
@@ -68,7 +68,9 @@ def test_typed_arguments_only_are_sent_where_the_table_says_so() -> None:
 
 def test_a_renamed_argument_reaches_python_under_its_own_name() -> None:
     function = DENSE.model_copy(
-        update={"arguments": DENSE.arguments | {"name": Argument(to="function", kind="as_is")}}
+        update={
+            "arguments": DENSE.arguments | {"name": WrapperArgument(to="function", kind="as_is")}
+        }
     )
     assert "`function` = name" in text_of(function)
     typed = text_of(function.model_copy(update={"sends": "typed"}))
@@ -76,13 +78,13 @@ def test_a_renamed_argument_reaches_python_under_its_own_name() -> None:
 
 
 def test_an_argument_sent_by_position_comes_first() -> None:
-    function = Function(
+    function = ExportedWrapper(
         python="keras.activations.gelu",
         formals=(("x", None), ("approximate", "FALSE")),
         sends="all",
         arguments={
-            "x": Argument(to=0, kind="as_is"),
-            "approximate": Argument(to=1, kind="as_is"),
+            "x": WrapperArgument(to=0, kind="as_is"),
+            "approximate": WrapperArgument(to=1, kind="as_is"),
         },
     )
     assert 'first = c("x", "approximate")' in text_of(function)
@@ -90,7 +92,7 @@ def test_an_argument_sent_by_position_comes_first() -> None:
 
 def test_an_argument_of_unknown_kind_refuses_when_it_is_used() -> None:
     function = DENSE.model_copy(
-        update={"arguments": DENSE.arguments | {"activation": Argument(kind="magic")}}
+        update={"arguments": DENSE.arguments | {"activation": WrapperArgument(kind="magic")}}
     )
     refusal = 'refuse_argument("layer_x", "activation", "keras")'
     assert f"if (missing(activation)) activation else (function(x) {refusal})" in text_of(function)
@@ -104,8 +106,10 @@ def test_an_argument_that_the_table_does_not_mention_refuses() -> None:
     assert 'refuse_argument("layer_x", "units", "keras")' in text_of(function)
 
 
-@pytest.mark.parametrize("function", [Function(), DENSE.model_copy(update={"sends": "unknown"})])
-def test_a_function_that_was_not_measured_refuses(function: Function) -> None:
+@pytest.mark.parametrize(
+    "function", [ExportedWrapper(), DENSE.model_copy(update={"sends": "unknown"})]
+)
+def test_a_function_that_was_not_measured_refuses(function: ExportedWrapper) -> None:
     assert 'refuse_function("layer_x", "keras")' in text_of(function)
 
 
@@ -115,16 +119,16 @@ def test_constants_always_cross() -> None:
 
 
 def test_a_merging_layer_calls_python_when_it_is_given_inputs() -> None:
-    function = Function(
+    function = ExportedWrapper(
         python="keras.layers.Add",
         formals=(("inputs", None), ("...", None)),
         sends="typed",
-        arguments={"inputs": Argument(to=0, kind="inputs_list")},
+        arguments={"inputs": WrapperArgument(to=0, kind="inputs_list")},
         modes={
             "called": Mode(
                 python="keras.layers.add",
                 sends="all",
-                arguments={"inputs": Argument(to=0, kind="inputs_list")},
+                arguments={"inputs": WrapperArgument(to=0, kind="inputs_list")},
             )
         },
     )
@@ -135,16 +139,18 @@ def test_a_merging_layer_calls_python_when_it_is_given_inputs() -> None:
 
 
 def test_a_loss_is_a_function_when_it_is_given_values() -> None:
-    function = Function(
+    function = ExportedWrapper(
         python="keras.losses.Hinge",
         formals=(("y_true", None), ("y_pred", None), ("name", '"hinge"')),
         sends="typed",
-        arguments={name: Argument(to=name, kind="as_is") for name in ("y_true", "y_pred", "name")},
+        arguments={
+            name: WrapperArgument(to=name, kind="as_is") for name in ("y_true", "y_pred", "name")
+        },
         modes={
             "function": Mode(
                 python="keras.losses.hinge",
                 sends="typed",
-                arguments={"name": Argument(kind="refused")},
+                arguments={"name": WrapperArgument(kind="refused")},
             )
         },
         py_function_name="hinge",
@@ -156,12 +162,12 @@ def test_a_loss_is_a_function_when_it_is_given_values() -> None:
 
 
 def test_a_method_is_looked_up_on_its_object() -> None:
-    function = Function(
+    function = ExportedWrapper(
         python="keras.Model.to_json",
         formals=(("object", None),),
         sends="all",
         method=True,
-        arguments={"object": Argument(to="self", kind="as_is")},
+        arguments={"object": WrapperArgument(to="self", kind="as_is")},
     )
     assert "call_python(object$to_json, list())" in text_of(function)
 
@@ -178,7 +184,7 @@ def test_strings_are_escaped() -> None:
     assert generate.r_string('a"b\\c\n') == '"a\\"b\\\\c\\n"'
 
 
-def package(runtime: dict[str, str], table: Table | None = None) -> dict[str, str]:
+def package(runtime: dict[str, str], table: PackageTable | None = None) -> dict[str, str]:
     spec = generate.Package("keras", "Stand-in", ("reticulate",), ())
     return generate.generate(spec, table, runtime)
 
@@ -191,12 +197,12 @@ def test_description_says_that_this_is_a_stand_in() -> None:
 
 
 def test_the_version_is_the_one_that_was_measured() -> None:
-    table = Table(package="keras", version="2.16.1")
+    table = PackageTable(package="keras", version="2.16.1")
     assert "Version: 2.16.1.9999\n" in package({}, table)["DESCRIPTION"]
 
 
 def test_exports_are_the_generated_and_the_tagged_ones() -> None:
-    table = Table(
+    table = PackageTable(
         package="keras",
         version="1",
         exports=("layer_dense", "k_odd"),
@@ -208,19 +214,19 @@ def test_exports_are_the_generated_and_the_tagged_ones() -> None:
 
 
 def test_an_export_without_a_measured_rule_refuses() -> None:
-    table = Table(package="keras", version="1", exports=("k_odd",))
+    table = PackageTable(package="keras", version="1", exports=("k_odd",))
     text = package({}, table)["R/wrappers.R"]
     assert 'k_odd <- function(...) refuse_function("k_odd", "keras")' in text
 
 
 def test_a_function_written_by_hand_is_not_generated_again() -> None:
-    table = Table(package="keras", version="1", functions={"fit": DENSE})
+    table = PackageTable(package="keras", version="1", functions={"fit": DENSE})
     text = package({"R/a.R": "#' @export\nfit <- function() 1\n"}, table)["R/wrappers.R"]
     assert "fit <-" not in text
 
 
 def test_a_hidden_function_with_the_name_of_an_export_is_an_error() -> None:
-    table = Table(package="keras", version="1", functions={"layer_dense": DENSE})
+    table = PackageTable(package="keras", version="1", functions={"layer_dense": DENSE})
     with pytest.raises(ValueError, match="layer_dense"):
         package({"R/a.R": "layer_dense <- function() 1\n"}, table)
 
@@ -296,7 +302,7 @@ def test_the_newest_version_counts_and_not_the_last_in_the_alphabet(tmp_path: Pa
         table_path("tensorflow", tmp_path)
 
 
-def amended(function: Function, name: str = "layer_x", package: str = "keras") -> str:
+def amended(function: ExportedWrapper, name: str = "layer_x", package: str = "keras") -> str:
     return wrapper(name, amend(package, name, function), package, KINDS | {"as_index"})
 
 
@@ -309,7 +315,7 @@ def test_of_a_choice_without_choices_only_the_default_is_taken() -> None:
     function = DENSE.model_copy(
         update={
             "formals": (("object", None), ("padding", '"valid"')),
-            "arguments": {"padding": Argument(to="padding", kind="choice")},
+            "arguments": {"padding": WrapperArgument(to="padding", kind="choice")},
         }
     )
     assert 'if (identical(x, "valid")) x else refuse_argument' in amended(function)
@@ -321,25 +327,25 @@ def test_a_question_asked_before_the_call_is_asked() -> None:
 
 
 def test_a_function_that_gives_its_object_back_does_so_without_printing_it() -> None:
-    function = Function(
+    function = ExportedWrapper(
         python="keras.Model.reset_states",
         formals=(("object", None),),
         sends="all",
         method=True,
-        arguments={"object": Argument(to="self", kind="as_is")},
+        arguments={"object": WrapperArgument(to="self", kind="as_is")},
     )
     text = amended(function, "reset_states")
     assert text.endswith("  call_python(object$reset_states, list())\n  invisible(object)\n}\n")
 
 
 def test_results_that_count_from_zero_count_from_one_in_r() -> None:
-    function = Function(
+    function = ExportedWrapper(
         python="keras.ops.argmax",
         formals=(("x", None), ("zero_indexed", "FALSE")),
         sends="typed",
         arguments={
-            "x": Argument(to="x", kind="as_index"),
-            "zero_indexed": Argument(kind="ignored"),
+            "x": WrapperArgument(to="x", kind="as_index"),
+            "zero_indexed": WrapperArgument(kind="ignored"),
         },
         returns="when Python returns 0, R gets 1",
         returns_zero_indexed="0",
@@ -354,7 +360,7 @@ def test_what_crosses_though_it_was_not_typed_is_written_down() -> None:
         update={
             "sends": "typed",
             "arguments": DENSE.arguments
-            | {"activation": Argument(to="activation", kind="as_is", when_omitted="'relu'")},
+            | {"activation": WrapperArgument(to="activation", kind="as_is", when_omitted="'relu'")},
         }
     )
     assert 'omitted = list(activation = "relu")' in text_of(function)

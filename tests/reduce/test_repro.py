@@ -12,11 +12,11 @@ from bridge.capsule import Capsule, Environment, LayerState, Manifest, Probe, We
 from bridge.capsule.schema import Array
 from bridge.process.pool import Limits, Pool
 from bridge.reduce import reproducer
-from bridge.reduce.model_reduction import Part, Small, fewer_rows, fewer_units, recording
+from bridge.reduce.model_reduction import ConfiguredLayer, Small, fewer_rows, fewer_units, recording
 from bridge.reduce.reproducer import MOST_NUMBERS, Recipe, RecipeError, run_python, write_repro
 
 
-def dense(units: int, inputs: int, **config: object) -> Part:
+def dense(units: int, inputs: int, **config: object) -> ConfiguredLayer:
     said = {"name": "d", "trainable": True, "dtype": "float32", "units": units,
             "activation": "relu", "kernel_initializer": {"class_name": "Zeros"},
             **config}  # fmt: skip
@@ -27,7 +27,7 @@ def dense(units: int, inputs: int, **config: object) -> Part:
         for name, w in zip(("kernel", "bias"), weights, strict=True)
     )
     state = LayerState(name="d", cls="keras.layers.Dense", config={}, weights=records)
-    return Part("Dense", {"class_name": "Dense", "config": said}, state, weights)
+    return ConfiguredLayer("Dense", {"class_name": "Dense", "config": said}, state, weights)
 
 
 def small(rows: int = 6, inputs: int = 4, units: int = 5) -> Small:

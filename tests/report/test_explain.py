@@ -19,7 +19,7 @@ from bridge.explain.responses import describe_run
 from bridge.explain.result import Observation, SymptomCell, SymptomTable, Upstream
 from bridge.pipeline.examine_case import Examined
 from bridge.report import CaseReport, report_json, write_report
-from bridge.report.build import Parts, build_report
+from bridge.report.build import ReportParts, build_report
 from bridge.report.suspects import (
     MAX_CANDIDATES,
     MAX_OBSERVATIONS,
@@ -248,7 +248,7 @@ def test_a_report_describes_what_its_models_make_of_their_input(tmp_path: Path) 
     write_capsule(capsule, tmp_path / "r.capsule")
     case = Case("sample", tmp_path / "sample.R")
     finding = Conclusion("same-bits", "none", "Alike.")
-    parts = Parts(described=describe_run(capsule, {}))
+    parts = ReportParts(described=describe_run(capsule, {}))
     report = build_report(case, {"r": capsule}, [], finding, parts)
     (census,) = report.census
     assert (census.layer, census.units, census.rows) == ("dense", 5, 20)

@@ -67,7 +67,7 @@ def test_a_number_that_is_not_finite_is_called_what_r_calls_it(
     value: float, text: str, spelled: str
 ) -> None:
     for form in (numbers.exact, numbers.magnitude, numbers.ulp, numbers.ratio):
-        assert form(value) == numbers.Number(text, spelled)
+        assert form(value) == numbers.PrintedNumber(text, spelled)
 
 
 def test_a_float32_is_not_printed_as_the_float64_that_it_is_not() -> None:

@@ -11,7 +11,7 @@ from rich.console import Console
 from bridge.report import CaseReport, print_case, print_suite
 from bridge.report.schema import SourceLine
 from bridge.report.terminal import MOST_LINES, WIDTH
-from bridge.rules.rule import Evidence, Finding, Help, Span, Tried
+from bridge.rules.rule import EvidenceRow, Finding, Help, Span, Tried
 from tests.report_samples import HOSTILE, different, failed, hostile, matching, same_error
 
 CASES = [matching(), same_error(), failed(), different()]
@@ -23,7 +23,7 @@ FINDING = Finding(
     cause="maths",
     spans=(Span(line=2, column=14, end_column=22, label="0 to 1"), Span(line=1, primary=False)),
     why="It gives 0 to 1. " + "The targets lie beyond it. " * 2,
-    evidence=tuple(Evidence(changed=f"row {n}", outcome="another number") for n in range(5)),
+    evidence=tuple(EvidenceRow(changed=f"row {n}", outcome="another number") for n in range(5)),
     help=Help(text="Leave it linear.", before="a", after="b", tried=Tried(outcome="it helps")),
     open=("what is left",),
 )

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from bridge.rounding.ladder import Case, judge_case
+from bridge.rounding.ladder import LayerCase, judge_case
 from bridge.rounding.rules import Layer, evaluate
 from bridge.rounding.rules.rounding import TINY
 from tests.compare_samples import F32, judge_layer
@@ -222,7 +222,7 @@ def test_a_constant_that_the_optimiser_adds_to_the_bias_first_is_rounding(
     assert judge_layer(layer, [x], [y]).verdict in ("same-bits", "within-rounding")
     alone = Layer("act", "keras.layers.Activation", {"activation": "hard_sigmoid"}, {}, generation)
     linear = replace(dense(kernel, bias), generation=generation)
-    chain = Case(linear, (x,), (y,), (alone,))
+    chain = LayerCase(linear, (x,), (y,), (alone,))
     assert judge_case(chain).verdict in ("same-bits", "within-rounding")
 
 

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from bridge.capsule import Capsule, LayerOutput, Manifest, ModelState, Probe
-from bridge.rounding.ladder import Case as LayerCase
-from bridge.rounding.ladder import judge_case
+from bridge.rounding.ladder import LayerCase, judge_case
 from bridge.rounding.layer_graph import find_operation
 from bridge.rounding.layer_records import seen_layers
 from bridge.rounding.rules import Layer, UnsupportedError, evaluate, evaluate_chain

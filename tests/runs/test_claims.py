@@ -10,7 +10,7 @@ import pytest
 
 from bridge import Evidence, claim, picture
 from bridge.capsule import Capsule, Manifest
-from bridge.cases.claims import ClaimError, Drawn, announced, declared
+from bridge.cases.claims import ClaimError, PictureFile, announced, declared
 from bridge.process.pool import Limits, Pool
 from bridge.report import print_case, view, write
 from bridge.report.pictures import report_claims, report_pictures
@@ -340,7 +340,11 @@ def test_the_report_opens_with_the_claims(capsys: pytest.CaptureFixture[str]) ->
 
 def test_pictures_have_names_of_their_own_and_missing_ones_are_told() -> None:
     svg, png = b"<?xml version='1.0'?><svg/>", b"\x89PNG..."
-    drawn = (Drawn("A line", "a", svg), Drawn("A Line", "b", png), Drawn("None", "c", why="no jax"))
+    drawn = (
+        PictureFile("A line", "a", svg),
+        PictureFile("A Line", "b", png),
+        PictureFile("None", "c", why="no jax"),
+    )
     found, missing = report_pictures(drawn)
     names = [each.file for each in found.pictures]
     assert len(set(names)) == 2

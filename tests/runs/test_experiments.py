@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bridge.capsule import Capsule
-from bridge.explain.experiment import Change, Experiment, Made, changed_and_not, trials
+from bridge.explain.experiment import Change, Experiment, ExperimentOutcome, changed_and_not, trials
 from bridge.process.pool import Limits, Pool
 from bridge.runs.experiments import make_experiments
 from bridge.runs.twin import run_twin
@@ -56,7 +56,7 @@ class Recorded:
     generation: int
     run: Capsule
 
-    def make(self, *wanted: Experiment, seconds: float = 60.0) -> list[Made]:
+    def make(self, *wanted: Experiment, seconds: float = 60.0) -> list[ExperimentOutcome]:
         return make_experiments(
             self.pool, self.run, self.generation, wanted, Limits(seconds=200), seconds
         )

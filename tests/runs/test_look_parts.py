@@ -18,7 +18,7 @@ from bridge.capsule import ExecutedGraph, ExecutedOp
 from bridge.runs.layer_capture import View, view_of
 from bridge.runs.model_execution import Sight, foreign
 from bridge.runs.perturbation import in_float64, moved
-from bridge.trace.call_tracer import Unit, units
+from bridge.trace.call_tracer import CallGroup, units
 from bridge.trace.model_description import LookError, as_fed, assemble, batches, leaves, path_of
 
 # --- what a model was fed -----------------------------------------------------------------------
@@ -110,7 +110,7 @@ def test_a_tensor_that_is_received_twice_is_told_twice() -> None:
 def test_a_unit_of_two_branches_receives_what_comes_from_outside_in_order() -> None:
     calls = [Call((0,), (1,)), Call((5,), (2,)), Call((1, 4), (3,))]
     (unit,) = [each for each in units(calls, {0, 3, 4, 5}) if each.last == 2]
-    assert unit == Unit((0, 2), ((0, 0), (2, 1)))
+    assert unit == CallGroup((0, 2), ((0, 0), (2, 1)))
     assert not unit.is_chain
     assert units(CHAIN, {0, 3})[0].is_chain
 

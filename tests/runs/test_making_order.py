@@ -11,7 +11,7 @@ import pytest
 
 from bridge.capsule import Call
 from bridge.capsule.values import ObjectValue, Scalar, Symbol
-from bridge.runs.r_answers import LAYER, Making, makes_layers, rearranged
+from bridge.runs.r_answers import LAYER, StatementLayers, makes_layers, rearranged
 
 
 class Layers:
@@ -66,7 +66,7 @@ def made(
 
 
 def run(text: str, calls: list[Call]) -> tuple[Any, list[str]]:
-    names: dict[str, Any] = {"keras": Keras(), LAYER: Making()}
+    names: dict[str, Any] = {"keras": Keras(), LAYER: StatementLayers()}
     (statement,) = ast.parse(text).body
     body = rearranged(statement, calls)
     module = ast.fix_missing_locations(ast.Module(body, []))
@@ -103,7 +103,7 @@ def test_layers_that_are_alike_are_told_by_what_they_are_given_to() -> None:
 
 def test_a_layer_that_is_called_is_made_behind_its_input_where_r_did_so() -> None:
     text = "model = keras.layers.Dense(units=1)(keras.layers.Dense(units=8)('input'))"
-    names: dict[str, Any] = {"keras": Chained(), LAYER: Making()}
+    names: dict[str, Any] = {"keras": Chained(), LAYER: StatementLayers()}
     for calls, wanted in (
         ([made("Dense", 8, line=1), made("Dense", 1, line=2)], [8, 1]),
         ([made("Dense", 1, line=2), made("Dense", 8, line=1)], [1, 8]),

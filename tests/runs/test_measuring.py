@@ -61,13 +61,13 @@ def test_of_a_short_type_every_finite_number_is_tried(dtype: str) -> None:
 @pytest.mark.parametrize("dtype", ["bfloat16"])
 def test_a_kernel_that_loses_small_values_is_measured_as_it_is(dtype: str) -> None:
     tf = pytest.importorskip("tensorflow")
-    from bridge.runs.activation_measurement import Subject, measure
+    from bridge.runs.activation_measurement import MeasuredActivation, measure
 
     def flushing(x: object) -> object:
         y = tf.math.sigmoid(x)
         return tf.where(y < 2.0**-8, tf.zeros_like(y), y)
 
-    subject = Subject("sigmoid", FORMS["sigmoid"], flushing, flushing)
+    subject = MeasuredActivation("sigmoid", FORMS["sigmoid"], flushing, flushing)
     found = KernelErrors.model_validate(measure(subject, FORMATS[dtype]), strict=False)
     assert found.exhaustive
     kernels = Kernels(measured=(found,))

@@ -115,12 +115,14 @@ def test_reports_carry_the_last_score_and_show_its_day(
     from bridge.cases.case import Case
     from bridge.explain.conclusion import Conclusion
     from bridge.report import CaseReport, write_report
-    from bridge.report.build import Parts, build_report
+    from bridge.report.build import ReportParts, build_report
 
     def report() -> CaseReport:
         runs = {"r": Capsule(Manifest(runner="r", case="a", status="ok"), {})}
         finding = Conclusion("same-bits", "none", "Alike.")
-        return build_report(Case("a", Path("a.R")), runs, [], finding, Parts(selftest=last_score()))
+        return build_report(
+            Case("a", Path("a.R")), runs, [], finding, ReportParts(selftest=last_score())
+        )
 
     monkeypatch.setattr(platformdirs, "user_cache_path", lambda _name: tmp_path / "cache")
     assert report().selftest is None

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from bridge.r.script import inspect
-from bridge.translate.script_text import Cut, Script, edited, shown
+from bridge.translate.script_text import Cut, ScriptText, edited, shown
 from tests.rules.samples import needs_r
 
 pytestmark = [pytest.mark.r, needs_r]
@@ -28,10 +28,10 @@ f()
 
 
 @pytest.fixture(scope="module")
-def script(tmp_path_factory: pytest.TempPathFactory) -> Script:
+def script(tmp_path_factory: pytest.TempPathFactory) -> ScriptText:
     path = tmp_path_factory.mktemp("r") / "x.R"
     path.write_text(SCRIPT, "utf-8")
-    return Script(SCRIPT, inspect([path])[1][0].tree)
+    return ScriptText(SCRIPT, inspect([path])[1][0].tree)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def script(tmp_path_factory: pytest.TempPathFactory) -> Script:
     ],
 )
 def test_an_edit_changes_what_it_names(
-    script: Script, edit: Callable[[Script], Cut], before: str, after: str
+    script: ScriptText, edit: Callable[[ScriptText], Cut], before: str, after: str
 ) -> None:
     found = edit(script)
     assert shown(SCRIPT, [found]) == (before, after)
@@ -105,12 +105,12 @@ def test_an_edit_changes_what_it_names(
     ],
 )
 def test_what_is_not_the_only_place_is_not_edited(
-    script: Script, edit: Callable[[Script], Cut | None]
+    script: ScriptText, edit: Callable[[ScriptText], Cut | None]
 ) -> None:
     assert edit(script) is None
 
 
-def test_the_names_of_what_is_given_are_known(script: Script) -> None:
+def test_the_names_of_what_is_given_are_known(script: ScriptText) -> None:
     assert script.symbols("fit", 9) == ["x", "y", ""]
     assert script.symbols("layer_dense", 7) == []
 

@@ -21,7 +21,7 @@ from bridge.capsule import (
 )
 from bridge.rounding.rules import Layer, evaluate
 from bridge.verify.certificate import Certificates, certificates
-from bridge.verify.check import Outcome, check_certificate
+from bridge.verify.check import CertificateOutcome, check_certificate
 from tests.compare_samples import Sample
 
 
@@ -103,7 +103,7 @@ def recorded(made: Made, outputs: Sequence[AnyArray]) -> Capsule:
 
 def check_all(
     capsule: Capsule, found: Certificates | None = None, sample: int | None = None
-) -> list[Outcome]:
+) -> list[CertificateOutcome]:
     """Check every certificate of a run; without any given, those that are issued for it."""
     found = found or certificates(capsule)
     return [check_certificate(capsule, found, each, sample) for each in found.manifest.certificates]

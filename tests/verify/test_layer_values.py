@@ -16,7 +16,7 @@ from bridge.capsule import Capsule, ExecutedGraph, ExecutedOp, LayerState
 from bridge.facts.layers import LAYERS
 from bridge.rounding.rules import RULES, evaluate
 from bridge.verify.certificate import Certificates, certificates
-from bridge.verify.check import Outcome
+from bridge.verify.check import CertificateOutcome
 from bridge.verify.layer_values import EXACT
 from tests.compare_samples import F32, flip_bit, normal
 from tests.examples import examples
@@ -374,7 +374,9 @@ def test_most_rules_have_an_exact_evaluation_beside_them() -> None:
 # --- what is odd ---------------------------------------------------------------------------------
 
 
-def dense(x: AnyArray, kernel: AnyArray, y: AnyArray, activation: str = "linear") -> list[Outcome]:
+def dense(
+    x: AnyArray, kernel: AnyArray, y: AnyArray, activation: str = "linear"
+) -> list[CertificateOutcome]:
     made = Made("Dense", [x], {"kernel": kernel}, {"activation": activation}, 2)
     return check_all(recorded(made, [np.asarray(y, np.float32)]))
 

@@ -31,8 +31,8 @@ from bridge.facts.r import TABLES
 from bridge.r.standin import generate
 from bridge.r.standin.generate import (
     PACKAGES,
-    Function,
-    Table,
+    ExportedWrapper,
+    PackageTable,
     Tags,
     amend,
     kinds_in,
@@ -299,7 +299,7 @@ def rows(golden: Path = _GOLDEN) -> Iterator[Row]:
 
 
 def _status(
-    package: str, name: str, table: Table, tags: Tags, kinds: frozenset[str]
+    package: str, name: str, table: PackageTable, tags: Tags, kinds: frozenset[str]
 ) -> tuple[Status, str]:
     if name in {generic for generic, _ in tags.methods}:
         return "by hand", ""
@@ -309,7 +309,7 @@ def _status(
         return "refuses", "with a sentence"
     if name in tags.exports:
         return "by hand", ""
-    function = amend(package, name, table.functions.get(name, Function()))
+    function = amend(package, name, table.functions.get(name, ExportedWrapper()))
     if not function.measured:
         return "refuses", function.unmeasured or "it was not measured"
     lacking = [
@@ -321,7 +321,7 @@ def _status(
     return ("partly", ", ".join(lacking)) if lacking else ("measured", "")
 
 
-def _rule(function: Function, formal: str) -> str:
+def _rule(function: ExportedWrapper, formal: str) -> str:
     rule = function.arguments.get(formal)
     if rule is None:
         of_modes = (mode.arguments.get(formal) for mode in function.modes.values())

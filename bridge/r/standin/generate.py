@@ -35,7 +35,7 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
 
 
-class Argument(_Part):
+class WrapperArgument(_Part):
     """One argument of a wrapper.
 
     It goes ``to`` a Python argument (a name, or a number when it is sent by position) after the
@@ -62,8 +62,8 @@ class Mode(_Part):
 
     python: str = ""
     sends: Sends = "unknown"
-    arguments: dict[str, Argument] = Field(default_factory=dict)
-    dots_arguments: dict[str, Argument] = Field(default_factory=dict)
+    arguments: dict[str, WrapperArgument] = Field(default_factory=dict)
+    dots_arguments: dict[str, WrapperArgument] = Field(default_factory=dict)
     drops_null: tuple[str, ...] = ()
     constants: dict[str, JsonValue] = Field(default_factory=dict)
 
@@ -73,7 +73,7 @@ class Mode(_Part):
         return bool(self.python) and self.sends != "unknown"
 
 
-class Function(Mode):
+class ExportedWrapper(Mode):
     """One exported wrapper.
 
     ``formals`` are (name, default as R text or None for no default) in order. A wrapper that
@@ -98,23 +98,23 @@ class Function(Mode):
     unmeasured: str = ""
 
 
-class Table(_Part):
+class PackageTable(_Part):
     """The table of one R package at one version."""
 
     package: str
     version: str
-    functions: dict[str, Function] = Field(default_factory=dict)
+    functions: dict[str, ExportedWrapper] = Field(default_factory=dict)
     exports: tuple[str, ...] = ()
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path) -> PackageTable:
     """Read one table.
 
     Raises:
         TableError: The file is not JSON or not a table.
     """
     try:
-        return Table.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        return PackageTable.model_validate(json.loads(path.read_text(encoding="utf-8")))
     except (ValidationError, ValueError) as error:
         raise TableError(f"{path.name} is not a coercion table: {error}") from error
 
@@ -131,7 +131,7 @@ def table_path(package: str, folder: Path = TABLES) -> Path:
     return found[package]
 
 
-def read_tables(folder: Path = TABLES) -> dict[str, Table]:
+def read_tables(folder: Path = TABLES) -> dict[str, PackageTable]:
     """Read the newest table of every package in ``folder``; package name -> table."""
     return {package: read_table(path) for package, path in sorted(newest_tables(folder).items())}
 
@@ -204,7 +204,7 @@ def r_vector_named(pairs: Mapping[str, str]) -> str:
 MODULES = {"keras": "keras", "tensorflow": "tf"}
 
 
-def wrapper(name: str, function: Function, package: str, kinds: frozenset[str]) -> str:
+def wrapper(name: str, function: ExportedWrapper, package: str, kinds: frozenset[str]) -> str:
     """Write one wrapper, or one that refuses where ``function`` was not measured."""
     formals = ", ".join(
         r_name(formal) if default is None else f"{r_name(formal)} = {default}"
@@ -213,7 +213,7 @@ def wrapper(name: str, function: Function, package: str, kinds: frozenset[str]) 
     head = f"{r_name(name)} <- function({formals or '...'})"
     if not function.measured or function.python.split(".")[0] not in MODULES:
         return f"{head} refuse_function({r_string(name)}, {r_string(package)})\n"
-    writer = _Writer(name, function, package, kinds)
+    writer = _WrapperWriter(name, function, package, kinds)
     modes = "".join(
         f"  if ({condition}) {{\n{_indent(writer.body(mode, returns=True))}  }}\n"
         for key, mode in function.modes.items()
@@ -231,7 +231,7 @@ def wrapper(name: str, function: Function, package: str, kinds: frozenset[str]) 
     return text
 
 
-def _condition(mode: str, function: Function) -> str:
+def _condition(mode: str, function: ExportedWrapper) -> str:
     """Return the R condition under which a mode holds; nothing for a mode that is not known."""
     names = [name for name, _ in function.formals]
     match mode:
@@ -262,11 +262,11 @@ def _indent(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class _Writer:
+class _WrapperWriter:
     """Writes the calls of one wrapper."""
 
     name: str
-    function: Function
+    function: ExportedWrapper
     package: str
     kinds: frozenset[str]
 
@@ -312,17 +312,17 @@ class _Writer:
     def _first(self) -> str:
         return r_name(self._formals[0])
 
-    def _rules(self, mode: Mode) -> dict[str, Argument]:
+    def _rules(self, mode: Mode) -> dict[str, WrapperArgument]:
         """Return the rule of each formal in order, the mode's own before the wrapper's."""
         skip = {"...", self.function.object} if self.function.composes else {"..."}
         known = self.function.arguments | mode.arguments
         return {
-            name: known.get(name, Argument())
+            name: known.get(name, WrapperArgument())
             for name, _ in self.function.formals
             if name not in skip
         }
 
-    def _converter(self, argument: str, rule: Argument) -> str:
+    def _converter(self, argument: str, rule: WrapperArgument) -> str:
         """Return an R function of one value."""
         # The table writes ARG for the name of the argument.
         words = rule.error.removeprefix("error: ").replace("ARG", argument)
@@ -348,13 +348,13 @@ class _Writer:
     def _refusal(self, argument: str) -> str:
         return ", ".join(map(r_string, (self.name, argument, self.package)))
 
-    def _warned(self, rules: Mapping[str, Argument]) -> str:
+    def _warned(self, rules: Mapping[str, WrapperArgument]) -> str:
         named = {name: rule.warns for name, rule in rules.items() if rule.warns}
         if not named:
             return ""
         return f", warns = {r_literal(dict(named))}"
 
-    def _finish(self, mode: Mode, rules: Mapping[str, Argument], values: str) -> str:
+    def _finish(self, mode: Mode, rules: Mapping[str, WrapperArgument], values: str) -> str:
         """Wrap collected arguments into what the whole of them still needs."""
         options = ""
         if mode.drops_null:
@@ -380,12 +380,12 @@ class _Writer:
         """Whether unnamed arguments in ``...`` are further inputs of a merging layer."""
         return "called" in self.function.modes and "..." in self._formals
 
-    def _joined(self, rules: Mapping[str, Argument]) -> bool:
+    def _joined(self, rules: Mapping[str, WrapperArgument]) -> bool:
         """Whether further inputs are joined to the first argument before it crosses."""
         first = rules.get(self._formals[0]) if self._merges else None
         return first is not None and first.kind in ("inputs_list", "inputs_flattened")
 
-    def _typed(self, mode: Mode, rules: Mapping[str, Argument]) -> str:
+    def _typed(self, mode: Mode, rules: Mapping[str, WrapperArgument]) -> str:
         entries = [f"    {r_name(n)} = {self._converter(n, r)}" for n, r in rules.items()]
         if self._joined(rules):
             joined = f"kind_{rules[self._formals[0]].kind}(x, unnamed_dots(.frame))"
@@ -406,7 +406,7 @@ class _Writer:
         values = f"typed_arguments(.call, environment(), list(\n{kinds}){options})"
         return self._finish(mode, rules, values)
 
-    def _all(self, mode: Mode, rules: Mapping[str, Argument]) -> str:
+    def _all(self, mode: Mode, rules: Mapping[str, WrapperArgument]) -> str:
         entries = []
         for argument, rule in rules.items():
             if rule.kind == "ignored":
@@ -464,7 +464,7 @@ GIVES: dict[tuple[str, str], Literal["self", "true"]] = {
 }
 
 
-def amend(package: str, name: str, function: Function) -> Function:
+def amend(package: str, name: str, function: ExportedWrapper) -> ExportedWrapper:
     """Return ``function`` with what is known of it besides its table.
 
     A function whose constants were accidents of measuring (they stand in the place of a formal,
@@ -474,7 +474,7 @@ def amend(package: str, name: str, function: Function) -> Function:
         return function
     formals = {formal for formal, _ in function.formals}
     if any(key.isdigit() or key in formals for key in function.constants):
-        return Function(formals=function.formals, unmeasured="its call was not understood")
+        return ExportedWrapper(formals=function.formals, unmeasured="its call was not understood")
     arguments = {
         argument: _amend_argument(package, name, argument, rule, dict(function.formals))
         for argument, rule in function.arguments.items()
@@ -491,13 +491,13 @@ def amend(package: str, name: str, function: Function) -> Function:
         update["modes"] = {"joined": joined} | function.modes
     if (package, name) in SENDS_INPUTS:
         update["composes"] = False
-        arguments[function.object] = Argument(to=function.object, kind="as_is")
+        arguments[function.object] = WrapperArgument(to=function.object, kind="as_is")
     return function.model_copy(update=update)
 
 
 def _amend_argument(
-    package: str, name: str, argument: str, rule: Argument, formals: dict[str, str | None]
-) -> Argument:
+    package: str, name: str, argument: str, rule: WrapperArgument, formals: dict[str, str | None]
+) -> WrapperArgument:
     if kind := RESOLVED.get((package, name, argument)):
         return rule.model_copy(update={"kind": kind})
     default = formals.get(argument) or ""
@@ -665,7 +665,9 @@ def namespace(
     return "\n".join(text) + "\n"
 
 
-def generate(package: Package, table: Table | None, runtime: Mapping[str, str]) -> dict[str, str]:
+def generate(
+    package: Package, table: PackageTable | None, runtime: Mapping[str, str]
+) -> dict[str, str]:
     """Make the source files of one package; path inside the package -> text.
 
     Args:
@@ -678,9 +680,9 @@ def generate(package: Package, table: Table | None, runtime: Mapping[str, str]) 
     """
     kinds = kinds_in(runtime)
     tags = tags_in(runtime)
-    functions = {name: Function() for name in tags.refused}
+    functions = {name: ExportedWrapper() for name in tags.refused}
     if table is not None:
-        functions |= dict.fromkeys(table.exports, Function()) | table.functions
+        functions |= dict.fromkeys(table.exports, ExportedWrapper()) | table.functions
     # What is a method here, such as summary(), is no function of the package.
     taken = tags.exports | {generic for generic, _ in tags.methods}
     functions = {

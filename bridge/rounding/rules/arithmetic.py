@@ -255,7 +255,7 @@ class Near:
 
 
 @dataclass(frozen=True)
-class Part:
+class SumPart:
     """Part of a sum: its value, and what the bound of the whole sum needs of it.
 
     ``size`` is the sum of the magnitudes of its terms, ``lost`` what flushing to zero can lose of
@@ -271,9 +271,9 @@ class Part:
     terms: int = 0
     singles: int = 0
 
-    def __add__(self, other: Part) -> Part:
+    def __add__(self, other: SumPart) -> SumPart:
         with np.errstate(all="ignore"):
-            return Part(
+            return SumPart(
                 self.value + other.value,
                 self.size + other.size,
                 self.lost + other.lost,
@@ -283,16 +283,16 @@ class Part:
                 self.singles + other.singles,
             )
 
-    def gate(self, which: int | list[int]) -> Part:
+    def gate(self, which: int | list[int]) -> SumPart:
         """Return one gate, or several, of the axis before the last."""
         value, size, lost, carried, length = (_gate(array, which) for array in self._arrays)
-        return Part(value, size, lost, carried, length, self.terms, self.singles)
+        return SumPart(value, size, lost, carried, length, self.terms, self.singles)
 
-    def at(self, time: int) -> Part:
+    def at(self, time: int) -> SumPart:
         """Return one step of the first axis."""
         parts = (_at(array, time, self.value.ndim) for array in self._arrays)
         value, size, lost, carried, length = parts
-        return Part(value, size, lost, carried, length, self.terms, self.singles)
+        return SumPart(value, size, lost, carried, length, self.terms, self.singles)
 
     @property
     def _arrays(self) -> tuple[F64, ...]:
@@ -435,12 +435,12 @@ class Arithmetic:
     lengths: bool = False
     constant: float = 1.0
 
-    def product(self, a: Near, matrix: Matrix) -> Part:
+    def product(self, a: Near, matrix: Matrix) -> SumPart:
         """Return a W as part of a sum."""
         terms = int(matrix.w.shape[0])
         value = matrix.times(a.value)
         if not self.bounded:
-            return Part(value, terms=terms)
+            return SumPart(value, terms=terms)
         with np.errstate(all="ignore"):
             size = np.abs(a.value) + a.error
             lost = self.fmt.tiny * matrix.sums
@@ -454,18 +454,18 @@ class Arithmetic:
                 reach = a.length[..., np.newaxis, :]
                 carried = np.fmin(carried, reach * matrix.lengths)
                 length = reach * matrix.norms
-            return Part(value, matrix.size.times(size), lost, carried, length, terms)
+            return SumPart(value, matrix.size.times(size), lost, carried, length, terms)
 
-    def single(self, a: Near) -> Part:
+    def single(self, a: Near) -> SumPart:
         """Return numbers as part of a sum."""
         if not self.bounded:
-            return Part(a.value, singles=1)
+            return SumPart(a.value, singles=1)
         with np.errstate(all="ignore"):
             size = np.abs(a.value) + a.error
             lost = np.where(size > 0.0, self.fmt.tiny, 0.0)
-        return Part(a.value, size, lost, a.error, a.length, singles=1)
+        return SumPart(a.value, size, lost, a.error, a.length, singles=1)
 
-    def settle(self, part: Part) -> Near:
+    def settle(self, part: SumPart) -> Near:
         """Return the sum of all its terms, added in any order."""
         if not self.bounded:
             return Near(part.value)

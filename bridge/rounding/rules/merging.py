@@ -27,7 +27,7 @@ _LEAST: Final = float32(1e-12)
 
 
 @dataclass(frozen=True)
-class Unit:
+class UnitVectors:
     """Vectors, and how far a float32 computation of them may be off; not at all if unknown."""
 
     value: F64
@@ -38,7 +38,7 @@ class Unit:
         return np.zeros(self.value.shape) if self.derive is None else self.derive()
 
 
-def unit_length(layer: Layer, x: F64, along: tuple[int, ...], capped: float) -> Unit:
+def unit_length(layer: Layer, x: F64, along: tuple[int, ...], capped: float) -> UnitVectors:
     """Divide the vectors of ``x`` along some axes by their lengths.
 
     ``capped`` is the smallest length by which Keras 3 divides.
@@ -80,7 +80,7 @@ def unit_length(layer: Layer, x: F64, along: tuple[int, ...], capped: float) -> 
             known = np.isfinite(bound) & (squares + off < FLOAT32.overflow)
             return np.where(known, bound, np.inf)
 
-    return Unit(value, derive)
+    return UnitVectors(value, derive)
 
 
 def unit_normalization(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:
@@ -196,7 +196,7 @@ def dot(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:
     if not isinstance(normalize, bool):
         raise UnsupportedError(f"its normalize {normalize!r} is neither true nor false")
     units = [
-        unit_length(layer, x, (place,), capped=1e-7) if normalize else Unit(x)
+        unit_length(layer, x, (place,), capped=1e-7) if normalize else UnitVectors(x)
         for x, place in zip(inputs, places, strict=True)
     ]
 
@@ -210,7 +210,9 @@ def dot(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:
     return (Evaluation(value, lambda: _dot_error(units, apply, value, terms, fmt)),)
 
 
-def _dot_error(units: Sequence[Unit], apply: Any, value: F64, terms: int, fmt: Format) -> F64:
+def _dot_error(
+    units: Sequence[UnitVectors], apply: Any, value: F64, terms: int, fmt: Format
+) -> F64:
     with np.errstate(all="ignore"):
         errors = [unit.error() for unit in units]
         sizes = [np.abs(unit.value) + error for unit, error in zip(units, errors, strict=True)]

@@ -17,7 +17,7 @@ from bridge.rounding.rules.arithmetic import (
     Arithmetic,
     Matrix,
     Near,
-    Part,
+    SumPart,
     constant_of,
     join,
     stack,
@@ -46,10 +46,10 @@ class Cell(Protocol):
     def memory(self) -> bool:
         """Whether there is a second state."""
 
-    def entry(self, do: Arithmetic, x: Near, /) -> Part:
+    def entry(self, do: Arithmetic, x: Near, /) -> SumPart:
         """Return what the input adds to the gates, as (..., gates, units)."""
 
-    def open(self, do: Arithmetic, entry: Part, h: Near, /) -> tuple[Near, ...]:
+    def open(self, do: Arithmetic, entry: SumPart, h: Near, /) -> tuple[Near, ...]:
         """Return the gates for a state ``h``, each as (..., units)."""
 
     def keep(self, do: Arithmetic, gates: Sequence[Near], c: Near, /) -> Near:
@@ -77,7 +77,7 @@ class _Weights:
         """Whether there is a second state: not in most."""
         return False
 
-    def entry(self, do: Arithmetic, x: Near) -> Part:
+    def entry(self, do: Arithmetic, x: Near) -> SumPart:
         """Return x W + b."""
         return _add(do, do.product(x, self.kernel), self._biases(0))
 
@@ -97,7 +97,7 @@ class _Weights:
 class Simple(_Weights):
     """SimpleRNN: h' = f(x W + b + h U)."""
 
-    def open(self, do: Arithmetic, entry: Part, h: Near) -> tuple[Near, ...]:
+    def open(self, do: Arithmetic, entry: SumPart, h: Near) -> tuple[Near, ...]:
         """Return the new state itself."""
         z = do.settle((entry + do.product(h, self.recurrent)).gate(0))
         return (do.activate(self.activation, z),)
@@ -119,7 +119,7 @@ class LongShort(_Weights):
         """Whether there is a second state: c."""
         return True
 
-    def open(self, do: Arithmetic, entry: Part, h: Near) -> tuple[Near, ...]:
+    def open(self, do: Arithmetic, entry: SumPart, h: Near) -> tuple[Near, ...]:
         """Return i, f, g, o."""
         z = do.settle(entry + do.product(h, self.recurrent))
         opened = do.activate(self.gate_activation, z.gate([0, 1, 3]))
@@ -146,7 +146,7 @@ class Gated(_Weights):
 
     after: bool = True
 
-    def open(self, do: Arithmetic, entry: Part, h: Near) -> tuple[Near, ...]:
+    def open(self, do: Arithmetic, entry: SumPart, h: Near) -> tuple[Near, ...]:
         """Return z and the candidate."""
         if self.after:
             inner = _add(do, do.product(h, self.recurrent), self._biases(1))
@@ -163,7 +163,7 @@ class Gated(_Weights):
         z, candidate = gates
         return do.blend(z, h, candidate)
 
-    def _opened(self, do: Arithmetic, entry: Part, inner: Part) -> tuple[Near, Near]:
+    def _opened(self, do: Arithmetic, entry: SumPart, inner: SumPart) -> tuple[Near, Near]:
         opened = do.activate(self.gate_activation, do.settle(entry.gate([0, 1]) + inner))
         return opened.gate(0), opened.gate(1)
 
@@ -173,7 +173,7 @@ class Gated(_Weights):
         return Matrix(self.recurrent.w[:, :columns], 2), Matrix(self.recurrent.w[:, columns:], 1)
 
 
-def _add(do: Arithmetic, part: Part, bias: F64 | None) -> Part:
+def _add(do: Arithmetic, part: SumPart, bias: F64 | None) -> SumPart:
     return part if bias is None else part + do.single(Near(bias))
 
 

@@ -6,7 +6,7 @@ import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
-from bridge.capsule import Call as Crossing
+from bridge.capsule import Call
 from bridge.capsule.values import Scalar
 from bridge.rules.rule import Finding, Rule
 from bridge.rules.run import Run, number
@@ -16,7 +16,7 @@ from bridge.translate.syntax import (
     Number,
     Operation,
     Paren,
-    Symbol,
+    RSymbol,
     nodes_in,
     number_of,
     walk,
@@ -57,7 +57,7 @@ def detect(run: Run) -> Iterator[Finding]:
                     return
 
 
-def _cut(call: Crossing, name: str, meant: float) -> str:
+def _cut(call: Call, name: str, meant: float) -> str:
     """Return the name of the argument that lost its fraction, "" if none did.
 
     One that is given by its place may be any that has the whole number, if none has the fraction.
@@ -80,7 +80,7 @@ def _constants(tree: Sequence[Node]) -> dict[str, float]:
     assigned = [
         (node.target.name, node.value)
         for node in nodes_in(tree, Assign)
-        if isinstance(node.target, Symbol)
+        if isinstance(node.target, RSymbol)
     ]
     names = [name for name, _ in assigned]
     found: dict[str, float] = {}
@@ -100,7 +100,7 @@ def _value(node: Node | None, constants: Mapping[str, float]) -> float | None:
                 return None
         case Paren():
             return _value(node.inner, constants)
-        case Symbol():
+        case RSymbol():
             return constants.get(node.name)
         case Operation() if node.operator in _OPERATORS:
             right = _value(node.right, constants)

@@ -15,12 +15,12 @@ from bridge.rules.run import Run
 from bridge.translate.syntax import (
     Argument,
     Assign,
-    Call,
     Function,
     Index,
     Member,
     Node,
-    Symbol,
+    RCall,
+    RSymbol,
     children,
     nodes_in,
 )
@@ -41,8 +41,8 @@ class _Lineage:
     roots: frozenset[str] = frozenset()
     moves: dict[object, Node] = field(default_factory=dict)
 
-    def __or__(self, other: _Lineage) -> _Lineage:
-        return _Lineage(self.roots | other.roots, self.moves | other.moves)
+    def __or__(self, added: _Lineage) -> _Lineage:
+        return _Lineage(self.roots | added.roots, self.moves | added.moves)
 
 
 @RULE.detector
@@ -55,7 +55,7 @@ def detect(run: Run) -> Iterator[Finding]:
     lines = {training.probe.line for training in trainings(run)}
     followed = _Followed(run)
     for number, statement in enumerate(run.tree[: run.variables.statements + 1], start=1):
-        for call in nodes_in([statement], Call):
+        for call in nodes_in([statement], RCall):
             if call.name != "fit" or call.line not in lines:
                 continue
             x, y = (followed.of(number, node) for node in _data(call))
@@ -91,22 +91,22 @@ class _Followed:
         waiting = [statement]
         while waiting:
             node = waiting.pop()
-            if isinstance(node, Assign) and isinstance(node.target, Symbol):
+            if isinstance(node, Assign) and isinstance(node.target, RSymbol):
                 self._known[node.target.name] = self.of(number, node.value, node.target)
             elif not isinstance(node, Function):
                 waiting += children(node)
 
-    def of(self, number: int, node: Node | None, target: Symbol | None = None) -> _Lineage:
+    def of(self, number: int, node: Node | None, target: RSymbol | None = None) -> _Lineage:
         """Return what an expression goes back to; ``target`` is what it is assigned to."""
         if node is None or isinstance(node, Function):
             return _Lineage()
-        if isinstance(node, Symbol):
+        if isinstance(node, RSymbol):
             return self._symbol(number, node)
         if isinstance(node, Index) and not node.double and node.arguments:
             rows = node.arguments[0].value
             moved = self.of(number, node.object)
             return moved | _Lineage(moves=self.of(number, rows).moves | self._order(number, rows))
-        if isinstance(node, Call):
+        if isinstance(node, RCall):
             found = _Lineage()
             for argument in () if node.name in _SIZES else node.arguments:
                 found |= self.of(number, argument.value)
@@ -118,7 +118,7 @@ class _Followed:
             found |= self.of(number, child)
         return found
 
-    def _symbol(self, number: int, node: Symbol) -> _Lineage:
+    def _symbol(self, number: int, node: RSymbol) -> _Lineage:
         known = self._known.get(node.name, _Lineage())
         value = self._run.variables.before(number, node.name)
         # Of a number, and of a function, there are no rows.
@@ -132,20 +132,20 @@ class _Followed:
         if rows is None:
             return {}
         found: dict[object, Node] = {}
-        for node in [rows, *nodes_in([rows], Symbol)]:
-            value = self._run.variables.of(number, node) if isinstance(node, Symbol) else None
+        for node in [rows, *nodes_in([rows], RSymbol)]:
+            value = self._run.variables.of(number, node) if isinstance(node, RSymbol) else None
             order = value.numbers if value is not None and _is_mixed(value) else None
             # What takes a row several times looks something up.
             if order is not None and len(np.unique(order)) == len(order):
                 found[order.astype(float).tobytes()] = node
-        for call in nodes_in([rows], Call):
+        for call in nodes_in([rows], RCall):
             if call.name == "sample":
                 found |= self._drawn(number, call)
             elif call.name == "order" and self._moves(number, call):
                 found["order", self._run.text.source(call.row)] = call
         return found
 
-    def _drawn(self, number: int, call: Call) -> dict[object, Node]:
+    def _drawn(self, number: int, call: RCall) -> dict[object, Node]:
         """Return the new order that a statement drew; that of one call where it drew several."""
         own = [
             draw
@@ -157,17 +157,17 @@ class _Followed:
             return {id(call): call}
         return {values.astype(float).tobytes(): call} if values.size > 1 else {}
 
-    def _moves(self, number: int, order: Call) -> bool:
+    def _moves(self, number: int, order: RCall) -> bool:
         """Say whether what order() is given is seen to be in another order than its own."""
         value = self._run.variables.of(
             number, order.arguments[0].value if order.arguments else None
         )
         return value is not None and _is_mixed(value)
 
-    def _moved(self, number: int, call: Call, target: Symbol | None) -> dict[object, Node]:
+    def _moved(self, number: int, call: RCall, target: RSymbol | None) -> dict[object, Node]:
         """Return the new order that a call gives its rows, where that is seen from its result."""
         first = call.arguments[0].value if call.arguments else None
-        if call.name == "sample" and len(call.arguments) == 1 and isinstance(first, Symbol):
+        if call.name == "sample" and len(call.arguments) == 1 and isinstance(first, RSymbol):
             value = self._run.variables.of(number, first)
             if value is not None and len(value) > 1:
                 return self._drawn(number, call)
@@ -180,8 +180,8 @@ class _Followed:
         if before is None or after is None:
             return {}
         keys = [name for name in after.names[:1] if name in before.names]
-        for one, other in ((before.part(key), after.part(key)) for key in keys):
-            if one is not None and other is not None and _is_moved(one, other):
+        for was, now in ((before.part(key), after.part(key)) for key in keys):
+            if was is not None and now is not None and _is_moved(was, now):
                 return {("merge", call.row): call}
         return {}
 
@@ -193,20 +193,20 @@ def _is_mixed(value: RValue) -> bool:
     return value.numbers.dtype.kind in "iuf" and bool(np.any(np.diff(value.numbers) < 0))
 
 
-def _is_moved(one: RValue, other: RValue) -> bool:
+def _is_moved(was: RValue, now: RValue) -> bool:
     """Say whether two columns have the same values in another order."""
-    if one.words or other.words:
-        return one.words != other.words and sorted(one.words) == sorted(other.words)
-    a, b = one.numbers, other.numbers
-    if a is None or b is None or a.shape != b.shape or one.levels != other.levels:
+    if was.words or now.words:
+        return was.words != now.words and sorted(was.words) == sorted(now.words)
+    a, b = was.numbers, now.numbers
+    if a is None or b is None or a.shape != b.shape or was.levels != now.levels:
         return False
     return not np.array_equal(a, b) and np.array_equal(np.sort(a), np.sort(b))
 
 
-def _data(call: Call) -> tuple[Node | None, Node | None]:
+def _data(call: RCall) -> tuple[Node | None, Node | None]:
     """Return the inputs and the targets that fit() is given: without a pipe the model is first."""
     named = {argument.name: argument.value for argument in call.arguments if argument.name}
     bare: list[Argument] = [argument for argument in call.arguments if not argument.name][1:]
-    values = iter([each.value for each in bare])
+    values = iter([argument.value for argument in bare])
     x = named["x"] if "x" in named else next(values, None)
     return x, named["y"] if "y" in named else next(values, None)

@@ -49,8 +49,8 @@ def earlier_rounds(run: Run) -> Iterator[Finding]:
     """
     fits = list(trainings(run))
     for later, earlier in ((b, a) for n, b in enumerate(fits) for a in fits[:n]):
-        between = [each for each in fits if earlier.probe.index <= each.probe.index]
-        between = [each for each in between if each.probe.index <= later.probe.index]
+        between = [fit for fit in fits if earlier.probe.index <= fit.probe.index]
+        between = [fit for fit in between if fit.probe.index <= later.probe.index]
         if not all(_goes_on(run, a, b) for a, b in pairwise(between)):
             continue
         if earlier.x is None or later.x is None or earlier.x.shape[1:] != later.x.shape[1:]:
@@ -76,21 +76,21 @@ def earlier_rounds(run: Run) -> Iterator[Finding]:
             return
 
 
-def _goes_on(run: Run, one: Training, other: Training) -> bool:
+def _goes_on(run: Run, earlier: Training, later: Training) -> bool:
     """Say whether a training begins with the weights that another one ended with."""
-    if one.state.id != other.state.id:
+    if earlier.state.id != later.state.id:
         return False
-    ended = {(w.layer.name, w.record.name): w.after for w in one.weights(run)}
-    begun = {(w.layer.name, w.record.name): w.before for w in other.weights(run)}
+    ended = {(w.layer.name, w.record.name): w.after for w in earlier.weights(run)}
+    begun = {(w.layer.name, w.record.name): w.before for w in later.weights(run)}
     return bool(begun) and all(same(ended.get(key), value) for key, value in begun.items())
 
 
 def _held_back(run: Run, training: Training) -> Iterator[npt.NDArray[Any]]:
     """Yield the rows that a model is asked about while it is as a training left it."""
     later = [
-        each
-        for each in trainings(run)
-        if each.state.id == training.state.id and each.probe.index > training.probe.index
+        fit
+        for fit in trainings(run)
+        if fit.state.id == training.state.id and fit.probe.index > training.probe.index
     ]
     given = list(training.probe.validation[:1])
     for probe in run.probes:

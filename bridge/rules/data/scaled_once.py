@@ -13,8 +13,7 @@ from bridge.rules.models import trained_before
 from bridge.rules.rule import Finding, Help, Rule
 from bridge.rules.run import Run, call_of, r_name, same
 from bridge.translate.script_text import Cut
-from bridge.translate.syntax import Assign, Node, Operation, Symbol, nodes_in, walk
-from bridge.translate.syntax import Call as Written
+from bridge.translate.syntax import Assign, Node, Operation, RCall, RSymbol, nodes_in, walk
 
 RULE = Rule("D06", "scaled-once", cause="user-script", explains=("M07", "M11", "D08", "D01", "D03"))
 #: The largest brightness of a picture of 8 bits.
@@ -119,8 +118,8 @@ def _scaled_alike(run: Run, training: Probe, asked: Probe) -> Cut | None:
 def _scales(node: Assign, name: str) -> bool:
     """Say whether an assignment gives a name what scale() makes without being told how."""
     value = node.value
-    plain = isinstance(value, Written) and value.name == "scale" and len(value.arguments) == 1
-    return plain and isinstance(node.target, Symbol) and node.target.name == name
+    plain = isinstance(value, RCall) and value.name == "scale" and len(value.arguments) == 1
+    return plain and isinstance(node.target, RSymbol) and node.target.name == name
 
 
 def _scaled(scaled: npt.NDArray[Any], raw: npt.NDArray[Any]) -> str:
@@ -159,7 +158,7 @@ def _written(
 def _scales_one(run: Run, left: Probe, right: Probe) -> bool:
     """Say whether one moment's data come from scale(), and the other's from no arithmetic."""
     ways = [list(_behind(run, probe)) for probe in (left, right)]
-    names = [{node.name for node in way if isinstance(node, Written)} for way in ways]
+    names = [{node.name for node in way if isinstance(node, RCall)} for way in ways]
     sums = any(
         isinstance(node, Operation) and node.left is not None and node.operator not in (":", "$")
         for node in ways[1]
@@ -187,7 +186,7 @@ def _behind(run: Run, probe: Probe) -> Iterator[Node]:
                 continue
             seen.add(inner)
             yield inner
-            if isinstance(inner, Symbol):
+            if isinstance(inner, RSymbol):
                 given = [
                     assignment
                     for assignment in assigned
@@ -196,8 +195,8 @@ def _behind(run: Run, probe: Probe) -> Iterator[Node]:
                 found += [(assignment.value, assignment.line) for assignment in given[-1:]]
 
 
-def _names(assign: Assign, symbol: Symbol) -> bool:
-    return isinstance(assign.target, Symbol) and assign.target.name == symbol.name
+def _names(assign: Assign, symbol: RSymbol) -> bool:
+    return isinstance(assign.target, RSymbol) and assign.target.name == symbol.name
 
 
 def _standardised(x: npt.NDArray[Any]) -> bool:

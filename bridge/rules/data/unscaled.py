@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from bridge.facts.layers import class_name
 from bridge.rules.models import Training
-from bridge.rules.retrained import Judged, judged, retrained, rows_of
+from bridge.rules.retrained import TrainingBaseline, judged, retrained, rows_of
 from bridge.rules.rule import Finding, Rule
 from bridge.rules.run import Run, call_of
 from bridge.translate.script_text import Cut
@@ -61,7 +61,7 @@ def detect(run: Run) -> Iterator[Finding]:
         return
 
 
-def _which(judgement: Judged) -> str:
+def _which(judgement: TrainingBaseline) -> str:
     """Return which of a training's data are far from 1: "x", "y", "x and y" or ""."""
     training = judgement.training
     x = training.x is not None and not _scales(training) and _is_far(training.x)

@@ -10,7 +10,7 @@ from bridge.facts.keras import METHODS
 from bridge.rules.errors import around, errors
 from bridge.rules.rule import Finding, Help, Rule
 from bridge.rules.run import Run
-from bridge.translate.syntax import Assign, Index, Number, Symbol, nodes_in
+from bridge.translate.syntax import Assign, Index, Number, RSymbol, nodes_in
 
 RULE = Rule("R02", "dropped-axis", cause="r-semantics", whose="R's rules", needs=("text",))
 _AXES: Final = re.compile(r"found ndim=(\d+)|received input with shape \((?:None|\d+),\)")
@@ -22,7 +22,7 @@ def detect(run: Run) -> Iterator[Finding]:
     taken = {
         node.target.name: node.value
         for node in nodes_in(run.tree, Assign)
-        if isinstance(node.target, Symbol)
+        if isinstance(node.target, RSymbol)
     }
     for error, text in errors(run):
         if not _AXES.search(text):
@@ -32,7 +32,7 @@ def detect(run: Run) -> Iterator[Finding]:
                 continue
             for argument in node.arguments:
                 value = argument.value
-                value = taken.get(value.name) if isinstance(value, Symbol) else value
+                value = taken.get(value.name) if isinstance(value, RSymbol) else value
                 if not isinstance(value, Index) or not _drops(value):
                     continue
                 yield RULE.finding(

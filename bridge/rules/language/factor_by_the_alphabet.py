@@ -13,7 +13,7 @@ from bridge.rules.models import Training, trainings
 from bridge.rules.r_values import RValue
 from bridge.rules.rule import Finding, Rule
 from bridge.rules.run import Run
-from bridge.translate.syntax import Call, nodes_in
+from bridge.translate.syntax import RCall, nodes_in
 
 RULE = Rule("R17", "factor-by-the-alphabet", cause="r-semantics", whose="R's rules")
 #: What gives the codes of a factor, and what makes a factor of words.
@@ -79,18 +79,18 @@ def amounts(run: Run) -> Iterator[Finding]:
             return
 
 
-def _numbered(run: Run) -> Iterator[tuple[int, Call]]:
+def _numbered(run: Run) -> Iterator[tuple[int, RCall]]:
     """Yield the calls that give the codes of a factor, with the numbers of their statements."""
     for number, statement in enumerate(run.tree[: run.variables.statements + 1], start=1):
-        for node in nodes_in([statement], Call):
+        for node in nodes_in([statement], RCall):
             if node.name in _CODES and len(node.arguments) == 1:
                 yield number, node
 
 
-def _levels(run: Run, statement: int, node: Call) -> tuple[str, ...]:
+def _levels(run: Run, statement: int, node: RCall) -> tuple[str, ...]:
     """Return the levels of the factor whose codes are asked for, none where it is not known."""
     given = node.arguments[0].value
-    if isinstance(given, Call) and given.name in _FACTORS:
+    if isinstance(given, RCall) and given.name in _FACTORS:
         # Levels that are given have the order that is wanted.
         if len(given.arguments) != 1:
             return ()
@@ -107,7 +107,7 @@ def _sorted(value: RValue) -> tuple[str, ...]:
         return tuple(sorted(set(value.words), key=_by_alphabet))
     if value.numbers is None:
         return ()
-    return tuple(f"{each:g}" for each in np.unique(value.numbers[~np.isnan(value.numbers)]))
+    return tuple(f"{size:g}" for size in np.unique(value.numbers[~np.isnan(value.numbers)]))
 
 
 def _by_alphabet(word: str) -> tuple[str, str]:
@@ -117,7 +117,7 @@ def _by_alphabet(word: str) -> tuple[str, str]:
 def _as_numbers(levels: Sequence[str]) -> npt.NDArray[Any] | None:
     """Return the numbers that all levels but NA are texts of, None where one is not."""
     try:
-        return np.array([float(each) for each in levels]) if levels else None
+        return np.array([float(level) for level in levels]) if levels else None
     except ValueError:
         return None
 

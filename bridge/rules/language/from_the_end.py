@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from bridge.rules.rule import Finding, Rule
 from bridge.rules.run import Run, name_of
-from bridge.translate.syntax import Index, Number, Operation, Symbol, nodes_in
+from bridge.translate.syntax import Index, Number, Operation, RSymbol, nodes_in
 
 RULE = Rule("R09", "from-the-end", cause="r-semantics", whose="R's rules", needs=("text",))
 
@@ -18,7 +18,7 @@ def detect(run: Run) -> Iterator[Finding]:
     for node in nodes_in(run.tree, Index):
         if node.double or node.line not in sliced:
             continue
-        if not isinstance(node.object, Symbol):
+        if not isinstance(node.object, RSymbol):
             continue
         for argument in node.arguments:
             value = argument.value

@@ -12,14 +12,14 @@ from bridge.rules.run import Run
 from bridge.translate.syntax import (
     Assign,
     Block,
-    Call,
     For,
     Function,
     Index,
     Member,
     Node,
     Operation,
-    Symbol,
+    RCall,
+    RSymbol,
     While,
     children,
     nodes_in,
@@ -56,7 +56,7 @@ def detect(run: Run) -> Iterator[Finding]:
 
 
 def _found(run: Run, node: Node, name: str, whole: RValue) -> Iterator[Finding]:
-    longer = [each for each in whole.names if each.startswith(name)]
+    longer = [known for known in whole.names if known.startswith(name)]
     owner = named_part(node)
     shown = run.text.source(owner[0].row) if owner is not None else ""
     written = f"{shown}${name}" if isinstance(node, Member) else f'{shown}[["{name}"]]'
@@ -102,10 +102,10 @@ def _read(statement: Node) -> Iterator[Node]:
         if isinstance(node, Assign):
             # What is assigned to need not be there yet.
             inside = [node.value, *_subscripts(node.target)]
-        elif (isinstance(node, Call) and node.name in _ASKS) or (
+        elif (isinstance(node, RCall) and node.name in _ASKS) or (
             isinstance(node, Operation) and node.operator in _ASKS
         ):
-            inside = [each for each in inside if named_part(each) is None]
+            inside = [inner for inner in inside if named_part(inner) is None]
         elif named_part(node) is not None:
             yield node
         waiting[:0] = inside
@@ -127,5 +127,5 @@ def _assigned(statement: Node) -> set[str]:
 
 
 def _root(node: Node) -> str:
-    parts: Sequence[Node] = [each for each in walk(node) if isinstance(each, Symbol)]
-    return parts[0].name if parts and isinstance(parts[0], Symbol) else ""
+    parts: Sequence[Node] = [inner for inner in walk(node) if isinstance(inner, RSymbol)]
+    return parts[0].name if parts and isinstance(parts[0], RSymbol) else ""

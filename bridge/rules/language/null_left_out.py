@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from bridge.rules.rule import Finding, Help, Rule
 from bridge.rules.run import Run
-from bridge.translate.syntax import Call, Symbol, walk
+from bridge.translate.syntax import RCall, RSymbol, walk
 
 RULE = Rule("R01", "null-left-out", cause="r-semantics", whose="R's rules", needs=("text",))
 
@@ -22,10 +22,10 @@ def detect(run: Run) -> Iterator[Finding]:
             inner = argument.value
             if (
                 "shape" in argument.name
-                and isinstance(inner, Call)
+                and isinstance(inner, RCall)
                 and inner.name == "c"
                 and any(
-                    isinstance(part.value, Symbol) and part.value.name == "NULL"
+                    isinstance(part.value, RSymbol) and part.value.name == "NULL"
                     for part in inner.arguments
                 )
                 and lines & {below.line for below in walk(node)}

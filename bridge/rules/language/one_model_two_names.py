@@ -6,11 +6,10 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from bridge.capsule import Call as Crossing
-from bridge.capsule import Capsule
+from bridge.capsule import Call, Capsule
 from bridge.rules.rule import Finding, Rule
 from bridge.rules.run import Run, asked, name_of, owner_of
-from bridge.translate.syntax import Assign, Block, Call, Member, Node, Symbol, walk
+from bridge.translate.syntax import Assign, Block, Member, Node, RCall, RSymbol, walk
 
 RULE = Rule("R03", "one-model-two-names", cause="r-semantics", whose="R's rules", needs=("text",))
 #: Functions that change the model they are given, and those that use it.
@@ -60,7 +59,7 @@ def detect(run: Run) -> Iterator[Finding]:
                     return
         if target is None:
             continue
-        if isinstance(value, Symbol) and value.name in names:
+        if isinstance(value, RSymbol) and value.name in names:
             names[target] = names[value.name]
         elif _lines(statement) & _made_at(capsule):
             names[target] = target
@@ -100,7 +99,7 @@ def _statements(tree: Sequence[Node]) -> Iterator[Node]:
 
 
 def _assigned(node: Node) -> str | None:
-    if isinstance(node, Assign) and isinstance(node.target, Symbol):
+    if isinstance(node, Assign) and isinstance(node.target, RSymbol):
         return node.target.name
     return None
 
@@ -108,13 +107,13 @@ def _assigned(node: Node) -> str | None:
 def _root(node: Node) -> str:
     """Return the name of the model at the beginning of a pipe, "" if a copy stands there."""
     while True:
-        if isinstance(node, Symbol):
+        if isinstance(node, RSymbol):
             return node.name
-        if isinstance(node, Call) and node.name in _COPIES:
+        if isinstance(node, RCall) and node.name in _COPIES:
             return ""
-        if isinstance(node, Call) and isinstance(node.function, Member):
+        if isinstance(node, RCall) and isinstance(node.function, Member):
             node = node.function.object
-        elif isinstance(node, Call) and node.arguments and node.arguments[0].value is not None:
+        elif isinstance(node, RCall) and node.arguments and node.arguments[0].value is not None:
             node = node.arguments[0].value
         else:
             return ""
@@ -122,7 +121,7 @@ def _root(node: Node) -> str:
 
 def _is_change(node: Node) -> bool:
     return any(
-        isinstance(inner, Call)
+        isinstance(inner, RCall)
         and (
             _CHANGES.match(inner.name)
             or (isinstance(inner.function, Member) and inner.function.name in _METHODS)
@@ -133,12 +132,12 @@ def _is_change(node: Node) -> bool:
 
 def _gives_back(node: Node) -> bool:
     """Say whether the last step of a pipe hands on the model that it began with."""
-    return isinstance(node, Call) and _GIVES_BACK.match(node.name) is not None
+    return isinstance(node, RCall) and _GIVES_BACK.match(node.name) is not None
 
 
 def _reads(node: Node) -> Iterator[str]:
     for inner in walk(node):
-        if isinstance(inner, Symbol):
+        if isinstance(inner, RSymbol):
             yield inner.name
 
 
@@ -160,5 +159,5 @@ def _made_at(capsule: Capsule) -> set[int]:
     }
 
 
-def _line(call: Crossing) -> int:
+def _line(call: Call) -> int:
     return call.line or 0

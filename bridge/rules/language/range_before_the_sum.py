@@ -48,13 +48,13 @@ def _spread(node: Node | None) -> tuple[Node, Node] | None:
     return None
 
 
-def _alike(one: object, other: object) -> bool:
+def _alike(first: object, second: object) -> bool:
     """Say whether two expressions say the same, wherever they stand."""
-    if type(one) is not type(other):
+    if type(first) is not type(second):
         return False
-    if isinstance(one, tuple) and isinstance(other, tuple):
-        return len(one) == len(other) and all(map(_alike, one, other))
-    if isinstance(one, (Node, Argument)):
-        names = [each.name for each in fields(one) if each.name not in ("line", "column", "row")]
-        return all(_alike(getattr(one, name), getattr(other, name)) for name in names)
-    return one == other
+    if isinstance(first, tuple) and isinstance(second, tuple):
+        return len(first) == len(second) and all(map(_alike, first, second))
+    if isinstance(first, (Node, Argument)):
+        names = [part.name for part in fields(first) if part.name not in ("line", "column", "row")]
+        return all(_alike(getattr(first, name), getattr(second, name)) for name in names)
+    return first == second

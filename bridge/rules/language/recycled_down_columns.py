@@ -10,12 +10,12 @@ from bridge.rules.rule import Finding, Rule
 from bridge.rules.run import Run
 from bridge.translate.syntax import (
     Assign,
-    Call,
     Index,
     Node,
     Operation,
     Paren,
-    Symbol,
+    RCall,
+    RSymbol,
     is_number,
     nodes_in,
     walk,
@@ -39,10 +39,12 @@ def detect(run: Run) -> Iterator[Finding]:
     """
     given = _given_once(run.tree)
     matrices = {
-        name for name, value in given.items() if isinstance(value, Call) and value.name in _MATRICES
+        name
+        for name, value in given.items()
+        if isinstance(value, RCall) and value.name in _MATRICES
     }
     matrices |= {
-        owner for call in nodes_in(run.tree, Call) if (owner := _columns_of(call)) is not None
+        owner for call in nodes_in(run.tree, RCall) if (owner := _columns_of(call)) is not None
     }
     found: dict[int, _Sides] = {}
     for node in nodes_in(run.tree, Operation):
@@ -84,14 +86,14 @@ def _given_once(tree: Sequence[Node]) -> dict[str, Node]:
     """Return the values of the names that are assigned to once."""
     found: dict[str, list[Node]] = {}
     for node in nodes_in(tree, Assign):
-        if isinstance(node.target, Symbol):
+        if isinstance(node.target, RSymbol):
             found.setdefault(node.target.name, []).append(node.value)
     return {name: values[0] for name, values in found.items() if len(values) == 1}
 
 
 def _columns_of(node: Node | None) -> str | None:
     """Return the matrix of which a call gives one number for each column, None if it does not."""
-    if not isinstance(node, Call) or not node.arguments:
+    if not isinstance(node, RCall) or not node.arguments:
         return None
     first = node.arguments[0].value
     by_columns = node.name in _OF_COLUMNS or (
@@ -102,7 +104,7 @@ def _columns_of(node: Node | None) -> str | None:
 
 
 def _is_of_columns(node: Node, given: dict[str, Node]) -> bool:
-    if isinstance(node, Symbol):
+    if isinstance(node, RSymbol):
         return _columns_of(given.get(node.name)) is not None
     return _columns_of(node) is not None
 
@@ -111,7 +113,7 @@ def _matrix(node: Node | None) -> str:
     """Return the name of a matrix that stands there as it is, or some rows of it; "" if none."""
     while isinstance(node, Paren):
         node = node.inner
-    if isinstance(node, Symbol):
+    if isinstance(node, RSymbol):
         return node.name
     if isinstance(node, Operation) and node.operator in _ARITHMETIC:
         return _matrix(node.left) or _matrix(node.right)

@@ -9,7 +9,7 @@ from bridge.rules.index_uses import compared, sources, uses
 from bridge.rules.models import whole
 from bridge.rules.rule import Finding, Rule
 from bridge.rules.run import Run, call_of, is_one_dimensional, name_of
-from bridge.translate.syntax import Assign, Call, Node, Symbol, nodes_in, walk
+from bridge.translate.syntax import Assign, Node, RCall, RSymbol, nodes_in, walk
 
 RULE = Rule(
     "R06", "results-counted-from-one", cause="r-index-base", whose="the R package", needs=("text",)
@@ -53,7 +53,7 @@ def of_r(run: Run) -> Iterator[Finding]:
     """Find the place of the largest column, from 1 on, set against classes that begin at 0."""
     assigned: dict[str, list[Node]] = {}
     for node in nodes_in(run.tree, Assign):
-        if isinstance(node.target, Symbol):
+        if isinstance(node.target, RSymbol):
             assigned.setdefault(node.target.name, []).append(node.value)
     labels = frozenset(_labels(run, assigned))
     for call in run.written:
@@ -81,10 +81,10 @@ def of_r(run: Run) -> Iterator[Finding]:
 
 def _is_place(node: Node) -> bool:
     """Say whether a call gives the place of the largest column of each row."""
-    if not isinstance(node, Call):
+    if not isinstance(node, RCall):
         return False
     row_by_row = node.name in ("apply", "sapply", "vapply", "map_int") and any(
-        isinstance(given.value, Symbol) and given.value.name == "which.max"
+        isinstance(given.value, RSymbol) and given.value.name == "which.max"
         for given in node.arguments
     )
     return row_by_row or node.name == "max.col"
@@ -99,10 +99,10 @@ def _labels(run: Run, assigned: Mapping[str, Sequence[Node]]) -> Iterator[str]:
             continue
         if y.min() == 0 and y.max() > 1:
             name = run.data_names(call)[1]
-            yield from sources(Symbol(0, 0, name), assigned) if name else ()
+            yield from sources(RSymbol(0, 0, name), assigned) if name else ()
 
 
-def _found(written: Sequence[Call]) -> Iterator[Call]:
+def _found(written: Sequence[RCall]) -> Iterator[RCall]:
     """Yield the calls that give indices counted from 1."""
     for node in written:
         if node.name in _GIVE_INDICES and not any(

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Final
 
-from bridge.capsule import Call as Crossed
+from bridge.capsule import Call
 from bridge.capsule.values import Closure, Scalar, Value
 from bridge.rules.index_uses import is_value, uses
 from bridge.rules.rule import Finding, Rule
 from bridge.rules.run import Run, name_of, r_name
-from bridge.translate.syntax import Assign, Function, Index, Member, Node, Symbol, nodes_in
+from bridge.translate.syntax import Assign, Function, Index, Member, Node, RSymbol, nodes_in
 
 RULE = Rule(
     "R07", "subscripts-counted-from-zero", cause="r-index-base", whose="yours", needs=("text",)
@@ -69,9 +69,9 @@ def of_functions(run: Run) -> Iterator[Finding]:
 def _counts(run: Run, function: Closure) -> bool:
     """Say whether a function's first arguments were 0, 1, 2 and so on, once or again and again."""
     own = [
-        _count(each.args[0]) if each.args else -1
-        for each in run.capsule.manifest.invocations
-        if each.closure == function.id and not each.looked
+        _count(made.args[0]) if made.args else -1
+        for made in run.capsule.manifest.invocations
+        if made.closure == function.id and not made.looked
     ]
     return own[:1] == [0] and all(after in (0, before + 1) for before, after in pairwise(own))
 
@@ -80,19 +80,19 @@ def _count(value: Value) -> int:
     return int(value.v) if isinstance(value, Scalar) and value.t == "int" else -1
 
 
-def _written(run: Run, call: Crossed) -> Iterator[Function]:
+def _written(run: Run, call: Call) -> Iterator[Function]:
     """Yield the functions that a call is given, as they are written."""
     named = {
         node.target.name: node.value
         for node in nodes_in(run.tree, Assign)
-        if isinstance(node.target, Symbol)
+        if isinstance(node.target, RSymbol)
     }
     for node in run.written:
         if node.name != r_name(call):
             continue
         for argument in node.arguments:
             value = argument.value
-            if isinstance(value, Symbol):
+            if isinstance(value, RSymbol):
                 value = named.get(value.name)
             if isinstance(value, Function):
                 yield value
@@ -101,9 +101,9 @@ def _written(run: Run, call: Crossed) -> Iterator[Function]:
 def _subscript(body: Node, name: str) -> Node | None:
     """Return where a parameter is a subscript as it is, None where it is not or is set anew."""
     for node in nodes_in([body], Assign):
-        if isinstance(node.target, Symbol) and node.target.name == name:
+        if isinstance(node.target, RSymbol) and node.target.name == name:
             return None
-    wanted = Symbol(0, 0, name)
+    wanted = RSymbol(0, 0, name)
     for index in nodes_in([body], Index):
         for argument in index.arguments:
             if argument.value is not None and is_value(argument.value, wanted):

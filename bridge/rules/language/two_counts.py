@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from bridge.rules.rule import Finding, Rule
 from bridge.rules.run import Run, name_of, number
-from bridge.translate.syntax import Call, Member, Number, number_of
+from bridge.translate.syntax import Member, Number, RCall, number_of
 
 RULE = Rule("R08", "two-counts", cause="r-index-base", whose="the R package", needs=("text",))
 
@@ -14,8 +14,8 @@ RULE = Rule("R08", "two-counts", cause="r-index-base", whose="the R package", ne
 @RULE.detector
 def detect(run: Run) -> Iterator[Finding]:
     """Find layers that are asked for by a number counted from 1 and by one counted from 0."""
-    wrapped: list[Call] = []
-    raw: list[Call] = []
+    wrapped: list[RCall] = []
+    raw: list[RCall] = []
     for node in run.written:
         if any(argument.name == "index" for argument in node.arguments):
             if node.name == "get_layer":
@@ -40,7 +40,7 @@ def detect(run: Run) -> Iterator[Finding]:
         )
 
 
-def _index(call: Call) -> float | None:
+def _index(call: RCall) -> float | None:
     """Return the number that a layer is asked for by, None where it is not written."""
     for argument in call.arguments:
         if argument.name == "index" and isinstance(argument.value, Number):

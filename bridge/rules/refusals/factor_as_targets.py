@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from bridge.rules.rule import Finding, Rule
 from bridge.rules.run import Run
-from bridge.translate.syntax import Assign, Call, Symbol, nodes_in, walk
+from bridge.translate.syntax import Assign, RCall, RSymbol, nodes_in, walk
 
 RULE = Rule("E02", "factor-as-targets", cause="r-conversion", whose="R's rules", needs=("text",))
 
@@ -20,8 +20,8 @@ def detect(run: Run) -> Iterator[Finding]:
     factors = {
         node.target.name
         for node in nodes_in(run.tree, Assign)
-        if isinstance(node.target, Symbol)
-        and isinstance(node.value, Call)
+        if isinstance(node.target, RSymbol)
+        and isinstance(node.value, RCall)
         and node.value.name in ("factor", "as.factor", "cut", "gl")
     }
     probed = {probe.line for probe in run.probes}
@@ -31,7 +31,7 @@ def detect(run: Run) -> Iterator[Finding]:
         lines = {inner.line for inner in walk(node)}
         for argument in node.arguments:
             value = argument.value
-            if isinstance(value, Symbol) and value.name in factors and not lines & probed:
+            if isinstance(value, RSymbol) and value.name in factors and not lines & probed:
                 yield RULE.finding(
                     "A factor reaches Python as a list of words",
                     "Keras wants numbers of classes, counted from 0.",

@@ -7,7 +7,7 @@ from typing import Final
 
 from bridge.rules.rule import Finding, Rule
 from bridge.rules.run import Run
-from bridge.translate.syntax import Assign, Symbol, nodes_in
+from bridge.translate.syntax import Assign, RSymbol, nodes_in
 
 RULE = Rule(
     "E01", "function-of-the-interpreter", cause="r-conversion", whose="R's rules", needs=("text",)
@@ -26,7 +26,7 @@ _PREFIXES: Final = ("layer_", "compile", "metric_", "loss_", "rnn_cell", "callba
 def detect(run: Run) -> Iterator[Finding]:
     """Find functions of R's interpreter that were handed over as if they were R functions."""
     own = {
-        node.target.name for node in nodes_in(run.tree, Assign) if isinstance(node.target, Symbol)
+        node.target.name for node in nodes_in(run.tree, Assign) if isinstance(node.target, RSymbol)
     }
     worked = {
         call.line for call in run.asked if call.error is None and call.r_call.startswith(_PREFIXES)
@@ -36,7 +36,7 @@ def detect(run: Run) -> Iterator[Finding]:
             continue
         for argument in node.arguments:
             value = argument.value
-            if not isinstance(value, Symbol) or value.name not in _PRIMITIVES - own:
+            if not isinstance(value, RSymbol) or value.name not in _PRIMITIVES - own:
                 continue
             if value.package not in ("", "base") or node.line in worked:
                 continue

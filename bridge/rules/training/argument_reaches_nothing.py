@@ -10,7 +10,7 @@ import numpy as np
 from bridge.capsule.values import Items, ObjectValue, Pairs
 from bridge.rules.rule import Finding, Rule
 from bridge.rules.run import Run, maker_of, name_of, number, owner_of
-from bridge.translate.syntax import Call, Node, walk
+from bridge.translate.syntax import Node, RCall, walk
 
 RULE = Rule("T07", "argument-reaches-nothing", cause="r-conversion", explains=("T02", "T04"))
 
@@ -54,7 +54,7 @@ def emptied(run: Run) -> Iterator[Finding]:
             if not isinstance(value, (Items, Pairs)) or value.items:
                 continue
             argument = _written(run.written, call.line, name)
-            if not isinstance(argument, Call) or not argument.arguments:
+            if not isinstance(argument, RCall) or not argument.arguments:
                 continue
             names = [inner.name for inner in argument.arguments]
             why = (
@@ -72,7 +72,7 @@ def emptied(run: Run) -> Iterator[Finding]:
             return
 
 
-def _written(calls: Sequence[Call], line: int | None, name: str) -> Node | None:
+def _written(calls: Sequence[RCall], line: int | None, name: str) -> Node | None:
     """Return what the text gives for an argument of the call that begins or ends at a line."""
     for call in calls:
         if line is None or not call.line <= line <= max(node.line for node in walk(call)):

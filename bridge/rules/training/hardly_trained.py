@@ -7,7 +7,7 @@ from typing import Final
 
 from bridge._text import plural
 from bridge.explain.experiment import Trials
-from bridge.rules.retrained import Judged, judged, loss_at_start, retrained, rows_of
+from bridge.rules.retrained import TrainingBaseline, judged, loss_at_start, retrained, rows_of
 from bridge.rules.rule import Finding, Rule
 from bridge.rules.run import Run, call_of
 from bridge.translate.script_text import Cut
@@ -70,7 +70,7 @@ def detect(run: Run) -> Iterator[Finding]:
         return
 
 
-def _is_oversized(judgement: Judged) -> bool:
+def _is_oversized(judgement: TrainingBaseline) -> bool:
     """Say whether the script asks for batches of more rows than there are."""
     asked = judgement.training.probe.settings.get("batch_size")
     return isinstance(asked, int) and asked > judgement.training.rows
@@ -86,7 +86,7 @@ def _has_not_begun(start: float, found: Trials) -> bool:
     return way * _TIMES < whole
 
 
-def _more(run: Run, judgement: Judged, whole: bool) -> Cut | None:
+def _more(run: Run, judgement: TrainingBaseline, whole: bool) -> Cut | None:
     """Return the edit that trains longer: by smaller batches where one takes all rows."""
     call = call_of(run.capsule, judgement.training.probe)
     if whole:
