@@ -15,7 +15,7 @@ from bridge.translate.syntax import Index, Member, Node, Paren, RSymbol, Text
 
 
 @dataclass(frozen=True)
-class RValue:
+class RObject:
     """A value of R's: ``kind`` is ``null``, ``list``, ``numbers``, ``text``, or another.
 
     ``names`` and ``levels`` are empty where it has none; ``shape`` is that of a matrix or array.
@@ -28,7 +28,7 @@ class RValue:
     names: tuple[str, ...] = ()
     levels: tuple[str, ...] = ()
     shape: tuple[int, ...] = ()
-    items: tuple[RValue, ...] = ()
+    items: tuple[RObject, ...] = ()
     words: tuple[str, ...] = ()
     numbers: npt.NDArray[Any] | None = None
 
@@ -36,7 +36,7 @@ class RValue:
         """How many elements it has."""
         return len(self.items or self.words if self.numbers is None else self.numbers)
 
-    def part(self, name: str) -> RValue | None:
+    def part(self, name: str) -> RObject | None:
         """Return the part of a list that has a name, None where there is none."""
         return self.items[self.names.index(name)] if name in self.names and self.items else None
 
@@ -53,7 +53,7 @@ class RVariables:
         """How many statements R came through."""
         return max((answer.statement for answer in self._answers), default=0)
 
-    def before(self, statement: int, name: str) -> RValue | None:
+    def before(self, statement: int, name: str) -> RObject | None:
         """Return what a variable was when a statement began, None where it is not known."""
         given = [
             variable.value
@@ -64,7 +64,7 @@ class RVariables:
         ]
         return self._value(given[-1]) if given else None
 
-    def of(self, statement: int, node: Node | None) -> RValue | None:
+    def of(self, statement: int, node: Node | None) -> RObject | None:
         """Return what a name, or a part of one by its name, was when a statement began."""
         while isinstance(node, Paren):
             node = node.inner
@@ -76,7 +76,7 @@ class RVariables:
         whole = self.of(statement, part[0])
         return whole.part(part[1]) if whole is not None and whole.kind == "list" else None
 
-    def _value(self, value: Value) -> RValue:
+    def _value(self, value: Value) -> RObject:
         fields = _fields(value)
         items = fields.get("items")
         numbers = None
@@ -87,7 +87,7 @@ class RVariables:
             numbers = None if numbers is None else np.ravel(numbers, order="F")
         elif isinstance(values, Items):
             words = _words(values)
-        return RValue(
+        return RObject(
             kind=_word(fields.get("kind")),
             classes=_words(fields.get("cls")),
             names=_words(fields.get("names")),

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from bridge.rules.models import trainings
-from bridge.rules.r_values import RValue
+from bridge.rules.r_values import RObject
 from bridge.rules.rule import Finding, Rule
 from bridge.rules.run import Run
 from bridge.translate.syntax import (
@@ -186,14 +186,14 @@ class _Followed:
         return {}
 
 
-def _is_mixed(value: RValue) -> bool:
+def _is_mixed(value: RObject) -> bool:
     """Say whether numbers go up and down."""
     if value.kind != "numbers" or value.numbers is None or len(value.numbers) < 2 or value.shape:
         return False
     return value.numbers.dtype.kind in "iuf" and bool(np.any(np.diff(value.numbers) < 0))
 
 
-def _is_moved(was: RValue, now: RValue) -> bool:
+def _is_moved(was: RObject, now: RObject) -> bool:
     """Say whether two columns have the same values in another order."""
     if was.words or now.words:
         return was.words != now.words and sorted(was.words) == sorted(now.words)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from bridge.rules.losses import DISTANCES
 from bridge.rules.models import Training, trainings
-from bridge.rules.r_values import RValue
+from bridge.rules.r_values import RObject
 from bridge.rules.rule import Finding, Rule
 from bridge.rules.run import Run
 from bridge.translate.syntax import RCall, nodes_in
@@ -100,7 +100,7 @@ def _levels(run: Run, statement: int, node: RCall) -> tuple[str, ...]:
     return value.levels if value is not None else ()
 
 
-def _sorted(value: RValue) -> tuple[str, ...]:
+def _sorted(value: RObject) -> tuple[str, ...]:
     if value.levels:
         return value.levels
     if value.words:

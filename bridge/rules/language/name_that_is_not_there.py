@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from bridge.rules.r_values import RValue, named_part
+from bridge.rules.r_values import RObject, named_part
 from bridge.rules.rule import Finding, Rule
 from bridge.rules.run import Run
 from bridge.translate.syntax import (
@@ -55,7 +55,7 @@ def detect(run: Run) -> Iterator[Finding]:
             return
 
 
-def _found(run: Run, node: Node, name: str, whole: RValue) -> Iterator[Finding]:
+def _found(run: Run, node: Node, name: str, whole: RObject) -> Iterator[Finding]:
     longer = [known for known in whole.names if known.startswith(name)]
     owner = named_part(node)
     shown = run.text.source(owner[0].row) if owner is not None else ""

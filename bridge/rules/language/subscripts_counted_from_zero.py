@@ -69,9 +69,9 @@ def of_functions(run: Run) -> Iterator[Finding]:
 def _counts(run: Run, function: Closure) -> bool:
     """Say whether a function's first arguments were 0, 1, 2 and so on, once or again and again."""
     own = [
-        _count(made.args[0]) if made.args else -1
-        for made in run.capsule.manifest.invocations
-        if made.closure == function.id and not made.looked
+        _count(invocation.args[0]) if invocation.args else -1
+        for invocation in run.capsule.manifest.invocations
+        if invocation.closure == function.id and not invocation.looked
     ]
     return own[:1] == [0] and all(after in (0, before + 1) for before, after in pairwise(own))
 
