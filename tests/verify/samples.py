@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -44,14 +44,24 @@ class Made:
         return Layer("it", name, dict(self.config), dict(self.weights), self.gen)
 
 
+#: Ends of activations that no kernel leaves.
+_RANGES: Final[dict[str, tuple[float, float]]] = {
+    **dict.fromkeys(("sigmoid", "hard_sigmoid", "sparse_sigmoid", "softmax"), (0.0, 1.0)),
+    **dict.fromkeys(("tanh", "hard_tanh", "softsign"), (-1.0, 1.0)),
+    "relu6": (0.0, 6.0),
+}
+
+
 def off_by(made: Made, rng: np.random.Generator, part: float = 0.9) -> list[AnyArray]:
     """Return outputs that are off by up to ``part`` of the bound, by a step if it allows one."""
     found: list[AnyArray] = []
+    least, most = _RANGES.get(str(made.config.get("activation")), (-np.inf, np.inf))
     for each in evaluate(made.layer(), made.inputs):
         value = np.asarray(each.value, np.float64)
         with np.errstate(all="ignore"):
             room = np.where(np.isfinite(each.bound), each.bound, 0.0)
             moved = value + room * part * rng.uniform(-1.0, 1.0, value.shape)
+            moved = np.clip(moved, least, most)
             nearest = value.astype(_type_of(made))
             y = moved.astype(nearest.dtype)
             y = np.where(np.abs(y.astype(np.float64) - value) <= room, y, nearest)
