@@ -27,7 +27,6 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from unittest import mock
 
 import pytest
 import typer
@@ -39,7 +38,8 @@ from sybil.parsers.abstract.doctest import DocTestStringParser
 from sybil.parsers.markdown.lexers import FencedCodeBlockLexer
 from sybil.parsers.myst.lexers import DirectiveLexer
 from sybil.typing import Evaluator
-from typer.testing import CliRunner
+
+from tests.commands import keras_bridge
 
 if TYPE_CHECKING:
     from bridge.process.pool import Pool
@@ -118,18 +118,7 @@ def typed(command: str, folder: Path, pool: Pool) -> str:
     """
     words = shlex.split(command)
     if words[0] == "keras-bridge" and not re.search(r"[|<>;&$]", command):
-        from bridge.cli.main import app
-
-        with (
-            contextlib.chdir(folder),
-            mock.patch.object(pool, "close"),
-            mock.patch("bridge.process.pool.Pool", return_value=pool),
-            mock.patch("bridge.pipeline.examine_case.Pool", return_value=pool),
-        ):
-            done = CliRunner().invoke(app, words[1:])
-            if done.exception is not None and not isinstance(done.exception, SystemExit):
-                raise done.exception
-            return done.output
+        return keras_bridge(*words[1:], cwd=folder, pool=pool).output
     return subprocess.run(
         ["bash", "-c", command],
         cwd=folder,

@@ -86,7 +86,7 @@ def questions(plain: Iterable[str], families: str) -> Questions:
     )
 
 
-class Heard:
+class RecordedEvents:
     """The events of a measurement, by function and by argument."""
 
     def __init__(self, events: Iterable[Mapping[str, Any]]) -> None:
@@ -137,7 +137,7 @@ def _places(event: Mapping[str, Any]) -> dict[str | int, str]:
     return {**dict(enumerate(event["args"])), **event["kwargs"]}
 
 
-def destination(heard: Heard, function: str, argument: str) -> str | int | None:
+def destination(heard: RecordedEvents, function: str, argument: str) -> str | int | None:
     """Return where an argument goes: its own name if that moves, or else what moves most often."""
     base = heard.bases[function]
     moved = Counter(
@@ -151,7 +151,9 @@ def destination(heard: Heard, function: str, argument: str) -> str | int | None:
     return max(moved, key=lambda to: (moved[to], str(to)), default=None)
 
 
-def answers(heard: Heard, function: str, argument: str, to: str | int | None) -> dict[str, str]:
+def answers(
+    heard: RecordedEvents, function: str, argument: str, to: str | int | None
+) -> dict[str, str]:
     """Return the answer to every probe of an argument, as the tables write them."""
     found = {}
     for probe, event in heard.calls[function, argument].items():
@@ -195,7 +197,7 @@ def _same(known: str, given: str, alone: str) -> bool:
     return known.startswith((_ERROR, _NO_CALL)) and given.startswith((_ERROR, _NO_CALL))
 
 
-def entry(heard: Heard, name: str, kinds: Mapping[str, Any]) -> dict[str, Any]:
+def entry(heard: RecordedEvents, name: str, kinds: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the table says of one function."""
     notes = heard.notes[name]
     if "formals" not in notes:
@@ -249,7 +251,9 @@ def _returned(notes: Mapping[str, Any]) -> dict[str, str]:
     return found | ({"returns_zero_indexed": zero} if zero else {})
 
 
-def _mode(heard: Heard, name: str, names: list[str], kinds: Mapping[str, Any]) -> dict[str, Any]:
+def _mode(
+    heard: RecordedEvents, name: str, names: list[str], kinds: Mapping[str, Any]
+) -> dict[str, Any]:
     base = heard.bases[name]
     arguments = {
         argument: _argument(heard, name, argument, kinds)
@@ -296,11 +300,13 @@ def _constant(text: str) -> Any:
         return text
 
 
-def _drops(heard: Heard, name: str, argument: str, to: str | int | None) -> bool:
+def _drops(heard: RecordedEvents, name: str, argument: str, to: str | int | None) -> bool:
     return to is not None and answers(heard, name, argument, to).get("NULL") == _DROPPED
 
 
-def _argument(heard: Heard, name: str, argument: str, kinds: Mapping[str, Any]) -> dict[str, Any]:
+def _argument(
+    heard: RecordedEvents, name: str, argument: str, kinds: Mapping[str, Any]
+) -> dict[str, Any]:
     to = destination(heard, name, argument)
     given = answers(heard, name, argument, to)
     # That NULL is not sent stands in drops_null; for the kind it is as good as sent.
@@ -315,7 +321,9 @@ def _argument(heard: Heard, name: str, argument: str, kinds: Mapping[str, Any]) 
     return rule
 
 
-def table_of(heard: Heard, package: str, version: str, kinds: Mapping[str, Any]) -> dict[str, Any]:
+def table_of(
+    heard: RecordedEvents, package: str, version: str, kinds: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return the table: kinds as they were before, with how often each is used now."""
     names = heard.notes[""]["exports"]
     functions = {name: entry(heard, name, kinds) for name in names}
@@ -331,7 +339,7 @@ def table_of(heard: Heard, package: str, version: str, kinds: Mapping[str, Any])
     }
 
 
-def _versions(heard: Heard) -> dict[str, str]:
+def _versions(heard: RecordedEvents) -> dict[str, str]:
     here = {name: metadata.version(name) for name in ("numpy", "tensorflow")}
     r = {"r_tensorflow": heard.versions["tensorflow"], "reticulate": heard.versions["reticulate"]}
     python = platform.python_version()
@@ -381,20 +389,20 @@ def _some(names: list[str]) -> str:
 
 def measured(
     package: str, families: str, kept: Mapping[str, Any], shares: int
-) -> tuple[Heard, str]:
+) -> tuple[RecordedEvents, str]:
     """Ask the genuine package; return what was heard, and its version."""
     served = serve(package, "cran", inspect([])[0])
     limits = Limits(3600.0, 8192 * MIB)
     with Pool() as pool:
         asked = questions(kept["plain"], families)
         events = ask_wrappers(pool, package, served, limits, shares, asked)
-        heard = Heard(events)
+        heard = RecordedEvents(events)
         # What came after a wrapper that ended its process is asked in processes of its own.
         if lost := [n for n in heard.notes[""]["exports"] if "formals" not in heard.notes[n]]:
             again = questions(kept["plain"], f"^({'|'.join(map(re.escape, lost))})$")
             more = ask_wrappers(pool, package, served, limits, len(lost), again)
             exports = heard.notes[""]
-            heard = Heard([*events, *more])
+            heard = RecordedEvents([*events, *more])
             heard.notes[""] = exports
     return heard, served.frontend.version
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import shutil
 from collections.abc import Iterator
@@ -69,6 +70,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="R or rpy2 is not installed"))
         if no_tensorflow and item.get_closest_marker("tf"):
             item.add_marker(pytest.mark.skip(reason="TensorFlow is not installed"))
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage seldom, and not in what lives to the end: TensorFlow and all tests."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 10, 10)
 
 
 def _sort(items: list[pytest.Item]) -> None:

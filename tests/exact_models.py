@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import numpy as np
@@ -28,11 +28,10 @@ _ROUNDING: Final = ("gelu", "sigmoid", "tanh", "elu", "softmax")
 Draw = np.random.Generator
 
 
-def script(generation: int, seed: int, count: int) -> str:
-    """Write a script that makes ``count`` models and predicts with each once."""
+def script(generation: int, seed: int, kinds: Iterable[Maker]) -> str:
+    """Write a script that makes a model of each kind and predicts with each once."""
     rng = np.random.default_rng([generation, seed])
-    makers = (dense, image, sequence, volume, branches, words)
-    models = [makers[number % len(makers)](rng) for number in range(count)]
+    models = [kind(rng) for kind in kinds]
     return "\n".join([HEADS[generation], *models])
 
 
@@ -146,8 +145,4 @@ def _sometimes(rng: Draw, chance: float, choices: tuple[str, ...]) -> list[str]:
 
 
 Maker = Callable[[Draw], str]
-
-
-def seeds(count: int) -> Iterator[int]:
-    """Yield the seeds of ``count`` scripts."""
-    yield from range(count)
+KINDS: Final[tuple[Maker, ...]] = (dense, image, sequence, volume, branches, words)

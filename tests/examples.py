@@ -1,7 +1,7 @@
 """How many examples a property is tried on: a share of what its test names.
 
 ``make test`` tries four in ten. ``pytest --hypothesis-profile=thorough`` tries ten times as many as
-the tests name, for whoever has changed a rule or a bound.
+the tests name, for whoever has changed a rule or a bound. What is no property asks ``thorough``.
 """
 
 from __future__ import annotations
@@ -31,3 +31,8 @@ def examples(number: int = 100, **more: Any) -> settings:
     """
     share = settings().max_examples
     return settings(max_examples=max(FEWEST, number * share // 100), deadline=None, **more)
+
+
+def thorough() -> bool:
+    """Say whether the number of examples is no matter: then all is tried, and not a share."""
+    return settings().max_examples >= PROFILES["thorough"]

@@ -12,9 +12,15 @@ import numpy as np
 
 from bridge.facts.keras import Generation
 from bridge.process.environment import kernel_switches
+from bridge.rounding.measurements import Kernels
 from bridge.rounding.rules import Layer
 from bridge.rounding.rules.activation_models import kernels_of
-from bridge.runs.activation_measurement import installation_here, kernels_here, measure_here
+from bridge.runs.activation_measurement import (
+    Wanted,
+    installation_here,
+    kernels_here,
+    measure_here,
+)
 from bridge.trace.model_description import named_weights, plain
 from tests.compare_samples import judge_layer
 
@@ -63,19 +69,31 @@ def described(layer: Any, generation: Generation) -> Layer:
     weights = {name: np.asarray(weight) for name, weight in named_weights(layer)}
     cls = f"keras.layers.{type(layer).__name__}"
     config = plain(layer.get_config())
-    found = kernels_here(kernels_of([cls, config]), measure_here, installation_here())
+    found = installed(frozenset(kernels_of([cls, config])))
     return Layer(layer.name, cls, config, weights, generation, kernels=found)
+
+
+@lru_cache(maxsize=256)
+def installed(wanted: frozenset[Wanted]) -> Kernels:
+    """Return the kernels of this installation for activations in types, read once."""
+    return kernels_here(sorted(wanted), measure_here, _here())
+
+
+_here = lru_cache(maxsize=1)(installation_here)
 
 
 def hold(layer: Any, generation: Generation, inputs: Sequence[Any]) -> None:
     """Check that what a layer returns is within its bound, however it is asked.
 
-    Each input is an array, or a list of arrays for a layer that takes several.
+    Each input is an array, or a list of arrays for a layer that takes several. The layer is
+    described after its first call, which builds it; none of them changes it.
     """
+    recorded = None
     for name, way in ways(layer):
         for x in inputs:
             made = way(x)
             outputs = [np.asarray(y) for y in (made if isinstance(made, (list, tuple)) else [made])]
             given = x if isinstance(x, list) else [x]
-            verdict = judge_layer(described(layer, generation), given, outputs)
+            recorded = recorded or described(layer, generation)
+            verdict = judge_layer(recorded, given, outputs)
             assert verdict.verdict in ("same-bits", "within-rounding"), (name, verdict)

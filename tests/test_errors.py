@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 import textwrap
 import threading
@@ -39,13 +40,22 @@ _THE_SCRIPTS = {"Stop", "ScriptFailedError"}
 _BEFORE_ANYTHING = {"NoStackError"}
 
 
+@functools.cache
+def _nodes() -> list[tuple[Path, ast.ClassDef | ast.ExceptHandler]]:
+    return [
+        (path, node)
+        for path in sorted(Path(bridge.__file__).parent.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.ClassDef | ast.ExceptHandler)
+    ]
+
+
 def _classes() -> list[tuple[str, list[str]]]:
-    found = []
-    for path in sorted(Path(bridge.__file__).parent.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(node, ast.ClassDef):
-                found.append((node.name, [ast.unparse(base) for base in node.bases]))
-    return found
+    return [
+        (node.name, [ast.unparse(base) for base in node.bases])
+        for _, node in _nodes()
+        if isinstance(node, ast.ClassDef)
+    ]
 
 
 def test_every_public_exception_has_the_common_base() -> None:
@@ -224,11 +234,10 @@ BROAD = {"Exception", "BaseException"}
 
 
 def test_every_broad_except_says_why_beside_it() -> None:
-    for path in sorted(Path(bridge.__file__).parent.rglob("*.py")):
-        lines = path.read_text("utf-8").splitlines()
-        for node in ast.walk(ast.parse("\n".join(lines))):
-            if not isinstance(node, ast.ExceptHandler) or node.type is None:
-                continue
-            if {each.id for each in ast.walk(node.type) if isinstance(each, ast.Name)} & BROAD:
-                beside = lines[node.lineno - 1 : node.body[0].lineno]
-                assert any("#" in line for line in beside), f"{path}, line {node.lineno}"
+    for path, node in _nodes():
+        if isinstance(node, ast.ClassDef) or node.type is None:
+            continue
+        if {name.id for name in ast.walk(node.type) if isinstance(name, ast.Name)} & BROAD:
+            lines = path.read_text("utf-8").splitlines()
+            beside = lines[node.lineno - 1 : node.body[0].lineno]
+            assert any("#" in line for line in beside), f"{path}, line {node.lineno}"

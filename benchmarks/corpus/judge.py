@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from benchmarks.corpus.script import Script
+from bridge.facts.causes import NOTHING_WRONG
 
 Answer = Literal["right", "abstained", "nothing wrong", "wrong", "false alarm", "no report"]
-
-#: What is said where all runs agree, or are no farther apart than rounding goes.
-_NOTHING: Final = frozenset({"none", "rounding"})
 
 
 @dataclass(frozen=True)
@@ -69,13 +67,13 @@ def answer(script: Script, report: Mapping[str, Any]) -> Answer:
     is. A misuse of the model is found by a rule only: its cause alone says too little.
     """
     cause = report["cause"]
-    if cause == "not-known" or (report["verdict"] == "abstained" and cause in _NOTHING):
+    if cause == "not-known" or (report["verdict"] == "abstained" and cause in NOTHING_WRONG):
         return "abstained"
     if script.clean:
-        return "right" if cause in _NOTHING else "false alarm"
+        return "right" if cause in NOTHING_WRONG else "false alarm"
     if _deciding(report) in script.rules:
         return "right"
-    if cause in _NOTHING:
+    if cause in NOTHING_WRONG:
         return "nothing wrong"
     return "right" if cause in script.causes and script.family != "usage" else "wrong"
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
-#: What is said where all runs agree, or are no farther apart than rounding goes.
-_NOTHING: Final = ("none", "rounding")
+from bridge.facts.causes import NOTHING_WRONG
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,7 @@ class Answer:
     @property
     def alarm(self) -> bool:
         """Say whether it is said that something is wrong."""
-        return bool(self.deciding) or self.cause not in (*_NOTHING, "not-known")
+        return bool(self.deciding) or self.cause not in NOTHING_WRONG | {"not-known"}
 
 
 def read(report: Mapping[str, Any]) -> Answer:

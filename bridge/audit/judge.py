@@ -99,7 +99,7 @@ class _Base:
 
 
 @dataclass
-class Heard:
+class AuditEvents:
     """The events of an audit, sorted."""
 
     plain: dict[str, Any] = field(default_factory=dict)
@@ -150,7 +150,7 @@ class Heard:
         }
 
 
-def judge(heard: Heard) -> tuple[ArgumentChange, ...]:
+def judge(heard: AuditEvents) -> tuple[ArgumentChange, ...]:
     """Return one finding for each argument and kind of change, faults first."""
     found: dict[tuple[str, str, str], ArgumentChange] = {}
     for finding in (*_changes(heard), *_defaults(heard)):
@@ -168,7 +168,7 @@ def _weight(finding: ArgumentChange) -> int:
     return LEVELS.index(finding.level)
 
 
-def _changes(heard: Heard) -> Iterator[ArgumentChange]:
+def _changes(heard: AuditEvents) -> Iterator[ArgumentChange]:
     for event in heard.arrived:
         name, argument, probe = event["function"], event["argument"], event["probe"]
         base, meant = heard.bases.get(name), heard.plain.get(probe)
@@ -200,7 +200,7 @@ def _changes(heard: Heard) -> Iterator[ArgumentChange]:
         )
 
 
-def _defaults(heard: Heard) -> Iterator[ArgumentChange]:
+def _defaults(heard: AuditEvents) -> Iterator[ArgumentChange]:
     """Find defaults that are sent although nothing was given, and that Python has not."""
     probed = {(event["function"], event["argument"]) for event in heard.arrived}
     for name, base in heard.bases.items():
@@ -366,9 +366,9 @@ def _snippet(line: str, argument: str) -> str:
     return match[0] if match else line[:120]
 
 
-def sort_events(events: Iterable[Mapping[str, Any]]) -> Heard:
+def sort_events(events: Iterable[Mapping[str, Any]]) -> AuditEvents:
     """Return the events of one or several children, sorted."""
-    heard = Heard()
+    heard = AuditEvents()
     for event in events:
         heard.hear(event)
     return heard

@@ -152,10 +152,10 @@ def explain_received(
         stop(str(error))
     except NothingRecordedError as error:
         stop(f"{path} cannot be explained: {error}.")
-    return told(found, out, as_json, small)
+    return report_case(found, out, as_json, small)
 
 
-def told(examined: Examined, out: Path, as_json: bool, small: Repro | None = None) -> int:
+def report_case(examined: Examined, out: Path, as_json: bool, small: Repro | None = None) -> int:
     """Print what was found of one case and write its report; return the exit code."""
     from bridge.pipeline.examine_case import write
     from bridge.report import folders

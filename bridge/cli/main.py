@@ -13,7 +13,7 @@ from bridge.cli.check import (
     compare_arrays,
     examine,
     explain_received,
-    told,
+    report_case,
 )
 from bridge.cli.options import (
     BROKEN,
@@ -425,7 +425,7 @@ def explain(
     with suite_with(options) as suite, environment_errors():
         (examined,) = suite.examine([case])
         small = None if repro is None else suite.make_small(case, examined, repro)
-    raise typer.Exit(told(examined, out, as_json, small))
+    raise typer.Exit(report_case(examined, out, as_json, small))
 
 
 @app.command()
@@ -557,7 +557,7 @@ def verify(
 
 def main() -> None:
     """Run the command line; bad usage and a broken environment end with exit code 2."""
-    # So that the processes and folders of a run go with it when it is told to end.
+    # So that the processes and folders of a run go with it when it is report_case to end.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(BROKEN))
     app()
 

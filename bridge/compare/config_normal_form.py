@@ -224,7 +224,7 @@ class _Wiring:
             self._calls.setdefault(call.layer, []).append(call)
         self._names = [layer.name for layer in layers_of(state)]
         known = is_sequential(state) or bool(references(state.config, "output_layers"))
-        outputs: list[JsonValue] = [self._told(feed) for feed in output_feeds(state)]
+        outputs: list[JsonValue] = [self._origin_of(feed) for feed in output_feeds(state)]
         self.outputs: JsonValue = outputs if known else None
 
     def unlike(self, other: _Wiring, position: int, arguments: bool) -> list[Unlike]:
@@ -240,14 +240,14 @@ class _Wiring:
         """Return what a layer is fed, and its arguments; a list of them for several calls."""
         found = self._calls.get(self._names[position], [])
         wired: list[tuple[list[JsonValue], JsonValue]] = [
-            ([self._told(feed) for feed in call.feeds], dict(call.arguments)) for call in found
+            ([self._origin_of(feed) for feed in call.feeds], dict(call.arguments)) for call in found
         ]
         if len(wired) == 1:
             return wired[0][0], wired[0][1]
         wired.sort(key=repr)
         return [fed for fed, _ in wired], [given for _, given in wired]
 
-    def _told(self, feed: Feed, depth: int = 0) -> JsonValue:
+    def _origin_of(self, feed: Feed, depth: int = 0) -> JsonValue:
         """Say where a tensor comes from: a layer's position, with the output and call if needed."""
         if feed.layer in self._inputs:
             return self._inputs[feed.layer]
@@ -258,7 +258,7 @@ class _Wiring:
             parts.append(f"output {feed.tensor}")
         if len(found) > 1 and depth < _MOST_CALLS:
             call = next((call for call in found if call.node == feed.node), None)
-            parts += [] if call is None else [self._told(fed, depth + 1) for fed in call.feeds]
+            parts += [] if call is None else [self._origin_of(fed, depth + 1) for fed in call.feeds]
         return parts if len(parts) > 1 else position
 
 

@@ -32,6 +32,7 @@ from bridge.compare.result import (
     Verdict,
 )
 from bridge.compare.training import WITH_TARGETS, asked, first_curves, trained
+from bridge.rounding.ladder import CHANCE
 from bridge.rounding.layer_graph import Network, WiringError, fed_inputs
 from bridge.rounding.layer_records import PREDICTION, Judge, beyond_bound
 from bridge.rounding.rules import Evaluation, UnsupportedError
@@ -52,8 +53,6 @@ from bridge.rounding.rules.rounding import FORMATS
 # This can show that a difference is no larger than rounding makes it. That one is larger proves
 # nothing: the roundings of equal numbers are equal, and not independent at all.
 
-#: The probability, over all elements together, with which rounding may be found innocent wrongly.
-CHANCE: Final = 1e-9
 #: Outputs of that many models are drawn.
 DRAWS: Final = 32
 #: Outputs of all draws together that are not worth the time.

@@ -15,7 +15,7 @@ from bridge.explain.lever_search import AS_RECORDED
 from bridge.explain.result import CauseEvidence
 from bridge.facts.keras import op_of
 from bridge.facts.layers import LAYERS, class_name
-from bridge.facts.ops import BIASES, CARRIERS, MOVING
+from bridge.facts.ops import BIASES, CARRIERS, RESHAPING
 
 _ACTIVATIONS: Final = {"ReLU": "relu", "Activation": "", "Softmax": "softmax"}
 
@@ -158,7 +158,7 @@ def elsewhere(
         return found
     recorded_graph, graph_here = _graph(recorded, probe), _graph(again, probe)
     ops, alike = (
-        [op.label for op in ops_of(graph, layers) if op.op not in MOVING]
+        [op.label for op in ops_of(graph, layers) if op.op not in RESHAPING]
         for graph in (recorded_graph, graph_here)
     )
     other_processor = (there.machine, set(there.cpu_flags)) != (here.machine, set(here.cpu_flags))

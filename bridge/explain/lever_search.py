@@ -95,7 +95,7 @@ def answer_of(outcome: LeverOutcome) -> Answer:
 class Log:
     """The runs that were asked for so far, each asked for only once."""
 
-    situation: SearchedPlace
+    place: SearchedPlace
     outcomes: list[LeverOutcome] = field(default_factory=list)
     _answers: dict[Pull, Answer] = field(default_factory=dict)
 
@@ -106,12 +106,12 @@ class Log:
         way: Literal["", "graph"] = "",
     ) -> Asking:
         """Have a lever pulled; ``open`` without a run where there is none, or no run is left."""
-        situation = self.situation
+        place = self.place
         pull = Pull(lever, without, way)
         if pull in self._answers:
             return self._answers[pull]
-        known = lever == AS_RECORDED or without or lever in situation.levers
-        if not known or len(self.outcomes) >= situation.limit:
+        known = lever == AS_RECORDED or without or lever in place.levers
+        if not known or len(self.outcomes) >= place.limit:
             return "open"
         outcome = yield pull
         self.outcomes.append(outcome)
@@ -120,16 +120,16 @@ class Log:
 
     def off(self, passes: frozenset[str], way: Literal["", "graph"]) -> Asking:
         """Have these passes turned off, and no others."""
-        situation = self.situation
+        place = self.place
         if not passes:
             return (yield from self.ask(AS_RECORDED, way=way))
-        wanted = tuple(pass_name for pass_name in situation.passes if pass_name in passes)
-        if len(wanted) == len(situation.passes):
+        wanted = tuple(pass_name for pass_name in place.passes if pass_name in passes)
+        if len(wanted) == len(place.passes):
             return (yield from self.ask(ALL_OFF, way=way))
         if len(wanted) == 1:
             name = f"{wanted[0].replace('_', '-')}-off"
             return (yield from self.ask(name, wanted, way))
-        kept = tuple(pass_name for pass_name in situation.passes if pass_name not in passes)
+        kept = tuple(pass_name for pass_name in place.passes if pass_name not in passes)
         several = " and ".join(pass_name.replace("_", "-") for pass_name in kept)
         name = f"only {several} on" if len(kept) <= 2 else f"{'+'.join(wanted)} off"
         return (yield from self.ask(name, wanted, way))
@@ -139,7 +139,7 @@ class Log:
         """Say whether a run that was asked for showed the fault: it can be had again here."""
         return any(answer == "wrong" for answer in self._answers.values())
 
-    def told(self, answer: Answer) -> tuple[str, ...]:
+    def levers_of(self, answer: Answer) -> tuple[str, ...]:
         """Name the levers that were answered so, in order."""
         return tuple(pull.name for pull, given in self._answers.items() if given == answer)
 
@@ -154,7 +154,8 @@ class Log:
         more: tuple[str, ...] = (),
     ) -> CauseEvidence:
         """Conclude with a cause."""
-        right, wrong, left = self.told("right"), self.told("wrong"), self.told("open")
+        right, wrong = self.levers_of("right"), self.levers_of("wrong")
+        left = self.levers_of("open")
         facts = [f"{listed(right)}: right"] if right else []
         facts += [f"{listed(wrong)}: still wrong"] if wrong else []
         nothing = (f"{listed(left)}: not decided, which proves nothing",) if left else ()
@@ -162,7 +163,7 @@ class Log:
             cause=cause,
             confidence=confidence,
             sentence=sentence,
-            where=self.situation.where,
+            where=self.place.where,
             evidence_for=(*more, *facts),
             evidence_against=against,
             unexplained=(*unexplained, *nothing),
@@ -171,13 +172,13 @@ class Log:
 
     def unknown(self, why: str, *unexplained: str) -> CauseEvidence:
         """Conclude that the evidence singles out no cause."""
-        left = unexplained or (f"why {self.situation.subject} is wrong",)
+        left = unexplained or (f"why {self.place.subject} is wrong",)
         return self.named("not-known", "", why, unexplained=left)
 
 
 def not_again(log: Log, again: Answer) -> CauseEvidence:
     """Conclude about a fault that no run here showed."""
-    subject = log.situation.subject
+    subject = log.place.subject
     if again == "right":
         return log.unknown(
             f"Not reproducible: run again as it was, {subject} is right. No lever can say why it "
@@ -269,7 +270,7 @@ def blame_passes(log: Log, way: Held, first: str = "") -> Maybe:
         way: the way of executing that runs are held to.
         first: a pass that is suspected before all others (``remapping`` where ops are fused).
     """
-    passes = log.situation.passes
+    passes = log.place.passes
     alone = yield from _alone(log, way, first)
     if alone == "right":
         switch: _Switch | None = _Switch(first, frozenset())
@@ -283,7 +284,7 @@ def blame_passes(log: Log, way: Held, first: str = "") -> Maybe:
         switch = yield from _halve(log, way, off, suspects)
     if switch is None:
         sentence = (
-            f"With Grappler off {log.situation.subject} is right; which of its passes is to blame "
+            f"With Grappler off {log.place.subject} is right; which of its passes is to blame "
             "could not be told, because runs with some of them off were not decided."
         )
         return log.unknown(sentence, "which pass of Grappler is to blame")
@@ -291,7 +292,7 @@ def blame_passes(log: Log, way: Held, first: str = "") -> Maybe:
 
 
 def _alone(log: Log, way: Held, name: str) -> Asking:
-    if name not in log.situation.passes:
+    if name not in log.place.passes:
         return "open"
     return (yield from log.off(frozenset({name}), way))
 
@@ -317,13 +318,13 @@ def _halve(
 
 def _confirm(log: Log, way: Held, switch: _Switch) -> Maybe:
     """Ask whether the pass alone takes the fault away, and whether it alone brings it back."""
-    every = frozenset(log.situation.passes)
+    every = frozenset(log.place.passes)
     name = switch.name
     takes = yield from log.off(frozenset({name}), way)
     brings = yield from log.off(every - {name}, way)
     if takes == "right" and brings == "wrong":
         sentence = (
-            f"The pass '{name}' of Grappler is to blame for {log.situation.subject}: with it alone "
+            f"The pass '{name}' of Grappler is to blame for {log.place.subject}: with it alone "
             "off the result is right, and with all others off it is still wrong."
         )
         return log.named(f"grappler:{name}", "proven", sentence)
@@ -337,12 +338,12 @@ def _confirm(log: Log, way: Held, switch: _Switch) -> Maybe:
         return (yield from _beside_another(log, way, name))
     if takes == "right":
         sentence = (
-            f"With the pass '{name}' of Grappler off {log.situation.subject} is right; whether the "
+            f"With the pass '{name}' of Grappler off {log.place.subject} is right; whether the "
             "pass alone makes it wrong was not decided."
         )
         return log.named(f"grappler:{name}", "likely", sentence)
     return log.unknown(
-        f"With some passes of Grappler off {log.situation.subject} is right, '{name}' among them; "
+        f"With some passes of Grappler off {log.place.subject} is right, '{name}' among them; "
         "no pass by itself decides.",
         "which passes of Grappler are to blame",
     )
@@ -350,8 +351,8 @@ def _confirm(log: Log, way: Held, switch: _Switch) -> Maybe:
 
 def _needs_another(log: Log, way: Held, name: str) -> Maybe:
     """Find the pass without which this one does no harm."""
-    every = frozenset(log.situation.passes)
-    others = tuple(pass_name for pass_name in log.situation.passes if pass_name != name)
+    every = frozenset(log.place.passes)
+    others = tuple(pass_name for pass_name in log.place.passes if pass_name != name)
     partner = yield from _halve(log, way, frozenset(), others)
     if partner is not None:
         pair = frozenset({name, partner.name})
@@ -360,7 +361,7 @@ def _needs_another(log: Log, way: Held, name: str) -> Maybe:
         if both == "wrong" and mends == "right":
             return _two(log, pair, "only together make {subject} wrong: either alone does not")
     return log.unknown(
-        f"The pass '{name}' of Grappler is needed for {log.situation.subject} to be wrong, but it "
+        f"The pass '{name}' of Grappler is needed for {log.place.subject} to be wrong, but it "
         "does no harm alone, and what else it takes was not found.",
         "which passes of Grappler act together",
     )
@@ -368,8 +369,8 @@ def _needs_another(log: Log, way: Held, name: str) -> Maybe:
 
 def _beside_another(log: Log, way: Held, name: str) -> Maybe:
     """Find the pass that does the same harm by itself."""
-    every = frozenset(log.situation.passes)
-    others = tuple(pass_name for pass_name in log.situation.passes if pass_name != name)
+    every = frozenset(log.place.passes)
+    others = tuple(pass_name for pass_name in log.place.passes if pass_name != name)
     partner = yield from _halve(log, way, frozenset({name}), others)
     if partner is not None:
         pair = frozenset({name, partner.name})
@@ -378,15 +379,15 @@ def _beside_another(log: Log, way: Held, name: str) -> Maybe:
         if mended == "right" and itself == "wrong":
             return _two(log, pair, "each make {subject} wrong by themselves")
     return log.unknown(
-        f"The pass '{name}' of Grappler makes {log.situation.subject} wrong by itself, but so does "
+        f"The pass '{name}' of Grappler makes {log.place.subject} wrong by itself, but so does "
         "something else that could not be named.",
         "which other pass of Grappler does the same harm",
     )
 
 
 def _two(log: Log, pair: frozenset[str], what: str) -> CauseEvidence:
-    first, second = (pass_name for pass_name in log.situation.passes if pass_name in pair)
-    predicate = what.format(subject=log.situation.subject)
+    first, second = (pass_name for pass_name in log.place.passes if pass_name in pair)
+    predicate = what.format(subject=log.place.subject)
     found = log.named(
         f"grappler:{first}",
         "likely",
@@ -409,46 +410,44 @@ ELEMENTWISE: Final = frozenset({
 _FUSING: Final = ("_MklNative", "_Mkl", "_Fused")
 
 
-def search(situation: SearchedPlace) -> Searching:
+def search(place: SearchedPlace) -> Searching:
     """Search for the cause of a result that is wrong; ``drive`` runs the search."""
-    log = Log(situation)
-    if not situation.repeated:
+    log = Log(place)
+    if not place.repeated:
         again = yield from log.ask(AS_RECORDED)
         if again != "wrong":
             return not_again(log, again)
     eager: Answer = "wrong"
-    if situation.way != "eager":
+    if place.way != "eager":
         eager = yield from log.ask("eager")
     found = yield from (_everywhere(log) if eager == "wrong" else _traced(log, eager))
     return found or log.unknown(
-        f"No lever that could be pulled and judged makes {situation.subject} right."
+        f"No lever that could be pulled and judged makes {place.subject} right."
     )
 
 
 def _traced(log: Log, eager: Answer) -> Maybe:
     """Search where the eager run is right, or was not decided."""
-    situation = log.situation
+    place = log.place
     way: Held = ""
-    if situation.way == "xla":
-        plain = yield from log.ask("xla-off" if "xla-off" in situation.levers else "graph")
+    if place.way == "xla":
+        plain = yield from log.ask("xla-off" if "xla-off" in place.levers else "graph")
         if plain == "right":
-            sentence = (
-                f"XLA is to blame for {situation.subject}: the same graph without XLA is right."
-            )
+            sentence = f"XLA is to blame for {place.subject}: the same graph without XLA is right."
             return (yield from _switch(log, "xla", sentence))
-        if plain == "open" or situation.relative:
+        if plain == "open" or place.relative:
             return log.unknown(
-                f"With XLA {situation.subject} is not as it is eagerly, and without XLA "
+                f"With XLA {place.subject} is not as it is eagerly, and without XLA "
                 f"{'neither' if plain == 'wrong' else 'it was not decided'}."
             )
         way = "graph"
-    elif situation.relative and (yield from log.ask("xla")) == "wrong":
+    elif place.relative and (yield from log.ask("xla")) == "wrong":
         return log.unknown(
-            f"For {situation.subject} there is no definition to judge by, and the eager run "
+            f"For {place.subject} there is no definition to judge by, and the eager run "
             "stands alone against the graph and XLA: either side may be the wrong one.",
             "whether the eager run or the graph is wrong",
         )
-    suspected = situation.fused or any("[" in op for op in situation.ops)
+    suspected = place.fused or any("[" in op for op in place.ops)
     found = yield from blame_passes(log, way, "remapping" if suspected else "")
     if found is not None:
         found = yield from _weighed(log, found, way)
@@ -479,9 +478,9 @@ def _compiled_too(log: Log, found: CauseEvidence) -> Maybe:
         return found.model_copy(update={"levers": tuple(log.outcomes)})
     rest = "is wrong without it too" if mended == "wrong" else "could not be judged without it"
     return log.unknown(
-        f"Without XLA {log.situation.subject} is wrong because of {found.cause}, but that does not "
+        f"Without XLA {log.place.subject} is wrong because of {found.cause}, but that does not "
         f"explain the run with XLA, which {rest}.",
-        f"why {log.situation.subject} is wrong with XLA",
+        f"why {log.place.subject} is wrong with XLA",
     )
 
 
@@ -496,16 +495,16 @@ def _switch(log: Log, cause: str, sentence: str) -> Maybe:
 
 def _weighed(log: Log, found: CauseEvidence, way: Held) -> Maybe:
     """Set a pass against what else may be to blame: the kernel of what it made, or oneDNN."""
-    situation = log.situation
+    place = log.place
     if family(found.cause) != "grappler" or found.passes:
         return found
-    if situation.lost:
-        said = ", ".join(situation.lost)
+    if place.lost:
+        said = ", ".join(place.lost)
         more = f"no executed op of it lists {said}, which its configuration asks for"
         return found.model_copy(update={"evidence_for": (more, *found.evidence_for)})
     sure = found.confidence
     for lever, whose in (("onednn-off", "oneDNN"), ("cpu-only", "the device")):
-        if lever == "cpu-only" and not situation.accelerated:
+        if lever == "cpu-only" and not place.accelerated:
             continue
         answer = yield from log.ask(lever, way=way)
         if answer == "right":
@@ -518,10 +517,10 @@ def _weighed(log: Log, found: CauseEvidence, way: Held) -> Maybe:
             )
         if answer == "open":
             sure = "likely"
-    fused = _single([op for op in situation.ops if "[" in op])
-    if found.cause == "grappler:remapping" and situation.lost == () and fused:
+    fused = _single([op for op in place.ops if "[" in op])
+    if found.cause == "grappler:remapping" and place.lost == () and fused:
         sentence = (
-            f"The kernel of {fused} is to blame for {situation.subject}: Grappler's pass "
+            f"The kernel of {fused} is to blame for {place.subject}: Grappler's pass "
             "'remapping' makes that op, and it lists all that the layer does, but what it returns "
             "is wrong."
         )
@@ -536,28 +535,28 @@ def _left_open(log: Log, way: Held) -> Generator[Pull, LeverOutcome, list[str]]:
     As long as there are some, nothing is concluded from what is left over.
     """
     left = []
-    for name in ("onednn-off", "one-thread", *(["cpu-only"] * log.situation.accelerated)):
-        if name in log.situation.levers and (yield from log.ask(name, way=way)) == "open":
+    for name in ("onednn-off", "one-thread", *(["cpu-only"] * log.place.accelerated)):
+        if name in log.place.levers and (yield from log.ask(name, way=way)) == "open":
             left.append(name)
     return left
 
 
 def _undecided(log: Log, left: list[str]) -> CauseEvidence:
     return log.unknown(
-        f"{capitalised(log.situation.subject)} may be wrong because of what "
+        f"{capitalised(log.place.subject)} may be wrong because of what "
         f"{' or '.join(left)} would switch off: those runs could not be judged."
     )
 
 
 def _switches(log: Log, way: Held) -> Maybe:
     """Ask the switches that lie below graph and eager execution alike."""
-    situation = log.situation
+    place = log.place
     if (yield from log.ask("onednn-off", way=way)) == "right":
-        sentence = f"oneDNN is to blame for {situation.subject}: with it off the result is right."
+        sentence = f"oneDNN is to blame for {place.subject}: with it off the result is right."
         return (yield from _switch(log, "onednn", sentence))
-    if situation.accelerated and (yield from log.ask("cpu-only", way=way)) == "right":
-        kinds = ", ".join(device for device in situation.devices if device != "CPU")
-        sentence = f"The device is to blame for {situation.subject} ({kinds}): the CPU is right."
+    if place.accelerated and (yield from log.ask("cpu-only", way=way)) == "right":
+        kinds = ", ".join(device for device in place.devices if device != "CPU")
+        sentence = f"The device is to blame for {place.subject} ({kinds}): the CPU is right."
         return (yield from _switch(log, "device-plugin", sentence))
     if (yield from log.ask("one-thread", way=way)) == "right":
         return (yield from _kernel(log, "with a single thread it is right", way))
@@ -570,11 +569,11 @@ def _tracing(log: Log, way: Held) -> Maybe:
     XLA compiles the graph that Keras traced with kernels of its own: if it is as wrong, the graph
     asks for something else than the eager run does.
     """
-    situation = log.situation
+    place = log.place
     compiled = yield from _compiled(log)
-    if compiled == "right" and situation.way == "xla":
+    if compiled == "right" and place.way == "xla":
         return not_again(log, compiled)
-    subject = capitalised(situation.subject)
+    subject = capitalised(place.subject)
     if compiled == "right":
         return log.unknown(
             f"{subject} is wrong in a graph alone, with Grappler off too, and right both eagerly "
@@ -593,7 +592,7 @@ def _tracing(log: Log, way: Held) -> Maybe:
             "model is called directly; no switch separates the two."
         )
     sentence = (
-        f"Keras asks for something else for {situation.subject} when it is traced into a graph: "
+        f"Keras asks for something else for {place.subject} when it is traced into a graph: "
         "run eagerly it is right, and the graph is wrong however it is executed."
     )
     return log.named("tracing", "likely", sentence)
@@ -601,18 +600,18 @@ def _tracing(log: Log, way: Held) -> Maybe:
 
 def _everywhere(log: Log) -> Maybe:
     """Search where the eager run is wrong as well: a kernel, or the layer of Keras itself."""
-    situation = log.situation
-    subject = capitalised(situation.subject)
-    if situation.relative:
+    place = log.place
+    subject = capitalised(place.subject)
+    if place.relative:
         return log.unknown(
-            f"For {situation.subject} there is no definition to judge by, and it is the same "
+            f"For {place.subject} there is no definition to judge by, and it is the same "
             "eagerly: no lever says what is right."
         )
     found = yield from _switches(log, "")
     if found is not None:
         return found
     xla = yield from _compiled(log)
-    if xla == "right" and situation.way == "xla":
+    if xla == "right" and place.way == "xla":
         return not_again(log, xla)
     if xla == "right":
         return (yield from _kernel(log, "XLA, which compiles the same operations, is right", ""))
@@ -635,7 +634,7 @@ def _everywhere(log: Log) -> Maybe:
         )
     who = "XLA" if xla == "wrong" else "another back end of Keras"
     sentence = (
-        f"The layer of Keras is to blame for {situation.subject}: {who} makes it as wrong as "
+        f"The layer of Keras is to blame for {place.subject}: {who} makes it as wrong as "
         "TensorFlow's own kernels do, so it is what the layer asks for that is not its definition."
     )
     return log.named("keras-layer", "likely" if double == "wrong" else "possible", sentence)
@@ -643,11 +642,11 @@ def _everywhere(log: Log) -> Maybe:
 
 def _compiled(log: Log) -> Asking:
     """Ask what XLA makes of it; in a run that it compiled, that is the run as it was."""
-    return (yield from log.ask(AS_RECORDED if log.situation.way == "xla" else "xla"))
+    return (yield from log.ask(AS_RECORDED if log.place.way == "xla" else "xla"))
 
 
 def _another_backend(log: Log) -> Asking:
-    for name in sorted(log.situation.levers):
+    for name in sorted(log.place.levers):
         if name.startswith("backend-"):
             answer = yield from log.ask(name)
             if answer != "open":
@@ -657,7 +656,7 @@ def _another_backend(log: Log) -> Asking:
 
 def _kernel(log: Log, why: str, way: Held) -> Generator[Pull, LeverOutcome, CauseEvidence]:
     """Name the kernel of the op that does the layer's arithmetic, if there is but one."""
-    situation = log.situation
+    place = log.place
     if not log.seen_wrong:
         again = yield from log.ask(AS_RECORDED)
         if again != "wrong":
@@ -665,19 +664,19 @@ def _kernel(log: Log, why: str, way: Held) -> Generator[Pull, LeverOutcome, Caus
     left = yield from _left_open(log, way)
     if set(left) - {"one-thread"}:
         return _undecided(log, left)
-    recorded = [*situation.ops, *(op for outcome in log.outcomes for op in outcome.layer_ops)]
+    recorded = [*place.ops, *(op for outcome in log.outcomes for op in outcome.layer_ops)]
     ops = sorted({_plain(op) for op in recorded})
     heavy = sorted(set(ops) - ELEMENTWISE)
     if len(ops) == 1 or len(heavy) == 1:
         op = (heavy or ops)[0]
         rest = ", ".join(remaining for remaining in ops if remaining != op)
         beside = (f"whether it is {op}, or one of {rest} beside it",) if rest else ()
-        sentence = f"The kernel of {op} is to blame for {situation.subject}: {why}."
+        sentence = f"The kernel of {op} is to blame for {place.subject}: {why}."
         sure: Literal["likely", "possible"] = "possible" if rest else "likely"
         return log.named(f"kernel:{op}", sure, sentence, unexplained=beside)
     named = ", ".join(ops) or "not recorded"
     return log.unknown(
-        f"A kernel is to blame for {situation.subject}: {why}; its ops are {named}, and which of "
+        f"A kernel is to blame for {place.subject}: {why}; its ops are {named}, and which of "
         "them is wrong cannot be told.",
         "which op's kernel is wrong",
     )

@@ -67,19 +67,19 @@ def _rounded(
 
 def _state(state: ModelState) -> ModelState:
     layers = tuple(_layer(layer) for layer in state.layers)
-    return state.model_copy(update={"layers": layers, "config": _told(state.config)})
+    return state.model_copy(update={"layers": layers, "config": _in_float32(state.config)})
 
 
 def _layer(layer: LayerState) -> LayerState:
     inner = tuple(_layer(inner_layer) for inner_layer in layer.layers)
-    return layer.model_copy(update={"config": _told(layer.config), "layers": inner})
+    return layer.model_copy(update={"config": _in_float32(layer.config), "layers": inner})
 
 
-def _told(item: JsonValue) -> Any:
+def _in_float32(item: JsonValue) -> Any:
     if isinstance(item, dict):
-        return {key: _told(value) for key, value in item.items()}
+        return {key: _in_float32(value) for key, value in item.items()}
     if isinstance(item, list):
-        return [_told(entry) for entry in item]
+        return [_in_float32(entry) for entry in item]
     return "float32" if item == "float64" else item
 
 
@@ -293,7 +293,7 @@ class Doubt:
     subject: str
     where: str
 
-    def situation(
+    def searched_place(
         self, capsule: Capsule, levers: frozenset[str], passes: tuple[str, ...], repeated: bool
     ) -> SearchedPlace:
         """Return what is known of it before any lever is pulled."""

@@ -36,7 +36,7 @@ from bridge.facts.r import NA_INTEGER
 # few numbers, or of few different ones, several patterns hold at once.
 
 #: A pattern that so few random arrays would show is no accident.
-CHANCE: Final = 2.0**-20
+COINCIDENCE: Final = 2.0**-20
 #: Axes are permuted in all orders up to this rank.
 _MOST_AXES: Final = 4
 
@@ -126,7 +126,7 @@ def _is_no_accident(a: AnyArray, b: AnyArray, name: str) -> bool:
     if name == "permuted":
         # There are as many orders as there are of rows, or of columns.
         tried += sum(math.factorial(min(size, 20)) for size in a.shape)
-    return math.log2(tried) - moved * math.log2(distinct) <= math.log2(CHANCE)
+    return math.log2(tried) - moved * math.log2(distinct) <= math.log2(COINCIDENCE)
 
 
 def _alike(a: AnyArray, b: AnyArray) -> AnyArray:

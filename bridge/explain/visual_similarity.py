@@ -88,15 +88,15 @@ def word_fits(word: str, at: Response) -> tuple[Says, str, str]:
     if word in _CURVES:
         shape = drawn if drawn.kind in _SIMPLE else shape_of(at.x, at.y, least)
         said: Says = "explains" if shape.kind in _KINDS[word] else "contradicts"
-        return ("silent" if shape.kind == "not-known" else said), shape.kind, _told(shape)
+        return ("silent" if shape.kind == "not-known" else said), shape.kind, _words_for(shape)
     if _is_so(word, drawn, at):
-        return "explains", drawn.kind, _told(drawn)
+        return "explains", drawn.kind, _words_for(drawn)
     wide = shape_of(at.x, at.y, max(at.width / WIDTH * MARGIN, least))
     if _is_so(word, wide, at):
-        return "silent", drawn.kind, f"an eye may see {_told(wide)}, or not"
+        return "silent", drawn.kind, f"an eye may see {_words_for(wide)}, or not"
     if drawn.kind not in _SIMPLE:
         drawn = shape_of(at.x, at.y, least)
-    return "contradicts", drawn.kind, _told(drawn)
+    return "contradicts", drawn.kind, _words_for(drawn)
 
 
 def _is_so(word: str, shape: ResponseShape, at: Response) -> bool:
@@ -105,7 +105,7 @@ def _is_so(word: str, shape: ResponseShape, at: Response) -> bool:
     return word != "relu" or _flat_on_one_side(shape, at)
 
 
-def _told(shape: ResponseShape) -> str:
+def _words_for(shape: ResponseShape) -> str:
     """Say what a shape is, without how it was found."""
     if shape.kind == "constant":
         return f"constant: {shape.intercepts[0]:.4g}"

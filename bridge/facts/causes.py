@@ -25,6 +25,9 @@ CAUSES: Final[dict[str, str]] = {
     "not-known": "The evidence does not single out a cause.",
 }
 
+#: Causes of a case in which nothing is wrong.
+NOTHING_WRONG: Final = frozenset({"none", "rounding"})
+
 #: Whose doing something is.
 Whose = Literal[
     "yours",

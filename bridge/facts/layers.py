@@ -218,6 +218,10 @@ _ROWS: Final = (
 
 #: Every row, by the name of the class.
 LAYERS: Final[Mapping[str, LayerFacts]] = {row.name: row for row in _ROWS}
+#: Layers that draw whenever they are trained, wherever they stand in a configuration.
+RANDOM_LAYER: Final = re.compile(
+    "|".join(["Random[A-Z]", *(row.name for row in _ROWS if row.two_modes and row.silent)])
+)
 
 
 def doing(*does: Does) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import Final
 #: Ops that hand on what they are given.
 PASSING: Final = frozenset({"Identity", "StopGradient", "PreventGradient", "Snapshot"})
 #: Ops that hand on what they are given in another shape, and compute nothing.
-MOVING: Final = frozenset({"ExpandDims", "Identity", "Reshape", "Squeeze"})
+RESHAPING: Final = frozenset({"ExpandDims", "Identity", "Reshape", "Squeeze"})
 #: Nodes that are no operations: what goes in, what comes out, and what holds them together.
 PLUMBING: Final = frozenset({
     "NoOp", "Identity", "IdentityN", "_Arg", "_Retval", "Const", "Placeholder",

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
-from bridge.facts.ops import ACTIVATIONS, CONTRACTIONS, HOLDING, MOVING, NOT_ACTIVATIONS, PASSING
+from bridge.facts.ops import ACTIVATIONS, CONTRACTIONS, HOLDING, NOT_ACTIVATIONS, PASSING, RESHAPING
 
 #: Which ops have the fault: all that can, those whose output feeds another op of their kind, or
 #: those after which no other comes.
@@ -32,7 +32,11 @@ class Graph:
         found = []
         for node in self._def.node:
             fused = fused_ops(node)
-            if "/" in node.name and node.op not in ("Const", "ReadVariableOp", *(MOVING | PASSING)):
+            if "/" in node.name and node.op not in (
+                "Const",
+                "ReadVariableOp",
+                *(RESHAPING | PASSING),
+            ):
                 found.append(f"{node.op}[{','.join(fused)}]" if fused else str(node.op))
         return tuple(found)
 
@@ -117,7 +121,7 @@ class Rewriting:
         """Yield what is fed by a node, directly or through ops that hand values on."""
         for consumer in self._graph.consumers(node.name):
             yield consumer
-            if consumer.op in (MOVING | PASSING):
+            if consumer.op in (RESHAPING | PASSING):
                 yield from self._fed_by(consumer)
 
     def _comes_before_another(self, node: Any) -> bool:

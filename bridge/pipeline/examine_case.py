@@ -18,7 +18,8 @@ from bridge.explain.attribution import Undo
 from bridge.explain.conclusion import OtherGeneration
 from bridge.explain.experiment import Experiment, ExperimentOutcome
 from bridge.explain.repairs import repairs, works
-from bridge.facts.keras import OTHER, RANDOM_INITIALIZER, RANDOM_LAYER
+from bridge.facts.keras import OTHER, RANDOM_INITIALIZER
+from bridge.facts.layers import RANDOM_LAYER
 from bridge.facts.r import SEEDING_KERAS
 from bridge.pipeline.case_run import (
     STEPS_AT_ONCE,

@@ -214,7 +214,7 @@ class CapsuleRun(CaseRun):
             return found
         target = doubts[0].target
         found = elsewhere(found, r, runs["replay"], target.probe, target.names)
-        lost = doubts[0].situation(r, frozenset(), (), False).lost
+        lost = doubts[0].searched_place(r, frozenset(), (), False).lost
         return in_its_graph(found, r.manifest.environment, lost)
 
 

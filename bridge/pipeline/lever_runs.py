@@ -92,6 +92,10 @@ class LeverRuns:
             self._runs[key] = capsule, time.perf_counter() - begun
         return self._runs[key]
 
+    def pulled(self, probes: frozenset[int]) -> list[Pull]:
+        """Return the levers under which these probes were run so far."""
+        return [pull for pull, wanted in self._runs if wanted == probes]
+
     def _run(self, pull: Pull, probes: frozenset[int]) -> Capsule:
         lever = lever_of(pull)
         capsule = rerun(
@@ -221,9 +225,9 @@ def _one(
 ) -> CauseEvidence:
     names = available(means.generation)
     passes = tuple(LEVERS[name].grappler_pass for name in names if LEVERS[name].grappler_pass)
-    situation = doubt.situation(runs[doubt.run], frozenset(names), passes, repeated(runs, doubt))
-    situation = replace(situation, limit=limit)
-    found = drive(search(situation), lambda pull: _pulled(means, doubt, pull, probes))
+    place = doubt.searched_place(runs[doubt.run], frozenset(names), passes, repeated(runs, doubt))
+    place = replace(place, limit=limit)
+    found = drive(search(place), lambda pull: _pulled(means, doubt, pull, probes))
     again, _ = means.run(Pull(AS_RECORDED), probes) if asked_again(found) else ("", 0.0)
     if isinstance(again, str):
         return found
@@ -244,7 +248,7 @@ def _answers_alike(
     """Say whether every lever that was pulled for one place did the same for another."""
     if found.cause == "not-known":
         return False
-    pulls = {pull.name: pull for pull, asked in means._runs if asked == probes}
+    pulls = {pull.name: pull for pull in means.pulled(probes)}
     return all(
         _pulled(means, second, pulls[lever.lever], probes).verdict
         in _like(_pulled(means, first, pulls[lever.lever], probes))

@@ -122,7 +122,7 @@ def describe_environment() -> dict[str, Any]:
         "switches": kernel_switches(),
         "cores": os.cpu_count() or 0,
         "python": platform.python_version(),
-        "packages": _versions(),
+        "packages": dict(versions()),
     }
     tensorflow = sys.modules.get("tensorflow")
     if tensorflow is not None:
@@ -146,7 +146,9 @@ def _describe_tensorflow(tf: Any) -> dict[str, Any]:
     }
 
 
-def _versions() -> dict[str, str]:
+@lru_cache(maxsize=1)
+def versions() -> Mapping[str, str]:
+    """Return the versions of the packages that a run rests on, by name; read once."""
     found = {}
     for package in _PACKAGES:
         with contextlib.suppress(metadata.PackageNotFoundError):

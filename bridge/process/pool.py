@@ -147,8 +147,9 @@ class _Supervisor:
                     self._pending.changed.clear()
                 if self._pending.wait_status is None:
                     broken = self._broken_limit()
-                    if broken and status == "exited":
-                        status = broken
+                    if broken:
+                        status = broken if status == "exited" else status
+                        # Again, until it is gone: at first it may not be known who it is.
                         self._kill()
                 else:
                     # Something that the child started may hold the pipes open for ever.
@@ -282,7 +283,7 @@ class _Parent:
             buffer += data
             while b"\n" in buffer:
                 line, _, buffer = buffer.partition(b"\n")
-                self._heard(json.loads(line))
+                self._take_message(json.loads(line))
         if not self._ready.is_set():
             self._error = self._error or self._last_words()
             self._ready.set()
@@ -291,7 +292,7 @@ class _Parent:
                 pending.wait_status = -1
             pending.changed.set()
 
-    def _heard(self, message: dict[str, Any]) -> None:
+    def _take_message(self, message: dict[str, Any]) -> None:
         if "ready" in message:
             self._error = message.get("error")
             self._ready.set()

@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from bridge.errors import BridgeError, internal_error, watch
-from bridge.process.environment import keras_of, parse_within_finalisers, redirect
+from bridge.process.environment import keras_of, parse_within_finalisers, redirect, versions
 from bridge.process.sandbox import contain
 from bridge.r.embed import EmbeddedR
 from bridge.trace.spool import FAILED_CODE, SpooledErrors
@@ -85,6 +85,8 @@ class Zygote:
 
     def warm_up(self) -> None:
         """Load everything that the children share."""
+        # What is imported here is no garbage: to look through it again and again takes long.
+        gc.disable()
         generation = int(self._config["generation"])
         # TensorFlow reads this when it is imported, and R cannot set it: Sys.setenv() does not
         # reach os.environ.
@@ -103,8 +105,10 @@ class Zygote:
             module = importlib.import_module(f"bridge.runs.{name}")
             if hasattr(module, "preload"):
                 module.preload()
+        versions()
         gc.collect()
         gc.freeze()
+        gc.enable()
 
     def _stay_forkable(self) -> None:
         """Begin again without the front end if loading it made TensorFlow start its threads.

@@ -14,6 +14,7 @@ from bridge.capsule import Capsule, Manifest
 from bridge.cases.case import Case, read_case
 from bridge.errors import BridgeError, InternalError, attempted
 from bridge.explain.conclusion import Conclusion
+from bridge.facts.causes import NOTHING_WRONG
 from bridge.process.pool import Limits, Pool
 from bridge.r.script import Inspection, Wanted, inspect
 from bridge.reduce.reproducer import (
@@ -185,8 +186,6 @@ def _with(lines: Sequence[str], said: dict[int, list[str]]) -> Iterator[str]:
 #: Smaller scripts that are run, at most, and seconds after which no other is tried.
 MOST_TRIES: Final = 60
 MOST_SECONDS: Final = 180.0
-#: Causes of which there is nothing to show.
-_NOTHING: Final = frozenset({"none", "rounding", "not-known"})
 #: Shapes and addresses in an error may change with the script.
 _NUMBER: Final = re.compile(r"0x[0-9a-f]+|\d+")
 _LONGEST_TITLE: Final = 90
@@ -276,7 +275,9 @@ class _Finding:
 
     @property
     def is_something(self) -> bool:
-        return self.verdict in ("different", "failed") or self.cause not in _NOTHING
+        if self.verdict in ("different", "failed"):
+            return True
+        return self.cause not in NOTHING_WRONG | {"not-known"}
 
     def shown_by(self, other: _Finding) -> bool:
         """Say whether another script shows this; the lines that it speaks of have not moved."""

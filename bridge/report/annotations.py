@@ -35,7 +35,7 @@ def sarif(reports: Sequence[CaseReport], version: str) -> str:
 
 
 def _results(report: CaseReport) -> Iterator[dict[str, Any]]:
-    for place, finding in enumerate(_told(report)):
+    for place, finding in enumerate(_annotated_findings(report)):
         stands = _SARIF[level(report)] if place == 0 else "note"
         yield {
             "ruleId": _code(finding),
@@ -59,7 +59,7 @@ def github(reports: Sequence[CaseReport]) -> str:
     """Return a workflow command for each finding: GitHub shows it beside the line."""
     lines = []
     for report in reports:
-        for place, finding in enumerate(_told(report)):
+        for place, finding in enumerate(_annotated_findings(report)):
             kind = _GITHUB[level(report)] if place == 0 else "notice"
             given = {"file": report.script, "title": f"{_code(finding)} {finding.headline}"}
             for span in finding.spans[:1]:
@@ -70,7 +70,7 @@ def github(reports: Sequence[CaseReport]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _told(report: CaseReport) -> tuple[Finding, ...]:
+def _annotated_findings(report: CaseReport) -> tuple[Finding, ...]:
     """Return the findings worth an annotation: none where nothing is wrong.
 
     A report of an older version has its sentence only.

@@ -130,7 +130,8 @@ class Marks:
 
 # What rounding did to a layer in repeated runs: the yardstick for layers without a rule.
 
-#: How unlikely rounding must be as the reason before a result is called different.
+#: The probability, over all elements together, with which rounding may be judged wrongly: as the
+#: reason for a difference, or as none.
 CHANCE: Final = 1e-9
 
 

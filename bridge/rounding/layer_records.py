@@ -70,7 +70,7 @@ class Seen:
             _across_rows(layer, inputs) for layer in (first, *then)
         ):
             return "it computes across the rows that it is given at a time, which were not all"
-        if arguments := self._told():
+        if arguments := self._further_arguments():
             # Rules know nothing of arguments; repeated runs were given the same ones.
             first = replace(first, cls=f"a call with {arguments}")
         return LayerCase(
@@ -92,7 +92,7 @@ class Seen:
         lost = frozenset(place for place, key in enumerate(keys) if key is None)
         return lost if len(lost) < len(keys) else frozenset()
 
-    def _told(self) -> str:
+    def _further_arguments(self) -> str:
         """Name the arguments of its call that are more than further inputs."""
         given = self.record.arguments.items()
         names = (name for name, value in given if not _is_input(value))

@@ -15,6 +15,7 @@ from bridge.capsule import Array, Call, Capsule, CapsuleError, LayerState, Model
 from bridge.capsule.values import Items, Method, ObjectValue, Pairs, Scalar, Symbol, Value
 from bridge.explain.experiment import Experiment
 from bridge.facts.keras import METHODS
+from bridge.rules.r_values import RVariables
 from bridge.rules.rule import Finding, Help, Span
 from bridge.translate.script_text import Cut, ScriptText, shown
 from bridge.translate.syntax import Node, RCall, Row, nodes_in
@@ -75,6 +76,11 @@ class Run:
     def asked(self) -> tuple[Call, ...]:
         """The calls that the script's own lines made, in order."""
         return tuple(asked(self.capsule))
+
+    @cached_property
+    def variables(self) -> RVariables:
+        """The variables of the script, as R had them."""
+        return RVariables(self.capsule)
 
     @cached_property
     def written(self) -> list[RCall]:

@@ -459,7 +459,8 @@ def with_kernels(pool: Pool, capsule: Capsule, warm: Warm, cache: Path | None = 
     """
     here = installation_of(capsule.manifest.environment)
     wanted = measured_kernels(capsule.manifest.states)
-    if not capsule.manifest.probes or not missing(wanted, here):
+    seen = any(probe.outputs or probe.layers for probe in capsule.manifest.probes)
+    if not seen or not missing(wanted, here):
         return capsule
     kernels = _kept_or_measured(wanted, here, cache, lambda left: _measured(pool, warm, left, here))
     return Capsule(capsule.manifest.model_copy(update={"kernels": kernels}), capsule.arrays)

@@ -232,7 +232,7 @@ def claims_job(context: Context, params: dict[str, Any]) -> None:
             return
         spool.event("claims", items=[[claim.sentence, claim.said_by] for claim in claims])
         spool.event("pictures", items=[[picture.title, picture.alt] for picture in pictures])
-        given = _given(spool, params)
+        given = _claim_input(spool, params)
         for number, claim in enumerate(claims):
             spool.event("claim-begins", number=number)
             start_chance()
@@ -255,7 +255,7 @@ def _load(path: Path) -> ModuleType:
     return module
 
 
-def _given(spool: SpoolWriter, params: dict[str, Any]) -> Given:
+def _claim_input(spool: SpoolWriter, params: dict[str, Any]) -> Given:
     capsules: list[Capsule] = []
 
     def recorded() -> Capsule:

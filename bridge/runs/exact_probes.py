@@ -415,7 +415,7 @@ class _Probing:
             try:
                 model = rebuild(self._keras, subject.state, recorded)
             except Exception as error:  # Keras may refuse a recorded model in any way
-                why = str(error) if isinstance(error, LookError) else _told(error)
+                why = str(error) if isinstance(error, LookError) else _error_text(error)
                 known = self._state(_without_weights(subject.state), subject.label)
                 for layer in subject.state.layers:
                     self._refuse(known, subject.label, layer.name, why)
@@ -454,7 +454,7 @@ class _Probing:
         except Exception as error:  # Keras may refuse a part of a model in any way
             known = self._state(_without_weights(task.state), task.label)
             for layer in task.stretch.layers:
-                self._refuse(known, task.label, layer.name, _told(error))
+                self._refuse(known, task.label, layer.name, _error_text(error))
             whose = f"{task.label}/{task.number}"
             self._forms = {form: of for form, of in self._forms.items() if of != whose}
             return
@@ -512,7 +512,7 @@ class _Probing:
                 answers = built.run(setting, inputs)
             executed = graphs.describe() if graphs.found else None
         except Exception as error:  # TensorFlow may refuse to run it in any way
-            why = _told(error)
+            why = _error_text(error)
         outputs = [self._encoder.array(name, y) for name, y in zip(names, answers, strict=False)]
         seen = [
             {"layer": output["name"], "inputs": [], "outputs": [output]}
@@ -604,5 +604,5 @@ def _size(tensor: TensorType) -> int:
     return math.prod(part or 1 for part in tensor.shape[1:])
 
 
-def _told(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"[:500]

@@ -472,7 +472,7 @@ class _Training:
         self._keras, self._recorded, self._probe, self._clock = keras, recorded, probe, clock
         self._state = state
         self._refuse()
-        self._data = self._given()
+        self._data = self._training_data()
         self._model = rebuild(keras, state, recorded)
         self._start: Weights = self._model.get_weights()
         self._compiled: dict[tuple[str, bool], _Fitting] = {}
@@ -494,7 +494,7 @@ class _Training:
         if self._probe.settings.get("class_weight"):
             raise LookError("it was trained with weights of classes")
 
-    def _given(self) -> _Data:
+    def _training_data(self) -> _Data:
         def of(refs: Any, prefix: str) -> Any:
             named = [
                 (ref.name, np.asarray(self._recorded.array(ref)))

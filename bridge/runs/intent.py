@@ -143,7 +143,7 @@ def intent_job(context: Context, params: dict[str, Any]) -> None:
         TrainingStart(recorded, lambda: session.line).install(context.keras)
     Observer(spool, encoder, lambda: recorder.current).install(context.keras)
     known = RAnswers(recorded, context.keras)
-    given = _given(about["given"], known)
+    given = _answers_by_call(about["given"], known)
     session = _IntentSession(spool, encoder, recorder, about, given, known)
     text.heard = session.heard
     functional.asked = session.asked
@@ -164,7 +164,7 @@ def intent_job(context: Context, params: dict[str, Any]) -> None:
 _NOTHING: Final = object()
 
 
-def _given(given: list[Any], known: RAnswers) -> dict[int, dict[str, Any]]:
+def _answers_by_call(given: list[Any], known: RAnswers) -> dict[int, dict[str, Any]]:
     """Return what R gave to calls, where it is to be given instead: by call, and by argument."""
     found: dict[int, dict[str, Any]] = {}
     for call, key, value in given:

@@ -11,7 +11,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -159,12 +159,17 @@ class Lever:
         return {
             "name": self.name,
             "optimizer": dict(self.optimizer),
-            "threads": self.threads,
-            "way": self.way,
-            "dtype": self.dtype,
-            "rows": self.rows,
-            "backend": self.backend,
-            "hide_gpus": self.hide_gpus,
+            **self.switches,
+        }
+
+    @property
+    def switches(self) -> dict[str, Any]:
+        """What it sets in its process, beside options of the optimiser: a value for each field."""
+        apart = ("name", "env", "optimizer")
+        return {
+            field.name: getattr(self, field.name)
+            for field in fields(self)
+            if field.name not in apart
         }
 
 
@@ -266,9 +271,7 @@ def together(levers: Collection[Lever]) -> Lever | None:
         return found[0] if found else None
     values: dict[str, Any] = {}
     for pull in found:
-        said = {"threads": pull.threads, "way": pull.way, "dtype": pull.dtype, "rows": pull.rows,
-                "backend": pull.backend, "hide_gpus": pull.hide_gpus}  # fmt: skip
-        for key, value in said.items():
+        for key, value in pull.switches.items():
             if not value:
                 continue
             if values.get(key, value) != value:

@@ -241,7 +241,7 @@ class Perturber:
 
     def _perturb(self, unit: CallGroup) -> Found:
         calls = [self._sight.calls[place] for place in unit.calls]
-        given = self._given(unit)
+        given = self._inputs_of(unit)
         result = self._result(calls[-1])
         rows = _rows([*given.values(), result], len(result))
         whole = {number: np.asarray(x) for number, x in given.items()}
@@ -273,11 +273,11 @@ class Perturber:
         calls = [self._sight.calls[place] for place in unit.calls]
         given = (
             (x.dtype.name, x.shape, hashlib.sha256(x.tobytes()).digest())
-            for x in map(np.asarray, self._given(unit).values())
+            for x in map(np.asarray, self._inputs_of(unit).values())
         )
         return (*((call.path, call.node) for call in calls), *given)
 
-    def _given(self, unit: CallGroup) -> Values:
+    def _inputs_of(self, unit: CallGroup) -> Values:
         """Return what the unit received, and the masks that came with it, by number."""
         found: Values = {}
         for place, which in unit.inputs:

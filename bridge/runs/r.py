@@ -117,7 +117,7 @@ def r_job(context: Context, params: dict[str, Any]) -> None:
     context.r.name_script(session.script.name)
     context.r.listen(session.stdout, session.stderr, session.asked)
     sys.argv = [sys.executable]
-    sys.stdout = _Heard(session.python)
+    sys.stdout = _StandardOutput(session.python)
     _warn_as_without_us()
 
     def end() -> None:
@@ -148,7 +148,7 @@ def _warn_as_without_us() -> None:
     warnings.formatwarning = formatwarning
 
 
-class _Heard(io.TextIOBase):
+class _StandardOutput(io.TextIOBase):
     """What stands for Python's standard output, so that its text keeps its place among R's."""
 
     encoding = "utf-8"
@@ -156,7 +156,7 @@ class _Heard(io.TextIOBase):
 
     def __init__(self, hear: Callable[[str], None]) -> None:
         self._hear = hear
-        self.buffer = _HeardBytes(hear)
+        self.buffer = _StandardOutputBytes(hear)
 
     def write(self, text: str) -> int:
         self._hear(text)
@@ -169,7 +169,7 @@ class _Heard(io.TextIOBase):
         return 1
 
 
-class _HeardBytes(io.RawIOBase):
+class _StandardOutputBytes(io.RawIOBase):
     """The same for those that write bytes."""
 
     def __init__(self, hear: Callable[[str], None]) -> None:

@@ -116,7 +116,7 @@ def _order(layers: Sequence[ast.Call], calls: Sequence[Call]) -> list[int]:
     where the lines are made last first.
     """
     made_by = {call.result.id: call for call in calls if isinstance(call.result, ObjectValue)}
-    inside = {number for layer in layers for number in _given(layer).values()}
+    inside = {number for layer in layers for number in _input_layers(layer).values()}
     given = {id_ for call in calls for id_ in _objects(call).values() if id_ in made_by}
     outer = [call for call in calls if getattr(call.result, "id", None) not in given]
     lines = [call.line or 0 for call in outer]
@@ -129,7 +129,7 @@ def _order(layers: Sequence[ast.Call], calls: Sequence[Call]) -> list[int]:
         objects = _objects(call)
         return _is_made_by(layers[number], call) and all(
             objects.get(name) in made_by and match(part, made_by[objects[name]])
-            for name, part in _given(layers[number]).items()
+            for name, part in _input_layers(layers[number]).items()
         )
 
     shown = [number for number in range(len(layers)) if number not in inside]
@@ -138,7 +138,7 @@ def _order(layers: Sequence[ast.Call], calls: Sequence[Call]) -> list[int]:
     return [found[call.id] for call in calls] if len(found) == len(layers) == len(calls) else []
 
 
-def _given(layer: ast.Call) -> dict[str, int]:
+def _input_layers(layer: ast.Call) -> dict[str, int]:
     """Return the layers that are given to a layer, by the argument: its name, or its place."""
     arguments = {str(place): value for place, value in enumerate(layer.args)}
     arguments |= {keyword.arg or "": keyword.value for keyword in layer.keywords}

@@ -317,9 +317,9 @@ def _callback(keras: Any) -> type:
                 if _is_there(function):
                     setattr(self, f"on_{name}", function)
             if _is_there(r_set_context):
-                self.on_train_begin = self._told(r_set_context, given["train_begin"])
+                self.on_train_begin = self._with_context(r_set_context, given["train_begin"])
 
-        def _told(self, set_context: Any, train_begin: Any) -> Callable[..., Any]:
+        def _with_context(self, set_context: Any, train_begin: Any) -> Callable[..., Any]:
             """Return what tells R of the model when a training begins, and not before."""
 
             def on_train_begin(logs: Any = None) -> None:

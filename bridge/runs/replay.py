@@ -754,7 +754,7 @@ def replay_job(context: Context, params: dict[str, Any]) -> None:
     finish(spool, context, _replay(replay, recorded, context.keras, spool, encoder))
 
 
-def _told(spool: SpoolWriter, call: Call) -> None:
+def _write_call(spool: SpoolWriter, call: Call) -> None:
     kept = {"id", "kind", "target", "name", "line", "r_call", "internal"}
     spool.event("call", parent=None, **call.model_dump(mode="json", include=kept))
 
@@ -769,7 +769,7 @@ def _tried(spool: SpoolWriter, call: Call, keras: Any, result: Any) -> None:
 
 def _answered(spool: SpoolWriter, encoder: Encoder, call: Call, result: Any) -> None:
     """Tell what came back to the script, which R went on computing with."""
-    _told(spool, call)
+    _write_call(spool, call)
     spool.event("returned", id=call.id, result=encoder.value(result))
 
 
@@ -787,7 +787,7 @@ def _replay(
             result = replay.step(call)
         except ReplayError as error:
             if replay.knows(call):
-                _told(spool, call)
+                _write_call(spool, call)
                 continue
             # An attribute that cannot be read matters only where something is done with it.
             if (call.kind not in ("getattr", "getitem") or call.error) and not is_aside(call):
@@ -795,12 +795,12 @@ def _replay(
                 replay.lack(call, error)
         except Exception as error:  # the call may raise as it did in R
             last = describe_error(error) | {"line": call.line, "call": call.r_call}
-            _told(spool, call)
+            _write_call(spool, call)
             spool.event("raised", id=call.id, error=last)
         else:
             if call.error is not None:
                 # What raised when it was recorded, and does not here, is worth telling.
-                _told(spool, call)
+                _write_call(spool, call)
                 _tried(spool, call, keras, result)
             elif is_answer(call):
                 _answered(spool, encoder, call, result)

@@ -210,7 +210,7 @@ def rerun_job(context: Context, params: dict[str, Any]) -> None:
 
 
 @dataclass(frozen=True)
-class _Made:
+class _Repetition:
     """A prediction that was made again: a run that nobody looked into, and one that was.
 
     ``view`` is None where nobody looked; ``sound`` is as :meth:`Teller.layers` wants it.
@@ -227,7 +227,7 @@ class _Made:
     unseen: str = ""
 
     @property
-    def told(self) -> list[str]:
+    def notes(self) -> list[str]:
         """What is noted of it, for readers."""
         return [
             *([] if self.reproduced else [NOT_REPRODUCED]),
@@ -292,16 +292,16 @@ class _Again:
             "eager": execution.way.eager,
             **(_without_fault(execution.without) if execution.without else {}),
             **({"status": "idle"} if execution.idle else {}),
-            "notes": execution.told,
+            "notes": execution.notes,
         }
 
-    def _made(self, probe: Probe) -> _Made:
+    def _made(self, probe: Probe) -> _Repetition:
         fed = fed_to(self._models.sound(probe.state or 0), self._recorded, probe)
         likely = ways(self._context.generation, self._recorded, probe, fed)
         if not self._as_recorded:
             return self._run(probe, fed, under(next(likely), self._lever, fed), None)
         expected = [(ref.name, np.asarray(self._recorded.array(ref))) for ref in probe.outputs]
-        tried: list[_Made] = []
+        tried: list[_Repetition] = []
         failed: Exception | None = None
         for way in likely:
             try:
@@ -324,14 +324,14 @@ class _Again:
     def _as_recorded(self) -> bool:
         return not self._lever and self._fault is None
 
-    def _is_recorded(self, probe: Probe, execution: _Made) -> bool:
+    def _is_recorded(self, probe: Probe, execution: _Repetition) -> bool:
         """Say whether what was executed is what was executed when the run was recorded."""
         executed = _described(execution.bare)
         if probe.executed is None or executed is None or execution.way.jit:
             return True
         return arithmetic(probe.executed) == arithmetic(executed)
 
-    def _run(self, probe: Probe, fed: Named, way: Way, expected: Named | None) -> _Made:
+    def _run(self, probe: Probe, fed: Named, way: Way, expected: Named | None) -> _Repetition:
         if self._lever.get("backend"):
             return self._run_elsewhere(probe, fed, way)
         model, without = self._models.faulty(probe.state or 0, self._standing(way))
@@ -342,32 +342,32 @@ class _Again:
         changed = [change.last is not None and change.last.changed for change in put_in]
         return replace(execution, without=without, idle=bool(changed) and not any(changed))
 
-    def _seen(self, probe: Probe, runner: _ModelRunner, way: Way) -> _Made:
+    def _seen(self, probe: Probe, runner: _ModelRunner, way: Way) -> _Repetition:
         if not self._looking:
-            return _Made(way, runner.attempt(_NOTHING))
+            return _Repetition(way, runner.attempt(_NOTHING))
         if way.eager:
             seen = runner.attempt(None)
             view: View | None = View(seen, frozenset(seen.values), None)
-            return _Made(way, seen, view, self._sound(probe, seen))
+            return _Repetition(way, seen, view, self._sound(probe, seen))
         try:
             known = probe.executed if self._as_recorded else None
             view = runner.compiled() if way.jit else runner.traced(known)
         except LookError as error:
             if runner.bare is None:
                 raise
-            return _Made(way, runner.bare, unseen=str(error))
+            return _Repetition(way, runner.bare, unseen=str(error))
         bare = runner.bare or view.sight
-        return _Made(way, bare, view, self._sound(probe, view.sight))
+        return _Repetition(way, bare, view, self._sound(probe, view.sight))
 
-    def _run_elsewhere(self, probe: Probe, fed: Named, way: Way) -> _Made:
+    def _run_elsewhere(self, probe: Probe, fed: Named, way: Way) -> _Repetition:
         model, without = self._models.faulty(probe.state or 0, self._standing(way))
         # Without TensorFlow's graphs, how many rows there are at a time decides about nothing.
         sight = run_elsewhere(self._context.keras, model, fed, self._lever.get("rows"))
         way = replace(way, eager=True)
         if not self._looking or not sight.calls:
-            return _Made(way, sight, without=without)
+            return _Repetition(way, sight, without=without)
         view = View(sight, frozenset(sight.values), None)
-        return _Made(way, sight, view, without=without)
+        return _Repetition(way, sight, view, without=without)
 
     def _standing(self, way: Way) -> Fault | None:
         """Return the fault if it stands in a layer and shows in this way."""

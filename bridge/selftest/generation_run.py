@@ -578,7 +578,7 @@ class Half:
         for index, doubt in doubts.items():
             # The fault is put in again for every run: that it lasts needs no proof.
             searches[index] = search(
-                doubt.situation(alone[index], frozenset(names), passes, repeated=True)
+                doubt.searched_place(alone[index], frozenset(names), passes, repeated=True)
             )
 
         def answers(pull: Pull, asking: Collection[int]) -> dict[int, LeverOutcome]:

@@ -260,11 +260,11 @@ def _fed(node: Any) -> list[Any]:
     """Return the symbols and arrays that a node is fed, in the order of :func:`arrays`."""
     import tensorflow as tf
 
-    leaves = tf.nest.flatten(_given(node))
+    leaves = tf.nest.flatten(_call_arguments(node))
     return [leaf for leaf in leaves if hasattr(leaf, "_keras_history") or _is_array(leaf)]
 
 
-def _given(node: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def _call_arguments(node: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     if _is_of_keras_2(node):
         return tuple(node.call_args), dict(node.call_kwargs)
     return tuple(node.arguments.args), dict(node.arguments.kwargs)
@@ -283,7 +283,7 @@ def arguments_of(layer: Any, node: Any) -> dict[str, Any]:
     """
     import tensorflow as tf
 
-    args, kwargs = _given(node)
+    args, kwargs = _call_arguments(node)
     if len(args) <= 1 and not kwargs:
         return {}
     places = {id(tensor): place for place, tensor in enumerate(_fed(node))}
@@ -298,10 +298,10 @@ def arguments_of(layer: Any, node: Any) -> dict[str, Any]:
     given = {**{key: value for key, value in list(bound.items())[1:] if key != "kwargs"}}
     given |= bound.get("kwargs", {})
 
-    def told(leaf: Any) -> Any:
+    def description(leaf: Any) -> Any:
         return {"input": places[id(leaf)]} if id(leaf) in places else plain(leaf)
 
-    found = {key: tf.nest.map_structure(told, value) for key, value in given.items()}
+    found = {key: tf.nest.map_structure(description, value) for key, value in given.items()}
     return {
         key: plain(value)
         for key, value in found.items()

@@ -38,7 +38,7 @@ from bridge.translate.writing import (
 class BaseCalls(Arguments):
     """The part of a translation that knows R's base."""
 
-    def _given(self, node: RCall, front: str = "") -> str:
+    def _argument_list(self, node: RCall, front: str = "") -> str:
         parts = []
         for argument in node.arguments:
             if argument.value is None:
@@ -299,13 +299,13 @@ class BaseCalls(Arguments):
             self.of_columns = before
 
     def _do_missing(self, node: RCall, *_: Any) -> Code:
-        return Code(f"{self._given(node)} is None", "bool", False)
+        return Code(f"{self._argument_list(node)} is None", "bool", False)
 
     def _do_Sys_time(self, *_: Any) -> Code:  # noqa: N802 - R's own name
         return Code("__import__('time').time()", "float")
 
     def _do_summary(self, node: RCall, *_: Any) -> Code:
-        return Code(f"r.summary({self._given(node)})")
+        return Code(f"r.summary({self._argument_list(node)})")
 
     def _do_suppressWarnings(self, node: RCall, *_: Any) -> Code:  # noqa: N802 - R's own name
         value = node.arguments[0].value if node.arguments else None

@@ -208,7 +208,7 @@ class Calls(Special):
             if name in wrappers(self.package) or name in wrappers(self.package, "called"):
                 return self._wrapper_call(node, into, discard)
             if name in DRAWING:
-                return Code(f"r.drawn({name!r}{self._given(node, ', ')})", "array")
+                return Code(f"r.drawn({name!r}{self._argument_list(node, ', ')})", "array")
             if name in base.SILENT:
                 return Code("None")
             if name in base.DRAWING:
@@ -237,7 +237,7 @@ class Calls(Special):
             with self.pure():
                 otherwise = self.expression(node).text
                 first = self.expression(node.arguments[0].value or node).text
-                given = self._given(node)
+                given = self._argument_list(node)
         except NeedsStatementsError:
             self.back_to(mark)
             return self.expression(node, into, discard)
@@ -399,10 +399,11 @@ class Calls(Special):
             return Code(text, "py" if native else "any")
         if isinstance(function, Function):
             code = self.expression(function)
-            return Code(f"{code.tight}({self._given(node)})")
+            return Code(f"{code.tight}({self._argument_list(node)})")
         code = self.expression(function)
         return Code(
-            f"{code.tight}({self._given(node)})", "tensor" if code.kind in OBJECTS else "any"
+            f"{code.tight}({self._argument_list(node)})",
+            "tensor" if code.kind in OBJECTS else "any",
         )
 
     def _is_class(self, node: Node) -> bool:

@@ -120,7 +120,7 @@ def shown(text: str, edits: Sequence[Cut]) -> tuple[str, str]:
 
 
 @dataclass(frozen=True)
-class _Given:
+class _ArgumentRow:
     """An argument of a call: its name, "" where it has none, and the row of its value."""
 
     name: str
@@ -160,7 +160,7 @@ class ScriptText:
         """
         found = []
         for call in self.calls(name, line):
-            given = self._given(call)
+            given = self._arguments_of(call)
             named = [part.value for part in given if part.name == argument]
             bare = [part.value for part in given if not part.name] if was and not named else []
             values = [node for node in (*named, *bare) if not was or self._string(node) == was]
@@ -176,10 +176,14 @@ class ScriptText:
             cut = self._parts.cut(place[1])
             return Cut(cut.start, cut.end, value)
         calls = self.calls(name, line)
-        if was or len(calls) != 1 or any(part.name == argument for part in self._given(calls[0])):
+        if (
+            was
+            or len(calls) != 1
+            or any(part.name == argument for part in self._arguments_of(calls[0]))
+        ):
             return None
         end = self._parts.end(calls[0]) - 1
-        lead = ", " if self._given(calls[0]) else ""
+        lead = ", " if self._arguments_of(calls[0]) else ""
         return Cut(end, end, f"{lead}{argument} = {value}")
 
     def set_number(self, name: str, line: int, argument: str, value: str) -> Cut | None:
@@ -187,7 +191,7 @@ class ScriptText:
         calls = self.calls(name, line)
         if len(calls) != 1:
             return None
-        given = self._given(calls[0])
+        given = self._arguments_of(calls[0])
         named = [part.value for part in given if part.name == argument]
         bare = [part.value for part in given if not part.name and self._is_number(part.value)]
         values = named or bare[:1]
@@ -232,7 +236,7 @@ class ScriptText:
     def wrap_first(self, name: str, line: int, function: str) -> Cut | None:
         """Return the edit that applies a function to the first argument of the only such call."""
         calls = self.calls(name, line)
-        given = self._given(calls[0]) if len(calls) == 1 else []
+        given = self._arguments_of(calls[0]) if len(calls) == 1 else []
         if not given:
             return None
         cut = self._parts.cut(given[0].value)
@@ -268,7 +272,7 @@ class ScriptText:
         if len(calls) != 1:
             return []
         found = []
-        for part in self._given(calls[0]):
+        for part in self._arguments_of(calls[0]):
             below = self._parts.under.get(part.value, [])
             plain = len(below) == 1 and self._parts.token[below[0]] == "SYMBOL"
             found.append(self._parts.text[below[0]] if plain and not part.name else "")
@@ -278,16 +282,16 @@ class ScriptText:
         """Return the parts under a part, in the order of the text."""
         return sorted(self._parts.under[number], key=lambda node: self._parts.start[node])
 
-    def _given(self, call: int) -> list[_Given]:
+    def _arguments_of(self, call: int) -> list[_ArgumentRow]:
         """Return the arguments of a call, in order."""
-        found: list[_Given] = []
+        found: list[_ArgumentRow] = []
         name = ""
         for number in self._below(call)[1:]:
             token = self._parts.token[number]
             if token in ("SYMBOL_SUB", "STR_CONST"):
                 name = self._parts.text[number].strip("`'\"")
             elif token.startswith("expr"):
-                found.append(_Given(name, number))
+                found.append(_ArgumentRow(name, number))
                 name = ""
         return found
 

@@ -33,7 +33,7 @@ def heard(answers: dict[str, dict[str, Any]], base: dict[str, Any] | None = None
                 told.append({"e": "refused", **event, "text": what})
             else:
                 told.append({"e": "arrived", **event, **call, **what})
-    return measuring.Heard(told)
+    return measuring.RecordedEvents(told)
 
 
 def sent(**kwargs: str) -> dict[str, Any]:

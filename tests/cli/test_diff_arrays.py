@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import subprocess
 import sys
 import time
 from contextlib import suppress
@@ -17,12 +16,14 @@ import pytest
 import typer
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
+from typer.testing import Result
 
 from bridge._typing import AnyArray
 from bridge.capsule import write_capsule
 from bridge.cli import check
 from bridge.cli.npy_diff import ArrayFileError, Compared, compare_files
 from bridge.compare.array_difference import difference
+from tests.commands import keras_bridge
 from tests.compare_samples import Sample, grid, two_layers
 from tests.examples import examples
 
@@ -46,16 +47,8 @@ def compared(folder: Path, **arrays: AnyArray) -> Compared:
     return compare_files(folder / f"{a}.npy", folder / f"{b}.npy")
 
 
-def keras_bridge(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "bridge", "diff", *words],
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        timeout=120,
-        stdin=subprocess.DEVNULL,
-        check=False,
-    )
+def diff(folder: Path, *words: str) -> Result:
+    return keras_bridge("diff", *words, cwd=folder)
 
 
 def test_arrays_that_differ_are_told_in_a_sentence_with_the_worst_elements(tmp_path: Path) -> None:
@@ -64,9 +57,9 @@ def test_arrays_that_differ_are_told_in_a_sentence_with_the_worst_elements(tmp_p
     b[1, 2] += 0.5
     b[2, 0] = np.nan
     saved(tmp_path, a=a, b=b)
-    done = keras_bridge(tmp_path, "a.npy", "b.npy")
+    done = diff(tmp_path, "a.npy", "b.npy")
     lines = done.stdout.splitlines()
-    assert (done.returncode, done.stderr) == (1, "")
+    assert (done.exit_code, done.stderr) == (1, "")
     assert lines[0] == "a.npy and b.npy differ in 2 of 12 elements."
     assert "elements               12 float32, shape (3, 4)" in lines
     assert "largest |a - b|        0.5" in lines
@@ -79,9 +72,9 @@ def test_arrays_that_differ_are_told_in_a_sentence_with_the_worst_elements(tmp_p
 
 def test_as_json_it_is_the_same_and_every_reader_can_read_it(tmp_path: Path) -> None:
     saved(tmp_path, a=f32([1, np.inf]), b=f32([1, np.nan]))
-    done = keras_bridge(tmp_path, "a.npy", "b.npy", "--json")
+    done = diff(tmp_path, "a.npy", "b.npy", "--json")
     told = json.loads(done.stdout, parse_constant=refuse)
-    assert done.returncode == 1
+    assert done.exit_code == 1
     assert told["sentence"] == "a.npy and b.npy differ in 1 of 2 elements."
     assert (told["same"], told["shapes"], told["types"]) == (False, [[2], [2]], ["float32"] * 2)
     assert told["difference"]["worst"] == [
@@ -91,8 +84,8 @@ def test_as_json_it_is_the_same_and_every_reader_can_read_it(tmp_path: Path) -> 
 
 def test_the_same_values_end_with_exit_code_0(tmp_path: Path) -> None:
     saved(tmp_path, a=f32([1, np.nan]), b=f32([1, np.nan]))
-    done = keras_bridge(tmp_path, "a.npy", "b.npy")
-    assert done.returncode == 0
+    done = diff(tmp_path, "a.npy", "b.npy")
+    assert done.exit_code == 0
     assert done.stdout.startswith("a.npy and b.npy have the same bits.\n")
 
 
@@ -179,8 +172,8 @@ def test_what_is_no_array_of_numbers_is_refused_in_a_sentence(
 def test_a_refusal_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
     saved(tmp_path, good=np.arange(4.0))
     put(tmp_path, "objects")
-    done = keras_bridge(tmp_path, "good.npy", "odd.npy")
-    assert (done.returncode, done.stdout) == (2, "")
+    done = diff(tmp_path, "good.npy", "odd.npy")
+    assert (done.exit_code, done.stdout) == (2, "")
     assert done.stderr.startswith("keras-bridge: odd.npy holds Python objects")
     assert done.stderr.count("\n") == 1
 
@@ -188,8 +181,8 @@ def test_a_refusal_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
 def test_an_array_and_a_capsule_are_not_compared(tmp_path: Path) -> None:
     saved(tmp_path, good=np.arange(4.0))
     (tmp_path / "run.capsule").write_bytes(b"anything")
-    done = keras_bridge(tmp_path, "run.capsule", "good.npy")
-    assert (done.returncode, done.stdout) == (2, "")
+    done = diff(tmp_path, "run.capsule", "good.npy")
+    assert (done.exit_code, done.stdout) == (2, "")
     assert "good.npy is an array and run.capsule is not" in done.stderr
     assert "two .npy files, or two capsules" in done.stderr
 
@@ -200,8 +193,8 @@ def test_of_capsules_too_every_reader_can_read_the_json(tmp_path: Path) -> None:
     broken[0, 0] = np.nan
     for name, fed in (("a", rows), ("b", broken)):
         write_capsule(Sample("r").predict(two_layers(), fed).capsule(), tmp_path / name)
-    done = keras_bridge(tmp_path, "a", "b", "--json")
-    assert (done.returncode, done.stderr) == (1, "")
+    done = diff(tmp_path, "a", "b", "--json")
+    assert (done.exit_code, done.stderr) == (1, "")
     told = json.loads(done.stdout, parse_constant=refuse)
     assert "NaN" in json.dumps(told)
 

@@ -98,7 +98,7 @@ class Simulated:
 
     def search(self) -> CauseEvidence:
         """Search for the fault."""
-        situation = SearchedPlace(
+        place = SearchedPlace(
             subject="layer dense_1",
             where="model.get_layer('dense_1')",
             way=self.stack.way,  # type: ignore[arg-type]
@@ -110,7 +110,7 @@ class Simulated:
             relative=self.relative,
             lost=self.lost,
         )
-        return drive(search(situation), self)
+        return drive(search(place), self)
 
 
 def graph_pass(*names: str) -> Callable[[Stack], bool]:
@@ -316,8 +316,8 @@ def test_everything_abstained_names_nothing() -> None:
 
 def test_no_more_runs_are_asked_for_than_allowed() -> None:
     for limit in range(8):
-        situation = SearchedPlace(levers=LEVERS, passes=PASSES, limit=limit)
-        found = drive(search(situation), Simulated(graph_pass("layout")))
+        place = SearchedPlace(levers=LEVERS, passes=PASSES, limit=limit)
+        found = drive(search(place), Simulated(graph_pass("layout")))
         assert len(found.levers) <= limit
         assert found.cause in ("not-known", "grappler:layout")
 

@@ -91,9 +91,9 @@ def every_page(page: Page, site: Path) -> Iterator[str]:
 
 EVERYWHERE: Final = pytest.mark.parametrize(
     "opened",
-    [{"width": width, "scheme": scheme} for width in (DESK, PHONE) for scheme in ("light", "dark")],
+    [{"width": width} for width in (DESK, PHONE)],
     indirect=True,
-    ids=lambda asked: f"{asked['width']}-{asked['scheme']}",
+    ids=["desk", "phone"],
 )
 
 

@@ -13,7 +13,7 @@ from markdown_it import MarkdownIt
 
 from bridge.capsule import write_capsule
 from bridge.cases.case import Case
-from bridge.cli.check import told
+from bridge.cli.check import report_case
 from bridge.explain.conclusion import Conclusion
 from bridge.explain.responses import describe_run
 from bridge.explain.result import Observation, SymptomCell, SymptomTable, Upstream
@@ -260,7 +260,7 @@ def test_what_is_printed_as_json_is_the_report_that_is_written(
 ) -> None:
     written = tmp_path / "different" / "report.json"
 
-    assert told(Examined(different(), {}, {}), tmp_path, True) in (0, 1)
+    assert report_case(Examined(different(), {}, {}), tmp_path, True) in (0, 1)
 
     assert json.loads(capsys.readouterr().out) == json.loads(written.read_text("utf-8"))
     assert '"Infinity"' in written.read_text("utf-8")

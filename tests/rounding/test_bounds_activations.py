@@ -19,6 +19,7 @@ from bridge.rounding.rules.activations import (
 )
 from bridge.rounding.rules.rounding import BFLOAT16, FLOAT16, FLOAT32, FORMATS, Format
 from tests.compare_samples import judge_layer
+from tests.examples import thorough
 from tests.tensorflow_ways import GENERATIONS, described, hold, ways
 
 #: What ``keras.activations`` has besides: over an axis, or with arguments that a name cannot give.
@@ -30,6 +31,12 @@ UNARY: Final = (
     "selu", "sigmoid", "silu", "soft_shrink", "softplus", "softsign", "sparse_plus",
     "sparse_sigmoid", "squareplus", "swish", "tanh", "tanh_shrink",
 )  # fmt: skip
+
+ACTIVATIONS: Final = (
+    "relu", "relu6", "gelu", "sigmoid", "tanh", "elu", "selu", "leaky_relu", "swish", "softplus",
+    "mish", "hard_sigmoid", "softmax",
+)  # fmt: skip
+POLICIES: Final = ("float16", "bfloat16", "mixed_bfloat16", "mixed_float16")
 
 
 def operation(cls: str, **config: Any) -> dict[str, Any]:
@@ -232,8 +239,13 @@ def test_no_function_of_keras_is_forgotten(generation: Generation, package: str)
 @pytest.mark.parametrize("fmt", FORMATS.values(), ids=lambda fmt: fmt.name)
 @pytest.mark.parametrize(("generation", "package"), GENERATIONS)
 def test_activation_layers_in_every_type(generation: Generation, package: str, fmt: Format) -> None:
+    """What both generations have meets every type in one of them."""
     keras = pytest.importorskip(package)
-    for name in (*UNARY, "softmax", "log_softmax"):
+    both = dir(pytest.importorskip("tf_keras").activations)
+    turn = generation + list(FORMATS).index(fmt.name)
+    for number, name in enumerate((*UNARY, "softmax", "log_softmax")):
+        if name in both and (turn + number) % 2 and not thorough():
+            continue
         try:
             layer = keras.layers.Activation(name, dtype=fmt.name)
         except ValueError:
@@ -246,15 +258,16 @@ def test_activation_layers_in_every_type(generation: Generation, package: str, f
 
 @pytest.mark.tf
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("policy", ["float16", "bfloat16", "mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize(("generation", "package"), GENERATIONS)
 def test_dense_layers_in_short_types(generation: Generation, package: str, policy: str) -> None:
+    """Every activation meets every policy in one generation, and in each of them two policies."""
     keras = pytest.importorskip(package)
+    turn = (generation + POLICIES.index(policy)) % 2
     fmt = FORMATS[policy.removeprefix("mixed_")]
     rng = np.random.default_rng(4)
     x = fmt.cast(rng.standard_normal((24, 12))).astype(fmt.dtype)
-    for name in ("relu", "relu6", "gelu", "sigmoid", "tanh", "elu", "selu", "leaky_relu", "swish",
-                 "softplus", "mish", "hard_sigmoid", "softmax"):  # fmt: skip
+    for name in ACTIVATIONS if thorough() else ACTIVATIONS[turn::2]:
         layer = keras.layers.Dense(8, activation=name, dtype=policy)
         layer.build((None, 12))
         hold(layer, generation, [x])

@@ -23,7 +23,7 @@ from bridge.rounding.rules.activation_models import (
 )
 from bridge.rounding.rules.activations import activation_of, leaky_relu, squareplus
 from bridge.rounding.rules.rounding import FLOAT32, FORMATS, TINY, Format
-from bridge.runs.activation_measurement import kernels_here
+from tests.tensorflow_ways import installed
 
 FOUNDING: Final = ("relu", "gelu", "sigmoid", "tanh", "elu", "selu", "softplus", "leaky_relu")
 DATA: Final = read()
@@ -262,16 +262,10 @@ def tried(fmt: Format, size: int) -> Any:
 @pytest.mark.parametrize("dtype", FORMATS)
 @pytest.mark.parametrize("name", sorted(FORMS))
 def test_the_kernels_installed_here_err_no_more_than_the_models(name: str, dtype: str) -> None:
-    from bridge.runs.activation_measurement import (
-        installation_here,
-        measure_here,
-        modes_of,
-        subjects,
-    )
+    from bridge.runs.activation_measurement import modes_of, subjects
 
     subject, fmt = subjects()[name], FORMATS[dtype]
-    here = kernels_here([(name, dtype)], measure_here, installation_here())
-    model = model_of(name, dtype, here)
+    model = model_of(name, dtype, installed(frozenset([(name, dtype)])))
     assert model is not None
     assert math.isfinite(model.missed)
     x = tried(fmt, 1 << 16)

@@ -313,7 +313,6 @@ def made(cls: str, config: Any = None, /, **weights: AnyArray) -> Layer:
 
 REFUSED: Final[list[tuple[Layer, str]]] = [
     (Layer("here", "keras.layers.BatchNormalization", {}, FOUR, 3, training=True), "training"),
-    (Layer("here", "keras.layers.BatchNormalization", {}, FOUR, 3, training=None), "training"),
     (Layer("here", "keras.layers.BatchNormalization", {}, FOUR, 3, devices=("GPU",)), "GPU"),
     (Layer("here", "keras.layers.LayerNormalization", {}, TWO, 3, devices=()), "not recorded"),
     (made("BatchNormalization", {"renorm": True}, **FOUR), "renorm"),

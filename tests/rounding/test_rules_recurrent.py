@@ -226,7 +226,7 @@ def test_blocks_do_not_change_what_is_said(
 @pytest.mark.parametrize(("change", "why"), [
     ({"stateful": True}, "stateful"),
     ({"dropout": 0.5, "training": True}, "at random"),
-    ({"recurrent_dropout": 0.5, "training": None}, "at random"),
+    ({"recurrent_dropout": 0.5, "training": True}, "at random"),
     ({"masked": True}, "mask"),
     ({"devices": ("GPU",)}, "GPU"),
     ({"devices": ()}, "not recorded"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,10 @@ def thing(number: int, cls: str = "keras:Layer") -> dict[str, Any]:
 
 def scalar(value: float | str | bool) -> dict[str, Any]:
     return {"t": type(value).__name__, "v": value if isinstance(value, str) else repr(value)}
+
+
+def listed(items: Iterable[Any]) -> dict[str, Any]:
+    return {"t": "list", "items": list(items)}
 
 
 def crossing(number: int, target: Mapping[str, Any], **about: Any) -> dict[str, Any]:
@@ -93,6 +97,33 @@ class Run:
             outputs=outputs,
             **about,
         )
+
+    def answer(self, statement: int, **variables: Any) -> None:
+        """Record what R's variables are after a statement."""
+        given = [{"name": name, "value": self.r_value(of)} for name, of in variables.items()]
+        self.about.setdefault("answers", []).append({"statement": statement, "variables": given})
+
+    def r_value(self, of: Any) -> dict[str, Any]:
+        """Return a value of R's: a dict is a list, a pair of levels and codes is a factor."""
+        fields: dict[str, Any] = {"kind": scalar("numbers")}
+        if isinstance(of, dict):
+            items = [self.r_value(each) for each in of.values()]
+            fields = {
+                "kind": scalar("list"),
+                "names": listed(map(scalar, of)),
+                "items": listed(items),
+            }
+        elif isinstance(of, list) and isinstance(of[0], str):
+            fields = {"kind": scalar("text"), "values": listed(map(scalar, of))}
+        else:
+            levels, codes = of if isinstance(of, tuple) else ((), of)
+            values = np.asarray(codes, np.float64)
+            made = self.array("v", values.ravel(order="F"), "float64")
+            fields["values"] = {"t": "array"} | {k: made[k] for k in ("key", "dtype", "shape")}
+            fields["levels"] = listed(map(scalar, levels))
+            if values.ndim > 1:
+                fields["dim"] = listed(map(scalar, values.shape))
+        return {"t": "dict", "items": [(scalar(name), value) for name, value in fields.items()]}
 
     def rules(self, tree: Any = ()) -> list[str]:
         """Return the codes of the rules that decide, the first one first."""

@@ -22,7 +22,7 @@ from bridge.runs.rerun import rerun, widen
 from bridge.runs.twin import run_twin
 from bridge.trace.executed_graph import arithmetic
 from tests import rerun_models
-from tests.cli.test_cli import keras_bridge
+from tests.commands import keras_bridge
 
 LIMITS = Limits(seconds=300)
 FUSED = "_FusedMatMul[BiasAdd,Relu]"
@@ -285,14 +285,14 @@ def test_what_was_made_when_time_ran_out_is_kept_and_the_rest_says_so(again: Aga
 @pytest.mark.slow
 def test_the_command_makes_a_recorded_run_again_and_judges_it(again: Again, tmp_path: Path) -> None:
     write_capsule(again.recorded, tmp_path / "a.capsule")
-    done = keras_bridge("replay", "a.capsule", "-o", "again.capsule", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    done = keras_bridge("replay", "a.capsule", "-o", "again.capsule", cwd=tmp_path, pool=again.pool)
+    assert done.exit_code == 0, done.stderr
     assert "5 of 5 predictions have the recorded bits: 5 same-bits." in done.stdout
     assert "    middle: within-rounding (certified)" in done.stdout
     assert (tmp_path / "again.capsule").stat().st_size > 1000
     write_capsule(again("", Fault("activation-lost", "middle")), tmp_path / "b.capsule")
-    done = keras_bridge("replay", "b.capsule", "--lever", "eager", cwd=tmp_path)
-    assert done.returncode == 1, done.stdout
+    done = keras_bridge("replay", "b.capsule", "--lever", "eager", cwd=tmp_path, pool=again.pool)
+    assert done.exit_code == 1, done.stdout
     assert "different        chain: other bits" in done.stdout
 
 
@@ -327,14 +327,14 @@ def test_a_capsule_without_predictions_cannot_be_replayed(tmp_path: Path) -> Non
         generation_of(EMPTY)
     write_capsule(EMPTY, tmp_path / "none.capsule")
     done = keras_bridge("replay", "none.capsule", cwd=tmp_path)
-    assert done.returncode == 2
+    assert done.exit_code == 2
     assert "cannot be replayed" in done.stderr
 
 
 def test_an_unknown_lever_is_answered_with_the_near_ones(tmp_path: Path) -> None:
     write_capsule(EMPTY, tmp_path / "none.capsule")
     done = keras_bridge("replay", "none.capsule", "--lever", "egaer", cwd=tmp_path)
-    assert done.returncode == 2
+    assert done.exit_code == 2
     assert "near it are: eager" in done.stderr
     assert done.stderr.count("\n") == 1
 
@@ -342,5 +342,5 @@ def test_an_unknown_lever_is_answered_with_the_near_ones(tmp_path: Path) -> None
 def test_a_damaged_capsule_is_refused_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "a.capsule").write_bytes(b"nothing")
     done = keras_bridge("replay", "a.capsule", cwd=tmp_path)
-    assert done.returncode == 2
+    assert done.exit_code == 2
     assert "not a capsule" in done.stderr

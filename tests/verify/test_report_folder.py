@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
+from typer.testing import Result
 
 from bridge.capsule import Capsule, CapsuleError, write_capsule
 from bridge.cases.case import Case
@@ -31,6 +30,7 @@ from bridge.verify.certificate import (
     write_certificates,
 )
 from bridge.verify.verification import ReportError, Verification, verify
+from tests.commands import keras_bridge
 from tests.compare_samples import Sample, flip_bit, grid, two_layers
 from tests.examples import examples
 from tests.verify.samples import with_array
@@ -362,36 +362,29 @@ def test_no_byte_that_is_another_makes_a_traceback(case: Path, data: st.DataObje
 # --- the command ---------------------------------------------------------------------------------
 
 
-def command(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "bridge", "verify", *words],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        stdin=subprocess.DEVNULL,
-        check=False,
-    )
+def command(*words: str) -> Result:
+    return keras_bridge("verify", *words)
 
 
 def test_the_command_says_a_sentence_first_and_ends_with_nothing(case: Path) -> None:
     done = command(str(case.parent))
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.exit_code, done.stderr) == (0, "")
     assert done.stdout.startswith("All 360 certified outputs of 6 layers hold")
 
 
 def test_the_command_ends_with_one_if_something_does_not_hold(case: Path) -> None:
     change_certificates(case, "r", lambda held: with_array(held, lambda b: b * 2, "bound"))
     done = command(str(case.parent), "--json", "--sample", "5")
-    assert (done.returncode, done.stderr) == (1, "")
+    assert (done.exit_code, done.stderr) == (1, "")
     assert json.loads(done.stdout)["sample"] == 5
 
 
 def test_the_command_ends_with_two_if_there_is_nothing_to_read(case: Path) -> None:
     done = command(str(case.parent / "nowhere"))
-    assert (done.returncode, done.stdout) == (2, "")
+    assert (done.exit_code, done.stdout) == (2, "")
     assert done.stderr.startswith("keras-bridge: There is no folder")
     (case / "r.certificates").write_bytes(b"nothing")
-    assert command(str(case.parent)).returncode == 2
+    assert command(str(case.parent)).exit_code == 2
 
 
 def test_names_of_strangers_cannot_speak_to_the_terminal(case: Path) -> None:

@@ -145,7 +145,7 @@ def evaluate_chain(
     first, *then = layers
     if not then:
         return evaluate(first, inputs, received=received, outputs=outputs)
-    found = evaluate(replace(first, moved=moved_by(then)), inputs, received=received)
+    found = evaluate(replace(first, offset=offset_of(then)), inputs, received=received)
     return tuple(follow(then, evaluation) for evaluation in found)
 
 
@@ -168,7 +168,7 @@ def follow(layers: Sequence[Layer], first: Evaluation) -> Evaluation:
     return found
 
 
-def moved_by(layers: Sequence[Layer]) -> float:
+def offset_of(layers: Sequence[Layer]) -> float:
     """Return the constant that these layers add to what they are given before anything else."""
     for layer in layers:
         name = class_name(layer.cls) or layer.cls
@@ -193,7 +193,7 @@ def _after(layer: Layer, before: Evaluation) -> Evaluation:
     if name == "Rescaling":
         after = rescaled(layer, value, lambda: before.bound)
         return replace(after, missed=before.missed, sampled=before.sampled, doubt=before.doubt)
-    if name in LAYERS and LAYERS[name].silent and layer.training is False:
+    if name in LAYERS and LAYERS[name].silent and not layer.training:
         return before
     if name in activations.RULES:
         spec = _spec(layer, name)

@@ -48,12 +48,12 @@ def dot_error(
     bias: F64 | None,
     value: F64,
     fmt: Format = FLOAT32,
-    moved: float = 0.0,
+    offset: float = 0.0,
 ) -> F64:
     """Bound the error of a sum of products and a bias, each result an element of ``value``.
 
-    ``value`` is the float64 sum of all parts and the bias. ``moved`` is a constant that is added to
-    the sum next, and may be added to any part of it first. The bound is infinite where a partial
+    ``value`` is the float64 sum of all parts and the bias. ``offset`` is a constant that is added
+    to the sum next, and may be added to any part of it first. The bound is infinite where a partial
     sum may overflow in some order.
     """
     terms = sum(product.terms for product in products)
@@ -76,8 +76,8 @@ def dot_error(
         if small_b is not None:
             lost = lost + small_b
         adds = terms - 1 if bias is None else terms
-        # A constant that is moved is one more term, and partial sums are larger by as much.
-        adds, more = (adds + 1, abs(moved)) if moved else (adds, 0.0)
+        # An offset is one more term, and partial sums are larger by as much.
+        adds, more = (adds + 1, abs(offset)) if offset else (adds, 0.0)
         lost = lost + (terms + adds) * fmt.tiny
         return carried + sum_error(
             size + more, value, adds, lost=lost, carried=carried + more, fmt=fmt

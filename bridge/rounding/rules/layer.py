@@ -25,10 +25,10 @@ class UnsupportedError(BridgeError):
 class Layer:
     """A layer with its configuration and the elements of its weights.
 
-    ``training`` says whether it ran in training mode; None where nobody knows. ``devices`` are the
-    kinds of device on which it may have run; ``masked`` says that it was given a mask. ``moved`` is
-    a constant that a layer executed in one with it adds to its output before anything else.
-    ``kernels`` are those of the installation that ran it; None asks for any that were measured.
+    ``training`` says whether it ran in training mode. ``devices`` are the kinds of device on which
+    it may have run; ``masked`` says that it was given a mask. ``offset`` is a constant that a layer
+    executed in one with it adds to its output before anything else. ``kernels`` are those of the
+    installation that ran it; None asks for any that were measured.
     """
 
     name: str
@@ -36,10 +36,10 @@ class Layer:
     config: Mapping[str, JsonValue] = field(default_factory=dict)
     weights: Mapping[str, AnyArray] = field(default_factory=dict)
     generation: Generation = 0
-    training: bool | None = False
+    training: bool = False
     devices: tuple[str, ...] = ("CPU",)
     masked: bool = False
-    moved: float = 0.0
+    offset: float = 0.0
     kernels: Kernels | None = None
 
     def number(self, key: str, default: float) -> float:
@@ -164,7 +164,7 @@ def layer_of(
     capsule: Capsule,
     state: ModelState,
     layer: LayerState,
-    training: bool | None = False,
+    training: bool = False,
     devices: tuple[str, ...] = ("CPU",),
     masked: bool = False,
 ) -> Layer:

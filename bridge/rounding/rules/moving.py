@@ -21,16 +21,10 @@ def identity(_layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...
 
 
 def noise(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:
-    """Return the input of a layer that changes it at random, but only in training.
-
-    Where nobody knows whether the model ran in training mode, nothing is claimed.
-    """
+    """Return the input of a layer that changes it at random, but only in training."""
     if layer.training:
         raise UnsupportedError("it is random in training")
-    x = single(inputs)
-    if layer.training is None:
-        return (Evaluation(x, lambda: np.full(x.shape, np.inf)),)
-    return (Evaluation(x),)
+    return (Evaluation(single(inputs)),)
 
 
 def augment(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:

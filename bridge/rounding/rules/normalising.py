@@ -249,7 +249,7 @@ def read_normalisation(layer: Layer, inputs: Sequence[AnyArray]) -> Normalisatio
 def _batch(layer: Layer, x: F64) -> Normalisation:
     """Read BatchNormalization at inference, with the means and variances that it has learnt."""
     fmt = layer.arithmetic()
-    if layer.training is not False:
+    if layer.training:
         raise UnsupportedError("it has a rule for inference, and it may have run in training")
     if layer.config.get("renorm") or layer.config.get("virtual_batch_size") is not None:
         raise UnsupportedError("there is no rule for renorm or virtual batches")

@@ -333,7 +333,7 @@ def _finish(
             z += bias
 
     spec = layer.config.get("activation")
-    moved = layer.moved + added_by(spec, layer.generation, fmt)
+    offset = layer.offset + added_by(spec, layer.generation, fmt)
 
     def activated(block: slice, error: F64 | None) -> Evaluation:
         sums = image.turned(z[block])
@@ -343,7 +343,7 @@ def _finish(
     def derive() -> F64:
         bound = np.empty(image.turned(z).shape)
         for block in image.blocks(z):
-            error = image.turned(dot_error([part(block)], bias, z[block], fmt, moved))
+            error = image.turned(dot_error([part(block)], bias, z[block], fmt, offset))
             bound[block] = activated(block, error).bound
         return image.restored(bound)
 
@@ -378,10 +378,10 @@ def dense(layer: Layer, inputs: Sequence[AnyArray]) -> tuple[Evaluation, ...]:
         z = product.value() if bias is None else product.value() + bias
 
     spec = layer.config.get("activation")
-    moved = layer.moved + added_by(spec, layer.generation, fmt)
+    offset = layer.offset + added_by(spec, layer.generation, fmt)
 
     def error() -> F64:
-        return dot_error([product], bias, z, fmt, moved)
+        return dot_error([product], bias, z, fmt, offset)
 
     found = apply_activation(spec, layer.generation, z, error, fmt)
     if fmt.name == FLOAT32.name and set(layer.devices) != {"CPU"}:

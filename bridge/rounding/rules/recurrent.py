@@ -421,7 +421,7 @@ def _must_be_known(layer: Layer) -> None:
     if layer.masked:
         raise UnsupportedError("it was given a mask, and its rule does not know masks")
     drops = any(layer.number(key, 0.0) for key in ("dropout", "recurrent_dropout"))
-    if drops and layer.training is not False:
+    if drops and layer.training:
         raise UnsupportedError("it drops units at random in training")
 
 

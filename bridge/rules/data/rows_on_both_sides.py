@@ -1,16 +1,17 @@
-"""The rows to validate with are among those to train with."""
+"""The rows to validate or to test with are among those that were trained with."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from bridge.rules.models import trainings
+from bridge.rules.models import Training, trainings
 from bridge.rules.rule import Finding, Rule
-from bridge.rules.run import Run
+from bridge.rules.run import Run, same
 
 RULE = Rule("D07", "rows-on-both-sides", cause="user-script")
 
@@ -37,6 +38,72 @@ def detect(run: Run) -> Iterator[Finding]:
             help="Draw the rows to validate with first, and leave them out of training.",
         )
         return
+
+
+@RULE.detector
+def earlier_rounds(run: Run) -> Iterator[Finding]:
+    """Find most rows that a training holds back in one before it, from which the model goes on.
+
+    The two trainings must have rows in common, as rounds of a cross validation have. A model that
+    is taught new rows alone may be asked about the old ones on purpose.
+    """
+    fits = list(trainings(run))
+    for later, earlier in ((b, a) for n, b in enumerate(fits) for a in fits[:n]):
+        between = [fit for fit in fits if earlier.probe.index <= fit.probe.index]
+        between = [fit for fit in between if fit.probe.index <= later.probe.index]
+        if not all(_goes_on(run, a, b) for a, b in pairwise(between)):
+            continue
+        if earlier.x is None or later.x is None or earlier.x.shape[1:] != later.x.shape[1:]:
+            continue
+        before, last = set(_rows(earlier.x)), set(_rows(later.x))
+        if before == last or not before & last:
+            continue
+        for held in _held_back(run, later):
+            asked = set(_rows(held)) if held.shape[1:] == later.x.shape[1:] else set()
+            if 2 * len(asked & last) >= len(asked) or 2 * len(asked & before) <= len(asked):
+                continue
+            yield RULE.finding(
+                "The rows held back were trained with in an earlier round",
+                f"{len(asked & before):,} of {len(asked):,} rows that it is tested with were "
+                "trained with before. The model goes on with the weights of that round.",
+                at=run.probe_place(later.probe, label="goes on with the weights it has"),
+                evidence=[
+                    ("weights when a later round begins", "those that the round before ended with"),
+                    ("rows held back that an earlier round had", f"{len(asked & before):,}"),
+                ],
+                help="Make and compile the model anew in each round.",
+            )
+            return
+
+
+def _goes_on(run: Run, earlier: Training, later: Training) -> bool:
+    """Say whether a training begins with the weights that another one ended with."""
+    if earlier.state.id != later.state.id:
+        return False
+    ended = {(w.layer.name, w.record.name): w.after for w in earlier.weights(run)}
+    begun = {(w.layer.name, w.record.name): w.before for w in later.weights(run)}
+    return bool(begun) and all(same(ended.get(key), value) for key, value in begun.items())
+
+
+def _held_back(run: Run, training: Training) -> Iterator[npt.NDArray[Any]]:
+    """Yield the rows that a model is asked about while it is as a training left it."""
+    later = [
+        fit
+        for fit in trainings(run)
+        if fit.state.id == training.state.id and fit.probe.index > training.probe.index
+    ]
+    given = list(training.probe.validation[:1])
+    for probe in run.probes:
+        state = run.state(probe)
+        until = later[0].probe.index if later else len(run.probes)
+        asked = probe.kind in ("predict", "evaluate") and len(probe.inputs) == 1
+        own = state is not None and state.id == training.state.id
+        if asked and own and training.probe.index < probe.index < until:
+            given.append(probe.inputs[0])
+    for ref in given:
+        values = run.array(ref)
+        if values is not None and values.ndim and len(values) > 1:
+            yield values
 
 
 def _rows(x: npt.NDArray[Any]) -> list[bytes]:

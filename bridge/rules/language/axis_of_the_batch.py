@@ -27,7 +27,7 @@ _MIXING: Final = frozenset(
     }
 )
 #: After these the first axis may be another one.
-_MOVING: Final = frozenset(
+_REARRANGING: Final = frozenset(
     {"transpose", "permute_dimensions", "moveaxis", "swapaxes", "reshape", "squeeze", "flatten"}
 )
 _KERAS_TENSOR: Final = "KerasTensor"
@@ -87,7 +87,7 @@ def _mixing(run: Run) -> Iterator[Call]:
             continue
         if number(call.kwargs.get("axis")) == 0 and name_of(call) in _MIXING:
             yield call
-        elif name_of(call) not in _MOVING and isinstance(call.result, ObjectValue):
+        elif name_of(call) not in _REARRANGING and isinstance(call.result, ObjectValue):
             batches.add(call.result.id)
 
 

@@ -49,6 +49,58 @@ def detect(run: Run) -> Iterator[Finding]:
             return
 
 
+@RULE.detector
+def dimensions_exchanged(run: Run) -> Iterator[Finding]:
+    """Find an array whose dimensions are set to those that it had, the last one first.
+
+    That leaves the numbers where they are: only ``t()`` and ``aperm()`` turn an array.
+    """
+    for number, statement in enumerate(run.tree[: run.variables.statements], start=1):
+        if not isinstance(statement, Assign):
+            continue
+        target, value = statement.target, statement.value
+        filled: RCall | None = None
+        source: Node | None
+        if isinstance(target, RCall) and target.name == "dim" and target.arguments:
+            source = target.arguments[0].value
+        elif isinstance(value, RCall) and value.name in ("array", "matrix") and value.arguments:
+            filled, source = value, value.arguments[0].value
+            if any(argument.name == "byrow" for argument in value.arguments):
+                continue
+        else:
+            continue
+        before, after = (
+            run.variables.of(number, source),
+            run.variables.of(number + 1, target if filled is not None else source),
+        )
+        if before is None or after is None:
+            continue
+        was, now = ([size for size in value.shape if size != 1] for value in (before, after))
+        if len(was) < 2 or was == now or was != now[::-1]:
+            continue
+        yield RULE.finding(
+            "New dimensions do not turn an array: its rows are mixed",
+            "R keeps the numbers in their order, column after column, and only counts them "
+            "otherwise. Numbers that were a column stand in several rows.",
+            at=run.node_place(statement, "its numbers stay where they are"),
+            evidence=[("before", " x ".join(map(str, before.shape)))],
+            help=run.help(
+                "Use t(), which turns a matrix.",
+                _turned(run, statement, source, filled) if len(before.shape) == 2 else None,
+            ),
+        )
+        return
+
+
+def _turned(run: Run, statement: Assign, source: Node | None, filled: RCall | None) -> Cut | None:
+    if source is None:
+        return None
+    text = run.text.source(source.row)
+    if filled is not None:
+        return run.text.replace(source.row, f"t({text})")
+    return run.text.replace(statement.row, f"{text} <- t({text})")
+
+
 def _wide(run: Run, assigned: Names) -> Iterator[str]:
     """Yield the names of data with several numbers a row."""
     for probe in run.probes:

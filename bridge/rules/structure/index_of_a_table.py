@@ -24,7 +24,7 @@ def detect(run: Run) -> Iterator[Finding]:
         for layer in state.layers if state is not None else ():
             if class_name(layer.cls) != "Embedding":
                 continue
-            x = _given(run, probe, layer, state.layers if state is not None else ())
+            x = _embedding_input(run, probe, layer, state.layers if state is not None else ())
             if x is None or not x.size or not np.all(np.isfinite(x)):
                 continue
             rows = np.unique(np.trunc(x))
@@ -51,7 +51,7 @@ def detect(run: Run) -> Iterator[Finding]:
                 return
 
 
-def _given(
+def _embedding_input(
     run: Run, probe: Probe, layer: LayerState, layers: tuple[LayerState, ...]
 ) -> npt.NDArray[Any] | None:
     """Return what reached an embedding: as it was seen, or the only input of a model before it."""
