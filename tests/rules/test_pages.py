@@ -38,6 +38,7 @@ CODES: Final = {
     "D06": "scaled-once",
     "D07": "rows-on-both-sides",
     "D08": "commonest-class",
+    "D20": "beginnings-cut-off",
     "D09": "rows-moved-apart",
     "E01": "function-of-the-interpreter",
     "E02": "factor-as-targets",

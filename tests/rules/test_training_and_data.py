@@ -443,3 +443,44 @@ def test_asking_changes_no_weight(second: Any, between: str | None, found: list[
         x, p = run.array("x", [[1.0], [2.0]]), run.array("p", [[1.0 + number], [2.0]])
         run.probe(inputs=[x], outputs=[p], state=number, call=len(run.about["calls"]))
     assert run.rules() == found
+
+
+@pytest.mark.parametrize(
+    ("sequences", "maxlen", "end", "labels", "found"),
+    [
+        # What is left is the same for both classes.
+        ([[1, 3, 3], [2, 3, 3], [1, 3, 3, 3], [2, 3, 3, 3]], 2, None, [0, 1, 0, 1], ["D20"]),
+        ([[3, 3, 1], [3, 3, 2], [3, 3, 3, 1], [3, 3, 3, 2]], 2, "post", [0, 1, 0, 1], ["D20"]),
+        ([[1, 3, 3], [2, 3, 3], [1, 3, 3, 3], [2, 3, 3, 3]], 2, "post", [0, 1, 0, 1], []),
+        # The targets are the same too.
+        ([[1, 3, 3], [2, 3, 3], [1, 3, 3, 3], [2, 3, 3, 3]], 2, None, [1, 1, 1, 1], []),
+        # Nothing is longer than it may be.
+        ([[3, 3], [3, 3], [3], [3]], 2, None, [0, 1, 0, 1], []),
+        # Sequences that are the same anyhow lose nothing.
+        ([[3, 3, 3]] * 4, 2, None, [0, 1, 0, 1], []),
+        # A few are the same by chance.
+        ([[1, 3, 3], [2, 3, 3], [1, 5, 4], [2, 4, 5]], 2, None, [0, 1, 1, 1], []),
+        # One place told the classes, and none that is left does.
+        ([[1, 5, 6], [2, 6, 5], [1, 7, 8], [2, 8, 7]], 2, None, [0, 1, 0, 1], ["D20"]),
+        ([[1, 5, 1], [2, 6, 2], [1, 7, 1], [2, 8, 2]], 2, None, [0, 1, 0, 1], []),
+        ([[1, 5, 6], [2, 6, 5], [3, 7, 8], [4, 8, 7]], 2, None, [0, 1, 0, 1], []),
+    ],
+)
+def test_what_tells_the_classes_apart_is_not_cut_off(
+    sequences: list[list[int]], maxlen: int, end: str | None, labels: list[int], found: list[str]
+) -> None:
+    run = Run()
+    cut = [each[-maxlen:] if end != "post" else each[:maxlen] for each in sequences]
+    rows = [[0] * (maxlen - len(each)) + each for each in cut]
+    made = run.array("x", rows, "int32")
+    items = [{"t": "list", "items": [scalar(n) for n in each]} for each in sequences]
+    given = {"sequences": {"t": "list", "items": items}, "maxlen": scalar(maxlen)}
+    result = {"t": "array", "dtype": "int32", "shape": made["shape"], "key": made["key"]}
+    run.call(
+        symbol("keras.utils.pad_sequences"),
+        kwargs=given | ({"truncating": scalar(end)} if end else {}),
+        result=result,
+    )
+    run.trained(("Embedding", {}), ("Dense", {}), loss="own", y=[[n] for n in labels], x=rows)
+    answered = answers(run.capsule())
+    assert [each.rule for each in answered if each.rule == "D20" and each.decides] == found
