@@ -10,8 +10,28 @@ from tests.standin import needs_r, notes
 
 pytestmark = [*needs_r, pytest.mark.tf]
 
-KERAS3 = """
+#: Asks for an item in a thread while the main thread, where R is, waits for it.
+THREAD = """
+asked <- reticulate::py_run_string("
+import threading
+def asked(items):
+    first, found = next(items), []
+    thread = threading.Thread(target=lambda: found.append(next(items)))
+    thread.start()
+    thread.join(20)
+    return [first[0], *(item[0] for item in found)]
+")$asked
+count <- 0
+counted <- function() { count <<- count + 1; list(count, 0) }
+"""
+
+KERAS3 = (
+    f"""
 library(keras3)
+{THREAD}
+note("ahead", vapply(asked(keras3:::ahead_of_time(counted)), as.numeric, 0))
+"""
+    + """
 by <- op_ones(1)  # a name of the script's is not taken for that of an argument
 layer_times <- Layer("Times",
   initialize = function(by = 2, ...) {
@@ -53,9 +73,15 @@ note("jax", error_of(use_backend("jax")))
 note("jax class", tryCatch(use_backend("jax"), error = class)[1])
 note("axis class", tryCatch(op_sum(x, axis = 0), error = class)[1])
 """
+)
 
-KERAS = """
+KERAS = (
+    f"""
 library(keras)
+{THREAD}
+note("ahead", vapply(asked(keras:::ahead_of_time(counted)), as.numeric, 0))
+"""
+    + """
 layer_times <- new_layer_class("Times",
   initialize = function(by = 2, ...) {
     super$initialize(...)
@@ -81,6 +107,7 @@ note("py_class", Counter$new()$value)
 note("zip", zip_lists(list(a = 1, b = 2), list(b = 4, a = 3)))
 note("names", error_of(zip_lists(list(a = 1), list(b = 2))))
 """
+)
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +122,12 @@ def keras(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def test_both_scripts_reach_their_end(keras3: dict[str, Any], keras: dict[str, Any]) -> None:
     assert (keras3["exit"], keras["exit"]) == (0, 0), keras3["stderr"] + keras["stderr"]
+
+
+def test_a_generator_answers_a_thread_while_the_main_thread_waits(
+    keras3: dict[str, Any], keras: dict[str, Any]
+) -> None:
+    assert (keras3["ahead"], keras["ahead"]) == ([1, 2], [1, 2])
 
 
 def test_a_wrapper_has_the_arguments_of_the_constructor(

@@ -100,14 +100,7 @@ python_source <- function(x) {
     values <- keras_array(x())
     if (is.null(values)) NULL else do.call(tuple, unname(values))
   }
-  next_one <- function() tryCatch(batch(), error = identity)
-  ahead <- next_one()
-  py_iterator(function() {
-    current <- ahead
-    if (inherits(current, "error")) stop(current)  # as the script raised it
-    if (!is.null(current)) ahead <<- next_one()
-    current
-  }, completed = NULL)
+  ahead_of_time(batch)
 }
 
 data_arguments <- function(x, y) {

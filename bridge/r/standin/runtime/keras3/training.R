@@ -105,14 +105,7 @@ python_generator <- function(fun) {
     values <- kind_keras_array(fun())
     if (is.null(values)) NULL else do.call(tuple, unname(values))
   }
-  next_one <- function() tryCatch(batch(), error = identity)
-  ahead <- next_one()
-  iterator <- py_iterator(function() {
-    current <- ahead
-    if (inherits(current, "error")) stop(current)  # as the script raised it
-    if (!is.null(current)) ahead <<- next_one()
-    current
-  }, completed = NULL)
+  iterator <- ahead_of_time(batch)
   py_eval("lambda batches: (yield from batches)", convert = FALSE)(iterator)
 }
 
