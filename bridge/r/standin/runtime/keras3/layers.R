@@ -41,8 +41,12 @@ one_based <- function(value, zero_indexed) if (isTRUE(zero_indexed)) value else 
 # The text of a KerasTensor and its operators are Python's.
 #' @method Ops keras.src.backend.common.keras_tensor.KerasTensor
 Ops.keras.src.backend.common.keras_tensor.KerasTensor <- function(e1, e2) {
-  if (.Generic == "==") return(keras$ops$equal(e1, e2))
-  if (missing(e2)) return(py_eval(paste("lambda x:", .Generic, "x"), convert = FALSE)(e1))
-  operator <- switch(.Generic, "^" = "**", "%%" = "%", "%/%" = "//", .Generic)
-  py_eval(paste("lambda x, y: x", operator, "y"), convert = FALSE)(e1, e2)
+  if (missing(e2)) {
+    return(switch(.Generic, "+" = e1, "-" = keras$ops$negative(e1), "!" = keras$ops$logical_not(e1)))
+  }
+  name <- c("+" = "add", "-" = "subtract", "*" = "multiply", "/" = "true_divide", "^" = "power",
+            "%%" = "mod", "%/%" = "floor_divide", "==" = "equal", "!=" = "not_equal",
+            "<" = "less", "<=" = "less_equal", ">" = "greater", ">=" = "greater_equal",
+            "&" = "logical_and", "|" = "logical_or")[[.Generic]]
+  keras$ops[[name]](e1, e2)
 }

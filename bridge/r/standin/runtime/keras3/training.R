@@ -106,7 +106,7 @@ python_generator <- function(fun) {
     if (is.null(values)) NULL else do.call(tuple, unname(values))
   }
   iterator <- ahead_of_time(batch)
-  py_eval("lambda batches: (yield from batches)", convert = FALSE)(iterator)
+  py_eval("lambda batches: (yield from batches)")(iterator)
 }
 
 # Weights without names are lost, silently, as in the real package.
