@@ -105,6 +105,19 @@ KERAS_3: Final = {
         h <- m |> fit(x, y, epochs = 3, verbose = 0, callbacks = list(Halve()))
         print(h$metrics$loss)
     """,
+    "a generator": """
+        i <- 0
+        batches <- function() { i <<- i + 1; list(x[i %% 4 + 1:4, ], y[i %% 4 + 1:4]) }
+        m <- keras_model_sequential(input_shape = 2) |> layer_dense(1)
+        m |> compile("sgd", "mse")
+        h <- m |> fit(batches, steps_per_epoch = 3, epochs = 2, verbose = 0)
+        print(h$metrics$loss)
+    """,
+    "arithmetic of tensors": """
+        i <- keras_input(2)
+        o <- (i * 2 + 1) / 3 - i^2
+        print(predict(keras_model(i, list(-o, 2 - o)), x, verbose = 0))
+    """,
     "files": """
         m <- keras_model_sequential(input_shape = 2) |> layer_dense(1)
         dir.create("models")
