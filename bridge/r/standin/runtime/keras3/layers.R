@@ -38,7 +38,7 @@ is_sequential <- function(x) inherits(x, "keras.src.models.sequential.Sequential
 # Results that count from 0 in Python count from 1 in R.
 one_based <- function(value, zero_indexed) if (isTRUE(zero_indexed)) value else value + 1L
 
-# The text of a KerasTensor and its operators are Python's.
+# Operators of a KerasTensor are Keras' own operations, which a recorded run can make again.
 #' @method Ops keras.src.backend.common.keras_tensor.KerasTensor
 Ops.keras.src.backend.common.keras_tensor.KerasTensor <- function(e1, e2) {
   if (missing(e2)) {
